@@ -1,0 +1,51 @@
+"""What a text encoder is: fitted on training text, it turns documents into feature rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cmr_hub.types import Document, FloatArray, JSONObject
+
+
+class TextEncoder(ABC):
+    """Base of all text encoders.
+
+    A document is all the sentences of one item; a query is a document of one sentence.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of a feature row. Raises CMRError before `fit`."""
+
+    @abstractmethod
+    def fit(self, documents: Sequence[Document]) -> Self:
+        """Learns vocabulary and weights from training documents only. Returns self."""
+
+    @abstractmethod
+    def transform(self, documents: Sequence[Document]) -> FloatArray:
+        """(N, dim) float32. A document with no known word is a zero row: ask `knows` first."""
+
+    @abstractmethod
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that carry nothing here, each once, in order."""
+
+    @abstractmethod
+    def knows(self, document: Document) -> bool:
+        """Whether at least one word of the document is known."""
+
+    @abstractmethod
+    def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        """All that `from_state` needs: a JSON object (settings, vocabulary) and arrays."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
+        """The encoder that gave this state, equal to the bit. Raises ModelFormatError."""

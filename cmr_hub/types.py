@@ -1,0 +1,22 @@
+"""The few types that every layer speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+FloatArray: TypeAlias = "npt.NDArray[np.float32]"
+IntArray: TypeAlias = "npt.NDArray[np.int64]"
+ImageSource: TypeAlias = Union[str, Path, "Image.Image"]
+"""A path to a picture, or a picture already open."""
+
+Document: TypeAlias = Sequence[str]
+"""All the sentences of one item. A query is a document of one sentence."""
+
+JSONObject: TypeAlias = dict[str, Any]
