@@ -1,0 +1,38 @@
+"""CMR Hub: cross-modal (image ↔ text) retrieval that can be trusted, repeated and searched.
+
+Example:
+    >>> from cmr_hub import load                                            # doctest: +SKIP
+    >>> model = load("runs/pascal")                                         # doctest: +SKIP
+    >>> model.search("two men on a motorbike", k=5)                         # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cmr_hub.version import __version__
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import load
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+__all__ = ["CrossModalModel", "Gallery", "__version__", "load"]
+
+# Imported when first used: `import cmr_hub` alone costs nothing.
+_LAZY = {
+    "CrossModalModel": "cmr_hub.models.cross_modal",
+    "Gallery": "cmr_hub.gallery.gallery",
+    "load": "cmr_hub.loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,3 +20,5 @@ Document: TypeAlias = Sequence[str]
 """All the sentences of one item. A query is a document of one sentence."""
 
 JSONObject: TypeAlias = dict[str, Any]
+
+Modality: TypeAlias = Literal["image", "text"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
+
+from cmr_hub.errors import CMRError
 
 
 class Loss(nn.Module, ABC):
@@ -29,3 +32,19 @@ class Loss(nn.Module, ABC):
 
     def schedule(self, progress: float) -> None:
         """Called before every step with the share of training done, in [0, 1]."""
+
+    def observe(self, image_features: Tensor, text_features: Tensor) -> None:
+        """Called before `forward` with the batch's input features; most losses ignore it."""
+
+
+def nothing(images: Tensor, texts: Tensor) -> Tensor:
+    """A zero of the batch's graph: what a loss gives when the batch cannot teach it."""
+    return 0.0 * (images.sum() + texts.sum())
+
+
+def require_positive(**options: float) -> None:
+    """Raises CMRError for the first option that is not a finite number above zero."""
+    for name, value in options.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (is_number and math.isfinite(value) and value > 0):
+            raise CMRError(f"{name} must be a number above zero, not {value!r}")

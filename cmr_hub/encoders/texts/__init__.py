@@ -1,0 +1,46 @@
+"""Text encoders by name. A new encoder is one file and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cmr_hub.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.types import JSONObject
+
+TEXT_ENCODERS = {
+    "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
+    "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
+    "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
+    "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",
+    "sentence": "cmr_hub.encoders.texts.sentence:SentenceEncoder",
+}
+"""Name to `module:class`, imported when asked for."""
+
+
+def _encoder_class(name: str) -> type[TextEncoder]:
+    if name not in TEXT_ENCODERS:
+        raise UnknownNameError("text encoder", name, sorted(TEXT_ENCODERS))
+    module, _, attribute = TEXT_ENCODERS[name].partition(":")
+    found: type[TextEncoder] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def text_encoder(name: str, **options: Any) -> TextEncoder:
+    """A new text encoder, not fitted yet.
+
+    Raises UnknownNameError for the name and CMRError for an option, each naming the known ones.
+    """
+    return _encoder_class(name)(**options)
+
+
+def text_encoder_from_state(
+    name: str, settings: JSONObject, arrays: dict[str, np.ndarray]
+) -> TextEncoder:
+    """The encoder whose `state()` gave `settings` and `arrays`. Raises ModelFormatError."""
+    return _encoder_class(name).from_state(settings, arrays)

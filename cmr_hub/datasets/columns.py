@@ -1,0 +1,91 @@
+"""What every dataset is: columns of equal length, cut by rows into splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cmr_hub.datasets.protocols import SPLITS, SplitArray
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.errors import DataFormatError, UnknownNameError
+from cmr_hub.types import IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """Base of the datasets: N items as columns. Immutable; every verb gives a new one.
+
+    Attributes:
+        name: the dataset's registered name.
+        protocol: how it was split.
+        ids: N different names of items.
+        labels: (N,) int64 positions in `classes`; -1 is no label.
+        classes: names of the classes.
+        splits: (N,) strings, each one of "train", "validation", "test".
+        report: what the reader found wrong.
+
+    Raises:
+        DataFormatError: columns of different length, repeated ids, or a value out of range.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("ids", "labels", "splits")
+
+    name: str
+    protocol: str
+    ids: tuple[str, ...]
+    labels: IntArray
+    classes: tuple[str, ...]
+    splits: SplitArray
+    report: ReadReport = field(default_factory=ReadReport, repr=False)
+
+    def __post_init__(self) -> None:
+        lengths = {column: len(getattr(self, column)) for column in self.COLUMNS}
+        if len(set(lengths.values())) > 1:
+            raise DataFormatError(f"{self.name}: columns of different length: {lengths}")
+        if len(set(self.ids)) < len(self.ids):
+            raise DataFormatError(f"{self.name}: the ids are not all different")
+        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
+            raise DataFormatError(f"{self.name}: labels must be one column of int64")
+        if len(self) and not (self.labels.min() >= -1 and self.labels.max() < len(self.classes)):
+            raise DataFormatError(
+                f"{self.name}: labels must lie in -1..{len(self.classes) - 1}, not in "
+                f"{self.labels.min()}..{self.labels.max()}"
+            )
+        if not np.isin(self.splits, SPLITS).all():
+            raise DataFormatError(f"{self.name}: a split must be one of {', '.join(SPLITS)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits that have items, in the order train, validation, test."""
+        return tuple(split for split in SPLITS if (self.splits == split).any())
+
+    def split(self, name: str) -> Self:
+        """The items of one split. Raises UnknownNameError when there are none."""
+        if name not in self.split_names:
+            kind = f"split of {self.name} {self.protocol}"
+            raise UnknownNameError(kind, name, list(self.split_names))
+        return self.subset(np.flatnonzero(self.splits == name))
+
+    def subset(self, indices: IntArray | npt.NDArray[np.bool_] | Sequence[int]) -> Self:
+        """The items at these positions, in this order, or where a boolean mask is true."""
+        positions = indices if isinstance(indices, np.ndarray) else list(indices)
+        rows = np.arange(len(self))[positions]
+        return replace(self, **{name: _take(getattr(self, name), rows) for name in self.COLUMNS})
+
+    def label_name(self, index: int) -> str | None:
+        """The class of one item, None when it has no label."""
+        label = int(self.labels[index])
+        return None if label < 0 else self.classes[label]
+
+
+def _take(column: Any, rows: IntArray) -> Any:
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return tuple(column[row] for row in rows)

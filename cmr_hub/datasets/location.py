@@ -1,0 +1,60 @@
+"""Where a dataset is: a given folder, or its place under `$CMR_DATA_HOME`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cmr_hub.errors import DataNotFoundError
+
+DATA_HOME = "CMR_DATA_HOME"
+
+
+def find_dataset(
+    name: str,
+    folder: str,
+    root: str | Path | None,
+    *,
+    layout: str,
+    home_page: str,
+    required: Sequence[str] = (),
+) -> Path:
+    """The absolute path of a dataset's folder.
+
+    Args:
+        name: what the dataset is called in messages.
+        folder: its folder under `$CMR_DATA_HOME`, used when `root` is None.
+        root: the folder itself, if the caller knows it.
+        layout: the expected files, for the message.
+        home_page: where the dataset is to be had, for the message.
+        required: files or folders that must lie in it.
+
+    Raises:
+        DataNotFoundError: no such folder, or a required part is missing; tells all of the above.
+    """
+    home = os.environ.get(DATA_HOME)
+    if root is not None:
+        path = Path(root)
+    elif home:
+        path = Path(home) / folder
+    else:
+        raise not_found(name, f"no folder was given and {DATA_HOME} is not set", layout, home_page)
+    path = path.expanduser().absolute()
+    if not path.is_dir():
+        reason = "is not a folder" if path.exists() else "does not exist"
+        raise not_found(name, f"{path} {reason}", layout, home_page)
+    missing = [part for part in required if not (path / part).exists()]
+    if missing:
+        raise not_found(name, f"{path} has no {', '.join(missing)}", layout, home_page)
+    return path
+
+
+def not_found(name: str, reason: str, layout: str, home_page: str) -> DataNotFoundError:
+    """The error to raise when `name` cannot be found, for the given `reason`."""
+    return DataNotFoundError(
+        f"{name} was not found: {reason}.\n"
+        f"  Get it from {home_page}\n"
+        f"  Expected layout: {layout}\n"
+        f"  Give its folder, or set {DATA_HOME} to the folder that holds all datasets."
+    )

@@ -1,0 +1,38 @@
+"""Pairs of a picture and its sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from cmr_hub.datasets.columns import Columns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairDataset(Columns):
+    """N items, each a picture with sentences that belong to it. See `Columns`.
+
+    Attributes:
+        images: N paths of pictures; None where an item has only text.
+        sentences: N tuples of sentences.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (*Columns.COLUMNS, "images", "sentences")
+
+    images: tuple[Path | None, ...]
+    sentences: tuple[tuple[str, ...], ...]
+
+    def without_broken_images(self) -> Self:
+        """The items whose picture can be decoded; the others go into the report.
+
+        Splits stay as they are, so that the check moves no item from training to test.
+        """
+        from cmr_hub.datasets.images import broken_images
+
+        broken = broken_images([path for path in self.images if path is not None])
+        for path, reason in broken.items():
+            self.report.add("broken image", path, reason)
+        return self.subset(np.array([path not in broken for path in self.images], dtype=bool))

@@ -1,0 +1,69 @@
+"""How datasets are split: the protocols of the literature, and a held-out part of training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cmr_hub.types import IntArray
+
+SPLITS = ("train", "validation", "test")
+SplitArray: TypeAlias = npt.NDArray[np.str_]
+"""(N,) strings, each one of `SPLITS`."""
+
+
+def random_seed(protocol: str) -> int | None:
+    """The seed of a protocol `random-<seed>`; None for any other name."""
+    match = re.fullmatch(r"random-([0-9]{1,9})", protocol)
+    return int(match[1]) if match else None
+
+
+def listed_split(train: int, validation: int, test: int) -> SplitArray:
+    """(N,) splits of items that come in the order train, validation, test."""
+    return np.repeat(np.array(SPLITS), [train, validation, test])
+
+
+def tail_split(
+    ids: Sequence[str], labels: IntArray, *, validation: int, test: int, seed: int | None = None
+) -> SplitArray:
+    """(N,) splits: the end of every class is held out.
+
+    The items of a class are sorted by id (with a `seed`: then shuffled). The last `test` of them
+    are test, the `validation` before these are validation, and the rest is train. A class that
+    is too small gives its test part first, then validation.
+    """
+    splits = np.full(len(ids), "train", dtype=np.array(SPLITS).dtype)
+    by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
+    generator = None if seed is None else np.random.default_rng(seed)
+    for label in np.unique(labels):
+        members = by_id[labels[by_id] == label]
+        if generator is not None:
+            members = generator.permutation(members)
+        backwards = members[::-1]
+        splits[backwards[:test]] = "test"
+        splits[backwards[test : test + validation]] = "validation"
+    return splits
+
+
+def stratified_holdout(labels: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Positions to fit on and positions held out, each sorted; together all of 0..N-1.
+
+    Of every class of n ≥ 2 items, round(fraction·n) are held out, drawn at random, but at least
+    one and never all; a class of one item stays whole in the first part. Items without a label
+    (-1) count as one class.
+
+    Raises ValueError for a fraction outside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the held-out fraction must lie between 0 and 1, not {fraction}")
+    generator = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held_out[members[:count]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,0 +1,81 @@
+"""What a reader found wrong: every problem is kept, counted and told; none stops it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+ProblemKind = Literal[
+    "broken image",
+    "missing image",
+    "missing text",
+    "missing pair",
+    "broken text",
+    "empty text",
+    "repaired encoding",
+    "repaired XML",
+    "unsafe XML",
+    "damaged record",
+    "unsafe path",
+    "duplicate id",
+    "unlisted file",
+    "unexpected file",
+    "class size",
+    "missing class",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong at one path (`file:line` for a line of a file)."""
+
+    kind: ProblemKind
+    path: str
+    detail: str
+
+
+class ReadReport:
+    """The problems of one reading, in the order they were met."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+
+    def add(self, kind: ProblemKind, path: str | Path, detail: str = "") -> None:
+        """Notes one problem."""
+        self._problems.append(Problem(kind, str(path), detail))
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._problems)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of problems by kind, the most frequent first."""
+        return dict(Counter(problem.kind for problem in self._problems).most_common())
+
+    def summary(self, first: int = 3) -> str:
+        """For a person: the count of every kind, each with its `first` few cases."""
+        if not self._problems:
+            return "no problems"
+        lines = [f"{len(self)} problem{'s' if len(self) > 1 else ''}"]
+        for kind, count in self.counts.items():
+            lines.append(f"  {kind}: {count}")
+            cases = [problem for problem in self._problems if problem.kind == kind]
+            for case in cases[:first]:
+                detail = case.detail if len(case.detail) <= 100 else f"{case.detail[:99]}…"
+                lines.append(f"    {case.path}" + (f" ({detail})" if detail else ""))
+            if count > first:
+                lines.append(f"    and {count - first} more")
+        return "\n".join(lines)
+
+    def as_dict(self) -> JSONObject:
+        """`{"counts": {kind: n}, "problems": [{"kind", "path", "detail"}]}`, ready for JSON."""
+        return {"counts": self.counts, "problems": [asdict(problem) for problem in self]}

@@ -1,0 +1,48 @@
+"""Text files from outside: decoding with repair, and splitting into sentences."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from cmr_hub.datasets.files import read_bytes
+from cmr_hub.datasets.report import ReadReport
+
+MAX_TEXT_BYTES = 8 * 2**20
+
+
+def decode_text(data: bytes, path: str | Path, report: ReadReport) -> str:
+    """The text of `data`: UTF-8 with or without a byte order mark, else a reported repair.
+
+    UTF-16 is known by its mark; all other bytes are read as Windows-1252, the usual superset of
+    Latin-1, where every byte means something (the five that do not become U+FFFD).
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if marked else "cp1252"
+        report.add("repaired encoding", path, f"not UTF-8, read as {encoding}")
+        return data.decode(encoding, errors="replace")
+
+
+def read_text(path: Path, report: ReadReport) -> str | None:
+    """The decoded text of a file of at most `MAX_TEXT_BYTES`; None, reported, if unreadable."""
+    try:
+        data = read_bytes(path, MAX_TEXT_BYTES)
+    except OSError as error:
+        report.add("broken text", path, str(error))
+        return None
+    return decode_text(data, path, report)
+
+
+def split_lines(text: str) -> tuple[str, ...]:
+    """The lines of a text, stripped, without the empty ones."""
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def split_paragraphs(text: str) -> tuple[str, ...]:
+    """The parts of a text between blank lines, each on one line, without the empty ones."""
+    parts = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
+    return tuple(part for part in parts if part)

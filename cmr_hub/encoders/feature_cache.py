@@ -1,0 +1,152 @@
+"""Features of frozen encoders, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cmr_hub.errors import ImageError
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.types import FloatArray, ImageSource
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 256  # pictures between two commits: what a kill can cost at most
+
+
+def default_cache_home() -> Path:
+    """`$CMR_CACHE_HOME`, or `~/.cache/cmr-hub`."""
+    configured = os.environ.get("CMR_CACHE_HOME")
+    return Path(configured) if configured else Path.home() / ".cache" / "cmr-hub"
+
+
+def image_key(image: ImageSource) -> bytes:
+    """SHA-256 of a picture's content: of the file's bytes, or of an open picture's pixels.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    if isinstance(image, Image.Image):
+        head = f"{image.mode}:{image.size}:{image.getexif().get(0x0112)};".encode()
+        return hashlib.sha256(head + image.tobytes()).digest()
+    try:
+        with Path(image).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
+
+
+class FeatureCache:
+    """Feature rows by picture content, one SQLite file per encoder fingerprint.
+
+    The fingerprint holds the weights' hash and the preprocessing, so a change of either never
+    meets old rows. SQLite commits each chunk atomically: a killed run keeps what was done. Every
+    row carries a checksum; a damaged row is computed again. A cache that cannot be written is
+    reported once and left out.
+
+    Args:
+        home: the folder of caches; default `default_cache_home()`.
+    """
+
+    def __init__(self, home: str | Path | None = None) -> None:
+        self.home = Path(home) if home is not None else default_cache_home()
+
+    def encode(
+        self, encoder: ImageEncoder, images: Sequence[ImageSource], *, progress: bool = False
+    ) -> FloatArray:
+        """The same rows as `encoder.encode(images)`, encoding only what is not known yet.
+
+        Returns:
+            (N, encoder.dim) float32.
+
+        Raises:
+            ImageError: a picture cannot be read; pictures before it are already kept.
+        """
+        try:
+            connection = self._open(encoder)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("features are not cached: cannot use %s (%s)", self.home, error)
+            return encoder.encode(images, progress=progress)
+        with closing(connection):
+            keys = [image_key(image) for image in images]
+            known = self._read(connection, keys, encoder.dim)
+            missing = {key: at for at, key in enumerate(keys) if key not in known}
+            waiting = list(missing.items())
+            with tqdm(
+                total=len(waiting),
+                desc=f"{encoder.name} features",
+                unit="image",
+                disable=None if progress and waiting else True,
+            ) as bar:
+                for start in range(0, len(waiting), _CHUNK):
+                    chunk = waiting[start : start + _CHUNK]
+                    rows = encoder.encode([images[at] for _, at in chunk])
+                    fresh = dict(zip((key for key, _ in chunk), rows, strict=True))
+                    known |= fresh
+                    self._write(connection, fresh)
+                    bar.update(len(chunk))
+        if not keys:
+            return np.empty((0, encoder.dim), dtype=np.float32)
+        return np.stack([known[key] for key in keys])
+
+    def _open(self, encoder: ImageEncoder) -> sqlite3.Connection:
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+        connection = sqlite3.connect(path, timeout=60)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS features"
+                " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            # Not a database any more: nothing in it can be trusted, all of it can be recomputed.
+            logger.warning("the feature cache %s is damaged and starts anew", path)
+            path.unlink()
+            return self._open(encoder)
+        return connection
+
+    @staticmethod
+    def _read(
+        connection: sqlite3.Connection, keys: Sequence[bytes], dim: int
+    ) -> dict[bytes, FloatArray]:
+        known: dict[bytes, FloatArray] = {}
+        unique = list(dict.fromkeys(keys))
+        for start in range(0, len(unique), _CHUNK):
+            chunk = unique[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT key, checksum, row FROM features WHERE key IN ({marks})"  # noqa: S608
+            for key, checksum, row in connection.execute(query, chunk):
+                if len(row) == 4 * dim and hashlib.sha256(row).digest() == checksum:
+                    known[key] = np.frombuffer(row, dtype="<f4")
+        return known
+
+    @staticmethod
+    def _write(connection: sqlite3.Connection, rows: dict[bytes, FloatArray]) -> None:
+        def record(key: bytes, row: FloatArray) -> tuple[bytes, bytes, bytes]:
+            content = row.astype("<f4").tobytes()
+            return key, hashlib.sha256(content).digest(), content
+
+        try:
+            with connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO features VALUES (?, ?, ?)",
+                    [record(key, row) for key, row in rows.items()],
+                )
+        except sqlite3.Error as error:
+            logger.warning("features were computed but not cached: %s", error)

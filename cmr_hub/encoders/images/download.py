@@ -1,0 +1,34 @@
+"""torchvision's own weights, fetched by torchvision into its own cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+from cmr_hub.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
+    """Fetches a member of a torchvision weights enum.
+
+    torchvision publishes .pth files: the hash is checked and nothing but tensors is unpickled
+    (`weights_only`).
+
+    Returns:
+        The state dict, and the source name `torchvision:<enum>.<member>`.
+
+    Raises:
+        WeightsError: no network, or the download is damaged.
+    """
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"could not download {weights} from {weights.url} ({error}); connect to the network, "
+            "or give a local safetensors file with torchvision's key names (--image-weights FILE)"
+        ) from error
+    return state, f"torchvision:{weights}"

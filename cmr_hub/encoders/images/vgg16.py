@@ -1,0 +1,39 @@
+"""VGG16 (Simonyan and Zisserman 2015, arXiv 1409.1556): fc7, the 2019 study's image features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.images.download import download_weights
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ensure_torchvision()
+from torchvision.models import VGG16_Weights, vgg16  # noqa: E402
+
+
+class VGG16Encoder(ImageEncoder):
+    """The second fully connected layer after its ReLU ("fc7"), 4096 numbers, all ≥ 0."""
+
+    name = "vgg16"
+    dim = 4096
+    preprocessing = Preprocessing(resize=256, crop=224)
+
+    @staticmethod
+    def build() -> nn.Module:
+        return vgg16()
+
+    @staticmethod
+    def feature_network(network: nn.Module) -> nn.Module:
+        fc7 = network.classifier[:5]  # linear, ReLU, dropout, linear, ReLU
+        return nn.Sequential(network.features, network.avgpool, nn.Flatten(), fc7)
+
+    @staticmethod
+    def download() -> tuple[Mapping[str, Tensor], str]:
+        return download_weights(VGG16_Weights.IMAGENET1K_V1)

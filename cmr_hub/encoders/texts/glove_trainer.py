@@ -1,0 +1,172 @@
+"""GloVe from the text up: co-occurrence counts, the objective J, AdaGrad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Floats: TypeAlias = npt.NDArray[Any]
+MIN_BATCHES = 32
+MAX_BATCH = 1 << 18
+
+
+class Parameters(NamedTuple):
+    """What GloVe learns over V words in D dimensions; also the shape of its gradient.
+
+    v, v_context: (V, D) vectors of a word and of a word as context, v and ṽ.
+    b, b_context: (V,) biases b and b̃.
+    """
+
+    v: Floats
+    v_context: Floats
+    b: Floats
+    b_context: Floats
+
+
+class Pairs(NamedTuple):
+    """Entries of the co-occurrence matrix, each of shape (P,).
+
+    word, context: indices i and j. log_count: log X_ij. weight: f(X_ij).
+    """
+
+    word: npt.NDArray[np.int32]
+    context: npt.NDArray[np.int32]
+    log_count: Floats
+    weight: Floats
+
+
+def cooccurrence(sentences: Sequence[Sequence[int]], n_words: int, window: int) -> Any:
+    """X: (V, V) symmetric float64 CSR matrix of counts, each weighted by 1 / distance.
+
+    X_ij sums 1/d over all pairs of word i and word j of one sentence that stand d ≤ window
+    positions apart. Indices must lie in [0, n_words).
+    """
+    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+    ids = np.fromiter(
+        (index for sentence in sentences for index in sentence),
+        dtype=np.int32,
+        count=int(lengths.sum()),
+    )
+    sentence_of = np.repeat(np.arange(len(lengths)), lengths)
+    counts = sparse.csr_matrix((n_words, n_words), dtype=np.float64)
+    for distance in range(1, window + 1):
+        together = sentence_of[distance:] == sentence_of[:-distance]
+        left, right = ids[:-distance][together], ids[distance:][together]
+        ones = np.full(len(left), 1.0 / distance)
+        counts = counts + sparse.csr_matrix((ones, (left, right)), shape=counts.shape)
+    return (counts + counts.T).tocsr()
+
+
+def weighted_pairs(counts: Any, x_max: float = 100.0, alpha: float = 0.75) -> Pairs:
+    """The entries X_ij > 0 with their weights f(x) = min(1, (x / x_max)^α)."""
+    entries = counts.tocoo()
+    weight = np.minimum(1.0, (entries.data / x_max) ** alpha)
+    return Pairs(entries.row, entries.col, np.log(entries.data), weight)
+
+
+def errors(parameters: Parameters, pairs: Pairs) -> Floats:
+    """v_iᵀṽ_j + b_i + b̃_j − log X_ij of every pair, (P,)."""
+    v, v_context, b, b_context = parameters
+    i, j, log_count, _ = pairs
+    products = np.einsum("pd,pd->p", v[i], v_context[j])
+    found: Floats = products + b[i] + b_context[j] - log_count
+    return found
+
+
+def objective(parameters: Parameters, pairs: Pairs) -> float:
+    """J = Σ f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)², over the pairs given."""
+    return float(np.sum(pairs.weight * errors(parameters, pairs) ** 2, dtype=np.float64))
+
+
+def objective_and_gradient(parameters: Parameters, pairs: Pairs) -> tuple[float, Parameters]:
+    """J over the pairs given and its gradient by every parameter.
+
+    With e_ij the error of a pair and G_ij = 2 f(X_ij) e_ij (a sparse V × V matrix):
+    ∂J/∂v = G ṽ, ∂J/∂ṽ = Gᵀ v, ∂J/∂b = G 1, ∂J/∂b̃ = Gᵀ 1.
+    """
+    error = errors(parameters, pairs)
+    weighted = pairs.weight * error
+    n_words = len(parameters.b)
+    slope = sparse.csr_matrix((2 * weighted, (pairs.word, pairs.context)), (n_words, n_words))
+    gradient = Parameters(
+        slope @ parameters.v_context,
+        slope.T @ parameters.v,
+        np.bincount(pairs.word, 2 * weighted, n_words),
+        np.bincount(pairs.context, 2 * weighted, n_words),
+    )
+    return float(np.dot(weighted, error)), gradient
+
+
+class GloveTrainer:
+    """Minimises J by AdaGrad over batches of pairs, shuffled anew every epoch.
+
+    Equation: J = Σ_ij f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)²,  f(x) = min(1, (x/x_max)^α),
+    over X_ij > 0. The vector of a word is v + ṽ.
+
+    Args:
+        counts: (V, V) sparse co-occurrence matrix X.
+        dim: D, length of a vector.
+        seed: of the first vectors and of the order of the pairs.
+        learning_rate, x_max, alpha: as in the paper.
+
+    References:
+        Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
+    """
+
+    def __init__(
+        self,
+        counts: Any,
+        dim: int,
+        *,
+        seed: int = 0,
+        learning_rate: float = 0.05,
+        x_max: float = 100.0,
+        alpha: float = 0.75,
+    ) -> None:
+        self._random = np.random.default_rng(seed)
+        self._learning_rate = learning_rate
+        self.pairs = Pairs(
+            *(
+                part.astype(np.float32) if part.dtype == np.float64 else part
+                for part in weighted_pairs(counts, x_max, alpha)
+            )
+        )
+        n_words = counts.shape[0]
+        self.parameters = Parameters(
+            *(
+                ((self._random.random(shape, dtype=np.float32) - 0.5) / (dim + 1))
+                for shape in ((n_words, dim), (n_words, dim), n_words, n_words)
+            )
+        )
+        # The reference implementation starts the sums of squares at one, too.
+        self._squares = Parameters(*(np.ones_like(part) for part in self.parameters))
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """(V, D) float32, v + ṽ."""
+        total: npt.NDArray[np.float32] = self.parameters.v + self.parameters.v_context
+        return total
+
+    def epoch(self) -> float:
+        """One pass over all pairs. Returns J, each batch's part taken just before its step."""
+        n_pairs = len(self.pairs.word)
+        batch_size = min(MAX_BATCH, -(-n_pairs // MIN_BATCHES))
+        order = self._random.permutation(n_pairs)
+        total = 0.0
+        for start in range(0, n_pairs, batch_size):
+            # In the matrix's own order the rows of v lie in cache.
+            chosen = np.sort(order[start : start + batch_size])
+            part, gradient = objective_and_gradient(
+                self.parameters, Pairs(*(column[chosen] for column in self.pairs))
+            )
+            total += part
+            for parameter, square, slope in zip(
+                self.parameters, self._squares, gradient, strict=True
+            ):
+                square += slope * slope
+                parameter -= self._learning_rate * slope / np.sqrt(square)
+        return total

@@ -1,0 +1,64 @@
+"""Checks of a saved encoder's parts; every failure is a ModelFormatError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.types import JSONObject
+
+E = TypeVar("E")
+
+
+def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
+    """An encoder, not fitted yet, made with `settings["options"]`."""
+    options = settings.get("options")
+    if not isinstance(options, dict):
+        raise ModelFormatError("the text encoder's options are missing")
+    try:
+        return cls(**options)
+    except CMRError as error:
+        raise ModelFormatError(str(error)) from error
+
+
+def expect_vocabulary(settings: JSONObject) -> list[str]:
+    """`settings["vocabulary"]`: different words, at least one, in the order of the columns."""
+    vocabulary = settings.get("vocabulary")
+    if (
+        not isinstance(vocabulary, list)
+        or not vocabulary
+        or not all(isinstance(word, str) for word in vocabulary)
+    ):
+        raise ModelFormatError("the vocabulary must be a list of at least one word")
+    if len(set(vocabulary)) != len(vocabulary):
+        raise ModelFormatError("a word stands twice in the vocabulary")
+    return vocabulary
+
+
+def expect_array(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    name: str,
+    shape: tuple[int | None, ...],
+    dtype: npt.DTypeLike,
+) -> npt.NDArray[Any]:
+    """`arrays[name]`, finite, of this dtype and shape; None in `shape` is any length from 1."""
+    if name not in arrays:
+        raise ModelFormatError(f"the array {name!r} is missing")
+    array = arrays[name]
+    fits = array.ndim == len(shape) and all(
+        length >= 1 if expected is None else length == expected
+        for length, expected in zip(array.shape, shape, strict=True)
+    )
+    if not fits or array.dtype != np.dtype(dtype):
+        wanted = "×".join("any" if length is None else str(length) for length in shape)
+        found = "×".join(map(str, array.shape))
+        raise ModelFormatError(
+            f"the array {name!r} is {found} {array.dtype}, not {wanted} {np.dtype(dtype)}"
+        )
+    if not np.isfinite(array).all():
+        raise ModelFormatError(f"the array {name!r} holds values that are not finite")
+    return array

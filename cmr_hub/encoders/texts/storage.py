@@ -1,0 +1,91 @@
+"""Text encoders on disk: `text_encoder.json` and, where there are arrays, a safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.texts import text_encoder_from_state
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.errors import ModelFormatError, UnknownNameError
+from cmr_hub.types import JSONObject
+
+FORMAT_VERSION = 1
+SETTINGS_FILE = "text_encoder.json"
+ARRAYS_FILE = "text_encoder.safetensors"
+
+
+def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
+    """Writes a fitted encoder into a directory, which is made if need be."""
+    settings, arrays = encoder.state()
+    folder = Path(directory)
+    content = {
+        "format_version": FORMAT_VERSION,
+        "name": encoder.name,
+        "settings": settings,
+        "arrays_sha256": sha256_of_arrays(arrays) if arrays else None,
+    }
+    if arrays:
+        # safetensors writes the memory as it lies: a transposed view would come back wrong.
+        compact = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        with atomic_file(folder / ARRAYS_FILE) as path:
+            path.write_bytes(save(compact))
+    else:
+        (folder / ARRAYS_FILE).unlink(missing_ok=True)
+    with atomic_file(folder / SETTINGS_FILE) as path:
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load_text_encoder(directory: str | Path) -> TextEncoder:
+    """Reads back what `save_text_encoder` wrote, equal to the bit.
+
+    Raises ModelFormatError that names the file: missing, damaged, of another version, or with
+    settings and arrays that do not belong together.
+    """
+    file = Path(directory) / SETTINGS_FILE
+    content = _read_json(file)
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelFormatError(
+            f"{file}: format version {version!r}; this release reads {FORMAT_VERSION}"
+        )
+    name, settings = content.get("name"), content.get("settings")
+    if not isinstance(name, str) or not isinstance(settings, dict):
+        raise ModelFormatError(f"{file}: the encoder's name or settings are missing")
+    arrays: dict[str, np.ndarray] = {}
+    digest = content.get("arrays_sha256")
+    if digest is not None:
+        file_of_arrays = Path(directory) / ARRAYS_FILE
+        arrays = _read_arrays(file_of_arrays)
+        if sha256_of_arrays(arrays) != digest:
+            raise ModelFormatError(f"{file_of_arrays}: not the arrays that {file.name} names")
+    try:
+        return text_encoder_from_state(name, settings, arrays)
+    except (ModelFormatError, UnknownNameError) as error:
+        raise ModelFormatError(f"{file}: {error}") from error
+
+
+def _read_json(file: Path) -> JSONObject:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFormatError(f"{file} is missing: no text encoder was saved here") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelFormatError(f"{file} must hold a JSON object")
+    return content
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    try:
+        arrays: dict[str, np.ndarray] = load(file.read_bytes())
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise ModelFormatError(f"{file} cannot be read: {error}") from error
+    return arrays

@@ -1,0 +1,42 @@
+"""One tokeniser for every encoder that works on words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from cmr_hub.errors import CMRError
+from cmr_hub.types import Document
+
+# Disjoint classes on both sides of the apostrophe: the time is linear in the text's length.
+_WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
+
+
+def words(text: str) -> list[str]:
+    """The lower-case words of a text, in order.
+
+    A word is a run of Unicode letters and digits, with apostrophes inside it (`don't`); the
+    possessive 's is left out (`dog's` is `dog`) and a hyphen parts two words. Typographic and
+    composed forms are made one (NFKC, ’ is '). Everything else, control characters and emoji
+    too, only parts words.
+    """
+    plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    return _WORD.findall(plain)
+
+
+def document_words(document: Document) -> list[str]:
+    """The words of all sentences of a document, in order. Raises CMRError for a bare string."""
+    return [word for sentence in sentences(document) for word in words(sentence)]
+
+
+def sentences(document: Document) -> Document:
+    """The document itself. A bare string would pass for a document of letters: CMRError."""
+    if isinstance(document, str):
+        raise CMRError(f"a document is a list of sentences: pass [{document[:40]!r}]")
+    return document
+
+
+def unique(tokens: Iterable[str]) -> list[str]:
+    """Each token once, in the order of first sight."""
+    return list(dict.fromkeys(tokens))

@@ -1,0 +1,140 @@
+"""Reading word vectors made elsewhere: GloVe's text format and word2vec's text and binary ones."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from tqdm import tqdm
+
+from cmr_hub.errors import DataFormatError, DataNotFoundError
+from cmr_hub.types import FloatArray
+
+_HEADER = re.compile(rb"[0-9]+ [0-9]+[ \r\n]*")
+_MAX_LINE = 1 << 20
+
+
+def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str], FloatArray]:
+    """Words and their vectors from a standard file, all of it or the first `limit` words.
+
+    A name that ends in `.bin` means word2vec's binary format; any other is text with a word and
+    its numbers on a line, with word2vec's header line or without (GloVe). `.gz` may follow.
+
+    Returns:
+        V words and their (V, D) float32 vectors, in the order of the file.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: the file is empty, truncated or malformed; text errors name the line.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataNotFoundError(f"no word vectors at {file}: give a GloVe or word2vec file")
+    try:
+        if ".bin" in file.suffixes[-2:]:
+            words, vectors = _read_binary(file, limit)
+        else:
+            words, vectors = _read_text(file, limit)
+    except (OSError, EOFError) as error:
+        raise DataFormatError(f"{file}: cannot be read to its end: {error}") from error
+    if not words:
+        raise DataFormatError(f"{file}: holds no word vectors")
+    return words, vectors
+
+
+def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
+    line_of: dict[str, int] = {}
+    rows: list[FloatArray] = []
+    dim, promised = 0, None
+    for number, line in _lines(file):
+        where = f"{file}, line {number}"
+        if number == 1 and _HEADER.fullmatch(line):
+            promised, dim = map(int, line.split())
+            continue
+        if not line.strip():
+            continue
+        if limit is not None and len(rows) == limit:
+            break
+        word, row = _parse(line, dim, where)
+        dim = len(row)
+        if word in line_of:
+            raise DataFormatError(f"{where}: {word!r} already stands in line {line_of[word]}")
+        line_of[word] = number
+        rows.append(row)
+    if promised is not None and len(rows) < (promised if limit is None else min(promised, limit)):
+        raise DataFormatError(f"{file}: ends after {len(rows)} of {promised} words")
+    return list(line_of), np.array(rows, dtype=np.float32)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    packed = file.suffix == ".gz"
+    with file.open("rb") as raw:
+        source = cast("IO[bytes]", gzip.open(raw)) if packed else raw
+        with tqdm(
+            total=file.stat().st_size,
+            unit="B",
+            unit_scale=True,
+            desc=f"reading {file.name}",
+            disable=None,
+            delay=1.0,
+        ) as bar:
+            # Only \n ends a line: GloVe's words hold other characters that str would split at.
+            for number, line in enumerate(iter(lambda: source.readline(_MAX_LINE), b""), start=1):
+                yield number, line
+                bar.update(raw.tell() - bar.n if packed else len(line))
+
+
+def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
+    try:
+        fields = line.decode("utf-8").strip(" \t\r\n").split(" ")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{where}: not UTF-8: {error.reason}") from error
+    # Some published files hold words with spaces; numbers too many are an error all the same.
+    n_numbers = dim or len(fields) - 1
+    head, numbers = fields[:-n_numbers], fields[-n_numbers:] if n_numbers else []
+    if not head or not numbers or any(map(_is_number, head[1:])):
+        expected = f"{dim} numbers" if dim else "numbers"
+        raise DataFormatError(
+            f"{where}: a word and {expected} expected, found {len(fields)} fields"
+        )
+    try:
+        row = np.array([float(number) for number in numbers], dtype=np.float32)
+    except ValueError as error:
+        raise DataFormatError(f"{where}: {error}") from error
+    if not np.isfinite(row).all():
+        raise DataFormatError(f"{where}: holds a value that is not finite")
+    return " ".join(head), row
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
+    from gensim.models import KeyedVectors
+
+    packed = file.suffix == ".gz"
+    with gzip.open(file) if packed else file.open("rb") as source:
+        header = source.readline(64)
+    if not _HEADER.fullmatch(header):
+        raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
+    promised, dim = map(int, header.split())
+    # A damaged header must not ask for more memory than the file can fill.
+    if not packed and promised * dim * 4 > file.stat().st_size:
+        raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
+    try:
+        loaded = KeyedVectors.load_word2vec_format(str(file), binary=True, limit=limit)
+    except (ValueError, MemoryError) as error:
+        raise DataFormatError(f"{file}: {error}") from error
+    vectors = np.asarray(loaded.vectors, dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        raise DataFormatError(f"{file}: holds values that are not finite")
+    return list(loaded.index_to_key), vectors

@@ -1,0 +1,91 @@
+"""word2vec: vectors of words that predict their neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from cmr_hub.encoders.texts.options import checked_options
+from cmr_hub.encoders.texts.word_vectors import Aggregation, Pooling, Tokens, WordVectorEncoder
+from cmr_hub.errors import CMRError
+from cmr_hub.types import FloatArray
+
+
+class Word2VecEncoder(WordVectorEncoder):
+    """word2vec, trained on the training text by gensim or read from a file.
+
+    Equation: skip-gram with negative sampling maximises, over words w and neighbours c,
+    log σ(v_cᵀ v_w) + Σ_{n ~ P} log σ(−v_nᵀ v_w); CBOW puts the neighbours' mean in v_w's place.
+
+    Args:
+        vectors: a file in word2vec's text or binary format (or GloVe's text format); None trains.
+        limit: read only the first words of `vectors`, which stand by falling frequency.
+        dim, window, min_count, epochs, seed: of training; one thread, so that a seed decides all.
+        skip_gram: skip-gram, else CBOW.
+        pooling, aggregation, remove_component: see WordVectorEncoder.
+
+    References:
+        Mikolov et al., Distributed Representations of Words and Phrases and their
+        Compositionality, NeurIPS 2013.
+
+    When to prefer it: pretrained vectors, or a training text of many thousands of sentences.
+    """
+
+    name: ClassVar[str] = "word2vec"
+
+    @checked_options
+    def __init__(
+        self,
+        *,
+        vectors: Path | None = None,
+        limit: Annotated[int, Field(ge=1)] | None = None,
+        dim: Annotated[int, Field(ge=1)] = 100,
+        window: Annotated[int, Field(ge=1)] = 5,
+        min_count: Annotated[int, Field(ge=1)] = 2,
+        epochs: Annotated[int, Field(ge=1)] = 20,
+        skip_gram: bool = True,
+        seed: Annotated[int, Field(ge=0)] = 0,
+        pooling: Pooling = "tfidf",
+        aggregation: Aggregation = "document",
+        remove_component: bool = False,
+    ) -> None:
+        super().__init__(
+            {
+                "vectors": None if vectors is None else str(vectors),
+                "limit": limit,
+                "dim": dim,
+                "window": window,
+                "min_count": min_count,
+                "epochs": epochs,
+                "skip_gram": skip_gram,
+                "seed": seed,
+                "pooling": pooling,
+                "aggregation": aggregation,
+                "remove_component": remove_component,
+            }
+        )
+
+    def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
+        from gensim.models import Word2Vec
+
+        options = self.options
+        try:
+            model = Word2Vec(
+                sentences=training,
+                vector_size=options["dim"],
+                window=options["window"],
+                min_count=options["min_count"],
+                epochs=options["epochs"],
+                sg=int(options["skip_gram"]),
+                seed=options["seed"],
+                workers=1,
+            )
+        except RuntimeError as error:
+            raise CMRError(
+                f"word2vec: no word stands {options['min_count']} times in the training text; "
+                "lower min_count or give more text"
+            ) from error
+        return list(model.wv.index_to_key), np.asarray(model.wv.vectors, dtype=np.float32)

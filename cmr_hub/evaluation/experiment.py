@@ -1,0 +1,228 @@
+"""One run, whole: features, training, test figures, and the record of it all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.datasets.protocols import stratified_holdout
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.errors import TrainingError
+from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
+from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.evaluation.results import versions
+from cmr_hub.models.centroids import ClassCentroids
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.training.data import PairedFeatures
+from cmr_hub.training.trainer import train_projectors
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.training.presets import Preset
+    from cmr_hub.types import FloatArray, IntArray, JSONObject
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A trained model, its figures on the test split, and the record for the results store."""
+
+    model: CrossModalModel
+    report: RetrievalReport
+    record: JSONObject
+
+
+def run_experiment(
+    dataset: PairDataset | FeatureDataset,
+    preset: Preset,
+    seed: int,
+    *,
+    image_encoder: ImageEncoder | None = None,
+    text_encoder: TextEncoder | None = None,
+    cache: FeatureCache | None = None,
+    checkpoints: str | Path | None = None,
+    progress: bool = False,
+) -> Experiment:
+    """Trains on the training split and measures once on the test split.
+
+    The text encoder is fitted on training texts only. The number of epochs is chosen on the
+    protocol's validation split or, where it has none, on a stratified part of the training
+    pairs; then the projectors are trained again on all of these.
+
+    Args:
+        dataset: with the splits of its protocol.
+        preset: how to train.
+        seed: of everything random, the validation part included.
+        image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
+        cache: where image features are kept; the default cache if None.
+        checkpoints: a directory that makes the run resumable; see `train_projectors`.
+        progress: show progress bars.
+
+    Raises:
+        TrainingError: an encoder is missing, or the training split has too few labelled pairs.
+        UnknownNameError: the protocol has no test split.
+    """
+    dataset = complete_pairs(dataset)
+    train, test = dataset.split("train"), dataset.split("test")
+    if not isinstance(train, FeatureDataset) and text_encoder is not None:
+        text_encoder.fit(train.sentences)
+    cache = cache or FeatureCache()
+
+    def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
+        return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
+
+    train_features, test_features = features(train), features(test)
+    if "validation" in dataset.split_names:
+        fit, validation, refit = train_features, features(dataset.split("validation")), None
+    else:
+        kept, held_out = stratified_holdout(train.labels, preset.validation_fraction, seed)
+        if not len(held_out):
+            raise TrainingError(
+                f"{len(train)} training pairs in {len(dataset.classes)} classes are too few: "
+                "at least one class needs two, so that one can be held out for validation"
+            )
+        fit, validation = train_features.subset(kept), train_features.subset(held_out)
+        refit = train_features
+    trained = train_projectors(
+        fit,
+        validation,
+        preset,
+        seed,
+        validation_map,
+        refit=refit,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+    learnt_from = refit or fit
+    model = CrossModalModel(
+        trained.image_projector,
+        trained.text_projector,
+        image_encoder=image_encoder,
+        text_encoder=text_encoder,
+        classes=dataset.classes,
+        centroids=ClassCentroids.fit(
+            trained.image_projector.embed(learnt_from.images),
+            trained.text_projector.embed(learnt_from.texts),
+            learnt_from.labels,
+            len(dataset.classes),
+        ),
+        history=trained.history,
+    )
+    report = evaluate_features(model, test_features)
+    unknown = 0
+    if not isinstance(test, FeatureDataset) and text_encoder is not None:
+        unknown = sum(not text_encoder.knows(document) for document in test.sentences)
+        if unknown:
+            logger.warning("%d test texts have no known word and rank by chance", unknown)
+    record: JSONObject = {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
+        "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
+        "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
+        "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
+        "preset": preset.name,
+        "objective": objective_name(preset),
+        "settings": preset.as_dict(),
+        "seed": seed,
+        "epochs": trained.epochs,
+        "seconds": round(sum(row["seconds"] for row in trained.history), 3),
+        "pairs": {"train": len(learnt_from), "validation": len(validation), "test": len(test)},
+        "test_texts_without_known_word": unknown,
+        **report.to_dict(),
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    model.training = record
+    return Experiment(model, report, record)
+
+
+def objective_name(preset: Preset) -> str:
+    """The weighted terms as a short string: `0.5 label + 1 triplet`."""
+    return " + ".join(
+        f"{term.get('weight', 1.0):g} {name}" for name, term in preset.objective.items()
+    )
+
+
+def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
+    """MAP@all, averaged over both directions: what chooses the epoch."""
+    i2t = mean_average_precision(images, texts, labels, labels).value
+    t2i = mean_average_precision(texts, images, labels, labels).value
+    return (i2t + t2i) / 2
+
+
+def complete_pairs(dataset: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
+    """The items that have a picture, a text and a label; the others are counted in the log."""
+    if isinstance(dataset, FeatureDataset):
+        return dataset
+    whole = [
+        image is not None and bool(sentences) and label >= 0
+        for image, sentences, label in zip(
+            dataset.images, dataset.sentences, dataset.labels, strict=True
+        )
+    ]
+    if not any(whole):
+        raise TrainingError(
+            f"{dataset.name} has no item with a picture, a text and a label; "
+            "training needs all three"
+        )
+    if not all(whole):
+        logger.warning(
+            "%d of %d items are left out: they lack a picture, a text or a label",
+            whole.count(False),
+            len(whole),
+        )
+    return dataset.subset(np.array(whole))
+
+
+def paired_features(
+    dataset: PairDataset | FeatureDataset,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+    cache: FeatureCache,
+    *,
+    progress: bool = False,
+) -> PairedFeatures:
+    """The feature rows of complete pairs, images through the cache.
+
+    Raises:
+        TrainingError: pictures and sentences without encoders.
+        ImageError: a picture cannot be read.
+    """
+    n_classes = len(dataset.classes)
+    if isinstance(dataset, FeatureDataset):
+        return PairedFeatures(
+            dataset.image_features, dataset.text_features, dataset.labels, n_classes
+        )
+    if image_encoder is None or text_encoder is None:
+        raise TrainingError("pictures and sentences need an image encoder and a text encoder")
+    images = [path for path in dataset.images if path is not None]
+    return PairedFeatures(
+        cache.encode(image_encoder, images, progress=progress),
+        text_encoder.transform(dataset.sentences),
+        dataset.labels,
+        n_classes,
+    )
+
+
+def evaluate_features(model: CrossModalModel, features: PairedFeatures) -> RetrievalReport:
+    """All figures of a model on these pairs, classification accuracies included."""
+    images = model.image_projector.embed(features.images)
+    texts = model.text_projector.embed(features.texts)
+    centroids = model.centroids
+    return evaluate_retrieval(
+        images,
+        texts,
+        features.labels,
+        predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
+        predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
+    )

@@ -1,0 +1,142 @@
+"""The results store: one JSON line for each run, added safely by many processes at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmr_hub.errors import DataNotFoundError, ModelFormatError
+from cmr_hub.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cmr_hub.types import JSONObject
+
+NUMBER = (int, float)
+REQUIRED: dict[str, tuple[type, ...]] = {
+    "dataset": (str,),
+    "protocol": (str,),
+    "image_encoder": (str,),
+    "text_encoder": (str,),
+    "preset": (str,),
+    "objective": (str, dict),
+    "seed": (int,),
+    "epochs": (int,),
+    "map_i2t": NUMBER,
+    "map_t2i": NUMBER,
+    "map_avg": NUMBER,
+    "map50_avg": NUMBER,
+    "image_accuracy": (*NUMBER, type(None)),
+    "text_accuracy": (*NUMBER, type(None)),
+    "seconds": NUMBER,
+    "versions": (dict,),
+}
+"""What every record holds, and of which type; it may hold more. No classifier: accuracy null."""
+
+
+def append_run(record: Mapping[str, Any], path: str | Path) -> None:
+    """Adds one run to the store, as one line that is on the disk when this returns.
+
+    The file is locked while the line is written, so lines of several processes never mix. A last
+    line that a crash left unfinished is closed first and stays as it is; `read_runs` reports it.
+
+    Raises:
+        ModelFormatError: a required key is missing or of another type, or a value is not JSON
+            (NaN and infinity are not).
+    """
+    problem = _problem(dict(record))
+    if problem:
+        raise ModelFormatError(f"the run is not stored: {problem}")
+    try:
+        line = json.dumps(dict(record), allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise ModelFormatError(
+            f"the run is not stored, it is not valid JSON: {error}; a figure that is NaN or "
+            f"infinite means that training diverged"
+        ) from error
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        try:
+            written = 0
+            while written < len(line):
+                written += file.write(line[written:])
+            os.fsync(file)
+        except OSError:
+            # A full disk: the store stays as it was.
+            file.truncate(size)
+            raise
+
+
+def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
+    """All whole records in the order they were added, and what is wrong with the other lines.
+
+    Raises:
+        DataNotFoundError: there is no such file; no run has been stored there.
+    """
+    source = Path(path)
+    try:
+        with source.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            lines = file.read().split(b"\n")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error
+    records: list[JSONObject] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line.decode(), parse_constant=_refuse_constant)
+            problem = _problem(record)
+        except (ValueError, RecursionError) as error:
+            problem = f"not a whole JSON line ({error})"
+        if problem:
+            problems.append(f"{source}, line {number} is left out: {problem}")
+        else:
+            records.append(record)
+    return records, problems
+
+
+def versions() -> JSONObject:
+    """What a run was made with: libraries, Python and machine. Imports none of them."""
+    found: JSONObject = {"cmr_hub": __version__, "python": platform.python_version()}
+    for library in ("torch", "numpy", "scikit-learn"):
+        found[library] = metadata.version(library)
+    return {
+        **found,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _problem(record: object) -> str:
+    """What keeps `record` from being a run, in words; empty if nothing does."""
+    if not isinstance(record, dict):
+        return f"a run is a JSON object, not {type(record).__name__}"
+    missing = [key for key in REQUIRED if key not in record]
+    if missing:
+        return f"without {', '.join(missing)}"
+    for key, types in REQUIRED.items():
+        value = record[key]
+        if not isinstance(value, types) or isinstance(value, bool):
+            wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
+            return f"{key} must be {wanted}, not {value!r}"
+    return ""
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,135 @@
+"""The items of a gallery: an Arrow table with four known columns and any others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cmr_hub.errors import ModelFormatError
+
+COLUMNS = {
+    "id": pa.string(),
+    "path": pa.string(),
+    "sentences": pa.list_(pa.string()),
+    "label": pa.string(),
+}
+"""The columns that every table of items begins with; all but `id` may be null."""
+
+NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
+"""A part that is empty, `.` or `..`: a path with one may lead out of its root folder."""
+NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to be found: a picture, a text, or both."""
+
+    id: str
+    """Different for every item of a gallery."""
+    path: Path | None = None
+    sentences: tuple[str, ...] = ()
+    label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Further columns by name: numbers, strings, dates, lists of them."""
+
+
+def items_table(items: Iterable[Item]) -> pa.Table:
+    """The table of these items, with absolute paths.
+
+    Raises:
+        ModelFormatError: an id is double, metadata has the name of a known column or values of
+            several types, or a path is not UTF-8.
+    """
+    rows = list(items)
+    others = dict.fromkeys(name for item in rows for name in item.metadata)
+    try:
+        columns = {
+            "id": pa.array([item.id for item in rows], pa.string()),
+            "path": pa.array(
+                [None if item.path is None else os.path.abspath(item.path) for item in rows],  # noqa: PTH100 - Path.resolve() follows links
+                pa.string(),
+            ),
+            "sentences": pa.array([list(item.sentences) for item in rows], pa.list_(pa.string())),
+            "label": pa.array([item.label for item in rows], pa.string()),
+        }
+        for name in others:
+            if name in columns:
+                raise ModelFormatError(f"metadata cannot be called {name!r}: choose another name")
+            columns[name] = pa.array([item.metadata.get(name) for item in rows])
+    except (pa.ArrowException, UnicodeEncodeError) as error:
+        raise ModelFormatError(f"the items do not make a table: {error}") from error
+    return checked_items(pa.table(columns))
+
+
+def checked_items(table: pa.Table) -> pa.Table:
+    """The table in one piece, its known columns in place and of their types.
+
+    Raises:
+        ModelFormatError: a column is missing or of another type, an id is null or double, or a
+            path is not absolute.
+    """
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise ModelFormatError(f"the items have no column {', '.join(missing)}")
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ModelFormatError("two columns of the items have the same name")
+    others = [name for name in table.column_names if name not in COLUMNS]
+    table = table.select([*COLUMNS, *others]).combine_chunks()
+    for place, (name, kind) in enumerate(COLUMNS.items()):
+        if table.schema.field(name).type != kind:
+            try:
+                table = table.set_column(place, name, table.column(name).cast(kind))
+            except pa.ArrowException as error:
+                raise ModelFormatError(f"items: column {name} must be {kind}: {error}") from error
+    ids = table.column("id")
+    if ids.null_count:
+        raise ModelFormatError("an item has no id")
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = pc.value_counts(ids)
+        twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
+        raise ModelFormatError(
+            f"{twice['counts']} items have the id {twice['values']!r}: ids must differ"
+        )
+    if pc.any(pc.match_substring_regex(table.column("path"), NOT_ABSOLUTE)).as_py():
+        raise ModelFormatError("the paths of items must be absolute, without '..' or '//'")
+    return table
+
+
+def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:
+    """The deepest folder that all paths share, and the table with paths relative to it.
+
+    The folder is None where no item has a path.
+    """
+    ends = pc.min_max(table.column("path")).as_py()
+    if ends["min"] is None:
+        return None, table
+    # All strings between two share the prefix that those two share.
+    root = os.path.commonpath([Path(ends["min"]).parent, Path(ends["max"]).parent])
+    paths = pc.utf8_slice_codeunits(table.column("path"), len(root.rstrip("/")) + 1)
+    return root, _with_paths(table, paths)
+
+
+def join_root(table: pa.Table, root: str | None) -> pa.Table:
+    """Undoes `split_root`, perhaps with another folder.
+
+    Raises:
+        ModelFormatError: a path is absolute or leads out of the folder.
+    """
+    paths = table.column("path")
+    if paths.null_count == len(paths):
+        return table
+    if root is None:
+        raise ModelFormatError("the items have relative paths, but no root folder is stored")
+    if pc.any(pc.match_substring_regex(paths, NOT_RELATIVE)).as_py():
+        raise ModelFormatError("a path of the items leads out of their root folder")
+    return _with_paths(table, pc.binary_join_element_wise(root.rstrip("/"), paths, "/"))
+
+
+def _with_paths(table: pa.Table, paths: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index("path"), "path", paths)

@@ -1,0 +1,108 @@
+"""The objective that the public code of ACMR really minimises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cmr_hub.errors import CMRError
+from cmr_hub.losses.base import Loss
+from cmr_hub.losses.unit import unit
+
+
+class ACMRReleasedLoss(Loss):
+    """The released code's three losses, with its faults: to reproduce it, not to use it.
+
+    Equation:
+        L = emb + domain
+        emb = 100 · label + triplet,  label = mean [CE(C(v), y) + CE(C(w), y)]
+        triplet = [.1 + 5 v_pos − v_neg]₊ + [.1 + 5 w_pos − w_neg]₊, one hinge for the whole batch
+        v_pos = ½ Σ ‖v − w⁺‖², v_neg = ½ Σ ‖v − w⁻‖², likewise w_pos, w_neg with the roles changed
+        domain = mean [CE(D(v), image) + CE(D(w), text)]
+
+        w⁺ is the own partner; w⁻ the partner of the batch's image that is most like v's in the
+        raw features, those of v's class counted as similarity 0 (so that they are chosen only if
+        nothing else is above 0). The paper has other terms: see `TripletLoss`, `AdversarialLoss`.
+
+        C is linear and random for ever, for it is in no optimiser of the release. D (dim →
+        dim/2 → dim/4 → 2) has no activation, and the release reverses its gradient, but lets it
+        reach nothing: only D is trained by `domain`. Here C is frozen and D gets detached rows;
+        as the two share no parameter, one Adam over L equals the release's two.
+
+    Args:
+        dim: dimensions of the common space (40 in the release).
+        n_classes: number of classes.
+
+    Inputs:
+        images, texts: (B, dim), used as they are. labels: (B,). `observe` must be given the
+        batch's features before each call, else CMRError.
+
+    Logs:
+        emb_loss, domain_loss, label_loss, triplet_loss, v_pos, v_neg, w_pos, w_neg: the values of
+        the release's log line.
+
+    References:
+        Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017: the authors' TensorFlow
+        code, not the paper.
+    """
+
+    def __init__(self, dim: int, n_classes: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(dim, n_classes)
+        widths = [dim, max(dim // 2, 1), max(dim // 4, 1), 2]
+        self.modality_classifier = nn.Sequential(
+            *(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
+        )
+        for layer in [self.classifier, *self.modality_classifier]:
+            nn.init.xavier_uniform_(layer.weight)  # as TensorFlow's slim layers start
+            nn.init.zeros_(layer.bias)
+        self.classifier.requires_grad_(False)
+        self._features: tuple[Tensor, Tensor] | None = None
+
+    def observe(self, image_features: Tensor, text_features: Tensor) -> None:
+        self._features = image_features.detach(), text_features.detach()
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        like_image, like_text = self._negatives(labels)
+        v_pos = w_pos = (images - texts).square().sum() / 2
+        v_neg = (images - texts[like_image]).square().sum() / 2
+        w_neg = (texts - images[like_text]).square().sum() / 2
+        triplet = (0.1 + 5 * v_pos - v_neg).relu() + (0.1 + 5 * w_pos - w_neg).relu()
+        label = cross_entropy(self.classifier(images), labels) + cross_entropy(
+            self.classifier(texts), labels
+        )
+        image, text = torch.zeros_like(labels), torch.ones_like(labels)
+        domain = cross_entropy(self.modality_classifier(images.detach()), image) + cross_entropy(
+            self.modality_classifier(texts.detach()), text
+        )
+        emb = 100 * label + triplet
+        parts = {
+            "emb_loss": emb,
+            "domain_loss": domain,
+            "label_loss": label,
+            "triplet_loss": triplet,
+            "v_pos": v_pos,
+            "v_neg": v_neg,
+            "w_pos": w_pos,
+            "w_neg": w_neg,
+        }
+        self.logs = {name: value.detach() for name, value in parts.items()}
+        return emb + domain
+
+    def _negatives(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """For each row the other-class row most like it in image, and in text, features."""
+        features, self._features = self._features, None
+        if features is None or any(len(rows) != len(labels) for rows in features):
+            raise CMRError(
+                "ACMRReleasedLoss chooses its negatives by the input features: call "
+                "observe(image_features, text_features) with this batch's rows before the loss"
+            )
+        other = labels[:, None] != labels
+        image_rows, text_rows = (unit(rows) for rows in features)
+        return (
+            (image_rows @ image_rows.T * other).argmax(1),
+            (text_rows @ text_rows.T * other).argmax(1),
+        )

@@ -1,0 +1,73 @@
+"""The adversarial loss: a modality classifier behind a gradient reversal layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.gradient_reversal import gradient_reversal
+
+
+class AdversarialLoss(Loss):
+    """D learns to tell images from texts; the projectors learn to hinder it.
+
+    Equation:
+        L = mean over the 2B rows z of CE(D(R_λ(z)), modality of z)
+
+        R_λ is the identity forward and −λ times the gradient backward, so that one minimisation
+        over all parameters trains D and, against it, the projectors; over the training
+        λ(p) = 2 / (1 + e^(−10p)) − 1, p from 0 to 1, set by `schedule`, zero before it is called.
+
+    Args:
+        dim: dimensions of the common space.
+        hidden: widths of D's hidden layers (with ReLU); by default dim/2 and dim/4 as in ACMR.
+
+    Inputs:
+        images, texts: (B, dim), used as they are. labels: not looked at.
+
+    Logs:
+        modality_accuracy: D's share of right answers; a loss near ln 2 may mean that D has learnt
+        nothing or that the modalities are mixed, and .5 here says the same of both.
+        lambda: λ.
+
+    References:
+        Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, arXiv 1505.07818.
+        Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017.
+
+    When to prefer:
+        When the two modalities lie apart although both are well classified. At high learning
+        rates it tends to diverge; `MMDLoss` has the same aim and no opponent.
+    """
+
+    def __init__(self, dim: int, hidden: Sequence[int] | None = None) -> None:
+        super().__init__()
+        if hidden is None:
+            hidden = (max(dim // 2, 1), max(dim // 4, 1))
+        for width in hidden:
+            require_positive(hidden=width)
+        widths = [dim, *hidden]
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise(widths):
+            layers += [nn.Linear(wide, narrow), nn.ReLU()]
+        self.modality_classifier = nn.Sequential(*layers, nn.Linear(widths[-1], 2))
+        self.strength = 0.0
+
+    def schedule(self, progress: float) -> None:
+        self.strength = 2 / (1 + math.exp(-10 * progress)) - 1
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        logits = self.modality_classifier(
+            gradient_reversal(torch.cat([images, texts]), self.strength)
+        )
+        modality = torch.arange(2, device=labels.device).repeat_interleave(len(labels))
+        self.logs = {
+            "modality_accuracy": (logits.detach().argmax(1) == modality).to(logits.dtype).mean(),
+            "lambda": logits.new_tensor(self.strength),
+        }
+        return cross_entropy(logits, modality)

@@ -1,0 +1,36 @@
+"""The correlation loss in its cheap form: Pearson's coefficient, dimension by dimension."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.unit import unit
+
+
+class PearsonLoss(Loss):
+    """One minus the mean correlation of the pairs over the dimensions.
+
+    Equation:
+        L = 1 − meanₖ r(V[:, k], W[:, k]),  r(x, y) = ⟨x − x̄, y − ȳ⟩ / (‖x − x̄‖ ‖y − ȳ‖)
+
+        r is zero for a dimension that is constant in the batch.
+
+    Inputs:
+        images, texts: (B, d), used as they are (r knows no scale). labels: not looked at. With
+        B = 1 the loss is zero.
+
+    References:
+        Chandar et al., Correlational Neural Networks, Neural Computation 2016, arXiv 1504.07225.
+        (The "correlation loss" of Corr-AE, Feng et al. 2014, is another: mean ‖v − w‖².)
+
+    When to prefer:
+        Where pairs matter and batches are small. The dimensions may all learn the same thing;
+        `DCCALoss` and `DCCAEYLoss` forbid that.
+    """
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        if len(images) < 2:
+            return nothing(images, texts)
+        v, w = (unit(z - z.mean(0), dim=0) for z in (images, texts))
+        return 1 - (v * w).sum(0).mean()

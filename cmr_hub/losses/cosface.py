@@ -1,0 +1,52 @@
+"""CosFace: a cosine classifier with a margin, its prototypes shared by both modalities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from cmr_hub.errors import CMRError
+from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.unit import unit
+
+
+class CosFaceLoss(Loss):
+    """Cross-entropy of cosines to learnt class prototypes, the own one lessened by a margin.
+
+    Equation:
+        L = mean over i of ℓ(vᵢ) + ℓ(wᵢ),  ℓ(z) = CE(σ (s(z, c_k) − m [k = y])ₖ, y)
+
+        s is the cosine, c_k the prototype of class k, the same for images and texts.
+
+    Args:
+        dim: dimensions of the common space.
+        n_classes: number of classes.
+        scale: σ. margin: m, in cosine. The defaults are the paper's, found on tens of thousands
+            of faces; for tens of classes σ of 10 to 30 and m of 0 to .2 are gentler.
+
+    Inputs:
+        images, texts: (B, dim), normalised inside. labels: (B,).
+
+    References:
+        Wang et al., CosFace: Large Margin Cosine Loss, CVPR 2018, arXiv 1801.09414, equation 4.
+
+    When to prefer:
+        To `LabelLoss` when rows are compared by cosine: classes become directions that both
+        modalities share.
+    """
+
+    def __init__(self, dim: int, n_classes: int, scale: float = 64.0, margin: float = 0.35) -> None:
+        super().__init__()
+        require_positive(scale=scale)
+        if not 0 <= margin < 1:
+            raise CMRError(f"margin must lie in [0, 1), not {margin!r}")
+        self.scale = scale
+        self.margin = margin
+        self.prototypes = nn.Parameter(torch.randn(n_classes, dim))
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        prototypes = unit(self.prototypes)
+        margins = self.margin * one_hot(labels, len(prototypes)).to(images.dtype)
+        v, w = (self.scale * (unit(z) @ prototypes.T - margins) for z in (images, texts))
+        return cross_entropy(v, labels) + cross_entropy(w, labels)

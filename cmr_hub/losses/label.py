@@ -1,0 +1,39 @@
+"""The label loss: one classifier shared by both modalities."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cmr_hub.losses.base import Loss
+
+
+class LabelLoss(Loss):
+    """Cross-entropy of one linear classifier C, shared by images and texts.
+
+    Equation:
+        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]
+
+    Args:
+        dim: dimensions of the common space.
+        n_classes: number of classes.
+
+    Inputs:
+        images, texts: (B, dim), used as they are. labels: (B,).
+
+    References:
+        Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017, equation 2.
+
+    When to prefer:
+        The first term to try wherever relevance means "same class". The cosine of the search
+        never enters it: add a term on unit vectors, or take `CosFaceLoss`.
+    """
+
+    def __init__(self, dim: int, n_classes: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(dim, n_classes)
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(self.classifier(images), labels) + cross_entropy(
+            self.classifier(texts), labels
+        )

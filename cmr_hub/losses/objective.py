@@ -1,0 +1,126 @@
+"""An objective: named, weighted losses added up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from cmr_hub.errors import CMRError
+from cmr_hub.losses import build_loss, loss_options
+from cmr_hub.losses.base import Loss
+from cmr_hub.types import JSONObject
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss of an objective: its name in the registry, its weight, all of its options."""
+
+    loss: Loss
+    name: str
+    weight: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Objective(nn.Module):
+    """Σ weight · loss over a dict of named terms.
+
+    Raises CMRError for no terms, a weight that is not a finite number ≥ 0, or a term name that
+    cannot name a module.
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        super().__init__()
+        if not terms:
+            raise CMRError("an objective needs at least one term, for example 'label'")
+        self.terms = dict(terms)
+        self.losses = nn.ModuleDict()
+        for name, term in self.terms.items():
+            _check_weight(name, term.weight)
+            if "/" in name:
+                raise CMRError(f"a term cannot be called {name!r}: use letters and hyphens")
+            try:
+                self.losses[name] = term.loss
+            except KeyError as error:
+                raise CMRError(
+                    f"a term cannot be called {name!r}: use letters and hyphens"
+                ) from error
+
+    def forward(
+        self, images: Tensor, texts: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and its parts for the history.
+
+        Inputs as `Loss`: (B, d), (B, d), (B,). The parts, detached, are each term's value before
+        its weight under the term's name, and each of its logs under "term/log". Raises CMRError
+        when the shapes do not fit or the batch is empty.
+        """
+        if images.shape != texts.shape or images.shape[:1] != labels.shape or not len(labels):
+            raise CMRError(
+                "a batch needs images (B, d), texts (B, d) and labels (B,) with B ≥ 1, not "
+                f"{tuple(images.shape)}, {tuple(texts.shape)}, {tuple(labels.shape)}"
+            )
+        total = images.new_zeros(())
+        parts: dict[str, Tensor] = {}
+        for name, term in self.terms.items():
+            value = term.loss(images, texts, labels)
+            total = total + term.weight * value
+            parts[name] = value.detach()
+            parts.update({f"{name}/{log}": figure for log, figure in term.loss.logs.items()})
+        return total, parts
+
+    def schedule(self, progress: float) -> None:
+        """Tells every term the share of training done, in [0, 1]."""
+        for term in self.terms.values():
+            term.loss.schedule(progress)
+
+    def observe(self, image_features: Tensor, text_features: Tensor) -> None:
+        """Shows every term the input features of the batch that `forward` gets next."""
+        for term in self.terms.values():
+            term.loss.observe(image_features, text_features)
+
+    def describe(self) -> JSONObject:
+        """What `build_objective` needs to make it again: loss, weight and all options by term."""
+        return {
+            name: {"loss": term.name, "weight": term.weight, **term.options}
+            for name, term in self.terms.items()
+        }
+
+    @property
+    def classifier(self) -> nn.Linear | None:
+        """The label classifier of the first term that has one."""
+        for term in self.terms.values():
+            classifier = getattr(term.loss, "classifier", None)
+            if isinstance(classifier, nn.Linear):
+                return classifier
+        return None
+
+
+def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: int) -> Objective:
+    """The objective of a plain description, as a preset or a TOML file holds it.
+
+    Args:
+        spec: by term name "weight" (1 if absent), "loss" (the term's name if absent) and the
+            options of the loss: {"label": {}, "hard": {"loss": "triplet", "margin": 0.3}}.
+        dim: dimensions of the common space.
+        n_classes: number of classes.
+
+    Raises UnknownNameError for an unknown loss, CMRError for an unknown option or a bad value.
+    """
+    terms = {}
+    for term, description in spec.items():
+        options = dict(description)
+        name, weight = options.pop("loss", term), options.pop("weight", 1.0)
+        _check_weight(term, weight)
+        loss = build_loss(name, dim, n_classes, **options)
+        terms[term] = Term(loss, name, weight, loss_options(name) | options)
+    return Objective(terms)
+
+
+def _check_weight(term: str, weight: float) -> None:
+    is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not (is_number and math.isfinite(weight) and weight >= 0):
+        raise CMRError(f"the weight of {term!r} must be a number, 0 or more, not {weight!r}")

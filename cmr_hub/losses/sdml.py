@@ -1,0 +1,49 @@
+"""SDML: every modality onto class directions that are fixed beforehand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from cmr_hub.losses.base import Loss
+from cmr_hub.losses.orthonormal import orthonormal
+from cmr_hub.losses.unit import unit
+
+
+class SDMLLoss(Loss):
+    """Distance of each row's coordinates on fixed orthonormal directions from its one-hot label.
+
+    Equation:
+        L = meanᵢ ‖Pᵀvᵢ − yᵢ‖₂ + meanᵢ ‖Pᵀwᵢ − yᵢ‖₂
+
+        P (dim × n_classes, PᵀP = I) is fixed. No term joins images and texts, so the sum trains
+        each modality as if it were alone.
+
+    Args:
+        dim: dimensions of the common space, at least n_classes.
+        n_classes: number of classes.
+
+    Inputs:
+        images, texts: (B, dim), normalised inside. labels: (B,).
+
+    References:
+        Hu et al., Scalable Deep Multimodal Learning for Cross-Modal Retrieval, SIGIR 2019.
+        Included: the supervised part. Not: the weighted reconstruction of the input features by
+        a decoder of each modality, which uses unlabelled rows too.
+
+    When to prefer:
+        When modalities come one after the other: a new one is trained without touching the rest.
+    """
+
+    directions: Tensor
+
+    def __init__(self, dim: int, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("directions", orthonormal(dim, n_classes))
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        y = one_hot(labels, self.directions.shape[1])
+        v, w = (unit(z) @ self.directions - y for z in (images, texts))
+        distance: Tensor = torch.linalg.vector_norm(torch.stack([v, w]), dim=2)
+        return distance.mean(1).sum()

@@ -1,0 +1,47 @@
+"""Supervised contrastive learning between the modalities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.unit import unit
+
+
+class SupConLoss(Loss):
+    """Each row against all rows of the other modality; those of its class are the positives.
+
+    Equation:
+        L = mean over the 2B anchors i of −1/|P(i)| Σ_{p∈P(i)} log[e^{s_ip/τ} / Σ_a e^{s_ia/τ}]
+
+        s is the cosine, a runs over the other modality, P(i) are its rows of i's class (the own
+        partner is always one of them).
+
+    Args:
+        temperature: τ; .05 to .1 is usual.
+
+    Inputs:
+        images, texts: (B, d), normalised inside. labels: (B,).
+
+    References:
+        Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362,
+        equation 2, with the positives and the denominator taken from the other modality.
+
+    When to prefer:
+        When relevance means "same class" and batches hold several rows of a class; with one row
+        of each it is `InfoNCELoss`.
+    """
+
+    def __init__(self, temperature: float = 0.1) -> None:
+        super().__init__()
+        require_positive(temperature=temperature)
+        self.temperature = temperature
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        same = (labels[:, None] == labels).to(images.dtype)
+        positives = same / same.sum(1, keepdim=True)
+        similarity = unit(images) @ unit(texts).T / self.temperature
+        both = torch.cat([similarity, similarity.T])
+        return cross_entropy(both, torch.cat([positives, positives]))

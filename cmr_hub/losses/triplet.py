@@ -1,0 +1,82 @@
+"""The triplet loss between the modalities, with three ways of mining."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from cmr_hub.errors import UnknownNameError
+from cmr_hub.losses.base import Loss, nothing, require_positive
+from cmr_hub.losses.unit import unit
+
+Mining = Literal["random", "semi-hard", "batch-hard"]
+
+
+class TripletLoss(Loss):
+    """Every image nearer to a text of its class than to one of another, and the other way round.
+
+    Equation:
+        L = mean over the 2B anchors of [m + d(a, p) − d(a, n)]₊
+
+        with d(a, b) = ‖a − b‖² = 2 − 2 cos(a, b) on unit vectors: squared, because the plain
+        distance has no gradient where two rows meet. a runs over the images with p, n among the
+        texts, then over the texts with p, n among the images; p has a's class, n has not.
+
+    Args:
+        margin: m, in squared distance (0 to 4).
+        mining: how p and n are chosen for each anchor, at O(B²):
+            "random": both uniformly (torch's global generator);
+            "semi-hard": p uniformly, n the nearest that is farther than p, or the farthest of
+            all when none is;
+            "batch-hard": the farthest p and the nearest n.
+
+    Inputs:
+        images, texts: (B, d), normalised inside. labels: (B,). A batch of one class holds no
+        triplet: the loss is zero.
+
+    References:
+        Schroff et al., FaceNet, CVPR 2015, arXiv 1503.03832 (semi-hard).
+        Hermans et al., In Defense of the Triplet Loss, 2017, arXiv 1703.07737 (batch-hard).
+
+    When to prefer:
+        "random" first; "semi-hard" when the random one has come to rest near zero; "batch-hard"
+        with clean labels and a warm start only, it may collapse all rows into one point.
+    """
+
+    def __init__(self, margin: float = 0.3, mining: Mining = "random") -> None:
+        super().__init__()
+        require_positive(margin=margin)
+        if mining not in get_args(Mining):
+            raise UnknownNameError("mining", mining, list(get_args(Mining)))
+        self.margin = margin
+        self.mining = mining
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        same = labels[:, None] == labels
+        if same.all():
+            return nothing(images, texts)
+        distance = 2 - 2 * unit(images) @ unit(texts).T
+        return (self._hinges(distance, same) + self._hinges(distance.T, same)).mean() / 2
+
+    def _hinges(self, distance: Tensor, same: Tensor) -> Tensor:
+        """(B,) hinges of the rows of `distance` as anchors; each has a p and an n."""
+        with torch.no_grad():
+            positive, negative = self._mine(distance, same)
+        rows = torch.arange(len(distance), device=distance.device)
+        return (self.margin + distance[rows, positive] - distance[rows, negative]).relu()
+
+    def _mine(self, distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+        if self.mining == "batch-hard":
+            return (
+                distance.masked_fill(~same, -torch.inf).argmax(1),
+                distance.masked_fill(same, torch.inf).argmin(1),
+            )
+        positive = torch.rand_like(distance).masked_fill(~same, -1).argmax(1)
+        if self.mining == "random":
+            return positive, torch.rand_like(distance).masked_fill(same, -1).argmax(1)
+        too_near = distance <= distance.gather(1, positive[:, None])
+        nearest = distance.masked_fill(same | too_near, torch.inf).min(1)
+        farthest = distance.masked_fill(same, -torch.inf).argmax(1)
+        return positive, torch.where(nearest.values.isinf(), farthest, nearest.indices)

@@ -1,0 +1,45 @@
+"""The classes of a trained model, as points of the common space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray, IntArray, Modality
+
+
+@dataclass(frozen=True)
+class ClassCentroids:
+    """The mean direction of each class's training items in the common space, per modality.
+
+    The class of an embedding is that of the nearest centroid: one rule for every objective,
+    whether or not it trains a classifier of its own.
+    """
+
+    images: FloatArray
+    texts: FloatArray
+
+    @classmethod
+    def fit(
+        cls, images: FloatArray, texts: FloatArray, labels: IntArray, n_classes: int
+    ) -> ClassCentroids:
+        """From (N, d) unit vectors and (N,) labels; a class without items gets a zero row."""
+
+        def means(rows: FloatArray) -> FloatArray:
+            sums = np.zeros((n_classes, rows.shape[1]), dtype=np.float32)
+            np.add.at(sums, labels, rows)
+            lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+            lengths[lengths == 0] = 1
+            unit: FloatArray = (sums / lengths).astype(np.float32, copy=False)
+            return unit
+
+        return cls(means(images), means(texts))
+
+    def predict(self, embeddings: FloatArray, modality: Modality) -> IntArray:
+        """(N, d) unit vectors of one modality → (N,) class indices."""
+        centroids = self.images if modality == "image" else self.texts
+        nearest: IntArray = np.argmax(embeddings @ centroids.T, axis=1)
+        return nearest

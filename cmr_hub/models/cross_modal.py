@@ -1,0 +1,313 @@
+"""CrossModalModel: two encoders, two projectors, one common space."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import torch
+from safetensors.torch import save_file
+
+from cmr_hub.atomic import atomic_directory
+from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
+from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
+from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
+from cmr_hub.models.centroids import ClassCentroids
+from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
+from cmr_hub.models.files import (
+    CONFIG,
+    GALLERY,
+    HISTORY,
+    IMAGE_WEIGHTS,
+    TENSORS,
+    StoredImageEncoder,
+    build_projector,
+    check_dim,
+    describe_projector,
+    read_history,
+    read_tensors,
+    refuse_foreign_directory,
+    refuse_leftovers,
+    take_tensor,
+    verify_files,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.models.projector import Projector
+    from cmr_hub.types import Document, FloatArray, ImageSource, JSONObject, Modality
+
+
+class SearchIndex(Protocol):
+    """What a gallery must do to be attached to a model."""
+
+    def search(self, vector: FloatArray, k: int = 10, target: Modality = "image") -> list[Any]: ...
+
+    def save(self, directory: str | Path) -> None: ...
+
+
+class CrossModalModel:
+    """Encodes pictures and sentences into one common space, and searches there.
+
+    Args:
+        image_projector, text_projector: into the same dimension d.
+        image_encoder: an encoder, a stored one that is built when it is first needed, or None for
+            a model of precomputed features.
+        text_encoder: a fitted encoder, or None likewise.
+        classes: names of the labels it was trained with; may be empty.
+        centroids: of those classes; None without classes.
+        training: what was run and measured, as JSON; kept in `config.json`.
+        history: one row per epoch with every named part; kept in `history.json`.
+
+    Example:
+        >>> model = cmr_hub.load("runs/pascal")                             # doctest: +SKIP
+        >>> for hit in model.search("two men on a motorbike", k=5):         # doctest: +SKIP
+        ...     print(hit.rank, hit.score, hit.path)
+    """
+
+    def __init__(
+        self,
+        image_projector: Projector,
+        text_projector: Projector,
+        *,
+        image_encoder: ImageEncoder | StoredImageEncoder | None = None,
+        text_encoder: TextEncoder | None = None,
+        classes: Sequence[str] = (),
+        centroids: ClassCentroids | None = None,
+        training: JSONObject | None = None,
+        history: Sequence[Mapping[str, float]] = (),
+    ) -> None:
+        self.image_projector = image_projector.eval()
+        self.text_projector = text_projector.eval()
+        self._image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.classes = tuple(classes)
+        self.centroids = centroids
+        self.training = dict(training or {})
+        self.history = [dict(row) for row in history]
+        self.gallery: SearchIndex | None = None
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the common space."""
+        return self.image_projector.dim
+
+    @property
+    def image_encoder(self) -> ImageEncoder | None:
+        """The image encoder; loaded now if it was not yet."""
+        if isinstance(self._image_encoder, StoredImageEncoder):
+            self._image_encoder = self._image_encoder.load()
+        return self._image_encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides an embedding. Galleries keep it and refuse another's."""
+        digest = hashlib.sha256()
+        for projector in (self.image_projector, self.text_projector):
+            state = {name: value.numpy() for name, value in projector.state_dict().items()}
+            digest.update(sha256_of_arrays(state).encode())
+            digest.update(repr(projector.layers).encode())
+        if self._image_encoder is not None:
+            digest.update(self._image_encoder.fingerprint.encode())
+        if self.text_encoder is not None:
+            settings, arrays = self.text_encoder.state()
+            digest.update(json.dumps([self.text_encoder.name, settings], sort_keys=True).encode())
+            digest.update(sha256_of_arrays(arrays).encode())
+        return digest.hexdigest()
+
+    def encode_images(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
+        """Paths or open pictures → (N, d) float32 unit vectors.
+
+        Raises:
+            ImageError: a picture cannot be read; the message names it.
+            CMRError: the model was trained on precomputed features and has no image encoder.
+        """
+        encoder = self.image_encoder
+        if encoder is None:
+            raise CMRError(
+                "this model was trained on precomputed features and cannot read pictures; "
+                "give feature rows to model.image_projector.embed instead"
+            )
+        _refuse_single(images, "images")
+        return self.image_projector.embed(encoder.encode(list(images), progress=progress))
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Strings → (N, d) float32 unit vectors.
+
+        Raises:
+            UnknownWordsError: a text is empty or has no word that the text encoder knows.
+            CMRError: the model was trained on precomputed features and has no text encoder.
+        """
+        _refuse_single(texts, "texts")
+        return self.encode_documents([(text,) for text in texts])
+
+    def encode_documents(self, documents: Sequence[Document]) -> FloatArray:
+        """Documents (all sentences of an item each) → (N, d) float32 unit vectors.
+
+        Raises:
+            UnknownWordsError, CMRError: as `encode_texts`.
+        """
+        encoder = self.text_encoder
+        if encoder is None:
+            raise CMRError(
+                "this model was trained on precomputed features and cannot read text; "
+                "give feature rows to model.text_projector.embed instead"
+            )
+        for document in documents:
+            if not encoder.knows(document):
+                raise UnknownWordsError(_nothing_known(encoder, document))
+        return self.text_projector.embed(encoder.transform(documents))
+
+    def predict_classes(self, embeddings: FloatArray, modality: Modality) -> list[str]:
+        """(N, d) unit vectors of one modality → the names of their nearest classes.
+
+        Raises:
+            CMRError: the model was trained without classes.
+        """
+        if self.centroids is None:
+            raise CMRError("this model was trained without classes and cannot name one")
+        return [self.classes[index] for index in self.centroids.predict(embeddings, modality)]
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: ImageSource | None = None,
+        k: int = 10,
+        target: Modality | None = None,
+    ) -> list[Any]:
+        """The items of the attached gallery nearest to a sentence or a picture.
+
+        Args:
+            text: a sentence; or
+            image: a path or an open picture. Exactly one of the two.
+            k: how many hits at most.
+            target: search among pictures (`"image"`) or among texts (`"text"`). Default: the
+                other modality than the query's.
+
+        Returns:
+            Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
+
+        Raises:
+            QueryError: not exactly one query, no gallery, or a k below 1.
+            UnknownWordsError, ImageError: as the encoders.
+        """
+        if (text is None) == (image is None):
+            raise QueryError("give one query: either a text or an image")
+        if self.gallery is None:
+            raise QueryError(
+                "this model has no gallery to search in; set model.gallery, "
+                "or load a model directory that was saved with one"
+            )
+        if image is not None:
+            return self.gallery.search(self.encode_images([image])[0], k, target or "text")
+        return self.gallery.search(self.encode_texts([text or ""])[0], k, target or "image")
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Writes the model and its gallery, all or nothing.
+
+        `config.json`, `model.safetensors`, the text encoder as JSON (+ safetensors), the image
+        encoder's weights where they cannot be downloaded again, `history.json`, `gallery/`.
+
+        Raises:
+            ModelFormatError: the directory holds something else than a model; it is left alone.
+        """
+        refuse_foreign_directory(Path(directory))
+        with atomic_directory(directory) as fresh:
+            save_file(self._tensors(), fresh / TENSORS)
+            if self.text_encoder is not None:
+                save_text_encoder(self.text_encoder, fresh)
+            encoder, described = self.image_encoder, None
+            if encoder is not None:
+                described = ImageEncoderConfig(
+                    name=encoder.name, source=encoder.source, fingerprint=encoder.fingerprint
+                )
+                if encoder.source == "file":
+                    save_file(encoder.state, fresh / IMAGE_WEIGHTS)
+            (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
+            config = ModelConfig(
+                image_projector=describe_projector(self.image_projector),
+                text_projector=describe_projector(self.text_projector),
+                image_encoder=described,
+                text_encoder=None if self.text_encoder is None else self.text_encoder.name,
+                classes=list(self.classes),
+                training=self.training,
+                files={path.name: sha256_of_file(path) for path in sorted(fresh.iterdir())},
+            )
+            (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            if self.gallery is not None:
+                self.gallery.save(fresh / GALLERY)
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> Self:
+        """Reads what `save_pretrained` wrote; embeddings are equal to the bit.
+
+        The gallery is not attached: `cmr_hub.load` does both. The image encoder's network is
+        built when it is first needed.
+
+        Raises:
+            ModelFormatError: a file is missing, damaged, or does not fit the config; it is named.
+        """
+        directory = Path(directory)
+        config = read_config(directory / CONFIG)
+        verify_files(directory, config.files)
+        tensors = read_tensors(directory / TENSORS)
+        image_projector = build_projector(config.image_projector, tensors, "image_projector")
+        text_projector = build_projector(config.text_projector, tensors, "text_projector")
+        centroids = None
+        if config.classes:
+            shape = (len(config.classes), image_projector.dim)
+            centroids = ClassCentroids(
+                take_tensor(tensors, "centroids.images", shape).numpy(),
+                take_tensor(tensors, "centroids.texts", shape).numpy(),
+            )
+        refuse_leftovers(tensors, directory / TENSORS)
+        text_encoder = None
+        if config.text_encoder is not None:
+            text_encoder = load_text_encoder(directory)
+            check_dim("text_projector", text_projector.in_dim, text_encoder.dim)
+        stored = config.image_encoder
+        return cls(
+            image_projector,
+            text_projector,
+            image_encoder=None
+            if stored is None
+            else StoredImageEncoder(stored, directory, image_projector.in_dim),
+            text_encoder=text_encoder,
+            classes=config.classes,
+            centroids=centroids,
+            training=config.training,
+            history=read_history(directory / HISTORY),
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
+        for part in ("image_projector", "text_projector"):
+            state = getattr(self, part).state_dict()
+            tensors |= {f"{part}.{name}": value for name, value in state.items()}
+        if self.centroids is not None:
+            tensors["centroids.images"] = torch.from_numpy(self.centroids.images)
+            tensors["centroids.texts"] = torch.from_numpy(self.centroids.texts)
+        return tensors
+
+
+def _refuse_single(items: object, name: str) -> None:
+    """A lone string is a sequence too, of letters: almost surely a slip."""
+    if isinstance(items, str | Path):
+        raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
+
+
+def _nothing_known(encoder: TextEncoder, document: Document) -> str:
+    text = " ".join(document)
+    unknown = encoder.unknown_words(text)
+    if not unknown:
+        return "the text has no words; type a sentence"
+    shown = ", ".join(word[:40] for word in unknown[:8])
+    more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+    return f"no word of the text is known to this model: {shown}{more}; use other words"

@@ -1,0 +1,108 @@
+"""The projector: from the features of one modality into the common space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray, JSONObject
+
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+# The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
+# start small but not lost, whatever the encoder's own units are.
+_ROW_LENGTH = 10.0
+
+
+class InputScaling(nn.Module):
+    """x' = 10 (x − μ) / √(mean ‖x − μ‖²), with μ and the scale taken from training rows.
+
+    One number for all dimensions, not one for each: it suits dense network features and sparse
+    TF-IDF rows alike, where dividing by each word's own deviation would blow up the rare ones.
+
+    Args:
+        dim: length of a feature row.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit(self, rows: Tensor) -> None:
+        """Sets μ and the scale from (N, dim) training rows."""
+        self.mean.copy_(rows.mean(0))
+        length = (rows - self.mean).square().sum(1).mean().sqrt()
+        self.scale.fill_(_ROW_LENGTH / length if length > 0 else 1.0)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return (rows - self.mean) * self.scale
+
+
+class Projector(nn.Module):
+    """A multi-layer perceptron into the common space.
+
+    Args:
+        in_dim: length of a feature row.
+        hidden: widths of the hidden layers; empty makes it linear.
+        dim: dimension d of the common space.
+        activation: a key of ACTIVATIONS, after each hidden layer.
+        dropout: shares of inputs and of hidden units dropped in training.
+        radius: the output is put on the sphere of this radius, so that a classifier on it works
+            with logits of a fixed size (Ranjan et al. 2017, arXiv 1703.09507). None leaves the
+            output as it is. Cosine similarity is the same either way.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden: Sequence[int],
+        dim: int,
+        activation: str = "relu",
+        dropout: tuple[float, float] = (0.0, 0.0),
+        radius: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_dim, self.dim, self.radius = in_dim, dim, radius
+        self.settings: JSONObject = {
+            "in_dim": in_dim,
+            "hidden": list(hidden),
+            "dim": dim,
+            "activation": activation,
+            "dropout": tuple(dropout),
+            "radius": radius,
+        }
+        widths = [in_dim, *hidden, dim]
+        self.scaling = InputScaling(in_dim)
+        layers: list[nn.Module] = [nn.Dropout(dropout[0])]
+        for before, after in pairwise(widths[:-1]):
+            layers += [nn.Linear(before, after), ACTIVATIONS[activation](), nn.Dropout(dropout[1])]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], dim))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, in_dim) features → (B, dim) outputs z, on the sphere if there is a radius."""
+        output: Tensor = self.layers(self.scaling(rows))
+        return output if self.radius is None else F.normalize(output) * self.radius
+
+    @torch.inference_mode()
+    def embed(self, rows: FloatArray) -> FloatArray:
+        """(N, in_dim) features → (N, dim) float32 unit vectors of the common space.
+
+        Dropout is off, whatever mode the module is in.
+        """
+        training = self.training
+        self.eval()
+        try:
+            unit: FloatArray = F.normalize(self(torch.from_numpy(rows))).numpy()
+        finally:
+            self.train(training)
+        return unit

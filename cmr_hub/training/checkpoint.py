@@ -1,0 +1,82 @@
+"""A half-finished phase of training on disk: tensors and a few facts in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cmr_hub.types import JSONObject
+
+
+@dataclass
+class Progress:
+    """Where a phase of training stands.
+
+    Attributes:
+        epoch: finished epochs.
+        history: one row for each of them.
+        best_epoch, best_score: the epoch that scored best so far; 0 before any.
+        finished: nothing is left to do in this phase.
+    """
+
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    finished: bool = False
+
+
+def write_checkpoint(
+    path: Path, key: str, progress: Progress, tensors: Mapping[str, Tensor]
+) -> None:
+    """Writes the checkpoint atomically. `key` identifies preset, seed and data."""
+    facts: JSONObject = {
+        "key": key,
+        "epoch": progress.epoch,
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "best_score": progress.best_score if progress.best_epoch else None,
+        "finished": progress.finished,
+    }
+    with atomic_file(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={"progress": json.dumps(facts)})
+
+
+def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] | None:
+    """The checkpoint at `path`, or None if there is none.
+
+    Raises:
+        TrainingError: it is damaged, or of a run with another preset, seed or data.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found = facts.pop("key")
+        if facts["best_score"] is None:
+            facts["best_score"] = float("-inf")
+        progress = Progress(**facts)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"the checkpoint {path} is damaged ({error}); remove it to start again"
+        ) from error
+    if found != key:
+        raise TrainingError(
+            f"the checkpoint {path} is of a run with another preset, seed, data or encoder; "
+            "go on with the same settings, choose another output directory, or remove it"
+        )
+    return progress, tensors

@@ -1,0 +1,65 @@
+"""Feature rows of both modalities, as the trainer wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.errors import TrainingError
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class PairedFeatures:
+    """N pairs as features: row i of `images` and of `texts` belong together.
+
+    Args:
+        images: (N, Di) float32.
+        texts: (N, Dt) float32.
+        labels: (N,) int64 in [0, n_classes).
+        n_classes: number of classes of the whole dataset.
+
+    Raises:
+        TrainingError: no pairs, lengths that differ, a value that is not finite, or a label
+            outside the classes.
+    """
+
+    images: FloatArray
+    texts: FloatArray
+    labels: IntArray
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.images), len(self.texts), len(self.labels)}
+        if len(lengths) != 1 or 0 in lengths:
+            raise TrainingError(
+                f"training needs as many images as texts and labels, and some of each; got "
+                f"{len(self.images)}, {len(self.texts)} and {len(self.labels)}"
+            )
+        if not (np.isfinite(self.images).all() and np.isfinite(self.texts).all()):
+            raise TrainingError("the features have values that are not finite")
+        if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
+            raise TrainingError(
+                f"every pair needs a label in [0, {self.n_classes}); found "
+                f"{self.labels.min()} to {self.labels.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: IntArray) -> PairedFeatures:
+        """The pairs at these positions."""
+        return PairedFeatures(
+            self.images[indices], self.texts[indices], self.labels[indices], self.n_classes
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all values: a resumed run must go on with the same data."""
+        return sha256_of_arrays({"i": self.images, "t": self.texts, "y": self.labels})

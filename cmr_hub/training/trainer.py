@@ -1,0 +1,279 @@
+"""Training two projectors with an objective; validation chooses the number of epochs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmr_hub.errors import TrainingError
+from cmr_hub.losses.objective import build_objective
+from cmr_hub.models.projector import Projector
+from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+
+if TYPE_CHECKING:
+    from cmr_hub.training.data import PairedFeatures
+    from cmr_hub.training.presets import Preset
+    from cmr_hub.types import FloatArray, IntArray
+
+Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], float]"
+"""(image embeddings, text embeddings, labels) of the validation pairs → higher is better."""
+
+_CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
+
+
+@dataclass(frozen=True)
+class TrainedProjectors:
+    """What training gives.
+
+    Attributes:
+        image_projector, text_projector: in evaluation mode.
+        history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
+            named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
+        epochs: how many the projectors were trained for.
+    """
+
+    image_projector: Projector
+    text_projector: Projector
+    history: list[dict[str, Any]]
+    epochs: int
+
+
+def train_projectors(
+    fit: PairedFeatures,
+    validation: PairedFeatures,
+    preset: Preset,
+    seed: int,
+    score: Score,
+    *,
+    refit: PairedFeatures | None = None,
+    checkpoints: str | Path | None = None,
+    progress: bool = False,
+) -> TrainedProjectors:
+    """Trains on `fit` and keeps the epoch that scores best on `validation`.
+
+    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
+    same bits as one that was never stopped, on the same machine.
+
+    Args:
+        fit: pairs to learn from.
+        validation: pairs that choose the number of epochs; the test set is never seen here.
+        preset: how to train.
+        seed: of weights, order of pairs, dropout and mining.
+        score: what to maximise on `validation`; usually MAP@all, averaged over both ways.
+        refit: where `validation` was cut out of the training pairs: all of them. The projectors
+            are then trained on these from the start, for the chosen number of epochs.
+        checkpoints: a directory; a run that finds its checkpoints there goes on from them.
+        progress: show a bar.
+
+    Raises:
+        TrainingError: the loss is not finite, or a checkpoint is damaged or of another run.
+    """
+    home = None if checkpoints is None else Path(checkpoints)
+    with _one_thread(), torch.random.fork_rng(devices=[]):
+        select = _Phase("select", fit, preset, seed, home)
+        select.run(preset.epochs, validation, score, progress=progress)
+        epochs = select.progress.best_epoch
+        if refit is None:
+            return _result(select, select.progress.history, epochs)
+        final = _Phase("final", refit, preset, seed, home)
+        final.run(epochs, progress=progress)
+    return _result(final, select.progress.history + final.progress.history, epochs)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The networks are small: threads that share one layer wait for each other more than they work,
+    up to many times slower when another program takes a core. Runs side by side use the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _result(phase: _Phase, history: list[dict[str, Any]], epochs: int) -> TrainedProjectors:
+    networks = phase.networks.eval()
+    return TrainedProjectors(networks.image_projector, networks.text_projector, history, epochs)
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+
+
+class _Networks(nn.Module):
+    """All that is trained together."""
+
+    def __init__(self, data: PairedFeatures, preset: Preset) -> None:
+        super().__init__()
+        shape = (preset.dim, preset.activation, preset.dropout, preset.radius)
+        self.image_projector = Projector(data.images.shape[1], preset.image_hidden, *shape)
+        self.text_projector = Projector(data.texts.shape[1], preset.text_hidden, *shape)
+        self.objective = build_objective(preset.objective, preset.dim, data.n_classes)
+        self.image_projector.scaling.fit(torch.from_numpy(data.images))
+        self.text_projector.scaling.fit(torch.from_numpy(data.texts))
+
+
+class _Phase:
+    """One training from the start: to choose an epoch, or to reach a chosen one."""
+
+    def __init__(
+        self, name: str, data: PairedFeatures, preset: Preset, seed: int, home: Path | None
+    ) -> None:
+        self.name, self.data, self.preset, self.seed = name, data, preset, seed
+        self.progress = Progress()
+        torch.manual_seed(seed)
+        self.networks = _Networks(data, preset)
+        self.optimizer = torch.optim.AdamW(
+            self.networks.parameters(),
+            lr=preset.learning_rate,
+            betas=preset.betas,
+            weight_decay=preset.weight_decay,
+            fused=True,
+        )
+        self.images = torch.from_numpy(data.images)
+        self.texts = torch.from_numpy(data.texts)
+        self.labels = torch.from_numpy(data.labels)
+        self.best: dict[str, Tensor] = {}
+        self.file = None if home is None else home / f"{name}.safetensors"
+        self.saved_at = time.monotonic()
+
+    def run(
+        self,
+        epochs: int,
+        validation: PairedFeatures | None = None,
+        score: Score | None = None,
+        *,
+        progress: bool,
+    ) -> None:
+        """Trains up to `epochs`; with `validation` stops early and goes back to the best epoch."""
+        key = self._key(epochs, validation)
+        self._resume(key)
+        state = self.progress
+        with tqdm(
+            total=epochs,
+            initial=state.epoch,
+            desc=f"training ({self.name})",
+            unit="epoch",
+            disable=None if progress else True,
+        ) as bar:
+            while not state.finished:
+                row = self._epoch()
+                if validation is not None and score is not None:
+                    row["validation_map"] = self._score(validation, score)
+                    if row["validation_map"] > state.best_score:
+                        state.best_score, state.best_epoch = row["validation_map"], state.epoch
+                        self.best = {k: v.clone() for k, v in self.networks.state_dict().items()}
+                    waited = state.epoch - state.best_epoch
+                    state.finished = waited >= self.preset.patience
+                state.finished |= state.epoch >= epochs
+                self._save(key)
+                bar.update()
+                bar.set_postfix(loss=f"{row['loss']:.3f}", map=f"{max(state.best_score, 0):.3f}")
+        if self.best:
+            self.networks.load_state_dict(self.best)
+
+    def _epoch(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        preset, state = self.preset, self.progress
+        torch.manual_seed(
+            int(np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0])
+        )
+        self.networks.train()
+        order = torch.randperm(len(self.data))
+        batches = torch.split(order, preset.batch_size)
+        sums: defaultdict[str, float] = defaultdict(float)
+        for number, batch in enumerate(batches):
+            schedule = (state.epoch + number / len(batches)) / preset.epochs
+            total, parts = self._step(batch, schedule)
+            share = len(batch) / len(order)
+            sums["loss"] += share * total
+            for name, value in parts.items():
+                sums[name] += share * float(value)
+        state.epoch += 1
+        row: dict[str, Any] = {
+            "phase": self.name,
+            "epoch": state.epoch,
+            **sums,
+            "learning_rate": preset.learning_rate,
+            "seconds": time.perf_counter() - started,
+        }
+        state.history.append(row)
+        return row
+
+    def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
+        networks = self.networks
+        images, texts = self.images[batch], self.texts[batch]
+        networks.objective.schedule(schedule)
+        networks.objective.observe(images, texts)
+        total, parts = networks.objective(
+            networks.image_projector(images), networks.text_projector(texts), self.labels[batch]
+        )
+        value = float(total.detach())
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"the loss became {value} in epoch {self.progress.epoch + 1}; "
+                f"lower the learning rate (now {self.preset.learning_rate:g})"
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return value, parts
+
+    def _score(self, validation: PairedFeatures, score: Score) -> float:
+        images = self.networks.image_projector.embed(validation.images)
+        texts = self.networks.text_projector.embed(validation.texts)
+        return score(images, texts, validation.labels)
+
+    def _key(self, epochs: int, validation: PairedFeatures | None) -> str:
+        facts = [
+            self.name,
+            self.preset.as_dict(),
+            self.seed,
+            epochs,
+            self.data.sha256,
+            None if validation is None else validation.sha256,
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _resume(self, key: str) -> None:
+        found = None if self.file is None else read_checkpoint(self.file, key)
+        if found is None:
+            return
+        self.progress, tensors = found
+        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = value
+        self.networks.load_state_dict(groups["networks"])
+        self.best = groups["best"]
+        adam = self.optimizer.state_dict()
+        for name, value in groups["optimizer"].items():
+            index, _, slot = name.partition("/")
+            adam["state"].setdefault(int(index), {})[slot] = value
+        self.optimizer.load_state_dict(adam)
+
+    def _save(self, key: str) -> None:
+        if self.file is None:
+            return
+        due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
+        if not (due or self.progress.finished):
+            return
+        tensors = {f"networks/{k}": v for k, v in self.networks.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
+        write_checkpoint(self.file, key, self.progress, tensors)
+        self.saved_at = time.monotonic()

@@ -1,0 +1,226 @@
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmr_hub.datasets import images as images_module
+from cmr_hub.datasets.images import broken_images, read_image
+from cmr_hub.errors import ImageError
+
+FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
+
+
+def photograph(width=96, height=64):
+    """Smooth noise: large enough when compressed that cutting it hurts."""
+    noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def png_header(width, height):
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 1000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+
+
+def pixels(image):
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_becomes_rgb(tmp_path, kind):
+    path = tmp_path / "picture.bin"  # the content decides, not the name
+    photograph().save(path, kind)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(pixels(read_image(path)), expected)
+    np.testing.assert_array_equal(pixels(read_image(str(path))), expected)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_truncated_pictures_are_refused(tmp_path, kind, share):
+    path = tmp_path / f"cut.{kind}"
+    photograph().save(path, kind)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ImageError, match=f"cut.{kind}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"just words\n", "not a JPEG, PNG, WEBP, GIF, BMP or TIFF picture"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not a JPEG, PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG, PNG"),
+        (png_header(50_000, 50_000), "pixels"),
+        (png_header(10_000, 9_500), "10000 × 9500 pixels; the limit is 89,000,000"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_is_no_picture_is_refused_with_name_and_reason(tmp_path, content, reason):
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=f"(?s)odd.jpg.*{reason}"):
+        read_image(path)
+
+
+def test_missing_folder_pipe_and_large_files_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    photograph().save(tmp_path / "large.jpg")
+    monkeypatch.setattr(images_module, "MAX_BYTES", 100)
+    for name, reason in {
+        "none.jpg": "there is no such file",
+        "folder.jpg": "it is a folder",
+        "pipe.jpg": "it is not a regular file",
+        "large.jpg": "the limit is 100",
+    }.items():
+        with pytest.raises(ImageError, match=f"{name}: .*{reason}"):
+            read_image(tmp_path / name)
+
+
+def test_a_very_wide_picture_is_fine(tmp_path):
+    Image.new("RGB", (20_000, 3), (10, 20, 30)).save(tmp_path / "wide.png")
+    image = read_image(tmp_path / "wide.png")
+    assert image.size == (20_000, 3)
+    assert image.getpixel((19_999, 2)) == (10, 20, 30)
+
+
+UPRIGHT = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_is_applied_once(tmp_path, orientation):
+    path = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = photograph(24, 16)
+    stored.save(path, exif=exif)
+    upright = UPRIGHT[orientation](np.asarray(stored))
+    once = read_image(path)
+    np.testing.assert_array_equal(pixels(once), upright)
+    np.testing.assert_array_equal(pixels(read_image(once)), upright)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(pixels(read_image(image)), upright)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_does_not_lose_the_picture(tmp_path):
+    path = tmp_path / "a.jpg"
+    photograph().save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff damaged")
+    assert read_image(path).size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("ink", "colour"),
+    [
+        ((0, 0, 0, 0), (255, 255, 255)),
+        ((255, 0, 0, 0), (0, 255, 255)),
+        ((0, 0, 0, 255), (0, 0, 0)),
+    ],
+)
+def test_cmyk_jpeg(tmp_path, ink, colour):
+    Image.new("CMYK", (16, 16), ink).save(tmp_path / "ink.jpg")
+    np.testing.assert_allclose(pixels(read_image(tmp_path / "ink.jpg"))[8, 8], colour, atol=4)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<i4"])
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path, kind, dtype):
+    values = np.arange(0, 65536, 257, dtype=dtype).reshape(16, 16)
+    values.flat[1:] += 100
+    expected = np.rint(values.astype(float) * 255 / 65535)
+    grey = Image.frombytes(
+        {"<u2": "I;16", ">u2": "I;16B", "<i4": "I"}[dtype], (16, 16), values.tobytes()
+    )
+    np.testing.assert_array_equal(pixels(read_image(grey))[..., 0], expected)
+    if (dtype, kind) not in ((">u2", "png"), (">u2", "tiff"), ("<i4", "png")):  # not written
+        grey.save(tmp_path / "deep", kind)
+        np.testing.assert_array_equal(pixels(read_image(tmp_path / "deep"))[..., 1], expected)
+
+
+def test_one_bit_grey_and_palette(tmp_path):
+    for mode in ("1", "L", "P"):
+        image = Image.new("L", (4, 2), 0)
+        image.paste(255, (2, 0, 4, 2))
+        image.convert(mode).save(tmp_path / "a.png")
+        row = pixels(read_image(tmp_path / "a.png"))[0, :, 0]
+        assert row.tolist() == [0, 0, 255, 255], mode
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    for mode, clear, half in (
+        ("RGBA", (0, 0, 0, 0), (0, 0, 0, 128)),
+        ("LA", (0, 0), (0, 128)),
+    ):
+        image = Image.new(mode, (2, 1), clear)
+        image.putpixel((1, 0), half)
+        image.save(tmp_path / "a.png")
+        rgb = pixels(read_image(tmp_path / "a.png"))
+        assert rgb[0, 0].tolist() == [255] * 3
+        assert rgb[0, 1].tolist() == [127] * 3
+    palette = Image.new("P", (2, 1), 0)
+    palette.putpalette([0, 0, 0, 200, 0, 0])
+    palette.putpixel((1, 0), 1)
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert pixels(read_image(tmp_path / "p.png")).tolist() == [[[255] * 3, [200, 0, 0]]]
+
+
+def test_of_an_animation_the_first_frame_counts(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for kind in ("gif", "webp"):
+        options = {"lossless": True} if kind == "webp" else {}
+        path = tmp_path / f"film.{kind}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+        assert read_image(path).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_floating_point_and_empty_pictures_are_refused():
+    with pytest.raises(ImageError, match=r"given picture.*floating-point"):
+        read_image(Image.new("F", (2, 2)))
+    with pytest.raises(ImageError, match="no pixels"):
+        read_image(Image.new("RGB", (0, 4)))
+
+
+def test_an_open_picture_is_copied_not_aliased():
+    source = Image.new("RGB", (2, 2), "red")
+    read_image(source).putpixel((0, 0), (0, 0, 255))
+    assert source.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_reading_leaves_pillows_settings_alone(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS
+    photograph().save(tmp_path / "a.png")
+    read_image(tmp_path / "a.png")
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_broken_images_names_the_bad_ones_only(tmp_path):
+    photograph().save(tmp_path / "good.jpg")
+    (tmp_path / "bad.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:500])
+    (tmp_path / "empty.jpg").touch()
+    paths = [tmp_path / name for name in ("good.jpg", "bad.jpg", "empty.jpg")]
+    broken = broken_images(paths)
+    assert list(broken) == paths[1:]
+    assert "runcated" in broken[paths[1]]
+    assert broken[paths[2]] == "the file is empty"
+    assert broken_images([]) == {}

@@ -1,0 +1,49 @@
+import time
+
+import pytest
+
+from cmr_hub.encoders.texts.tokens import document_words, unique, words
+from cmr_hub.errors import CMRError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Two dogs, RUNNING!", ["two", "dogs", "running"]),
+        ("The dog's ball isn't here", ["the", "dog", "ball", "isn't", "here"]),
+        ("Don’t rock'n'roll", ["don't", "rock'n'roll"]),
+        ("a t-shirt_no 12", ["a", "t", "shirt", "no", "12"]),
+        ("Ein Mädchen läuft", ["ein", "mädchen", "läuft"]),
+        ("cafe\u0301 ﬁne", ["café", "fine"]),
+        ("كلب أسود", ["كلب", "أسود"]),
+        ("'quoted' words'", ["quoted", "words"]),
+        ("", []),
+        ("🏍️🐕 \x00\x1b[31m\u202e", ["31m"]),
+        ("a\x00b\ud800c", ["a", "b", "c"]),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "a'", "'", "'s", "\x00", "🐕", "كلب ", "e\u0301", "a's'", "\ud800"]
+)
+def test_a_hundred_thousand_characters_are_read_quickly(unit: str) -> None:
+    text = (unit * 100_000)[:100_000]
+    start = time.perf_counter()
+    words(text)
+    assert time.perf_counter() - start < 2.0
+
+
+def test_document_words_joins_sentences() -> None:
+    assert document_words(["A dog.", "", "A cat"]) == ["a", "dog", "a", "cat"]
+
+
+def test_a_bare_string_is_no_document() -> None:
+    with pytest.raises(CMRError, match=r"pass \['two men'\]"):
+        document_words("two men")
+
+
+def test_unique_keeps_the_order() -> None:
+    assert unique(["b", "a", "b"]) == ["b", "a"]

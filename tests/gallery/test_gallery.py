@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from cmr_hub.checksums import sha256_of_file
+from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.hit import Hit
+from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.manifest import Manifest
+
+FILES = ("embeddings.safetensors", "items.parquet", "manifest.json")
+
+
+def unit_rows(seed: int, *shape: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=shape)
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def table(count: int) -> pa.Table:
+    return items_table(
+        Item(
+            id=f"item-{i}",
+            path=None if i % 7 == 3 else Path(f"/data/class-{i % 3}/{i}.jpg"),
+            sentences=tuple(f"sentence {i} {j}" for j in range(i % 4)),
+            label=None if i % 5 == 2 else f"class-{i % 3}",
+            metadata={"year": 2000 + i % 9},
+        )
+        for i in range(count)
+    )
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    return Gallery(
+        table(60),
+        image_embeddings=unit_rows(1, 60, 12),
+        text_embeddings=unit_rows(2, 60, 12),
+        model_id="model-a",
+    )
+
+
+def loop_search(rows: np.ndarray, vector: np.ndarray) -> list[tuple[int, float]]:
+    """All rows, best first, ties by row number."""
+    query = vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
+    scores = [float((row.astype(np.float64) * query).sum()) for row in rows]
+    return sorted(enumerate(scores), key=lambda pair: (-pair[1], pair[0]))
+
+
+def rows_of(hits: list[Hit]) -> list[int]:
+    return [int(hit.id.removeprefix("item-")) for hit in hits]
+
+
+@pytest.mark.parametrize(("count", "dim"), [(1, 3), (5, 2), (60, 12), (700, 31)])
+@pytest.mark.parametrize("target", ["image", "text"])
+def test_search_is_the_plain_loop(count: int, dim: int, target: str) -> None:
+    gallery = Gallery(
+        table(count),
+        image_embeddings=unit_rows(3, count, dim),
+        text_embeddings=unit_rows(4, count, dim),
+        model_id="m",
+    )
+    random = np.random.default_rng(5)
+    for k, offset in ((1, 0), (3, 0), (10, 7), (count, 0), (10 * count, 0), (2, count - 1)):
+        vector = random.normal(size=dim) * random.uniform(0.01, 100)
+        expected = loop_search(gallery.embeddings[target], vector)[offset : offset + k]
+        hits = gallery.search(vector, k, target, offset)
+        assert rows_of(hits) == [row for row, _ in expected]
+        np.testing.assert_allclose([hit.score for hit in hits], [score for _, score in expected])
+        assert [hit.rank for hit in hits] == list(range(offset + 1, offset + 1 + len(expected)))
+
+
+@pytest.mark.parametrize("distinct", [1, 4, 40])
+def test_repeated_rows_come_in_the_order_of_the_gallery(distinct: int) -> None:
+    # More copies of a row than are asked for or fetched as spare, in any batch.
+    source = np.random.default_rng(6).integers(distinct, size=500)
+    rows = unit_rows(7, distinct, 37)[source]
+    gallery = Gallery(table(500), image_embeddings=rows, model_id="m")
+    vectors = unit_rows(8, 40, 37)
+    for k, offset in ((1, 0), (30, 0), (30, 30), (30, 465)):
+        many = gallery.search_many(vectors, k, offset=offset)
+        for vector, hits in zip(vectors, many, strict=True):
+            expected = loop_search(rows, vector)[offset : offset + k]
+            assert rows_of(hits) == [row for row, _ in expected]
+            assert hits == gallery.search(vector, k, offset=offset)
+
+
+def test_scores_nearer_than_float32_can_tell_are_put_in_order() -> None:
+    # All rows within a hair of the query: FAISS alone gets their order wrong.
+    base = unit_rows(9, 64).astype(np.float64)
+    rows = base + 1e-5 * np.random.default_rng(10).normal(size=(400, 64))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    gallery = Gallery(table(400), image_embeddings=rows, model_id="m")
+    expected = [row for row, _ in loop_search(rows, base)]
+    for k in (1, 10, 100, 400):
+        assert rows_of(gallery.search(base, k)) == expected[:k]
+
+
+def test_pages_neither_repeat_nor_skip(gallery: Gallery) -> None:
+    vector = unit_rows(11, 12)
+    whole = gallery.search(vector, 100)
+    assert len(whole) == 60
+    pages = [gallery.search(vector, 7, offset=offset) for offset in range(0, 63, 7)]
+    assert [hit for page in pages for hit in page] == whole
+    assert gallery.search(vector, 7, offset=60) == gallery.search(vector, 7, offset=1000) == []
+
+
+def test_a_hit_says_all_that_is_known(gallery: Gallery) -> None:
+    for row in (3, 2, 5):
+        hit = gallery.search(gallery.embeddings["text"][row], 1, "text")[0]
+        assert hit == Hit(
+            rank=1,
+            id=f"item-{row}",
+            score=hit.score,
+            path=None if row == 3 else Path(f"/data/class-{row % 3}/{row}.jpg"),
+            sentences=tuple(f"sentence {row} {j}" for j in range(row % 4)),
+            label=None if row == 2 else f"class-{row % 3}",
+            metadata={"year": 2000 + row},
+        )
+        assert hit.score == pytest.approx(1, abs=1e-6)
+        assert hit.score <= 1
+        assert type(hit.score) is float
+
+
+def test_a_gallery_of_images_only(tmp_path: Path) -> None:
+    gallery = Gallery(table(5), image_embeddings=unit_rows(12, 5, 4), model_id="m")
+    assert gallery.targets == ("image",)
+    with pytest.raises(QueryError, match="no text vectors; search target='image'"):
+        gallery.search(np.ones(4), target="text")
+    gallery.save(tmp_path / "g")
+    assert Gallery.open(tmp_path / "g").targets == ("image",)
+
+
+def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
+    Gallery(items_table([]), text_embeddings=np.zeros((0, 4)), model_id="m").save(tmp_path / "g")
+    gallery = Gallery.open(tmp_path / "g")
+    assert len(gallery) == 0
+    assert gallery.search(np.ones(4), target="text") == []
+    assert gallery.search_many(np.ones((3, 4)), target="text") == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"k": 0}, "k must be 1 or more"),
+        ({"offset": -1}, "offset 0 or more"),
+        ({"target": "sound"}, "target must be one of image, text"),
+        ({"vector": np.ones(13)}, "12 numbers.*another model"),
+        ({"vector": np.ones((2, 12))}, "one vector of 12"),
+        ({"vector": np.zeros(12)}, "zero"),
+        ({"vector": np.full(12, np.nan)}, "not finite"),
+        ({"vector": np.full(12, -np.inf)}, "not finite"),
+    ],
+)
+def test_what_cannot_be_searched(gallery: Gallery, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        gallery.search(**{"vector": np.ones(12), **arguments})
+    assert gallery.search_many(np.ones((0, 12))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_embeddings": None, "text_embeddings": None}, "needs image_embeddings"),
+        ({"image_embeddings": unit_rows(1, 9, 4)}, "9 image vectors for 10 items"),
+        ({"text_embeddings": unit_rows(1, 10, 5)}, "differ in width"),
+        ({"image_embeddings": np.ones(10)}, "items, dimensions"),
+        ({"image_embeddings": 1.01 * unit_rows(1, 10, 4)}, "10 of 10 image vectors.*length 1.01"),
+        ({"image_embeddings": np.full((10, 4), np.nan)}, "length nan"),
+        ({"image_embeddings": np.zeros((10, 4))}, "first is row 0, of length 0"),
+    ],
+)
+def test_what_cannot_be_a_gallery(changes: dict[str, Any], message: str) -> None:
+    rows = {"image_embeddings": unit_rows(1, 10, 4), "text_embeddings": unit_rows(2, 10, 4)}
+    with pytest.raises(ModelFormatError, match=message):
+        Gallery(table(10), model_id="m", **{**rows, **changes})
+
+
+def test_save_and_open_are_the_identity(gallery: Gallery, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "gallery"
+    gallery.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    again = Gallery.open(folder, model_id="model-a")
+    assert again.items.equals(gallery.items)
+    assert again.model_id == "model-a"
+    for target in ("image", "text"):
+        assert again.embeddings[target].dtype == np.float32
+        np.testing.assert_array_equal(again.embeddings[target], gallery.embeddings[target])
+    vectors = unit_rows(13, 5, 12)
+    assert again.search_many(vectors, 9, "text") == gallery.search_many(vectors, 9, "text")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["dim"], manifest["count"], manifest["root"]) == (12, 60, "/data")
+
+
+def test_saving_over_a_gallery_replaces_it(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    Gallery(table(2), image_embeddings=unit_rows(1, 2, 3), model_id="b").save(tmp_path / "g")
+    assert Gallery.open(tmp_path / "g").model_id == "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+
+
+def test_saving_never_replaces_what_is_not_a_gallery(gallery: Gallery, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    gallery.save(pictures)  # empty, so nothing is lost
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(ModelFormatError, match="not a gallery"):
+        gallery.save(other)
+    with pytest.raises(ModelFormatError, match="not a gallery"):
+        gallery.save(other / "holiday.jpg")
+    assert (other / "holiday.jpg").read_bytes() == b"mine"
+
+
+def test_pictures_that_moved_are_found_again(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.save(tmp_path / "g")
+    monkeypatch.chdir(tmp_path)
+    moved = Gallery.open(tmp_path / "g", root="pictures")
+    vector = gallery.embeddings["image"][11]
+    assert gallery.search(vector, 1)[0].path == Path("/data/class-2/11.jpg")
+    assert moved.search(vector, 1)[0].path == tmp_path / "pictures" / "class-2" / "11.jpg"
+
+
+def test_vectors_of_another_model_are_refused(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    with pytest.raises(ModelFormatError, match="'model-a', not of 'model-b'"):
+        Gallery.open(tmp_path / "g", model_id="model-b")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
+    gallery.save(tmp_path / "g")
+    (tmp_path / "g" / name).unlink()
+    with pytest.raises(ModelFormatError, match=name):
+        Gallery.open(tmp_path / "g")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
+    gallery.save(tmp_path / "g")
+    path = tmp_path / "g" / name
+    whole = path.read_bytes()
+    # Not the manifest's last newline: JSON is whole without it.
+    for length in (0, 1, len(whole) // 2, len(whole) - 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ModelFormatError, match=name):
+            Gallery.open(tmp_path / "g")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
+    gallery.save(tmp_path / "g")
+    path = tmp_path / "g" / name
+    whole = path.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 60).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ModelFormatError, match=name):
+            Gallery.open(tmp_path / "g")
+
+
+def test_no_gallery_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "nowhere", tmp_path, tmp_path / "file"):
+        with pytest.raises(ModelFormatError, match="not a gallery"):
+            Gallery.open(path)
+
+
+def resign(folder: Path, **changes: Any) -> None:
+    """Writes the manifest anew, with right checksums, so that only the content is wrong."""
+    content = json.loads((folder / "manifest.json").read_text())
+    content.pop("sha256")
+    content["files"] = {name: sha256_of_file(folder / name) for name in FILES[:2]}
+    Manifest.model_construct(**{**content, **changes}).write(folder)
+
+
+def drop_text_vectors(folder: Path) -> None:
+    path = folder / "embeddings.safetensors"
+    save_file({"image": load_file(path)["image"]}, path)
+    resign(folder)
+
+
+def drop_a_row_of_vectors(folder: Path) -> None:
+    path = folder / "embeddings.safetensors"
+    save_file({name: rows[1:] for name, rows in load_file(path).items()}, path)
+    resign(folder)
+
+
+def not_safetensors(folder: Path) -> None:
+    (folder / "embeddings.safetensors").write_bytes(b"\x00" * 100)
+    resign(folder)
+
+
+def drop_a_column(folder: Path) -> None:
+    path = folder / "items.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["path"]), path)
+    resign(folder)
+
+
+def drop_an_item(folder: Path) -> None:
+    path = folder / "items.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    resign(folder)
+
+
+def not_parquet(folder: Path) -> None:
+    (folder / "items.parquet").write_bytes(b"PAR1" + b"\x00" * 100 + b"PAR1")
+    resign(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (drop_text_vectors, r"embeddings.safetensors: vectors: \['image'\], but the manifest"),
+        (drop_a_row_of_vectors, "59 image vectors for 60 items"),
+        (not_safetensors, "embeddings.safetensors: "),
+        (drop_a_column, "items.parquet: .*path"),
+        (drop_an_item, "items.parquet: rows: 59, but the manifest says 60"),
+        (not_parquet, "items.parquet: "),
+        (lambda folder: resign(folder, dim=11), "dimensions: 12, but the manifest says 11"),
+        (lambda folder: resign(folder, format_version=2), "format version 2, this release reads 1"),
+        (lambda folder: resign(folder, root=None), "items.parquet: .*no root folder"),
+        (lambda folder: resign(folder, files={}), "embeddings.safetensors is damaged"),
+        (lambda folder: resign(folder, targets=["sound"]), "manifest.json is not a gallery's"),
+        (lambda folder: (folder / "manifest.json").write_text("[]"), "no JSON object"),
+    ],
+)
+def test_content_that_contradicts_itself(
+    gallery: Gallery, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    gallery.save(tmp_path / "g")
+    damage(tmp_path / "g")
+    with pytest.raises(ModelFormatError, match=message):
+        Gallery.open(tmp_path / "g")
+
+
+def test_a_key_missing_from_the_manifest_is_named(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    content = json.loads((tmp_path / "g" / "manifest.json").read_text())
+    for key in content:
+        if key not in ("sha256", "format_version"):
+            partial = {k: v for k, v in content.items() if k not in (key, "sha256")}
+            Manifest.model_construct(**partial).write(tmp_path / "g")
+            with pytest.raises(ModelFormatError, match=f"manifest(?s:.*){key}"):
+                Gallery.open(tmp_path / "g")
+
+
+def test_opening_imports_no_engine(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    script = """
+import sys
+from cmr_hub.gallery.gallery import Gallery
+Gallery.open(sys.argv[1])
+assert not {"faiss", "torch"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "g")], check=True, timeout=60)
