@@ -19,6 +19,7 @@ from cmr_hub.datasets import DATASETS, dataset_names, load_dataset
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.evaluation.methods import get_method, method_names
 
 if TYPE_CHECKING:
     from cmr_hub.datasets import FeatureDataset, PairDataset
@@ -131,7 +132,9 @@ def train(
         list[str] | None,
         typer.Option(help="An option of the text encoder as name=value; may be repeated."),
     ] = None,
-    preset: Annotated[str, typer.Option(help="A named way to train.")] = "acmr-paper",
+    preset: Annotated[
+        str, typer.Option(help=f"A way to train: {', '.join(method_names())}.")
+    ] = "acmr-paper",
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     gallery: Annotated[
@@ -154,11 +157,13 @@ def train(
     from cmr_hub.evaluation.results import append_run
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.models.files import refuse_foreign_directory
-    from cmr_hub.training.presets import get_preset
+    from cmr_hub.training.presets import Preset
 
-    chosen = get_preset(preset)
+    method = get_method(preset)
     if epochs is not None:
-        chosen = replace(chosen, epochs=epochs)
+        if not isinstance(method, Preset):
+            raise CMRError(f"{preset} is fitted in closed form: it has no --epochs")
+        method = replace(method, epochs=epochs)
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     refuse_foreign_directory(out)
     loaded = load_dataset(dataset, root, protocol)
@@ -166,7 +171,7 @@ def train(
     pictures = isinstance(loaded, PairDataset)
     experiment = run_experiment(
         loaded,
-        chosen,
+        method,
         seed,
         image_encoder=image_encoder(image_encoder_name, image_weights) if pictures else None,
         text_encoder=text_encoder(text_encoder_name, **_options(text_option)) if pictures else None,
@@ -175,6 +180,10 @@ def train(
         progress=True,
     )
     model = experiment.model
+    if model is None:
+        raise CMRError(
+            f"{preset} is no pair of projectors and cannot be saved; `cmr ablate` measures it"
+        )
     if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
         part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
         model.gallery = build_gallery(model, part, cache=features, progress=True)
@@ -219,7 +228,7 @@ def evaluate(
     Example: `cmr evaluate runs/pascal --json`
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.evaluation.experiment import complete_pairs, evaluate_features, paired_features
+    from cmr_hub.evaluation.experiment import complete_pairs, evaluate_embeddings, paired_features
     from cmr_hub.loading import load
 
     model = load(directory)
@@ -236,7 +245,12 @@ def evaluate(
         FeatureCache(cache),
         progress=True,
     )
-    report = evaluate_features(model, features)
+    report = evaluate_embeddings(
+        model.image_projector.embed(features.images),
+        model.text_projector.embed(features.texts),
+        features.labels,
+        model.centroids,
+    )
     if as_json:
         described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
         facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}

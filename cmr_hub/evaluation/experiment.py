@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cmr_hub.baselines.base import Baseline
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.encoders.feature_cache import FeatureCache
@@ -19,14 +21,16 @@ from cmr_hub.evaluation.metrics import mean_average_precision
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.training.data import PairedFeatures
+from cmr_hub.models.projector import Projector
+from cmr_hub.training.data import PairedFeatures, TrainingSplits
+from cmr_hub.training.presets import Preset
 from cmr_hub.training.trainer import train_projectors
 
 if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Embedder
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.training.presets import Preset
     from cmr_hub.types import FloatArray, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
@@ -34,16 +38,28 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Experiment:
-    """A trained model, its figures on the test split, and the record for the results store."""
+    """What a run leaves.
 
-    model: CrossModalModel
+    Attributes:
+        model: to be saved and searched with; None for a baseline that is no pair of projectors.
+        report: its figures on the test split.
+        record: the line for the results store.
+        history: one row per epoch; empty for a baseline.
+        test_embeddings: (N, d) unit vectors of the test images and of their texts.
+        test: the test split, in the order of these rows.
+    """
+
+    model: CrossModalModel | None
     report: RetrievalReport
     record: JSONObject
+    history: list[dict[str, Any]]
+    test_embeddings: tuple[FloatArray, FloatArray]
+    test: PairDataset | FeatureDataset
 
 
 def run_experiment(
     dataset: PairDataset | FeatureDataset,
-    preset: Preset,
+    method: Preset | Baseline,
     seed: int,
     *,
     image_encoder: ImageEncoder | None = None,
@@ -54,13 +70,13 @@ def run_experiment(
 ) -> Experiment:
     """Trains on the training split and measures once on the test split.
 
-    The text encoder is fitted on training texts only. The number of epochs is chosen on the
+    The text encoder is fitted on training texts only. Epochs and settings are chosen on the
     protocol's validation split or, where it has none, on a stratified part of the training
-    pairs; then the projectors are trained again on all of these.
+    pairs; then the method learns again from all of these.
 
     Args:
         dataset: with the splits of its protocol.
-        preset: how to train.
+        method: a preset to train by, or a baseline.
         seed: of everything random, the validation part included.
         image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
         cache: where image features are kept; the default cache if None.
@@ -69,7 +85,7 @@ def run_experiment(
 
     Raises:
         TrainingError: an encoder is missing, or the training split has too few labelled pairs.
-        UnknownNameError: the protocol has no test split.
+        UnknownNameError: the protocol has no training or no test split.
     """
     dataset = complete_pairs(dataset)
     train, test = dataset.split("train"), dataset.split("test")
@@ -80,44 +96,29 @@ def run_experiment(
     def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
         return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
 
-    train_features, test_features = features(train), features(test)
     if "validation" in dataset.split_names:
-        fit, validation, refit = train_features, features(dataset.split("validation")), None
+        validation = features(dataset.split("validation"))
+        splits = TrainingSplits(features(train), validation, refit=None)
     else:
-        kept, held_out = stratified_holdout(train.labels, preset.validation_fraction, seed)
-        if not len(held_out):
-            raise TrainingError(
-                f"{len(train)} training pairs in {len(dataset.classes)} classes are too few: "
-                "at least one class needs two, so that one can be held out for validation"
-            )
-        fit, validation = train_features.subset(kept), train_features.subset(held_out)
-        refit = train_features
-    trained = train_projectors(
-        fit,
-        validation,
-        preset,
-        seed,
-        validation_map,
-        refit=refit,
-        checkpoints=checkpoints,
-        progress=progress,
+        fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
+        splits = _carve_validation(features(train), fraction, seed)
+    started = time.perf_counter()
+    fitted = _fit(method, splits, seed, checkpoints, progress=progress)
+    seconds = time.perf_counter() - started
+    if fitted.history:  # of a resumed run too, all of it
+        seconds = sum(row["seconds"] for row in fitted.history)
+    centroids = ClassCentroids.fit(
+        fitted.images.embed(splits.final.images),
+        fitted.texts.embed(splits.final.texts),
+        splits.final.labels,
+        len(dataset.classes),
     )
-    learnt_from = refit or fit
-    model = CrossModalModel(
-        trained.image_projector,
-        trained.text_projector,
-        image_encoder=image_encoder,
-        text_encoder=text_encoder,
-        classes=dataset.classes,
-        centroids=ClassCentroids.fit(
-            trained.image_projector.embed(learnt_from.images),
-            trained.text_projector.embed(learnt_from.texts),
-            learnt_from.labels,
-            len(dataset.classes),
-        ),
-        history=trained.history,
+    test_features = features(test)
+    embeddings = (
+        fitted.images.embed(test_features.images),
+        fitted.texts.embed(test_features.texts),
     )
-    report = evaluate_features(model, test_features)
+    report = evaluate_embeddings(*embeddings, test_features.labels, centroids)
     unknown = 0
     if not isinstance(test, FeatureDataset) and text_encoder is not None:
         unknown = sum(not text_encoder.knows(document) for document in test.sentences)
@@ -130,20 +131,72 @@ def run_experiment(
         "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
-        "preset": preset.name,
-        "objective": objective_name(preset),
-        "settings": preset.as_dict(),
+        "preset": method.name,
+        "objective": objective_name(method) if isinstance(method, Preset) else "closed form",
+        "settings": method.as_dict() if isinstance(method, Preset) else fitted.settings,
         "seed": seed,
-        "epochs": trained.epochs,
-        "seconds": round(sum(row["seconds"] for row in trained.history), 3),
-        "pairs": {"train": len(learnt_from), "validation": len(validation), "test": len(test)},
+        "epochs": fitted.epochs,
+        "seconds": round(seconds, 3),
+        "pairs": {
+            "train": len(splits.final),
+            "validation": len(splits.validation),
+            "test": len(test),
+        },
         "test_texts_without_known_word": unknown,
         **report.to_dict(),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    model.training = record
-    return Experiment(model, report, record)
+    model = None
+    if isinstance(fitted.images, Projector) and isinstance(fitted.texts, Projector):
+        model = CrossModalModel(
+            fitted.images,
+            fitted.texts,
+            image_encoder=image_encoder,
+            text_encoder=text_encoder,
+            classes=dataset.classes,
+            centroids=centroids,
+            training=record,
+            history=fitted.history,
+        )
+    return Experiment(model, report, record, fitted.history, embeddings, test)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    images: Embedder
+    texts: Embedder
+    settings: JSONObject
+    history: list[dict[str, Any]]
+    epochs: int
+
+
+def _fit(
+    method: Preset | Baseline,
+    splits: TrainingSplits,
+    seed: int,
+    checkpoints: str | Path | None,
+    *,
+    progress: bool,
+) -> _Fitted:
+    if isinstance(method, Baseline):
+        fitted = method.fit(splits, seed, validation_map)
+        return _Fitted(fitted.images, fitted.texts, fitted.settings, history=[], epochs=0)
+    trained = train_projectors(
+        splits, method, seed, validation_map, checkpoints=checkpoints, progress=progress
+    )
+    images, texts = trained.image_projector, trained.text_projector
+    return _Fitted(images, texts, method.as_dict(), trained.history, trained.epochs)
+
+
+def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> TrainingSplits:
+    kept, held_out = stratified_holdout(train.labels, fraction, seed)
+    if not len(held_out):
+        raise TrainingError(
+            f"{len(train)} training pairs in {train.n_classes} classes are too few: "
+            "at least one class needs two, so that one can be held out for validation"
+        )
+    return TrainingSplits(train.subset(kept), train.subset(held_out), refit=train)
 
 
 def objective_name(preset: Preset) -> str:
@@ -214,15 +267,14 @@ def paired_features(
     )
 
 
-def evaluate_features(model: CrossModalModel, features: PairedFeatures) -> RetrievalReport:
-    """All figures of a model on these pairs, classification accuracies included."""
-    images = model.image_projector.embed(features.images)
-    texts = model.text_projector.embed(features.texts)
-    centroids = model.centroids
+def evaluate_embeddings(
+    images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
+) -> RetrievalReport:
+    """All figures of (N, d) unit vectors of pairs, classification accuracies included."""
     return evaluate_retrieval(
         images,
         texts,
-        features.labels,
+        labels,
         predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
         predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,12 @@ from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.hit import Hit
 from cmr_hub.gallery.items import COLUMNS, checked_items, join_root, split_root
 from cmr_hub.gallery.manifest import EMBEDDINGS, FILE_NAME, FORMAT_VERSION, ITEMS, Manifest
+from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.types import FloatArray, IntArray
-
-Target: TypeAlias = Literal["image", "text"]
 
 NORM_TOLERANCE = 1e-3
 SPARE = 16
@@ -58,9 +57,9 @@ class Gallery:
     ) -> None:
         self.items = checked_items(items)
         self.model_id = model_id
-        self.embeddings: dict[Target, FloatArray] = {}
+        self.embeddings: dict[Modality, FloatArray] = {}
         """The vectors by target."""
-        given: dict[Target, npt.ArrayLike | None] = {
+        given: dict[Modality, npt.ArrayLike | None] = {
             "image": image_embeddings,
             "text": text_embeddings,
         }
@@ -75,18 +74,18 @@ class Gallery:
                 else "a gallery needs image_embeddings, text_embeddings, or both"
             )
         self.dim: int = widths.pop()
-        self._indexes: dict[Target, Any] = {}
+        self._indexes: dict[Modality, Any] = {}
 
     def __len__(self) -> int:
         return len(self.items)
 
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[Modality, ...]:
         """What can be searched: "image", "text" or both."""
         return tuple(self.embeddings)
 
     def search(
-        self, vector: npt.ArrayLike, k: int = 10, target: Target = "image", offset: int = 0
+        self, vector: npt.ArrayLike, k: int = 10, target: Modality = "image", offset: int = 0
     ) -> list[Hit]:
         """The k items whose image (or text) is most similar to one vector.
 
@@ -110,13 +109,13 @@ class Gallery:
         return self.search_many(query[None], k, target, offset)[0]
 
     def search_many(
-        self, vectors: npt.ArrayLike, k: int = 10, target: Target = "image", offset: int = 0
+        self, vectors: npt.ArrayLike, k: int = 10, target: Modality = "image", offset: int = 0
     ) -> list[list[Hit]]:
         """`search` for (Q, d) vectors at once: a list of hits for each, the same as one by one."""
         if k < 1 or offset < 0:
             raise QueryError(f"k must be 1 or more and offset 0 or more, not {k} and {offset}")
-        if target not in get_args(Target):
-            raise QueryError(f"target must be one of {', '.join(get_args(Target))}, not {target!r}")
+        if target not in get_args(Modality):
+            raise QueryError(f"target must be one of {', '.join(get_args(Modality))}, not {target!r}")
         if target not in self.embeddings:
             raise QueryError(
                 f"this gallery has no {target} vectors; search target={self.targets[0]!r}"
@@ -217,7 +216,7 @@ class Gallery:
         return unit
 
     def _best(
-        self, queries: npt.NDArray[np.float64], count: int, target: Target
+        self, queries: npt.NDArray[np.float64], count: int, target: Modality
     ) -> list[tuple[IntArray, npt.NDArray[np.float64]]]:
         """Rows and float64 scores of the `count` best, for every query, ties by row number.
 
@@ -245,7 +244,7 @@ class Gallery:
             results.append((rows[order], scores[order]))
         return results
 
-    def _index(self, target: Target) -> Any:
+    def _index(self, target: Modality) -> Any:
         """The FAISS index of one target, built when it is first asked for."""
         if target not in self._indexes:
             import faiss

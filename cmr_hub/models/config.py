@@ -29,7 +29,8 @@ class ProjectorConfig(_Strict):
     dim: Width
     activation: Literal["relu", "tanh"]
     dropout: tuple[float, float]
-    radius: Annotated[float, Field(gt=0)] | None
+    output: Literal["linear", "sphere", "softmax"]
+    radius: Annotated[float, Field(gt=0)]
 
 
 class ImageEncoderConfig(_Strict):

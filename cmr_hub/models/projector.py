@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, JSONObject
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+Output: TypeAlias = Literal["linear", "sphere", "softmax"]
 
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
@@ -57,9 +59,12 @@ class Projector(nn.Module):
         dim: dimension d of the common space.
         activation: a key of ACTIVATIONS, after each hidden layer.
         dropout: shares of inputs and of hidden units dropped in training.
-        radius: the output is put on the sphere of this radius, so that a classifier on it works
-            with logits of a fixed size (Ranjan et al. 2017, arXiv 1703.09507). None leaves the
-            output as it is. Cosine similarity is the same either way.
+        output: what is done to the last layer's output y:
+            "linear": nothing;
+            "sphere": z = radius · y/‖y‖, so that a classifier on it works with logits of a fixed
+            size (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity is as without it;
+            "softmax": z = softmax(y), the class posteriors of a classifier.
+        radius: of the sphere.
     """
 
     def __init__(
@@ -69,16 +74,18 @@ class Projector(nn.Module):
         dim: int,
         activation: str = "relu",
         dropout: tuple[float, float] = (0.0, 0.0),
-        radius: float | None = None,
+        output: Output = "linear",
+        radius: float = 1.0,
     ) -> None:
         super().__init__()
-        self.in_dim, self.dim, self.radius = in_dim, dim, radius
+        self.in_dim, self.dim, self.output, self.radius = in_dim, dim, output, radius
         self.settings: JSONObject = {
             "in_dim": in_dim,
             "hidden": list(hidden),
             "dim": dim,
             "activation": activation,
             "dropout": tuple(dropout),
+            "output": output,
             "radius": radius,
         }
         widths = [in_dim, *hidden, dim]
@@ -89,9 +96,11 @@ class Projector(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], dim))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, in_dim) features → (B, dim) outputs z, on the sphere if there is a radius."""
-        output: Tensor = self.layers(self.scaling(rows))
-        return output if self.radius is None else F.normalize(output) * self.radius
+        """(B, in_dim) features → (B, dim) outputs z."""
+        last: Tensor = self.layers(self.scaling(rows))
+        if self.output == "sphere":
+            return F.normalize(last) * self.radius
+        return last.softmax(1) if self.output == "softmax" else last
 
     @torch.inference_mode()
     def embed(self, rows: FloatArray) -> FloatArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from cmr_hub.errors import TrainingError
 
 if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
+
+Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], float]"
+"""(image embeddings, text embeddings, labels) of the validation pairs → higher is better."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,25 @@ class PairedFeatures:
     def sha256(self) -> str:
         """Hash of all values: a resumed run must go on with the same data."""
         return sha256_of_arrays({"i": self.images, "t": self.texts, "y": self.labels})
+
+
+@dataclass(frozen=True)
+class TrainingSplits:
+    """What a method may learn from; the test pairs are not among it.
+
+    Attributes:
+        fit: pairs to learn from while settings are chosen.
+        validation: pairs that choose them (the number of epochs, a ridge, ...).
+        refit: where `validation` was cut out of the training pairs, all of these: once the
+            settings are chosen the method learns anew from them. None where the protocol has a
+            validation split of its own.
+    """
+
+    fit: PairedFeatures
+    validation: PairedFeatures
+    refit: PairedFeatures | None
+
+    @property
+    def final(self) -> PairedFeatures:
+        """The pairs that the finished method has learnt from."""
+        return self.fit if self.refit is None else self.refit

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cmr_hub.errors import UnknownNameError
-
 if TYPE_CHECKING:
+    from cmr_hub.models.projector import Output
     from cmr_hub.types import JSONObject
 
 
@@ -22,7 +21,7 @@ class Preset:
             key `loss` names the loss where the term's own name does not.
         image_hidden, text_hidden: hidden widths of the projectors.
         dim: dimension d of the common space.
-        activation, dropout, radius: see `Projector`.
+        activation, dropout, output, radius: see `Projector`.
         learning_rate, betas, weight_decay: of AdamW.
         batch_size: pairs in a step.
         epochs: at most so many; λ and every other schedule runs over all of them.
@@ -39,7 +38,8 @@ class Preset:
     dim: int
     activation: str = "relu"
     dropout: tuple[float, float] = (0.0, 0.0)
-    radius: float | None = None
+    output: Output = "linear"
+    radius: float = 1.0
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -73,17 +73,13 @@ _PRESETS = (
         dim=200,
         activation="tanh",
         dropout=(0.2, 0.5),
-        radius=10.0,
-        learning_rate=1e-4,
-        epochs=60,
+        output="sphere",
+        radius=5.0,
+        learning_rate=3e-4,
+        epochs=40,
+        patience=10,
     ),
 )
 
 PRESETS = {preset.name: preset for preset in _PRESETS}
 
-
-def get_preset(name: str) -> Preset:
-    """Raises UnknownNameError."""
-    if name not in PRESETS:
-        raise UnknownNameError("preset", name, sorted(PRESETS))
-    return PRESETS[name]

@@ -6,11 +6,11 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,12 +23,8 @@ from cmr_hub.models.projector import Projector
 from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
-    from cmr_hub.training.data import PairedFeatures
+    from cmr_hub.training.data import PairedFeatures, Score, TrainingSplits
     from cmr_hub.training.presets import Preset
-    from cmr_hub.types import FloatArray, IntArray
-
-Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], float]"
-"""(image embeddings, text embeddings, labels) of the validation pairs → higher is better."""
 
 _CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
 
@@ -51,29 +47,27 @@ class TrainedProjectors:
 
 
 def train_projectors(
-    fit: PairedFeatures,
-    validation: PairedFeatures,
+    splits: TrainingSplits,
     preset: Preset,
     seed: int,
     score: Score,
     *,
-    refit: PairedFeatures | None = None,
     checkpoints: str | Path | None = None,
     progress: bool = False,
 ) -> TrainedProjectors:
-    """Trains on `fit` and keeps the epoch that scores best on `validation`.
+    """Trains on the fit part, keeps the epoch that scores best on the validation part.
+
+    Where the splits have a `refit` part, the projectors are then trained on that from the start,
+    for the chosen number of epochs.
 
     Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
     same bits as one that was never stopped, on the same machine.
 
     Args:
-        fit: pairs to learn from.
-        validation: pairs that choose the number of epochs; the test set is never seen here.
+        splits: pairs to learn from and pairs that choose the number of epochs.
         preset: how to train.
         seed: of weights, order of pairs, dropout and mining.
         score: what to maximise on `validation`; usually MAP@all, averaged over both ways.
-        refit: where `validation` was cut out of the training pairs: all of them. The projectors
-            are then trained on these from the start, for the chosen number of epochs.
         checkpoints: a directory; a run that finds its checkpoints there goes on from them.
         progress: show a bar.
 
@@ -82,12 +76,12 @@ def train_projectors(
     """
     home = None if checkpoints is None else Path(checkpoints)
     with _one_thread(), torch.random.fork_rng(devices=[]):
-        select = _Phase("select", fit, preset, seed, home)
-        select.run(preset.epochs, validation, score, progress=progress)
+        select = _Phase("select", splits.fit, preset, seed, home)
+        select.run(preset.epochs, splits.validation, score, progress=progress)
         epochs = select.progress.best_epoch
-        if refit is None:
+        if splits.refit is None:
             return _result(select, select.progress.history, epochs)
-        final = _Phase("final", refit, preset, seed, home)
+        final = _Phase("final", splits.refit, preset, seed, home)
         final.run(epochs, progress=progress)
     return _result(final, select.progress.history + final.progress.history, epochs)
 
@@ -118,7 +112,7 @@ class _Networks(nn.Module):
 
     def __init__(self, data: PairedFeatures, preset: Preset) -> None:
         super().__init__()
-        shape = (preset.dim, preset.activation, preset.dropout, preset.radius)
+        shape = (preset.dim, preset.activation, preset.dropout, preset.output, preset.radius)
         self.image_projector = Projector(data.images.shape[1], preset.image_hidden, *shape)
         self.text_projector = Projector(data.texts.shape[1], preset.text_hidden, *shape)
         self.objective = build_objective(preset.objective, preset.dim, data.n_classes)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -91,12 +91,12 @@ class ImageEncoder(ABC):
 
     @staticmethod
     @abstractmethod
-    def build() -> nn.Module:
+    def build() -> Any:
         """The whole network as torchvision defines it, weights not yet set."""
 
     @staticmethod
     @abstractmethod
-    def feature_network(network: nn.Module) -> nn.Module:
+    def feature_network(network: Any) -> nn.Module:
         """The part of it that maps (B, 3, H, W) pixels to (B, dim) features."""
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -26,11 +26,11 @@ class VGG16Encoder(ImageEncoder):
     preprocessing = Preprocessing(resize=256, crop=224)
 
     @staticmethod
-    def build() -> nn.Module:
+    def build() -> Any:
         return vgg16()
 
     @staticmethod
-    def feature_network(network: nn.Module) -> nn.Module:
+    def feature_network(network: Any) -> nn.Module:
         fc7 = network.classifier[:5]  # linear, ReLU, dropout, linear, ReLU
         return nn.Sequential(network.features, network.avgpool, nn.Flatten(), fc7)
 

@@ -1,0 +1,23 @@
+"""Baselines by name. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cmr_hub.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Baseline
+
+BASELINES: dict[str, str] = {}
+"""Name to `module:class`, imported when asked for."""
+
+
+def baseline(name: str) -> Baseline:
+    """The baseline registered under `name`. Raises UnknownNameError."""
+    if name not in BASELINES:
+        raise UnknownNameError("baseline", name, sorted(BASELINES))
+    module, _, attribute = BASELINES[name].partition(":")
+    made: Baseline = getattr(import_module(module), attribute)()
+    return made

@@ -1,0 +1,44 @@
+"""What a baseline is: a method without an objective, fitted in closed form or not at all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from cmr_hub.training.data import Score, TrainingSplits
+    from cmr_hub.types import FloatArray, JSONObject
+
+
+class Embedder(Protocol):
+    """Feature rows of one modality into the common space; a `Projector` is one."""
+
+    def embed(self, rows: FloatArray) -> FloatArray:
+        """(N, in_dim) features → (N, d) float32 unit vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedBaseline:
+    """What `Baseline.fit` gives.
+
+    Attributes:
+        images, texts: into one common space. Where both are `Projector`s the baseline can be
+            saved and searched with like any trained model.
+        settings: what validation chose, as JSON.
+    """
+
+    images: Embedder
+    texts: Embedder
+    settings: JSONObject = field(default_factory=dict)
+
+
+class Baseline(ABC):
+    """Base of all baselines. They are tuned as carefully as the methods they are held against."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        """Chooses settings by `score` on the validation pairs, then learns from `splits.final`."""
