@@ -115,7 +115,7 @@ class Gallery:
         if k < 1 or offset < 0:
             raise QueryError(f"k must be 1 or more and offset 0 or more, not {k} and {offset}")
         if target not in get_args(Modality):
-            raise QueryError(f"target must be one of {', '.join(get_args(Modality))}, not {target!r}")
+            raise QueryError(f"target must be 'image' or 'text', not {target!r}")
         if target not in self.embeddings:
             raise QueryError(
                 f"this gallery has no {target} vectors; search target={self.targets[0]!r}"

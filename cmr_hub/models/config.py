@@ -29,7 +29,7 @@ class ProjectorConfig(_Strict):
     dim: Width
     activation: Literal["relu", "tanh"]
     dropout: tuple[float, float]
-    output: Literal["linear", "sphere", "softmax"]
+    output: Literal["linear", "sphere", "softmax", "tanh"]
     radius: Annotated[float, Field(gt=0)]
 
 

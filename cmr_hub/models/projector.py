@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
-Output: TypeAlias = Literal["linear", "sphere", "softmax"]
+Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh"]
 
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
@@ -63,7 +63,8 @@ class Projector(nn.Module):
             "linear": nothing;
             "sphere": z = radius · y/‖y‖, so that a classifier on it works with logits of a fixed
             size (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity is as without it;
-            "softmax": z = softmax(y), the class posteriors of a classifier.
+            "softmax": z = softmax(y), the class posteriors of a classifier;
+            "tanh": z = tanh(y).
         radius: of the sphere.
     """
 
@@ -98,9 +99,14 @@ class Projector(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """(B, in_dim) features → (B, dim) outputs z."""
         last: Tensor = self.layers(self.scaling(rows))
-        if self.output == "sphere":
-            return F.normalize(last) * self.radius
-        return last.softmax(1) if self.output == "softmax" else last
+        match self.output:
+            case "sphere":
+                return F.normalize(last) * self.radius
+            case "softmax":
+                return last.softmax(1)
+            case "tanh":
+                return last.tanh()
+        return last
 
     @torch.inference_mode()
     def embed(self, rows: FloatArray) -> FloatArray:

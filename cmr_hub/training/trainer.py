@@ -57,6 +57,7 @@ def train_projectors(
 ) -> TrainedProjectors:
     """Trains on the fit part, keeps the epoch that scores best on the validation part.
 
+    A preset without early stopping is trained on all of `splits.final` for its number of epochs.
     Where the splits have a `refit` part, the projectors are then trained on that from the start,
     for the chosen number of epochs.
 
@@ -76,6 +77,10 @@ def train_projectors(
     """
     home = None if checkpoints is None else Path(checkpoints)
     with _one_thread(), torch.random.fork_rng(devices=[]):
+        if not preset.early_stopping:
+            whole = _Phase("final", splits.final, preset, seed, home)
+            whole.run(preset.epochs, progress=progress)
+            return _result(whole, whole.progress.history, preset.epochs)
         select = _Phase("select", splits.fit, preset, seed, home)
         select.run(preset.epochs, splits.validation, score, progress=progress)
         epochs = select.progress.best_epoch
@@ -186,7 +191,9 @@ class _Phase:
             int(np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0])
         )
         self.networks.train()
-        order = torch.randperm(len(self.data))
+        order = torch.randperm(len(self.data)) if preset.shuffle else torch.arange(len(self.data))
+        if preset.drop_last and len(order) > preset.batch_size:
+            order = order[: len(order) // preset.batch_size * preset.batch_size]
         batches = torch.split(order, preset.batch_size)
         sums: defaultdict[str, float] = defaultdict(float)
         for number, batch in enumerate(batches):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 Floats: TypeAlias = npt.NDArray[Any]
+Context: TypeAlias = Literal["left", "both"]
 MIN_BATCHES = 32
 MAX_BATCH = 1 << 18
 
@@ -28,7 +29,7 @@ class Parameters(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Entries of the co-occurrence matrix, each of shape (P,).
+    """Entries of the co-occurrence matrix, each of shape (P,); the last two float32.
 
     word, context: indices i and j. log_count: log X_ij. weight: f(X_ij).
     """
@@ -39,11 +40,14 @@ class Pairs(NamedTuple):
     weight: Floats
 
 
-def cooccurrence(sentences: Sequence[Sequence[int]], n_words: int, window: int) -> Any:
-    """X: (V, V) symmetric float64 CSR matrix of counts, each weighted by 1 / distance.
+def cooccurrence(
+    sentences: Sequence[Sequence[int]], n_words: int, window: int, context: Context
+) -> Any:
+    """X: (V, V) float64 CSR matrix of counts, each weighted by 1 / distance.
 
-    X_ij sums 1/d over all pairs of word i and word j of one sentence that stand d ≤ window
-    positions apart. Indices must lie in [0, n_words).
+    X_ij sums 1/d over all places in a sentence where word j stands d ≤ window positions before
+    word i (`context="left"`), or d positions before or after it (`"both"`; X is symmetric).
+    Indices must lie in [0, n_words).
     """
     lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     ids = np.fromiter(
@@ -55,17 +59,22 @@ def cooccurrence(sentences: Sequence[Sequence[int]], n_words: int, window: int) 
     counts = sparse.csr_matrix((n_words, n_words), dtype=np.float64)
     for distance in range(1, window + 1):
         together = sentence_of[distance:] == sentence_of[:-distance]
-        left, right = ids[:-distance][together], ids[distance:][together]
-        ones = np.full(len(left), 1.0 / distance)
-        counts = counts + sparse.csr_matrix((ones, (left, right)), shape=counts.shape)
-    return (counts + counts.T).tocsr()
+        before, word = ids[:-distance][together], ids[distance:][together]
+        ones = np.full(len(word), 1.0 / distance)
+        counts = counts + sparse.csr_matrix((ones, (word, before)), shape=counts.shape)
+    return counts if context == "left" else (counts + counts.T).tocsr()
 
 
 def weighted_pairs(counts: Any, x_max: float = 100.0, alpha: float = 0.75) -> Pairs:
     """The entries X_ij > 0 with their weights f(x) = min(1, (x / x_max)^α)."""
     entries = counts.tocoo()
     weight = np.minimum(1.0, (entries.data / x_max) ** alpha)
-    return Pairs(entries.row, entries.col, np.log(entries.data), weight)
+    return Pairs(
+        entries.row,
+        entries.col,
+        np.log(entries.data).astype(np.float32),
+        weight.astype(np.float32),
+    )
 
 
 def errors(parameters: Parameters, pairs: Pairs) -> Floats:
@@ -129,18 +138,13 @@ class GloveTrainer:
     ) -> None:
         self._random = np.random.default_rng(seed)
         self._learning_rate = learning_rate
-        self.pairs = Pairs(
-            *(
-                part.astype(np.float32) if part.dtype == np.float64 else part
-                for part in weighted_pairs(counts, x_max, alpha)
-            )
-        )
-        n_words = counts.shape[0]
+        self.pairs = weighted_pairs(counts, x_max, alpha)
+        shape = (counts.shape[0], dim)
         self.parameters = Parameters(
-            *(
-                ((self._random.random(shape, dtype=np.float32) - 0.5) / (dim + 1))
-                for shape in ((n_words, dim), (n_words, dim), n_words, n_words)
-            )
+            (self._random.random(shape, dtype=np.float32) - 0.5) / (dim + 1),
+            (self._random.random(shape, dtype=np.float32) - 0.5) / (dim + 1),
+            _log_share(counts.sum(axis=1)),
+            _log_share(counts.sum(axis=0)),
         )
         # The reference implementation starts the sums of squares at one, too.
         self._squares = Parameters(*(np.ones_like(part) for part in self.parameters))
@@ -164,9 +168,21 @@ class GloveTrainer:
                 self.parameters, Pairs(*(column[chosen] for column in self.pairs))
             )
             total += part
-            for parameter, square, slope in zip(
-                self.parameters, self._squares, gradient, strict=True
-            ):
-                square += slope * slope
-                parameter -= self._learning_rate * slope / np.sqrt(square)
+            steps = zip(self.parameters, self._squares, gradient, strict=True)
+            for parameter, squares, slope in steps:
+                np.add(squares, slope * slope, out=squares)
+                step = self._learning_rate * slope / np.sqrt(squares)
+                np.subtract(parameter, step, out=parameter)
         return total
+
+
+def _log_share(totals: Any) -> npt.NDArray[np.float32]:
+    """Biases that make b_i + b̃_j what log X_ij would be, were words and contexts independent.
+
+    Vectors then need to learn only how a pair departs from that. Left to start at zero, the
+    biases move too slowly, and the vectors spend themselves on how frequent a word is.
+    """
+    sums = np.asarray(totals, dtype=np.float64).ravel()
+    logs = np.log(sums, out=np.zeros_like(sums), where=sums > 0)
+    shares: npt.NDArray[np.float32] = (logs - np.log(sums.sum()) / 2).astype(np.float32)
+    return shares

