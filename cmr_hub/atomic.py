@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,17 +25,13 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
     On any error the temporary file goes and `path` is as it was.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    # Not mkstemp: it makes private files, and this one shall be as readable as any other.
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        # mkstemp makes private files; what is written here is as readable as any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         _sync(temporary)
         temporary.replace(target)
     finally:
@@ -45,9 +42,10 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yields an empty temporary directory beside `path`; on success it takes `path`'s place.
 
-    An older directory at `path` is moved aside first and removed last.
+    An older directory at `path` is moved aside first and removed last. A process killed between
+    these two renames leaves it in `.<name>.*.tmp/old`.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     fresh, old = workshop / "new", workshop / "old"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Set before torch, OpenMP or BLAS start: the tests already run side by side, a process a core.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -15,6 +18,12 @@ if os.environ.get("CMR_DATA_HOME"):
     os.environ["CMR_DATA_HOME"] = str(Path(os.environ["CMR_DATA_HOME"]).resolve())
 
 import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.models.cross_modal import CrossModalModel
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +43,132 @@ def mobilenet_weights(data_home: Path) -> Path:
     path = data_home.parent / "weights" / "mobilenet_v2_imagenet.safetensors"
     assert path.is_file(), f"with CMR_DATA_HOME set the tests need {path}"
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the feature cache of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CMR_CACHE_HOME", str(tmp_path_factory.mktemp("feature-cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def mobilenet_state() -> dict[str, Tensor]:
+    """Random weights of MobileNetV2, whose features do tell pictures apart: no download."""
+    import torch
+
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    from torchvision.models import mobilenet_v2
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = mobilenet_v2()
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for norm in norms:
+            norm.weight.uniform_(0.5, 1.5)
+            norm.bias.normal_(std=0.1)
+            norm.momentum = 1.0  # the means and variances of the batch that comes
+        network.train()(torch.randn(8, 3, 1, 1) + torch.randn(8, 3, 97, 97) / 4)
+        for norm in norms:
+            norm.num_batches_tracked.zero_()
+        return network.state_dict()
+
+
+@pytest.fixture(scope="session")
+def mobilenet_file(
+    mobilenet_state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """`mobilenet_state` as a weights file."""
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.safetensors"
+    save_file(mobilenet_state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ImageFolder of 36 small pictures in 3 classes, 8 for training and 4 for test in each."""
+    import numpy as np
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("colours")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 4)):
+        (root / split).mkdir()
+        lines = []
+        for label, colour in {
+            "flame": (220, 40, 30),
+            "grass": (40, 200, 50),
+            "sea": (30, 60, 210),
+        }.items():
+            for number in range(count):
+                noise = generator.normal(0, 12, (30, 40, 3))
+                pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / split / f"{label}{number}.png")
+                line = {
+                    "file_name": f"{label}{number}.png",
+                    "captions": [f"a picture of {label}", f"{label} seen {split} time {number}"],
+                    "label": label,
+                }
+                lines.append(json.dumps(line))
+        (root / split / "metadata.jsonl").write_text("\n".join(lines))
+    return root
+
+
+@pytest.fixture(scope="session")
+def mobilenet(mobilenet_state: dict[str, Tensor]) -> ImageEncoder:
+    """The encoder of `mobilenet_state`."""
+    from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+
+    return MobileNetV2Encoder(mobilenet_state, "file")
+
+
+@pytest.fixture
+def model(mobilenet: ImageEncoder, colour_folder: Path) -> CrossModalModel:
+    """A model with random projectors, and a gallery of the test pictures of `colour_folder`."""
+    return _model(mobilenet, colour_folder)
+
+
+@pytest.fixture(scope="session")
+def saved_model(
+    mobilenet: ImageEncoder, colour_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """`model`, saved. Not to be changed: tests that damage it take a copy."""
+    directory = tmp_path_factory.mktemp("saved") / "model"
+    _model(mobilenet, colour_folder).save_pretrained(directory)
+    return directory
+
+
+def _model(encoder: ImageEncoder, folder: Path) -> CrossModalModel:
+    import numpy as np
+    import torch
+
+    from cmr_hub.datasets import PairDataset, load_dataset
+    from cmr_hub.encoders.texts import text_encoder
+    from cmr_hub.gallery.build import build_gallery
+    from cmr_hub.models.centroids import ClassCentroids
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.models.projector import Projector
+
+    dataset = load_dataset("folder", folder)
+    assert isinstance(dataset, PairDataset)
+    words = text_encoder("bow").fit(dataset.split("train").sentences)
+    centroids = np.random.default_rng(0).normal(size=(2, 3, 6)).astype(np.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = CrossModalModel(
+            Projector(1280, (5,), 6, "tanh", (0.2, 0.5), "sphere", 5.0),
+            Projector(words.dim, (7, 4), 6),
+            image_encoder=encoder,
+            text_encoder=words,
+            classes=dataset.classes,
+            centroids=ClassCentroids(*centroids),
+            training={"dataset": "folder", "protocol": "folders", "seed": 3},
+            history=[{"epoch": 1, "loss": 0.5}],
+        )
+    made.gallery = build_gallery(made, dataset.split("test"))
+    return made

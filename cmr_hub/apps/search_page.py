@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import gradio as gr
 import numpy as np
@@ -22,6 +22,7 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.hit import Hit
 from cmr_hub.loading import load
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.types import JSONObject
 
 logger = logging.getLogger(__name__)
 
@@ -33,40 +34,55 @@ EXAMPLES: Final = 6
 UNKNOWN_SHOWN: Final = 8
 
 TEXT_HINT: Final = "Type a sentence and press Enter, or click an example."
-PICTURE_HINT: Final = "Drop a picture on the left, or click one of the examples below it."
-TABLE: Final = ("rank", "id", "class", "sentences")
+PICTURE_HINT: Final = "Drop or paste a picture, or click one of the examples."
 
-# Gradio keeps IBM Plex Sans beside its scripts; its other themes ask Google for a font.
-THEME: Final = gr.themes.Soft(
+# The system's own fonts: other Gradio themes ask Google for theirs.
+THEME: Final = gr.themes.Default(
     primary_hue="indigo",
     neutral_hue="slate",
-    font=[gr.themes.LocalFont("IBM Plex Sans"), "system-ui", "sans-serif"],
+    font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
 CSS: Final = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
 .head h1 { font-size: 1.75rem; font-weight: 600; margin: .5rem 0 .25rem; }
-.head p { color: var(--body-text-color-subdued); margin: 0; }
+.head p { margin: 0; opacity: .75; }
 .status p { margin: 0; padding: .25rem .75rem; white-space: pre-line; overflow-wrap: anywhere;
   border-left: 3px solid var(--color-accent); }
-.hide-empty:not(:has(img)) { display: none; }
+.tiles:not(:has(img)) { display: none; }
+.tiles .grid-wrap { min-height: 0; max-height: none; overflow: visible; }
+.tiles .grid-container { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+.tiles .caption-label { max-width: 100%; right: 0; bottom: 0; font-size: .8rem; }
+.small .grid-container { grid-template-columns: repeat(3, minmax(0, 1fr)); grid-auto-rows: auto; }
+.small .caption-label { display: none; }
+.sentences .scroll { max-height: 30rem; overflow: auto; }
+.sentences table { width: 100%; border-collapse: collapse; font-size: .9rem; }
+.sentences p { margin: 0; }
+.sentences :is(th, td) { text-align: left; vertical-align: top; padding: .3rem .5rem; }
+.sentences th { position: sticky; top: 0; background: var(--body-background-fill); }
+.sentences tr { border-bottom: 1px solid var(--border-color-primary); }
+@media (max-width: 600px) {
+  .sentences thead { display: none; }
+  .sentences :is(table, tbody, tr, td:last-child) { display: block; }
+  .sentences td:not(:last-child) { display: inline-block; font-weight: 600; }
+}
 """
-# Gradio runs this once as a JavaScript template: the text is put in after, as text and not as HTML.
+# Gradio runs these as JavaScript template strings in the browser. Only what stands here is run:
+# values are put in afterwards, escaped. (In Handlebars' {{value}} they would be run as well.)
 STATUS: Final = (
-    "<p role='status'>${(value || '').replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p>"
+    '<p role="status">${String(value || "").replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</p>'
 )
+SENTENCES: Final = """${((escape) => !(value || []).length ? "" : `
+<div class="scroll" tabindex="0" role="region" aria-label="Similar sentences"><table>
+<thead><tr><th>rank</th><th>id</th><th>class</th><th>sentences</th></tr></thead>
+<tbody>${value.map((hit) => `<tr>
+<td>${escape(hit.rank)}</td> <td>${escape(hit.id)}</td> <td>${escape(hit.class)}</td>
+<td>${hit.sentences.map((text) => `<p>${escape(text)}</p>`).join("")}</td></tr>`).join("")}
+</tbody></table></div>`
+)((text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;"))}"""
 
-Tile = tuple[Image.Image, str]
-
-
-class _PictureInput(gr.Image):  # type: ignore[misc]
-    """An image input that hands over the uploaded file unopened, for `read_image` to judge."""
-
-    def preprocess(self, payload: Any) -> Path | None:
-        return None if payload is None or payload.path is None else Path(payload.path)
-
-    def get_block_name(self) -> str:
-        return "image"
+Tile: TypeAlias = tuple[Image.Image, str]
+"""A picture made small, and its caption."""
 
 
 class SearchHandlers:
@@ -85,16 +101,18 @@ class SearchHandlers:
             min(item["sentences"], key=len) for item in items if item["sentences"]
         ]
         """Sentences of the gallery to try."""
-        self.pictures: list[Image.Image] = []
+        self.pictures: list[Tile] = []
         """Pictures of the gallery to try."""
         for item in items:
             if item["path"] is not None:
                 try:
-                    self.pictures.append(_open_tile(Path(item["path"])))
+                    image = _small(Path(item["path"]))
                 except ImageError as error:
                     logger.warning(
                         "%s. Was the data moved? Put it back, or train again where it is.", error
                     )
+                else:
+                    self.pictures.append((image, item["label"] or item["id"]))
 
     def search_text(self, text: str | None, count: int) -> tuple[str, list[Tile]]:
         """A sentence → the status and the most similar pictures."""
@@ -111,14 +129,14 @@ class SearchHandlers:
             hits = self.model.search(text, k=count)
         except CMRError as error:
             return _sentence(str(error)), []
-        status = [_found(start, len(hits), "picture"), self._left_out(text)]
-        tiles, missing = _tiles(hits)
-        return _lines(*status, missing), tiles
+        found = f"{_number(hits, 'picture')} found in {_milliseconds(start)}."
+        tiles, problem = _tiles(hits)
+        return _lines(found, self._left_out(text), problem), tiles
 
     def search_image(
         self, picture: Path | None, count: int
-    ) -> tuple[str, list[list[Any]], list[Tile]]:
-        """A picture → the status, the most similar sentences and the most similar pictures."""
+    ) -> tuple[str, list[JSONObject], list[Tile]]:
+        """A picture → the status, the most similar texts and the most similar pictures."""
         if picture is None:
             return PICTURE_HINT, [], []
         start = perf_counter()
@@ -127,20 +145,32 @@ class SearchHandlers:
             texts = self.gallery.search(vector, count, "text")
             pictures = self.gallery.search(vector, count, "image")
         except CMRError as error:
-            # The reader need not know where the server keeps uploads.
+            # Where the server keeps uploads is nobody's business.
             return _sentence(str(error).replace(str(picture), picture.name)), [], []
-        status = _found(start, len(texts), "text", len(pictures), "picture")
-        table = [[hit.rank, hit.id, hit.label or "", "\n".join(hit.sentences)] for hit in texts]
-        tiles, missing = _tiles(pictures)
-        return _lines(status, missing), table, tiles
+        found = (
+            f"{_number(texts, 'text')} and {_number(pictures, 'picture')} found "
+            f"in {_milliseconds(start)}."
+        )
+        rows: list[JSONObject] = [
+            {
+                "rank": hit.rank,
+                "id": hit.id,
+                "class": hit.label or "",
+                "sentences": list(hit.sentences),
+                "score": hit.score,
+            }
+            for hit in texts
+        ]
+        tiles, problem = _tiles(pictures)
+        return _lines(found, problem), rows, tiles
 
     def example_sentence(self, event: gr.SelectData) -> str:
         """The example sentence that was clicked."""
-        return self.sentences[event.index]
+        return self.sentences[int(event.index)]
 
     def example_picture(self, event: gr.SelectData) -> Image.Image:
         """The example picture that was clicked."""
-        return self.pictures[event.index]
+        return self.pictures[int(event.index)][0]
 
     def _left_out(self, text: str) -> str:
         """Names the words of a query that the model does not know."""
@@ -150,24 +180,24 @@ class SearchHandlers:
             return ""
         shown = ", ".join(word[:40] for word in unknown[:UNKNOWN_SHOWN])
         more = f" and {len(unknown) - UNKNOWN_SHOWN} more" if len(unknown) > UNKNOWN_SHOWN else ""
-        return f"Left out, as this model never saw them: {shown}{more}."
+        return f"Left out, as this model does not know them: {shown}{more}."
 
 
 def build_page(model: CrossModalModel) -> gr.Blocks:
-    """The page over the gallery of a model; `launch` serves it.
+    """The page over the gallery of a model; `serve` serves it.
 
     Raises:
         QueryError: the model has no gallery, or cannot read pictures and sentences.
     """
-    if not isinstance(model.gallery, Gallery) or not len(model.gallery):
-        raise QueryError(
-            "this model has no gallery to search in; train it with `--gallery test` or "
-            "`--gallery all`"
-        )
     if model.image_encoder is None or model.text_encoder is None:
         raise QueryError(
             "this model was trained on precomputed features and cannot read pictures and "
             "sentences; train one on a dataset of pictures"
+        )
+    if not isinstance(model.gallery, Gallery) or not len(model.gallery):
+        raise QueryError(
+            "this model has no gallery to search in; train it with `--gallery test` or "
+            "`--gallery all`"
         )
     handlers = SearchHandlers(model, model.gallery)
     with gr.Blocks(
@@ -176,35 +206,40 @@ def build_page(model: CrossModalModel) -> gr.Blocks:
         delete_cache=(600, 3600),
     ) as page:
         gr.HTML(_head(model, model.gallery), elem_classes="head")
-        with gr.Tab("Search by a sentence"):
-            _text_tab(handlers)
-        with gr.Tab("Search by a picture"):
+        with gr.Tab("By sentence"):
+            _sentence_tab(handlers)
+        with gr.Tab("By picture"):
             _picture_tab(handlers)
     page.queue(max_size=64, default_concurrency_limit=2)
     return page
 
 
-def _text_tab(handlers: SearchHandlers) -> None:
-    with gr.Row(equal_height=True):
+def _sentence_tab(handlers: SearchHandlers) -> None:
+    with gr.Row():
         text = gr.Textbox(
             label="A sentence",
-            placeholder="What should the pictures show?",
+            show_label=False,
+            container=False,
+            placeholder="Describe a picture",
             max_lines=4,
             scale=5,
             autofocus=True,
-            elem_id="text-query",
+            elem_id="sentence-query",
         )
-        button = gr.Button("Search", variant="primary", scale=1, min_width=120)
-    if handlers.sentences:
-        examples = gr.Dataset(
-            label="Examples",
-            components=[text],
-            samples=[[sentence] for sentence in handlers.sentences],
-            elem_id="text-examples",
-        )
-    count = _count_slider()
-    status = gr.HTML(TEXT_HINT, html_template=STATUS, elem_id="text-status", elem_classes="status")
-    pictures = _picture_results("text-pictures", "Pictures")
+        button = gr.Button("Search", variant="primary", scale=1, min_width=100)
+    with gr.Row():
+        with gr.Column(scale=3, min_width=300):
+            examples = gr.Dataset(
+                label="Examples",
+                components=[text],
+                samples=[[sentence] for sentence in handlers.sentences],
+                visible=bool(handlers.sentences),
+                elem_id="sentence-examples",
+            )
+        with gr.Column(scale=1, min_width=240):
+            count = _count()
+    status = _status(TEXT_HINT, "sentence-status")
+    pictures = _pictures("Pictures", "sentence-pictures")
     inputs, outputs = [text, count], [status, pictures]
     gr.on(
         [button.click, text.submit, count.release],
@@ -213,56 +248,53 @@ def _text_tab(handlers: SearchHandlers) -> None:
         outputs,
         api_name="search_text",
     )
-    if handlers.sentences:
-        examples.select(
-            handlers.example_sentence, None, text, api_visibility="private", show_progress="hidden"
-        ).then(handlers.search_text, inputs, outputs, api_visibility="private")
+    examples.select(
+        handlers.example_sentence, None, text, api_visibility="private", show_progress="hidden"
+    ).then(handlers.search_text, inputs, outputs, api_visibility="private")
 
 
 def _picture_tab(handlers: SearchHandlers) -> None:
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            picture = _PictureInput(
+            picture = gr.Image(
                 label="A picture",
+                show_label=False,
                 type="filepath",
-                image_mode=None,
                 format="jpeg",
                 sources=["upload", "clipboard"],
-                height=280,
+                height=260,
                 buttons=[],
                 elem_id="picture-query",
             )
-            if handlers.pictures:
-                examples = gr.Gallery(
-                    [(tile, f"Example {i}") for i, tile in enumerate(handlers.pictures, 1)],
-                    label="Examples",
-                    format="jpeg",
-                    columns=3,
-                    height="auto",
-                    object_fit="cover",
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
-                    elem_id="picture-examples",
-                )
-            count = _count_slider()
-        with gr.Column(scale=2, min_width=320):
-            status = gr.HTML(
-                PICTURE_HINT, html_template=STATUS, elem_id="picture-status", elem_classes="status"
-            )
-            sentences = gr.Dataframe(
-                headers=list(TABLE),
-                datatype=["number", "str", "str", "str"],
-                column_widths=["56px", "120px", "110px", "auto"],
-                label="Similar sentences",
-                type="array",
+            # Gradio would open the file before `read_image` can judge it. (Not by a subclass: for
+            # each one Gradio writes a .pyi file next to the source.)
+            picture.preprocess = _uploaded_file
+            gr.Markdown("Examples", visible=bool(handlers.pictures))
+            examples = gr.Gallery(
+                handlers.pictures,
+                label="Examples",
+                show_label=False,
+                format="jpeg",
+                height="auto",
+                object_fit="cover",
+                allow_preview=False,
                 interactive=False,
-                wrap=True,
-                max_height=560,
                 buttons=[],
-                elem_id="picture-sentences",
+                visible=bool(handlers.pictures),
+                elem_id="picture-examples",
+                elem_classes=["tiles", "small"],
             )
-            pictures = _picture_results("picture-pictures", "Similar pictures")
+            count = _count()
+        with gr.Column(scale=3, min_width=300):
+            status = _status(PICTURE_HINT, "picture-status")
+            sentences = gr.HTML(
+                [],
+                html_template=SENTENCES,
+                apply_default_css=False,
+                elem_id="picture-sentences",
+                elem_classes="sentences",
+            )
+            pictures = _pictures("Similar pictures", "picture-pictures")
     gr.on(
         [picture.change, count.release],
         handlers.search_image,
@@ -270,36 +302,39 @@ def _picture_tab(handlers: SearchHandlers) -> None:
         [status, sentences, pictures],
         api_name="search_image",
     )
-    if handlers.pictures:
-        examples.select(
-            handlers.example_picture,
-            None,
-            picture,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+    examples.select(
+        handlers.example_picture, None, picture, api_visibility="private", show_progress="hidden"
+    )
 
 
-def _count_slider() -> gr.Slider:
+def _uploaded_file(payload: Any) -> Path | None:
+    return None if payload is None or payload.path is None else Path(payload.path)
+
+
+def _count() -> gr.Slider:
     return gr.Slider(1, MAX_HITS, 10, step=1, label="Number of results")
 
 
-def _picture_results(elem_id: str, label: str) -> gr.Gallery:
+def _status(hint: str, elem_id: str) -> gr.HTML:
+    return gr.HTML(hint, html_template=STATUS, elem_id=elem_id, elem_classes="status")
+
+
+def _pictures(label: str, elem_id: str) -> gr.Gallery:
     return gr.Gallery(
         label=label,
+        show_label=False,
         format="jpeg",
-        columns=4,
         height="auto",
         object_fit="cover",
         interactive=False,
         buttons=["fullscreen"],
         elem_id=elem_id,
-        elem_classes="hide-empty",
+        elem_classes="tiles",
     )
 
 
 def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -> str:
-    """Serves a page on this machine only as far as `host` says; nothing is asked from elsewhere.
+    """Serves a page; nothing is asked from any other machine.
 
     Args:
         page: what `build_page` made.
@@ -318,7 +353,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -
             server_port=port,
             theme=THEME,
             css=CSS,
-            footer_links=["api"],
+            footer_links=[],
             max_file_size=MAX_UPLOAD,
             run_history=False,
             enable_monitoring=False,
@@ -331,7 +366,7 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -
         where = host if port is None else f"{host}, port {port}"
         raise CMRError(f"cannot listen on {where}; choose another --host or --port") from error
     if block:
-        print(f"The page is at {url} (stop with Ctrl+C)")
+        print(f"The page is at {url} (stop it with Ctrl+C)")
         page.block_thread()
     return str(url)
 
@@ -358,7 +393,7 @@ def _head(model: CrossModalModel, gallery: Gallery) -> str:
     return f"<h1>Search pictures and sentences</h1><p>{html.escape(' · '.join(facts))}</p>"
 
 
-def _open_tile(path: Path) -> Image.Image:
+def _small(path: Path) -> Image.Image:
     image = read_image(path)
     image.thumbnail(TILE)
     return image
@@ -367,11 +402,11 @@ def _open_tile(path: Path) -> Image.Image:
 def _tiles(hits: Sequence[Hit]) -> tuple[list[Tile], str]:
     """The pictures of hits with their captions, and a sentence on those that cannot be shown."""
 
-    def tile(hit: Hit) -> tuple[Image.Image, str]:
+    def tile(hit: Hit) -> Tile:
         caption = f"{hit.rank}. {f'{hit.label} · ' if hit.label else ''}{hit.score:.2f}"
         try:
             if hit.path is not None:
-                return _open_tile(hit.path), caption
+                return _small(hit.path), caption
         except ImageError as error:
             unreadable.append(error)
         return Image.new("RGB", (4, 3), "lightgrey"), f"{caption} · no picture"
@@ -381,21 +416,19 @@ def _tiles(hits: Sequence[Hit]) -> tuple[list[Tile], str]:
         tiles = list(pool.map(tile, hits))
     if not unreadable:
         return tiles, ""
-    logger.warning("%d pictures cannot be shown; the first: %s", len(unreadable), unreadable[0])
+    logger.warning("%d pictures cannot be shown; one: %s", len(unreadable), unreadable[0])
     return tiles, (
         f"{len(unreadable)} of {len(hits)} pictures cannot be shown: they are no longer where they "
         "were when the gallery was made. Put them back, or train again where they are now."
     )
 
 
-def _found(start: float, *counts: Any) -> str:
-    """`10 texts and 10 pictures found in 8 ms.`"""
-    seconds = perf_counter() - start
-    parts = [
-        f"{number} {noun}{'' if number == 1 else 's'}"
-        for number, noun in zip(counts[::2], counts[1::2], strict=True)
-    ]
-    return f"{' and '.join(parts)} found in {1000 * seconds:.0f} ms."
+def _number(hits: Sequence[Hit], noun: str) -> str:
+    return f"{len(hits)} {noun}{'' if len(hits) == 1 else 's'}"
+
+
+def _milliseconds(start: float) -> str:
+    return f"{1000 * (perf_counter() - start):.0f} ms"
 
 
 def _sentence(message: str) -> str:

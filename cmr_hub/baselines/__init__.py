@@ -10,7 +10,15 @@ from cmr_hub.errors import UnknownNameError
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
 
-BASELINES: dict[str, str] = {}
+BASELINES = {
+    "random": "cmr_hub.baselines.chance:RandomBaseline",
+    "label": "cmr_hub.baselines.label:LabelBaseline",
+    "cca": "cmr_hub.baselines.cca:CCABaseline",
+    "kcca": "cmr_hub.baselines.kcca:KCCABaseline",
+    "pls": "cmr_hub.baselines.pls:PLSBaseline",
+    "posterior": "cmr_hub.baselines.posterior:PosteriorBaseline",
+    "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
+}
 """Name to `module:class`, imported when asked for."""
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +16,21 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
-    from cmr_hub.types import FloatArray, ImageSource
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.types import Document, FloatArray, ImageSource
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 256  # pictures between two commits: what a kill can cost at most
+_CHUNK = 256  # items between two commits: what a kill can cost at most
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS features"
+    " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
+)
 
 
 def default_cache_home() -> Path:
@@ -33,14 +40,14 @@ def default_cache_home() -> Path:
 
 
 def image_key(image: ImageSource) -> bytes:
-    """SHA-256 of a picture's content: of the file's bytes, or of an open picture's pixels.
+    """SHA-256 of a picture's content: of the file's bytes, or of an open picture as RGB.
 
     Raises:
-        ImageError: the file cannot be read.
+        ImageError: the picture cannot be read.
     """
     if isinstance(image, Image.Image):
-        head = f"{image.mode}:{image.size}:{image.getexif().get(0x0112)};".encode()
-        return hashlib.sha256(head + image.tobytes()).digest()
+        seen = read_image(image)
+        return hashlib.sha256(f"{seen.size};".encode() + seen.tobytes()).digest()
     try:
         with Path(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
@@ -49,9 +56,9 @@ def image_key(image: ImageSource) -> bytes:
 
 
 class FeatureCache:
-    """Feature rows by picture content, one SQLite file per encoder fingerprint.
+    """Feature rows by content, one SQLite file per encoder fingerprint.
 
-    The fingerprint holds the weights' hash and the preprocessing, so a change of either never
+    The fingerprint holds the weights' hash and the settings, so a change of either never
     meets old rows. SQLite commits each chunk atomically: a killed run keeps what was done. Every
     row carries a checksum; a damaged row is computed again. A cache that cannot be written is
     reported once and left out.
@@ -74,52 +81,91 @@ class FeatureCache:
         Raises:
             ImageError: a picture cannot be read; pictures before it are already kept.
         """
+
+        def compute(positions: Sequence[int]) -> FloatArray:
+            return encoder.encode([images[at] for at in positions])
+
+        keys = [image_key(image) for image in images]
+        file = f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+        return self._rows(file, encoder.dim, keys, compute, progress=progress)
+
+    def encode_texts(
+        self, encoder: TextEncoder, documents: Sequence[Document], *, progress: bool = False
+    ) -> FloatArray:
+        """The same rows as `encoder.transform(documents)`.
+
+        Only encoders with a fingerprint are cached: pretrained ones, slow and the same for every
+        run. One that was fitted on training text is quick, and another for every run.
+
+        Returns:
+            (N, encoder.dim) float32.
+        """
+        if encoder.fingerprint is None:
+            return encoder.transform(documents)
+
+        def compute(positions: Sequence[int]) -> FloatArray:
+            return encoder.transform([documents[at] for at in positions])
+
+        keys = [hashlib.sha256(json.dumps(list(text)).encode()).digest() for text in documents]
+        file = f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+        return self._rows(file, encoder.dim, keys, compute, progress=progress)
+
+    def _rows(
+        self,
+        file: str,
+        dim: int,
+        keys: Sequence[bytes],
+        compute: Callable[[Sequence[int]], FloatArray],
+        *,
+        progress: bool,
+    ) -> FloatArray:
+        """The (N, dim) rows of these keys; those not in the file are computed, in chunks."""
+        if not keys:
+            return np.empty((0, dim), dtype=np.float32)
         try:
-            connection = self._open(encoder)
+            connection = self._open(self.home / file)
         except (OSError, sqlite3.Error) as error:
             logger.warning("features are not cached: cannot use %s (%s)", self.home, error)
-            return encoder.encode(images, progress=progress)
+            connection = sqlite3.connect(":memory:")
+            connection.execute(_TABLE)
         with closing(connection):
-            keys = [image_key(image) for image in images]
-            known = self._read(connection, keys, encoder.dim)
+            known = self._read(connection, keys, dim)
             missing = {key: at for at, key in enumerate(keys) if key not in known}
             waiting = list(missing.items())
             with tqdm(
                 total=len(waiting),
-                desc=f"{encoder.name} features",
-                unit="image",
+                desc=file.partition("-")[0] + " features",
+                unit="row",
                 disable=None if progress and waiting else True,
             ) as bar:
                 for start in range(0, len(waiting), _CHUNK):
                     chunk = waiting[start : start + _CHUNK]
-                    rows = encoder.encode([images[at] for _, at in chunk])
+                    rows = compute([at for _, at in chunk])
                     fresh = dict(zip((key for key, _ in chunk), rows, strict=True))
                     known |= fresh
                     self._write(connection, fresh)
                     bar.update(len(chunk))
-        if not keys:
-            return np.empty((0, encoder.dim), dtype=np.float32)
         return np.stack([known[key] for key in keys])
 
-    def _open(self, encoder: ImageEncoder) -> sqlite3.Connection:
-        self.home.mkdir(parents=True, exist_ok=True)
-        path = self.home / f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+    def _open(self, path: Path) -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=60)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS features"
-                " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
-            )
+            connection.execute(_TABLE)
+            whole = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
         except sqlite3.DatabaseError as error:
-            connection.close()
             if isinstance(error, sqlite3.OperationalError):
+                connection.close()
                 raise
-            # Not a database any more: nothing in it can be trusted, all of it can be recomputed.
-            logger.warning("the feature cache %s is damaged and starts anew", path)
-            path.unlink()
-            return self._open(encoder)
-        return connection
+            whole = False
+        if whole:
+            return connection
+        connection.close()
+        # Nothing in it can be trusted, all of it can be recomputed.
+        logger.warning("the feature cache %s is damaged and starts anew", path)
+        for file in (path, Path(f"{path}-journal")):
+            file.unlink(missing_ok=True)
+        return self._open(path)
 
     @staticmethod
     def _read(

@@ -261,7 +261,7 @@ def paired_features(
     images = [path for path in dataset.images if path is not None]
     return PairedFeatures(
         cache.encode(image_encoder, images, progress=progress),
-        text_encoder.transform(dataset.sentences),
+        cache.encode_texts(text_encoder, dataset.sentences, progress=progress),
         dataset.labels,
         n_classes,
     )

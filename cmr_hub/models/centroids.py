@@ -16,7 +16,7 @@ class ClassCentroids:
     """The mean direction of each class's training items in the common space, per modality.
 
     The class of an embedding is that of the nearest centroid: one rule for every objective,
-    whether or not it trains a classifier of its own.
+    whether or not it trains a classifier of its own. A class without items is never it.
     """
 
     images: FloatArray
@@ -41,5 +41,7 @@ class ClassCentroids:
     def predict(self, embeddings: FloatArray, modality: Modality) -> IntArray:
         """(N, d) unit vectors of one modality → (N,) class indices."""
         centroids = self.images if modality == "image" else self.texts
-        nearest: IntArray = np.argmax(embeddings @ centroids.T, axis=1)
+        similarity = embeddings @ centroids.T
+        similarity[:, ~centroids.any(axis=1)] = -np.inf
+        nearest: IntArray = np.argmax(similarity, axis=1)
         return nearest

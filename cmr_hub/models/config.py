@@ -14,6 +14,8 @@ FORMAT_VERSION: Final = 1
 _MAX_BYTES = 1_000_000
 
 Width = Annotated[int, Field(gt=0, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -28,7 +30,7 @@ class ProjectorConfig(_Strict):
     hidden: Annotated[list[Width], Field(max_length=16)]
     dim: Width
     activation: Literal["relu", "tanh"]
-    dropout: tuple[float, float]
+    dropout: tuple[Share, Share]
     output: Literal["linear", "sphere", "softmax", "tanh"]
     radius: Annotated[float, Field(gt=0)]
 
@@ -59,7 +61,7 @@ class ModelConfig(_Strict):
     text_encoder: str | None
     classes: list[str]
     training: dict[str, Any]
-    files: dict[str, Sha256]
+    files: dict[FileName, Sha256]
 
 
 def read_config(path: Path) -> ModelConfig:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
-from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
+from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
 from cmr_hub.models.files import (
@@ -65,6 +66,10 @@ class CrossModalModel:
         training: what was run and measured, as JSON; kept in `config.json`.
         history: one row per epoch with every named part; kept in `history.json`.
 
+    Raises:
+        ModelFormatError: the projectors' dimensions differ, or there are classes without centroids
+            or centroids without classes.
+
     Example:
         >>> model = cmr_hub.load("runs/pascal")                             # doctest: +SKIP
         >>> for hit in model.search("two men on a motorbike", k=5):         # doctest: +SKIP
@@ -83,6 +88,13 @@ class CrossModalModel:
         training: JSONObject | None = None,
         history: Sequence[Mapping[str, float]] = (),
     ) -> None:
+        if image_projector.dim != text_projector.dim:
+            raise ModelFormatError(
+                f"no common space: the image projector has {image_projector.dim} dimensions, "
+                f"the text projector {text_projector.dim}"
+            )
+        if bool(classes) != (centroids is not None):
+            raise ModelFormatError("a model has both classes and centroids, or neither")
         self.image_projector = image_projector.eval()
         self.text_projector = text_projector.eval()
         self._image_encoder = image_encoder
@@ -112,7 +124,7 @@ class CrossModalModel:
         for projector in (self.image_projector, self.text_projector):
             state = {name: value.numpy() for name, value in projector.state_dict().items()}
             digest.update(sha256_of_arrays(state).encode())
-            digest.update(repr(projector.layers).encode())
+            digest.update(json.dumps(projector.settings, sort_keys=True).encode())
         if self._image_encoder is not None:
             digest.update(self._image_encoder.fingerprint.encode())
         if self.text_encoder is not None:
@@ -299,7 +311,7 @@ class CrossModalModel:
 
 def _refuse_single(items: object, name: str) -> None:
     """A lone string is a sequence too, of letters: almost surely a slip."""
-    if isinstance(items, str | Path):
+    if isinstance(items, str | Path | Image.Image):
         raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
 
 

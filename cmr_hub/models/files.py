@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError, UnknownNameError
 from cmr_hub.models.config import ImageEncoderConfig, ProjectorConfig
 from cmr_hub.models.projector import Projector
@@ -27,34 +28,45 @@ TENSORS: Final = "model.safetensors"
 IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
 HISTORY: Final = "history.json"
 GALLERY: Final = "gallery"
+_ALL = {CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, SETTINGS_FILE, ARRAYS_FILE}
 
 
 def refuse_foreign_directory(directory: Path) -> None:
     """Saving replaces a directory, so only an absent or empty one, or a model's, may be replaced.
 
     Raises:
-        ModelFormatError: it holds something else.
+        ModelFormatError: it holds something else, if only beside a model.
     """
     if not directory.exists():
         return
     if not directory.is_dir():
         raise ModelFormatError(f"{directory} is a file; give a directory to save the model in")
-    if any(directory.iterdir()) and not (directory / CONFIG).is_file():
+    names = {path.name for path in directory.iterdir()}
+    if names and not (names <= _ALL and _is_of_a_model(directory / CONFIG)):
+        foreign = ", ".join(sorted(names - _ALL)[:3] or sorted(names)[:3])
         raise ModelFormatError(
-            f"{directory} holds files that are not a model's; give a new or empty directory"
+            f"{directory} holds files that are not a model's ({foreign}); "
+            "give a new or empty directory"
         )
+
+
+def _is_of_a_model(config: Path) -> bool:
+    """Whether some release wrote this config; many programs call a file config.json."""
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
 
 
 def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
     """Compares every file with its SHA-256 in the config.
 
     Raises:
-        ModelFormatError: a name that leads out of the directory, a missing or a changed file.
+        ModelFormatError: a missing or a changed file.
     """
     for name, checksum in expected.items():
         path = directory / name
-        if Path(name).name != name:
-            raise ModelFormatError(f"{directory / CONFIG} lists a file outside the model: {name!r}")
         if not path.is_file():
             raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
         if sha256_of_file(path) != checksum:

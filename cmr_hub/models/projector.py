@@ -85,9 +85,9 @@ class Projector(nn.Module):
             "hidden": list(hidden),
             "dim": dim,
             "activation": activation,
-            "dropout": tuple(dropout),
+            "dropout": (float(dropout[0]), float(dropout[1])),
             "output": output,
-            "radius": radius,
+            "radius": float(radius),
         }
         widths = [in_dim, *hidden, dim]
         self.scaling = InputScaling(in_dim)

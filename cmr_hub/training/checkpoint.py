@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cmr_hub.atomic import atomic_file
+from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -50,8 +52,10 @@ def write_checkpoint(
         "best_score": progress.best_score if progress.best_epoch else None,
         "finished": progress.finished,
     }
+    text = json.dumps(facts)
+    metadata = {"progress": text, "sha256": _digest(text, tensors)}
     with atomic_file(path) as temporary:
-        save_file(dict(tensors), temporary, metadata={"progress": json.dumps(facts)})
+        save_file(dict(tensors), temporary, metadata=metadata)
 
 
 def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] | None:
@@ -64,8 +68,10 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["progress"])
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        whole = metadata["sha256"] == _digest(metadata["progress"], tensors)
+        facts = json.loads(metadata["progress"])
         found = facts.pop("key")
         if facts["best_score"] is None:
             facts["best_score"] = float("-inf")
@@ -74,9 +80,16 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
         raise TrainingError(
             f"the checkpoint {path} is damaged ({error}); remove it to start again"
         ) from error
+    if not whole:
+        raise TrainingError(f"the checkpoint {path} is damaged; remove it to start again")
     if found != key:
         raise TrainingError(
             f"the checkpoint {path} is of a run with another preset, seed, data or encoder; "
             "go on with the same settings, choose another output directory, or remove it"
         )
     return progress, tensors
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    return hashlib.sha256((text + sha256_of_arrays(arrays)).encode()).hexdigest()

@@ -66,7 +66,8 @@ class PairedFeatures:
     @cached_property
     def sha256(self) -> str:
         """Hash of all values: a resumed run must go on with the same data."""
-        return sha256_of_arrays({"i": self.images, "t": self.texts, "y": self.labels})
+        classes = np.array(self.n_classes)
+        return sha256_of_arrays({"i": self.images, "t": self.texts, "y": self.labels, "n": classes})
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Preset:
 # One network for every objective but ACMR's own, so that what is compared is the objective. Widths,
 # dropout and learning rates were chosen by cross-validation inside the training pairs of Pascal
 # Sentence 800/200; each objective's own settings are its authors' unless said otherwise.
-_NETWORK = {
+_NETWORK: dict[str, Any] = {
     "image_hidden": (512,),
     "text_hidden": (512,),
     "dim": 200,
@@ -97,7 +97,7 @@ _PRESETS = (
         name="acmr-released",
         objective={"acmr-released": {}},
         image_hidden=(512, 100),
-        text_hidden=(100,),
+        text_hidden=(40, 100),
         dim=40,
         activation="tanh",
         output="tanh",

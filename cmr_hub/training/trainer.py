@@ -73,7 +73,8 @@ def train_projectors(
         progress: show a bar.
 
     Raises:
-        TrainingError: the loss is not finite, or a checkpoint is damaged or of another run.
+        TrainingError: the loss or the score is not finite, or a checkpoint is damaged or of
+            another run.
     """
     home = None if checkpoints is None else Path(checkpoints)
     with _one_thread(), torch.random.fork_rng(devices=[]):
@@ -187,9 +188,7 @@ class _Phase:
     def _epoch(self) -> dict[str, Any]:
         started = time.perf_counter()
         preset, state = self.preset, self.progress
-        torch.manual_seed(
-            int(np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0])
-        )
+        torch.manual_seed(_epoch_seed(self.seed, state.epoch))
         self.networks.train()
         order = torch.randperm(len(self.data)) if preset.shuffle else torch.arange(len(self.data))
         if preset.drop_last and len(order) > preset.batch_size:
@@ -236,7 +235,10 @@ class _Phase:
     def _score(self, validation: PairedFeatures, score: Score) -> float:
         images = self.networks.image_projector.embed(validation.images)
         texts = self.networks.text_projector.embed(validation.texts)
-        return score(images, texts, validation.labels)
+        value = score(images, texts, validation.labels)
+        if not np.isfinite(value):
+            raise TrainingError(f"the score of the validation pairs is {value}: none can be chosen")
+        return value
 
     def _key(self, epochs: int, validation: PairedFeatures | None) -> str:
         facts = [

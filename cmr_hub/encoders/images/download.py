@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.client import HTTPException
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
 
 from cmr_hub.errors import WeightsError
 
@@ -26,7 +27,7 @@ def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
     """
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (URLError, OSError, RuntimeError) as error:
+    except (OSError, HTTPException, EOFError, UnpicklingError, RuntimeError) as error:
         raise WeightsError(
             f"could not download {weights} from {weights.url} ({error}); connect to the network, "
             "or give a local safetensors file with torchvision's key names (--image-weights FILE)"

@@ -66,7 +66,8 @@ def check_state(network: nn.Module, state: Mapping[str, Tensor], name: str) -> d
                 f"these are not the weights of {name}: {key} has shape {tuple(value.shape)}, "
                 f"expected {tuple(blueprint.shape)}"
             )
-        if not value.is_floating_point() or not torch.isfinite(value).all():
+        if value.is_floating_point():
+            checked[key] = value.detach().to("cpu", torch.float32).contiguous()
+        if key not in checked or not torch.isfinite(checked[key]).all():
             raise WeightsError(f"the weights of {name} are damaged: {key} is not finite numbers")
-        checked[key] = value.detach().to("cpu", torch.float32).contiguous()
     return checked

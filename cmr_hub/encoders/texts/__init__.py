@@ -31,7 +31,7 @@ def _encoder_class(name: str) -> type[TextEncoder]:
     return found
 
 
-def text_encoder(name: str, **options: Any) -> TextEncoder:
+def text_encoder(name: str, /, **options: Any) -> TextEncoder:
     """A new text encoder, not fitted yet.
 
     Raises UnknownNameError for the name and CMRError for an option, each naming the known ones.

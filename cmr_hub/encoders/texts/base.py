@@ -25,6 +25,14 @@ class TextEncoder(ABC):
     def dim(self) -> int:
         """Length of a feature row. Raises CMRError before `fit`."""
 
+    @property
+    def fingerprint(self) -> str | None:
+        """Identifies a pretrained encoder by all that changes its rows, so they can be cached.
+
+        None for an encoder that learns from the training text.
+        """
+        return None
+
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learns vocabulary and weights from training documents only. Returns self."""

@@ -17,6 +17,16 @@ from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.types import FloatArray, JSONObject
 
 
+def index_words(training: list[Tokens], min_count: int) -> tuple[list[str], list[list[int]]]:
+    """The words that stand `min_count` times, the most frequent first, and the sentences as
+    their indices, rarer words left out."""
+    counts = Counter(word for tokens in training for word in tokens)
+    kept = [word for word, count in counts.items() if count >= min_count]
+    vocabulary = sorted(kept, key=lambda word: (-counts[word], word))
+    index = {word: number for number, word in enumerate(vocabulary)}
+    return vocabulary, [[index[word] for word in tokens if word in index] for tokens in training]
+
+
 class GloveEncoder(WordVectorEncoder):
     """GloVe, trained on the training text or read from a file.
 
@@ -83,16 +93,8 @@ class GloveEncoder(WordVectorEncoder):
 
     def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
         options = self.options
-        counts = Counter(word for tokens in training for word in tokens)
-        kept = [word for word, count in counts.items() if count >= options["min_count"]]
-        vocabulary = sorted(kept, key=lambda word: (-counts[word], word))
-        index = {word: number for number, word in enumerate(vocabulary)}
-        together = cooccurrence(
-            [[index[word] for word in tokens if word in index] for tokens in training],
-            len(vocabulary),
-            options["window"],
-            options["context"],
-        )
+        vocabulary, indexed = index_words(training, options["min_count"])
+        together = cooccurrence(indexed, len(vocabulary), options["window"], options["context"])
         if together.nnz == 0:
             raise CMRError(
                 f"glove: no two words that stand {options['min_count']} times in the training "

@@ -6,7 +6,8 @@ import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -82,6 +83,13 @@ class SentenceEncoder(TextEncoder):
         self._require_fit()
         return int(self._model.config.hidden_size)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights and of how a document's sentences are put together."""
+        self._require_fit()
+        facts = f"{self._sha256} {self.options['aggregation']}"
+        return hashlib.sha256(facts.encode()).hexdigest()
+
     def fit(self, documents: Sequence[Document]) -> Self:
         """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
         del documents
@@ -152,9 +160,10 @@ class SentenceEncoder(TextEncoder):
             self._tokenizer = auto_tokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-            self._model = auto_model.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
+            with _without_progress_bar():
+                self._model = auto_model.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+                )
         except Exception as error:  # transformers names no base class for what files can do
             raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
         self._model.eval()
@@ -218,6 +227,20 @@ def _transformers() -> tuple[Any, Any]:
             f"sentence: needs transformers ({error}): pip install 'cmr-hub[text]'"
         ) from error
     return AutoModel, AutoTokenizer
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    # transformers draws its bar for a file read in a moment, and in log files too.
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _locate(source: str, revision: str | None) -> tuple[Path, str | None]:

@@ -187,13 +187,13 @@ class WordVectorEncoder(TextEncoder):
                     columns += known
                     ends.append(len(columns))
                     document_of.append(number)
-        counts = sparse.csr_matrix(
+        counts = sparse.csr_array(
             (np.ones(len(columns), dtype=np.float32), columns, ends),
             shape=(len(document_of), len(self._index)),
         )
-        weighted = counts.multiply(self._weights).tocsr()
+        weighted = counts.multiply(self._weights[np.newaxis]).tocsr()
         divisor = counts if self.options["pooling"] == "sif" else weighted
-        rows = (weighted @ self._vectors) / divisor.sum(axis=1)
+        rows = (weighted @ self._vectors) / divisor.sum(axis=1)[:, np.newaxis]
         return rows, np.array(document_of, dtype=np.int64)
 
 

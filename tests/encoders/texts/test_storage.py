@@ -17,6 +17,15 @@ TEST = [("A man and a cat",), ("zebra",), ("grass", "motorbike men"), ()]
 
 FITTED = {
     "bow": [{}, {"weighting": "count"}, {"stop_words": None, "min_df": 2}],
+    "word2vec": [
+        {"dim": 6, "epochs": 2, "min_count": 1},
+        {"dim": 6, "min_count": 1, "pooling": "sif", "aggregation": "sentence-max"},
+    ],
+    "glove": [
+        {"dim": 6, "epochs": 2, "min_count": 1},
+        {"dim": 6, "epochs": 2, "min_count": 1, "pooling": "tfidf", "remove_component": True},
+    ],
+    "lda": [{"topics": 3, "passes": 2, "min_df": 1}],
 }
 
 

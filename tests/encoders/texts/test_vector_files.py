@@ -12,9 +12,7 @@ VECTORS = np.array([[0.5, -1.25, 3e-5], [1, 2, 3], [-0.125, 0, 7], [9, 8, 7.5]],
 
 
 def lines(words=WORDS, vectors=VECTORS) -> list[str]:
-    return [
-        f"{word} {' '.join(map(str, row))}" for word, row in zip(words, vectors, strict=True)
-    ]
+    return [f"{word} {' '.join(map(str, row))}" for word, row in zip(words, vectors, strict=True)]
 
 
 def write(path, rows: list[str]):

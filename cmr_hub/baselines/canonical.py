@@ -1,0 +1,155 @@
+"""Directions in which paired views agree: what CCA, kernel CCA and PLS have in common."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from cmr_hub.baselines.base import Baseline, FittedBaseline
+from cmr_hub.baselines.search import search_settings
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Embedder
+    from cmr_hub.baselines.linear import Float64Array
+    from cmr_hub.baselines.search import Grid, Settings
+    from cmr_hub.baselines.views import View
+    from cmr_hub.training.data import Score, TrainingSplits
+    from cmr_hub.types import FloatArray
+
+
+ViewT = TypeVar("ViewT", bound="View")
+
+
+@dataclass(frozen=True)
+class CanonicalDirections:
+    """Pairs of directions, best first.
+
+    Attributes:
+        images, texts: (r₁, d) and (r₂, d), in the coordinates of their views; column k of the
+            one belongs to column k of the other.
+        correlations: c (d,), falling. With PLS they are covariances.
+    """
+
+    images: Float64Array
+    texts: Float64Array
+    correlations: Float64Array
+
+    def weighted(self, settings: Settings) -> tuple[Float64Array, Float64Array]:
+        """The first `dim` pairs, each multiplied by (c_k / c_1)^`power`."""
+        dim = int(settings["dim"])
+        weights = (self.correlations[:dim] / self.correlations[0]) ** settings["power"]
+        return self.images[:, :dim] * weights, self.texts[:, :dim] * weights
+
+
+def canonical_directions(
+    images: View, texts: View, image_ridge: float, text_ridge: float
+) -> CanonicalDirections:
+    """Ridge-regularised canonical correlation analysis in closed form.
+
+    With X = U₁S₁V₁ᵀ and Y = U₂S₂V₂ᵀ the centred views of N pairs, the directions a, b maximise
+
+        aᵀXᵀY b   subject to   aᵀ(XᵀX + ρ₁I)a = bᵀ(YᵀY + ρ₂I)b = 1,
+
+    each pair uncorrelated with those before it. Put a = V₁(S₁² + ρ₁I)^−½ p, and b likewise with
+    q: then the p, q are the singular vectors of
+
+        M = (S₁² + ρ₁I)^−½ S₁ U₁ᵀU₂ S₂ (S₂² + ρ₂I)^−½
+
+    and its singular values are the canonical correlations. Nothing is squared and no matrix is
+    larger than N×N, so it is sound for some hundred pairs of thousands of dimensions.
+
+    ρ is `ridge` times the mean of S². An infinite ridge stands for its limit, in which only
+    XᵀY counts: a = V₁p, the directions of partial least squares.
+
+    Source: Hotelling, Relations between two sets of variates, Biometrika 28 (1936); the ridge:
+    Vinod, Canonical ridge and econometrics of joint production, J. Econometrics 4 (1976).
+    """
+    left, right = _shrinkage(images, image_ridge), _shrinkage(texts, text_ridge)
+    core = (left * images.lengths)[:, None] * (images.scores.T @ texts.scores)
+    p, correlations, q = np.linalg.svd(core * (texts.lengths * right), full_matrices=False)
+    return CanonicalDirections(left[:, None] * p, right[:, None] * q.T, correlations)
+
+
+def _shrinkage(view: View, ridge: float) -> Float64Array:
+    if math.isinf(ridge):
+        return np.ones_like(view.lengths)
+    squares = view.lengths**2
+    shrinkage: Float64Array = 1 / np.sqrt(squares + ridge * squares.mean())
+    return shrinkage
+
+
+class CanonicalBaseline(Baseline, Generic[ViewT]):
+    """Base of the baselines that embed by canonical directions.
+
+    The settings are chosen by `search_settings`:
+        image_ridge, text_ridge: see `canonical_directions`; infinite where there are none;
+        dim: how many directions are kept;
+        power: each is weighted by this power of its correlation: cosine similarity then trusts
+            most the directions that agree most (Gong et al., IJCV 2014, arXiv 1212.4522);
+        image_width, text_width: of the kernels, where there are any.
+    """
+
+    grid: ClassVar[Grid]
+
+    @abstractmethod
+    def view(self, rows: FloatArray, width: float) -> ViewT:
+        """The view of (N, in_dim) training rows; `width` is that of its kernel, if any."""
+
+    @abstractmethod
+    def embedder(self, view: ViewT, directions: Float64Array) -> Embedder:
+        """From feature rows to their coordinates in `view`, times `directions`."""
+
+    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        known, validation = splits.fit, splits.validation
+
+        @cache
+        def image_view(width: float) -> tuple[ViewT, Float64Array]:
+            view = self.view(known.images, width)
+            return view, view.coordinates(validation.images)
+
+        @cache
+        def text_view(width: float) -> tuple[ViewT, Float64Array]:
+            view = self.view(known.texts, width)
+            return view, view.coordinates(validation.texts)
+
+        @lru_cache(maxsize=4)  # `dim` and `power` are tried on the same directions
+        def directions(
+            image_width: float, text_width: float, image_ridge: float, text_ridge: float
+        ) -> CanonicalDirections:
+            return canonical_directions(
+                image_view(image_width)[0], text_view(text_width)[0], image_ridge, text_ridge
+            )
+
+        def value(settings: Settings) -> float:
+            widths = _widths(settings)
+            images, texts = directions(*widths, *_ridges(settings)).weighted(settings)
+            return score(
+                normalize(image_view(widths[0])[1] @ images).astype(np.float32),
+                normalize(text_view(widths[1])[1] @ texts).astype(np.float32),
+                validation.labels,
+            )
+
+        chosen = search_settings(self.grid, value)
+        image_width, text_width = _widths(chosen)
+        image = self.view(splits.final.images, image_width)
+        text = self.view(splits.final.texts, text_width)
+        images, texts = canonical_directions(image, text, *_ridges(chosen)).weighted(chosen)
+        return FittedBaseline(
+            self.embedder(image, images),
+            self.embedder(text, texts),
+            {**chosen, "dim": images.shape[1]},
+        )
+
+
+def _widths(settings: Settings) -> tuple[float, float]:
+    return settings.get("image_width", 1.0), settings.get("text_width", 1.0)
+
+
+def _ridges(settings: Settings) -> tuple[float, float]:
+    return settings.get("image_ridge", math.inf), settings.get("text_ridge", math.inf)

@@ -1,0 +1,105 @@
+"""The classifier of one modality that `label` and `posterior` are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from cmr_hub.baselines.linear import linear_projector
+from cmr_hub.baselines.views import LinearView
+from cmr_hub.errors import TrainingError
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.linear import Float64Array
+    from cmr_hub.models.projector import Projector
+    from cmr_hub.training.data import TrainingSplits
+    from cmr_hub.types import FloatArray, IntArray
+
+PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0)
+"""Values of C to choose from, in the units of `Classifier`."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Multinomial logistic regression p(class | row) = softmax(x' W + b), x' the scaled row.
+
+    W minimises C Σ_i −log p(class_i | x_i) + ½‖W‖². The penalty does not change when the rows are
+    turned, so it is learnt in the coordinates of their principal axes, of which there are at
+    most N.
+
+    Attributes:
+        view: of the training rows.
+        weight: W in these coordinates (r, K), of the K classes that training rows have.
+        bias: b (K,).
+    """
+
+    view: LinearView
+    weight: Float64Array
+    bias: Float64Array
+
+    def logits(self, coordinates: Float64Array) -> Float64Array:
+        """(N, r) coordinates in the view → (N, K)."""
+        return coordinates @ self.weight + self.bias
+
+    def projector(self, temperature: float = 1.0) -> Projector:
+        """The classifier as a projector to the posteriors softmax((x' W + b) / temperature)."""
+        weight = self.view.axes @ self.weight
+        bias = self.bias - self.view.mean @ weight
+        return linear_projector(
+            self.view.scaling, weight / temperature, bias / temperature, output="softmax"
+        )
+
+
+def fit_classifiers(
+    rows: FloatArray, labels: IntArray, penalties: Sequence[float]
+) -> list[Classifier]:
+    """One classifier of (N, in_dim) rows for each C, each started from the one before.
+
+    Raises:
+        TrainingError: the rows are of one class, or all the same.
+    """
+    if (labels == labels[0]).all():
+        raise TrainingError("a classifier needs training items of two classes or more")
+    view = LinearView.fit(rows)
+    model = LogisticRegression(max_iter=1000, warm_start=True)
+    found = []
+    for penalty in penalties:
+        model.set_params(C=penalty).fit(view.scores * view.lengths, labels)
+        weight, bias = model.coef_.T, model.intercept_
+        if len(model.classes_) == 2:  # scikit-learn keeps the difference of the two logits only
+            weight, bias = weight * (-0.5, 0.5), bias * (-0.5, 0.5)
+        found.append(Classifier(view, np.array(weight), np.array(bias)))
+    return found
+
+
+@dataclass(frozen=True)
+class ValidationLogits:
+    """What classifiers of the pairs to learn from say of the validation pairs.
+
+    Attributes:
+        images, texts: C, one of PENALTIES → (N, K) logits.
+    """
+
+    images: dict[float, Float64Array]
+    texts: dict[float, Float64Array]
+
+    @classmethod
+    def fit(cls, splits: TrainingSplits) -> Self:
+        """Raises TrainingError as `fit_classifiers`."""
+
+        def logits(known: FloatArray, asked: FloatArray) -> dict[float, Float64Array]:
+            found = fit_classifiers(known, splits.fit.labels, PENALTIES)
+            coordinates = found[0].view.coordinates(asked)
+            return {
+                penalty: classifier.logits(coordinates)
+                for penalty, classifier in zip(PENALTIES, found, strict=True)
+            }
+
+        return cls(
+            logits(splits.fit.images, splits.validation.images),
+            logits(splits.fit.texts, splits.validation.texts),
+        )

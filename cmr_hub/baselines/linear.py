@@ -1,0 +1,52 @@
+"""Linear maps as projectors, so that a baseline is saved and searched with like any model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cmr_hub.models.projector import InputScaling, Projector
+
+if TYPE_CHECKING:
+    from cmr_hub.models.projector import Output
+    from cmr_hub.types import FloatArray
+
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+
+
+def fit_scaling(rows: FloatArray) -> InputScaling:
+    """The scaling that the projectors of trained models have, fitted to (N, in_dim) rows."""
+    scaling = InputScaling(rows.shape[1])
+    scaling.fit(torch.from_numpy(rows))
+    return scaling
+
+
+@torch.inference_mode()
+def scale(scaling: InputScaling, rows: FloatArray) -> Float64Array:
+    """(N, in_dim) scaled rows, in the precision that linear algebra needs."""
+    scaled: Float64Array = scaling(torch.from_numpy(rows)).double().numpy()
+    return scaled
+
+
+@torch.no_grad()
+def linear_projector(
+    scaling: InputScaling, weight: Float64Array, bias: Float64Array, output: Output = "linear"
+) -> Projector:
+    """The projector y = x' W + b, with x' the scaled row.
+
+    Args:
+        scaling: of the rows.
+        weight: W (in_dim, d).
+        bias: b (d,).
+        output: what is done to y; see `Projector`.
+    """
+    with torch.device("meta"):  # no weights are drawn only to be thrown away
+        projector = Projector(weight.shape[0], (), weight.shape[1], output=output)
+    projector.to_empty(device="cpu")
+    projector.scaling.load_state_dict(scaling.state_dict())
+    layer = projector.layers[-1]
+    layer.load_state_dict({"weight": torch.from_numpy(weight.T), "bias": torch.from_numpy(bias)})
+    return projector.eval()

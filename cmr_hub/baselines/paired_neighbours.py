@@ -1,0 +1,126 @@
+"""Retrieval through the nearest training pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from cmr_hub.baselines.base import Baseline, FittedBaseline
+from cmr_hub.baselines.linear import Float64Array, fit_scaling, scale
+from cmr_hub.baselines.search import search_settings
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.search import Grid, Settings
+    from cmr_hub.models.projector import InputScaling
+    from cmr_hub.training.data import Score, TrainingSplits
+    from cmr_hub.types import FloatArray
+
+NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320)
+
+
+class PairedNeighboursBaseline(Baseline):
+    """An image finds the training images like it, through their texts the texts like these, and
+    so the other way round.
+
+        z(image)_i = [cos(x, x_i)]₊^p if x_i is among the k training images nearest to x, else 0
+        z(text)_i  = [cos(y, y_i)]₊^p if y_i is among the k training texts nearest to y, else 0
+
+    The common space has one dimension for each training pair i; no label is used but to choose
+    k (of each modality) and p. Cosine similarity is between centred features.
+
+    Source: Norelli et al., ASIF: Coupled data turns unimodal models to multimodal without
+    training, NeurIPS 2023, arXiv 2210.01738.
+    """
+
+    name: ClassVar[str] = "paired-neighbours"
+    grid: ClassVar[Grid] = {
+        "image_neighbours": NEIGHBOURS,
+        "text_neighbours": NEIGHBOURS,
+        "power": (0.0, 0.5, 1.0, 2.0, 4.0),
+    }
+
+    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        known, validation = splits.fit, splits.validation
+        image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)
+        images = image_anchors.similarities(validation.images)
+        texts = text_anchors.similarities(validation.texts)
+
+        @cache
+        def nearest_images(count: float, power: float) -> FloatArray:
+            return nearest_only(images, int(count), power)
+
+        @cache
+        def nearest_texts(count: float, power: float) -> FloatArray:
+            return nearest_only(texts, int(count), power)
+
+        def value(settings: Settings) -> float:
+            return score(
+                nearest_images(settings["image_neighbours"], settings["power"]),
+                nearest_texts(settings["text_neighbours"], settings["power"]),
+                validation.labels,
+            )
+
+        chosen = search_settings(self.grid, value)
+        final, power = splits.final, chosen["power"]
+        return FittedBaseline(
+            NeighbourEmbedder(Anchors.fit(final.images), int(chosen["image_neighbours"]), power),
+            NeighbourEmbedder(Anchors.fit(final.texts), int(chosen["text_neighbours"]), power),
+            dict(chosen),
+        )
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The training rows of one modality, centred and of unit length.
+
+    Attributes:
+        scaling: of the rows.
+        rows: (N, in_dim).
+    """
+
+    scaling: InputScaling
+    rows: Float64Array
+
+    @classmethod
+    def fit(cls, rows: FloatArray) -> Self:
+        """From (N, in_dim) training rows."""
+        scaling = fit_scaling(rows)
+        return cls(scaling, normalize(scale(scaling, rows)))
+
+    def similarities(self, rows: FloatArray) -> Float64Array:
+        """(M, in_dim) feature rows → (M, N) cosines with every anchor."""
+        unit: Float64Array = normalize(scale(self.scaling, rows))
+        return unit @ self.rows.T
+
+
+@dataclass(frozen=True)
+class NeighbourEmbedder:
+    """Feature rows by their similarities to their nearest anchors."""
+
+    anchors: Anchors
+    neighbours: int
+    power: float
+
+    def embed(self, rows: FloatArray) -> FloatArray:
+        """(M, in_dim) features → (M, N) float32 unit vectors."""
+        return nearest_only(self.anchors.similarities(rows), self.neighbours, self.power)
+
+
+def nearest_only(similarities: Float64Array, count: int, power: float) -> FloatArray:
+    """(M, N) cosines → (M, N) float32 unit vectors: the `count` largest of each row, to `power`,
+    and zero elsewhere.
+
+    The largest counts even if it is not above zero, so that no vector is zero.
+    """
+    count = min(count, similarities.shape[1])
+    columns = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
+    largest = np.take_along_axis(similarities, columns, axis=1)
+    weights = np.maximum(largest, np.finfo(np.float32).eps) ** power
+    kept = np.zeros_like(similarities)
+    np.put_along_axis(kept, columns, weights, axis=1)
+    unit: FloatArray = normalize(kept).astype(np.float32)
+    return unit

@@ -1,0 +1,67 @@
+"""Class-posterior matching ("semantic matching")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.preprocessing import normalize
+
+from cmr_hub.baselines.base import Baseline, FittedBaseline
+from cmr_hub.baselines.classifier import PENALTIES, ValidationLogits, fit_classifiers
+from cmr_hub.baselines.search import search_settings
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.linear import Float64Array
+    from cmr_hub.baselines.search import Grid, Settings
+    from cmr_hub.training.data import Score, TrainingSplits
+    from cmr_hub.types import FloatArray
+
+TEMPERATURES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 2.0, 4.0)
+
+
+class PosteriorBaseline(Baseline):
+    """Two classifiers, one of images and one of texts; what is compared are their posteriors.
+
+        z = p / ‖p‖,  p = softmax((x' W + b) / T)
+
+    with W, b of a multinomial logistic regression of each modality (see `Classifier`). The
+    temperature T is not calibrated but chosen for ranking, as C is: cosine similarity is ruled
+    by the largest posteriors, and T says how much the small ones count. No pairs are used.
+
+    Source: Rasiwasia et al., A new approach to cross-modal multimedia retrieval, ACM MM 2010.
+    """
+
+    name: ClassVar[str] = "posterior"
+    grid: ClassVar[Grid] = {
+        "image_C": PENALTIES,
+        "text_C": PENALTIES,
+        "image_temperature": TEMPERATURES,
+        "text_temperature": TEMPERATURES,
+    }
+
+    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        logits = ValidationLogits.fit(splits)
+
+        def value(settings: Settings) -> float:
+            return score(
+                _posteriors(logits.images[settings["image_C"]], settings["image_temperature"]),
+                _posteriors(logits.texts[settings["text_C"]], settings["text_temperature"]),
+                splits.validation.labels,
+            )
+
+        chosen = search_settings(self.grid, value)
+        final = splits.final
+        (images,) = fit_classifiers(final.images, final.labels, [chosen["image_C"]])
+        (texts,) = fit_classifiers(final.texts, final.labels, [chosen["text_C"]])
+        return FittedBaseline(
+            images.projector(chosen["image_temperature"]),
+            texts.projector(chosen["text_temperature"]),
+            dict(chosen),
+        )
+
+
+def _posteriors(logits: Float64Array, temperature: float) -> FloatArray:
+    unit: FloatArray = normalize(softmax(logits / temperature, axis=1)).astype(np.float32)
+    return unit

@@ -1,0 +1,50 @@
+"""`cmr`: data, train, evaluate, ablate, report, search, demo."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from cmr_hub.cli.data import data
+from cmr_hub.cli.evaluate import evaluate
+from cmr_hub.cli.search import demo, search
+from cmr_hub.cli.study import ablate, report
+from cmr_hub.cli.train import train
+from cmr_hub.errors import CMRError
+
+app = typer.Typer(
+    help=(
+        "Cross-modal retrieval: train projectors of images and texts into one common space, "
+        "measure them, and search.\n\n"
+        "A first road: `cmr data`, then `cmr train`, `cmr search`, `cmr demo`."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (data, train, evaluate, ablate, report, search, demo):
+    app.command()(command)
+
+_INTERRUPTED = 130  # what typer exits with on Ctrl-C
+
+
+def main() -> None:
+    """The console script: errors that a user can mend are one line, not a traceback."""
+    errors = Console(stderr=True, markup=False, emoji=False)
+    logging.basicConfig(
+        format="%(message)s",
+        handlers=[RichHandler(console=errors, show_time=False, show_path=False)],
+    )
+    try:
+        app()
+    except (CMRError, OSError) as error:
+        errors.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            errors.print("stopped; what was finished is kept")
+        raise

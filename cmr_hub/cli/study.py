@@ -1,0 +1,87 @@
+"""`cmr ablate` and `cmr report`: whole tables of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cmr_hub.cli.options import Cache, console
+from cmr_hub.errors import CMRError
+
+Results = Annotated[Path, typer.Option(help="The folder of results.")]
+
+
+def ablate(
+    grid_file: Annotated[
+        Path, typer.Argument(metavar="GRID.toml", help="The tables to measure, as a TOML file.")
+    ],
+    results: Results = Path("results"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")
+    ] = None,
+    image_weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="An image encoder's weights as safetensors; else torchvision downloads its own.",
+        ),
+    ] = None,
+    cache: Cache = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the runs that are still to be done.")
+    ] = False,
+) -> None:
+    """Measures every row of a grid with every seed, and goes on where it was stopped.
+
+    A run whose result is in RESULTS/runs.jsonl is never done again.
+
+    Example: `cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors`
+    """
+    from cmr_hub.evaluation.ablate import planned_cells, run_grid
+    from cmr_hub.evaluation.grid import read_grid
+
+    grid = read_grid(grid_file)
+    weights = _weights(image_weights)
+    if dry_run:
+        plan, cells, found = planned_cells(grid, results, weights)
+        table = Table("cell", "tables", "row", "protocol", "seed")
+        for cell in cells:
+            places = plan.rows_of(cell.key)
+            tables = ", ".join(table.id for table, _ in places)
+            label = places[0][1].label
+            table.add_row(cell.key[:16], tables, label, cell.protocol, str(cell.seed))
+        console.print(table)
+        console.print(f"{len(cells)} to run, {found} there already")
+        return
+    summary = run_grid(grid, results, image_weights=weights, workers=workers, cache=cache)
+    console.print(
+        f"{summary.run} run, {summary.found} there already, {len(summary.failures)} failed"
+    )
+    for failure in summary.failures:
+        console.print(f"failed: {failure.where}: {failure.reason}", style="red", soft_wrap=True)
+    if summary.failures:
+        raise typer.Exit(1)
+    console.print(f"Now: cmr report --results {results}", soft_wrap=True)
+
+
+def _weights(pairs: list[str] | None) -> dict[str, Path]:
+    weights: dict[str, Path] = {}
+    for pair in pairs or []:
+        name, equals, file = pair.partition("=")
+        if not (name and equals and file):
+            raise CMRError(f"--image-weights wants NAME=FILE, not {pair!r}")
+        weights[name] = Path(file)
+    return weights
+
+
+def report(results: Results = Path("results")) -> None:
+    """Writes RESULTS/report.md, a CSV for each table and the pictures, from the stored runs.
+
+    Example: `cmr report`
+    """
+    from cmr_hub.evaluation.report import write_report
+
+    console.print(f"Wrote {write_report(results)}", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""`cmr train`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cmr_hub.cli.options import Cache, Protocol, Root, console
+from cmr_hub.datasets import DATASETS, load_dataset
+from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
+from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.methods import get_method, method_names
+
+
+class GalleryChoice(StrEnum):
+    """Which pairs a trained model is saved with, for searching."""
+
+    TEST = "test"
+    ALL = "all"
+    NONE = "none"
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help=f"One of: {', '.join(DATASETS)}.")],
+    out: Annotated[Path, typer.Option(help="A new directory for the model.")],
+    root: Root = None,
+    protocol: Protocol = None,
+    image_encoder_name: Annotated[
+        str, typer.Option("--image-encoder", help=f"One of: {', '.join(IMAGE_ENCODERS)}.")
+    ] = "mobilenet_v2",
+    image_weights: Annotated[
+        Path | None,
+        typer.Option(help="The encoder's weights as safetensors; else torchvision downloads its."),
+    ] = None,
+    text_encoder_name: Annotated[
+        str, typer.Option("--text-encoder", help=f"One of: {', '.join(TEXT_ENCODERS)}.")
+    ] = "bow",
+    text_option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of the text encoder as name=value; may be repeated."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help=f"A way to train: {', '.join(method_names())}.")
+    ] = "acmr-paper",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    gallery: Annotated[
+        GalleryChoice, typer.Option(help="Which pairs to save with the model, for searching.")
+    ] = GalleryChoice.TEST,
+    results: Annotated[Path, typer.Option(help="The results store to add a line to.")] = Path(
+        "results/runs.jsonl"
+    ),
+    cache: Cache = None,
+) -> None:
+    """Trains projectors, measures them on the test split, and saves the model.
+
+    A run that was stopped goes on where it was when the same command is given again.
+
+    Example: `cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --out runs/pascal`
+    """
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.evaluation.experiment import run_experiment
+    from cmr_hub.evaluation.results import append_run
+    from cmr_hub.gallery.build import build_gallery
+    from cmr_hub.models.files import refuse_foreign_directory
+    from cmr_hub.training.presets import Preset
+
+    method = get_method(preset)
+    if epochs is not None:
+        if not isinstance(method, Preset):
+            raise CMRError(f"{preset} is fitted in closed form: it has no --epochs")
+        method = replace(method, epochs=epochs)
+    refuse_foreign_directory(out)
+    checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
+    loaded = load_dataset(dataset, root, protocol)
+    features = FeatureCache(cache)
+    pictures = isinstance(loaded, PairDataset)
+    experiment = run_experiment(
+        loaded,
+        method,
+        seed,
+        image_encoder=image_encoder(image_encoder_name, image_weights) if pictures else None,
+        text_encoder=text_encoder(text_encoder_name, **_options(text_option)) if pictures else None,
+        cache=features,
+        checkpoints=checkpoints,
+        progress=True,
+    )
+    model = experiment.model
+    if model is None:
+        raise CMRError(
+            f"{preset} is no pair of projectors and cannot be saved; `cmr ablate` measures it"
+        )
+    if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
+        part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
+        model.gallery = build_gallery(model, part, cache=features, progress=True)
+    model.save_pretrained(out)
+    append_run(experiment.record, results)
+    for file in (*checkpoints.glob("*.safetensors"), *checkpoints.glob(".*.tmp")):
+        file.unlink()
+    with suppress(OSError):  # there was none, or it holds files of someone else
+        checkpoints.rmdir()
+    console.print(experiment.report.table(), highlight=False)
+    console.print(
+        f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
+        f"Saved {out}; added a line to {results}.",
+        soft_wrap=True,
+    )
+    if model.gallery is not None:
+        console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    """`name=value` strings; a value is read as JSON where it is: `min_df=2`, `stop_words=null`."""
+    options: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise CMRError(f"--text-option wants name=value, not {pair!r}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options

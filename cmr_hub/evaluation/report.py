@@ -1,0 +1,273 @@
+"""`results/report.md`: our tables beside the published figures, all computed from the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.evaluation.figures import draw_figures
+from cmr_hub.evaluation.plan import RUNS, Plan, PlannedRow, saved_plans
+from cmr_hub.evaluation.published import PublishedFigure, published_systems
+from cmr_hub.evaluation.results import read_runs
+from cmr_hub.evaluation.tables import (
+    COMPARED,
+    RowResult,
+    Significance,
+    TableResult,
+    table_result,
+    write_csv,
+)
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+REPORT = "report.md"
+FIGURES = "figures"
+LEVEL = 0.05
+"""Below this p a difference is called significant."""
+
+
+def write_report(results: str | Path) -> Path:
+    """Writes `report.md`, one CSV per table and the pictures; the same store gives the same bytes.
+
+    Raises:
+        DataNotFoundError: no grid has been run into this folder.
+        ModelFormatError: a plan or a curve in it is damaged.
+        CMRError: two grids have a table of one id; or matplotlib is missing.
+    """
+    home = Path(results)
+    plans = saved_plans(home)
+    if not plans:
+        raise DataNotFoundError(f"no grid has been run into {home}: run `cmr ablate` first")
+    ids = Counter(table.id for plan in plans for table in plan.tables)
+    twice = [table for table, count in ids.items() if count > 1]
+    if twice:
+        raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
+    records, problems = read_runs(home / RUNS)
+    parts = [_HEAD]
+    counted: dict[str, JSONObject] = {}
+    for plan in plans:
+        parts.append(f"## {plan.title}\n")
+        for result in (table_result(table, records) for table in plan.tables):
+            write_csv(result, home / f"{result.table.id}.csv")
+            pictures = draw_figures(result, home, home / FIGURES)
+            parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
+            for row in result.rows:
+                counted |= {record["cell"]: record for record in row.records.values()}
+    parts.append(_circumstances(plans, list(counted.values()), len(problems)))
+    with atomic_file(home / REPORT) as path:
+        path.write_text("\n".join(parts), encoding="utf-8")
+    return home / REPORT
+
+
+_HEAD = """\
+# Results
+
+Written by `cmr report` from `runs.jsonl`; every figure and every finding below is computed from it.
+
+Ours: MAP over the whole ranking (MAP@all), relevant = same class, mean ± standard deviation (n − 1)
+over seeds. Epochs and settings are chosen on validation pairs only; test pairs are scored once. The
+accuracies are those of the nearest class centroid in the common space. Differences are paired over
+seeds (two-sided paired t-test, 95 % confidence interval), not corrected for several comparisons.
+
+**Published figures are not ours and were measured under their own protocols**: they stand in a
+column of their own, each with a note that says how it was measured.
+"""
+
+
+def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+    table = result.table
+    notes = _Notes()
+    columns = ["", "dataset", "protocol", "images", "texts", "n", "image→text", "text→image"]
+    columns += ["**average**", "MAP@50", "accuracy image / text"]
+    columns += ["published elsewhere (i→t / t→i / average)"]
+    lines = [f"### {table.title}\n", _line(columns), _line(["---"] * len(columns))]
+    lines += [_line(_cells(row, notes)) for row in result.rows]
+    for key in table.published:
+        dataset = result.reference.row.dataset
+        blank = [""] * (len(columns) - 2)
+        system = published_systems([key])[0]
+        cells = [f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)]
+        lines.append(_line(cells))
+    lines += ["", *notes.lines(), *_findings(result), ""]
+    lines += [f"![{title}]({path.as_posix()})" for title, path in pictures.items()]
+    lines.append(f"\nAll figures: [{table.id}.csv]({table.id}.csv)\n")
+    return "\n".join(lines)
+
+
+def _cells(found: RowResult, notes: _Notes) -> list[str]:
+    row = found.row
+    published = "; ".join(_published(key, row.dataset, notes) for key in row.published)
+    what = [row.label, row.dataset, row.protocol, row.image_encoder, row.text_encoder]
+    if not found.n:
+        return [*what, "0", "not run yet", "", "", "", "", published]
+    figures = [_spread(found, figure) for figure in ("map_i2t", "map_t2i", COMPARED, "map50_avg")]
+    figures[2] = f"**{figures[2]}**"
+    accuracies = [found.mean(f"{modality}_accuracy") for modality in ("image", "text")]
+    both = " / ".join("–" if share is None else number(share) for share in accuracies)
+    return [*what, str(found.n), *figures, both, published]
+
+
+def _spread(found: RowResult, figure: str) -> str:
+    mean, std = found.mean(figure), found.std(figure)
+    if mean is None:
+        return "–"
+    return number(mean) + ("" if std is None else f" ± {number(std)}")
+
+
+def _published(key: str, dataset: str, notes: _Notes) -> str:
+    system = published_systems([key])[0]
+    parts = []
+    for name, figure in system.for_dataset(dataset).items():
+        note = notes.add(f"{system.name}, {name}. {system.source}. {figure.protocol}.")
+        ways = [figure.i2t, figure.t2i, figure.average]
+        shares = " / ".join(number(way) for way in ways if way is not None)
+        parts.append(f"{name} {shares} [{note}]")
+    return ", ".join(parts)
+
+
+class _Notes:
+    """The numbered notes of one table."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        return self._numbers.setdefault(text, len(self._numbers) + 1)
+
+    def lines(self) -> list[str]:
+        lines = [f"[{number_}] {text}  " for text, number_ in self._numbers.items()]
+        return ["Published figures, each under its own protocol:  ", *lines, ""] if lines else []
+
+
+def _findings(result: TableResult) -> list[str]:
+    ranked = result.ranked
+    if not ranked:
+        return ["Nothing of this table has been run yet."]
+    best = ranked[0]
+    found = [f"Best here: **{best.row.label}**, {_spread(best, COMPARED)} (n = {best.n})."]
+    if len(ranked) > 1:
+        found.append(f"Order found: {_order(ranked)}.")
+    found += _agreement(result)
+    compared = [row for row in result.rows if row.against_reference is not None]
+    if compared:
+        found.append(f"Compared with **{result.table.reference}**, average of both directions:\n")
+        found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]
+    return found
+
+
+def _order(rows: Iterable[RowResult]) -> str:
+    return " > ".join(f"{row.row.label} ({_mean(row)})" for row in rows)
+
+
+def _mean(row: RowResult) -> str:
+    mean = row.mean(COMPARED)
+    return "–" if mean is None else number(mean)
+
+
+def verdict(compared: Significance | None) -> str:
+    """A difference in words: `+.012 [+.004, +.020], p = .013 (n = 5): better`."""
+    if compared is None:
+        return "no seed in common yet"
+    text = signed(compared.difference)
+    if compared.low is not None and compared.high is not None:
+        text += f" [{signed(compared.low)}, {signed(compared.high)}]"
+    if compared.p is None:
+        same = compared.n > 1 and compared.difference == 0
+        return f"{text} (n = {compared.n}): {'the same figures' if same else 'no test possible'}"
+    chance = "p < .001" if compared.p < 0.001 else f"p = {number(compared.p)}"
+    way = "better" if compared.difference > 0 else "worse"
+    said = way if compared.p < LEVEL else "no significant difference"
+    return f"{text}, {chance} (n = {compared.n}): {said}"
+
+
+def _agreement(result: TableResult) -> list[str]:
+    """Whether rows that one source printed together stand in the same order here and there."""
+    groups: dict[tuple[str, str], list[tuple[RowResult, PublishedFigure]]] = {}
+    for row in result.ranked:
+        for source, dataset, figure in _figures(row.row):
+            groups.setdefault((source, dataset), []).append((row, figure))
+    found = []
+    for (source, dataset), members in groups.items():
+        if len(members) < 2:
+            continue
+        theirs = sorted(members, key=lambda member: -member[1].average)
+        # Rows with the same published figure may stand either way round.
+        same = [member[1].average for member in members] == [f.average for _, f in theirs]
+        printed = " > ".join(f"{row.row.label} ({number(f.average)})" for row, f in theirs)
+        ours = " > ".join(f"{row.row.label} ({_mean(row)})" for row, _ in members)
+        found.append(
+            f"Published order ({source}; {dataset}, its own protocol): {printed}. Ours: {ours}: "
+            f"{'the same order' if same else 'not the same order'}."
+        )
+    return found
+
+
+def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
+    return [
+        (system.source, dataset, figure)
+        for system in published_systems(row.published)
+        for dataset, figure in system.for_dataset(row.dataset).items()
+    ]
+
+
+def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) -> str:
+    planned = {
+        key
+        for plan in plans
+        for table in plan.tables
+        for row in table.rows
+        for key in row.cells.values()
+    }
+    hours = sum(record["seconds"] for record in records) / 3600
+    denominators = sorted({record["map50_denominator"] for record in records})
+    lines = [
+        "## How it was measured\n",
+        f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "
+        "one thread each.",
+    ]
+    if denominators:
+        lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")
+    for versions, count in Counter(_versions(record) for record in records).most_common():
+        lines.append(f"- {count} runs with {versions}")
+    weights = {(r["image_encoder"], r["image_weights"]) for r in records if r.get("image_weights")}
+    lines += [f"- Weights of {name}: SHA-256 {digest}" for name, digest in sorted(weights)]
+    lines += [
+        f"- {title}: {', '.join(map(str, values))}" for title, values in _unknown_texts(records)
+    ]
+    if problems:
+        lines.append(f"- {problems} damaged lines of `runs.jsonl` were left out.")
+    return "\n".join(lines) + "\n"
+
+
+def _versions(record: JSONObject) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record["versions"].items())
+
+
+def _unknown_texts(records: list[JSONObject]) -> list[tuple[str, list[str]]]:
+    most: dict[str, int] = {}
+    for record in records:
+        unknown = record.get("test_texts_without_known_word", 0)
+        if unknown:
+            most[record["text_encoder"]] = max(unknown, most.get(record["text_encoder"], 0))
+    found = [f"{name} at most {count}" for name, count in sorted(most.items())]
+    return [("Test texts without any known word", found)] if found else []
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def number(value: float) -> str:
+    """Three decimals without the zero before the point, as tables of MAP print it."""
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def signed(value: float) -> str:
+    """`number` with its sign."""
+    return ("+" if value >= 0 else "−") + number(abs(value))

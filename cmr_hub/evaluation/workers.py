@@ -1,0 +1,268 @@
+"""Processes that run cells side by side, one thread each."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cmr_hub.datasets import PairDataset, load_dataset
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images import image_encoder
+from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.encoders.texts.sentence import SentenceEncoder
+from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.artifacts import TestEmbeddings
+from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.evaluation.grid import PRECOMPUTED, Choice, build_method
+from cmr_hub.evaluation.plan import Cell, located, text_features
+from cmr_hub.training.presets import Preset
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.types import Document, FloatArray, JSONObject
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What all workers need to know of this machine."""
+
+    image_weights: Mapping[str, Path]
+    cache: Path | None
+    broken: Mapping[str, frozenset[str]]
+    """Ids of the items whose picture is broken, by dataset."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The result of a cell."""
+
+    record: JSONObject
+    history: list[dict[str, Any]]
+    embeddings: TestEmbeddings | None
+
+
+def load_cell_dataset(cell: Cell) -> PairDataset | FeatureDataset:
+    """The dataset of a cell under its protocol, its pictures not looked at."""
+    choice = cell.settings.dataset
+    return load_dataset(choice.name, protocol=cell.protocol, check_images=False, **located(choice))
+
+
+def run_all(
+    cells: Sequence[Cell], materials: Materials, workers: int
+) -> Generator[tuple[Cell, Finished | str]]:
+    """Every cell with its result, or with what went wrong, in the order they end.
+
+    Closing the generator ends the processes.
+    """
+    waiting = list(reversed(cells))
+    with _one_thread_each():
+        pool = [_Worker(materials) for _ in range(workers)]
+        try:
+            busy: dict[Connection, _Worker] = {}
+            for worker in pool:
+                worker.start(waiting.pop())
+                busy[worker.connection] = worker
+            while busy:
+                for connection in wait(list(busy)):
+                    worker = busy.pop(connection)  # type: ignore[call-overload]
+                    yield worker.result()
+                    if waiting:
+                        worker.start(waiting.pop())
+                        busy[worker.connection] = worker
+        finally:
+            for worker in pool:
+                worker.stop()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started within take one core each, in every library: they read this on import."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _Worker:
+    """A process that runs one cell at a time. One that dies takes its cell along, no other."""
+
+    def __init__(self, materials: Materials) -> None:
+        self.materials = materials
+        self.cell: Cell | None = None
+        self._launch()
+
+    def _launch(self) -> None:
+        # Not forked: threads of torch do not live through a fork.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(theirs, self.materials), daemon=True
+        )
+        self.process.start()
+        theirs.close()  # so that its death ends the connection
+
+    def start(self, cell: Cell) -> None:
+        if not self.process.is_alive():
+            self.connection.close()
+            self._launch()
+        self.cell = cell
+        with suppress(ConnectionError):  # it died: `result` says so
+            self.connection.send(cell)
+
+    def result(self) -> tuple[Cell, Finished | str]:
+        cell = self.cell
+        if cell is None:
+            raise RuntimeError("no cell was started")
+        try:
+            finished: Finished | str = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            finished = (
+                f"its process died (exit code {self.process.exitcode}); with too little memory, "
+                "take fewer --workers"
+            )
+        return cell, finished
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.connection.close()
+
+
+def _work(connection: Connection, materials: Materials) -> None:
+    """A worker's life. It ends with the connection, so none outlives the runner for long."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
+    bench = _Bench(materials)
+    with suppress(EOFError, ConnectionError):
+        while True:
+            cell: Cell = connection.recv()
+            finished: Finished | str
+            try:
+                finished = bench.run(cell)
+            except CMRError as error:
+                finished = str(error)
+            except Exception:  # whatever it is, the other cells go on
+                finished = traceback.format_exc()
+            connection.send(finished)
+
+
+class _Sentences(SentenceEncoder):
+    """Loaded once, each sentence encoded once: it learns nothing from the training texts, so all
+    cells share its rows, and they cost far more than the training."""
+
+    def fit(self, documents: Sequence[Document]) -> Self:
+        if self._model is None:
+            super().fit(documents)
+            self._rows: dict[str, FloatArray] = {}
+        return self
+
+    def _embed(self, texts: list[str]) -> FloatArray:
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if fresh:
+            self._rows |= zip(fresh, super()._embed(fresh), strict=True)
+        rows = [self._rows[text] for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
+
+
+class _Bench:
+    """What one worker keeps between cells: datasets and frozen encoders."""
+
+    def __init__(self, materials: Materials) -> None:
+        self.materials = materials
+        self.cache = FeatureCache(materials.cache)
+        self._datasets: dict[tuple[str, str], PairDataset | FeatureDataset] = {}
+        self._encoders: dict[str, ImageEncoder] = {}
+        self._sentences: dict[str, _Sentences] = {}
+
+    def dataset(self, cell: Cell) -> PairDataset | FeatureDataset:
+        choice = cell.settings.dataset
+        key = (str(choice), cell.protocol)
+        if key not in self._datasets:
+            whole = load_cell_dataset(cell)
+            broken = self.materials.broken[str(choice)]
+            self._datasets[key] = whole.subset(
+                [i for i, x in enumerate(whole.ids) if x not in broken]
+            )
+        return self._datasets[key]
+
+    def image_encoder(self, name: str) -> ImageEncoder:
+        if name not in self._encoders:
+            self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
+        return self._encoders[name]
+
+    def text_encoder(self, choice: Choice) -> TextEncoder:
+        """One to be fitted, or the one that needs no fitting."""
+        if choice.name != SentenceEncoder.name:
+            return text_encoder(choice.name, **located(choice))
+        if str(choice) not in self._sentences:
+            self._sentences[str(choice)] = _Sentences(**located(choice))
+        return self._sentences[str(choice)]
+
+    def run(self, cell: Cell) -> Finished:
+        """One cell, whole. Raises CMRError for what the grid's author can mend."""
+        settings, dataset = cell.settings, self.dataset(cell)
+        pictures = settings.image_encoder != PRECOMPUTED
+        if pictures == isinstance(dataset, FeatureDataset):
+            wanted = "its own features: both encoders" if pictures else "no features: no encoder"
+            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r}")
+        method = build_method(settings.method)
+        texts = self.text_encoder(settings.text_encoder) if pictures else None
+        experiment = run_experiment(
+            dataset,
+            method,
+            cell.seed,
+            image_encoder=self.image_encoder(settings.image_encoder) if pictures else None,
+            text_encoder=texts,
+            cache=self.cache,
+        )
+        scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
+        record = experiment.record | {
+            "validation_map": max(scores, default=None),
+            "classes": list(dataset.classes),
+        }
+        if texts is not None:  # as the grid says it, without the paths of this machine
+            record["text_options"] = (record["text_options"] or {}) | settings.text_encoder.options
+        embeddings = None
+        if isinstance(method, Preset) and not settings.method.options:
+            images, text_rows = experiment.test_embeddings
+            embeddings = TestEmbeddings(
+                images=images,
+                texts=text_rows,
+                labels=experiment.test.labels,
+                ids=experiment.test.ids,
+                classes=dataset.classes,
+                dataset=dataset.name,
+                protocol=settings.protocol,
+                text_encoder=text_features(settings),
+                settings=method.as_dict(),
+                cell=cell.key,
+                seed=cell.seed,
+                validation_map=record["validation_map"],
+            )
+        return Finished(record, experiment.history, embeddings)

@@ -1,0 +1,178 @@
+"""A small real model of coloured squares, its page on a free port, and a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from cmr_hub.apps.search_page import build_page, serve
+from cmr_hub.datasets.pairs import PairDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.texts.bow import BowEncoder
+from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.gallery.build import build_gallery
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.training.presets import PRESETS
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
+MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
+"""Stands in a sentence of the gallery; the page must show it letter by letter."""
+
+
+class MeanColour(ImageEncoder):
+    """The mean colour of a picture."""
+
+    name: ClassVar[str] = "mean_colour"
+    dim: ClassVar[int] = 3
+    preprocessing: ClassVar[Preprocessing] = Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+    @staticmethod
+    def build() -> nn.Module:
+        return nn.Conv2d(3, 3, 1, bias=False)
+
+    @staticmethod
+    def feature_network(network: nn.Module) -> nn.Module:
+        return nn.Sequential(network, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    @staticmethod
+    def download() -> tuple[Mapping[str, Tensor], str]:
+        raise AssertionError("tests never download")
+
+
+def square(path: Path, colour: tuple[int, int, int], seed: int = 0) -> Path:
+    """Saves a noisy square of a colour."""
+    noise = np.random.default_rng(seed).integers(-25, 26, size=(40, 40, 3))
+    pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def coloured_squares(folder: Path) -> PairDataset:
+    """Twelve pairs of every colour: eight to train, four to test."""
+    folder.mkdir()
+    names = [f"{colour}-{i:02}" for colour in COLOURS for i in range(12)]
+    colours = [name.split("-")[0] for name in names]
+    sentences = [(f"a {colour} square", f"paper all {colour}") for colour in colours]
+    sentences[names.index("green-11")] = (f"a green square {MARKUP}",)
+    return PairDataset(
+        name="squares",
+        protocol="8/4",
+        ids=tuple(names),
+        labels=np.array([list(COLOURS).index(colour) for colour in colours], dtype=np.int64),
+        classes=tuple(COLOURS),
+        splits=np.array(["train" if i % 12 < 8 else "test" for i in range(len(names))]),
+        images=tuple(
+            square(folder / f"{name}.png", COLOURS[colour], seed)
+            for seed, (name, colour) in enumerate(zip(names, colours, strict=True))
+        ),
+        sentences=tuple(sentences),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CrossModalModel]:
+    """Trains a model of squares with its own gallery folder: `model.gallery` holds the test split.
+
+    Its pictures lie in `data` of a new folder, so that a test may move them.
+    """
+
+    def make() -> CrossModalModel:
+        folder = tmp_path_factory.mktemp("squares")
+        dataset, cache = coloured_squares(folder / "data"), FeatureCache(folder / "cache")
+        model = run_experiment(
+            dataset,
+            replace(PRESETS["acmr-paper"], epochs=30, learning_rate=1e-3),
+            0,
+            image_encoder=MeanColour({"weight": torch.eye(3).view(3, 3, 1, 1)}, "file"),
+            text_encoder=BowEncoder(),
+            cache=cache,
+        ).model
+        model.gallery = build_gallery(model, dataset.split("test"), cache=cache)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(make_model: Callable[[], CrossModalModel]) -> CrossModalModel:
+    """The model of squares; tests leave it as it is."""
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def serve_page(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[CrossModalModel], str]]:
+    """Serves a model's page until the end of the tests; gives its address."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as pages:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+
+        def start(model: CrossModalModel) -> str:
+            page = build_page(model)
+            pages.callback(page.close, verbose=False)
+            return serve(page, host="127.0.0.1", port=None, block=False)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def url(serve_page: Callable[[CrossModalModel], str], model: CrossModalModel) -> str:
+    """The address of the page over the model of squares."""
+    return serve_page(model)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Debian's Chromium without a window."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs a browser: install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., object]]:
+    """Opens an address in a fresh window.
+
+    At the end of the test the console must be free of errors, and every request must have gone
+    to the page's own machine.
+    """
+    errors: list[str] = []
+    hosts: set[str | None] = set()
+    with ExitStack() as windows:
+
+        def open_page(url: str, width: int = 1280) -> object:
+            context = browser.new_context(viewport={"width": width, "height": 850})
+            windows.callback(context.close)
+            context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+            window = context.new_page()
+            window.set_default_timeout(20_000)
+            window.on("pageerror", lambda error: errors.append(str(error)))
+            window.on(
+                "console",
+                lambda message: message.type == "error" and errors.append(message.text),
+            )
+            window.goto(url)
+            window.wait_for_selector("#sentence-query textarea")
+            return window
+
+        yield open_page
+    assert errors == []
+    assert hosts <= {"127.0.0.1", None}  # data: and blob: addresses have no host

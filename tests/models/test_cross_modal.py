@@ -1,0 +1,410 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from cmr_hub.checksums import sha256_of_file
+from cmr_hub.datasets import load_dataset
+from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.encoders.texts.storage import save_text_encoder
+from cmr_hub.errors import CMRError, ImageError, ModelFormatError, QueryError, UnknownWordsError
+from cmr_hub.models.centroids import ClassCentroids
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
+
+SENTENCES = ["a picture of flame", "grass", "SEA, sea; flame!"]
+FILES = {
+    *("config.json", "model.safetensors", "history.json", "image_encoder.safetensors"),
+    *("text_encoder.json", "text_encoder.safetensors", "gallery"),
+}
+
+
+@pytest.fixture
+def paths(colour_folder):
+    return sorted((colour_folder / "test").glob("*.png"))
+
+
+@pytest.fixture
+def saved(saved_model, tmp_path):
+    return shutil.copytree(saved_model, tmp_path / "model")
+
+
+@pytest.fixture
+def feature_model():
+    return CrossModalModel(Projector(4, (3,), 2), Projector(5, (), 2))
+
+
+def edit_config(directory, change):
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    for name in config["files"]:
+        if (directory / name).is_file():
+            config["files"][name] = sha256_of_file(directory / name)
+    path.write_text(json.dumps(config))
+
+
+def test_embeddings_are_the_projections_of_features(model, paths):
+    images, texts = model.encode_images(paths), model.encode_texts(SENTENCES)
+    for rows, count in ((images, 12), (texts, 3)):
+        assert rows.dtype == np.float32
+        assert rows.shape == (count, model.dim) == (count, 6)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    features = model.image_encoder.encode(paths)
+    np.testing.assert_array_equal(images, model.image_projector.embed(features))
+    rows = model.text_encoder.transform([(sentence,) for sentence in SENTENCES])
+    np.testing.assert_array_equal(texts, model.text_projector.embed(rows))
+    opened = [Image.open(path) for path in paths]
+    np.testing.assert_array_equal(images, model.encode_images(opened))
+    np.testing.assert_array_equal(
+        model.encode_documents([tuple(SENTENCES)]), model.encode_texts([" ".join(SENTENCES)])
+    )
+
+
+def test_nothing_to_encode(model):
+    assert model.encode_images([]).shape == model.encode_texts([]).shape == (0, 6)
+
+
+def test_saved_and_loaded_to_the_bit(model, saved, paths):
+    assert {path.name for path in saved.iterdir()} == FILES
+    loaded = CrossModalModel.from_pretrained(saved)
+    assert loaded.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(loaded.encode_images(paths), model.encode_images(paths))
+    np.testing.assert_array_equal(loaded.encode_texts(SENTENCES), model.encode_texts(SENTENCES))
+    assert loaded.fingerprint == model.fingerprint
+    assert loaded.classes == model.classes == ("flame", "grass", "sea")
+    assert loaded.training == model.training
+    assert loaded.history == model.history
+    assert loaded.gallery is None
+    assert not loaded.image_projector.training
+    rows = model.encode_images(paths)
+    for modality in ("image", "text"):
+        expected = [
+            model.classes[index] for index in model.centroids.predict(rows, modality).tolist()
+        ]
+        assert loaded.predict_classes(rows, modality) == expected
+
+
+def test_loaded_model_is_saved_again(saved, tmp_path, paths):
+    first = CrossModalModel.from_pretrained(saved)
+    first.save_pretrained(tmp_path / "again")
+    for name in FILES - {"gallery"}:
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes(), name
+    # In the place of the very files that it has not read yet.
+    CrossModalModel.from_pretrained(tmp_path / "again").save_pretrained(tmp_path / "again")
+    loaded = CrossModalModel.from_pretrained(tmp_path / "again")
+    np.testing.assert_array_equal(loaded.encode_images(paths), first.encode_images(paths))
+
+
+def test_weights_that_can_be_downloaded_are_not_kept(model, tmp_path, monkeypatch):
+    encoder = model.image_encoder
+    source = "torchvision:MobileNet_V2_Weights.IMAGENET1K_V1"
+    monkeypatch.setattr(encoder, "source", source)
+    model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model" / "image_encoder.safetensors").exists()
+    loaded = CrossModalModel.from_pretrained(tmp_path / "model")
+    monkeypatch.setattr(type(encoder), "download", lambda: (encoder.state, encoder.source))
+    assert loaded.image_encoder.fingerprint == encoder.fingerprint
+
+    other = {name: value + 1 for name, value in encoder.state.items()}
+    monkeypatch.setattr(type(encoder), "download", lambda: (other, encoder.source))
+    loaded = CrossModalModel.from_pretrained(tmp_path / "model")
+    with pytest.raises(ModelFormatError, match="other weights or another preprocessing"):
+        loaded.encode_images([])
+
+
+def test_images_are_needed_for_images_only(saved):
+    loaded = CrossModalModel.from_pretrained(saved)
+    loaded.encode_texts(SENTENCES)
+    assert not hasattr(loaded._image_encoder, "encode")
+    assert hasattr(loaded.image_encoder, "encode")
+    assert loaded.image_encoder is loaded.image_encoder
+
+
+@pytest.mark.parametrize(
+    ("query", "default"), [({"text": "flame"}, "image"), ({"image": ...}, "text")]
+)
+@pytest.mark.parametrize("target", ["image", "text", None])
+def test_search_is_a_cosine_ranking(model, paths, colour_folder, query, default, target):
+    dataset = load_dataset("folder", colour_folder).split("test")
+    if "image" in query:
+        query = {"image": paths[5]}
+        vector = model.encode_images([paths[5]])[0]
+    else:
+        vector = model.encode_texts(["flame"])[0]
+    among = {
+        "image": model.encode_images(dataset.images),
+        "text": model.encode_documents(dataset.sentences),
+    }[target or default]
+    scores = (among.astype(np.float64) @ vector).clip(-1, 1)
+    expected = sorted(range(len(scores)), key=lambda row: -scores[row])[:5]
+
+    hits = model.search(**query, k=5, target=target)
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose([hit.score for hit in hits], scores[expected], atol=1e-6)
+    rows = [dataset.ids.index(hit.id) for hit in hits]
+    np.testing.assert_allclose(scores[rows], scores[expected], atol=1e-6)
+    for row, hit in zip(rows, hits, strict=True):
+        assert hit.path == dataset.images[row].absolute()
+        assert hit.sentences == dataset.sentences[row]
+        assert hit.label == dataset.label_name(row)
+    if query == {"image": paths[5]} and target == "image":
+        assert hits[0].path == paths[5]
+        assert hits[0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_more_hits_than_items(model):
+    assert len(model.search("flame", k=1000)) == 12
+    assert len(model.search("flame")) == 10
+
+
+def test_search_without_an_answer(model, paths, tmp_path):
+    for query in ({}, {"text": "flame", "image": paths[0]}, {"text": "", "image": paths[0]}):
+        with pytest.raises(QueryError, match="one query: either a text or an image"):
+            model.search(**query)
+    for k in (0, -1):
+        with pytest.raises(QueryError, match="k must be 1 or more"):
+            model.search("flame", k=k)
+    with pytest.raises(QueryError, match="target"):
+        model.search("flame", target="sound")
+    with pytest.raises(ImageError, match="absent"):
+        model.search(image=tmp_path / "absent.jpg")
+    model.gallery = None
+    with pytest.raises(QueryError, match="has no gallery"):
+        model.search("flame")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "?!"])
+def test_text_without_words(model, text):
+    for ask in (model.search, lambda given: model.encode_texts(["flame", given])):
+        with pytest.raises(UnknownWordsError, match="no words; type a sentence"):
+            ask(text)
+
+
+def test_unknown_words_are_named(model):
+    with pytest.raises(UnknownWordsError, match="known to this model: zyx, wvu; use other words"):
+        model.search("zyx wvu zyx")
+    many = " ".join(f"q{'x' * number}" for number in range(1, 40))
+    with pytest.raises(UnknownWordsError, match="and 31 more") as caught:
+        model.encode_texts([many])
+    assert len(str(caught.value)) < 500
+
+
+def test_single_value_instead_of_a_list(model, paths):
+    with pytest.raises(CMRError, match="texts must be a list; got the single value 'flame'"):
+        model.encode_texts("flame")
+    for image in (paths[0], str(paths[0]), Image.open(paths[0])):
+        with pytest.raises(CMRError, match="images must be a list"):
+            model.encode_images(image)
+
+
+def test_model_of_features(feature_model, tmp_path):
+    feature_model.save_pretrained(tmp_path / "model")
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"config.json", "model.safetensors", "history.json"}
+    loaded = CrossModalModel.from_pretrained(tmp_path / "model")
+    rows = np.ones((2, 4), np.float32)
+    np.testing.assert_array_equal(
+        loaded.image_projector.embed(rows), feature_model.image_projector.embed(rows)
+    )
+    for ask in (loaded.encode_images, loaded.encode_texts, loaded.encode_documents):
+        with pytest.raises(CMRError, match="trained on precomputed features"):
+            ask([])
+    with pytest.raises(CMRError, match="without classes"):
+        loaded.predict_classes(rows, "image")
+
+
+def test_parts_that_do_not_belong_together():
+    with pytest.raises(ModelFormatError, match=r"no common space: .* 2 dimensions, .* 3"):
+        CrossModalModel(Projector(4, (), 2), Projector(4, (), 3))
+    centroids = ClassCentroids(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32))
+    for options in ({"classes": ["cat"]}, {"centroids": centroids}):
+        with pytest.raises(ModelFormatError, match="both classes and centroids, or neither"):
+            CrossModalModel(Projector(4, (), 2), Projector(4, (), 2), **options)
+
+
+@pytest.mark.parametrize("options", [{"dropout": (0, 0)}, {"output": "sphere", "radius": 5}])
+def test_fingerprint_outlives_saving(tmp_path, options):
+    model = CrossModalModel(Projector(4, (3,), 2, **options), Projector(4, (), 2))
+    model.save_pretrained(tmp_path / "model")
+    assert CrossModalModel.from_pretrained(tmp_path / "model").fingerprint == model.fingerprint
+
+
+def test_fingerprint_changes_with_all_that_changes_an_embedding(model, colour_folder):
+    def fingerprint(**changes):
+        parts = {
+            "image_projector": model.image_projector,
+            "text_projector": model.text_projector,
+            "image_encoder": model.image_encoder,
+            "text_encoder": model.text_encoder,
+        } | changes
+        return CrossModalModel(
+            parts.pop("image_projector"), parts.pop("text_projector"), **parts
+        ).fingerprint
+
+    def projector(**changes):
+        made = Projector(**{**model.image_projector.settings, **changes})
+        made.load_state_dict(model.image_projector.state_dict())
+        return made
+
+    other_scale, other_weight = projector(), projector()
+    other_scale.scaling.scale.fill_(2)
+    with torch.no_grad():
+        other_weight.layers[-1].bias[0] += 1e-3
+    dataset = load_dataset("folder", colour_folder)
+    other_words = text_encoder("bow").fit(dataset.split("train").sentences[1:])
+    other_options = text_encoder("bow", sublinear_tf=False).fit(dataset.split("train").sentences)
+    found = [
+        fingerprint(),
+        fingerprint(image_projector=other_scale),
+        fingerprint(image_projector=other_weight),
+        fingerprint(image_projector=projector(activation="relu")),
+        fingerprint(image_projector=projector(output="softmax")),
+        fingerprint(text_encoder=other_words),
+        fingerprint(text_encoder=other_options),
+        fingerprint(text_encoder=None),
+        fingerprint(image_encoder=None),
+    ]
+    assert len(set(found)) == len(found)
+    assert fingerprint(image_projector=projector()) == found[0] == model.fingerprint
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip_last_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_last_byte, lambda path: path.unlink()])
+@pytest.mark.parametrize("name", sorted(FILES - {"gallery", "config.json"}))
+def test_damaged_file_is_named(saved, name, damage):
+    damage(saved / name)
+    with pytest.raises(ModelFormatError, match=name):
+        CrossModalModel.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("damage", [truncate, lambda path: path.unlink()])
+def test_damaged_config(saved, damage):
+    damage(saved / "config.json")
+    with pytest.raises(ModelFormatError, match=r"config\.json"):
+        CrossModalModel.from_pretrained(saved)
+
+
+def test_not_a_directory(tmp_path):
+    with pytest.raises(ModelFormatError, match="not a model directory"):
+        CrossModalModel.from_pretrained(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.pop("image_projector.layers.1.bias"),
+            "no tensor image_projector.layers.1.bias",
+        ),
+        (lambda t: t.update(more=torch.zeros(1)), r"no part of the model uses: \['more'\]"),
+        (lambda t: t["text_projector.scaling.mean"].fill_(np.nan), "not finite"),
+        (lambda t: t.update({"centroids.images": torch.zeros(2, 6)}), r"asks for float32 \(3, 6\)"),
+        (
+            lambda t: t.update({"centroids.texts": torch.zeros(3, 6, dtype=torch.float64)}),
+            "centroids.texts is torch.float64",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit(saved, change, message):
+    tensors = load_file(saved / "model.safetensors")
+    change(tensors)
+    save_file(tensors, saved / "model.safetensors")
+    edit_config(saved, lambda config: None)
+    with pytest.raises(ModelFormatError, match=message):
+        CrossModalModel.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["image_projector"].update(hidden=[5, 5]), r"layers\.\d"),
+        (lambda c: c["image_projector"].update(in_dim=1281), "float32"),
+        (lambda c: c["text_projector"].update(dim=10**6), "float32"),
+        (lambda c: c.update(classes=["flame"]), "centroids.images"),
+        (lambda c: c.update(classes=[]), "no part of the model uses"),
+    ],
+)
+def test_config_that_does_not_fit(saved, change, message):
+    edit_config(saved, change)
+    with pytest.raises(ModelFormatError, match=message):
+        CrossModalModel.from_pretrained(saved)
+
+
+def test_unknown_image_encoder(saved):
+    edit_config(saved, lambda config: config["image_encoder"].update(name="resnet"))
+    with pytest.raises(CMRError, match="unknown image encoder 'resnet'"):
+        CrossModalModel.from_pretrained(saved)
+
+
+def test_weights_of_another_encoder(saved):
+    weights = load_file(saved / "image_encoder.safetensors")
+    weights["features.0.0.weight"][0, 0, 0, 0] += 1
+    save_file(weights, saved / "image_encoder.safetensors")
+    edit_config(saved, lambda config: None)
+    loaded = CrossModalModel.from_pretrained(saved)
+    with pytest.raises(ModelFormatError, match="other weights or another preprocessing"):
+        loaded.encode_images([])
+
+
+def test_text_encoder_of_another_model(saved):
+    save_text_encoder(text_encoder("bow").fit([("other", "words")]), saved)
+    with pytest.raises(ModelFormatError, match=r"text_encoder.* checksum is not right"):
+        CrossModalModel.from_pretrained(saved)
+    edit_config(saved, lambda config: None)
+    with pytest.raises(ModelFormatError, match="text_projector takes rows of"):
+        CrossModalModel.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("beside", [[], ["config.json"]])
+def test_folder_of_someone_else_survives(model, tmp_path, beside):
+    (tmp_path / "documents" / "work").mkdir(parents=True)
+    thesis = tmp_path / "documents" / "work" / "thesis.txt"
+    thesis.write_text("years")
+    for name in beside:
+        (tmp_path / "documents" / name).write_text("{}")
+    with pytest.raises(ModelFormatError, match="holds files that are not a model's"):
+        model.save_pretrained(tmp_path / "documents")
+    assert thesis.read_text() == "years"
+    assert len(list((tmp_path / "documents").iterdir())) == 1 + len(beside)
+
+
+def test_saved_over_an_older_model(model, feature_model, saved):
+    feature_model.save_pretrained(saved)
+    assert {path.name for path in saved.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "history.json",
+    }
+    model.save_pretrained(saved)
+    assert CrossModalModel.from_pretrained(saved).fingerprint == model.fingerprint
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_failed_save_leaves_the_older_model(model, saved, monkeypatch):
+    before = {path.name: path.read_bytes() for path in saved.iterdir() if path.is_file()}
+    monkeypatch.setattr(model.gallery, "save", lambda directory: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.save_pretrained(saved)
+    after = {path.name: path.read_bytes() for path in saved.iterdir() if path.is_file()}
+    assert after == before
+    assert (saved / "gallery").is_dir()
+
+
+def test_model_can_be_moved(saved, tmp_path, model):
+    shutil.move(saved, tmp_path / "elsewhere")
+    loaded = CrossModalModel.from_pretrained(str(tmp_path / "elsewhere"))
+    assert loaded.image_encoder.fingerprint == model.image_encoder.fingerprint

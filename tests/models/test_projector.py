@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cmr_hub.models.projector import InputScaling, Projector
+
+
+def rows(n, dim, seed=0):
+    return np.random.default_rng(seed).normal(3, 2, (n, dim)).astype(np.float32)
+
+
+def loop(projector, features):
+    """The network by plain matrix products, dropout off, without normalisation."""
+    state = {name: value.numpy() for name, value in projector.state_dict().items()}
+    hidden = (features - state["scaling.mean"]) * state["scaling.scale"]
+    linear = [module for module in projector.layers if isinstance(module, nn.Linear)]
+    for layer in linear:
+        hidden = hidden @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+        if layer is not linear[-1]:
+            tanh = projector.settings["activation"] == "tanh"
+            hidden = np.tanh(hidden) if tanh else hidden.clip(0)
+    return hidden
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (7, 3)])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("output", ["linear", "sphere", "softmax", "tanh"])
+def test_forward_and_embed(hidden, activation, output):
+    torch.manual_seed(0)
+    projector = Projector(4, hidden, 6, activation, (0.5, 0.5), output, radius=5.0).eval()
+    projector.scaling.fit(torch.from_numpy(rows(50, 4, seed=1)))
+    features = rows(9, 4)
+    last = loop(projector, features)
+    expected = {
+        "linear": last,
+        "sphere": 5 * last / np.linalg.norm(last, axis=1, keepdims=True),
+        "softmax": np.exp(last) / np.exp(last).sum(axis=1, keepdims=True),
+        "tanh": np.tanh(last),
+    }[output]
+    found = projector(torch.from_numpy(features)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+    unit = projector.embed(features)
+    assert unit.dtype == np.float32
+    assert unit.shape == (9, 6)
+    lengths = np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, expected / lengths, rtol=1e-4, atol=1e-5)
+    assert projector.embed(features[:0]).shape == (0, 6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_embed_drops_nothing_and_keeps_the_mode(training):
+    projector = Projector(4, (64,), 6, dropout=(0.5, 0.5)).train(training)
+    features = rows(9, 4)
+    np.testing.assert_array_equal(projector.embed(features), projector.embed(features))
+    assert projector.training is training
+    assert all(module.training is training for module in projector.modules())
+
+
+def test_mode_is_kept_after_an_error():
+    projector = Projector(4, (), 6).train()
+    with pytest.raises(RuntimeError):
+        projector.embed(rows(3, 5))
+    assert projector.training
+
+
+def test_dropout_drops_in_training():
+    projector = Projector(4, (64,), 6, dropout=(0.0, 0.5)).train()
+    features = torch.from_numpy(rows(9, 4))
+    assert not torch.equal(projector(features), projector(features))
+    assert [m.p for m in projector.layers if isinstance(m, nn.Dropout)] == [0.0, 0.5]
+
+
+def test_scaling_is_one_number_for_all_dimensions():
+    features = rows(200, 4)
+    scaling = InputScaling(4)
+    scaling.fit(torch.from_numpy(features))
+    scaled = scaling(torch.from_numpy(features)).numpy()
+    centred = features - features.mean(axis=0)
+    expected = 10 * centred / np.sqrt((centred**2).sum(axis=1).mean())
+    np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.sqrt((scaled**2).sum(axis=1).mean()), 10, rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_scaling_of_equal_rows(count):
+    features = torch.full((count, 4), 7.0)
+    scaling = InputScaling(4)
+    scaling.fit(features)
+    assert torch.equal(scaling(features), torch.zeros(count, 4))
+    assert torch.equal(scaling(features + 1), torch.ones(count, 4))
+
+
+def test_scaling_is_saved_but_not_trained():
+    projector = Projector(4, (), 2)
+    assert {"scaling.mean", "scaling.scale"} <= projector.state_dict().keys()
+    assert "scaling.mean" not in dict(projector.named_parameters())
+
+
+def test_settings_build_it_again():
+    projector = Projector(4, [5, 3], 2, "tanh", (0, 1), "sphere", 2)
+    assert Projector(**projector.settings).settings == projector.settings
+    assert repr(projector.settings) == repr(
+        {
+            "in_dim": 4,
+            "hidden": [5, 3],
+            "dim": 2,
+            "activation": "tanh",
+            "dropout": (0.0, 1.0),
+            "output": "sphere",
+            "radius": 2.0,
+        }
+    )

@@ -1,0 +1,61 @@
+"""Importing the package is free; what is heavy waits until it is used."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import cmr_hub
+
+HEAVY = {
+    *("torch", "torchvision", "transformers", "sentence_transformers", "huggingface_hub"),
+    *("gradio", "streamlit", "plotly", "umap", "gensim", "faiss", "sklearn", "scipy", "pandas"),
+    *("pyarrow", "safetensors"),
+}
+# Cheap enough for a command line, but nothing that `import cmr_hub` needs.
+MIDDLING = {"numpy", "PIL", "pydantic", "typer", "rich", "tqdm"}
+
+
+def loaded_by(*modules: str) -> set[str]:
+    code = f"import json, sys, {', '.join(modules)}; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout))
+
+
+def test_import_loads_only_itself():
+    loaded = loaded_by("cmr_hub")
+    assert not loaded & (HEAVY | MIDDLING)
+    assert {name for name in loaded if name.startswith("cmr_hub")} == {"cmr_hub", "cmr_hub.version"}
+
+
+def test_registries_and_command_line_load_nothing_heavy():
+    modules = ("datasets", "encoders.images", "encoders.texts", "losses", "baselines", "cli")
+    assert not loaded_by(*(f"cmr_hub.{name}" for name in modules)) & HEAVY
+
+
+def test_public_names():
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import load
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.version import __version__
+
+    public = {name: getattr(cmr_hub, name) for name in cmr_hub.__all__}
+    assert public == {
+        "CrossModalModel": CrossModalModel,
+        "Gallery": Gallery,
+        "load": load,
+        "__version__": __version__,
+    }
+    assert dir(cmr_hub) == sorted(public)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = cmr_hub.lod
+
+
+def test_console_script():
+    script = Path(sysconfig.get_path("scripts")) / "cmr"
+    run = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    for command in ("data", "train", "evaluate", "search", "demo"):
+        assert f" {command} " in run.stdout
