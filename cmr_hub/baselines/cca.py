@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DIMS = (10, 20, 40, 80, 160, 320)
 POWERS = (0.0, 0.5, 1.0, 2.0, 4.0)
-RIDGES = (0.01, 0.1, 1.0, 3.0, 10.0, 100.0)
+RIDGES = (0.01, 0.1, 1.0, 3.0, 10.0, 100.0, 1000.0)
 
 
 class CCABaseline(CanonicalBaseline[LinearView]):

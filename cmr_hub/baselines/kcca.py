@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cmr_hub.baselines.search import Grid
     from cmr_hub.types import FloatArray
 
-WIDTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
+WIDTHS = (0.3, 1.0, 3.0, 10.0)
 
 
 class KCCABaseline(CanonicalBaseline[KernelView]):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
 
-NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320)
+NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320, 640)
 
 
 class PairedNeighboursBaseline(Baseline):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -60,8 +61,9 @@ def ablate(
     console.print(
         f"{summary.run} run, {summary.found} there already, {len(summary.failures)} failed"
     )
-    for failure in summary.failures:
-        console.print(f"failed: {failure.where}: {failure.reason}", style="red", soft_wrap=True)
+    for reason, failures in groupby(summary.failures, key=lambda failure: failure.reason):
+        cells = "\n".join(f"failed: {failure.where}" for failure in failures)
+        console.print(f"{cells}\n  {reason}", style="red", soft_wrap=True)
     if summary.failures:
         raise typer.Exit(1)
     console.print(f"Now: cmr report --results {results}", soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import ModelFormatError
@@ -157,7 +157,7 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
         "labels": embeddings.labels.astype(np.int16),
     }
     with atomic_file(target) as path:
-        save_file(tensors, path, metadata)
+        path.write_bytes(save(tensors, metadata))
     return True
 
 

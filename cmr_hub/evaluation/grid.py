@@ -254,11 +254,11 @@ def read_grid(path: str | Path) -> Grid:
     try:
         return Grid.model_validate(_with_defaults(content))
     except ValidationError as error:
-        problems = "\n".join(
-            f"  {_place(content, problem['loc'])}: {_reason(problem)}"
-            for problem in error.errors(include_url=False)[:10]
+        problems = dict.fromkeys(
+            f"\n  {_place(content, problem['loc'])}: {_reason(problem)}"
+            for problem in error.errors(include_url=False)
         )
-        raise CMRError(f"{source} is not a valid grid:\n{problems}") from error
+        raise CMRError(f"{source} is not a valid grid:{''.join(problems)}") from error
     except _LayoutError as error:
         raise CMRError(f"{source} is not a valid grid:\n  {error}") from error
 
@@ -308,12 +308,13 @@ def _list_of_tables(given: Any, place: str) -> list[dict[str, Any]]:
 
 
 def _place(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
-    """`tables[1].rows[2] ("MMD").method`, in the file's own terms."""
+    """`tables[1].rows[2] ('MMD').method`: where in the file the value stands."""
+    path = [part for part in location if part not in ("settings", "options")]
+    if path[2:3] == ["rows"] and len(path) > 4:
+        path = _where_given(content, path)
     words = ""
     here: Any = content
-    for part in location:
-        if part in ("settings", "options"):
-            continue
+    for part in path:
         try:
             here = here[part]
         except (KeyError, IndexError, TypeError):
@@ -324,6 +325,21 @@ def _place(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
         else:
             words += f".{part}" if words else part
     return words or "the file"
+
+
+def _where_given(content: dict[str, Any], path: list[int | str]) -> list[int | str]:
+    """A row's field may come from shared rows, or from the defaults of its table or of the grid."""
+    field = path[4]
+    table = content["tables"][path[1]]
+    rows, above = (table["rows"], path[:3]) if "rows" in table else (content["rows"], ["rows"])
+    for given, place in (
+        (rows[path[3]], [*above, path[3]]),
+        (table.get("defaults", {}), [*path[:2], "defaults"]),
+        (content.get("defaults", {}), ["defaults"]),
+    ):
+        if field in given:
+            return [*place, *path[4:]]
+    return path
 
 
 def _reason(problem: Any) -> str:

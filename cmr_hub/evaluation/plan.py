@@ -147,8 +147,13 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
 
 def text_features(settings: Settings) -> str:
     """The text encoder for people; of a dataset of features, which of them."""
-    if settings.text_encoder.name != PRECOMPUTED:
-        return str(settings.text_encoder)
+    choice = settings.text_encoder
+    if choice.name != PRECOMPUTED:
+        options = {
+            option: Path(value).name if _is_path(value) else value
+            for option, value in choice.options.items()
+        }
+        return str(Choice.model_validate({"name": choice.name} | options))
     return str(settings.dataset.options.get("text", PRECOMPUTED))
 
 

@@ -149,13 +149,13 @@ def _findings(result: TableResult) -> list[str]:
     if not ranked:
         return ["Nothing of this table has been run yet."]
     best = ranked[0]
-    found = [f"Best here: **{best.row.label}**, {_spread(best, COMPARED)} (n = {best.n})."]
+    found = [f"- Best here: **{best.row.label}**, {_spread(best, COMPARED)} (n = {best.n})."]
     if len(ranked) > 1:
-        found.append(f"Order found: {_order(ranked)}.")
+        found.append(f"- Order found: {_order(ranked)}.")
     found += _agreement(result)
     compared = [row for row in result.rows if row.against_reference is not None]
     if compared:
-        found.append(f"Compared with **{result.table.reference}**, average of both directions:\n")
+        found.append(f"\nCompared with **{result.table.reference}**, average of both directions:\n")
         found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]
     return found
 
@@ -201,7 +201,7 @@ def _agreement(result: TableResult) -> list[str]:
         printed = " > ".join(f"{row.row.label} ({number(f.average)})" for row, f in theirs)
         ours = " > ".join(f"{row.row.label} ({_mean(row)})" for row, _ in members)
         found.append(
-            f"Published order ({source}; {dataset}, its own protocol): {printed}. Ours: {ours}: "
+            f"- Published order ({source}; {dataset}, its own protocol): {printed}. Ours: {ours}: "
             f"{'the same order' if same else 'not the same order'}."
         )
     return found

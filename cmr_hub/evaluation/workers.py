@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from tqdm import tqdm
 
 from cmr_hub.datasets import PairDataset, load_dataset
 from cmr_hub.datasets.features import FeatureDataset
@@ -134,7 +136,7 @@ class _Worker:
             self.connection.send(cell)
 
     def result(self) -> tuple[Cell, Finished | str]:
-        cell = self.cell
+        cell, self.cell = self.cell, None
         if cell is None:
             raise RuntimeError("no cell was started")
         try:
@@ -148,14 +150,16 @@ class _Worker:
         return cell, finished
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.connection.close()  # an idle one ends by that
+        if self.cell is not None:
+            self.process.terminate()
         self.process.join()
-        self.connection.close()
 
 
 def _work(connection: Connection, materials: Materials) -> None:
     """A worker's life. It ends with the connection, so none outlives the runner for long."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    tqdm.set_lock(threading.RLock())  # its own would outlive a process that is ended
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
     bench = _Bench(materials)

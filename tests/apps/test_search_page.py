@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from cmr_hub.apps import search_page
@@ -233,20 +235,18 @@ def test_serving_asks_no_other_machine(model, serve_page, monkeypatch) -> None:
     assert asked <= {"127.0.0.1", "localhost"}
 
 
-def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    script = Path(__file__).parents[2] / "demo_gradio.py"
-    return subprocess.run(
-        [sys.executable, str(script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        timeout=120,
-    )
+DEMO = Path(__file__).parents[2] / "demo_gradio.py"
 
 
 def test_the_demo_says_what_it_needs(tmp_path) -> None:
-    ran = demo("runs/none", cwd=tmp_path)
+    ran = subprocess.run(
+        [sys.executable, DEMO, "runs/none"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+    )
     assert ran.returncode == 2
     assert ran.stdout == ""
     first, second = ran.stderr.splitlines()
@@ -255,10 +255,11 @@ def test_the_demo_says_what_it_needs(tmp_path) -> None:
     assert second == "cmr train pascal-sentence --image-weights FILE --out runs/none"
 
 
-def test_the_demo_on_a_directory_of_something_else(tmp_path) -> None:
-    ran = demo(str(tmp_path), cwd=tmp_path)
-    assert ran.returncode == 2
-    (line,) = ran.stderr.splitlines()
+def test_the_demo_on_a_directory_of_something_else(tmp_path, capsys) -> None:
+    with pytest.raises(typer.Exit) as stopped:
+        runpy.run_path(str(DEMO))["main"](tmp_path)
+    assert stopped.value.exit_code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {tmp_path} is not a model directory")
 
 
@@ -461,7 +462,7 @@ def test_the_search_of_2019(data_home, mobilenet_weights, serve_page, visit) -> 
     some = dataset.subset((dataset.splits == "test") | (np.arange(len(dataset)) % 3 == 0))
     model = run_experiment(
         some,
-        replace(PRESETS["acmr-paper"], epochs=5),
+        replace(PRESETS["acmr-paper"], epochs=10, learning_rate=1e-3),
         0,
         image_encoder=image_encoder("mobilenet_v2", mobilenet_weights),
         text_encoder=BowEncoder(),

@@ -300,7 +300,7 @@ def test_order_of_pairs(pairs, preset, monkeypatch):
     first, second = batches(own, preset, monkeypatch)
     for epoch in (first, second):
         assert [len(batch) for batch in epoch] == [16, 1]
-        assert sorted(sum(epoch, [])) == list(range(17))
+        assert sorted(place for batch in epoch for place in batch) == list(range(17))
     assert first != second
 
     ordered = batches(own, replace(preset, shuffle=False), monkeypatch)

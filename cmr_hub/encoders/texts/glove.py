@@ -36,9 +36,11 @@ class GloveEncoder(WordVectorEncoder):
     Args:
         vectors: a file in GloVe's text format (or one of word2vec's formats); None trains.
         limit: read only the first words of `vectors`, which stand by falling frequency.
-        dim, epochs, seed, x_max, alpha: of training.
+        dim, epochs, seed, x_max, alpha: of training. The longer the text, the fewer epochs.
         window, context: how far apart two words may stand, and whether a word's context is the
-            words before it (`"left"`) or on both sides (`"both"`).
+            words before it (`"left"`) or on both sides (`"both"`). A short context on the left
+            puts words of one kind together (dog, collie); a wide one on both sides puts
+            together what belongs to one scene (dog, leash).
         min_count: a rarer word gets no vector.
         pooling, aggregation, remove_component: see WordVectorEncoder.
 
@@ -48,8 +50,8 @@ class GloveEncoder(WordVectorEncoder):
     References:
         Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
 
-    When to prefer it: pretrained vectors for few training documents; trained, it is faster than
-    word2vec and has an objective that can be watched.
+    When to prefer it: with pretrained vectors, which know words that the training text lacks.
+    Trained, an epoch is faster than one of word2vec, and J can be watched.
     """
 
     name: ClassVar[str] = "glove"
@@ -60,16 +62,16 @@ class GloveEncoder(WordVectorEncoder):
         *,
         vectors: Path | None = None,
         limit: Annotated[int, Field(ge=1)] | None = None,
-        dim: Annotated[int, Field(ge=1)] = 50,
-        window: Annotated[int, Field(ge=1)] = 5,
+        dim: Annotated[int, Field(ge=1)] = 100,
+        window: Annotated[int, Field(ge=1)] = 2,
         context: Context = "left",
-        min_count: Annotated[int, Field(ge=1)] = 5,
-        epochs: Annotated[int, Field(ge=1)] = 10,
+        min_count: Annotated[int, Field(ge=1)] = 2,
+        epochs: Annotated[int, Field(ge=1)] = 50,
         x_max: Annotated[float, Field(gt=0)] = 100.0,
         alpha: Annotated[float, Field(gt=0)] = 0.75,
         seed: Annotated[int, Field(ge=0)] = 0,
         pooling: Pooling = "tfidf",
-        aggregation: Aggregation = "document",
+        aggregation: Aggregation = "sentence-mean",
         remove_component: bool = False,
     ) -> None:
         super().__init__(

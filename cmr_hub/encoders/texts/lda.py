@@ -11,6 +11,7 @@ from pydantic import Field
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
 from cmr_hub.encoders.texts.tokens import document_words, unique, words
@@ -45,8 +46,8 @@ class LdaEncoder(TextEncoder):
     def __init__(
         self,
         *,
-        topics: Annotated[int, Field(ge=2)] = 20,
-        passes: Annotated[int, Field(ge=1)] = 20,
+        topics: Annotated[int, Field(ge=2)] = 100,
+        passes: Annotated[int, Field(ge=1)] = 40,
         stop_words: Literal["english"] | None = "english",
         min_df: Annotated[int, Field(ge=1)] = 2,
         seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
@@ -71,8 +72,7 @@ class LdaEncoder(TextEncoder):
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learns the topics. Raises CMRError when no word remains."""
-        from gensim.models import LdaModel
-
+        models = optional_import("gensim.models", self.name)
         tokenised = [self._content_words(document) for document in documents]
         in_documents = Counter(word for tokens in tokenised for word in set(tokens))
         vocabulary = sorted(
@@ -84,7 +84,7 @@ class LdaEncoder(TextEncoder):
                 "training documents; lower min_df or give more text"
             )
         self._index = {word: number for number, word in enumerate(vocabulary)}
-        trained = LdaModel(
+        trained = models.LdaModel(
             [self._counts(tokens) for tokens in tokenised],
             id2word=dict(enumerate(vocabulary)),
             num_topics=self.options["topics"],
@@ -100,14 +100,13 @@ class LdaEncoder(TextEncoder):
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """(N, dim) float32, rows that sum to one, zero where no word is known."""
-        from gensim.utils import get_random_state
-
         self._require_fit()
+        utils = optional_import("gensim.utils", self.name)
         rows = np.zeros((len(documents), self.dim), dtype=np.float32)
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
             if counts:
-                self._model.random_state = get_random_state(self.options["seed"])
+                self._model.random_state = utils.get_random_state(self.options["seed"])
                 rows[number] = self._model.inference([counts])[0][0]
         totals = rows.sum(axis=1, keepdims=True)
         shares: FloatArray = np.divide(rows, totals, out=rows, where=totals > 0)
@@ -148,16 +147,14 @@ class LdaEncoder(TextEncoder):
 
     def _prepare(self) -> None:
         """Builds gensim's model for inference from the two arrays, after fit and load alike."""
-        from gensim.models import LdaModel
-        from gensim.models.ldamodel import dirichlet_expectation
-
-        self._model = LdaModel(
+        ldamodel = optional_import("gensim.models.ldamodel", self.name)
+        self._model = ldamodel.LdaModel(
             id2word=dict(enumerate(self._index)),
             num_topics=self.options["topics"],
             alpha=self._alpha,
             random_state=self.options["seed"],
         )
-        self._model.expElogbeta = np.exp(dirichlet_expectation(self._topic_words))
+        self._model.expElogbeta = np.exp(ldamodel.dirichlet_expectation(self._topic_words))
 
     def _counts(self, tokens: list[str]) -> list[tuple[int, int]]:
         known = Counter(self._index[word] for word in tokens if word in self._index)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.state import restore_options
 from cmr_hub.encoders.texts.tokens import sentences, unique, words
@@ -220,13 +221,8 @@ def _transformers() -> tuple[Any, Any]:
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
-    try:
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise CMRError(
-            f"sentence: needs transformers ({error}): pip install 'cmr-hub[text]'"
-        ) from error
-    return AutoModel, AutoTokenizer
+    transformers = optional_import("transformers", "sentence")
+    return transformers.AutoModel, transformers.AutoTokenizer
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import IO, cast
 import numpy as np
 from tqdm import tqdm
 
+from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.errors import DataFormatError, DataNotFoundError
 from cmr_hub.types import FloatArray
 
@@ -135,18 +136,17 @@ def _is_number(field: str) -> bool:
 
 
 def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
-    from gensim.models import KeyedVectors
-
     with _content(file) as (_, content):
         header = content.readline(64)
     if not _HEADER.fullmatch(header):
         raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
     promised, dim = map(int, header.split())
+    keyed_vectors = optional_import("gensim.models", f"reading {file.name}").KeyedVectors
     # A damaged header must not ask for more memory than the file can fill.
     if file.suffix != ".gz" and promised * dim * 4 > file.stat().st_size:
         raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
     try:
-        loaded = KeyedVectors.load_word2vec_format(str(file), binary=True, limit=limit)
+        loaded = keyed_vectors.load_word2vec_format(str(file), binary=True, limit=limit)
     except (ValueError, MemoryError) as error:
         raise DataFormatError(f"{file}: {error}") from error
     vectors = np.asarray(loaded.vectors, dtype=np.float32)

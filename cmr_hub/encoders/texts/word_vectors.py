@@ -100,7 +100,10 @@ class WordVectorEncoder(TextEncoder):
         self._weights = self._learn_weights(tokenised)
         self._component = None
         if self.options["remove_component"]:
-            self._component = _first_component(self._pool(documents)[0])
+            rows, _ = self._pool(documents)
+            if not len(rows):
+                raise CMRError(f"{self.name}: remove_component needs training text that is known")
+            self._component = _first_component(rows)
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:

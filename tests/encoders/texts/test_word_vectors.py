@@ -174,6 +174,11 @@ def test_before_fit_and_without_words(encoder, file) -> None:
     assert encoder(vectors=file).fit([]).knows(["dog"])
 
 
+def test_remove_component_needs_text(file) -> None:
+    with pytest.raises(CMRError, match="remove_component needs"):
+        GloveEncoder(vectors=file, remove_component=True).fit([("unknownword",)])
+
+
 @pytest.mark.parametrize("encoder", [Word2VecEncoder, GloveEncoder])
 def test_hostile_text(encoder, file) -> None:
     fitted = encoder(vectors=file).fit([("\x00🐕" * 1000,), ("dog " * 10_000,)])
