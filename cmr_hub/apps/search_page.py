@@ -40,7 +40,7 @@ PICTURE_HINT: Final = "Drop or paste a picture, or click one of the examples."
 THEME: Final = gr.themes.Default(
     primary_hue="indigo",
     neutral_hue="slate",
-    font=[gr.themes.GoogleFont("Roboto")],
+    font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
 CSS: Final = """

@@ -41,4 +41,8 @@ class Baseline(ABC):
 
     @abstractmethod
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        """Chooses settings by `score` on the validation pairs, then learns from `splits.final`."""
+        """Chooses settings by `score` on the validation pairs, then learns from `splits.final`.
+
+        Raises:
+            TrainingError: there is nothing to learn from: one class only, or rows all the same.
+        """

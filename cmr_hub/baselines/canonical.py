@@ -43,7 +43,8 @@ class CanonicalDirections:
     def weighted(self, settings: Settings) -> tuple[Float64Array, Float64Array]:
         """The first `dim` pairs, each multiplied by (c_k / c_1)^`power`."""
         dim = int(settings["dim"])
-        weights = (self.correlations[:dim] / self.correlations[0]) ** settings["power"]
+        strongest = self.correlations[0] or 1.0  # zero: the views have nothing in common
+        weights = (self.correlations[:dim] / strongest) ** settings["power"]
         return self.images[:, :dim] * weights, self.texts[:, :dim] * weights
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cmr_hub.errors import TrainingError
 from cmr_hub.models.projector import InputScaling, Projector
 
 if TYPE_CHECKING:
@@ -18,7 +19,16 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def fit_scaling(rows: FloatArray) -> InputScaling:
-    """The scaling that the projectors of trained models have, fitted to (N, in_dim) rows."""
+    """The scaling that the projectors of trained models have, fitted to (N, in_dim) rows.
+
+    Raises:
+        TrainingError: all rows are the same.
+    """
+    if (rows == rows[0]).all():
+        raise TrainingError(
+            "all training items have the same features, so there is nothing to learn from; "
+            "do the encoders suit the data?"
+        )
     scaling = InputScaling(rows.shape[1])
     scaling.fit(torch.from_numpy(rows))
     return scaling

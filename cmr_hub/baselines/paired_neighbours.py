@@ -87,7 +87,7 @@ class Anchors:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> Self:
-        """From (N, in_dim) training rows."""
+        """From (N, in_dim) training rows. Raises TrainingError if all are the same."""
         scaling = fit_scaling(rows)
         return cls(scaling, normalize(scale(scaling, rows)))
 

@@ -10,14 +10,13 @@ from scipy.linalg import eigh
 from sklearn.metrics.pairwise import euclidean_distances
 
 from cmr_hub.baselines.linear import Float64Array, fit_scaling, scale
-from cmr_hub.errors import TrainingError
 
 if TYPE_CHECKING:
     from cmr_hub.models.projector import InputScaling
     from cmr_hub.types import FloatArray
 
-# Axes shorter than this share of all rows' length are rounding errors of float32 features.
-_SHORTEST_AXIS: Final = 1e-7
+# Axes shorter than this share of the longest are rounding errors of float32 features.
+_SHORTEST_AXIS: Final = 1e-6
 
 _KERNEL_AXES: Final = 512
 
@@ -68,7 +67,7 @@ class LinearView:
         scaled = scale(scaling, rows)
         mean = scaled.mean(0)
         scores, lengths, axes = np.linalg.svd(scaled - mean, full_matrices=False)
-        kept = _long_enough(lengths, np.linalg.norm(scaled))
+        kept = _long_enough(lengths)
         return cls(scaling, mean, scores[:, kept], lengths[kept], axes[kept].T)
 
     def coordinates(self, rows: FloatArray) -> Float64Array:
@@ -80,7 +79,7 @@ class LinearView:
 class KernelView:
     """Of the rows' images under a Gaussian kernel (kernel principal component analysis).
 
-        k(a, b) = exp(−‖a − b‖² / (c·h)),  h the mean of ‖a − b‖² over pairs of training rows
+        k(a, b) = exp(−‖a − b‖² / (c·h)),  h the mean of ‖a − b‖² over pairs (i, j) of training rows
 
     Centred in the kernel's space: k'(a, b) = k(a, b) − mean_j k(a, j) − mean_j k(j, b) + mean_jl
     k(j, l). Only the 512 longest axes are kept: of some thousands of rows these hold nearly all
@@ -112,32 +111,24 @@ class KernelView:
         scaling = fit_scaling(rows)
         scaled = scale(scaling, rows)
         distances = euclidean_distances(scaled, squared=True)
-        bandwidth = width * float(distances.mean()) or 1.0
+        bandwidth = width * float(distances.mean())
         kernel = np.exp(-distances / bandwidth)
         row_means = kernel.mean(0)
         centred = kernel - row_means - row_means[:, None] + row_means.mean()
         last = len(rows) - 1
         values, scores = eigh(centred, subset_by_index=[max(0, last + 1 - _KERNEL_AXES), last])
         lengths = np.sqrt(np.maximum(values[::-1], 0))
-        kept = _long_enough(lengths, np.sqrt(len(rows)))
+        kept = _long_enough(lengths)
         return cls(scaling, scaled, bandwidth, row_means, scores[:, ::-1][:, kept], lengths[kept])
 
     def coordinates(self, rows: FloatArray) -> Float64Array:
-        kernel = np.exp(
-            -euclidean_distances(scale(self.scaling, rows), self.rows, squared=True)
-            / self.bandwidth
-        )
+        distances = euclidean_distances(scale(self.scaling, rows), self.rows, squared=True)
+        kernel = np.exp(-distances / self.bandwidth)
         centred = kernel - kernel.mean(1, keepdims=True) - self.row_means + self.row_means.mean()
         coordinates: Float64Array = centred @ (self.scores / self.lengths)
         return coordinates
 
 
-def _long_enough(lengths: Float64Array, size: np.floating) -> slice:
-    """The axes that are more than rounding errors; `size` is ‖X‖ before the mean was taken off."""
-    count = int(np.count_nonzero(lengths > _SHORTEST_AXIS * size))
-    if count == 0:
-        raise TrainingError(
-            "all training items have the same features, so there is nothing to learn from; "
-            "did the encoder know any of them?"
-        )
-    return slice(count)
+def _long_enough(lengths: Float64Array) -> slice:
+    """The axes that are more than rounding errors; `lengths` fall."""
+    return slice(int(np.count_nonzero(lengths > _SHORTEST_AXIS * lengths[0])))

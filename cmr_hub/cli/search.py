@@ -60,7 +60,7 @@ def demo(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
 ) -> None:
-    """Opens a page in the browser that searches the gallery of a model.
+    """Serves a page that searches the gallery of a model; prints its address.
 
     Example: `cmr demo runs/pascal`
     """

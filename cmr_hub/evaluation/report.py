@@ -153,7 +153,7 @@ def _findings(result: TableResult) -> list[str]:
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked)}.")
     found += _agreement(result)
-    compared = [row for row in result.rows if row.against_reference is not None]
+    compared = [row for row in result.rows if row.row.label != result.table.reference]
     if compared:
         found.append(f"\nCompared with **{result.table.reference}**, average of both directions:\n")
         found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]

@@ -162,7 +162,7 @@ def _work(connection: Connection, materials: Materials) -> None:
     tqdm.set_lock(threading.RLock())  # its own would outlive a process that is ended
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
-    bench = _Bench(materials)
+    bench = Bench(materials)
     with suppress(EOFError, ConnectionError):
         while True:
             cell: Cell = connection.recv()
@@ -194,7 +194,7 @@ class _Sentences(SentenceEncoder):
         return np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
 
 
-class _Bench:
+class Bench:
     """What one worker keeps between cells: datasets and frozen encoders."""
 
     def __init__(self, materials: Materials) -> None:

@@ -263,3 +263,35 @@ def test_home(tmp_path, monkeypatch):
     monkeypatch.delenv("CMR_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache_home() == tmp_path / ".cache" / "cmr-hub"
+
+
+class CountingText:
+    """Lengths of the sentences, spread as above."""
+
+    name, dim = "counting-text", DIM
+
+    def __init__(self, fingerprint):
+        self.fingerprint = fingerprint
+        self.seen = []
+
+    def transform(self, documents):
+        self.seen += documents
+        return np.stack(
+            [np.resize(np.float32([len(sentence) for sentence in text]), DIM) for text in documents]
+        )
+
+
+def test_texts_of_a_pretrained_encoder(cache):
+    documents = [("one", "two"), ("one two",), ("three",), ("three",), ("onetwo", "")]
+    plain = CountingText(None)
+    expected_rows = cache.encode_texts(plain, documents)
+    assert plain.seen == documents
+    assert not cache.home.exists()
+
+    first, second, other = CountingText("a" * 64), CountingText("a" * 64), CountingText("b" * 64)
+    for encoder in (first, second, other):
+        np.testing.assert_array_equal(cache.encode_texts(encoder, documents), expected_rows)
+    assert sorted(first.seen) == sorted(set(documents))
+    assert second.seen == []
+    assert len(other.seen) == 4
+    assert cache.encode_texts(first, []).shape == (0, DIM)

@@ -11,12 +11,12 @@ import scipy.io
 
 @pytest.fixture
 def synthetic_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`$CMR_DATA_HOME` with Wikipedia's lists and 3-d features that tell its 10 classes a little."""
+    """`$CMR_DATA_HOME` with Wikipedia's lists and 3-d features that tell its classes a little."""
     home = tmp_path / "data"
     base = home / "wikipedia"
     base.mkdir(parents=True)
     labels = np.arange(2866) % 10
-    lines = [f"text{n}-1\timage{n}\t{label + 1}\n" for n, label in enumerate(labels)]
+    lines = [f"{n:032x}-1\t{n + 9000:032x}\t{label + 1}\n" for n, label in enumerate(labels)]
     (base / "trainset_txt_img_cat.list").write_text("".join(lines[:2173]))
     (base / "testset_txt_img_cat.list").write_text("".join(lines[2173:]))
     (base / "categories.list").write_text("".join(f"class{n}\n" for n in range(10)))
@@ -48,13 +48,22 @@ dataset = { name = "wikipedia-features", text = "lda" }
 protocol = "2173/231/462"
 image_encoder = "precomputed"
 text_encoder = "precomputed"
-method = { name = "acmr-paper", epochs = 2, batch_size = 512, image_hidden = [8], text_hidden = [8], dim = 4 }
+[defaults.method]
+name = "acmr-paper"
+epochs = 2
+batch_size = 512
+image_hidden = [8]
+text_hidden = [8]
+dim = 4
 
 [[tables]]
 id = "methods"
 title = "Methods"
 reference = "small net"
-rows = [{ label = "small net", published = ["study-2019"] }, { label = "chance", method = "random" }]
+rows = [
+    { label = "small net", published = ["study-2019"] },
+    { label = "chance", method = "random" },
+]
 
 [[tables]]
 id = "losses"
@@ -62,7 +71,7 @@ title = "Losses"
 reference = "all"
 rows = [
     { label = "all" },
-    { label = "label only", method = { name = "acmr-paper", epochs = 1, objective = { label = {} } } },
+    { label = "label", method = { name = "acmr-paper", epochs = 1, objective = { label = {} } } },
 ]
 """)
     return path

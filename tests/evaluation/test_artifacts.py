@@ -81,9 +81,7 @@ def test_stored_embeddings_keep_the_similarities(tmp_path: Path) -> None:
     assert images.shape == texts.shape == (6, 12)
     assert images.dtype == np.float16
     expected = given.images @ given.texts.T
-    np.testing.assert_allclose(
-        images.astype(float) @ texts.astype(float).T, expected, atol=3e-3
-    )
+    np.testing.assert_allclose(images.astype(float) @ texts.astype(float).T, expected, atol=3e-3)
     assert labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert json.loads(facts["ids"]) == list("abcdef")
     assert json.loads(facts["classes"]) == ["x", "y", "z"]

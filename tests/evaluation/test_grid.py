@@ -50,7 +50,9 @@ def test_the_grids_of_the_repository_are_valid_and_have_five_seeds(path: Path) -
 
 def test_tables_of_all_grids_have_different_ids() -> None:
     ids = [
-        line for path in (ROOT / "grids").glob("*.toml") for line in path.read_text().splitlines()
+        line
+        for path in (ROOT / "grids").glob("*.toml")
+        for line in path.read_text().splitlines()
         if line.startswith("id = ")
     ]
     assert len(ids) == len(set(ids))
@@ -88,7 +90,11 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "place", "reason"),
     [
-        ('[{ label = "a", method = "acmr" }]', r"tables\[0\] \('t'\).rows\[0\] \('a'\).method", "unk"),
+        (
+            '[{ label = "a", method = "acmr" }]',
+            r"tables\[0\] \('t'\).rows\[0\] \('a'\).method",
+            "unk",
+        ),
         ('[{ label = "a", colour = 1 }]', r"rows\[0\] \('a'\).colour", "not permitted"),
         ('[{ protocol = "800/200" }]', r"rows\[0\].label", "is not given"),
         ('[{ label = "a", dataset = "imagenet" }]', r"\('a'\).dataset", "unknown dataset"),
@@ -182,7 +188,7 @@ def test_what_is_written_out_as_the_default_is_the_same_cell(tmp_path: Path) -> 
     )
     assert keys(parse(tmp_path, rows())) == keys(parse(tmp_path, written))
     one = HEAD.replace("[3, 5]", "[3]")
-    fixed = (one + TABLE + 'rows = [{ label = "a", protocol = "random-3" }]\n')
+    fixed = one + TABLE + 'rows = [{ label = "a", protocol = "random-3" }]\n'
     assert keys(parse(tmp_path, fixed)) == keys(parse(tmp_path, rows()))[:1]
 
 

@@ -54,9 +54,10 @@ def test_the_average_is_that_of_the_directions_but_for_rounding(key: str) -> Non
 
 
 def test_what_was_chosen_on_the_test_set_says_so() -> None:
-    assert "epoch chosen on: test set" in published_systems(["fume"])[0].figures[
-        "pascal-sentence"
-    ].protocol
+    assert (
+        "epoch chosen on: test set"
+        in published_systems(["fume"])[0].figures["pascal-sentence"].protocol
+    )
     assert "depth not stated" in published_systems(["study-2019"])[0].figures["wikipedia"].protocol
 
 

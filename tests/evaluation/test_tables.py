@@ -91,7 +91,11 @@ def test_significance_where_there_is_nothing_to_test() -> None:
 
 
 def test_a_row_collects_its_cells() -> None:
-    stray = [record("other", 0.9), {"map_avg": 0.1}, record("a0", 0.0)]  # a0 again: the first counts
+    stray = [
+        record("other", 0.9),
+        {"map_avg": 0.1},
+        record("a0", 0.0),
+    ]  # a0 again: the first counts
     result = table_result(table(row("a"), row("b"), row("empty")), RECORDS + stray)
     a, b, empty = result.rows
     assert (a.n, b.n, empty.n) == (5, 5, 0)
