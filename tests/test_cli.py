@@ -163,6 +163,41 @@ def test_evaluate(cmr, trained, colour_folder):
     assert f"{record['map_i2t']:.3f}" in cmr.out
 
 
+def test_evaluate_on_another_dataset(cmr, trained, colour_folder, tmp_path):
+    folder = shutil.copytree(colour_folder, tmp_path / "other")
+    for split in ("train", "test"):
+        metadata = folder / split / "metadata.jsonl"
+        rows = [json.loads(line) for line in metadata.read_text().splitlines()]
+        metadata.write_text("\n".join(json.dumps(row | {"label": None}) for row in rows))
+    command = ["evaluate", trained / "model", "--dataset", "folder", "--root", folder]
+    store = tmp_path / "runs.jsonl"
+    assert cmr(*command, "--split", "train", "--results", store) == 0, cmr.err
+    assert "relevant: same own pair" in cmr.out
+    assert "folder, protocol folders, train split" in cmr.out
+    assert cmr(*command, "--json") == 0
+    record = json.loads(cmr.out)
+    assert record["n_queries_i2t"] == 12
+    assert record["n_queries_t2i"] == 24
+    assert record["trained_on"] == {"dataset": "folder", "protocol": "folders"}
+    (stored,), problems = read_runs(store)
+    assert problems == []
+    assert stored["n_queries_t2i"] == 48
+    assert "unknown split" in cmr.fails(*command, "--split", "validation")
+    assert "wants --dataset" in cmr.fails("evaluate", trained / "model", "--results", store)
+
+
+def test_train_with_fine_tuning(cmr, trained, colour_folder, mobilenet_file, tmp_path):
+    command = train_command(colour_folder, mobilenet_file, tmp_path)
+    assert "can be fine-tuned in its last 1 to 18 blocks" in cmr.fails(*command, "--fine-tune", 19)
+    assert cmr(*command, "--epochs", 1, "--fine-tune", 1) == 0, cmr.err
+    (record,), _ = read_runs(tmp_path / "runs.jsonl")
+    assert record["fine_tuned"]["blocks"] == 1
+    tuned, frozen = cmr_hub.load(tmp_path / "model"), cmr_hub.load(trained / "model")
+    assert tuned.image_encoder.weights_sha256 != frozen.image_encoder.weights_sha256
+    assert len(tuned.gallery) == 12
+    assert tuned.search("flame", k=1)
+
+
 def test_search(cmr, trained, colour_folder):
     directory = trained / "model"
     model = cmr_hub.load(directory)

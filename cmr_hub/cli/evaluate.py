@@ -3,44 +3,85 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmr_hub.cli.options import Cache, ModelDirectory, Root, console
-from cmr_hub.datasets import load_dataset
+from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
-    from cmr_hub.datasets import FeatureDataset, PairDataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.evaluation.evaluate import RetrievalReport
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import JSONObject
 
 
 def evaluate(
     directory: ModelDirectory,
     root: Root = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help=f"Another dataset than its own; one of: {', '.join(DATASETS)}."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    results: Annotated[
+        Path | None,
+        typer.Option(help="With --dataset: a results store to add a line to."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     cache: Cache = None,
 ) -> None:
-    """Measures a saved model again on the test split of the dataset it was trained on.
+    """Measures a saved model again, on its own dataset or on another.
 
-    Example: `cmr evaluate runs/pascal --json`
+    A dataset without labels is measured by captions: each is a query, its picture the answer.
+
+    Examples: `cmr evaluate runs/pascal --json`,
+    `cmr evaluate runs/pascal --dataset flickr8k --split validation`
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.evaluation.experiment import complete_pairs, evaluate_embeddings, paired_features
+    from cmr_hub.evaluation.results import append_run
+    from cmr_hub.evaluation.transfer import evaluate_transfer
     from cmr_hub.loading import load
 
     model = load(directory)
+    if dataset is None:
+        if results is not None:
+            raise CMRError("--results wants --dataset: training has already added its own line")
+        report, record = _own(model, directory, root, split, FeatureCache(cache))
+    else:
+        transfer = evaluate_transfer(
+            model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
+        )
+        report, record = transfer.report, transfer.record
+        if results is not None:
+            append_run(record, results)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+        return
+    console.print(f"{record['dataset']}, protocol {record['protocol']}, {split} split")
+    console.print(report.table(), highlight=False)
+    if results is not None:
+        console.print(f"Added a line to {results}.", soft_wrap=True)
+
+
+def _own(
+    model: CrossModalModel, directory: Path, root: Path | None, split: str, cache: FeatureCache
+) -> tuple[RetrievalReport, JSONObject]:
+    """Figures on the dataset that the model was trained on."""
+    from cmr_hub.evaluation.experiment import complete_pairs, evaluate_embeddings, paired_features
+
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
         raise CMRError(f"{directory} does not say which dataset it was trained on")
-    dataset: PairDataset | FeatureDataset = load_dataset(
-        trained["dataset"], root, trained["protocol"]
-    )
+    loaded = load_dataset(trained["dataset"], root, trained["protocol"])
     features = paired_features(
-        complete_pairs(dataset).split("test"),
+        complete_pairs(loaded).split(split),
         model.image_encoder,
         model.text_encoder,
-        FeatureCache(cache),
+        cache,
         progress=True,
     )
     report = evaluate_embeddings(
@@ -49,10 +90,6 @@ def evaluate(
         features.labels,
         model.centroids,
     )
-    if as_json:
-        described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
-        facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}
-        typer.echo(json.dumps(facts | report.to_dict(), indent=2))
-    else:
-        console.print(f"{trained['dataset']}, protocol {trained['protocol']}, test split")
-        console.print(report.table(), highlight=False)
+    described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
+    facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}
+    return report, facts | report.to_dict()

@@ -62,8 +62,8 @@ def ablate(
         f"{summary.run} run, {summary.found} there already, {len(summary.failures)} failed"
     )
     for reason, failures in groupby(summary.failures, key=lambda failure: failure.reason):
-        cells = "\n".join(f"failed: {failure.where}" for failure in failures)
-        console.print(f"{cells}\n  {reason}", style="red", soft_wrap=True)
+        failed = "\n".join(f"failed: {failure.where}" for failure in failures)
+        console.print(f"{failed}\n  {reason}", style="red", soft_wrap=True)
     if summary.failures:
         raise typer.Exit(1)
     console.print(f"Now: cmr report --results {results}", soft_wrap=True)

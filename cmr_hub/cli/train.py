@@ -49,6 +49,9 @@ def train(
     preset: Annotated[
         str, typer.Option(help=f"A way to train: {', '.join(method_names())}.")
     ] = "acmr-paper",
+    fine_tune: Annotated[
+        int, typer.Option(min=0, help="Train so many last blocks of the image encoder too.")
+    ] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     gallery: Annotated[
@@ -71,6 +74,7 @@ def train(
     from cmr_hub.evaluation.results import append_run
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.models.files import refuse_foreign_directory
+    from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.presets import Preset
 
     method = get_method(preset)
@@ -89,6 +93,7 @@ def train(
         seed,
         image_encoder=image_encoder(image_encoder_name, image_weights) if pictures else None,
         text_encoder=text_encoder(text_encoder_name, **_options(text_option)) if pictures else None,
+        fine_tuning=FineTuning(fine_tune) if fine_tune else None,
         cache=features,
         checkpoints=checkpoints,
         progress=True,

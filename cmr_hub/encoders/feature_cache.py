@@ -100,6 +100,9 @@ class FeatureCache:
         Returns:
             (N, encoder.dim) float32.
         """
+        if encoder.parts:
+            rows = [self.encode_texts(part, documents, progress=progress) for part in encoder.parts]
+            return np.hstack(rows)
         if encoder.fingerprint is None:
             return encoder.transform(documents)
 

@@ -6,21 +6,28 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
-from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.datasets import FeatureDataset, PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.evaluation.artifacts import keep_embeddings, write_curve
 from cmr_hub.evaluation.grid import PRECOMPUTED, Grid
 from cmr_hub.evaluation.plan import RUNS, Cell, Plan, make_plan
 from cmr_hub.evaluation.results import append_run, read_runs
-from cmr_hub.evaluation.workers import Finished, Materials, load_cell_dataset, run_all
+from cmr_hub.evaluation.workers import (
+    Finished,
+    Materials,
+    build_text_encoder,
+    load_cell_dataset,
+    run_all,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +193,7 @@ def _by_dataset(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 def _prepare(
     cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
 ) -> frozenset[str]:
-    """Reads the cells' dataset once and encodes its pictures; ids with a broken picture.
+    """Reads the cells' dataset once and caches its features; ids with a broken picture.
 
     Raises:
         CMRError: the dataset cannot be read.
@@ -201,4 +208,16 @@ def _prepare(
     pictures = [path for path in sound.images if path is not None]
     for name in sorted({cell.settings.image_encoder for cell in cells} - {PRECOMPUTED}):
         cache.encode(image_encoder(name, image_weights.get(name)), pictures, progress=True)
+    texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
+    for choice in texts.values():
+        if choice.name != PRECOMPUTED:
+            with suppress(CMRError):  # the cells themselves will say it
+                _cache_texts(build_text_encoder(choice), sound, cache)
     return broken
+
+
+def _cache_texts(encoder: TextEncoder, dataset: PairDataset, cache: FeatureCache) -> None:
+    """Rows of what is pretrained; an encoder that learns from the training text has none yet."""
+    for part in encoder.parts or (encoder,):
+        if type(part).fingerprint is not TextEncoder.fingerprint:
+            cache.encode_texts(part.fit([]), dataset.sentences, progress=True)

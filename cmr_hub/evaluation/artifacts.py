@@ -96,6 +96,7 @@ class TestEmbeddings:
     classes: tuple[str, ...]
     dataset: str
     protocol: str
+    image_encoder: str
     text_encoder: str
     settings: JSONObject
     cell: str
@@ -142,6 +143,7 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
         "dataset": embeddings.dataset,
         "protocol": embeddings.protocol,
         "preset": str(embeddings.settings["name"]),
+        "image_encoder": embeddings.image_encoder,
         "text_encoder": embeddings.text_encoder,
         "cell": embeddings.cell,
         "seed": str(embeddings.seed),

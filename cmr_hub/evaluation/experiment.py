@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,14 +24,16 @@ from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
+from cmr_hub.training.finetune import Tail, view_activations
 from cmr_hub.training.presets import Preset
-from cmr_hub.training.trainer import train_projectors
+from cmr_hub.training.trainer import TrainedProjectors, train_projectors
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Embedder
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.training.finetune import FineTuning
     from cmr_hub.types import FloatArray, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ def run_experiment(
     *,
     image_encoder: ImageEncoder | None = None,
     text_encoder: TextEncoder | None = None,
+    fine_tuning: FineTuning | None = None,
     cache: FeatureCache | None = None,
     checkpoints: str | Path | None = None,
     progress: bool = False,
@@ -79,12 +83,15 @@ def run_experiment(
         method: a preset to train by, or a baseline.
         seed: of everything random, the validation part included.
         image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
+        fine_tuning: train the last blocks of the image encoder too; the model's encoder is then
+            a new one. None leaves it as it is.
         cache: where image features are kept; the default cache if None.
         checkpoints: a directory that makes the run resumable; see `train_projectors`.
         progress: show progress bars.
 
     Raises:
-        TrainingError: an encoder is missing, or the training split has too few labelled pairs.
+        TrainingError: an encoder is missing, the training split has too few labelled pairs, or
+            there is nothing to fine-tune.
         UnknownNameError: the protocol has no training or no test split.
     """
     dataset = complete_pairs(dataset)
@@ -92,21 +99,23 @@ def run_experiment(
     if not isinstance(train, FeatureDataset) and text_encoder is not None:
         text_encoder.fit(train.sentences)
     cache = cache or FeatureCache()
+    pretrained = image_encoder
 
     def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
         return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
 
-    if "validation" in dataset.split_names:
-        validation = features(dataset.split("validation"))
-        splits = TrainingSplits(features(train), validation, refit=None)
+    if fine_tuning is None:
+        splits = _splits(dataset, method, seed, features)
+        fitted = _fit(method, splits, seed, checkpoints, progress=progress)
     else:
-        fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
-        splits = _carve_validation(features(train), fraction, seed)
-    started = time.perf_counter()
-    fitted = _fit(method, splits, seed, checkpoints, progress=progress)
-    seconds = time.perf_counter() - started
-    if fitted.history:  # of a resumed run too, all of it
-        seconds = sum(row["seconds"] for row in fitted.history)
+        if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
+            raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
+        fitted, image_encoder = _fine_tune(
+            *(dataset, method, seed, image_encoder, text_encoder, fine_tuning),
+            *(cache, checkpoints),
+            progress=progress,
+        )
+        splits = _splits(dataset, method, seed, features)
     centroids = ClassCentroids.fit(
         fitted.images.embed(splits.final.images),
         fitted.texts.embed(splits.final.texts),
@@ -128,7 +137,8 @@ def run_experiment(
         "dataset": dataset.name,
         "protocol": dataset.protocol,
         "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
-        "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
+        "image_weights": None if pretrained is None else pretrained.weights_sha256,
+        "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
         "preset": method.name,
@@ -136,7 +146,7 @@ def run_experiment(
         "settings": method.as_dict() if isinstance(method, Preset) else fitted.settings,
         "seed": seed,
         "epochs": fitted.epochs,
-        "seconds": round(seconds, 3),
+        "seconds": round(fitted.seconds, 3),
         "pairs": {
             "train": len(splits.final),
             "validation": len(splits.validation),
@@ -169,6 +179,7 @@ class _Fitted:
     settings: JSONObject
     history: list[dict[str, Any]]
     epochs: int
+    seconds: float
 
 
 def _fit(
@@ -180,13 +191,83 @@ def _fit(
     progress: bool,
 ) -> _Fitted:
     if isinstance(method, Baseline):
+        started = time.perf_counter()
         fitted = method.fit(splits, seed, validation_map)
-        return _Fitted(fitted.images, fitted.texts, fitted.settings, history=[], epochs=0)
+        seconds = time.perf_counter() - started
+        return _Fitted(
+            fitted.images, fitted.texts, fitted.settings, history=[], epochs=0, seconds=seconds
+        )
     trained = train_projectors(
         splits, method, seed, validation_map, checkpoints=checkpoints, progress=progress
     )
-    images, texts = trained.image_projector, trained.text_projector
-    return _Fitted(images, texts, method.as_dict(), trained.history, trained.epochs)
+    return _of_preset(trained, method)
+
+
+def _of_preset(trained: TrainedProjectors, preset: Preset) -> _Fitted:
+    return _Fitted(
+        trained.image_projector,
+        trained.text_projector,
+        preset.as_dict(),
+        trained.history,
+        trained.epochs,
+        # Of a resumed run too, all of it.
+        seconds=sum(row["seconds"] for row in trained.history),
+    )
+
+
+def _fine_tune(
+    dataset: PairDataset,
+    method: Preset | Baseline,
+    seed: int,
+    image_encoder: ImageEncoder,
+    text_encoder: TextEncoder,
+    tuning: FineTuning,
+    cache: FeatureCache,
+    checkpoints: str | Path | None,
+    *,
+    progress: bool,
+) -> tuple[_Fitted, ImageEncoder]:
+    """Trains projectors and the last blocks of the image encoder, and gives the new encoder."""
+    if isinstance(method, Baseline):
+        raise TrainingError(f"{method.name} is not trained in steps: it fine-tunes no encoder")
+
+    def views(part: PairDataset) -> PairedFeatures:
+        images = [path for path in part.images if path is not None]
+        activations = view_activations(image_encoder, images, tuning, seed, progress=progress)
+        return PairedFeatures(
+            cast("FloatArray", activations),  # float16, for the tail to turn into float32
+            cache.encode_texts(text_encoder, part.sentences, progress=progress),
+            part.labels,
+            len(part.classes),
+        )
+
+    tail = Tail(image_encoder.cut(tuning.blocks)[1], tuning.learning_rate)
+    trained = train_projectors(
+        _splits(dataset, method, seed, views),
+        method,
+        seed,
+        validation_map,
+        tail=tail,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+    if trained.tail is not None:
+        image_encoder = image_encoder.with_tail(trained.tail.blocks)
+    return _of_preset(trained, method), image_encoder
+
+
+def _splits(
+    dataset: PairDataset | FeatureDataset,
+    method: Preset | Baseline,
+    seed: int,
+    features: Callable[[Any], PairedFeatures],
+) -> TrainingSplits:
+    """The protocol's own validation split, or else a part of the training pairs."""
+    train = features(dataset.split("train"))
+    if "validation" in dataset.split_names:
+        return TrainingSplits(train, features(dataset.split("validation")), refit=None)
+    fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
+    return _carve_validation(train, fraction, seed)
 
 
 def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> TrainingSplits:

@@ -142,6 +142,8 @@ def _same_type(field: str, value: Any, current: Any) -> Any:
         return tuple(value)
     if isinstance(current, float) and type(value) is int:
         return float(value)
+    if current is None and type(value) is int:
+        return value
     if field == "objective":
         if isinstance(value, dict) and all(isinstance(term, dict) for term in value.values()):
             return value
@@ -175,11 +177,15 @@ class Settings(_Strict):
     image_encoder: Annotated[Name, AfterValidator(_check_image_encoder)]
     text_encoder: Annotated[Choice, AfterValidator(_check_text_encoder)]
     method: Annotated[Choice, AfterValidator(_check_method)]
+    fine_tune: Annotated[int, Field(ge=0)] = 0
+    """So many of the image encoder's last blocks are trained too."""
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> Settings:
+    def _encoders(self) -> Settings:
         if (self.image_encoder == PRECOMPUTED) != (self.text_encoder.name == PRECOMPUTED):
             raise ValueError(f"either both encoders are {PRECOMPUTED} or none is")
+        if self.fine_tune and self.image_encoder == PRECOMPUTED:
+            raise ValueError("there is no image encoder to fine-tune")
         return self
 
 

@@ -19,6 +19,7 @@ from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.grid import DATA_HOME, PRECOMPUTED, Choice, Grid, Settings, build_method
 from cmr_hub.losses import loss_options
+from cmr_hub.training.finetune import FineTuning
 from cmr_hub.training.presets import Preset
 from cmr_hub.types import JSONObject
 
@@ -126,7 +127,7 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
                     label=row.label,
                     dataset=settings.dataset.name,
                     protocol=settings.protocol,
-                    image_encoder=settings.image_encoder,
+                    image_encoder=image_features(settings),
                     text_encoder=text_features(settings),
                     method=settings.method.name,
                     published=row.published,
@@ -143,6 +144,12 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
             )
         )
     return Plan(name=grid.name, title=grid.title, tables=tuple(tables)), cells
+
+
+def image_features(settings: Settings) -> str:
+    """The image encoder for people, and how much of it is trained."""
+    tuned = f", {settings.fine_tune} blocks fine-tuned" if settings.fine_tune else ""
+    return settings.image_encoder + tuned
 
 
 def text_features(settings: Settings) -> str:
@@ -178,6 +185,7 @@ def _cells(
     facts = {
         "dataset": [settings.dataset.name, _contents(settings.dataset)],
         "image_encoder": fingerprints.get(settings.image_encoder, PRECOMPUTED),
+        "fine_tuning": FineTuning(settings.fine_tune).as_dict() if settings.fine_tune else None,
         "text_encoder": _text_facts(settings.text_encoder),
         "method": _method_facts(settings.method),
     }

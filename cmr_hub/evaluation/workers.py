@@ -14,9 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from cmr_hub.datasets import PairDataset, load_dataset
@@ -24,12 +23,12 @@ from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.artifacts import TestEmbeddings
 from cmr_hub.evaluation.experiment import run_experiment
 from cmr_hub.evaluation.grid import PRECOMPUTED, Choice, build_method
-from cmr_hub.evaluation.plan import Cell, located, text_features
+from cmr_hub.evaluation.plan import Cell, image_features, located, text_features
+from cmr_hub.training.finetune import FineTuning
 from cmr_hub.training.presets import Preset
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.types import Document, FloatArray, JSONObject
+    from cmr_hub.types import JSONObject
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -65,6 +64,11 @@ def load_cell_dataset(cell: Cell) -> PairDataset | FeatureDataset:
     """The dataset of a cell under its protocol, its pictures not looked at."""
     choice = cell.settings.dataset
     return load_dataset(choice.name, protocol=cell.protocol, check_images=False, **located(choice))
+
+
+def build_text_encoder(choice: Choice) -> TextEncoder:
+    """The text encoder of a grid, not fitted yet. Raises CMRError."""
+    return text_encoder(choice.name, **located(choice))
 
 
 def run_all(
@@ -176,33 +180,14 @@ def _work(connection: Connection, materials: Materials) -> None:
             connection.send(finished)
 
 
-class _Sentences(SentenceEncoder):
-    """Loaded once, each sentence encoded once: it learns nothing from the training texts, so all
-    cells share its rows, and they cost far more than the training."""
-
-    def fit(self, documents: Sequence[Document]) -> Self:
-        if self._model is None:
-            super().fit(documents)
-            self._rows: dict[str, FloatArray] = {}
-        return self
-
-    def _embed(self, texts: list[str]) -> FloatArray:
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if fresh:
-            self._rows |= zip(fresh, super()._embed(fresh), strict=True)
-        rows = [self._rows[text] for text in texts]
-        return np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
-
-
 class Bench:
-    """What one worker keeps between cells: datasets and frozen encoders."""
+    """What one worker keeps between cells: datasets and image encoders."""
 
     def __init__(self, materials: Materials) -> None:
         self.materials = materials
         self.cache = FeatureCache(materials.cache)
         self._datasets: dict[tuple[str, str], PairDataset | FeatureDataset] = {}
         self._encoders: dict[str, ImageEncoder] = {}
-        self._sentences: dict[str, _Sentences] = {}
 
     def dataset(self, cell: Cell) -> PairDataset | FeatureDataset:
         choice = cell.settings.dataset
@@ -220,14 +205,6 @@ class Bench:
             self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
         return self._encoders[name]
 
-    def text_encoder(self, choice: Choice) -> TextEncoder:
-        """One to be fitted, or the one that needs no fitting."""
-        if choice.name != SentenceEncoder.name:
-            return text_encoder(choice.name, **located(choice))
-        if str(choice) not in self._sentences:
-            self._sentences[str(choice)] = _Sentences(**located(choice))
-        return self._sentences[str(choice)]
-
     def run(self, cell: Cell) -> Finished:
         """One cell, whole. Raises CMRError for what the grid's author can mend."""
         settings, dataset = cell.settings, self.dataset(cell)
@@ -236,13 +213,14 @@ class Bench:
             wanted = "its own features: both encoders" if pictures else "no features: no encoder"
             raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r}")
         method = build_method(settings.method)
-        texts = self.text_encoder(settings.text_encoder) if pictures else None
+        texts = build_text_encoder(settings.text_encoder) if pictures else None
         experiment = run_experiment(
             dataset,
             method,
             cell.seed,
             image_encoder=self.image_encoder(settings.image_encoder) if pictures else None,
             text_encoder=texts,
+            fine_tuning=FineTuning(settings.fine_tune) if settings.fine_tune else None,
             cache=self.cache,
         )
         scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
@@ -263,6 +241,7 @@ class Bench:
                 classes=dataset.classes,
                 dataset=dataset.name,
                 protocol=settings.protocol,
+                image_encoder=image_features(settings),
                 text_encoder=text_features(settings),
                 settings=method.as_dict(),
                 cell=cell.key,

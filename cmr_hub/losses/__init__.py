@@ -27,6 +27,7 @@ LOSSES: dict[str, str] = {
     "mmd": "cmr_hub.losses.mmd:MMDLoss",
     "mrl": "cmr_hub.losses.mrl:MRLLoss",
     "normsoftmax": "cmr_hub.losses.normsoftmax:NormSoftmaxLoss",
+    "posterior": "cmr_hub.losses.posterior:PosteriorLoss",
     "proxy-anchor": "cmr_hub.losses.proxy_anchor:ProxyAnchorLoss",
     "sdml": "cmr_hub.losses.sdml:SDMLLoss",
     "supcon": "cmr_hub.losses.supcon:SupConLoss",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.models.projector import Output
 
 FORMAT_VERSION: Final = 1
 _MAX_BYTES = 1_000_000
@@ -31,8 +32,14 @@ class ProjectorConfig(_Strict):
     dim: Width
     activation: Literal["relu", "tanh"]
     dropout: tuple[Share, Share]
-    output: Literal["linear", "sphere", "softmax", "tanh"]
+    output: Output
     radius: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _room_for_a_class(self) -> Self:
+        if self.output.startswith("posterior") and self.dim < 3:
+            raise ValueError("posteriors need at least 3 dimensions: a class and two slots")
+        return self
 
 
 class ImageEncoderConfig(_Strict):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
-Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh"]
+Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh", "posterior-0", "posterior-1"]
 
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
@@ -64,6 +64,13 @@ class Projector(nn.Module):
             "sphere": z = radius · y/‖y‖, so that a classifier on it works with logits of a fixed
             size (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity is as without it;
             "softmax": z = softmax(y), the class posteriors of a classifier;
+            "posterior-0", "posterior-1": z = (p, l, 0) or (p, 0, l) with p = softmax(y) over
+            dim − 2 classes and l = √(1 − ‖p‖²). These are unit vectors, and the cosine of an
+            image's (slot 0) and a text's (slot 1) is p·q = Σ_c p_c q_c: the probability that both
+            are of one class, if their classes are independent given image and text. So ranking by
+            cosine is ranking by the probability of relevance (Robertson 1977), where plain
+            posteriors' cosine divides it by ‖q‖ and puts unsure items too high. The slot for l is
+            the reduction of inner product to cosine of Bachrach et al., RecSys 2014;
             "tanh": z = tanh(y).
         radius: of the sphere.
     """
@@ -94,7 +101,9 @@ class Projector(nn.Module):
         layers: list[nn.Module] = [nn.Dropout(dropout[0])]
         for before, after in pairwise(widths[:-1]):
             layers += [nn.Linear(before, after), ACTIVATIONS[activation](), nn.Dropout(dropout[1])]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], dim))
+        # The slots of a posterior are not outputs of the last layer.
+        last = dim - 2 if output.startswith("posterior") else dim
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], last))
 
     def forward(self, rows: Tensor) -> Tensor:
         """(B, in_dim) features → (B, dim) outputs z."""
@@ -106,6 +115,13 @@ class Projector(nn.Module):
                 return last.softmax(1)
             case "tanh":
                 return last.tanh()
+            case "posterior-0" | "posterior-1":
+                posterior = last.softmax(1)
+                rest = (1 - posterior.square().sum(1, keepdim=True)).clamp_min(1e-12).sqrt()
+                slots = (rest, torch.zeros_like(rest))
+                return torch.cat(
+                    [posterior, *(slots if self.output[-1] == "0" else slots[::-1])], 1
+                )
         return last
 
     @torch.inference_mode()

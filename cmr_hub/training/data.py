@@ -24,7 +24,8 @@ class PairedFeatures:
     """N pairs as features: row i of `images` and of `texts` belong together.
 
     Args:
-        images: (N, Di) float32.
+        images: (N, Di) float32. To fine-tune the image encoder: (N, V, ...) float16, what its
+            frozen blocks give for V views of each picture; see `finetune`.
         texts: (N, Dt) float32.
         labels: (N,) int64 in [0, n_classes).
         n_classes: number of classes of the whole dataset.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from cmr_hub.models.projector import Output
     from cmr_hub.types import JSONObject
 
 
@@ -20,8 +19,10 @@ class Preset:
         objective: the terms of the objective by name: `{"triplet": {"weight": 1.0, ...}}`; the
             key `loss` names the loss where the term's own name does not.
         image_hidden, text_hidden: hidden widths of the projectors.
-        dim: dimension d of the common space.
-        activation, dropout, output, radius: see `Projector`.
+        dim: dimension d of the common space; None for posteriors, whose dimension the number of
+            classes decides.
+        activation, dropout, output, radius: see `Projector`; output "posterior" gives images
+            the slot 0 and texts the slot 1.
         learning_rate, betas, weight_decay: of AdamW.
         batch_size: pairs in a step.
         epochs: at most so many; λ and every other schedule runs over all of them.
@@ -38,10 +39,10 @@ class Preset:
     objective: Mapping[str, Mapping[str, Any]]
     image_hidden: tuple[int, ...]
     text_hidden: tuple[int, ...]
-    dim: int
+    dim: int | None
     activation: str = "relu"
     dropout: tuple[float, float] = (0.0, 0.0)
-    output: Output = "linear"
+    output: Literal["linear", "sphere", "softmax", "tanh", "posterior"] = "linear"
     radius: float = 1.0
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -108,6 +109,24 @@ _PRESETS = (
         drop_last=True,
         early_stopping=False,
     ),
+    # The other third losses of the 2019 study.
+    _ours("mmd", _third("mmd", 0.1)),
+    _ours("coral", _third("coral", 100.0)),
+    _ours("correlation", _third("correlation", 0.1)),
+    # Objectives of other papers on the same network, at the scale that their equations want.
+    _ours("dscmr", {"dscmr": {}}, output="linear"),
+    _ours("mrl", {"mrl": {}}, radius=1.0),
+    _ours("fume", {"fume": {"alpha": 10.0}}, radius=1.0),
+    _ours("sdml", {"sdml": {}}, output="linear"),
+    _ours("cmpm", {"cmpm": {}}, output="linear"),
+    _ours("supcon", {"supcon": {"temperature": 0.2}}),
+    _ours("infonce", {"infonce": {"temperature": 0.1}}),
+    _ours("normsoftmax", {"normsoftmax": {"scale": 5.0}}),
+    _ours("cosface", {"cosface": {"scale": 10.0, "margin": 0.1}}),
+    _ours("proxy-anchor", {"proxy-anchor": {}}),
+    _ours("dcca", {"dcca": {}}, output="linear", dim=32, batch_size=400),
+    # Ours: each modality's class posteriors, ranked by the probability of one class.
+    _ours("cmr-best", {"posterior": {}}, dim=None, output="posterior", weight_decay=0.01),
 )
 
 PRESETS = {preset.name: preset for preset in _PRESETS}

@@ -1,7 +1,11 @@
-"""Training two projectors with an objective; validation chooses the number of epochs."""
+"""Training two projectors with an objective; validation chooses the number of epochs.
+
+The last blocks of an image encoder may be trained with them.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -10,20 +14,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
+    from cmr_hub.models.projector import Output
     from cmr_hub.training.data import PairedFeatures, Score, TrainingSplits
+    from cmr_hub.training.finetune import Tail
     from cmr_hub.training.presets import Preset
 
 _CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
@@ -38,12 +45,14 @@ class TrainedProjectors:
         history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
             named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
         epochs: how many the projectors were trained for.
+        tail: the last blocks of the image encoder, where they were trained too.
     """
 
     image_projector: Projector
     text_projector: Projector
     history: list[dict[str, Any]]
     epochs: int
+    tail: Tail | None = None
 
 
 def train_projectors(
@@ -52,6 +61,7 @@ def train_projectors(
     seed: int,
     score: Score,
     *,
+    tail: Tail | None = None,
     checkpoints: str | Path | None = None,
     progress: bool = False,
 ) -> TrainedProjectors:
@@ -69,6 +79,8 @@ def train_projectors(
         preset: how to train.
         seed: of weights, order of pairs, dropout and mining.
         score: what to maximise on `validation`; usually MAP@all, averaged over both ways.
+        tail: blocks of the image encoder to be trained too; it is left as it is. The images of
+            `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
         checkpoints: a directory; a run that finds its checkpoints there goes on from them.
         progress: show a bar.
 
@@ -79,15 +91,15 @@ def train_projectors(
     home = None if checkpoints is None else Path(checkpoints)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         if not preset.early_stopping:
-            whole = _Phase("final", splits.final, preset, seed, home)
+            whole = _Phase("final", splits.final, preset, seed, home, tail)
             whole.run(preset.epochs, progress=progress)
             return _result(whole, whole.progress.history, preset.epochs)
-        select = _Phase("select", splits.fit, preset, seed, home)
+        select = _Phase("select", splits.fit, preset, seed, home, tail)
         select.run(preset.epochs, splits.validation, score, progress=progress)
         epochs = select.progress.best_epoch
         if splits.refit is None:
             return _result(select, select.progress.history, epochs)
-        final = _Phase("final", splits.refit, preset, seed, home)
+        final = _Phase("final", splits.refit, preset, seed, home, tail)
         final.run(epochs, progress=progress)
     return _result(final, select.progress.history + final.progress.history, epochs)
 
@@ -106,7 +118,9 @@ def _one_thread() -> Iterator[None]:
 
 def _result(phase: _Phase, history: list[dict[str, Any]], epochs: int) -> TrainedProjectors:
     networks = phase.networks.eval()
-    return TrainedProjectors(networks.image_projector, networks.text_projector, history, epochs)
+    return TrainedProjectors(
+        networks.image_projector, networks.text_projector, history, epochs, networks.tail
+    )
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
@@ -116,28 +130,60 @@ def _epoch_seed(seed: int, epoch: int) -> int:
 class _Networks(nn.Module):
     """All that is trained together."""
 
-    def __init__(self, data: PairedFeatures, preset: Preset) -> None:
+    def __init__(self, data: PairedFeatures, preset: Preset, tail: Tail | None) -> None:
         super().__init__()
-        shape = (preset.dim, preset.activation, preset.dropout, preset.output, preset.radius)
-        self.image_projector = Projector(data.images.shape[1], preset.image_hidden, *shape)
-        self.text_projector = Projector(data.texts.shape[1], preset.text_hidden, *shape)
-        self.objective = build_objective(preset.objective, preset.dim, data.n_classes)
-        self.image_projector.scaling.fit(torch.from_numpy(data.images))
+        self.tail = copy.deepcopy(tail)
+        images = self.image_features(data)
+        dim = data.n_classes + 2 if preset.dim is None else preset.dim
+        posterior = preset.output == "posterior"
+
+        def projector(in_dim: int, hidden: tuple[int, ...], slot: int) -> Projector:
+            output = cast("Output", f"posterior-{slot}" if posterior else preset.output)
+            return Projector(
+                in_dim, hidden, dim, preset.activation, preset.dropout, output, preset.radius
+            )
+
+        self.image_projector = projector(images.shape[1], preset.image_hidden, slot=0)
+        self.text_projector = projector(data.texts.shape[1], preset.text_hidden, slot=1)
+        self.objective = build_objective(preset.objective, dim, data.n_classes)
+        self.image_projector.scaling.fit(images)
         self.text_projector.scaling.fit(torch.from_numpy(data.texts))
+
+    def image_features(self, data: PairedFeatures) -> Tensor:
+        """(N, Di) features of the pictures as they are, without augmentation or gradient."""
+        images = torch.from_numpy(data.images)
+        return images if self.tail is None else self.tail.plain(images)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """For the optimizer: the tail has a learning rate of its own."""
+        if self.tail is None:
+            return [{"params": list(self.parameters())}]
+        slow = {id(weight) for weight in self.tail.parameters()}
+        return [
+            {"params": [weight for weight in self.parameters() if id(weight) not in slow]},
+            {"params": list(self.tail.parameters()), "lr": self.tail.learning_rate},
+        ]
 
 
 class _Phase:
     """One training from the start: to choose an epoch, or to reach a chosen one."""
 
     def __init__(
-        self, name: str, data: PairedFeatures, preset: Preset, seed: int, home: Path | None
+        self,
+        name: str,
+        data: PairedFeatures,
+        preset: Preset,
+        seed: int,
+        home: Path | None,
+        tail: Tail | None,
     ) -> None:
         self.name, self.data, self.preset, self.seed = name, data, preset, seed
         self.progress = Progress()
         torch.manual_seed(seed)
-        self.networks = _Networks(data, preset)
+        self.tail = tail
+        self.networks = _Networks(data, preset, tail)
         self.optimizer = torch.optim.AdamW(
-            self.networks.parameters(),
+            self.networks.parameter_groups(),
             lr=preset.learning_rate,
             betas=preset.betas,
             weight_decay=preset.weight_decay,
@@ -216,8 +262,10 @@ class _Phase:
     def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
         networks = self.networks
         images, texts = self.images[batch], self.texts[batch]
+        if networks.tail is not None:
+            images = networks.tail.draw(images)
         networks.objective.schedule(schedule)
-        networks.objective.observe(images, texts)
+        networks.objective.observe(images.detach(), texts)
         total, parts = networks.objective(
             networks.image_projector(images), networks.text_projector(texts), self.labels[batch]
         )
@@ -233,7 +281,8 @@ class _Phase:
         return value, parts
 
     def _score(self, validation: PairedFeatures, score: Score) -> float:
-        images = self.networks.image_projector.embed(validation.images)
+        features = self.networks.image_features(validation).numpy()
+        images = self.networks.image_projector.embed(features)
         texts = self.networks.text_projector.embed(validation.texts)
         value = score(images, texts, validation.labels)
         if not np.isfinite(value):
@@ -249,6 +298,9 @@ class _Phase:
             self.data.sha256,
             None if validation is None else validation.sha256,
         ]
+        if self.tail is not None:
+            weights = {name: value.numpy() for name, value in self.tail.state_dict().items()}
+            facts += [self.tail.learning_rate, sha256_of_arrays(weights)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _resume(self, key: str) -> None:

@@ -43,7 +43,7 @@ class MeanColour(ImageEncoder):
         return nn.Conv2d(3, 3, 1, bias=False)
 
     @staticmethod
-    def feature_network(network: nn.Module) -> nn.Module:
+    def blocks(network: nn.Module) -> nn.Sequential:
         return nn.Sequential(network, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     @staticmethod

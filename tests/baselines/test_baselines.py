@@ -122,7 +122,7 @@ def test_only_validation_pairs_choose_the_settings(name, make_splits):
     assert len(asked) > 1
 
     # Another set of pairs to learn from at last changes no choice.
-    unrelated = make_splits(image_dim=12, text_dim=9, noise=3.0).fit
+    unrelated = make_splits(len(splits.final), noise=3.0).fit
     other = TrainingSplits(splits.fit, splits.validation, unrelated)
     assert baseline(name).fit(other, 0, validation_map).settings == settings
 

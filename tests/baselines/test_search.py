@@ -35,3 +35,12 @@ def test_a_score_that_is_not_a_number_is_never_chosen():
         return float("nan") if settings["a"] == 4 else settings["a"]
 
     assert search_settings(GRID, score)["a"] == 3
+
+
+def test_goes_through_all_settings_again_after_one_has_changed():
+    gains = {(3.0, 0.2): 0, (3.0, 0.1): 1, (1.0, 0.1): 2}
+
+    def score(settings):
+        return gains.get((settings["a"], settings["b"]), -1)
+
+    assert search_settings(GRID, score) == {"a": 1.0, "b": 0.1, "c": 5.0}

@@ -270,8 +270,9 @@ class CountingText:
 
     name, dim = "counting-text", DIM
 
-    def __init__(self, fingerprint):
+    def __init__(self, fingerprint, parts=()):
         self.fingerprint = fingerprint
+        self.parts = parts
         self.seen = []
 
     def transform(self, documents):
@@ -295,3 +296,10 @@ def test_texts_of_a_pretrained_encoder(cache):
     assert second.seen == []
     assert len(other.seen) == 4
     assert cache.encode_texts(first, []).shape == (0, DIM)
+
+    both = CountingText(None, parts=(CountingText("a" * 64), CountingText(None)))
+    np.testing.assert_array_equal(
+        cache.encode_texts(both, documents), np.hstack([expected_rows, expected_rows])
+    )
+    assert [len(part.seen) for part in both.parts] == [0, 5]
+    assert both.seen == []

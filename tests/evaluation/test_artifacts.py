@@ -33,6 +33,7 @@ def embeddings(rank: int = 5, dim: int = 40, **changes: object) -> TestEmbedding
         classes=("x", "y", "z"),
         dataset="pascal-sentence",
         protocol="random-{seed}",
+        image_encoder="mobilenet_v2",
         text_encoder="bow",
         settings={"name": "acmr-paper", "dim": 40},
         cell=CELL,

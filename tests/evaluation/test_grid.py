@@ -100,6 +100,13 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
         ('[{ label = "a", dataset = "imagenet" }]', r"\('a'\).dataset", "unknown dataset"),
         ('[{ label = "a", text_encoder = {name = "bow", df = 1} }]', "text_encoder", "no option"),
         ('[{ label = "a", text_encoder = "precomputed" }]', r"\('a'\)", "both encoders"),
+        ('[{ label = "a", fine_tune = -1 }]', r"\('a'\).fine_tune", "greater than or equal to 0"),
+        (
+            '[{ label = "a", fine_tune = 2, image_encoder = "precomputed", '
+            'text_encoder = "precomputed" }]',
+            r"\('a'\)",
+            "no image encoder to fine-tune",
+        ),
         ('[{ label = "a", text_encoder = {name = "glove", vectors = "/x"} }]', "text_e", "machine"),
         ('[{ label = "a", method = {name = "acmr-paper", dimm = 3} }]', "method", "field of a pre"),
         ('[{ label = "a", method = {name = "acmr-paper", dim = "3"} }]', "method", "must be like"),
@@ -175,9 +182,10 @@ def test_a_key_says_all_that_decides_the_result(tmp_path: Path) -> None:
         keys(parse(tmp_path, rows(text_encoder='{ name = "bow", min_df = 3 }'))),
         keys(parse(tmp_path, rows(method='{ name = "acmr-paper", epochs = 7 }'))),
         keys(parse(tmp_path, rows(method='"cca"'))),
+        keys(parse(tmp_path, rows(fine_tune="2"))),
     ]
     everything = [key for some in (base, *changed) for key in some]
-    assert len(set(everything)) == 12
+    assert len(set(everything)) == 14
     assert all(len(key) == 64 for key in everything)
 
 

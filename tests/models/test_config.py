@@ -126,6 +126,14 @@ def test_names_of_files_stay_in_the_directory(path, name):
         read_config(path)
 
 
+@pytest.mark.parametrize("dim", [1, 2])
+def test_posterior_needs_room_for_a_class(path, dim):
+    projector = PROJECTOR | {"output": "posterior-0", "dim": dim}
+    path.write_text(json.dumps(CONFIG | {"image_projector": projector}))
+    with pytest.raises(ModelFormatError, match=r"image_projector: .*3 dimensions"):
+        read_config(path)
+
+
 @pytest.mark.parametrize("version", [0, 2, "1", None, [], {}])
 def test_other_version(path, version):
     path.write_text(changed("format_version", version))

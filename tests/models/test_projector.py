@@ -72,6 +72,23 @@ def test_dropout_drops_in_training():
     assert [m.p for m in projector.layers if isinstance(m, nn.Dropout)] == [0.0, 0.5]
 
 
+def test_posteriors_rank_by_the_probability_of_one_class():
+    torch.manual_seed(0)
+    images = Projector(4, (5,), 3 + 2, output="posterior-0")
+    texts = Projector(6, (), 3 + 2, output="posterior-1")
+    found = []
+    for projector, features in ((images, rows(9, 4)), (texts, rows(8, 6))):
+        last = loop(projector, features)
+        assert last.shape[1] == 3
+        posterior = np.exp(last) / np.exp(last).sum(axis=1, keepdims=True)
+        unit = projector.embed(features)
+        np.testing.assert_allclose(unit[:, :3], posterior, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-5)
+        found.append((posterior, unit))
+    (p, v), (q, w) = found
+    np.testing.assert_allclose(v @ w.T, p @ q.T, rtol=1e-4, atol=1e-6)
+
+
 def test_scaling_is_one_number_for_all_dimensions():
     features = rows(200, 4)
     scaling = InputScaling(4)

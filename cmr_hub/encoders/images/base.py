@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,10 +19,15 @@ from tqdm import tqdm
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.encoders.images.weights import check_state
+from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, ImageSource
+
+_AREA = (0.35, 1.0)
+_ASPECT = 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,30 @@ class Preprocessing:
         20,000 × 10 pixels never grows to 514,000 × 257 on the way.
         """
         side = min(image.size) * self.crop / self.resize
-        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return self._cut_out(image, (side, side), (0.5, 0.5))
+
+    def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
+        """A random view, as networks are trained with: RGB picture → (3, crop, crop) float32.
+
+        A box of 35 to 100 % of the picture's area and an aspect ratio of 3:4 to 4:3, anywhere in
+        the picture; mirrored every other time (Szegedy et al. 2015, arXiv 1409.4842, whose least
+        area is 8 %: a small box no longer shows what the sentences tell of).
+        """
+        area = image.width * image.height * generator.uniform(*_AREA)
+        aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
+        size = min(image.width, (area * aspect) ** 0.5), min(image.height, (area / aspect) ** 0.5)
+        view = self._cut_out(image, size, tuple(generator.uniform(size=2)))
+        return view.flip(2) if generator.uniform() < 0.5 else view
+
+    def _cut_out(
+        self, image: Image.Image, size: tuple[float, float], place: tuple[float, ...]
+    ) -> Tensor:
+        """A box of this width and height; `place` 0 is at the left or top edge, 1 at the other."""
+        left, top = (image.width - size[0]) * place[0], (image.height - size[1]) * place[1]
         square = image.resize(
             (self.crop, self.crop),
             Image.Resampling.BILINEAR,
-            box=(left, top, left + side, top + side),
+            box=(left, top, left + size[0], top + size[1]),
         )
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div_(255)
         return pixels.sub_(_per_channel(self.mean)).div_(_per_channel(self.std))
@@ -82,11 +106,10 @@ class ImageEncoder(ABC):
 
     def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
         with torch.device("meta"):
-            network = self.build()
-        self.state = check_state(network, state, self.name)
+            blueprint = self.build()
+        self.state = check_state(blueprint, state, self.name)
         self.source = source
-        network.load_state_dict(self.state, assign=True)
-        features = self.feature_network(network.eval()).requires_grad_(False)
+        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
         self.network = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @staticmethod
@@ -96,8 +119,16 @@ class ImageEncoder(ABC):
 
     @staticmethod
     @abstractmethod
-    def feature_network(network: Any) -> nn.Module:
-        """The part of it that maps (B, 3, H, W) pixels to (B, dim) features."""
+    def blocks(network: Any) -> nn.Sequential:
+        """The part of it that maps (B, 3, H, W) pixels to (B, dim) features.
+
+        Between any two of its blocks it may be cut, to fine-tune the last ones.
+        """
+
+    @staticmethod
+    def for_inference(features: nn.Sequential) -> nn.Module:
+        """The same function of (B, 3, H, W) pixels, faster if there is a way, never trained."""
+        return features
 
     @staticmethod
     @abstractmethod
@@ -115,17 +146,45 @@ class ImageEncoder(ABC):
         parts = [self.name, self.weights_sha256, asdict(self.preprocessing)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
+    def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
+        """The frozen part, and a copy of the last `blocks` blocks that can be trained.
+
+        One after the other they map (B, 3, H, W) pixels to (B, dim) features.
+
+        Raises:
+            CMRError: `blocks` is not in [1, number of blocks − 1].
+        """
+        parts = list(self.blocks(self._whole()))
+        if not 0 < blocks < len(parts):
+            raise CMRError(
+                f"{self.name} can be fine-tuned in its last 1 to {len(parts) - 1} blocks, "
+                f"not in {blocks}"
+            )
+        tail = copy.deepcopy(nn.Sequential(*parts[-blocks:]))
+        frozen = self.for_inference(nn.Sequential(*parts[:-blocks])).requires_grad_(False)
+        return frozen.to(memory_format=torch.channels_last), tail  # type: ignore[call-overload]
+
+    def with_tail(self, tail: nn.Sequential) -> Self:
+        """This encoder with the blocks that `cut` gave and training has changed since."""
+        network = self._whole()
+        state = {name: value.clone() for name, value in tail.state_dict().items()}
+        own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
+        own.load_state_dict(state, assign=True)
+        return type(self)(network.state_dict(), "file")
+
+    def _whole(self) -> Any:
+        with torch.device("meta"):
+            network = self.build()
+        network.load_state_dict(self.state, assign=True)
+        return network.eval()
+
     def encode(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
         """Pictures → (N, dim) float32 features.
-
-        Each core decodes and encodes its own small batches: threads that share one convolution
-        wait for each other whenever another program takes a core.
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
         """
         rows = np.empty((len(images), self.dim), dtype=np.float32)
-        starts = range(0, len(images), self.batch_size)
 
         def work(start: int) -> int:
             chunk = images[start : start + self.batch_size]
@@ -135,23 +194,12 @@ class ImageEncoder(ABC):
             rows[start : start + len(chunk)] = features.numpy()
             return len(chunk)
 
-        threads = torch.get_num_threads()
         with tqdm(
             total=len(images),
             desc=f"{self.name} features",
             unit="image",
             disable=None if progress else True,
         ) as bar:
-            if threads == 1 or len(starts) == 1:
-                for start in starts:
-                    bar.update(work(start))
-                return rows
-            try:
-                with ThreadPoolExecutor(
-                    threads, initializer=torch.set_num_threads, initargs=(1,)
-                ) as pool:
-                    for done in pool.map(work, starts):
-                        bar.update(done)
-            finally:
-                torch.set_num_threads(threads)
+            for done in side_by_side(work, range(0, len(images), self.batch_size)):
+                bar.update(done)
         return rows

@@ -30,9 +30,12 @@ class VGG16Encoder(ImageEncoder):
         return vgg16()
 
     @staticmethod
-    def feature_network(network: Any) -> nn.Module:
-        fc7 = network.classifier[:5]  # linear, ReLU, dropout, linear, ReLU
-        return nn.Sequential(network.features, network.avgpool, nn.Flatten(), fc7)
+    def blocks(network: Any) -> nn.Sequential:
+        convolutions, classifier = network.features, network.classifier
+        fc6 = nn.Sequential(network.avgpool, nn.Flatten(), *classifier[:2])  # linear, ReLU
+        fc7 = classifier[3:5]  # after the dropout: linear, ReLU
+        between_pools = (slice(0, 5), slice(5, 10), slice(10, 17), slice(17, 24), slice(24, 31))
+        return nn.Sequential(*(convolutions[part] for part in between_pools), fc6, fc7)
 
     @staticmethod
     def download() -> tuple[Mapping[str, Tensor], str]:

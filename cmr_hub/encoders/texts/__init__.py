@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TEXT_ENCODERS = {
     "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
+    "concat": "cmr_hub.encoders.texts.concat:ConcatEncoder",
     "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
     "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
     "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",

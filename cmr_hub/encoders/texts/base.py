@@ -33,6 +33,11 @@ class TextEncoder(ABC):
         """
         return None
 
+    @property
+    def parts(self) -> tuple[TextEncoder, ...]:
+        """The encoders whose rows stand side by side in this one's; none for a simple encoder."""
+        return ()
+
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learns vocabulary and weights from training documents only. Returns self."""

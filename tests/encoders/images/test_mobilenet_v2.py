@@ -31,8 +31,9 @@ def two_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
-    assert torch.get_num_threads() == 2, "encode left another number of threads"
+    left = torch.get_num_threads()
     torch.set_num_threads(before)
+    assert left == 2, "encode left another number of threads"
 
 
 def torchvision_features(state, encoder, paths):
@@ -54,6 +55,19 @@ def test_features_are_torchvisions(encoder, mobilenet_state, paths):
     assert features.dtype == np.float32
     assert expected.std(axis=0).max() > 0.01
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [1, 4, 18])
+def test_cut(encoder, paths, blocks):
+    frozen, tail = encoder.cut(blocks)
+    batch = torch.stack([encoder.preprocessing(read_image(path)) for path in paths[:2]])
+    with torch.inference_mode():
+        between = frozen(batch)
+        features = tail(between).numpy()
+    if blocks == 4:
+        assert between.shape == (2, 160, 9, 9)
+    np.testing.assert_allclose(features, encoder.encode(paths[:2]), rtol=1e-4, atol=1e-4)
+    assert encoder.with_tail(tail).weights_sha256 == encoder.weights_sha256
 
 
 def test_one_by_one_and_in_batches(encoder, paths):

@@ -32,3 +32,11 @@ def test_fc7_is_torchvisions():
     assert features.min() == 0
     assert features.std() > 0.01
     np.testing.assert_allclose(features, seen[0].numpy(), rtol=1e-4, atol=1e-4)
+
+    # Cut before fc6 and between fc6 and fc7.
+    for blocks, shape in ((2, (1, 512, 7, 7)), (1, (1, 4096))):
+        frozen, tail = encoder.cut(blocks)
+        with torch.inference_mode():
+            between = frozen(encoder.preprocessing(picture)[None])
+            assert between.shape == shape
+            np.testing.assert_allclose(tail(between).numpy(), features, rtol=1e-4, atol=1e-4)

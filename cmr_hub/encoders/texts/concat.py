@@ -1,0 +1,96 @@
+"""Several text encoders side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from cmr_hub.encoders.texts import text_encoder, text_encoder_from_state
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.options import checked_options
+from cmr_hub.encoders.texts.state import restore_options
+from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.types import Document, FloatArray, JSONObject
+
+
+class ConcatEncoder(TextEncoder):
+    """The rows of several encoders, one after the other: what one does not see another may.
+
+    Args:
+        encoders: names of registered encoders, each with its default options.
+
+    A document is known if one of them knows it; a word is unknown if none knows it.
+
+    When to prefer it: `bow` with `sentence`: exact words and their meaning.
+    """
+
+    name: ClassVar[str] = "concat"
+
+    @checked_options
+    def __init__(
+        self,
+        *,
+        encoders: Annotated[list[str], Field(min_length=1)] = ["bow", "sentence"],  # noqa: B006
+    ) -> None:
+        if self.name in encoders:
+            raise CMRError("concat: an encoder cannot hold itself")
+        self.options: JSONObject = {"encoders": list(encoders)}
+        self._parts = tuple(text_encoder(name) for name in encoders)
+
+    @property
+    def parts(self) -> tuple[TextEncoder, ...]:
+        return self._parts
+
+    @property
+    def dim(self) -> int:
+        return sum(part.dim for part in self._parts)
+
+    def fit(self, documents: Sequence[Document]) -> Self:
+        """Fits every part."""
+        for part in self._parts:
+            part.fit(documents)
+        return self
+
+    def transform(self, documents: Sequence[Document]) -> FloatArray:
+        """(N, dim) float32: the parts' rows side by side."""
+        return np.hstack([part.transform(documents) for part in self._parts])
+
+    def unknown_words(self, text: str) -> list[str]:
+        first, *others = (part.unknown_words(text) for part in self._parts)
+        return [word for word in first if all(word in other for other in others)]
+
+    def knows(self, document: Document) -> bool:
+        return any(part.knows(document) for part in self._parts)
+
+    def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        settings: list[JSONObject] = []
+        arrays: dict[str, np.ndarray] = {}
+        for number, part in enumerate(self._parts):
+            own, rows = part.state()
+            settings.append(own)
+            arrays |= {f"{number}/{name}": array for name, array in rows.items()}
+        return {"options": self.options, "parts": settings}, arrays
+
+    @classmethod
+    def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
+        encoder = restore_options(cls, settings)
+        stored = settings.get("parts")
+        names = encoder.options["encoders"]
+        if not isinstance(stored, list) or len(stored) != len(names):
+            raise ModelFormatError("concat: the settings of its encoders are missing")
+        parts = []
+        for number, (name, own) in enumerate(zip(names, stored, strict=True)):
+            if not isinstance(own, dict):
+                raise ModelFormatError(f"concat: the settings of {name} are not an object")
+            start = f"{number}/"
+            rows = {
+                key.removeprefix(start): array
+                for key, array in arrays.items()
+                if key.startswith(start)
+            }
+            parts.append(text_encoder_from_state(name, own, rows))
+        encoder._parts = tuple(parts)
+        return encoder

@@ -1,0 +1,57 @@
+"""The posterior loss: cross-entropy of outputs that are class posteriors already."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+from cmr_hub.errors import CMRError
+from cmr_hub.losses.base import Loss
+
+# float32's resolution at 1: below it softmax cannot tell a posterior from zero, and the slope 1/p
+# of the logarithm would be all that is left of the batch.
+_SMALLEST = torch.finfo(torch.float32).eps
+
+
+class PosteriorLoss(Loss):
+    """Negative log-likelihood of the class under each modality's own posterior.
+
+    Equation:
+        L = ½ meanᵢ [−log v_{i,yᵢ} − log w_{i,yᵢ}]
+
+    Args:
+        n_classes: number of classes C.
+
+    Inputs:
+        images, texts: (B, d), d ≥ C, their first C columns posteriors, as a projector with
+        output "softmax" or "posterior-…" gives them. labels: (B,).
+
+    Raises:
+        CMRError: fewer columns than classes.
+
+    References:
+        Rasiwasia et al., A New Approach to Cross-Modal Multimedia Retrieval, ACM MM 2010
+        (semantic matching: both modalities into the space of class posteriors).
+
+    When to prefer:
+        Where relevance means "same class": nothing is shared but the classes, so each modality
+        learns all it can, and the common space has a meaning, class by class.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+
+    def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        if images.shape[1] < self.n_classes:
+            raise CMRError(
+                f"the posterior loss needs {self.n_classes} posteriors a row, not "
+                f"{images.shape[1]}: use a projector with a posterior output"
+            )
+
+        def likelihood(rows: Tensor) -> Tensor:
+            posterior = rows[:, : self.n_classes].clamp_min(_SMALLEST)
+            return nll_loss(posterior.log(), labels)
+
+        return (likelihood(images) + likelihood(texts)) / 2
