@@ -14,7 +14,7 @@ help:
 	@echo "make demo [MODEL=DIR]  open the search page on a model directory (default: $(MODEL))"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
 	@echo "make lint              ruff and mypy"
-	@echo "make bench             measure against peers, into results/benchmarks.json"
+	@echo "make bench             measure against peers; ratios are printed"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
