@@ -155,7 +155,7 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
     [
         ({"k": 0}, "k must be 1 or more"),
         ({"offset": -1}, "offset 0 or more"),
-        ({"target": "sound"}, "target must be one of image, text"),
+        ({"target": "sound"}, "target must be 'image' or 'text'"),
         ({"vector": np.ones(13)}, "12 numbers.*another model"),
         ({"vector": np.ones((2, 12))}, "one vector of 12"),
         ({"vector": np.zeros(12)}, "zero"),
