@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_file
@@ -144,7 +144,8 @@ class Gallery:
             raise ModelFormatError(f"{target} is there and is not a gallery: choose another name")
         root, items = split_root(self.items)
         with atomic_directory(target) as fresh:
-            save_file(self.embeddings, fresh / EMBEDDINGS)
+            # Not save_file, which makes files that only their owner can read.
+            (fresh / EMBEDDINGS).write_bytes(save(self.embeddings))
             pq.write_table(items, fresh / ITEMS, compression="zstd")
             Manifest(
                 format_version=FORMAT_VERSION,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
@@ -232,7 +232,8 @@ class CrossModalModel:
         """
         refuse_foreign_directory(Path(directory))
         with atomic_directory(directory) as fresh:
-            save_file(self._tensors(), fresh / TENSORS)
+            # Not save_file, which makes files that only their owner can read.
+            (fresh / TENSORS).write_bytes(save(self._tensors()))
             if self.text_encoder is not None:
                 save_text_encoder(self.text_encoder, fresh)
             encoder, described = self.image_encoder, None
@@ -241,7 +242,7 @@ class CrossModalModel:
                     name=encoder.name, source=encoder.source, fingerprint=encoder.fingerprint
                 )
                 if encoder.source == "file":
-                    save_file(encoder.state, fresh / IMAGE_WEIGHTS)
+                    (fresh / IMAGE_WEIGHTS).write_bytes(save(encoder.state))
             (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
             config = ModelConfig(
                 image_projector=describe_projector(self.image_projector),

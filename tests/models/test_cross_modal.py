@@ -382,6 +382,13 @@ def test_folder_of_someone_else_survives(model, tmp_path, beside):
     assert len(list((tmp_path / "documents").iterdir())) == 1 + len(beside)
 
 
+def test_saved_files_are_as_readable_as_any_other(saved_model, tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    modes = {path.name: path.stat().st_mode for path in saved_model.rglob("*") if path.is_file()}
+    assert set(modes.values()) == {plain.stat().st_mode}, modes
+
+
 def test_saved_over_an_older_model(model, feature_model, saved):
     feature_model.save_pretrained(saved)
     assert {path.name for path in saved.iterdir()} == {

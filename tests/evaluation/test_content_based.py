@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from cmr_hub.baselines.content_based import content_based_map
 from cmr_hub.errors import QueryError
+from cmr_hub.evaluation.content_based import content_based_map
 
 
 def test_equals_scikit_learns_average_precision():
