@@ -111,8 +111,14 @@ def run_experiment(
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
             raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
         fitted, image_encoder = _fine_tune(
-            *(dataset, method, seed, image_encoder, text_encoder, fine_tuning),
-            *(cache, checkpoints),
+            dataset,
+            method,
+            seed,
+            image_encoder,
+            text_encoder,
+            fine_tuning,
+            cache,
+            checkpoints,
             progress=progress,
         )
         splits = _splits(dataset, method, seed, features)
