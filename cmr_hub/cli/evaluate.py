@@ -92,4 +92,5 @@ def _own(
     )
     described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
     facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}
+    facts["classes"] = list(model.classes)
     return report, facts | report.to_dict()

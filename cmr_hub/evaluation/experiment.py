@@ -142,6 +142,7 @@ def run_experiment(
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
+        "classes": list(dataset.classes),
         "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
         "image_weights": None if pretrained is None else pretrained.weights_sha256,
         "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),

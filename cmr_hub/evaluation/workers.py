@@ -224,10 +224,7 @@ class Bench:
             cache=self.cache,
         )
         scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
-        record = experiment.record | {
-            "validation_map": max(scores, default=None),
-            "classes": list(dataset.classes),
-        }
+        record = experiment.record | {"validation_map": max(scores, default=None)}
         if texts is not None:  # as the grid says it, without the paths of this machine
             record["text_options"] = (record["text_options"] or {}) | settings.text_encoder.options
         embeddings = None
