@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cmr_hub.errors import UnknownNameError
+from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
@@ -24,8 +23,5 @@ BASELINES = {
 
 def baseline(name: str) -> Baseline:
     """The baseline registered under `name`. Raises UnknownNameError."""
-    if name not in BASELINES:
-        raise UnknownNameError("baseline", name, sorted(BASELINES))
-    module, _, attribute = BASELINES[name].partition(":")
-    made: Baseline = getattr(import_module(module), attribute)()
+    made: Baseline = registered("baseline", name, BASELINES)()
     return made

@@ -103,3 +103,13 @@ class ValidationLogits:
             logits(splits.fit.images, splits.validation.images),
             logits(splits.fit.texts, splits.validation.texts),
         )
+
+
+def final_classifiers(
+    splits: TrainingSplits, image_penalty: float, text_penalty: float
+) -> tuple[Classifier, Classifier]:
+    """Those of images and of texts, of all that may be learnt from, for the chosen C."""
+    final = splits.final
+    (images,) = fit_classifiers(final.images, final.labels, [image_penalty])
+    (texts,) = fit_classifiers(final.texts, final.labels, [text_penalty])
+    return images, texts

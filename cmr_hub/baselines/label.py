@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from cmr_hub.baselines.base import Baseline, FittedBaseline
-from cmr_hub.baselines.classifier import PENALTIES, ValidationLogits, fit_classifiers
+from cmr_hub.baselines.classifier import PENALTIES, ValidationLogits, final_classifiers
 from cmr_hub.baselines.search import search_settings
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ class LabelBaseline(Baseline):
             )
 
         chosen = search_settings(self.grid, value)
-        final = splits.final
-        (images,) = fit_classifiers(final.images, final.labels, [chosen["image_C"]])
-        (texts,) = fit_classifiers(final.texts, final.labels, [chosen["text_C"]])
+        images, texts = final_classifiers(splits, chosen["image_C"], chosen["text_C"])
         return FittedBaseline(
             ClassEmbedder(images.projector()), ClassEmbedder(texts.projector()), dict(chosen)
         )

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.preprocessing import normalize
 
 from cmr_hub.baselines.base import Baseline, FittedBaseline
-from cmr_hub.baselines.classifier import PENALTIES, ValidationLogits, fit_classifiers
+from cmr_hub.baselines.classifier import PENALTIES, ValidationLogits, final_classifiers
 from cmr_hub.baselines.search import search_settings
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class PosteriorBaseline(Baseline):
             )
 
         chosen = search_settings(self.grid, value)
-        final = splits.final
-        (images,) = fit_classifiers(final.images, final.labels, [chosen["image_C"]])
-        (texts,) = fit_classifiers(final.texts, final.labels, [chosen["text_C"]])
+        images, texts = final_classifiers(splits, chosen["image_C"], chosen["text_C"])
         return FittedBaseline(
             images.projector(chosen["image_temperature"]),
             texts.projector(chosen["text_temperature"]),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.pairs import PairDataset
-from cmr_hub.errors import DataFormatError, DataNotFoundError, UnknownNameError
+from cmr_hub.errors import DataFormatError, DataNotFoundError
+from cmr_hub.registry import registered
 
 __all__ = ["DATASETS", "FeatureDataset", "PairDataset", "dataset_names", "load_dataset"]
 
@@ -51,10 +51,7 @@ def load_dataset(
         DataNotFoundError: the dataset is not there, or may not be read.
         DataFormatError: it cannot be understood, or nothing usable is left of it.
     """
-    if name not in DATASETS:
-        raise UnknownNameError("dataset", name, dataset_names())
-    module, function = DATASETS[name].split(":")
-    read = getattr(import_module(module), function)
+    read = registered("dataset", name, DATASETS)
     if protocol is not None:
         options["protocol"] = protocol
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cmr_hub.errors import CMRError, UnknownNameError
+from cmr_hub.errors import CMRError
+from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
     from cmr_hub.losses.base import Loss
@@ -38,10 +38,7 @@ LOSSES: dict[str, str] = {
 
 def loss_class(name: str) -> type[Loss]:
     """The class behind a name of `LOSSES`. Raises UnknownNameError."""
-    if name not in LOSSES:
-        raise UnknownNameError("loss", name, sorted(LOSSES))
-    module, _, attribute = LOSSES[name].partition(":")
-    found: type[Loss] = getattr(import_module(module), attribute)
+    found: type[Loss] = registered("loss", name, LOSSES)
     return found
 
 

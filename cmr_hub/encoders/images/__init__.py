@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cmr_hub.errors import UnknownNameError
+from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +19,7 @@ IMAGE_ENCODERS = {
 
 def image_encoder_class(name: str) -> type[ImageEncoder]:
     """The class registered under `name`. Raises UnknownNameError."""
-    if name not in IMAGE_ENCODERS:
-        raise UnknownNameError("image encoder", name, sorted(IMAGE_ENCODERS))
-    module, attribute = IMAGE_ENCODERS[name].split(":")
-    encoder: type[ImageEncoder] = getattr(import_module(module), attribute)
+    encoder: type[ImageEncoder] = registered("image encoder", name, IMAGE_ENCODERS)
     return encoder
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from cmr_hub.errors import UnknownNameError
+from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,19 +15,16 @@ if TYPE_CHECKING:
 TEXT_ENCODERS = {
     "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
     "concat": "cmr_hub.encoders.texts.concat:ConcatEncoder",
-    "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
     "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
     "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",
     "sentence": "cmr_hub.encoders.texts.sentence:SentenceEncoder",
+    "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
 }
 """Name to `module:class`, imported when asked for."""
 
 
 def _encoder_class(name: str) -> type[TextEncoder]:
-    if name not in TEXT_ENCODERS:
-        raise UnknownNameError("text encoder", name, sorted(TEXT_ENCODERS))
-    module, _, attribute = TEXT_ENCODERS[name].partition(":")
-    found: type[TextEncoder] = getattr(importlib.import_module(module), attribute)
+    found: type[TextEncoder] = registered("text encoder", name, TEXT_ENCODERS)
     return found
 
 
