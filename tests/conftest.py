@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,40 @@ def mobilenet_file(
     path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.safetensors"
     save_file(mobilenet_state, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def build_sentence_model() -> Callable[..., Path]:
+    """Writes a tiny BERT with random weights into a folder, as sentence-transformers does."""
+    import torch
+
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = ["dog", "cat", "runs", "the", "two", "men", ".", *letters]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *(f"##{x}" for x in letters)]
+
+    def build(folder: Path, seed: int = 0) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+        BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+        config = BertConfig(
+            vocab_size=len(words),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=24,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            BertModel(config).save_pretrained(folder, safe_serialization=True)
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,11 +19,25 @@ def data(
     ] = None,
     root: Root = None,
     protocol: Protocol = None,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Of sketches: only draw an overview of all classes here."),
+    ] = None,
 ) -> None:
     """Shows which datasets are here, or reads one and reports what is in it.
 
-    Example: `cmr data pascal-sentence --protocol 800/100/100`
+    Examples: `cmr data pascal-sentence --protocol 800/100/100`, `cmr data sketches`
     """
+    if contact_sheet is not None:
+        if name != "sketches":
+            raise typer.BadParameter(
+                "only sketches have one: cmr data sketches --contact-sheet PNG"
+            )
+        from cmr_hub.datasets.sketches.contact_sheet import save_contact_sheet
+
+        save_contact_sheet(contact_sheet)
+        console.print(f"The overview is in {contact_sheet}.")
+        return
     if name is None:
         table = Table("dataset", "found")
         for known in dataset_names():
@@ -45,6 +60,8 @@ def data(
 def _where(name: str) -> str:
     if name == "folder":
         return "any ImageFolder with metadata.jsonl or metadata.csv (--root)"
+    if name == "sketches":
+        return "drawn when first read"
     try:
         load_dataset(name, check_images=False)
     except DataNotFoundError:

@@ -18,6 +18,7 @@ DATASETS = {
     "wikipedia": "cmr_hub.datasets.wikipedia:read",
     "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
     "flickr8k": "cmr_hub.datasets.flickr8k:read",
+    "sketches": "cmr_hub.datasets.sketches.dataset:read",
     "folder": "cmr_hub.datasets.folder:read",
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 
@@ -31,12 +31,6 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS features"
     " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
 )
-
-
-def default_cache_home() -> Path:
-    """`$CMR_CACHE_HOME`, or `~/.cache/cmr-hub`."""
-    configured = os.environ.get("CMR_CACHE_HOME")
-    return Path(configured) if configured else Path.home() / ".cache" / "cmr-hub"
 
 
 def image_key(image: ImageSource) -> bytes:

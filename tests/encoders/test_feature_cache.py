@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmr_hub.cache_home import default_cache_home
 from cmr_hub.encoders import feature_cache
-from cmr_hub.encoders.feature_cache import FeatureCache, default_cache_home, image_key
+from cmr_hub.encoders.feature_cache import FeatureCache, image_key
 from cmr_hub.errors import ImageError
 
 DIM = 1280
