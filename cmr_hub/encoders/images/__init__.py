@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
 
 IMAGE_ENCODERS = {
+    "compact": "cmr_hub.encoders.images.compact:CompactEncoder",
     "mobilenet_v2": "cmr_hub.encoders.images.mobilenet_v2:MobileNetV2Encoder",
+    "mobilenet_v2_fine": ("cmr_hub.encoders.images.mobilenet_v2_fine:FineMobileNetV2Encoder"),
     "vgg16": "cmr_hub.encoders.images.vgg16:VGG16Encoder",
 }
 

@@ -1,0 +1,557 @@
+"""Distillation: a small network learns, from random weights, to see what a large one sees.
+
+No label is used. The teacher's features of each view are the targets, over the whole view and over
+each quarter of it, and its class probabilities are matched beside them (Hinton et al. 2015,
+arXiv 1503.02531; Romero et al. 2015, FitNets, arXiv 1412.6550).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.errors import TrainingError
+from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.precision import low_precision
+from cmr_hub.training.views import CELLS, GRID, Views, normalised
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.types import FloatArray, ImageSource, IntArray, JSONObject
+
+_CHECKPOINT_SECONDS = 120.0  # the least time between two checkpoints: what a kill can cost
+_CHUNK = 64  # views through the network at a time, where no gradient is wanted
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How the student is trained.
+
+    Args:
+        epochs: in each, every picture comes once, in one of its views.
+        batch_size: pictures a step.
+        learning_rate: of AdamW, at its highest: it rises over the first `warmup` epochs and
+            falls to zero as a cosine.
+        weight_decay: of AdamW; not for batch norms and biases.
+        warmup: epochs.
+        sizes: pixels of the student's input and the share of the epochs that are trained at it,
+            in this order ("progressive resizing": small pictures first, for speed).
+        cells: weight of the features of the quarters, beside 1 for those of the whole view.
+        logits: weight of the class probabilities.
+        temperature: T of the class probabilities.
+        mix: share of the pictures of a batch that have one or two quarters replaced by another's.
+        validate_every: epochs between two measurements on the held-out pictures.
+    """
+
+    epochs: int = 180
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 2.0
+    sizes: tuple[tuple[int, float], ...] = ((64, 0.3), (96, 0.55), (128, 0.15))
+    cells: float = 0.5
+    logits: float = 0.3
+    temperature: float = 1.0
+    mix: float = 0.5
+    validate_every: int = 5
+
+    def __post_init__(self) -> None:
+        shares = sum(share for _, share in self.sizes)
+        if min(self.epochs, self.batch_size, self.validate_every) < 1 or self.learning_rate <= 0:
+            raise TrainingError(
+                "distillation wants at least one epoch, pictures in a batch and a learning rate "
+                f"above 0, not {self.epochs}, {self.batch_size} and {self.learning_rate}"
+            )
+        if abs(shares - 1) > 1e-6 or any(size < 32 for size, _ in self.sizes):
+            raise TrainingError(
+                f"sizes of 32 pixels or more with shares that sum to 1 are wanted, not {self.sizes}"
+            )
+
+    def size_at(self, epoch: int) -> int:
+        """The student's input in epoch `epoch`, from 0."""
+        reached = 0.0
+        for size, share in self.sizes:
+            reached += share * self.epochs
+            if epoch + 0.5 < reached:
+                return size
+        return self.sizes[-1][0]
+
+    def as_dict(self) -> JSONObject:
+        """Plain JSON values, for records."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Photographs to distil on, of which some are held out to measure it.
+
+    Attributes:
+        images: N pictures, all of training splits.
+        labels: (N,) int64 classes, -1 where there is none; used to measure, never to train.
+        held_out: (N,) bool.
+    """
+
+    images: tuple[ImageSource, ...]
+    labels: IntArray
+    held_out: np.ndarray
+
+
+def training_pictures(
+    datasets: Sequence[PairDataset], seed: int, *, unlabelled: float = 0.05, labelled: float = 0.2
+) -> Pictures:
+    """The pictures of the training splits, some of them held out.
+
+    Args:
+        datasets: with a training split; nothing else of them is looked at.
+        seed: of the choice.
+        unlabelled: share held out of the pictures without label.
+        labelled: share held out of each class, where there are labels.
+
+    Raises:
+        UnknownNameError: a dataset has no training split.
+    """
+    images: list[ImageSource] = []
+    labels: list[IntArray] = []
+    held_out: list[np.ndarray] = []
+    first_class = 0
+    for dataset in datasets:
+        part = dataset.split("train")
+        kept = np.array([image is not None for image in part.images])
+        part = part.subset(kept)
+        generator = np.random.default_rng((seed, len(images)))
+        chosen = np.zeros(len(part), dtype=bool)
+        for label in np.unique(part.labels):
+            rows = generator.permutation(np.flatnonzero(part.labels == label))
+            share = unlabelled if label < 0 else labelled
+            chosen[rows[: round(share * len(rows))]] = True
+        images += [image for image in part.images if image is not None]
+        labels.append(np.where(part.labels < 0, -1, part.labels + first_class))
+        held_out.append(chosen)
+        first_class += len(part.classes)
+    return Pictures(tuple(images), np.concatenate(labels), np.concatenate(held_out))
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What distillation gives.
+
+    Attributes:
+        encoder: the student, ready to encode.
+        projection: the linear map from its features to the teacher's, standardised: "weight"
+            (D, d) and "bias" (D,).
+        history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts
+            `features`, `cells`, `logits`, `seconds`; every few epochs also `held_out_cosine`,
+            `held_out_explained`, `held_out_agreement` and, where there are labels,
+            `held_out_probe`; see `measure`.
+    """
+
+    encoder: CompactEncoder
+    projection: dict[str, Tensor]
+    history: list[dict[str, Any]]
+
+
+class Targets:
+    """The teacher's features in the units that the student learns: mean 0 and deviation 1.
+
+    Args:
+        targets: (N, V, CELLS, D) of the training pictures.
+        classifier: (K, D + 1) of the teacher.
+    """
+
+    def __init__(self, targets: Tensor, classifier: Tensor) -> None:
+        whole = targets.float().mean(2).flatten(0, 1)
+        self.mean, self.whole_std = whole.mean(0), whole.std(0).clamp_min(1e-6)
+        spread = (targets[:, 0].float() - self.mean).square().mean((0, 1)).sqrt()
+        self.cell_std = spread.clamp_min(1e-6)
+        self.classifier = classifier
+
+    def standardised(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, CELLS, D) features → (B, D) of the whole view and (B, CELLS, D)."""
+        whole = (cells.mean(1) - self.mean) / self.whole_std
+        return whole, (cells - self.mean) / self.cell_std
+
+    def logits(self, whole: Tensor) -> Tensor:
+        """(B, D) standardised features of the whole view → (B, K)."""
+        features = whole * self.whole_std + self.mean
+        return F.linear(features, self.classifier[:, :-1], self.classifier[:, -1])
+
+
+def distillation_loss(
+    whole: Tensor, cells: Tensor, taught: Tensor, targets: Targets, settings: Distillation
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of one batch and its parts.
+
+    L = mean (z − t)² + c · mean (z_cell − t_cell)² + λ T² KL(softmax(l_t / T) ‖ softmax(l_z / T))
+
+    with z, t the student's and teacher's standardised features, l their logits under the
+    teacher's classifier, c, λ and T `cells`, `logits` and `temperature` of the settings.
+
+    Args:
+        whole: (B, D) the student's features of whole views, standardised.
+        cells: (B, CELLS, D) of their quarters.
+        taught: (B, CELLS, D) the teacher's, as they are.
+    """
+    whole_target, cell_target = targets.standardised(taught)
+    student = targets.logits(whole).float() / settings.temperature
+    teacher = targets.logits(whole_target).float() / settings.temperature
+    divergence = F.kl_div(
+        F.log_softmax(student, 1), F.log_softmax(teacher, 1), log_target=True, reduction="batchmean"
+    )
+    parts = {
+        "features": F.mse_loss(whole, whole_target),
+        "cells": F.mse_loss(cells, cell_target),
+        "logits": settings.temperature**2 * divergence,
+    }
+    total = parts["features"] + settings.cells * parts["cells"] + settings.logits * parts["logits"]
+    return total, parts
+
+
+def augment(pixels: Tensor, taught: Tensor, size: int, mix: float) -> tuple[Tensor, Tensor]:
+    """A batch of views as the student is to see them, and the teacher's features of the same.
+
+    Quarters are taken from another view of the batch (CutMix, Yun et al. 2019, arXiv 1905.04899,
+    along the teacher's cells, so that each cell keeps its own target); half of the views are
+    mirrored; all are shifted a little, resized, and changed in brightness, contrast and colour.
+    Random numbers come from torch's generator.
+
+    Args:
+        pixels: (B, S, S, 3) uint8.
+        taught: (B, CELLS, D).
+        size: of the student's input.
+        mix: share of the views with foreign quarters.
+
+    Returns:
+        (B, 3, size, size) float32, normalised, and (B, CELLS, D).
+    """
+    rows, side = len(pixels), pixels.shape[1]
+    pixels, taught = pixels.clone(), taught.clone()
+    foreign = _QUARTERS[torch.randint(len(_QUARTERS), (rows,))] & (torch.rand(rows, 1) < mix)
+    others, half = pixels.roll(1, 0), side // GRID
+    taught[foreign] = taught.roll(1, 0)[foreign]
+    for cell in range(CELLS):
+        here, down, across = foreign[:, cell], cell // GRID * half, cell % GRID * half
+        square = (here, slice(down, down + half), slice(across, across + half))
+        pixels[square] = others[square]
+    mirrored = torch.rand(rows) < 0.5
+    pixels[mirrored] = pixels[mirrored].flip(2)
+    taught[mirrored] = taught[mirrored][:, _MIRRORED]
+
+    slack = side // 16
+    left, top, less = (int(number) for number in torch.randint(slack + 1, (3,)))
+    kept = side - slack - less
+    values = resized(pixels[:, top : top + kept, left : left + kept], size)
+
+    def factor(width: float) -> Tensor:
+        return 1 + width * (2 * torch.rand(rows, 1, 1, 1) - 1)
+
+    # Brightness, contrast and saturation are one scaling and one shift of each channel's value.
+    grey, colour = values.mean(1, keepdim=True), factor(0.4)
+    values = values.mul_(colour).add_(grey.mul_(1 - colour))
+    values = values.mul_(factor(0.4)).add_(factor(0.5) - 1)
+    return values, taught
+
+
+def resized(pixels: Tensor, size: int) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, size, size) float32 in channels_last, normalised."""
+    planes = pixels.permute(0, 3, 1, 2)
+    return normalised(F.interpolate(planes, (size, size), mode="bilinear", antialias=True))
+
+
+# Which quarters (top left, top right, bottom left, bottom right) can come from another view.
+_QUARTERS = torch.tensor(
+    [
+        [cell in group for cell in range(CELLS)]
+        for group in ({0}, {1}, {2}, {3}, {0, 1}, {2, 3}, {0, 2}, {1, 3})
+    ]
+)
+_MIRRORED = [1, 0, 3, 2]
+
+
+class _Student(nn.Module):
+    """The encoder's network and a linear map to the teacher's features."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.network = CompactEncoder.build()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.projection = nn.Linear(CompactEncoder.dim, dim)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) → (B, D) of the whole view and (B, CELLS, D)."""
+        *body, head = self.network.children()
+        for block in (*body, next(head.children())):  # all but the pool over positions
+            pixels = block(pixels)
+        cells = F.adaptive_avg_pool2d(pixels, GRID).flatten(2).transpose(1, 2)
+        both = torch.cat([pixels.mean((2, 3))[:, None], cells], dim=1)
+        found = self.projection(both).float()
+        return found[:, 0], found[:, 1:]
+
+
+def distill(
+    views: Views,
+    pictures: Pictures,
+    classifier: Tensor,
+    settings: Distillation,
+    seed: int,
+    *,
+    checkpoints: str | Path | None = None,
+    save: Callable[[Distilled], None] | None = None,
+    progress: bool = False,
+) -> Distilled:
+    """Trains a compact encoder from random weights to predict the teacher's features.
+
+    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
+    same bits as one that was never stopped, on the same machine.
+
+    Args:
+        views: of `pictures.images`, in their order.
+        pictures: what is held out, and labels to measure with.
+        classifier: (K, D + 1) of the teacher.
+        settings: how to train.
+        seed: of weights, order, views and augmentation.
+        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
+        save: called with what there is after each measurement, and at the end.
+        progress: show a bar.
+
+    Raises:
+        TrainingError: nothing to train on, the loss is not finite, or a checkpoint is damaged or
+            of another run.
+    """
+    if len(views) != len(pictures.images):
+        raise TrainingError(f"{len(views)} rows of views for {len(pictures.images)} pictures")
+    if np.count_nonzero(~pictures.held_out) < 2:
+        raise TrainingError("distillation wants at least two pictures that are not held out")
+    with torch.random.fork_rng(devices=[]):
+        run = _Run(views, pictures, classifier, settings, seed, checkpoints)
+        run.train(save, progress=progress)
+    return run.result()
+
+
+class _Run:
+    def __init__(
+        self,
+        views: Views,
+        pictures: Pictures,
+        classifier: Tensor,
+        settings: Distillation,
+        seed: int,
+        checkpoints: str | Path | None,
+    ) -> None:
+        self.views, self.pictures, self.settings, self.seed = views, pictures, settings, seed
+        self.rows = torch.from_numpy(np.flatnonzero(~pictures.held_out))
+        self.targets = Targets(views.targets[self.rows], classifier)
+        torch.manual_seed(seed)
+        self.student = _Student(views.targets.shape[-1])
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in self.student.parameters() if weight.ndim > 1]},
+            {
+                "params": [weight for weight in self.student.parameters() if weight.ndim <= 1],
+                "weight_decay": 0.0,
+            },
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.progress = Progress()
+        self.file = None if checkpoints is None else Path(checkpoints) / "distill.safetensors"
+        self.saved_at = time.monotonic()
+
+    def train(self, save: Callable[[Distilled], None] | None, *, progress: bool) -> None:
+        key = self._key()
+        self._resume(key)
+        state, settings = self.progress, self.settings
+        with tqdm(
+            total=settings.epochs,
+            initial=state.epoch,
+            desc="distillation",
+            unit="epoch",
+            disable=None if progress else True,
+        ) as bar:
+            while not state.finished:
+                row = self._epoch()
+                state.finished = state.epoch >= settings.epochs
+                if state.finished or state.epoch % settings.validate_every == 0:
+                    row |= self.measure(row["size"])
+                    if save is not None:
+                        save(self.result())
+                self._save(key)
+                bar.update()
+                bar.set_postfix(loss=f"{row['loss']:.3f}")
+
+    def _epoch(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        settings, state = self.settings, self.progress
+        epoch_seed = np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0]
+        torch.manual_seed(int(epoch_seed))
+        self.student.train()
+        size = settings.size_at(state.epoch)
+        order = self.rows[torch.randperm(len(self.rows))]
+        # The last, smaller batch is left out: batch norm would give it too much weight.
+        batches = order.split(settings.batch_size)
+        if len(batches) > 1 and len(batches[-1]) < settings.batch_size:
+            batches = batches[:-1]
+        sums: defaultdict[str, float] = defaultdict(float)
+        rate = 0.0
+        for number, batch in enumerate(batches):
+            rate = self._learning_rate(state.epoch + number / len(batches))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            for name, value in self._step(batch, size).items():
+                sums[name] += value / len(batches)
+        state.epoch += 1
+        row: dict[str, Any] = {
+            "epoch": state.epoch,
+            "size": size,
+            "learning_rate": rate,
+            **sums,
+            "seconds": time.perf_counter() - started,
+        }
+        state.history.append(row)
+        return row
+
+    def _learning_rate(self, epoch: float) -> float:
+        settings = self.settings
+        warm = min(1.0, (epoch + 0.05) / settings.warmup) if settings.warmup else 1.0
+        fallen = 0.5 * (1 + np.cos(np.pi * min(1.0, epoch / settings.epochs)))
+        return float(settings.learning_rate * warm * fallen)
+
+    def _step(self, batch: Tensor, size: int) -> dict[str, float]:
+        chosen = torch.randint(self.views.pixels.shape[1], (len(batch),))
+        taught = self.views.targets[batch, chosen].float()
+        pixels, taught = augment(self.views.pixels[batch, chosen], taught, size, self.settings.mix)
+        with low_precision():
+            whole, cells = self.student(pixels)
+            total, parts = distillation_loss(whole, cells, taught, self.targets, self.settings)
+        values = {"loss": float(total.detach())}
+        values |= {name: float(part.detach()) for name, part in parts.items()}
+        if not np.isfinite(values["loss"]):
+            raise TrainingError(
+                f"the loss became {values['loss']} in epoch {self.progress.epoch + 1}; "
+                f"lower the learning rate (now {self.settings.learning_rate:g})"
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return values
+
+    @torch.no_grad()
+    def measure(self, size: int) -> dict[str, float]:
+        """How well the student does on the held-out pictures, seen whole at `size` pixels.
+
+        `held_out_cosine`: mean cosine of its and the teacher's standardised features;
+        `held_out_explained`: share of the teacher's variance explained, 1 − Σ (z − t)² / Σ t²;
+        `held_out_agreement`: share of pictures with the same most probable class;
+        `held_out_probe`: accuracy of a logistic regression on the student's features, fitted on
+        the labelled training pictures, on the labelled held-out ones.
+        """
+        out = torch.from_numpy(np.flatnonzero(self.pictures.held_out))
+        if not len(out):
+            return {}
+        taught, _ = self.targets.standardised(self.views.targets[out, 0].float())
+        found = self._features(out, size)
+        seen = self.student.projection(found)
+        same = self.targets.logits(seen).argmax(1) == self.targets.logits(taught).argmax(1)
+        figures = {
+            "held_out_cosine": float(F.cosine_similarity(seen, taught).mean()),
+            "held_out_explained": 1 - float((seen - taught).square().sum() / taught.square().sum()),
+            "held_out_agreement": float(same.float().mean()),
+        }
+        labels = self.pictures.labels
+        known = labels >= 0
+        if known[out.numpy()].any() and known[self.rows.numpy()].any():
+            fit = torch.from_numpy(np.flatnonzero(known & ~self.pictures.held_out))
+            test = torch.from_numpy(np.flatnonzero(known & self.pictures.held_out))
+            figures["held_out_probe"] = probe_accuracy(
+                self._features(fit, size).numpy(),
+                labels[fit.numpy()],
+                self._features(test, size).numpy(),
+                labels[test.numpy()],
+            )
+        return figures
+
+    def _features(self, rows: Tensor, size: int) -> Tensor:
+        """(n, d) features of the pictures seen whole."""
+        self.student.eval()
+        found = []
+        for chunk in rows.split(_CHUNK):
+            pixels = resized(self.views.pixels[chunk, 0], size)
+            found.append(self.student.network(pixels))
+        return torch.cat(found)
+
+    def result(self) -> Distilled:
+        state = {name: value.clone() for name, value in self.student.network.state_dict().items()}
+        projection = {k: v.clone() for k, v in self.student.projection.state_dict().items()}
+        return Distilled(CompactEncoder(state, "file"), projection, self.progress.history)
+
+    def _key(self) -> str:
+        facts = [
+            self.settings.as_dict(),
+            self.seed,
+            list(self.views.keys),
+            list(self.views.pixels.shape),
+            self.pictures.held_out.tolist(),
+            sha256_of_arrays({"classifier": self.targets.classifier.numpy()}),
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _resume(self, key: str) -> None:
+        found = None if self.file is None else read_checkpoint(self.file, key)
+        if found is None:
+            return
+        self.progress, tensors = found
+        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = value
+        self.student.load_state_dict(groups["student"])
+        adam = self.optimizer.state_dict()
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for name, value in groups["optimizer"].items():
+            index, _, slot = name.partition("/")
+            # The fused optimizer walks through memory: strides must be those of the weights.
+            like = weights[int(index)]
+            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            adam["state"].setdefault(int(index), {})[slot] = kept
+        self.optimizer.load_state_dict(adam)
+
+    def _save(self, key: str) -> None:
+        if self.file is None:
+            return
+        due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
+        if not (due or self.progress.finished):
+            return
+        tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        write_checkpoint(self.file, key, self.progress, tensors)
+        self.saved_at = time.monotonic()
+
+
+def probe_accuracy(
+    fit: FloatArray, fit_labels: IntArray, test: FloatArray, test_labels: IntArray
+) -> float:
+    """Accuracy of a logistic regression on standardised features, C = 0.01."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    return float(model.fit(fit, fit_labels).score(test, test_labels))

@@ -1,0 +1,224 @@
+"""What a student learns from: views of pictures, and what the teacher sees in each of them.
+
+Student and teacher look at the same piece of a picture ("consistent teaching", Beyer et al. 2022,
+Knowledge distillation: a good teacher is patient and consistent, arXiv 2106.05237). The pieces are
+drawn once, so that the teacher sees each only once and a step of training decodes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.feature_cache import image_key
+from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.errors import TrainingError
+from cmr_hub.training.precision import low_precision
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+    from cmr_hub.types import ImageSource, JSONObject
+
+GRID = 2  # the teacher's feature map is averaged over GRID × GRID cells
+CELLS = GRID * GRID
+_FEW = 8  # views at a time through the teacher: more are slower
+_LEAST_AREA = 0.2
+_ASPECT = 4 / 3
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Which views are drawn.
+
+    Args:
+        views: of each picture. The first is its whole centre square, as the encoder will see it;
+            the others are random boxes of 20 to 100 % of its area and an aspect ratio of 3:4 to
+            4:3, squashed to a square.
+        size: side of a stored view, in pixels.
+        teacher_size: side of what the teacher sees; ≡ 1 mod 32 for `mobilenet_v2`.
+        seed: of the boxes.
+    """
+
+    views: int = 8
+    size: int = 128
+    teacher_size: int = 225
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.size < 32 or self.teacher_size < 33:
+            raise TrainingError(
+                "distillation wants at least one view, of at least 32 pixels for the student and "
+                f"33 for the teacher, not {self.views}, {self.size} and {self.teacher_size}"
+            )
+
+    def as_dict(self) -> JSONObject:
+        """Plain JSON values, for records."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Views:
+    """V views of each of N pictures with the teacher's features of them.
+
+    Attributes:
+        pixels: (N, V, size, size, 3) uint8.
+        targets: (N, V, CELLS, D) float16: the teacher's feature map, averaged over the cells of
+            a 2 × 2 grid in the order top left, top right, bottom left, bottom right. The mean of
+            the four is the teacher's feature of the view.
+        keys: N SHA-256 of the pictures.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+class Teacher:
+    """A trained MobileNetV2, with its feature map before pooling and its classifier.
+
+    Attributes:
+        classifier: (K, D + 1) weights and, last, bias of its K classes; logits are linear in the
+            mean of the cells.
+    """
+
+    def __init__(self, encoder: MobileNetV2Encoder) -> None:
+        self.encoder, self.dim = encoder, encoder.dim
+        network = encoder.build()
+        network.load_state_dict(encoder.state)
+        body = encoder.for_inference(nn.Sequential(*network.features))
+        self._map = body.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        linear = network.classifier[1]
+        self.classifier = torch.cat([linear.weight, linear.bias[:, None]], dim=1).detach()
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 → (B, CELLS, D) float32."""
+        with torch.inference_mode(), low_precision():
+            found = self._map(normalised(pixels.permute(0, 3, 1, 2)))
+        cells = nn.functional.adaptive_avg_pool2d(found.float(), GRID)
+        return cells.flatten(2).transpose(1, 2)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """(B, 3, S, S) uint8 → float32, with ImageNet's mean and standard deviation."""
+    mean, std = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
+    return pixels.float().sub_(255 * mean.view(3, 1, 1)).div_(255 * std.view(3, 1, 1))
+
+
+def draw_views(
+    images: Sequence[ImageSource],
+    teacher: Teacher,
+    settings: ViewSettings,
+    home: str | Path,
+    *,
+    progress: bool = False,
+) -> Views:
+    """Draws views of pictures and asks the teacher about each; what is on disk is read again.
+
+    Boxes depend on the seed and the picture's content alone: another list of pictures draws the
+    same views of the same picture.
+
+    Args:
+        images: N pictures.
+        home: a folder for the views; a killed run goes on from what is there.
+        progress: show a bar.
+
+    Raises:
+        TrainingError: no pictures.
+        ImageError: a picture cannot be read; the message names it.
+    """
+    if not images:
+        raise TrainingError("there are no pictures to draw views of")
+    keys = [image_key(image) for image in images]
+    facts = [teacher.encoder.fingerprint, settings.as_dict(), CELLS, _LEAST_AREA, _ASPECT]
+    base = hashlib.sha256(json.dumps(facts).encode()).digest()
+    side = settings.size
+    pixels = torch.empty((len(images), settings.views, side, side, 3), dtype=torch.uint8)
+    targets = torch.empty((len(images), settings.views, CELLS, teacher.dim), dtype=torch.float16)
+
+    def work(row: int) -> None:
+        name = hashlib.sha256(base + keys[row]).hexdigest()[:32]
+        file = Path(home) / name[:2] / f"{name}.safetensors"
+        found = _read(file, pixels[row], targets[row])
+        if found is None:
+            found = _draw(images[row], keys[row], teacher, settings)
+            with atomic_file(file) as temporary:
+                save_file(found, temporary)
+        pixels[row], targets[row] = found["pixels"], found["targets"]
+
+    bar = tqdm(
+        side_by_side(work, range(len(images))),
+        total=len(images),
+        desc="views",
+        unit="picture",
+        disable=None if progress else True,
+    )
+    for _ in bar:
+        pass
+    return Views(pixels, targets, tuple(key.hex() for key in keys))
+
+
+def _read(file: Path, pixels: Tensor, targets: Tensor) -> dict[str, Tensor] | None:
+    try:
+        found = load_file(file)
+    except (SafetensorError, OSError, ValueError):
+        return None  # not there, or damaged: drawn again
+    kinds = {name: (tensor.shape, tensor.dtype) for name, tensor in found.items()}
+    expected = {
+        "pixels": (pixels.shape, pixels.dtype),
+        "targets": (targets.shape, targets.dtype),
+    }
+    return found if kinds == expected else None
+
+
+def _draw(
+    image: ImageSource, key: bytes, teacher: Teacher, settings: ViewSettings
+) -> dict[str, Tensor]:
+    picture = read_image(image)
+    generator = np.random.default_rng((settings.seed, int.from_bytes(key)))
+    boxes = [_centre(*picture.size)]
+    boxes += [_random_box(*picture.size, generator) for _ in range(settings.views - 1)]
+    seen = _cut(picture, boxes, settings.teacher_size).split(_FEW)
+    taught = torch.cat([teacher(few) for few in seen])
+    return {"pixels": _cut(picture, boxes, settings.size), "targets": taught.half()}
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+
+def _centre(width: int, height: int) -> Box:
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _random_box(width: int, height: int, generator: np.random.Generator) -> Box:
+    area = width * height * generator.uniform(_LEAST_AREA, 1)
+    aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
+    across, down = min(width, (area * aspect) ** 0.5), min(height, (area / aspect) ** 0.5)
+    left = (width - across) * generator.uniform()
+    top = (height - down) * generator.uniform()
+    return left, top, left + across, top + down
+
+
+def _cut(picture: Image.Image, boxes: Sequence[Box], side: int) -> Tensor:
+    """(V, side, side, 3) uint8: each box, resized."""
+    how = Image.Resampling.BILINEAR
+    squares = [np.array(picture.resize((side, side), how, box=box)) for box in boxes]
+    return torch.from_numpy(np.stack(squares))
