@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -19,8 +20,13 @@ class Loss(nn.Module, ABC):
     Inputs:
         images: (B, d) rows z of the image projector, not normalised.
         texts: (B, d) rows of the text projector; `images[i]` and `texts[i]` belong together.
-        labels: (B,) int64 classes in [0, n_classes).
+        labels: (B,) int64 classes in [0, n_classes). Where `takes_unlabelled`, also −1: no label.
     """
+
+    takes_unlabelled: ClassVar[bool] = False
+    log_line: ClassVar[str] = ""
+    """What to print after every epoch: a format of `epoch`, `time` (seconds since training began)
+    and the names in `logs`, which then stand for their means over the epoch."""
 
     def __init__(self) -> None:
         super().__init__()

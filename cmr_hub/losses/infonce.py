@@ -33,6 +33,8 @@ class InfoNCELoss(Loss):
         apart rows of one class; `SupConLoss` does not.
     """
 
+    takes_unlabelled = True
+
     def __init__(self, temperature: float = 0.07) -> None:
         super().__init__()
         require_positive(temperature=temperature)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cmr_hub.losses.base import Loss
+from cmr_hub.losses.base import Loss, nothing
 
 
 class LabelLoss(Loss):
     """Cross-entropy of one linear classifier C, shared by images and texts.
 
     Equation:
-        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]
+        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]  over the pairs that have a label
 
     Args:
         dim: dimensions of the common space.
@@ -29,11 +29,18 @@ class LabelLoss(Loss):
         never enters it: add a term on unit vectors, or take `CosFaceLoss`.
     """
 
+    takes_unlabelled = True
+
     def __init__(self, dim: int, n_classes: int) -> None:
         super().__init__()
         self.classifier = nn.Linear(dim, n_classes)
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+        known = labels >= 0
+        if not known.all():
+            images, texts, labels = images[known], texts[known], labels[known]
+            if not len(labels):
+                return nothing(images, texts)
         return cross_entropy(self.classifier(images), labels) + cross_entropy(
             self.classifier(texts), labels
         )

@@ -72,6 +72,24 @@ class Objective(nn.Module):
             parts.update({f"{name}/{log}": figure for log, figure in term.loss.logs.items()})
         return total, parts
 
+    def log_lines(self, parts: Mapping[str, float], epoch: int, seconds: float) -> list[str]:
+        """What the terms have to print after an epoch.
+
+        Args:
+            parts: by name, as `forward` gives them, their means over the epoch.
+            epoch: its number, from 1.
+            seconds: since training began.
+        """
+        return [
+            term.loss.log_line.format(
+                epoch=epoch,
+                time=seconds,
+                **{log: parts[f"{name}/{log}"] for log in term.loss.logs},
+            )
+            for name, term in self.terms.items()
+            if term.loss.log_line
+        ]
+
     def schedule(self, progress: float) -> None:
         """Tells every term the share of training done, in [0, 1]."""
         for term in self.terms.values():
@@ -81,6 +99,11 @@ class Objective(nn.Module):
         """Shows every term the input features of the batch that `forward` gets next."""
         for term in self.terms.values():
             term.loss.observe(image_features, text_features)
+
+    @property
+    def needs_labels(self) -> list[str]:
+        """The terms that every pair must have a label for."""
+        return [name for name, term in self.terms.items() if not term.loss.takes_unlabelled]
 
     def describe(self) -> JSONObject:
         """What `build_objective` needs to make it again: loss, weight and all options by term."""

@@ -15,7 +15,7 @@ FORMAT_VERSION: Final = 1
 _MAX_BYTES = 1_000_000
 
 Width = Annotated[int, Field(gt=0, le=1_000_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

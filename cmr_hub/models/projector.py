@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmr_hub.models.dropout import Dropout
+
 if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, JSONObject
 
@@ -98,9 +100,9 @@ class Projector(nn.Module):
         }
         widths = [in_dim, *hidden, dim]
         self.scaling = InputScaling(in_dim)
-        layers: list[nn.Module] = [nn.Dropout(dropout[0])]
+        layers: list[nn.Module] = [Dropout(dropout[0])]
         for before, after in pairwise(widths[:-1]):
-            layers += [nn.Linear(before, after), ACTIVATIONS[activation](), nn.Dropout(dropout[1])]
+            layers += [nn.Linear(before, after), ACTIVATIONS[activation](), Dropout(dropout[1])]
         # The slots of a posterior are not outputs of the last layer.
         last = dim - 2 if output.startswith("posterior") else dim
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], last))

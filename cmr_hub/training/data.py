@@ -26,8 +26,9 @@ class PairedFeatures:
     Args:
         images: (N, Di) float32. To fine-tune the image encoder: (N, V, ...) float16, what its
             frozen blocks give for V views of each picture; see `finetune`.
-        texts: (N, Dt) float32.
-        labels: (N,) int64 in [0, n_classes).
+        texts: (N, Dt) float32. To fine-tune the sentence encoder: (N, S, T, D) float16, see
+            `finetune_text`.
+        labels: (N,) int64 in [0, n_classes), or −1: no label, which few objectives can use.
         n_classes: number of classes of the whole dataset.
 
     Raises:
@@ -49,9 +50,9 @@ class PairedFeatures:
             )
         if not (np.isfinite(self.images).all() and np.isfinite(self.texts).all()):
             raise TrainingError("the features have values that are not finite")
-        if self.labels.min() < 0 or self.labels.max() >= self.n_classes:
+        if self.labels.min() < -1 or self.labels.max() >= self.n_classes:
             raise TrainingError(
-                f"every pair needs a label in [0, {self.n_classes}); found "
+                f"labels lie in [0, {self.n_classes}), or are -1 for none; found "
                 f"{self.labels.min()} to {self.labels.max()}"
             )
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from cmr_hub.models.dropout import Dropout
 from cmr_hub.models.projector import InputScaling, Projector
 
 
@@ -69,7 +70,7 @@ def test_dropout_drops_in_training():
     projector = Projector(4, (64,), 6, dropout=(0.0, 0.5)).train()
     features = torch.from_numpy(rows(9, 4))
     assert not torch.equal(projector(features), projector(features))
-    assert [m.p for m in projector.layers if isinstance(m, nn.Dropout)] == [0.0, 0.5]
+    assert [m.dropped for m in projector.layers if isinstance(m, Dropout)] == [0, 128]
 
 
 def test_posteriors_rank_by_the_probability_of_one_class():
@@ -116,7 +117,7 @@ def test_scaling_is_saved_but_not_trained():
 
 
 def test_settings_build_it_again():
-    projector = Projector(4, [5, 3], 2, "tanh", (0, 1), "sphere", 2)
+    projector = Projector(4, [5, 3], 2, "tanh", (0, 0.25), "sphere", 2)
     assert Projector(**projector.settings).settings == projector.settings
     assert repr(projector.settings) == repr(
         {
@@ -124,7 +125,7 @@ def test_settings_build_it_again():
             "hidden": [5, 3],
             "dim": 2,
             "activation": "tanh",
-            "dropout": (0.0, 1.0),
+            "dropout": (0.0, 0.25),
             "output": "sphere",
             "radius": 2.0,
         }

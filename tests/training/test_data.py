@@ -33,9 +33,15 @@ def test_subset():
         ({"n": 0}, "some of each; got 0, 0 and 0"),
         ({"images": np.full((6, 4), np.nan, np.float32)}, "not finite"),
         ({"texts": np.full((6, 2), -np.inf, np.float32)}, "not finite"),
-        ({"labels": np.array([0, 1, 2, 0, 1, -1])}, r"label in \[0, 3\); found -1 to 2"),
-        ({"labels": np.array([0, 1, 2, 0, 1, 3])}, r"label in \[0, 3\); found 0 to 3"),
-        ({"n_classes": 2}, r"label in \[0, 2\)"),
+        (
+            {"labels": np.array([0, 1, 2, 0, 1, -2])},
+            "none; found -2 to 2",
+        ),
+        (
+            {"labels": np.array([0, 1, 2, 0, 1, 3])},
+            "none; found 0 to 3",
+        ),
+        ({"n_classes": 2}, r"labels lie in \[0, 2\)"),
     ],
 )
 def test_pairs_that_cannot_be_trained_on(options, message):

@@ -14,6 +14,7 @@ from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts import text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import ModelFormatError, UnknownNameError
+from cmr_hub.half import from_half, to_half
 from cmr_hub.types import JSONObject
 
 FORMAT_VERSION = 1
@@ -33,7 +34,7 @@ def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
     }
     if arrays:
         # safetensors writes the memory as it lies: a transposed view would come back wrong.
-        compact = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        compact = {name: np.ascontiguousarray(a) for name, a in to_half(arrays).items()}
         with atomic_file(folder / ARRAYS_FILE) as path:
             path.write_bytes(save(compact))
     else:
@@ -85,7 +86,7 @@ def _read_json(file: Path) -> JSONObject:
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
-        arrays: dict[str, np.ndarray] = load(file.read_bytes())
+        arrays: dict[str, np.ndarray] = from_half(load(file.read_bytes()))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise ModelFormatError(f"{file} cannot be read: {error}") from error
     return arrays

@@ -1,0 +1,47 @@
+"""Several datasets as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cmr_hub.datasets.pairs import PairDataset
+from cmr_hub.errors import DataFormatError
+
+
+def joined(datasets: Sequence[PairDataset]) -> PairDataset:
+    """All items of all datasets, in this order, each in the split that it had.
+
+    Classes are the same where their names are, but for spaces, hyphens and case ("tv monitor" and
+    "tvmonitor"); the first dataset's spelling is kept. Ids become `dataset/id`.
+
+    Raises:
+        DataFormatError: no dataset, or one given twice.
+    """
+    names = [dataset.name for dataset in datasets]
+    if not names or len(set(names)) < len(names):
+        raise DataFormatError(f"different datasets can be joined, one at least; got {names}")
+    classes: dict[str, str] = {}
+    labels = []
+    for dataset in datasets:
+        keys = [_key(name) for name in dataset.classes]
+        for key, name in zip(keys, dataset.classes, strict=True):
+            classes.setdefault(key, name)
+        position = {key: number for number, key in enumerate(classes)}
+        # The last entry is what −1, no label, picks.
+        labels.append(np.array([*(position[key] for key in keys), -1])[dataset.labels])
+    return PairDataset(
+        name="+".join(names),
+        protocol="+".join(dataset.protocol for dataset in datasets),
+        ids=tuple(f"{part.name}/{id_}" for part in datasets for id_ in part.ids),
+        labels=np.concatenate(labels).astype(np.int64),
+        classes=tuple(classes.values()),
+        splits=np.concatenate([dataset.splits for dataset in datasets]),
+        images=tuple(image for dataset in datasets for image in dataset.images),
+        sentences=tuple(document for dataset in datasets for document in dataset.sentences),
+    )
+
+
+def _key(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
