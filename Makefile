@@ -4,14 +4,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The model directory that `make demo` opens.
-MODEL ?= runs/pascal
+# What `make demo` opens: a model directory; by default the model that comes with the package.
+MODEL ?= default
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo [MODEL=DIR]  open the search page on a model directory (default: $(MODEL))"
+	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
 	@echo "make lint              ruff and mypy"
 	@echo "make bench             measure against peers; ratios are printed"

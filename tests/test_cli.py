@@ -198,6 +198,23 @@ def test_train_with_fine_tuning(cmr, trained, colour_folder, mobilenet_file, tmp
     assert tuned.search("flame", k=1)
 
 
+def test_train_with_fine_tuning_of_texts(
+    cmr, build_sentence_model, colour_folder, mobilenet_file, tmp_path
+):
+    command = [*train_command(colour_folder, mobilenet_file, tmp_path), "--fine-tune-text", 1]
+    assert "bow has no layers to fine-tune; take 'sentence'" in cmr.fails(*command)
+    source = build_sentence_model(tmp_path / "tiny")
+    at = command.index("--text-option")
+    command[at : at + 2] = ["--text-encoder", "sentence", "--text-option", f"source={source}"]
+    assert cmr(*command, "--epochs", 1) == 0, cmr.err
+    (record,), _ = read_runs(tmp_path / "runs.jsonl")
+    assert record["text_fine_tuned"]["layers"] == 1
+    assert record["fine_tuned"] is None
+    model = cmr_hub.load(tmp_path / "model")
+    assert model.text_encoder.state()[1]
+    assert model.search("flame", k=1)
+
+
 def test_search(cmr, trained, colour_folder):
     directory = trained / "model"
     model = cmr_hub.load(directory)

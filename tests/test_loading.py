@@ -2,10 +2,11 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import cmr_hub
-from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.errors import ImageError, ModelFormatError, QueryError
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 
@@ -35,10 +36,39 @@ def test_model_without_a_gallery(tmp_path):
 def test_no_directory(tmp_path):
     (tmp_path / "file").write_text("x")
     for name in ("absent", "file"):
-        with pytest.raises(ModelFormatError, match=rf"no model directory .*{name}; train one with"):
+        with pytest.raises(
+            ModelFormatError,
+            match=rf"no model directory .*{name}, and no release of this name \(default\); train",
+        ):
             cmr_hub.load(tmp_path / name)
     with pytest.raises(ModelFormatError, match="not a model directory"):
         cmr_hub.load(tmp_path)
+
+
+def test_a_model_moves_with_its_pictures(saved_model, tmp_path):
+    model = cmr_hub.load(saved_model)
+    before = model.search("flame", k=12)
+    there = tmp_path / "there"
+    model.save_pretrained(there, pictures=True)
+    moved = cmr_hub.load(there.rename(tmp_path / "elsewhere"))
+    after = moved.search("flame", k=12)
+    assert [hit.id for hit in after] == [hit.id for hit in before]
+    for old, new in zip(before, after, strict=True):
+        assert new.path.is_relative_to(tmp_path / "elsewhere" / "pictures")
+        assert new.path.read_bytes() == old.path.read_bytes()
+    moved.save_pretrained(tmp_path / "elsewhere")  # a model's own directory may be replaced
+
+
+def test_a_picture_that_is_gone_cannot_be_copied(saved_model, tmp_path):
+    model = cmr_hub.load(saved_model)
+    items = model.gallery.items
+    paths = items.column("path").to_pylist()
+    paths[-1] = paths[-1] + ".gone"
+    place = items.column_names.index("path")
+    model.gallery.items = items.set_column(place, "path", pa.array(paths, pa.string()))
+    with pytest.raises(ImageError, match=r"cannot copy .*\.gone"):
+        model.save_pretrained(tmp_path / "m", pictures=True)
+    assert not (tmp_path / "m").exists()
 
 
 def test_gallery_of_another_model(saved_model, tmp_path):

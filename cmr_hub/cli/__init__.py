@@ -1,4 +1,4 @@
-"""`cmr`: data, train, distill, evaluate, ablate, report, search, demo."""
+"""`cmr`: data, train, distill, align, release, evaluate, ablate, report, search, demo."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from cmr_hub.cli.align import align
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
+from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
 from cmr_hub.cli.study import ablate, report
 from cmr_hub.cli.train import train
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (data, train, distill, evaluate, ablate, report, search, demo):
+for command in (data, train, distill, align, release, evaluate, ablate, report, search, demo):
     app.command()(command)
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C

@@ -49,6 +49,7 @@ def distill(
     from cmr_hub.encoders.images.weights import read_weights
     from cmr_hub.training.distill import Distillation, training_pictures
     from cmr_hub.training.distill import distill as train
+    from cmr_hub.training.outcome import write_outcome
     from cmr_hub.training.views import Teacher, ViewSettings, draw_views
 
     settings = Distillation() if epochs is None else Distillation(epochs=epochs)
@@ -75,17 +76,9 @@ def distill(
         file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def save(result: Distilled) -> None:
-        halves = {
-            name: value.half() if value.is_floating_point() else value
-            for name, value in result.encoder.state.items()
-        }
-        with atomic_file(out / "encoder.safetensors") as file:
-            file.write_bytes(pack(halves))
+        write_outcome(result.encoder, result.history, out)
         with atomic_file(out / "projection.safetensors") as file:
             file.write_bytes(pack(result.projection))
-        with atomic_file(out / "history.jsonl") as file:
-            lines = (json.dumps(row) + "\n" for row in result.history)
-            file.write_text("".join(lines), encoding="utf-8")
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

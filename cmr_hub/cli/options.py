@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+from cmr_hub.errors import CMRError
 
 # Sentences and paths are shown as they are: `[b]` in one is no markup.
 console = Console(markup=False, emoji=False)
@@ -22,6 +25,24 @@ Cache = Annotated[
     Path | None,
     typer.Option(help="Where image features are kept; by default $CMR_CACHE_HOME."),
 ]
-ModelDirectory = Annotated[
-    Path, typer.Argument(help="A model directory, as `cmr train --out` writes it.")
+TextOptions = Annotated[
+    list[str] | None,
+    typer.Option(help="An option of the text encoder as name=value; may be repeated."),
 ]
+ModelDirectory = Annotated[
+    Path, typer.Argument(help="A model directory, as `cmr train --out` writes it, or `default`.")
+]
+
+
+def named_options(pairs: list[str] | None) -> dict[str, Any]:
+    """`name=value` strings; a value is read as JSON where it is: `min_df=2`, `stop_words=null`."""
+    options: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise CMRError(f"--text-option wants name=value, not {pair!r}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options

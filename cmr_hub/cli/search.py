@@ -56,14 +56,18 @@ def search(
 
 
 def demo(
-    directory: ModelDirectory,
+    model: Annotated[
+        str, typer.Argument(help="A model directory, or the name of a release.")
+    ] = "default",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
 ) -> None:
     """Serves a page that searches the gallery of a model; prints its address.
 
+    Without a model, of the one that comes with the package.
+
     Example: `cmr demo runs/pascal`
     """
     from cmr_hub.apps.search_page import launch
 
-    launch(directory, host=host, port=port)
+    launch(model, host=host, port=port)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cmr_hub.cli.options import Cache, Protocol, Root, console
+from cmr_hub.cli.options import Cache, Protocol, Root, TextOptions, console, named_options
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
@@ -42,15 +41,15 @@ def train(
     text_encoder_name: Annotated[
         str, typer.Option("--text-encoder", help=f"One of: {', '.join(TEXT_ENCODERS)}.")
     ] = "bow",
-    text_option: Annotated[
-        list[str] | None,
-        typer.Option(help="An option of the text encoder as name=value; may be repeated."),
-    ] = None,
+    text_option: TextOptions = None,
     preset: Annotated[
         str, typer.Option(help=f"A way to train: {', '.join(method_names())}.")
     ] = "acmr-paper",
     fine_tune: Annotated[
         int, typer.Option(min=0, help="Train so many last blocks of the image encoder too.")
+    ] = 0,
+    fine_tune_text: Annotated[
+        int, typer.Option(min=0, help="Train so many last layers of the sentence encoder too.")
     ] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
@@ -75,6 +74,7 @@ def train(
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.models.files import refuse_foreign_directory
     from cmr_hub.training.finetune import FineTuning
+    from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import Preset
 
     method = get_method(preset)
@@ -86,14 +86,16 @@ def train(
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     loaded = load_dataset(dataset, root, protocol)
     features = FeatureCache(cache)
+    options = named_options(text_option)
     pictures = isinstance(loaded, PairDataset)
     experiment = run_experiment(
         loaded,
         method,
         seed,
         image_encoder=image_encoder(image_encoder_name, image_weights) if pictures else None,
-        text_encoder=text_encoder(text_encoder_name, **_options(text_option)) if pictures else None,
+        text_encoder=text_encoder(text_encoder_name, **options) if pictures else None,
         fine_tuning=FineTuning(fine_tune) if fine_tune else None,
+        text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
         cache=features,
         checkpoints=checkpoints,
         progress=True,
@@ -120,17 +122,3 @@ def train(
     )
     if model.gallery is not None:
         console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)
-
-
-def _options(pairs: list[str] | None) -> dict[str, Any]:
-    """`name=value` strings; a value is read as JSON where it is: `min_df=2`, `stop_words=null`."""
-    options: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise CMRError(f"--text-option wants name=value, not {pair!r}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options

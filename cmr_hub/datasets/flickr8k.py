@@ -6,14 +6,30 @@ and evaluation metrics. Journal of Artificial Intelligence Research 47, 2013.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from cmr_hub.datasets.folder import PROTOCOL, read_folder
 from cmr_hub.datasets.pairs import PairDataset
+from cmr_hub.errors import UnknownNameError
 
 HOME_PAGE = "http://nlp.cs.illinois.edu/HockenmaierGroup/8k-pictures.html"
+TWO_PARTS = "6000/1000"
 
 
 def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> PairDataset:
-    """Reads the dataset from `root` or `$CMR_DATA_HOME/flickr8k`. See `read_folder`."""
-    return read_folder("flickr8k", root, protocol, HOME_PAGE)
+    """Reads the dataset from `root` or `$CMR_DATA_HOME/flickr8k`. See `read_folder`.
+
+    With the protocol "6000/1000" the validation pictures are the test split, and what training
+    has to choose it chooses on a part of its own 6000.
+    """
+    if protocol not in (PROTOCOL, TWO_PARTS):
+        raise UnknownNameError("protocol of flickr8k", protocol, [PROTOCOL, TWO_PARTS])
+    found = read_folder("flickr8k", root, PROTOCOL, HOME_PAGE)
+    if protocol == PROTOCOL:
+        return found
+    kept = found.subset(found.splits != "test")
+    splits = np.where(kept.splits == "validation", "test", kept.splits)
+    return replace(kept, protocol=protocol, splits=splits)

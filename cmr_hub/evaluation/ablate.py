@@ -18,16 +18,19 @@ from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.evaluation.artifacts import keep_embeddings, write_curve
-from cmr_hub.evaluation.grid import PRECOMPUTED, Grid
+from cmr_hub.evaluation.grid import NONE, PRECOMPUTED, Grid
 from cmr_hub.evaluation.plan import RUNS, Cell, Plan, make_plan
 from cmr_hub.evaluation.results import append_run, read_runs
+from cmr_hub.evaluation.transfer import text_queries
 from cmr_hub.evaluation.workers import (
     Finished,
     Materials,
     build_text_encoder,
     load_cell_dataset,
+    load_other_data,
     run_all,
 )
+from cmr_hub.types import Document
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +116,7 @@ def run_grid(
         for dataset, group in _by_dataset(cells).items():
             try:
                 broken[dataset] = _prepare(group, features, weights)
+                broken |= _prepare_others(group, features, weights)
                 ready += group
             except CMRError as error:
                 for cell in group:
@@ -201,6 +205,31 @@ def _prepare(
     dataset = load_cell_dataset(cells[0])
     if isinstance(dataset, FeatureDataset):
         return frozenset()
+    return _cache_features(dataset, dataset.sentences, cells, cache, image_weights)
+
+
+def _prepare_others(
+    cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
+) -> dict[str, frozenset[str]]:
+    """The same for the other data that the cells are tested on. Raises CMRError."""
+    others = {str(cell.settings.test_on): cell.settings.test_on for cell in cells}
+    broken = {}
+    for name, other in others.items():
+        if other is not None:
+            group = [cell for cell in cells if cell.settings.test_on == other]
+            part = load_other_data(other)
+            broken[name] = _cache_features(part, text_queries(part)[0], group, cache, image_weights)
+    return broken
+
+
+def _cache_features(
+    dataset: PairDataset,
+    documents: Sequence[Document],
+    cells: Sequence[Cell],
+    cache: FeatureCache,
+    image_weights: Mapping[str, Path],
+) -> frozenset[str]:
+    """Features of all encoders of the cells; ids with a broken picture."""
     sound = dataset.without_broken_images()
     broken = frozenset(dataset.ids) - frozenset(sound.ids)
     if broken:
@@ -210,14 +239,14 @@ def _prepare(
         cache.encode(image_encoder(name, image_weights.get(name)), pictures, progress=True)
     texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
     for choice in texts.values():
-        if choice.name != PRECOMPUTED:
+        if choice.name not in (PRECOMPUTED, NONE):
             with suppress(CMRError):  # the cells themselves will say it
-                _cache_texts(build_text_encoder(choice), sound, cache)
+                _cache_texts(build_text_encoder(choice), documents, cache)
     return broken
 
 
-def _cache_texts(encoder: TextEncoder, dataset: PairDataset, cache: FeatureCache) -> None:
+def _cache_texts(encoder: TextEncoder, documents: Sequence[Document], cache: FeatureCache) -> None:
     """Rows of what is pretrained; an encoder that learns from the training text has none yet."""
     for part in encoder.parts or (encoder,):
         if type(part).fingerprint is not TextEncoder.fingerprint:
-            cache.encode_texts(part.fit([]), dataset.sentences, progress=True)
+            cache.encode_texts(part.fit([]), documents, progress=True)

@@ -94,8 +94,14 @@ class RetrievalReport:
         """Mean of MAP@50 of the two directions."""
         return (self.i2t.map50 + self.t2i.map50) / 2
 
+    @property
+    def recall_avg(self) -> float:
+        """Mean of Recall@1, @5 and @10 of the two directions."""
+        shares = (*self.i2t.recall.values(), *self.t2i.recall.values())
+        return sum(shares) / len(shares)
+
     def to_dict(self) -> JSONObject:
-        """Flat and ready for JSON: `map_i2t`, `recall_t2i`, ... and `map_avg`, `map50_avg`."""
+        """Flat and ready for JSON: `map_i2t`, `recall_t2i`, ... and the means, `map_avg`, ..."""
         record: JSONObject = asdict(self)
         for direction in ("i2t", "t2i"):
             for figure, value in record.pop(direction).items():
@@ -104,6 +110,7 @@ class RetrievalReport:
                     {str(k): share for k, share in value.items()} if by_depth else value
                 )
         record["map_avg"], record["map50_avg"] = self.map_avg, self.map50_avg
+        record["recall_avg"] = self.recall_avg
         return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
 
     def table(self) -> str:

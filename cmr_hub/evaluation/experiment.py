@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from cmr_hub.baselines.base import Baseline
+from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
 from cmr_hub.evaluation.metrics import mean_average_precision
@@ -24,7 +26,8 @@ from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
-from cmr_hub.training.finetune import Tail, view_activations
+from cmr_hub.training.finetune import ImageTail, view_activations
+from cmr_hub.training.finetune_text import TextTail
 from cmr_hub.training.presets import Preset
 from cmr_hub.training.trainer import TrainedProjectors, train_projectors
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.training.finetune import FineTuning
+    from cmr_hub.training.finetune_text import TextFineTuning
+    from cmr_hub.training.presets import LinearExpert
     from cmr_hub.types import FloatArray, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
@@ -68,11 +73,14 @@ def run_experiment(
     image_encoder: ImageEncoder | None = None,
     text_encoder: TextEncoder | None = None,
     fine_tuning: FineTuning | None = None,
+    text_fine_tuning: TextFineTuning | None = None,
     cache: FeatureCache | None = None,
     checkpoints: str | Path | None = None,
     progress: bool = False,
 ) -> Experiment:
     """Trains on the training split and measures once on the test split.
+
+    In a dataset without classes only the own pair is relevant.
 
     The text encoder is fitted on training texts only. Epochs and settings are chosen on the
     protocol's validation split or, where it has none, on a stratified part of the training
@@ -85,16 +93,19 @@ def run_experiment(
         image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
         fine_tuning: train the last blocks of the image encoder too; the model's encoder is then
             a new one. None leaves it as it is.
+        text_fine_tuning: the last layers of the sentence encoder likewise.
         cache: where image features are kept; the default cache if None.
         checkpoints: a directory that makes the run resumable; see `train_projectors`.
         progress: show progress bars.
 
     Raises:
-        TrainingError: an encoder is missing, the training split has too few labelled pairs, or
-            there is nothing to fine-tune.
+        TrainingError: an encoder is missing, the training split has too few labelled pairs, there
+            is nothing to fine-tune, or the method cannot do without labels.
         UnknownNameError: the protocol has no training or no test split.
     """
     dataset = complete_pairs(dataset)
+    if isinstance(method, Baseline) and not dataset.classes:
+        raise TrainingError(f"{dataset.name} has no classes: {method.name} is not fitted on it")
     train, test = dataset.split("train"), dataset.split("test")
     if not isinstance(train, FeatureDataset) and text_encoder is not None:
         text_encoder.fit(train.sentences)
@@ -104,30 +115,35 @@ def run_experiment(
     def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
         return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
 
-    if fine_tuning is None:
+    if fine_tuning is None and text_fine_tuning is None:
         splits = _splits(dataset, method, seed, features)
         fitted = _fit(method, splits, seed, checkpoints, progress=progress)
     else:
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
             raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
-        fitted, image_encoder = _fine_tune(
+        fitted, image_encoder, text_encoder = _fine_tune(
             dataset,
             method,
             seed,
             image_encoder,
             text_encoder,
             fine_tuning,
+            text_fine_tuning,
             cache,
             checkpoints,
             progress=progress,
         )
         splits = _splits(dataset, method, seed, features)
-    centroids = ClassCentroids.fit(
-        fitted.images.embed(splits.final.images),
-        fitted.texts.embed(splits.final.texts),
-        splits.final.labels,
-        len(dataset.classes),
-    )
+    if isinstance(method, Preset) and method.linear_expert is not None:
+        fitted = _with_experts(fitted, splits, method.linear_expert)
+    centroids = None
+    if dataset.classes:
+        centroids = ClassCentroids.fit(
+            fitted.images.embed(splits.final.images),
+            fitted.texts.embed(splits.final.texts),
+            splits.final.labels,
+            len(dataset.classes),
+        )
     test_features = features(test)
     embeddings = (
         fitted.images.embed(test_features.images),
@@ -148,6 +164,7 @@ def run_experiment(
         "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
+        "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
         "preset": method.name,
         "objective": objective_name(method) if isinstance(method, Preset) else "closed form",
         "settings": method.as_dict() if isinstance(method, Preset) else fitted.settings,
@@ -222,45 +239,77 @@ def _of_preset(trained: TrainedProjectors, preset: Preset) -> _Fitted:
     )
 
 
+def _with_experts(fitted: _Fitted, splits: TrainingSplits, expert: LinearExpert) -> _Fitted:
+    started = time.perf_counter()
+    images, texts = with_linear_experts(
+        cast("Projector", fitted.images), cast("Projector", fitted.texts), splits, expert
+    )
+    seconds = fitted.seconds + time.perf_counter() - started
+    return replace(fitted, images=images, texts=texts, seconds=seconds)
+
+
 def _fine_tune(
     dataset: PairDataset,
     method: Preset | Baseline,
     seed: int,
     image_encoder: ImageEncoder,
     text_encoder: TextEncoder,
-    tuning: FineTuning,
+    tuning: FineTuning | None,
+    text_tuning: TextFineTuning | None,
     cache: FeatureCache,
     checkpoints: str | Path | None,
     *,
     progress: bool,
-) -> tuple[_Fitted, ImageEncoder]:
-    """Trains projectors and the last blocks of the image encoder, and gives the new encoder."""
+) -> tuple[_Fitted, ImageEncoder, TextEncoder]:
+    """Trains projectors and the last part of one or both encoders, and gives the new encoders."""
     if isinstance(method, Baseline):
         raise TrainingError(f"{method.name} is not trained in steps: it fine-tunes no encoder")
+    sentences = None if text_tuning is None else _tunable(text_encoder)
 
-    def views(part: PairDataset) -> PairedFeatures:
-        images = [path for path in part.images if path is not None]
-        activations = view_activations(image_encoder, images, tuning, seed, progress=progress)
-        return PairedFeatures(
-            cast("FloatArray", activations),  # float16, for the tail to turn into float32
-            cache.encode_texts(text_encoder, part.sentences, progress=progress),
-            part.labels,
-            len(part.classes),
-        )
+    def inputs(part: PairDataset) -> PairedFeatures:
+        paths = [path for path in part.images if path is not None]
+        # What a tail takes is float16, for it to turn into float32.
+        if tuning is None:
+            images = cache.encode(image_encoder, paths, progress=progress)
+        else:
+            views = view_activations(image_encoder, paths, tuning, seed, progress=progress)
+            images = cast("FloatArray", views)
+        if sentences is None or text_tuning is None:
+            texts = cache.encode_texts(text_encoder, part.sentences, progress=progress)
+        else:
+            states = sentences.token_states(part.sentences, text_tuning.layers, progress=progress)
+            texts = cast("FloatArray", states)
+        return PairedFeatures(images, texts, part.labels, len(part.classes))
 
-    tail = Tail(image_encoder.cut(tuning.blocks)[1], tuning.learning_rate)
+    image_tail = text_tail = None
+    if tuning is not None:
+        image_tail = ImageTail(image_encoder.cut(tuning.blocks)[1], tuning.learning_rate)
+    if sentences is not None and text_tuning is not None:
+        layers = sentences.last_layers(text_tuning.layers)
+        text_tail = TextTail(layers, text_tuning.learning_rate)
     trained = train_projectors(
-        _splits(dataset, method, seed, views),
+        _splits(dataset, method, seed, inputs),
         method,
         seed,
         validation_map,
-        tail=tail,
+        image_tail=image_tail,
+        text_tail=text_tail,
         checkpoints=checkpoints,
         progress=progress,
     )
-    if trained.tail is not None:
-        image_encoder = image_encoder.with_tail(trained.tail.blocks)
-    return _of_preset(trained, method), image_encoder
+    if trained.image_tail is not None:
+        image_encoder = image_encoder.with_tail(trained.image_tail.blocks)
+    if sentences is not None and trained.text_tail is not None:
+        text_encoder = sentences.with_last_layers(trained.text_tail.layers)
+    return _of_preset(trained, method), image_encoder, text_encoder
+
+
+def _tunable(encoder: TextEncoder) -> SentenceEncoder:
+    if isinstance(encoder, SentenceEncoder):
+        return encoder
+    raise TrainingError(
+        f"the text encoder {encoder.name} has no layers to fine-tune; take 'sentence'"
+    )
 
 
 def _splits(
@@ -295,18 +344,26 @@ def objective_name(preset: Preset) -> str:
 
 
 def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
-    """MAP@all, averaged over both directions: what chooses the epoch."""
+    """MAP@all, averaged over both directions: what chooses the epoch.
+
+    Without labels (all −1) only the own pair is relevant: MAP is then the mean reciprocal rank.
+    """
+    if (labels < 0).all():
+        labels = np.arange(len(labels))
     i2t = mean_average_precision(images, texts, labels, labels).value
     t2i = mean_average_precision(texts, images, labels, labels).value
     return (i2t + t2i) / 2
 
 
 def complete_pairs(dataset: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
-    """The items that have a picture, a text and a label; the others are counted in the log."""
+    """The items that have a picture, a text and, where there are classes, a label.
+
+    The others are counted in the log.
+    """
     if isinstance(dataset, FeatureDataset):
         return dataset
     whole = [
-        image is not None and bool(sentences) and label >= 0
+        image is not None and bool(sentences) and (label >= 0 or not dataset.classes)
         for image, sentences, label in zip(
             dataset.images, dataset.sentences, dataset.labels, strict=True
         )
@@ -358,11 +415,14 @@ def paired_features(
 def evaluate_embeddings(
     images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
 ) -> RetrievalReport:
-    """All figures of (N, d) unit vectors of pairs, classification accuracies included."""
+    """All figures of (N, d) unit vectors of pairs, classification accuracies included.
+
+    Without labels (all −1) only the own pair is relevant.
+    """
     return evaluate_retrieval(
         images,
         texts,
-        labels,
+        None if (labels < 0).all() else labels,
         predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
         predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
     )

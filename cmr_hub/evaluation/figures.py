@@ -75,7 +75,7 @@ def _mean_by_class(row: RowResult) -> dict[str, float]:
 def _per_class(result: TableResult) -> Figure | None:
     groups: dict[tuple[str, ...], dict[str, Mapping[str, float]]] = {}
     for row in result.rows:
-        if row.n and next(iter(row.records.values()))["relevance"] == "class":
+        if row.n and next(iter(row.records.values())).get("relevance") == "class":
             figures = _mean_by_class(row)
             groups.setdefault(tuple(figures), {})[row.row.label] = figures
     if not groups:
@@ -97,7 +97,9 @@ def _per_class(result: TableResult) -> Figure | None:
 
 
 def _precision_recall(result: TableResult) -> Figure | None:
-    measured = [row for row in result.rows if row.n]
+    measured = [
+        row for row in result.rows if row.n and "pr_recall" in next(iter(row.records.values()))
+    ]
     if not measured:
         return None
     figure = _figure(9, 5)

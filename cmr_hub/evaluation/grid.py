@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 PRECOMPUTED = "precomputed"
 """The encoder of a dataset that is published as feature rows only."""
+CONTENT_BASED = "content-based"
+"""The method that asks images against images: no texts, nothing learnt."""
+NONE = "none"
+"""The text encoder of a method without texts."""
 DATA_HOME = "$CMR_DATA_HOME/"
 """How an option that is a path begins: a grid says nothing of the machine it runs on."""
 
@@ -80,16 +84,19 @@ def _check_image_encoder(name: str) -> str:
 
 
 def _check_text_encoder(choice: Choice) -> Choice:
-    _known("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED])
-    if choice.name != PRECOMPUTED:
+    _known("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED, NONE])
+    if choice.name not in (PRECOMPUTED, NONE):
         _mendable(text_encoder, choice.name, **choice.options)
     elif choice.options:
-        raise ValueError(f"{PRECOMPUTED} has no options")
+        raise ValueError(f"{choice.name} has no options")
     return _check_paths(choice)
 
 
 def _check_method(choice: Choice) -> Choice:
-    _mendable(build_method, choice)
+    if choice.name != CONTENT_BASED:
+        _mendable(build_method, choice)
+    elif choice.options:
+        raise ValueError(f"{CONTENT_BASED} has no options")
     return choice
 
 
@@ -168,6 +175,16 @@ PublishedKeys = tuple[Annotated[str, AfterValidator(_check_published)], ...]
 _as_tuple = BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
 
 
+class OtherData(_Strict):
+    """A split of a dataset that a model was not trained on."""
+
+    dataset: Annotated[Choice, AfterValidator(_check_dataset)]
+    split: Literal["train", "validation", "test"]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.split}"
+
+
 class Settings(_Strict):
     """What is measured: the whole of a run but its seed."""
 
@@ -179,13 +196,32 @@ class Settings(_Strict):
     method: Annotated[Choice, AfterValidator(_check_method)]
     fine_tune: Annotated[int, Field(ge=0)] = 0
     """So many of the image encoder's last blocks are trained too."""
+    fine_tune_text: Annotated[int, Field(ge=0)] = 0
+    """So many of the sentence encoder's last layers are trained too."""
+    test_on: OtherData | None = None
+    """What the trained model is measured on, where that is not its own test split."""
 
     @model_validator(mode="after")
     def _encoders(self) -> Settings:
+        if self.method.name == CONTENT_BASED:
+            return self._without_texts()
+        if self.text_encoder.name == NONE:
+            raise ValueError(f"only the method {CONTENT_BASED} does without a text encoder")
         if (self.image_encoder == PRECOMPUTED) != (self.text_encoder.name == PRECOMPUTED):
             raise ValueError(f"either both encoders are {PRECOMPUTED} or none is")
         if self.fine_tune and self.image_encoder == PRECOMPUTED:
             raise ValueError("there is no image encoder to fine-tune")
+        if self.fine_tune_text and self.text_encoder.name != "sentence":
+            raise ValueError("only the text encoder sentence can be fine-tuned")
+        if self.test_on is not None and self.image_encoder == PRECOMPUTED:
+            raise ValueError("features of different datasets have nothing in common")
+        return self
+
+    def _without_texts(self) -> Settings:
+        if self.text_encoder.name != NONE:
+            raise ValueError(f"{CONTENT_BASED} has no texts: its text encoder is {NONE!r}")
+        if self.fine_tune or self.fine_tune_text or self.test_on is not None:
+            raise ValueError(f"{CONTENT_BASED} trains nothing")
         return self
 
 
@@ -206,6 +242,10 @@ class Table(_Strict):
     reference: str
     published: Annotated[PublishedKeys, _as_tuple] = ()
     """Systems to print below, that have no row of ours."""
+    measure: Literal["map", "recall", "content"] = "map"
+    """Which figures it shows; see `tables.MEASURES`."""
+    disagreement: str = ""
+    """Why the order found may be another than the published one; printed where it is."""
 
     @model_validator(mode="after")
     def _labels(self) -> Table:
@@ -213,6 +253,12 @@ class Table(_Strict):
         _refuse_repeats("label", labels)
         if self.reference not in labels:
             raise ValueError(f"reference {self.reference!r} is no row; rows: {', '.join(labels)}")
+        for row in self.rows:
+            if (row.settings.method.name == CONTENT_BASED) != (self.measure == "content"):
+                raise ValueError(
+                    f"{row.label!r}: rows of {CONTENT_BASED}, and no others, stand in tables of "
+                    'measure = "content"'
+                )
         return self
 
 
@@ -243,9 +289,10 @@ def read_grid(path: str | Path) -> Grid:
     """Reads a grid file.
 
     A grid has `name`, `title`, `seeds`, `defaults` and `tables`; a table has `id`, `title`,
-    `reference`, `rows`, and perhaps `defaults` and `published`; a row has `label`, perhaps
-    `published`, and the fields of `Settings`. A field that a row does not give comes from its
-    table's defaults, else from the grid's. A table without rows has the grid's own `rows`.
+    `reference`, `rows`, and perhaps `defaults`, `published`, `measure` and `disagreement`; a row
+    has `label`, perhaps `published`, and the fields of `Settings`. A field that a row does not give
+    comes from its table's defaults, else from the grid's. A table without rows has the grid's own
+    `rows`.
 
     Raises:
         CMRError: the file cannot be read or says something wrong; the message names the place.

@@ -17,9 +17,19 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.evaluation.grid import DATA_HOME, PRECOMPUTED, Choice, Grid, Settings, build_method
+from cmr_hub.evaluation.grid import (
+    CONTENT_BASED,
+    DATA_HOME,
+    NONE,
+    PRECOMPUTED,
+    Choice,
+    Grid,
+    Settings,
+    build_method,
+)
 from cmr_hub.losses import loss_options
 from cmr_hub.training.finetune import FineTuning
+from cmr_hub.training.finetune_text import TextFineTuning
 from cmr_hub.training.presets import Preset
 from cmr_hub.types import JSONObject
 
@@ -59,6 +69,13 @@ class PlannedRow(_Strict):
     published: tuple[str, ...]
     cells: dict[int, str]
     """Key by seed."""
+    tested_on: str | None = None
+    """Another dataset that the model is measured on, and its split."""
+
+    @property
+    def data(self) -> str:
+        """The dataset and, where the model is measured on another, that one."""
+        return self.dataset + (f" → {self.tested_on}" if self.tested_on else "")
 
 
 class PlannedTable(_Strict):
@@ -69,6 +86,8 @@ class PlannedTable(_Strict):
     reference: str
     published: tuple[str, ...]
     rows: tuple[PlannedRow, ...]
+    measure: str = "map"
+    disagreement: str = ""
 
 
 class Plan(_Strict):
@@ -132,6 +151,7 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
                     method=settings.method.name,
                     published=row.published,
                     cells={seed: cell.key for seed, cell in mine.items()},
+                    tested_on=None if settings.test_on is None else str(settings.test_on),
                 )
             )
         tables.append(
@@ -141,6 +161,8 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
                 reference=table.reference,
                 published=table.published,
                 rows=tuple(rows),
+                measure=table.measure,
+                disagreement=table.disagreement,
             )
         )
     return Plan(name=grid.name, title=grid.title, tables=tuple(tables)), cells
@@ -153,14 +175,16 @@ def image_features(settings: Settings) -> str:
 
 
 def text_features(settings: Settings) -> str:
-    """The text encoder for people; of a dataset of features, which of them."""
+    """The text encoder for people and how much of it is trained; of features, which they are."""
     choice = settings.text_encoder
     if choice.name != PRECOMPUTED:
+        tuned = settings.fine_tune_text
         options = {
             option: Path(value).name if _is_path(value) else value
             for option, value in choice.options.items()
         }
-        return str(Choice.model_validate({"name": choice.name} | options))
+        name = str(Choice.model_validate({"name": choice.name} | options))
+        return f"{name}, {tuned} layers fine-tuned" if tuned else name
     return str(settings.dataset.options.get("text", PRECOMPUTED))
 
 
@@ -189,6 +213,12 @@ def _cells(
         "text_encoder": _text_facts(settings.text_encoder),
         "method": _method_facts(settings.method),
     }
+    # Only where they are given: what was measured without them keeps its key.
+    if settings.fine_tune_text:
+        facts["text_fine_tuning"] = TextFineTuning(settings.fine_tune_text).as_dict()
+    if settings.test_on is not None:
+        other = settings.test_on
+        facts["test_on"] = [other.dataset.name, _contents(other.dataset), other.split]
     for seed in seeds:
         protocol = Cell(settings, seed, "").protocol
         text = json.dumps(facts | {"protocol": protocol, "seed": seed}, sort_keys=True, default=str)
@@ -207,8 +237,8 @@ def _contents(choice: Choice) -> JSONObject:
 
 
 def _text_facts(choice: Choice) -> JSONObject:
-    if choice.name == PRECOMPUTED:
-        return {"name": PRECOMPUTED}
+    if choice.name in (PRECOMPUTED, NONE):
+        return {"name": choice.name}
     encoder = text_encoder(choice.name, **choice.options)
     defaults = {
         parameter.name: parameter.default
@@ -218,7 +248,7 @@ def _text_facts(choice: Choice) -> JSONObject:
 
 
 def _method_facts(choice: Choice) -> JSONObject:
-    method = build_method(choice)
+    method = None if choice.name == CONTENT_BASED else build_method(choice)
     if not isinstance(method, Preset):
         return {"name": choice.name}
     terms = {

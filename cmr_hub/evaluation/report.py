@@ -14,10 +14,11 @@ from cmr_hub.evaluation.plan import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.evaluation.published import PublishedFigure, published_systems
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.tables import (
-    COMPARED,
+    Column,
     RowResult,
     Significance,
     TableResult,
+    significance,
     table_result,
     write_csv,
 )
@@ -82,13 +83,19 @@ column of their own, each with a note that says how it was measured.
 
 
 def _section(result: TableResult, pictures: dict[str, Path]) -> str:
-    table = result.table
+    table, measure = result.table, result.measure
     notes = _Notes()
-    columns = ["", "dataset", "protocol", "images", "texts", "n", "image→text", "text→image"]
-    columns += ["**average**", "MAP@50", "accuracy image / text"]
-    columns += ["published elsewhere (i→t / t→i / average)"]
-    lines = [f"### {table.title}\n", _line(columns), _line(["---"] * len(columns))]
-    lines += [_line(_cells(row, notes)) for row in result.rows]
+    beside = table.measure == "map"  # what others published is MAP
+    columns = ["", "dataset", "protocol", "images", "texts", "n"]
+    columns += [column.header for column in measure.columns]
+    columns += ["published elsewhere (i→t / t→i / average)"] * beside
+    lines = [f"### {table.title}\n"]
+    if measure.remark:
+        lines.append(f"{measure.remark}\n")
+    lines += [_line(columns), _line(["---"] * len(columns))]
+    for row in result.rows:
+        cells = _cells(row, measure.columns)
+        lines.append(_line([*cells, _published_beside(row, notes)] if beside else cells))
     for key in table.published:
         dataset = result.reference.row.dataset
         blank = [""] * (len(columns) - 2)
@@ -101,17 +108,22 @@ def _section(result: TableResult, pictures: dict[str, Path]) -> str:
     return "\n".join(lines)
 
 
-def _cells(found: RowResult, notes: _Notes) -> list[str]:
+def _cells(found: RowResult, columns: tuple[Column, ...]) -> list[str]:
     row = found.row
-    published = "; ".join(_published(key, row.dataset, notes) for key in row.published)
-    what = [row.label, row.dataset, row.protocol, row.image_encoder, row.text_encoder]
+    what = [row.label, row.data, row.protocol, row.image_encoder, row.text_encoder]
     if not found.n:
-        return [*what, "0", "not run yet", "", "", "", "", published]
-    figures = [_spread(found, figure) for figure in ("map_i2t", "map_t2i", COMPARED, "map50_avg")]
-    figures[2] = f"**{figures[2]}**"
-    accuracies = [found.mean(f"{modality}_accuracy") for modality in ("image", "text")]
-    both = " / ".join("–" if share is None else number(share) for share in accuracies)
-    return [*what, str(found.n), *figures, both, published]
+        return [*what, "0", "not run yet", *[""] * (len(columns) - 1)]
+    return [*what, str(found.n), *(_cell(found, column) for column in columns)]
+
+
+def _cell(found: RowResult, column: Column) -> str:
+    shown = _spread if column.spread else _mean
+    text = " / ".join(shown(found, figure) for figure in column.figures)
+    return f"**{text}**" if column.header.startswith("**") else text
+
+
+def _published_beside(found: RowResult, notes: _Notes) -> str:
+    return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
 
 
 def _spread(found: RowResult, figure: str) -> str:
@@ -147,27 +159,27 @@ class _Notes:
 
 
 def _findings(result: TableResult) -> list[str]:
-    ranked = result.ranked
+    ranked, measure = result.ranked, result.measure
     if not ranked:
         return ["Nothing of this table has been run yet."]
-    best = ranked[0]
-    found = [f"- Best here: **{best.row.label}**, {_spread(best, COMPARED)} (n = {best.n})."]
+    best, figure = ranked[0], measure.compared
+    found = [f"- Best here: **{best.row.label}**, {_spread(best, figure)} (n = {best.n})."]
     if len(ranked) > 1:
-        found.append(f"- Order found: {_order(ranked)}.")
+        found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)
     compared = [row for row in result.rows if row.row.label != result.table.reference]
     if compared:
-        found.append(f"\nCompared with **{result.table.reference}**, average of both directions:\n")
+        found.append(f"\nCompared with **{result.table.reference}**, {measure.meaning}:\n")
         found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]
     return found
 
 
-def _order(rows: Iterable[RowResult]) -> str:
-    return " > ".join(f"{row.row.label} ({_mean(row)})" for row in rows)
+def _order(rows: Iterable[RowResult], figure: str) -> str:
+    return " > ".join(f"{row.row.label} ({_mean(row, figure)})" for row in rows)
 
 
-def _mean(row: RowResult) -> str:
-    mean = row.mean(COMPARED)
+def _mean(row: RowResult, figure: str) -> str:
+    mean = row.mean(figure)
     return "–" if mean is None else number(mean)
 
 
@@ -189,24 +201,51 @@ def verdict(compared: Significance | None) -> str:
 
 def _agreement(result: TableResult) -> list[str]:
     """Whether rows that one source printed together stand in the same order here and there."""
+    compared = result.measure.compared
     groups: dict[tuple[str, str], list[tuple[RowResult, PublishedFigure]]] = {}
     for row in result.ranked:
         for source, dataset, figure in _figures(row.row):
-            groups.setdefault((source, dataset), []).append((row, figure))
+            members = groups.setdefault((source, dataset), [])
+            # One row may stand beside several systems of a source: that orders no rows of ours.
+            if all(row is not member for member, _ in members):
+                members.append((row, figure))
     found = []
     for (source, dataset), members in groups.items():
-        if len(members) < 2:
+        if len({figure.average for _, figure in members}) < 2:
             continue
         theirs = sorted(members, key=lambda member: -member[1].average)
-        # Rows with the same published figure may stand either way round.
-        same = [member[1].average for member in members] == [f.average for _, f in theirs]
         printed = " > ".join(f"{row.row.label} ({number(f.average)})" for row, f in theirs)
-        ours = " > ".join(f"{row.row.label} ({_mean(row)})" for row, _ in members)
+        ours = _order((row for row, _ in members), compared)
+        reversed_ = _reversed(members, compared)
         found.append(
             f"- Published order ({source}; {dataset}, its own protocol): {printed}. Ours: {ours}: "
-            f"{'the same order' if same else 'not the same order'}."
+            f"{_disagreement(reversed_, result) if reversed_ else 'the same order.'}"
         )
     return found
+
+
+def _reversed(
+    members: list[tuple[RowResult, PublishedFigure]], figure: str
+) -> list[Significance | None]:
+    """The pairs of rows, best here first, that stand the other way round where they were printed.
+
+    Each with what their difference is worth.
+    """
+    return [
+        significance(better.values(figure), worse.values(figure))
+        for place, (better, printed) in enumerate(members)
+        for worse, other in members[place + 1 :]
+        if printed.average < other.average
+    ]
+
+
+def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
+    worth = [pair for pair in pairs if pair is not None]
+    certain = sum(pair.p is not None and pair.p < LEVEL for pair in worth)
+    most = max((abs(pair.difference) for pair in worth), default=0.0)
+    turned = "1 pair is" if len(pairs) == 1 else f"{len(pairs)} pairs are"
+    said = f"{turned} turned round, by at most {number(most)}, {certain} of them significantly."
+    return f"not the same order. {said} {result.table.disagreement}".strip()
 
 
 def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
@@ -226,7 +265,8 @@ def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) 
         for key in row.cells.values()
     }
     hours = sum(record["seconds"] for record in records) / 3600
-    denominators = sorted({record["map50_denominator"] for record in records})
+    named = {record.get("map50_denominator") for record in records}
+    denominators = sorted(name for name in named if name is not None)
     lines = [
         "## How it was measured\n",
         f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "

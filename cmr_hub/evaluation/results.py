@@ -28,16 +28,17 @@ REQUIRED: dict[str, tuple[type, ...]] = {
     "objective": (str, dict),
     "seed": (int,),
     "epochs": (int,),
-    "map_i2t": NUMBER,
-    "map_t2i": NUMBER,
-    "map_avg": NUMBER,
-    "map50_avg": NUMBER,
+    "map_i2t": (*NUMBER, type(None)),
+    "map_t2i": (*NUMBER, type(None)),
+    "map_avg": (*NUMBER, type(None)),
+    "map50_avg": (*NUMBER, type(None)),
     "image_accuracy": (*NUMBER, type(None)),
     "text_accuracy": (*NUMBER, type(None)),
     "seconds": NUMBER,
     "versions": (dict,),
 }
-"""What every record holds, and of which type; it may hold more. No classifier: accuracy null."""
+"""What every record holds, and of which type; it may hold more. Null is what was not measured:
+accuracies without a classifier, MAP between modalities of a method that only asks images."""
 
 
 def append_run(record: Mapping[str, Any], path: str | Path) -> None:

@@ -17,9 +17,84 @@ from cmr_hub.evaluation.plan import PlannedRow, PlannedTable
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
-FIGURES = ("map_i2t", "map_t2i", "map_avg", "map50_avg", "image_accuracy", "text_accuracy")
-COMPARED = "map_avg"
-"""The figure that rows are ordered and compared by."""
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table as people read it: its header and what stands in it, side by side."""
+
+    header: str
+    figures: tuple[str, ...]
+    spread: bool = True
+    """Whether the standard deviation stands beside the mean."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The figures of a kind of table.
+
+    Attributes:
+        columns: of the report; their figures are the CSV's too. `recall_i2t@5` is the entry "5" of
+            a record's `recall_i2t`.
+        compared: the figure that rows are ordered and compared by.
+        meaning: of that figure.
+        remark: what has to be said of such a table; may be empty.
+    """
+
+    columns: tuple[Column, ...]
+    compared: str
+    meaning: str
+    remark: str = ""
+
+    @property
+    def figures(self) -> list[str]:
+        """All figures, in the order of the columns."""
+        return [figure for column in self.columns for figure in column.figures]
+
+
+MEASURES = {
+    "map": Measure(
+        (
+            Column("image→text", ("map_i2t",)),
+            Column("text→image", ("map_t2i",)),
+            Column("**average**", ("map_avg",)),
+            Column("MAP@50", ("map50_avg",)),
+            Column("accuracy image / text", ("image_accuracy", "text_accuracy"), spread=False),
+        ),
+        compared="map_avg",
+        meaning="average of both directions",
+    ),
+    "recall": Measure(
+        (
+            *(
+                Column(f"{way} R@{k}", (f"recall_{short}@{k}",))
+                for way, short in (("image→text", "i2t"), ("text→image", "t2i"))
+                for k in (1, 5, 10)
+            ),
+            Column("**average**", ("recall_avg",)),
+        ),
+        compared="recall_avg",
+        meaning="average of the six recalls",
+        remark="R@K: the share of queries that have an own partner among the first K hits. Every "
+        "caption is a text of its own; no caption and no picture of this test was trained on.",
+    ),
+    "content": Measure(
+        (Column("**image→image**", ("map_i2i",)),),
+        compared="map_i2i",
+        meaning="MAP@all",
+        remark="The test images asked against each other by Euclidean distance between their "
+        "features: no text, nothing learnt, nothing random. MAP@all, relevant = same class.",
+    ),
+}
+"""By the `measure` of a table in a grid."""
+
+
+def figure_of(record: JSONObject, figure: str) -> float | None:
+    """A figure of a record; None where it was not measured."""
+    name, _, depth = figure.partition("@")
+    value = record.get(name)
+    if depth and value is not None:
+        value = value.get(depth)
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -85,9 +160,8 @@ class RowResult:
 
     def values(self, figure: str) -> dict[int, float]:
         """A figure by seed; empty if a run does not have it."""
-        values = {seed: record.get(figure) for seed, record in self.records.items()}
-        whole = {seed: float(value) for seed, value in values.items() if value is not None}
-        return whole if len(whole) == len(values) else {}
+        whole = _figures(self.records, figure)
+        return whole if len(whole) == len(self.records) else {}
 
     def mean(self, figure: str) -> float | None:
         """Mean over seeds; None without figures."""
@@ -113,10 +187,15 @@ class TableResult:
         return next(row for row in self.rows if row.row.label == self.table.reference)
 
     @property
+    def measure(self) -> Measure:
+        """Which figures the table shows."""
+        return MEASURES[self.table.measure]
+
+    @property
     def ranked(self) -> list[RowResult]:
-        """The rows that have results, the best `COMPARED` first."""
+        """The rows that have results, the best first."""
         measured = [row for row in self.rows if row.n]
-        return sorted(measured, key=lambda row: -(row.mean(COMPARED) or 0.0))
+        return sorted(measured, key=lambda row: -(row.mean(self.measure.compared) or 0.0))
 
 
 def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableResult:
@@ -132,7 +211,8 @@ def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableRes
     reference = next((row for row in table.rows if row.label == table.reference), None)
     if reference is None:
         raise QueryError(f"table {table.id} has no row {table.reference!r}")
-    standard = _figures(found(reference), COMPARED)
+    compared = MEASURES[table.measure].compared
+    standard = _figures(found(reference), compared)
     return TableResult(
         table,
         tuple(
@@ -141,7 +221,7 @@ def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableRes
                 found(row),
                 None
                 if row is reference
-                else significance(_figures(found(row), COMPARED), standard),
+                else significance(_figures(found(row), compared), standard),
             )
             for row in table.rows
         ),
@@ -149,14 +229,16 @@ def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableRes
 
 
 def _figures(records: Mapping[int, JSONObject], figure: str) -> dict[int, float]:
-    return {seed: float(record[figure]) for seed, record in records.items()}
+    values = {seed: figure_of(record, figure) for seed, record in records.items()}
+    return {seed: value for seed, value in values.items() if value is not None}
 
 
 def write_csv(result: TableResult, path: str | Path) -> None:
     """One line per row: what it is, how many seeds, mean and std of every figure, and the
     difference to the reference with its 95 % interval and p."""
     header = ["row", "dataset", "protocol", "image_features", "text_features", "method", "n_seeds"]
-    header += [f"{figure}_{kind}" for figure in FIGURES for kind in ("mean", "std")]
+    figures = result.measure.figures
+    header += [f"{figure}_{kind}" for figure in figures for kind in ("mean", "std")]
     header += ["reference", "difference", "ci_low", "ci_high", "p"]
     with (
         atomic_file(path) as temporary,
@@ -166,9 +248,9 @@ def write_csv(result: TableResult, path: str | Path) -> None:
         writer.writerow(header)
         for found in result.rows:
             row, compared = found.row, found.against_reference
-            what = [row.label, row.dataset, row.protocol, row.image_encoder, row.text_encoder]
-            figures = [
-                value for figure in FIGURES for value in (found.mean(figure), found.std(figure))
+            what = [row.label, row.data, row.protocol, row.image_encoder, row.text_encoder]
+            values = [
+                value for figure in figures for value in (found.mean(figure), found.std(figure))
             ]
             difference: Sequence[float | None] = (None,) * 4
             if compared is not None:
@@ -178,7 +260,7 @@ def write_csv(result: TableResult, path: str | Path) -> None:
                     *what,
                     row.method,
                     found.n,
-                    *map(_number, figures),
+                    *map(_number, values),
                     result.table.reference,
                     *map(_number, difference),
                 ]

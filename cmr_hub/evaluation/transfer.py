@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import JSONObject
+    from cmr_hub.types import Document, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,7 @@ def evaluate_transfer(
         raise CMRError(f"the {split} split of {dataset.name} has no picture with a text")
     part = part.subset(np.array(rows))
     labelled = bool((part.labels >= 0).all())
-    if labelled:
-        documents, owner = list(part.sentences), np.arange(len(part))
-    else:
-        documents = [(caption,) for sentences in part.sentences for caption in sentences]
-        owner = np.repeat(np.arange(len(part)), [len(sentences) for sentences in part.sentences])
+    documents, owner = text_queries(part)
     unknown = sum(not texts.knows(document) for document in documents)
     if unknown:
         logger.warning(
@@ -100,15 +96,17 @@ def evaluate_transfer(
         text_owner=owner,
     )
     trained = model.training
-    described = ("preset", "objective", "settings", "text_options", "fine_tuned", "seed", "epochs")
+    described = ("preset", "objective", "settings", "text_options", "seed", "epochs")
+    encoders = ("image_weights", "fine_tuned", "text_fine_tuned")
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
+        "classes": list(dataset.classes),
         "split": split,
         "trained_on": {key: trained.get(key) for key in ("dataset", "protocol")},
         "image_encoder": images.name,
         "text_encoder": texts.name,
-        **{key: trained.get(key) for key in described},
+        **{key: trained.get(key) for key in (*described, *encoders)},
         "pairs": {"train": 0, "validation": 0, "test": len(part)},
         "test_texts_without_known_word": unknown,
         "seconds": round(time.perf_counter() - started, 3),
@@ -117,3 +115,14 @@ def evaluate_transfer(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Transfer(report, record)
+
+
+def text_queries(part: PairDataset) -> tuple[list[Document], IntArray]:
+    """What is asked as one text, and the row of the picture that each belongs to.
+
+    With labels all sentences of an item, else each of its own.
+    """
+    if (part.labels >= 0).all():
+        return list(part.sentences), np.arange(len(part))
+    captions: list[Document] = [(text,) for sentences in part.sentences for text in sentences]
+    return captions, np.repeat(np.arange(len(part)), [len(texts) for texts in part.sentences])

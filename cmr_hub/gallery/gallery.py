@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_file
-from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.errors import ImageError, ModelFormatError, QueryError
 from cmr_hub.gallery.hit import Hit
 from cmr_hub.gallery.items import COLUMNS, checked_items, join_root, split_root
 from cmr_hub.gallery.manifest import EMBEDDINGS, FILE_NAME, FORMAT_VERSION, ITEMS, Manifest
@@ -156,6 +157,25 @@ class Gallery:
                 root=root,
                 files={name: sha256_of_file(fresh / name) for name in (EMBEDDINGS, ITEMS)},
             ).write(fresh)
+
+    def copy_pictures(self, directory: str | Path) -> None:
+        """Copies the pictures of all items, in the folders that they have below their common one.
+
+        A saved gallery is then opened with `root=directory`, wherever that is taken.
+
+        Raises:
+            ImageError: a picture is not there or cannot be read.
+        """
+        root, items = split_root(self.items)
+        if root is None:
+            return
+        for name in filter(None, items.column("path").to_pylist()):
+            target = Path(directory) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(Path(root) / name, target)
+            except OSError as error:
+                raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
 
     @classmethod
     def open(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from PIL import Image
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
+from cmr_hub.half import to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
 from cmr_hub.models.files import (
@@ -23,6 +25,7 @@ from cmr_hub.models.files import (
     GALLERY,
     HISTORY,
     IMAGE_WEIGHTS,
+    PICTURES,
     TENSORS,
     StoredImageEncoder,
     build_projector,
@@ -51,6 +54,8 @@ class SearchIndex(Protocol):
     def search(self, vector: FloatArray, k: int = 10, target: Modality = "image") -> list[Any]: ...
 
     def save(self, directory: str | Path) -> None: ...
+
+    def copy_pictures(self, directory: str | Path) -> None: ...
 
 
 class CrossModalModel:
@@ -221,11 +226,16 @@ class CrossModalModel:
             return self.gallery.search(self.encode_images([image])[0], k, target or "text")
         return self.gallery.search(self.encode_texts([text or ""])[0], k, target or "image")
 
-    def save_pretrained(self, directory: str | Path) -> None:
+    def save_pretrained(self, directory: str | Path, *, pictures: bool = False) -> None:
         """Writes the model and its gallery, all or nothing.
 
         `config.json`, `model.safetensors`, the text encoder as JSON (+ safetensors), the image
         encoder's weights where they cannot be downloaded again, `history.json`, `gallery/`.
+
+        Args:
+            directory: new, empty, or a model's.
+            pictures: copy the gallery's pictures into `pictures/` too, so that the directory can
+                be moved to another machine; else the gallery points to where they are.
 
         Raises:
             ModelFormatError: the directory holds something else than a model; it is left alone.
@@ -242,7 +252,8 @@ class CrossModalModel:
                     name=encoder.name, source=encoder.source, fingerprint=encoder.fingerprint
                 )
                 if encoder.source == "file":
-                    (fresh / IMAGE_WEIGHTS).write_bytes(save(encoder.state))
+                    weights = {name: value.numpy() for name, value in encoder.state.items()}
+                    (fresh / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
             (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
             config = ModelConfig(
                 image_projector=describe_projector(self.image_projector),
@@ -256,6 +267,8 @@ class CrossModalModel:
             (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.gallery is not None:
                 self.gallery.save(fresh / GALLERY)
+                if pictures:
+                    self.gallery.copy_pictures(fresh / PICTURES)
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Self:

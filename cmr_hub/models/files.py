@@ -28,7 +28,8 @@ TENSORS: Final = "model.safetensors"
 IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
 HISTORY: Final = "history.json"
 GALLERY: Final = "gallery"
-_ALL = {CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, SETTINGS_FILE, ARRAYS_FILE}
+PICTURES: Final = "pictures"
+_ALL = {CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, PICTURES, SETTINGS_FILE, ARRAYS_FILE}
 
 
 def refuse_foreign_directory(directory: Path) -> None:

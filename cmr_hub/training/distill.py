@@ -7,12 +7,8 @@ arXiv 1503.02531; Romero et al. 2015, FitNets, arXiv 1412.6550).
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,41 +16,34 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.errors import TrainingError
-from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.augmentation import resized, varied
+from cmr_hub.training.epochs import Run, Schedule
+from cmr_hub.training.held_out import held_out
 from cmr_hub.training.precision import low_precision
-from cmr_hub.training.views import CELLS, GRID, Views, normalised
+from cmr_hub.training.views import CELLS, GRID, Views
 
 if TYPE_CHECKING:
-    from cmr_hub.datasets.pairs import PairDataset
-    from cmr_hub.types import FloatArray, ImageSource, IntArray, JSONObject
+    import numpy.typing as npt
 
-_CHECKPOINT_SECONDS = 120.0  # the least time between two checkpoints: what a kill can cost
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.types import FloatArray, ImageSource, IntArray
+
 _CHUNK = 64  # views through the network at a time, where no gradient is wanted
 
 
 @dataclass(frozen=True)
-class Distillation:
-    """How the student is trained.
+class Distillation(Schedule):
+    """How the student is trained: a `Schedule`, and
 
     Args:
-        epochs: in each, every picture comes once, in one of its views.
-        batch_size: pictures a step.
-        learning_rate: of AdamW, at its highest: it rises over the first `warmup` epochs and
-            falls to zero as a cosine.
-        weight_decay: of AdamW; not for batch norms and biases.
-        warmup: epochs.
-        sizes: pixels of the student's input and the share of the epochs that are trained at it,
-            in this order ("progressive resizing": small pictures first, for speed).
         cells: weight of the features of the quarters, beside 1 for those of the whole view.
         logits: weight of the class probabilities.
         temperature: T of the class probabilities.
         mix: share of the pictures of a batch that have one or two quarters replaced by another's.
-        validate_every: epochs between two measurements on the held-out pictures.
     """
 
     epochs: int = 180
@@ -63,36 +52,11 @@ class Distillation:
     weight_decay: float = 0.05
     warmup: float = 2.0
     sizes: tuple[tuple[int, float], ...] = ((64, 0.3), (96, 0.55), (128, 0.15))
+    validate_every: int = 5
     cells: float = 0.5
     logits: float = 0.3
     temperature: float = 1.0
     mix: float = 0.5
-    validate_every: int = 5
-
-    def __post_init__(self) -> None:
-        shares = sum(share for _, share in self.sizes)
-        if min(self.epochs, self.batch_size, self.validate_every) < 1 or self.learning_rate <= 0:
-            raise TrainingError(
-                "distillation wants at least one epoch, pictures in a batch and a learning rate "
-                f"above 0, not {self.epochs}, {self.batch_size} and {self.learning_rate}"
-            )
-        if abs(shares - 1) > 1e-6 or any(size < 32 for size, _ in self.sizes):
-            raise TrainingError(
-                f"sizes of 32 pixels or more with shares that sum to 1 are wanted, not {self.sizes}"
-            )
-
-    def size_at(self, epoch: int) -> int:
-        """The student's input in epoch `epoch`, from 0."""
-        reached = 0.0
-        for size, share in self.sizes:
-            reached += share * self.epochs
-            if epoch + 0.5 < reached:
-                return size
-        return self.sizes[-1][0]
-
-    def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -107,7 +71,7 @@ class Pictures:
 
     images: tuple[ImageSource, ...]
     labels: IntArray
-    held_out: np.ndarray
+    held_out: npt.NDArray[np.bool_]
 
 
 def training_pictures(
@@ -126,23 +90,18 @@ def training_pictures(
     """
     images: list[ImageSource] = []
     labels: list[IntArray] = []
-    held_out: list[np.ndarray] = []
+    chosen: list[npt.NDArray[np.bool_]] = []
     first_class = 0
     for dataset in datasets:
         part = dataset.split("train")
         kept = np.array([image is not None for image in part.images])
         part = part.subset(kept)
         generator = np.random.default_rng((seed, len(images)))
-        chosen = np.zeros(len(part), dtype=bool)
-        for label in np.unique(part.labels):
-            rows = generator.permutation(np.flatnonzero(part.labels == label))
-            share = unlabelled if label < 0 else labelled
-            chosen[rows[: round(share * len(rows))]] = True
+        chosen.append(held_out(part.labels, generator, unlabelled=unlabelled, labelled=labelled))
         images += [image for image in part.images if image is not None]
         labels.append(np.where(part.labels < 0, -1, part.labels + first_class))
-        held_out.append(chosen)
         first_class += len(part.classes)
-    return Pictures(tuple(images), np.concatenate(labels), np.concatenate(held_out))
+    return Pictures(tuple(images), np.concatenate(labels), np.concatenate(chosen))
 
 
 @dataclass(frozen=True)
@@ -249,26 +208,7 @@ def augment(pixels: Tensor, taught: Tensor, size: int, mix: float) -> tuple[Tens
     mirrored = torch.rand(rows) < 0.5
     pixels[mirrored] = pixels[mirrored].flip(2)
     taught[mirrored] = taught[mirrored][:, _MIRRORED]
-
-    slack = side // 16
-    left, top, less = (int(number) for number in torch.randint(slack + 1, (3,)))
-    kept = side - slack - less
-    values = resized(pixels[:, top : top + kept, left : left + kept], size)
-
-    def factor(width: float) -> Tensor:
-        return 1 + width * (2 * torch.rand(rows, 1, 1, 1) - 1)
-
-    # Brightness, contrast and saturation are one scaling and one shift of each channel's value.
-    grey, colour = values.mean(1, keepdim=True), factor(0.4)
-    values = values.mul_(colour).add_(grey.mul_(1 - colour))
-    values = values.mul_(factor(0.4)).add_(factor(0.5) - 1)
-    return values, taught
-
-
-def resized(pixels: Tensor, size: int) -> Tensor:
-    """(B, H, W, 3) uint8 → (B, 3, size, size) float32 in channels_last, normalised."""
-    planes = pixels.permute(0, 3, 1, 2)
-    return normalised(F.interpolate(planes, (size, size), mode="bilinear", antialias=True))
+    return varied(pixels, size), taught
 
 
 # Which quarters (top left, top right, bottom left, bottom right) can come from another view.
@@ -341,7 +281,9 @@ def distill(
     return run.result()
 
 
-class _Run:
+class _Run(Run[Distilled]):
+    name = "distill"
+
     def __init__(
         self,
         views: Views,
@@ -351,105 +293,20 @@ class _Run:
         seed: int,
         checkpoints: str | Path | None,
     ) -> None:
-        self.views, self.pictures, self.settings, self.seed = views, pictures, settings, seed
-        self.rows = torch.from_numpy(np.flatnonzero(~pictures.held_out))
-        self.targets = Targets(views.targets[self.rows], classifier)
+        self.views, self.pictures, self.settings = views, pictures, settings
+        rows = torch.from_numpy(np.flatnonzero(~pictures.held_out))
+        self.targets = Targets(views.targets[rows], classifier)
         torch.manual_seed(seed)
         self.student = _Student(views.targets.shape[-1])
-        groups: list[dict[str, Any]] = [
-            {"params": [weight for weight in self.student.parameters() if weight.ndim > 1]},
-            {
-                "params": [weight for weight in self.student.parameters() if weight.ndim <= 1],
-                "weight_decay": 0.0,
-            },
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.progress = Progress()
-        self.file = None if checkpoints is None else Path(checkpoints) / "distill.safetensors"
-        self.saved_at = time.monotonic()
+        super().__init__({"student": self.student}, settings, seed, rows, checkpoints)
 
-    def train(self, save: Callable[[Distilled], None] | None, *, progress: bool) -> None:
-        key = self._key()
-        self._resume(key)
-        state, settings = self.progress, self.settings
-        with tqdm(
-            total=settings.epochs,
-            initial=state.epoch,
-            desc="distillation",
-            unit="epoch",
-            disable=None if progress else True,
-        ) as bar:
-            while not state.finished:
-                row = self._epoch()
-                state.finished = state.epoch >= settings.epochs
-                if state.finished or state.epoch % settings.validate_every == 0:
-                    row |= self.measure(row["size"])
-                    if save is not None:
-                        save(self.result())
-                self._save(key)
-                bar.update()
-                bar.set_postfix(loss=f"{row['loss']:.3f}")
-
-    def _epoch(self) -> dict[str, Any]:
-        started = time.perf_counter()
-        settings, state = self.settings, self.progress
-        epoch_seed = np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0]
-        torch.manual_seed(int(epoch_seed))
-        self.student.train()
-        size = settings.size_at(state.epoch)
-        order = self.rows[torch.randperm(len(self.rows))]
-        # The last, smaller batch is left out: batch norm would give it too much weight.
-        batches = order.split(settings.batch_size)
-        if len(batches) > 1 and len(batches[-1]) < settings.batch_size:
-            batches = batches[:-1]
-        sums: defaultdict[str, float] = defaultdict(float)
-        rate = 0.0
-        for number, batch in enumerate(batches):
-            rate = self._learning_rate(state.epoch + number / len(batches))
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            for name, value in self._step(batch, size).items():
-                sums[name] += value / len(batches)
-        state.epoch += 1
-        row: dict[str, Any] = {
-            "epoch": state.epoch,
-            "size": size,
-            "learning_rate": rate,
-            **sums,
-            "seconds": time.perf_counter() - started,
-        }
-        state.history.append(row)
-        return row
-
-    def _learning_rate(self, epoch: float) -> float:
-        settings = self.settings
-        warm = min(1.0, (epoch + 0.05) / settings.warmup) if settings.warmup else 1.0
-        fallen = 0.5 * (1 + np.cos(np.pi * min(1.0, epoch / settings.epochs)))
-        return float(settings.learning_rate * warm * fallen)
-
-    def _step(self, batch: Tensor, size: int) -> dict[str, float]:
+    def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         chosen = torch.randint(self.views.pixels.shape[1], (len(batch),))
         taught = self.views.targets[batch, chosen].float()
         pixels, taught = augment(self.views.pixels[batch, chosen], taught, size, self.settings.mix)
         with low_precision():
             whole, cells = self.student(pixels)
-            total, parts = distillation_loss(whole, cells, taught, self.targets, self.settings)
-        values = {"loss": float(total.detach())}
-        values |= {name: float(part.detach()) for name, part in parts.items()}
-        if not np.isfinite(values["loss"]):
-            raise TrainingError(
-                f"the loss became {values['loss']} in epoch {self.progress.epoch + 1}; "
-                f"lower the learning rate (now {self.settings.learning_rate:g})"
-            )
-        self.optimizer.zero_grad()
-        total.backward()
-        self.optimizer.step()
-        return values
+            return distillation_loss(whole, cells, taught, self.targets, self.settings)
 
     @torch.no_grad()
     def measure(self, size: int) -> dict[str, float]:
@@ -500,8 +357,8 @@ class _Run:
         projection = {k: v.clone() for k, v in self.student.projection.state_dict().items()}
         return Distilled(CompactEncoder(state, "file"), projection, self.progress.history)
 
-    def _key(self) -> str:
-        facts = [
+    def facts(self) -> list[Any]:
+        return [
             self.settings.as_dict(),
             self.seed,
             list(self.views.keys),
@@ -509,40 +366,6 @@ class _Run:
             self.pictures.held_out.tolist(),
             sha256_of_arrays({"classifier": self.targets.classifier.numpy()}),
         ]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    def _resume(self, key: str) -> None:
-        found = None if self.file is None else read_checkpoint(self.file, key)
-        if found is None:
-            return
-        self.progress, tensors = found
-        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
-        for name, value in tensors.items():
-            group, _, rest = name.partition("/")
-            groups[group][rest] = value
-        self.student.load_state_dict(groups["student"])
-        adam = self.optimizer.state_dict()
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        for name, value in groups["optimizer"].items():
-            index, _, slot = name.partition("/")
-            # The fused optimizer walks through memory: strides must be those of the weights.
-            like = weights[int(index)]
-            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-            adam["state"].setdefault(int(index), {})[slot] = kept
-        self.optimizer.load_state_dict(adam)
-
-    def _save(self, key: str) -> None:
-        if self.file is None:
-            return
-        due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
-        if not (due or self.progress.finished):
-            return
-        tensors = {f"student/{k}": v for k, v in self.student.state_dict().items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
-        write_checkpoint(self.file, key, self.progress, tensors)
-        self.saved_at = time.monotonic()
 
 
 def probe_accuracy(

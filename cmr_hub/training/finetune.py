@@ -1,9 +1,8 @@
-"""Fine-tuning: the last blocks of the image encoder are trained together with the projectors."""
+"""Fine-tuning images: the last blocks of their encoder are trained with the projectors."""
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import TrainingError
+from cmr_hub.memory import require_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,7 +53,7 @@ class FineTuning:
         return asdict(self)
 
 
-class Tail(nn.Module):
+class ImageTail(nn.Module):
     """The last blocks of an image encoder: activations of the frozen ones → features.
 
     Always in evaluation mode, training or not: batch norm goes on with the statistics of the
@@ -69,7 +69,7 @@ class Tail(nn.Module):
         self.blocks = copy.deepcopy(blocks).eval()
         self.learning_rate = learning_rate
 
-    def train(self, mode: bool = True) -> Tail:
+    def train(self, mode: bool = True) -> ImageTail:
         return super().train(False)
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -133,7 +133,12 @@ def view_activations(
         return activations
 
     shape = (len(images), *work(0).shape)
-    _check_memory(shape, encoder.name)
+    require_memory(
+        # Twice: the pairs to fit on and those for validation are a copy.
+        2 * 2 * int(np.prod(shape, dtype=np.int64)),
+        f"fine-tuning {encoder.name} with {shape[1]} views of {shape[0]} pictures",
+        "take fewer views, or fewer blocks where these have smaller inputs",
+    )
     kept = np.empty(shape, dtype=np.float16)
     bar = tqdm(
         side_by_side(work, range(len(images))),
@@ -145,15 +150,3 @@ def view_activations(
     for row, found in enumerate(bar):
         kept[row] = found
     return kept
-
-
-def _check_memory(shape: tuple[int, ...], name: str) -> None:
-    # Twice: the pairs to fit on and those for validation are a copy.
-    needed = 2 * 2 * int(np.prod(shape, dtype=np.int64))
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there / 2:
-        raise TrainingError(
-            f"fine-tuning {name} with {shape[1]} views of {shape[0]} pictures needs "
-            f"{needed / 2**30:.1f} GiB, more than half of this machine's {there / 2**30:.1f}; "
-            "take fewer views, or fewer blocks where these have smaller inputs"
-        )

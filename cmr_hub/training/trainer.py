@@ -1,6 +1,7 @@
 """Training two projectors with an objective; validation chooses the number of epochs.
 
-The last blocks of an image encoder may be trained with them.
+The last blocks of an image encoder and the last layers of a sentence encoder may be trained with
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -30,8 +31,11 @@ from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpo
 if TYPE_CHECKING:
     from cmr_hub.models.projector import Output
     from cmr_hub.training.data import PairedFeatures, Score, TrainingSplits
-    from cmr_hub.training.finetune import Tail
+    from cmr_hub.training.finetune import ImageTail
+    from cmr_hub.training.finetune_text import TextTail
     from cmr_hub.training.presets import Preset
+
+Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
 _CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
 
@@ -45,14 +49,16 @@ class TrainedProjectors:
         history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
             named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
         epochs: how many the projectors were trained for.
-        tail: the last blocks of the image encoder, where they were trained too.
+        image_tail: the last blocks of the image encoder, where they were trained too.
+        text_tail: the last layers of the sentence encoder likewise.
     """
 
     image_projector: Projector
     text_projector: Projector
     history: list[dict[str, Any]]
     epochs: int
-    tail: Tail | None = None
+    image_tail: ImageTail | None = None
+    text_tail: TextTail | None = None
 
 
 def train_projectors(
@@ -61,7 +67,8 @@ def train_projectors(
     seed: int,
     score: Score,
     *,
-    tail: Tail | None = None,
+    image_tail: ImageTail | None = None,
+    text_tail: TextTail | None = None,
     checkpoints: str | Path | None = None,
     progress: bool = False,
 ) -> TrainedProjectors:
@@ -79,27 +86,30 @@ def train_projectors(
         preset: how to train.
         seed: of weights, order of pairs, dropout and mining.
         score: what to maximise on `validation`; usually MAP@all, averaged over both ways.
-        tail: blocks of the image encoder to be trained too; it is left as it is. The images of
-            `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
+        image_tail: blocks of the image encoder to be trained too; it is left as it is. The images
+            of `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
+        text_tail: layers of the sentence encoder likewise. The texts of `splits` are then its
+            inputs, (N, S, T, D) states of the T tokens of S sentences of each document.
         checkpoints: a directory; a run that finds its checkpoints there goes on from them.
-        progress: show a bar.
+        progress: show a bar, and print the log lines of losses that have one.
 
     Raises:
         TrainingError: the loss or the score is not finite, or a checkpoint is damaged or of
             another run.
     """
     home = None if checkpoints is None else Path(checkpoints)
+    tails = image_tail, text_tail
     with _one_thread(), torch.random.fork_rng(devices=[]):
         if not preset.early_stopping:
-            whole = _Phase("final", splits.final, preset, seed, home, tail)
+            whole = _Phase("final", splits.final, preset, seed, home, tails)
             whole.run(preset.epochs, progress=progress)
             return _result(whole, whole.progress.history, preset.epochs)
-        select = _Phase("select", splits.fit, preset, seed, home, tail)
+        select = _Phase("select", splits.fit, preset, seed, home, tails)
         select.run(preset.epochs, splits.validation, score, progress=progress)
         epochs = select.progress.best_epoch
         if splits.refit is None:
             return _result(select, select.progress.history, epochs)
-        final = _Phase("final", splits.refit, preset, seed, home, tail)
+        final = _Phase("final", splits.refit, preset, seed, home, tails)
         final.run(epochs, progress=progress)
     return _result(final, select.progress.history + final.progress.history, epochs)
 
@@ -119,7 +129,12 @@ def _one_thread() -> Iterator[None]:
 def _result(phase: _Phase, history: list[dict[str, Any]], epochs: int) -> TrainedProjectors:
     networks = phase.networks.eval()
     return TrainedProjectors(
-        networks.image_projector, networks.text_projector, history, epochs, networks.tail
+        networks.image_projector,
+        networks.text_projector,
+        history,
+        epochs,
+        networks.image_tail,
+        networks.text_tail,
     )
 
 
@@ -130,10 +145,10 @@ def _epoch_seed(seed: int, epoch: int) -> int:
 class _Networks(nn.Module):
     """All that is trained together."""
 
-    def __init__(self, data: PairedFeatures, preset: Preset, tail: Tail | None) -> None:
+    def __init__(self, data: PairedFeatures, preset: Preset, tails: Tails) -> None:
         super().__init__()
-        self.tail = copy.deepcopy(tail)
-        images = self.image_features(data)
+        self.image_tail, self.text_tail = copy.deepcopy(tails)
+        images, texts = self.features(data)
         dim = data.n_classes + 2 if preset.dim is None else preset.dim
         posterior = preset.output == "posterior"
 
@@ -144,24 +159,38 @@ class _Networks(nn.Module):
             )
 
         self.image_projector = projector(images.shape[1], preset.image_hidden, slot=0)
-        self.text_projector = projector(data.texts.shape[1], preset.text_hidden, slot=1)
+        self.text_projector = projector(texts.shape[1], preset.text_hidden, slot=1)
         self.objective = build_objective(preset.objective, dim, data.n_classes)
+        if data.labels.min() < 0 and self.objective.needs_labels:
+            raise TrainingError(
+                f"{int((data.labels < 0).sum())} of {len(data)} pairs have no label, and "
+                f"{', '.join(self.objective.needs_labels)} cannot do without"
+            )
         self.image_projector.scaling.fit(images)
-        self.text_projector.scaling.fit(torch.from_numpy(data.texts))
+        self.text_projector.scaling.fit(texts)
 
-    def image_features(self, data: PairedFeatures) -> Tensor:
-        """(N, Di) features of the pictures as they are, without augmentation or gradient."""
-        images = torch.from_numpy(data.images)
-        return images if self.tail is None else self.tail.plain(images)
+    def features(self, data: PairedFeatures) -> tuple[Tensor, Tensor]:
+        """(N, Di) and (N, Dt) of the pairs as they are, without augmentation or gradient."""
+        images, texts = torch.from_numpy(data.images), torch.from_numpy(data.texts)
+        return (
+            images if self.image_tail is None else self.image_tail.plain(images),
+            texts if self.text_tail is None else self.text_tail.plain(texts),
+        )
+
+    def drawn(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, Di) and (B, Dt) of a batch; a tail sees a random view, or part, of each item."""
+        return (
+            images if self.image_tail is None else self.image_tail.draw(images),
+            texts if self.text_tail is None else self.text_tail.draw(texts),
+        )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """For the optimizer: the tail has a learning rate of its own."""
-        if self.tail is None:
-            return [{"params": list(self.parameters())}]
-        slow = {id(weight) for weight in self.tail.parameters()}
+        """For the optimizer: each tail has a learning rate of its own."""
+        tails = [tail for tail in (self.image_tail, self.text_tail) if tail is not None]
+        slow = {id(weight) for tail in tails for weight in tail.parameters()}
         return [
             {"params": [weight for weight in self.parameters() if id(weight) not in slow]},
-            {"params": list(self.tail.parameters()), "lr": self.tail.learning_rate},
+            *({"params": list(tail.parameters()), "lr": tail.learning_rate} for tail in tails),
         ]
 
 
@@ -175,13 +204,13 @@ class _Phase:
         preset: Preset,
         seed: int,
         home: Path | None,
-        tail: Tail | None,
+        tails: Tails,
     ) -> None:
         self.name, self.data, self.preset, self.seed = name, data, preset, seed
         self.progress = Progress()
         torch.manual_seed(seed)
-        self.tail = tail
-        self.networks = _Networks(data, preset, tail)
+        self.tails = tails
+        self.networks = _Networks(data, preset, tails)
         self.optimizer = torch.optim.AdamW(
             self.networks.parameter_groups(),
             lr=preset.learning_rate,
@@ -226,6 +255,10 @@ class _Phase:
                     state.finished = waited >= self.preset.patience
                 state.finished |= state.epoch >= epochs
                 self._save(key)
+                if progress:
+                    seconds = sum(past["seconds"] for past in state.history)
+                    for line in self.networks.objective.log_lines(row, state.epoch, seconds):
+                        bar.write(line)
                 bar.update()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", map=f"{max(state.best_score, 0):.3f}")
         if self.best:
@@ -261,11 +294,9 @@ class _Phase:
 
     def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
         networks = self.networks
-        images, texts = self.images[batch], self.texts[batch]
-        if networks.tail is not None:
-            images = networks.tail.draw(images)
+        images, texts = networks.drawn(self.images[batch], self.texts[batch])
         networks.objective.schedule(schedule)
-        networks.objective.observe(images.detach(), texts)
+        networks.objective.observe(images.detach(), texts.detach())
         total, parts = networks.objective(
             networks.image_projector(images), networks.text_projector(texts), self.labels[batch]
         )
@@ -281,9 +312,9 @@ class _Phase:
         return value, parts
 
     def _score(self, validation: PairedFeatures, score: Score) -> float:
-        features = self.networks.image_features(validation).numpy()
-        images = self.networks.image_projector.embed(features)
-        texts = self.networks.text_projector.embed(validation.texts)
+        images, texts = (part.numpy() for part in self.networks.features(validation))
+        images = self.networks.image_projector.embed(images)
+        texts = self.networks.text_projector.embed(texts)
         value = score(images, texts, validation.labels)
         if not np.isfinite(value):
             raise TrainingError(f"the score of the validation pairs is {value}: none can be chosen")
@@ -298,9 +329,10 @@ class _Phase:
             self.data.sha256,
             None if validation is None else validation.sha256,
         ]
-        if self.tail is not None:
-            weights = {name: value.numpy() for name, value in self.tail.state_dict().items()}
-            facts += [self.tail.learning_rate, sha256_of_arrays(weights)]
+        for tail in self.tails:
+            if tail is not None:
+                weights = {name: value.numpy() for name, value in tail.state_dict().items()}
+                facts += [tail.learning_rate, sha256_of_arrays(weights)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _resume(self, key: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import TrainingError
+from cmr_hub.training.augmentation import normalised
 from cmr_hub.training.precision import low_precision
 
 if TYPE_CHECKING:
@@ -115,12 +116,6 @@ class Teacher:
         return cells.flatten(2).transpose(1, 2)
 
 
-def normalised(pixels: Tensor) -> Tensor:
-    """(B, 3, S, S) uint8 → float32, with ImageNet's mean and standard deviation."""
-    mean, std = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
-    return pixels.float().sub_(255 * mean.view(3, 1, 1)).div_(255 * std.view(3, 1, 1))
-
-
 def draw_views(
     images: Sequence[ImageSource],
     teacher: Teacher,
@@ -143,24 +138,115 @@ def draw_views(
         TrainingError: no pictures.
         ImageError: a picture cannot be read; the message names it.
     """
+    facts = [teacher.encoder.fingerprint, settings.as_dict(), CELLS, _LEAST_AREA, _ASPECT]
+    count, views, side = len(images), settings.views, settings.size
+    pixels = torch.empty((count, views, side, side, 3), dtype=torch.uint8)
+    targets = torch.empty((count, views, CELLS, teacher.dim), dtype=torch.float16)
+
+    def draw(image: ImageSource, key: bytes) -> dict[str, Tensor]:
+        picture = read_image(image)
+        boxes = _boxes(picture, key, settings.views, settings.seed, _LEAST_AREA)
+        seen = _cut(picture, boxes, settings.teacher_size).split(_FEW)
+        taught = torch.cat([teacher(few) for few in seen])
+        return {"pixels": _cut(picture, boxes, settings.size), "targets": taught.half()}
+
+    keys = _fill({"pixels": pixels, "targets": targets}, images, facts, draw, home, progress)
+    return Views(pixels, targets, keys)
+
+
+@dataclass(frozen=True)
+class PixelSettings:
+    """Which views are drawn where there is no teacher.
+
+    Args:
+        views: of each picture: its whole centre square, then random boxes as in `ViewSettings`.
+        size: side of a view, in pixels.
+        least_area: the least share of the picture in a box. More than a teacher needs: sentences
+            tell of the whole picture.
+        seed: of the boxes.
+    """
+
+    views: int = 6
+    size: int = 128
+    least_area: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.size < 32 or not 0 < self.least_area <= 1:
+            raise TrainingError(
+                "at least one view of at least 32 pixels, and a least area in (0, 1], are wanted, "
+                f"not {self.views}, {self.size} and {self.least_area}"
+            )
+
+    def as_dict(self) -> JSONObject:
+        """Plain JSON values, for records."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PixelViews:
+    """V views of each of N pictures.
+
+    Attributes:
+        pixels: (N, V, size, size, 3) uint8.
+        keys: N SHA-256 of the pictures.
+    """
+
+    pixels: Tensor
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def draw_pixels(
+    images: Sequence[ImageSource],
+    settings: PixelSettings,
+    home: str | Path,
+    *,
+    progress: bool = False,
+) -> PixelViews:
+    """As `draw_views`, without a teacher."""
+    side = settings.size
+    pixels = torch.empty((len(images), settings.views, side, side, 3), dtype=torch.uint8)
+
+    def draw(image: ImageSource, key: bytes) -> dict[str, Tensor]:
+        picture = read_image(image)
+        boxes = _boxes(picture, key, settings.views, settings.seed, settings.least_area)
+        return {"pixels": _cut(picture, boxes, side)}
+
+    facts = ["pixels", settings.as_dict(), _ASPECT]
+    return PixelViews(pixels, _fill({"pixels": pixels}, images, facts, draw, home, progress))
+
+
+def _fill(
+    kept: Mapping[str, Tensor],
+    images: Sequence[ImageSource],
+    facts: list[Any],
+    draw: Callable[[ImageSource, bytes], dict[str, Tensor]],
+    home: str | Path,
+    progress: bool,
+) -> tuple[str, ...]:
+    """Row i of each tensor of `kept` becomes what the disk has of picture i, or `draw` gives.
+
+    Returns the keys of the pictures. `facts` tell these views from others of the same picture.
+    """
     if not images:
         raise TrainingError("there are no pictures to draw views of")
     keys = [image_key(image) for image in images]
-    facts = [teacher.encoder.fingerprint, settings.as_dict(), CELLS, _LEAST_AREA, _ASPECT]
     base = hashlib.sha256(json.dumps(facts).encode()).digest()
-    side = settings.size
-    pixels = torch.empty((len(images), settings.views, side, side, 3), dtype=torch.uint8)
-    targets = torch.empty((len(images), settings.views, CELLS, teacher.dim), dtype=torch.float16)
 
     def work(row: int) -> None:
         name = hashlib.sha256(base + keys[row]).hexdigest()[:32]
         file = Path(home) / name[:2] / f"{name}.safetensors"
-        found = _read(file, pixels[row], targets[row])
+        rows = {part: tensor[row] for part, tensor in kept.items()}
+        found = _read(file, rows)
         if found is None:
-            found = _draw(images[row], keys[row], teacher, settings)
+            found = draw(images[row], keys[row])
             with atomic_file(file) as temporary:
                 save_file(found, temporary)
-        pixels[row], targets[row] = found["pixels"], found["targets"]
+        for part, tensor in rows.items():
+            tensor.copy_(found[part])
 
     bar = tqdm(
         side_by_side(work, range(len(images))),
@@ -171,35 +257,30 @@ def draw_views(
     )
     for _ in bar:
         pass
-    return Views(pixels, targets, tuple(key.hex() for key in keys))
+    return tuple(key.hex() for key in keys)
 
 
-def _read(file: Path, pixels: Tensor, targets: Tensor) -> dict[str, Tensor] | None:
+def _read(file: Path, rows: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     try:
         found = load_file(file)
     except (SafetensorError, OSError, ValueError):
         return None  # not there, or damaged: drawn again
-    kinds = {name: (tensor.shape, tensor.dtype) for name, tensor in found.items()}
-    expected = {
-        "pixels": (pixels.shape, pixels.dtype),
-        "targets": (targets.shape, targets.dtype),
-    }
-    return found if kinds == expected else None
 
+    def kinds(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
-def _draw(
-    image: ImageSource, key: bytes, teacher: Teacher, settings: ViewSettings
-) -> dict[str, Tensor]:
-    picture = read_image(image)
-    generator = np.random.default_rng((settings.seed, int.from_bytes(key)))
-    boxes = [_centre(*picture.size)]
-    boxes += [_random_box(*picture.size, generator) for _ in range(settings.views - 1)]
-    seen = _cut(picture, boxes, settings.teacher_size).split(_FEW)
-    taught = torch.cat([teacher(few) for few in seen])
-    return {"pixels": _cut(picture, boxes, settings.size), "targets": taught.half()}
+    return found if kinds(found) == kinds(rows) else None
 
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+
+def _boxes(picture: Image.Image, key: bytes, views: int, seed: int, least_area: float) -> list[Box]:
+    """The whole centre square, then random boxes, the same for the same picture and seed."""
+    generator = np.random.default_rng((seed, int.from_bytes(key)))
+    boxes = [_centre(*picture.size)]
+    boxes += [_random_box(*picture.size, generator, least_area) for _ in range(views - 1)]
+    return boxes
 
 
 def _centre(width: int, height: int) -> Box:
@@ -208,8 +289,8 @@ def _centre(width: int, height: int) -> Box:
     return left, top, left + side, top + side
 
 
-def _random_box(width: int, height: int, generator: np.random.Generator) -> Box:
-    area = width * height * generator.uniform(_LEAST_AREA, 1)
+def _random_box(width: int, height: int, generator: np.random.Generator, least_area: float) -> Box:
+    area = width * height * generator.uniform(least_area, 1)
     aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
     across, down = min(width, (area * aspect) ** 0.5), min(height, (area / aspect) ** 0.5)
     left = (width - across) * generator.uniform()

@@ -9,8 +9,7 @@ import pytest
 
 from cmr_hub import cli
 from cmr_hub.encoders.images import image_encoder
-from cmr_hub.training import distill as training
-from cmr_hub.training import views
+from cmr_hub.training import epochs, views
 
 
 @pytest.fixture
@@ -61,15 +60,15 @@ def test_weights_settings_and_history(distil, tmp_path, colour_folder):
 
 
 def test_a_stopped_run_goes_on(distil, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
-    write = training.write_checkpoint
+    monkeypatch.setattr(epochs, "_CHECKPOINT_SECONDS", 0.0)
+    write = epochs.write_checkpoint
 
     def write_and_stop(*arguments):
         write(*arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_checkpoint", write_and_stop)
+        patch.setattr(epochs, "write_checkpoint", write_and_stop)
         code, _, err = distil("--epochs", 2)
     assert code == 130
     assert "what was finished is kept" in err

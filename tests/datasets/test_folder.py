@@ -250,3 +250,20 @@ def test_a_pipe_named_like_metadata_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "metadata.jsonl")
     with pytest.raises(DataNotFoundError, match="no metadata"):
         load_dataset("folder", tmp_path)
+
+
+def test_flickr8k_in_two_parts(colour_folder):
+    """The validation pictures become the test split; a test split of its own is left out."""
+    whole = load_dataset("flickr8k", colour_folder)
+    assert whole.split_names == ("train", "test")
+    two = load_dataset("flickr8k", colour_folder, "6000/1000")
+    assert (two.protocol, two.split_names) == ("6000/1000", ("train",))
+    with pytest.raises(UnknownNameError, match="6000/1000"):
+        load_dataset("flickr8k", colour_folder, "800/200")
+
+
+def test_flickr8k_two_parts_of_the_real_data(data_home):
+    two = load_dataset("flickr8k", data_home / "flickr8k", "6000/1000", check_images=False)
+    assert (len(two.split("train")), len(two.split("test"))) == (6000, 1000)
+    whole = load_dataset("flickr8k", data_home / "flickr8k", check_images=False)
+    assert two.split("test").ids == whole.split("validation").ids

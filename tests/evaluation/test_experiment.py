@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmr_hub.baselines import baseline
 from cmr_hub.baselines.base import Baseline, FittedBaseline
 from cmr_hub.datasets import FeatureDataset, load_dataset
 from cmr_hub.encoders.texts import text_encoder
@@ -316,3 +317,49 @@ def test_baseline_of_projectors_is_a_model():
     experiment = run_experiment(dataset, method, seed=2)
     assert experiment.model.history == []
     assert experiment.model.classes == CLASSES
+
+
+def unlabelled(dataset):
+    return replace(dataset, labels=np.full(len(dataset), -1), classes=())
+
+
+def test_without_classes_the_own_pair_is_what_is_learnt(preset):
+    """Every item is its own centre, so pairs can be told from each other."""
+    generator = np.random.default_rng(5)
+    centres = generator.normal(size=(60, 10))
+    dataset = replace(
+        unlabelled(feature_dataset()),
+        image_features=(centres + 0.1 * generator.normal(size=(60, 10))).astype(np.float32),
+        text_features=(centres + 0.1 * generator.normal(size=(60, 10))).astype(np.float32),
+    )
+    preset = replace(preset, objective={"infonce": {}}, epochs=20)
+    experiment = run_experiment(dataset, preset, 0)
+    assert experiment.report.relevance == "pair"
+    assert experiment.report.map_avg > 3 * 0.15  # of 24 pairs, by chance
+    assert experiment.record["classes"] == []
+    assert experiment.record["image_accuracy"] is None
+    assert experiment.record["pairs"] == {"train": 36, "validation": 9, "test": 24}
+    assert experiment.model.centroids is None
+
+
+def test_without_classes_what_needs_them_is_refused(preset):
+    dataset = unlabelled(feature_dataset())
+    with pytest.raises(TrainingError, match="have no label, and triplet"):
+        run_experiment(dataset, replace(preset, objective={"triplet": {}}), 0)
+    with pytest.raises(TrainingError, match="made-up has no classes: cca"):
+        run_experiment(dataset, baseline("cca"), 0)
+
+
+def test_validation_without_labels_is_the_mean_reciprocal_rank():
+    generator = np.random.default_rng(0)
+    images, texts = generator.normal(size=(2, 9, 4))
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    similarity = images @ texts.T
+    ranks = [
+        1 + sum(row > row[own])
+        for table in (similarity, similarity.T)
+        for own, row in enumerate(table)
+    ]
+    found = validation_map(images, texts, np.full(9, -1))
+    assert found == pytest.approx(np.mean([1 / rank for rank in ranks]))

@@ -67,7 +67,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         {"seed": np.int64(3)},
         {"seed": True},
         {"epochs": 1.5},
-        {"map_avg": None},
+        {"epochs": None},
         {"extra": Path()},
     ],
 )

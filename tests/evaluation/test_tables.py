@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from cmr_hub.evaluation.plan import PlannedRow, PlannedTable
-from cmr_hub.evaluation.tables import significance, table_result, write_csv
+from cmr_hub.evaluation.tables import MEASURES, figure_of, significance, table_result, write_csv
 
 A = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}
 B = {0: 0.60, 1: 0.61, 2: 0.66, 3: 0.57, 4: 0.63}
@@ -107,6 +107,30 @@ def test_a_row_collects_its_cells() -> None:
     assert b.against_reference is None
     assert empty.against_reference is None
     assert [found.row.label for found in result.ranked] == ["a", "b"]
+
+
+def test_figures_that_are_within_others() -> None:
+    found = {"map_i2t": 0.25, "map_t2i": None, "recall_i2t": {"1": 0.1, "5": 0.5}}
+    assert figure_of(found, "map_i2t") == 0.25
+    assert figure_of(found, "recall_i2t@5") == 0.5
+    for figure in ("map_t2i", "map_avg", "recall_i2t@10", "recall_t2i@1"):
+        assert figure_of(found, figure) is None
+    for measure in MEASURES.values():
+        assert measure.compared in measure.figures
+
+
+def test_rows_are_compared_by_the_figure_of_the_table() -> None:
+    recalls = [
+        {**record(f"{label}{seed}", 1 - value), "recall_avg": value}
+        for label, figures in (("a", A), ("b", B))
+        for seed, value in figures.items()
+    ]
+    by_recall = table(row("a"), row("b")).model_copy(update={"measure": "recall"})
+    result = table_result(by_recall, recalls)
+    assert result.rows[0].against_reference == significance(A, B)
+    assert [found.row.label for found in result.ranked] == ["a", "b"]
+    by_map = table_result(table(row("a"), row("b")), recalls)
+    assert [found.row.label for found in by_map.ranked] == ["b", "a"]
 
 
 def test_the_csv_has_a_line_per_row(tmp_path: Path) -> None:

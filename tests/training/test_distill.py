@@ -10,6 +10,8 @@ import torch
 from cmr_hub.datasets import load_dataset
 from cmr_hub.errors import TrainingError, UnknownNameError
 from cmr_hub.training import distill as module
+from cmr_hub.training import epochs
+from cmr_hub.training.augmentation import resized
 from cmr_hub.training.distill import (
     Distillation,
     Pictures,
@@ -17,7 +19,6 @@ from cmr_hub.training.distill import (
     augment,
     distill,
     distillation_loss,
-    resized,
     training_pictures,
 )
 from cmr_hub.training.views import Views
@@ -144,25 +145,6 @@ def test_augmentation_leaves_the_views_as_they_are(views):
     assert torch.equal(targets, before)
 
 
-def test_resized():
-    pixels = torch.full((2, 40, 40, 3), 255, dtype=torch.uint8)
-    expected = (1 - torch.tensor((0.485, 0.456, 0.406))) / torch.tensor((0.229, 0.224, 0.225))
-    torch.testing.assert_close(
-        resized(pixels, 32), expected.view(1, 3, 1, 1).expand(2, 3, 32, 32), rtol=1e-5, atol=1e-5
-    )
-
-
-def test_sizes_and_learning_rates(views, pictures, classifier):
-    settings = replace(SETTINGS, epochs=10, sizes=((32, 0.3), (64, 0.5), (96, 0.2)), warmup=2)
-    sizes = [settings.size_at(epoch) for epoch in range(10)]
-    assert sizes == [32] * 3 + [64] * 5 + [96] * 2
-    run = module._Run(views, pictures, classifier, settings, 0, None)
-    rates = [run._learning_rate(epoch) for epoch in (0, 1, 2, 5, 9.9)]
-    assert 0 < rates[0] < rates[1] < rates[2] <= settings.learning_rate
-    assert rates[3] == pytest.approx(settings.learning_rate / 2)
-    assert rates[4] < 0.001 * settings.learning_rate
-
-
 def test_it_learns(views, pictures, classifier):
     settings = replace(SETTINGS, epochs=30, mix=0.25, validate_every=30)
     result = distill(views, pictures, classifier, settings, 0)
@@ -221,9 +203,9 @@ class StoppedError(Exception):
 def test_resumed_run_is_as_if_never_stopped(
     views, pictures, classifier, tmp_path, monkeypatch, stop_after
 ):
-    monkeypatch.setattr(module, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(epochs, "_CHECKPOINT_SECONDS", 0.0)
     whole = distill(views, pictures, classifier, SETTINGS, 0)
-    write, written = module.write_checkpoint, []
+    write, written = epochs.write_checkpoint, []
 
     def write_and_stop(*arguments):
         write(*arguments)
@@ -232,7 +214,7 @@ def test_resumed_run_is_as_if_never_stopped(
             raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_checkpoint", write_and_stop)
+        patch.setattr(epochs, "write_checkpoint", write_and_stop)
         with pytest.raises(StoppedError):
             distill(views, pictures, classifier, SETTINGS, 0, checkpoints=tmp_path)
     torch.rand(7)
@@ -287,21 +269,6 @@ def test_nothing_to_train_on(views, pictures, classifier):
     fewer = Views(views.pixels[1:], views.targets[1:], views.keys[1:])
     with pytest.raises(TrainingError, match="39 rows of views for 40 pictures"):
         distill(fewer, pictures, classifier, SETTINGS, 0)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"learning_rate": 0.0},
-        {"sizes": ((64, 0.5),)},
-        {"sizes": ((16, 1.0),)},
-    ],
-)
-def test_settings_out_of_range(wrong):
-    with pytest.raises(TrainingError, match=r"wanted|wants"):
-        replace(SETTINGS, **wrong)
 
 
 def test_training_pictures(colour_folder):

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import cmr_hub.encoders.images as registry
+from cmr_hub import memory
 from cmr_hub.baselines import baseline
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
@@ -18,9 +19,8 @@ from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, TrainingError
 from cmr_hub.evaluation.experiment import run_experiment, validation_map
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.training import finetune
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
-from cmr_hub.training.finetune import FineTuning, Tail, view_activations
+from cmr_hub.training.finetune import FineTuning, ImageTail, view_activations
 from cmr_hub.training.trainer import train_projectors
 
 
@@ -95,7 +95,7 @@ def splits(encoder, dataset, tuning):
 
 
 def tail_of(encoder, tuning):
-    return Tail(encoder.cut(tuning.blocks)[1], tuning.learning_rate)
+    return ImageTail(encoder.cut(tuning.blocks)[1], tuning.learning_rate)
 
 
 def state(*modules):
@@ -111,7 +111,7 @@ def same(first, second):
 
 
 def trained_state(trained):
-    return state(trained.image_projector, trained.text_projector, trained.tail)
+    return state(trained.image_projector, trained.text_projector, trained.image_tail)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -207,10 +207,10 @@ def test_augmented_views_lie_in_the_picture():
 def test_gradients_reach_the_tail_and_nothing_else(encoder, splits, preset, tuning):
     tail = tail_of(encoder, tuning)
     before, own = state(tail), state(encoder.network)
-    trained = train_projectors(splits, preset, 0, validation_map, tail=tail)
+    trained = train_projectors(splits, preset, 0, validation_map, image_tail=tail)
     assert same(state(tail), before)
     assert same(state(encoder.network), own)
-    after = state(trained.tail)
+    after = state(trained.image_tail)
     for name, value in after.items():
         fixed = "running" in name or "num_batches" in name
         assert torch.equal(value, before[name]) == fixed, name
@@ -222,8 +222,8 @@ def test_learning_rate_is_the_tails_own(encoder, splits, preset, tuning):
         preset, epochs=1, batch_size=64, weight_decay=0.0, early_stopping=False, learning_rate=1e-2
     )
     tail = tail_of(encoder, replace(tuning, learning_rate=1e-3))
-    trained = train_projectors(splits, preset, 0, validation_map, tail=tail)
-    moved = (trained.tail.blocks[1][2].weight - tail.blocks[1][2].weight).detach().abs()
+    trained = train_projectors(splits, preset, 0, validation_map, image_tail=tail)
+    moved = (trained.image_tail.blocks[1][2].weight - tail.blocks[1][2].weight).detach().abs()
     assert float(moved.max()) == pytest.approx(1e-3, rel=1e-2)
 
 
@@ -241,19 +241,19 @@ def test_tail_that_does_not_move_is_training_on_features(encoder, splits, preset
     preset = replace(preset, objective={"label": {}}, dropout=(0.0, 0.0), weight_decay=0.0)
     parts = (splits.fit, splits.validation, splits.refit)
     tuned = train_projectors(
-        TrainingSplits(*map(first_view, parts)), preset, 0, validation_map, tail=tail
+        TrainingSplits(*map(first_view, parts)), preset, 0, validation_map, image_tail=tail
     )
     frozen = train_projectors(TrainingSplits(*map(features, parts)), preset, 0, validation_map)
-    assert frozen.tail is None
+    assert frozen.image_tail is None
     for name, value in state(tail).items():
-        torch.testing.assert_close(state(tuned.tail)[name], value, rtol=0, atol=1e-20)
+        torch.testing.assert_close(state(tuned.image_tail)[name], value, rtol=0, atol=1e-20)
     for row, other in zip(tuned.history, frozen.history, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
 
 
 def test_same_seed_same_bits(encoder, splits, preset, tuning):
     runs = [
-        train_projectors(splits, preset, seed, validation_map, tail=tail_of(encoder, tuning))
+        train_projectors(splits, preset, seed, validation_map, image_tail=tail_of(encoder, tuning))
         for seed in (4, 4, 5)
     ]
     assert same(trained_state(runs[0]), trained_state(runs[1]))
@@ -268,10 +268,10 @@ def test_best_epoch_of_the_tail_is_kept(encoder, splits, preset, tuning):
         return [0.1, 0.9, 0.3, 0.2, 0.2, 0.2][len(shown) - 1]
 
     trained = train_projectors(
-        replace(splits, refit=None), preset, 0, score, tail=tail_of(encoder, tuning)
+        replace(splits, refit=None), preset, 0, score, image_tail=tail_of(encoder, tuning)
     )
     assert trained.epochs == 2
-    features = trained.tail.plain(torch.from_numpy(splits.validation.images)).numpy()
+    features = trained.image_tail.plain(torch.from_numpy(splits.validation.images)).numpy()
     np.testing.assert_array_equal(trained.image_projector.embed(features), shown[1])
     assert not np.array_equal(shown[5], shown[1])
 
@@ -279,7 +279,7 @@ def test_best_epoch_of_the_tail_is_kept(encoder, splits, preset, tuning):
 def test_stopped_fine_tuning_goes_on(encoder, splits, preset, tuning, tmp_path, monkeypatch):
     monkeypatch.setattr("cmr_hub.training.trainer._CHECKPOINT_SECONDS", 0.0)
     tail = tail_of(encoder, tuning)
-    whole = train_projectors(splits, preset, 0, validation_map, tail=tail)
+    whole = train_projectors(splits, preset, 0, validation_map, image_tail=tail)
     calls = []
 
     def interrupt(*arguments):
@@ -289,12 +289,14 @@ def test_stopped_fine_tuning_goes_on(encoder, splits, preset, tuning, tmp_path, 
         return validation_map(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
-        train_projectors(splits, preset, 0, interrupt, tail=tail, checkpoints=tmp_path)
-    resumed = train_projectors(splits, preset, 0, validation_map, tail=tail, checkpoints=tmp_path)
+        train_projectors(splits, preset, 0, interrupt, image_tail=tail, checkpoints=tmp_path)
+    resumed = train_projectors(
+        splits, preset, 0, validation_map, image_tail=tail, checkpoints=tmp_path
+    )
     assert same(trained_state(whole), trained_state(resumed))
-    other = Tail(tail.blocks, 2e-3)
+    other = ImageTail(tail.blocks, 2e-3)
     with pytest.raises(TrainingError, match="another preset, seed, data or encoder"):
-        train_projectors(splits, preset, 0, validation_map, tail=other, checkpoints=tmp_path)
+        train_projectors(splits, preset, 0, validation_map, image_tail=other, checkpoints=tmp_path)
 
 
 def run(encoder, dataset, preset, tuning, **options):
@@ -356,7 +358,7 @@ def test_what_cannot_be_fine_tuned(encoder, dataset, preset, tuning, tmp_path, m
             FineTuning(**({"blocks": 1} | wrong))
     # 3 pictures, 3 views of 8 × 8 × 8 numbers of 2 bytes, twice: 18 KiB of a machine with 20.
     sizes = {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": 20}
-    monkeypatch.setattr(finetune.os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr(memory.os, "sysconf", sizes.__getitem__)
     with pytest.raises(TrainingError, match="small with 3 views of 3 pictures needs"):
         view_activations(encoder, dataset.images[:3], tuning, seed=0)
     assert len(view_activations(encoder, dataset.images[:1], tuning, seed=0)) == 1

@@ -333,3 +333,28 @@ def test_every_preset_trains(pairs, name):
         TrainingSplits(fit, pairs(8, seed=1), whole), small, 0, validation_map
     )
     assert all(torch.isfinite(value).all() for value in tensors(trained).values())
+
+
+def test_a_loss_with_a_log_line_has_it_printed_after_every_epoch(pairs, tmp_path, capsys):
+    preset = replace(PRESETS["acmr-released"], epochs=3, batch_size=16)
+    own = TrainingSplits(pairs(33, seed=0), pairs(8, seed=1), refit=None)
+    trained = train_projectors(own, preset, 0, validation_map, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    names = ["v_pos", "v_neg", "w_pos", "w_neg"]
+    seconds = 0.0
+    for number, (line, row) in enumerate(zip(lines, trained.history, strict=True), start=1):
+        seconds += row["seconds"]
+        assert line == (
+            f"Epoch: [{number:2d}] time: {seconds:.4f}, "
+            + ", ".join(
+                f"{name}: {row['acmr-released/' + name]:.8f}"
+                for name in ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
+            )
+            + "".join(f", {row['acmr-released/' + name]:.8f}" for name in names)
+        )
+    train_projectors(own, preset, 0, validation_map)
+    train_projectors(
+        own, replace(preset, objective={"label": {}}), 0, validation_map, progress=True
+    )
+    assert capsys.readouterr().out == ""

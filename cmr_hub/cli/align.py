@@ -1,0 +1,151 @@
+"""`cmr align`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmr_hub.cli.options import Cache, TextOptions, console, named_options
+from cmr_hub.datasets import DATASETS, load_dataset
+from cmr_hub.encoders.texts import TEXT_ENCODERS
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray, IntArray
+
+
+def align(
+    datasets: Annotated[
+        list[str],
+        typer.Argument(help=f"Whose training pictures and sentences: {', '.join(DATASETS)}."),
+    ],
+    out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Weights of compact to start from, as `cmr distill` writes them."),
+    ] = None,
+    text_encoder_name: Annotated[
+        str, typer.Option("--text-encoder", help=f"One of: {', '.join(TEXT_ENCODERS)}.")
+    ] = "glove",
+    text_option: TextOptions = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
+    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 6,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Of the processor; no more than are free.")
+    ] = 1,
+    cache: Cache = None,
+) -> None:
+    """Trains the image encoder `compact` to see what the sentences of pictures say.
+
+    Only training splits are looked at, and a twentieth of them is held out to watch the training.
+    Without --encoder it starts from random weights. A run that was stopped goes on where it was
+    when the same command is given again. OUT then holds encoder.safetensors (the weights,
+    16 bits), alignment.json (what was asked for) and history.jsonl (a line an epoch).
+
+    Example: `cmr align flickr8k sketches --encoder compact/encoder.safetensors --out aligned`
+    """
+    import torch
+
+    from cmr_hub.atomic import atomic_file
+    from cmr_hub.cache_home import default_cache_home
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.images.compact import CompactEncoder
+    from cmr_hub.encoders.images.weights import read_weights
+    from cmr_hub.encoders.texts import text_encoder
+    from cmr_hub.training.align import Alignment, captioned_pictures
+    from cmr_hub.training.align import align as train
+    from cmr_hub.training.outcome import write_outcome
+    from cmr_hub.training.views import PixelSettings, draw_pixels
+
+    settings = Alignment() if epochs is None else Alignment(epochs=epochs)
+    drawing = PixelSettings(views=views)
+    start = None if encoder is None else CompactEncoder(read_weights(encoder), "file")
+    words = text_encoder(text_encoder_name, **named_options(text_option))
+    loaded = []
+    for name in datasets:
+        dataset = load_dataset(name)
+        if not isinstance(dataset, PairDataset):
+            raise CMRError(f"{name} has no pictures to learn from")
+        loaded.append(dataset)
+    pictures = captioned_pictures(loaded, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "datasets": {dataset.name: dataset.protocol for dataset in loaded},
+        "pictures": len(pictures.images),
+        "held_out": int(pictures.held_out.sum()),
+        "encoder": None if start is None else {"sha256": start.weights_sha256},
+        "text_encoder": {"name": text_encoder_name, "options": named_options(text_option)},
+        "views": drawing.as_dict(),
+        "training": settings.as_dict(),
+        "seed": seed,
+    }
+    with atomic_file(out / "alignment.json") as file:
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    pairs = zip(pictures.sentences, pictures.held_out, strict=True)
+    words.fit([sentences for sentences, is_out in pairs if not is_out])
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        home = (cache or default_cache_home()) / "views"
+        drawn = draw_pixels(pictures.images, drawing, home, progress=True)
+        result = train(
+            drawn,
+            pictures,
+            words,
+            settings,
+            seed,
+            retrieval_figures,
+            encoder=start,
+            checkpoints=out / "checkpoint",
+            save=lambda found: write_outcome(found.encoder, found.history, out),
+            progress=True,
+        )
+    finally:
+        torch.set_num_threads(before)
+    last = result.history[-1]
+    measured = "; ".join(
+        f"{name} " + ", ".join(f"{figure} {value:.3f}" for figure, value in figures.items())
+        for name, figures in last.get("held_out", {}).items()
+    )
+    seconds = sum(row["seconds"] for row in result.history)
+    console.print(f"{last['epoch']} epochs in {seconds:.0f} s: {measured}. Saved {out}.")
+
+
+def retrieval_figures(
+    images: FloatArray, sentences: FloatArray, owners: IntArray, labels: IntArray
+) -> dict[str, float]:
+    """How well sentences and pictures find each other.
+
+    Args:
+        images: (n, d).
+        sentences: (m, d).
+        owners: (m,) the picture of each sentence.
+        labels: (n,), -1 for none.
+
+    Returns:
+        `recall@1` and `recall@10` of sentences that look for their picture among all; where
+        there are labels `map`, of those pictures and their sentences both ways, averaged.
+    """
+    import numpy as np
+
+    from cmr_hub.evaluation.metrics import mean, mean_average_precision, recall_at_k
+    from cmr_hub.evaluation.ranking import ranked_chunks
+
+    own = np.concatenate(
+        [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
+    )
+    figures = {f"recall@{k}": mean(recall_at_k(own, k)) for k in (1, 10)}
+    known = labels >= 0
+    if known.any():
+        told = known[owners]
+        shown, said = images[known], sentences[told]
+        shown_labels, said_labels = labels[known], labels[owners[told]]
+        there = mean_average_precision(shown, said, shown_labels, said_labels).value
+        back = mean_average_precision(said, shown, said_labels, shown_labels).value
+        figures["map"] = (there + back) / 2
+    return figures

@@ -1,0 +1,116 @@
+"""A release, whole: trained, measured once, and saved with its gallery of sketches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.datasets.joined import joined
+from cmr_hub.datasets.sketches import draw, sentences
+from cmr_hub.datasets.sketches.painter import split_scene
+from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.transfer import evaluate_transfer
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.releases.train import train_release
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import JSONObject
+
+GALLERY_SIZE = 240
+GALLERY_WIDTH = 400
+
+
+def build_release(
+    out: str | Path,
+    datasets: Sequence[PairDataset],
+    image_encoder: ImageEncoder,
+    cache: FeatureCache,
+    *,
+    seed: int = 0,
+    progress: bool = False,
+) -> JSONObject:
+    """Trains on the training splits, measures each held-out split once, and saves.
+
+    Args:
+        out: a new, empty or older model directory.
+        datasets: what to learn from and to measure on; a dataset's test split or, where it has
+            none, its validation split is for measuring.
+        image_encoder: frozen.
+        cache: where features are kept.
+        seed: of everything random.
+        progress: show bars.
+
+    Returns:
+        How it was trained and, under "figures", what was measured by dataset; see `measure`.
+
+    Raises:
+        CMRError: as `train_release`, or a dataset has nothing to measure on.
+    """
+    whole = joined([dataset.split("train") for dataset in datasets])
+    model = train_release(whole, image_encoder, cache, seed=seed, progress=progress)
+    figures = {dataset.name: measure(model, dataset, cache) for dataset in datasets}
+    model.training = {**model.training, "figures": figures}
+    with tempfile.TemporaryDirectory() as folder:
+        model.gallery = sketch_gallery(model, Path(folder))
+        model.save_pretrained(out, pictures=True)
+    return model.training
+
+
+def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -> JSONObject:
+    """What a model finds in the held-out split of a dataset.
+
+    Returns:
+        `split`, `pictures`, and text→image `recall_at_1`, `_5`, `_10` of a picture by one of its
+        sentences: over all sentences (`sentences`) and over each picture's longest (`longest`),
+        which tells most. With labels `map_i2t`, `map_t2i` and `map_avg` (MAP@all, relevant = same
+        class, an item's sentences together one text).
+    """
+    split = next((name for name in ("test", "validation") if name in dataset.split_names), None)
+    if split is None:
+        raise CMRError(f"{dataset.name} has no test or validation split to measure on")
+    part = dataset.split(split)
+    longest = tuple((max(texts, key=len),) if texts else () for texts in part.sentences)
+    found: JSONObject = {"protocol": dataset.protocol, "split": split, "pictures": len(part)}
+    no_labels = replace(part, labels=np.full(len(part), -1, dtype=np.int64), classes=())
+    asked = {"sentences": no_labels, "longest": replace(no_labels, sentences=longest)}
+    for name, queries in asked.items():
+        record = evaluate_transfer(model, queries, split, cache).record
+        found[name] = {f"recall_at_{k}": record["recall_t2i"][str(k)] for k in (1, 5, 10)}
+    if (part.labels >= 0).all():
+        record = evaluate_transfer(model, part, split, cache).record
+        found |= {key: record[key] for key in ("map_i2t", "map_t2i", "map_avg")}
+    return found
+
+
+def sketch_gallery(model: CrossModalModel, folder: Path) -> Gallery:
+    """Draws held-out sketches into a folder, small enough to ship, and embeds them."""
+    items = []
+    for number in range(GALLERY_SIZE):
+        scene = split_scene("test", number)
+        path = folder / f"{number:04}.webp"
+        draw(scene, width=GALLERY_WIDTH).save(path, quality=85, method=6)
+        items.append(
+            Item(
+                id=f"sketch-{number:04}",
+                path=path.absolute(),
+                sentences=tuple(sentences(scene)),
+                label=scene.label,
+            )
+        )
+    paths = [item.path for item in items if item.path is not None]
+    return Gallery(
+        items_table(items),
+        image_embeddings=model.encode_images(paths),
+        text_embeddings=model.encode_documents([item.sentences for item in items]),
+        model_id=model.fingerprint,
+    )

@@ -1,0 +1,399 @@
+"""Alignment: an image encoder learns, end to end, what the sentences beside its pictures say.
+
+The text side stands still: an encoder fitted before gives a row for each sentence. Two projectors
+bring both sides into one space, where an objective works on them: by default each picture finds
+its own sentence in the batch (InfoNCE), and where there are labels, one classifier tells the
+classes of both. The projectors have then done their work; a model is trained on the encoder
+as on any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.datasets.joined import joined
+from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.errors import TrainingError
+from cmr_hub.losses.objective import build_objective
+from cmr_hub.models.projector import Projector
+from cmr_hub.training.augmentation import resized, varied
+from cmr_hub.training.epochs import Run, Schedule
+from cmr_hub.training.held_out import held_out
+from cmr_hub.training.precision import low_precision
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.training.views import PixelViews
+    from cmr_hub.types import FloatArray, ImageSource, IntArray
+
+Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray, IntArray], dict[str, float]]"
+"""(n, d) embeddings of pictures, (m, d) of sentences, (m,) the picture of each sentence, (n,)
+labels of the pictures → figures by name."""
+
+_CHUNK = 64  # pictures through the network at a time, where no gradient is wanted
+_MANY = 512  # pictures whose features say how to scale the projector's input
+_LIGHT = 0.5  # sentences name colours: they must stay what they are called
+# A mirrored picture no longer fits a sentence with one of these.
+_SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Alignment(Schedule):
+    """How encoder and projectors are trained: a `Schedule`, and
+
+    Args:
+        projector_learning_rate: of the projectors and the objective's own weights, at its
+            highest; `learning_rate` is the encoder's.
+        objective: as `build_objective` takes it.
+        dim: of the common space.
+        image_hidden, text_hidden, dropout: of the projectors, whose rows lie on a sphere.
+        radius: of the sphere.
+    """
+
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 1.0
+    sizes: tuple[tuple[int, float], ...] = ((96, 0.7), (128, 0.3))
+    validate_every: int = 1
+    projector_learning_rate: float = 1e-3
+    objective: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {"infonce": {"temperature": 0.05}, "label": {"weight": 0.5}}
+    )
+    dim: int = 256
+    image_hidden: tuple[int, ...] = (512,)
+    text_hidden: tuple[int, ...] = (512,)
+    dropout: tuple[float, float] = (0.0, 0.2)
+    radius: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 2:
+            raise TrainingError("a batch of at least 2 is wanted: others are what to tell apart")
+        if min(self.dim, *self.image_hidden, *self.text_hidden) < 1:
+            raise TrainingError("a common space and hidden layers of at least 1 unit are wanted")
+        if self.projector_learning_rate <= 0:
+            raise TrainingError(
+                f"a learning rate above 0 is wanted, not {self.projector_learning_rate}"
+            )
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Pictures with their sentences, of which some are held out to measure the training.
+
+    Attributes:
+        images: N pictures, all of training splits.
+        sentences: N tuples, none of them empty.
+        labels: (N,) int64 in [0, n_classes), -1 where there is none.
+        n_classes: number of classes.
+        sources: names of the datasets.
+        source: (N,) int64, which of them a picture is of.
+        held_out: (N,) bool.
+    """
+
+    images: tuple[ImageSource, ...]
+    sentences: tuple[tuple[str, ...], ...]
+    labels: IntArray
+    n_classes: int
+    sources: tuple[str, ...]
+    source: IntArray
+    held_out: npt.NDArray[np.bool_]
+
+
+def captioned_pictures(
+    datasets: Sequence[PairDataset], seed: int, *, share: float = 0.05
+) -> Captioned:
+    """The pictures with sentences of the training splits, classes of one name made one.
+
+    Args:
+        datasets: with a training split; nothing else of them is looked at.
+        seed: of the choice of what is held out.
+        share: held out of each dataset, and of each of its classes.
+
+    Raises:
+        UnknownNameError: a dataset has no training split.
+        DataFormatError: no dataset, or one given twice.
+    """
+    parts = []
+    for dataset in datasets:
+        part = dataset.split("train")
+        pairs = zip(part.images, part.sentences, strict=True)
+        parts.append(part.subset(np.array([image is not None and any(s) for image, s in pairs])))
+    whole = joined(parts)
+    chosen = [
+        held_out(
+            part.labels, np.random.default_rng((seed, number)), unlabelled=share, labelled=share
+        )
+        for number, part in enumerate(parts)
+    ]
+    return Captioned(
+        tuple(image for image in whole.images if image is not None),
+        whole.sentences,
+        whole.labels,
+        len(whole.classes),
+        tuple(part.name for part in parts),
+        np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        np.concatenate(chosen),
+    )
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What alignment gives.
+
+    Attributes:
+        encoder: ready to encode.
+        history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts,
+            `seconds`, and `held_out`: the figures of each dataset's held-out pictures, seen
+            whole, among each other.
+    """
+
+    encoder: CompactEncoder
+    history: list[dict[str, Any]]
+
+
+def align(
+    views: PixelViews,
+    pictures: Captioned,
+    text_encoder: TextEncoder,
+    settings: Alignment,
+    seed: int,
+    score: Score,
+    *,
+    encoder: CompactEncoder | None = None,
+    checkpoints: str | Path | None = None,
+    save: Callable[[Aligned], None] | None = None,
+    progress: bool = False,
+) -> Aligned:
+    """Trains a compact encoder on pictures and their sentences.
+
+    In a step each picture of the batch comes in one of its views, mirrored every other time
+    unless the sentence speaks of left or right, with one of its sentences. Sentences without a
+    word that the text encoder knows are left out.
+
+    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
+    same bits as one that was never stopped, on the same machine.
+
+    Args:
+        views: of `pictures.images`, in their order.
+        pictures: what to learn from, and what is held out.
+        text_encoder: fitted; best on the sentences that are not held out.
+        settings: how to train.
+        seed: of weights, order, views, sentences and augmentation.
+        score: the figures of the held-out pictures of one dataset.
+        encoder: to start from; random weights without it.
+        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
+        save: called with what there is after each measurement, and at the end.
+        progress: show a bar.
+
+    Raises:
+        TrainingError: nothing to train on, pairs without label and a loss that wants one, a loss
+            that is not finite, or a checkpoint that is damaged or of another run.
+    """
+    if len(views) != len(pictures.images):
+        raise TrainingError(f"{len(views)} rows of views for {len(pictures.images)} pictures")
+    with torch.random.fork_rng(devices=[]):
+        sentences = _Sentences(pictures, text_encoder)
+        run = _Run(views, pictures, sentences, settings, seed, score, encoder, checkpoints)
+        run.train(save, progress=progress)
+    return run.result()
+
+
+class _Sentences:
+    """The rows of all sentences, those of one picture beside each other.
+
+    Attributes:
+        rows: (M, D) float32.
+        owner: (M,) int64, the picture of each.
+        sided: (M,) bool, whether it says left or right.
+        first, count: (N,) int64, where those of a picture start and how many there are.
+    """
+
+    def __init__(self, pictures: Captioned, encoder: TextEncoder) -> None:
+        told = [
+            (owner, sentence)
+            for owner, sentences in enumerate(pictures.sentences)
+            for sentence in sentences
+            if encoder.knows((sentence,))
+        ]
+        self.rows = torch.from_numpy(encoder.transform([(sentence,) for _, sentence in told]))
+        self.owner = torch.tensor([owner for owner, _ in told], dtype=torch.int64)
+        self.sided = torch.tensor(
+            [_SIDES.search(sentence) is not None for _, sentence in told], dtype=torch.bool
+        )
+        self.count = torch.bincount(self.owner, minlength=len(pictures.images))
+        self.first = self.count.cumsum(0) - self.count
+
+    def draw(self, pictures: Tensor) -> Tensor:
+        """One sentence of each picture: (B,) rows of `rows`."""
+        drawn = (torch.rand(len(pictures)) * self.count[pictures]).long()
+        return self.first[pictures] + drawn
+
+    def of(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """All sentences of these pictures: (m,) rows, and (m,) positions in `pictures`."""
+        place = torch.full((len(self.count),), -1, dtype=torch.int64)
+        place[pictures] = torch.arange(len(pictures))
+        found = place[self.owner]
+        return (found >= 0).nonzero()[:, 0], found[found >= 0]
+
+
+class _Heads(nn.Module):
+    """All that is trained beside the encoder."""
+
+    def __init__(self, text_dim: int, n_classes: int, settings: Alignment) -> None:
+        super().__init__()
+
+        def projector(in_dim: int, hidden: Sequence[int]) -> Projector:
+            return Projector(
+                in_dim,
+                hidden,
+                settings.dim,
+                dropout=settings.dropout,
+                output="sphere",
+                radius=settings.radius,
+            )
+
+        self.image = projector(CompactEncoder.dim, settings.image_hidden)
+        self.text = projector(text_dim, settings.text_hidden)
+        self.objective = build_objective(settings.objective, settings.dim, max(1, n_classes))
+
+
+class _Run(Run[Aligned]):
+    name = "align"
+
+    def __init__(
+        self,
+        views: PixelViews,
+        pictures: Captioned,
+        sentences: _Sentences,
+        settings: Alignment,
+        seed: int,
+        score: Score,
+        encoder: CompactEncoder | None,
+        checkpoints: str | Path | None,
+    ) -> None:
+        self.views, self.pictures, self.sentences = views, pictures, sentences
+        self.settings, self.score, self.encoder = settings, score, encoder
+        self.labels = torch.from_numpy(pictures.labels)
+        kept = ~pictures.held_out & (sentences.count > 0).numpy()
+        rows = torch.from_numpy(np.flatnonzero(kept))
+        if len(rows) < 2:
+            raise TrainingError(
+                "alignment wants at least two pictures that are not held out and have a sentence "
+                "with a word that the text encoder knows"
+            )
+        torch.manual_seed(seed)
+        self.network = CompactEncoder.build()
+        if encoder is not None:
+            self.network.load_state_dict(encoder.state)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.heads = _Heads(sentences.rows.shape[1], pictures.n_classes, settings)
+        needing = self.heads.objective.needs_labels
+        if needing and (self.labels[rows] < 0).any():
+            raise TrainingError(
+                f"{int((self.labels[rows] < 0).sum())} of {len(rows)} pictures have no label, and "
+                f"{', '.join(needing)} cannot do without"
+            )
+        few = rows[torch.randperm(len(rows))[:_MANY]]
+        # In training mode: the batch norms of random weights know no statistics yet.
+        with torch.no_grad():
+            found = [
+                self._features(chunk, settings.size_at(0))
+                for chunk in few.tensor_split(_parts(few))
+            ]
+        self.heads.image.scaling.fit(torch.cat(found))
+        self.heads.text.scaling.fit(sentences.rows[sentences.of(rows)[0]])
+        super().__init__(
+            {"network": self.network, "heads": self.heads},
+            settings,
+            seed,
+            rows,
+            checkpoints,
+            {"network": settings.learning_rate, "heads": settings.projector_learning_rate},
+        )
+
+    def _features(self, pictures: Tensor, size: int) -> Tensor:
+        """(n, d) features of the pictures seen whole."""
+        found: Tensor = self.network(resized(self.views.pixels[pictures, 0], size))
+        return found
+
+    def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
+        chosen = torch.randint(self.views.pixels.shape[1], (len(batch),))
+        told = self.sentences.draw(batch)
+        pixels = self.views.pixels[batch, chosen]
+        mirrored = (torch.rand(len(batch)) < 0.5) & ~self.sentences.sided[told]
+        pixels[mirrored] = pixels[mirrored].flip(2)
+        with low_precision():
+            features = self.network(varied(pixels, size, _LIGHT))
+        images, texts = features.float(), self.sentences.rows[told]
+        objective = self.heads.objective
+        objective.schedule(done)
+        objective.observe(images.detach(), texts)
+        total, parts = objective(
+            self.heads.image(images), self.heads.text(texts), self.labels[batch]
+        )
+        return total, parts
+
+    @torch.no_grad()
+    def measure(self, size: int) -> dict[str, Any]:
+        """The score of each dataset's held-out pictures, seen whole at `size` pixels."""
+        self.network.eval()
+        asked = torch.from_numpy(self.pictures.held_out) & (self.sentences.count > 0)
+        figures = {}
+        for number, name in enumerate(self.pictures.sources):
+            of_source = torch.from_numpy(self.pictures.source == number)
+            rows = (asked & of_source).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            features = torch.cat([self._features(chunk, size) for chunk in rows.split(_CHUNK)])
+            told, owner = self.sentences.of(rows)
+            figures[name] = self.score(
+                self.heads.image.embed(features.numpy()),
+                self.heads.text.embed(self.sentences.rows[told].numpy()),
+                owner.numpy(),
+                self.pictures.labels[rows.numpy()],
+            )
+        return {"held_out": figures} if figures else {}
+
+    def result(self) -> Aligned:
+        state = {name: value.clone() for name, value in self.network.state_dict().items()}
+        return Aligned(CompactEncoder(state, "file"), self.progress.history)
+
+    def facts(self) -> list[Any]:
+        rows = self.sentences
+        arrays = {
+            "rows": rows.rows.numpy(),
+            "owner": rows.owner.numpy(),
+            "sided": rows.sided.numpy(),
+            "labels": self.pictures.labels,
+            "source": self.pictures.source,
+            "held_out": self.pictures.held_out,
+        }
+        return [
+            self.settings.as_dict(),
+            self.seed,
+            list(self.views.keys),
+            list(self.views.pixels.shape),
+            sha256_of_arrays(arrays),
+            self.pictures.n_classes,
+            None if self.encoder is None else self.encoder.weights_sha256,
+        ]
+
+
+def _parts(pictures: Tensor) -> int:
+    """Into how many chunks of much the same size, none of them of one picture."""
+    return max(1, len(pictures) // _CHUNK)

@@ -1,0 +1,253 @@
+"""Epochs of pictures through a network: the schedule, the steps and the checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cmr_hub.errors import TrainingError
+from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+Result = TypeVar("Result")
+
+_CHECKPOINT_SECONDS = 120.0  # the least time between two checkpoints: what a kill can cost
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast and at what size a network is trained.
+
+    Args:
+        epochs: in each, every picture comes once, in one of its views.
+        batch_size: pictures a step.
+        learning_rate: of AdamW, at its highest: it rises over the first `warmup` epochs and
+            falls to zero as a cosine.
+        weight_decay: of AdamW; not for batch norms and biases.
+        warmup: epochs.
+        sizes: pixels of the network's input and the share of the epochs that are trained at it,
+            in this order ("progressive resizing": small pictures first, for speed).
+        validate_every: epochs between two measurements on the held-out pictures.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    sizes: tuple[tuple[int, float], ...]
+    validate_every: int
+
+    def __post_init__(self) -> None:
+        shares = sum(share for _, share in self.sizes)
+        if min(self.epochs, self.batch_size, self.validate_every) < 1 or self.learning_rate <= 0:
+            raise TrainingError(
+                "training wants at least one epoch, pictures in a batch and a learning rate "
+                f"above 0, not {self.epochs}, {self.batch_size} and {self.learning_rate}"
+            )
+        if abs(shares - 1) > 1e-6 or any(size < 32 for size, _ in self.sizes):
+            raise TrainingError(
+                f"sizes of 32 pixels or more with shares that sum to 1 are wanted, not {self.sizes}"
+            )
+
+    def size_at(self, epoch: int) -> int:
+        """The network's input in epoch `epoch`, from 0."""
+        reached = 0.0
+        for size, share in self.sizes:
+            reached += share * self.epochs
+            if epoch + 0.5 < reached:
+                return size
+        return self.sizes[-1][0]
+
+    def rate_at(self, epoch: float, highest: float) -> float:
+        """The learning rate in epoch `epoch`, from 0, of weights for which it is `highest` once."""
+        warm = min(1.0, (epoch + 0.05) / self.warmup) if self.warmup else 1.0
+        fallen = 0.5 * (1 + np.cos(np.pi * min(1.0, epoch / self.epochs)))
+        return float(highest * warm * fallen)
+
+    def as_dict(self) -> JSONObject:
+        """Plain JSON values, for records."""
+        return asdict(self)
+
+
+class Run(ABC, Generic[Result]):
+    """One training, from the start or from its checkpoint.
+
+    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
+    same bits as one that was never stopped, on the same machine.
+
+    Args:
+        parts: what is trained, by name.
+        settings: how to train.
+        seed: of order, views and augmentation; the weights are there already.
+        rows: (N,) int64, the pictures to train on.
+        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
+        rates: the highest learning rate of each part; by default that of the settings.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module],
+        settings: Schedule,
+        seed: int,
+        rows: Tensor,
+        checkpoints: str | Path | None,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
+        self.parts, self.schedule, self.seed, self.rows = parts, settings, seed, rows
+        groups: list[dict[str, Any]] = []
+        self.rates: list[float] = []
+        for name, part in parts.items():
+            weights = list(part.parameters())
+            for chosen, decay in (
+                ([weight for weight in weights if weight.ndim > 1], settings.weight_decay),
+                ([weight for weight in weights if weight.ndim <= 1], 0.0),
+            ):
+                if chosen:
+                    groups.append({"params": chosen, "weight_decay": decay})
+                    self.rates.append(rates[name] if rates else settings.learning_rate)
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        self.progress = Progress()
+        self.file = None if checkpoints is None else Path(checkpoints) / f"{self.name}.safetensors"
+        self.saved_at = time.monotonic()
+
+    @abstractmethod
+    def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the pictures (B,) `batch` at `size` pixels, and its parts by name.
+
+        `done` is the share of the training that lies behind, in [0, 1).
+        """
+
+    @abstractmethod
+    def measure(self, size: int) -> dict[str, Any]:
+        """Figures of the held-out pictures, for the history."""
+
+    @abstractmethod
+    def result(self) -> Result:
+        """What there is so far."""
+
+    @abstractmethod
+    def facts(self) -> list[Any]:
+        """JSON values that tell this run from others: settings, seed, data."""
+
+    def train(self, save: Callable[[Result], None] | None, *, progress: bool) -> None:
+        """Trains to the end; `save` is called after each measurement."""
+        key = hashlib.sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()
+        self._resume(key)
+        state, settings = self.progress, self.schedule
+        with tqdm(
+            total=settings.epochs,
+            initial=state.epoch,
+            desc=self.name,
+            unit="epoch",
+            disable=None if progress else True,
+        ) as bar:
+            while not state.finished:
+                row = self._epoch()
+                state.finished = state.epoch >= settings.epochs
+                if state.finished or state.epoch % settings.validate_every == 0:
+                    row |= self.measure(row["size"])
+                    if save is not None:
+                        save(self.result())
+                self._save(key)
+                bar.update()
+                bar.set_postfix(loss=f"{row['loss']:.3f}")
+
+    def _epoch(self) -> dict[str, Any]:
+        started = time.perf_counter()
+        settings, state = self.schedule, self.progress
+        epoch_seed = np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0]
+        torch.manual_seed(int(epoch_seed))
+        for part in self.parts.values():
+            part.train()
+        size = settings.size_at(state.epoch)
+        order = self.rows[torch.randperm(len(self.rows))]
+        # The last, smaller batch is left out: batch norm would give it too much weight.
+        batches = order.split(settings.batch_size)
+        if len(batches) > 1 and len(batches[-1]) < settings.batch_size:
+            batches = batches[:-1]
+        sums: defaultdict[str, float] = defaultdict(float)
+        for number, batch in enumerate(batches):
+            epoch = state.epoch + number / len(batches)
+            for group, highest in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = settings.rate_at(epoch, highest)
+            for name, value in self._step(batch, size, epoch / settings.epochs).items():
+                sums[name] += value / len(batches)
+        state.epoch += 1
+        row: dict[str, Any] = {
+            "epoch": state.epoch,
+            "size": size,
+            "learning_rate": settings.rate_at(epoch, settings.learning_rate),
+            **sums,
+            "seconds": time.perf_counter() - started,
+        }
+        state.history.append(row)
+        return row
+
+    def _step(self, batch: Tensor, size: int, done: float) -> dict[str, float]:
+        total, parts = self.loss(batch, size, done)
+        values = {"loss": float(total.detach())}
+        values |= {name: float(part.detach()) for name, part in parts.items()}
+        if not np.isfinite(values["loss"]):
+            raise TrainingError(
+                f"the loss became {values['loss']} in epoch {self.progress.epoch + 1}; "
+                f"lower the learning rate (now {self.schedule.learning_rate:g})"
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return values
+
+    def _resume(self, key: str) -> None:
+        found = None if self.file is None else read_checkpoint(self.file, key)
+        if found is None:
+            return
+        self.progress, tensors = found
+        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = value
+        for name, part in self.parts.items():
+            part.load_state_dict(groups[name])
+        adam = self.optimizer.state_dict()
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for name, value in groups["optimizer"].items():
+            index, _, slot = name.partition("/")
+            # The fused optimizer walks through memory: strides must be those of the weights.
+            like = weights[int(index)]
+            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            adam["state"].setdefault(int(index), {})[slot] = kept
+        self.optimizer.load_state_dict(adam)
+
+    def _save(self, key: str) -> None:
+        if self.file is None:
+            return
+        due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
+        if not (due or self.progress.finished):
+            return
+        tensors = {
+            f"{name}/{slot}": value
+            for name, part in self.parts.items()
+            for slot, value in part.state_dict().items()
+        }
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        write_checkpoint(self.file, key, self.progress, tensors)
+        self.saved_at = time.monotonic()

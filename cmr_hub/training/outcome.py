@@ -1,0 +1,29 @@
+"""A trained encoder and the history of its training as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import save
+
+from cmr_hub.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.images.base import ImageEncoder
+
+
+def write_outcome(
+    encoder: ImageEncoder, history: Iterable[Mapping[str, Any]], folder: Path
+) -> None:
+    """Writes encoder.safetensors (weights in 16 bits) and history.jsonl (a line an epoch)."""
+    halves = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in encoder.state.items()
+    }
+    with atomic_file(folder / "encoder.safetensors") as file:
+        file.write_bytes(save(halves))
+    with atomic_file(folder / "history.jsonl") as file:
+        file.write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")

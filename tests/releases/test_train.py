@@ -1,0 +1,166 @@
+"""On a small world of coloured squares, some of them without a label."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cmr_hub.datasets.joined import joined
+from cmr_hub.datasets.pairs import PairDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.errors import CMRError, TrainingError
+from cmr_hub.releases import build, release_directory, train
+from cmr_hub.releases.build import build_release, measure
+from cmr_hub.releases.train import _held_out, _Score, train_release
+
+COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
+PLACES = ("meadow", "kitchen")
+
+
+def squares(folder, name: str, count: int, *, labelled: bool) -> PairDataset:
+    (folder / name).mkdir()
+    generator = np.random.default_rng(len(name))
+    images, sentences, labels = [], [], []
+    for number in range(count):
+        colour = list(COLOURS)[number % 3]
+        place = PLACES[number // 3 % 2]
+        noise = generator.integers(-20, 20, (8, 8, 3))
+        pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+        if place == "kitchen":
+            pixels[4:] = 255 - pixels[4:]
+        path = folder / name / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        images.append(path)
+        sentences.append((f"a {colour} square in a {place}", f"{colour} paint, {place}"))
+        labels.append(list(COLOURS).index(colour) if labelled else -1)
+    return PairDataset(
+        name=name,
+        protocol="all",
+        ids=tuple(map(str, range(count))),
+        labels=np.array(labels, dtype=np.int64),
+        classes=tuple(COLOURS) if labelled else (),
+        splits=np.array(["test" if number % 5 == 4 else "train" for number in range(count)]),
+        images=tuple(images),
+        sentences=tuple(sentences),
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder() -> CompactEncoder:
+    torch.manual_seed(0)
+    return CompactEncoder(CompactEncoder.build().state_dict(), "file")
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory) -> list[PairDataset]:
+    folder = tmp_path_factory.mktemp("worlds")
+    return [
+        squares(folder, "unnamed", 30, labelled=False),
+        squares(folder, "named", 45, labelled=True),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch) -> None:
+    monkeypatch.setattr(train, "WORD_VECTORS", {"dim": 8, "min_count": 2, "epochs": 5})
+    monkeypatch.setattr(
+        train, "PRESET", replace(train.PRESET, epochs=20, patience=20, batch_size=32, dim=16)
+    )
+    monkeypatch.setattr(train, "HELD_OUT", 0.2)
+
+
+def test_a_release_from_training_to_search(datasets, encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "GALLERY_SIZE", 3)
+    out = tmp_path / "release"
+    # A gallery of sketches wants a word that the model knows.
+    monkeypatch.setattr(build, "sentences", lambda scene: ["red", "green square"])
+    found = build_release(out, datasets, encoder, FeatureCache(tmp_path / "cache"))
+    assert found["items"] == 60  # the training splits
+    assert found["pairs"] == 60 * 2 + 36  # each sentence, and each labelled item whole
+    assert found["figures"]["named"]["map_avg"] > 0.6
+    assert "map_avg" not in found["figures"]["unnamed"]
+
+    from cmr_hub import load
+
+    model = load(out)
+    assert model.classes == tuple(COLOURS)
+    assert model.training["figures"] == found["figures"]
+    hits = model.search("a red square", k=3)
+    assert sorted(hit.id for hit in hits) == ["sketch-0000", "sketch-0001", "sketch-0002"]
+    assert all(hit.path.is_relative_to(out / "pictures") for hit in hits)
+    assert {hit.path.suffix for hit in hits} == {".webp"}
+
+
+def test_test_pictures_are_not_learnt_from(datasets, encoder, tmp_path):
+    cache = FeatureCache(tmp_path)
+    whole = joined([dataset.split("train") for dataset in datasets])
+    model = train_release(whole, encoder, cache)
+    again = train_release(whole, encoder, cache)
+    assert model.fingerprint == again.fingerprint
+    known = set(model.text_encoder.vocabulary)
+    assert known == {"square", "in", "paint", *COLOURS, *PLACES} | known & {"a"}
+    other = train_release(whole, encoder, cache, seed=1)
+    assert other.fingerprint != model.fingerprint
+
+
+def test_word_vectors_are_rounded(datasets):
+    _, arrays = train.word_vectors(datasets[0]).state()
+    for array in arrays.values():
+        np.testing.assert_array_equal(array, array.astype(np.float16))
+
+
+def test_measuring_is_what_a_plain_loop_finds(datasets, encoder, tmp_path):
+    cache = FeatureCache(tmp_path)
+    dataset = datasets[1]
+    model = train_release(joined([dataset.split("train")]), encoder, cache)
+    found = measure(model, dataset, cache)
+    part = dataset.split("test")
+    images = model.encode_images(part.images)
+    hits = []
+    for item, sentences in enumerate(part.sentences):
+        for sentence in sentences:
+            scores = images @ model.encode_texts([sentence])[0]
+            hits.append(int((scores > scores[item]).sum()) < 1)
+    assert found["sentences"]["recall_at_1"] == pytest.approx(np.mean(hits), abs=0.06)
+    assert found["pictures"] == len(part)
+    assert found["split"] == "test"
+    with pytest.raises(CMRError, match="no test or validation split"):
+        measure(model, dataset.split("train"), cache)
+
+
+def test_what_chooses_the_epoch():
+    # Two sources: "a" of three pictures without label, "b" of two labelled ones.
+    sources = np.array(["a"] * 3 + ["b"] * 4)
+    items = np.array([0, 1, 2, 7, 7, 9, 9])
+    whole = np.array([False, False, False, False, True, False, True])
+    score = _Score(sources, items, whole)
+    eye = np.eye(7, dtype=np.float32)
+    images = eye[[0, 1, 2, 3, 3, 4, 4]]
+    labels = np.array([-1, -1, -1, 0, 0, 1, 1])
+    assert score(images, images, labels) == pytest.approx(1.0)
+    # "b" turned round: of two pictures the wrong one comes first, still among the first ten.
+    turned = eye[[0, 1, 2, 4, 4, 3, 3]]
+    assert score(images, turned, labels) == pytest.approx((1 + (1 + 0.5) / 2) / 2)
+
+
+def test_a_share_of_every_source_is_held_out(datasets):
+    whole = joined(datasets)
+    mask = _held_out(whole, 0)
+    sources = np.array([id_.split("/")[0] for id_ in whole.ids])
+    assert mask[sources == "unnamed"].sum() == 6
+    assert mask[sources == "named"].sum() == 9
+    assert not np.array_equal(mask, _held_out(whole, 1))
+
+
+def test_labels_are_needed(datasets, encoder, tmp_path):
+    with pytest.raises(TrainingError, match="some items with a label"):
+        train_release(joined(datasets[:1]), encoder, FeatureCache(tmp_path))
+
+
+def test_releases_by_name():
+    assert release_directory("default").name == "default"
+    with pytest.raises(CMRError, match="unknown release 'other'; choose one of: default"):
+        release_directory("other")

@@ -1,0 +1,431 @@
+"""Alignment, on plain coloured pictures whose sentences name the colour."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cmr_hub.cli.align import retrieval_figures
+from cmr_hub.datasets import load_dataset
+from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.errors import DataFormatError, TrainingError, UnknownNameError
+from cmr_hub.training import align as module
+from cmr_hub.training import epochs
+from cmr_hub.training.align import Alignment, Captioned, align, captioned_pictures
+from cmr_hub.training.views import PixelViews
+
+N, V, SIDE = 48, 2, 32
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 50), "blue": (40, 60, 220), "grey": (90,) * 3}
+SETTINGS = Alignment(
+    epochs=3,
+    batch_size=8,
+    learning_rate=3e-3,
+    sizes=((32, 1.0),),
+    dim=16,
+    image_hidden=(),
+    text_hidden=(16,),
+    projector_learning_rate=3e-3,
+)
+
+
+@pytest.fixture(autouse=True)
+def _full_precision(monkeypatch):
+    monkeypatch.setattr(module, "low_precision", nullcontext)
+
+
+@pytest.fixture
+def pictures():
+    """Half of them, of another dataset, have no label; every sixth is held out."""
+    names = [list(COLOURS)[row % 4] for row in range(N)]
+    held_out = np.isin(np.arange(N) % 24, (0, 7, 14, 21))
+    return Captioned(
+        images=tuple(f"{row}.png" for row in range(N)),
+        sentences=tuple((f"a {name} picture", f"something {name}") for name in names),
+        labels=np.where(np.arange(N) < 24, np.arange(N) % 4, -1),
+        n_classes=4,
+        sources=("labelled", "plain"),
+        source=np.arange(N) // 24,
+        held_out=held_out,
+    )
+
+
+@pytest.fixture
+def views():
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.tensor(list(COLOURS.values()))[torch.arange(N) % 4]
+    noise = torch.randint(-25, 26, (N, V, SIDE, SIDE, 3), generator=generator)
+    pixels = (colours.view(N, 1, 1, 1, 3) + noise).clamp(0, 255).to(torch.uint8)
+    return PixelViews(pixels, tuple(map(str, range(N))))
+
+
+@pytest.fixture
+def words(pictures):
+    return text_encoder("bow", min_df=1).fit(pictures.sentences)
+
+
+@pytest.fixture
+def start():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(9)
+        return CompactEncoder(CompactEncoder.build().state_dict(), "file")
+
+
+def no_score(images, sentences, owners, labels):
+    return {}
+
+
+def weights(result):
+    return result.encoder.weights_sha256
+
+
+def without_seconds(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+def test_it_learns(views, pictures, words):
+    settings = replace(SETTINGS, epochs=12)
+    result = align(views, pictures, words, settings, 0, retrieval_figures)
+    first, last = result.history[0], result.history[-1]
+    assert last["loss"] < 0.6 * first["loss"]
+    assert last["infonce"] < first["infonce"]
+    assert last["label"] < 0.5 * first["label"]
+    assert last["held_out"]["labelled"]["map"] > 0.9
+    assert last["held_out"]["plain"]["recall@1"] > 0.9
+
+
+def test_history_and_saving(views, pictures, words):
+    saved, asked = [], []
+
+    def score(images, sentences, owners, labels):
+        asked.append((images, sentences, owners, labels))
+        return {"pictures": float(len(images))}
+
+    settings = replace(SETTINGS, validate_every=2)
+    result = align(views, pictures, words, settings, 0, score, save=saved.append)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3]
+    assert ["held_out" in row for row in result.history] == [False, True, True]
+    assert result.history[-1]["held_out"] == {
+        "labelled": {"pictures": 4.0},
+        "plain": {"pictures": 4.0},
+    }
+    assert len(saved) == 2
+    images, sentences, owners, labels = asked[0]
+    assert images.shape == (4, 16)
+    assert sentences.shape == (8, 16)
+    np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-5)
+    assert owners.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert labels.tolist() == [0, 3, 2, 1]
+    assert asked[1][3].tolist() == [-1] * 4
+
+
+def test_what_is_measured_is_the_encoder(views, pictures, words):
+    """The held-out pictures' embeddings are those of their first view, in evaluation mode."""
+    found = []
+
+    def score(images, *_):
+        found.append(images)
+        return {}
+
+    sentences = module._Sentences(pictures, words)
+    run = module._Run(views, pictures, sentences, SETTINGS, 0, score, None, None)
+    run.train(None, progress=False)
+    rows = np.flatnonzero(pictures.held_out)[:4]
+    with torch.inference_mode():
+        features = run.result().encoder.network(module.resized(views.pixels[rows, 0], 32))
+        expected = run.heads.image.embed(features.numpy())
+    np.testing.assert_allclose(found[-2], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_held_out_pictures_teach_nothing(views, pictures, words):
+    out = torch.from_numpy(pictures.held_out)
+    pixels = views.pixels.clone()
+    pixels[out] = 255 - pixels[out]
+    others = tuple(
+        ("a grey picture", "blue", "green green") if is_out else sentences
+        for sentences, is_out in zip(pictures.sentences, pictures.held_out, strict=True)
+    )
+    labels = np.where(pictures.held_out, 0, pictures.labels)
+    changed = replace(pictures, sentences=others, labels=labels)
+    first = align(views, pictures, words, SETTINGS, 0, retrieval_figures)
+    other = align(PixelViews(pixels, views.keys), changed, words, SETTINGS, 0, retrieval_figures)
+    assert weights(other) == weights(first)
+    assert other.history[-1]["loss"] == first.history[-1]["loss"]
+    assert other.history[-1]["held_out"] != first.history[-1]["held_out"]
+
+
+def test_training_pictures_and_sentences_do_teach(views, pictures, words):
+    first = align(views, pictures, words, SETTINGS, 0, no_score)
+    pixels = views.pixels.clone()
+    pixels[1] = 255 - pixels[1]
+    assert weights(
+        align(PixelViews(pixels, views.keys), pictures, words, SETTINGS, 0, no_score)
+    ) != weights(first)
+    sentences = (pictures.sentences[0], ("blue", "blue"), *pictures.sentences[2:])
+    changed = replace(pictures, sentences=sentences)
+    assert weights(align(views, changed, words, SETTINGS, 0, no_score)) != weights(first)
+
+
+def test_only_labelled_pictures_enter_the_label_loss(views, pictures, words, monkeypatch):
+    """The classifier meets no row but theirs, and a batch without labels costs nothing."""
+    settings = replace(SETTINGS, epochs=1, objective={"label": {}})
+    none = replace(pictures, labels=np.full(N, -1))
+    result = align(views, none, words, settings, 0, no_score)
+    assert result.history[-1]["loss"] == 0
+    met = []
+    entropy = torch.nn.functional.cross_entropy
+
+    def counted(rows, labels):
+        met.append(len(labels))
+        assert labels.min() >= 0
+        return entropy(rows, labels)
+
+    monkeypatch.setattr("cmr_hub.losses.label.cross_entropy", counted)
+    settings = replace(settings, batch_size=N)
+    align(views, pictures, words, settings, 0, no_score)
+    assert met == [20, 20]
+
+
+def test_a_loss_that_wants_labels(views, pictures, words):
+    settings = replace(SETTINGS, objective={"triplet": {}})
+    with pytest.raises(TrainingError, match="20 of 40 pictures have no label, and triplet"):
+        align(views, pictures, words, settings, 0, no_score)
+    out = pictures.held_out | (pictures.labels < 0)
+    align(views, replace(pictures, held_out=out), words, settings, 0, no_score)
+
+
+def test_mirroring_spares_sides(views, pictures, words, monkeypatch):
+    """Pictures dark on the left: those whose sentence speaks of a side stay as they are."""
+    pixels = torch.full((N, V, SIDE, SIDE, 3), 200, dtype=torch.uint8)
+    pixels[:, :, :, : SIDE // 2] = 20
+    sided = [f"{('red', 'a red one on the Left')[row % 2]}" for row in range(N)]
+    pictures = replace(pictures, sentences=tuple((sentence,) for sentence in sided))
+    seen = {True: set(), False: set()}
+    vary = module.varied
+
+    def watched(batch, size, light):
+        for picture, row in zip(batch, current, strict=True):
+            seen[bool(row % 2)].add(bool(picture[0, 0, 0] == 20))
+        return vary(batch, size, light)
+
+    monkeypatch.setattr(module, "varied", watched)
+    sentences = module._Sentences(pictures, words)
+    run = module._Run(
+        PixelViews(pixels, views.keys), pictures, sentences, SETTINGS, 0, no_score, None, None
+    )
+    loss = run.loss
+
+    def remembered(batch, size, done):
+        nonlocal current
+        current = batch
+        return loss(batch, size, done)
+
+    current = torch.empty(0)
+    monkeypatch.setattr(run, "loss", remembered)
+    run.train(None, progress=False)
+    assert seen == {True: {True}, False: {True, False}}
+    assert (pixels[:, :, :, 0] == 20).all()
+
+
+def test_one_of_its_own_sentences(pictures, words):
+    uneven = tuple(("red",) * (1 + row % 5) for row in range(N))
+    sentences = module._Sentences(replace(pictures, sentences=uneven), words)
+    torch.manual_seed(0)
+    batch = torch.arange(N).repeat(50)
+    drawn = sentences.draw(batch)
+    assert torch.equal(sentences.owner[drawn], batch)
+    assert len(drawn.unique()) == sum(map(len, uneven))
+    rows, owners = sentences.of(torch.tensor([7, 3]))
+    assert sentences.owner[rows].tolist() == [3] * 4 + [7] * 3
+    assert owners.tolist() == [1] * 4 + [0] * 3
+
+
+def test_sentences_without_a_known_word_are_left_out(views, pictures, words):
+    strange = tuple(
+        (*sentences, "xyzzy") if row % 3 else ("xyzzy",)
+        for row, sentences in enumerate(pictures.sentences)
+    )
+    sentences = module._Sentences(replace(pictures, sentences=strange), words)
+    assert sentences.count.tolist() == [2 if row % 3 else 0 for row in range(N)]
+    with_strange = replace(pictures, sentences=strange)
+    run = module._Run(views, with_strange, sentences, SETTINGS, 0, no_score, None, None)
+    assert (run.rows % 3 > 0).all()
+    run.train(None, progress=False)
+    none = replace(pictures, sentences=(("xyzzy",),) * N)
+    with pytest.raises(TrainingError, match="at least two pictures"):
+        align(views, none, words, SETTINGS, 0, no_score)
+
+
+def test_starts_from_the_encoder(views, pictures, words, start):
+    slow = replace(SETTINGS, epochs=1, learning_rate=1e-9, weight_decay=0.0)
+    result = align(views, pictures, words, slow, 0, no_score, encoder=start)
+    for name, value in start.state.items():
+        if "running" not in name and value.is_floating_point():
+            torch.testing.assert_close(result.encoder.state[name], value, rtol=0, atol=1e-6)
+    first = align(views, pictures, words, SETTINGS, 0, no_score)
+    other = align(views, pictures, words, SETTINGS, 0, no_score, encoder=start)
+    assert weights(other) != weights(first)
+
+
+class StoppedError(Exception):
+    """As a kill would end it."""
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_resumed_run_is_as_if_never_stopped(
+    views, pictures, words, start, tmp_path, monkeypatch, stop_after
+):
+    monkeypatch.setattr(epochs, "_CHECKPOINT_SECONDS", 0.0)
+
+    def run(checkpoints=None):
+        return align(
+            views,
+            pictures,
+            words,
+            SETTINGS,
+            0,
+            retrieval_figures,
+            encoder=start,
+            checkpoints=checkpoints,
+        )
+
+    whole = run()
+    write, written = epochs.write_checkpoint, []
+
+    def write_and_stop(*arguments):
+        write(*arguments)
+        written.append(arguments)
+        if len(written) == stop_after:
+            raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(epochs, "write_checkpoint", write_and_stop)
+        with pytest.raises(StoppedError):
+            run(tmp_path)
+    torch.rand(7)
+    resumed = run(tmp_path)
+    assert weights(resumed) == weights(whole)
+    assert without_seconds(resumed.history) == without_seconds(whole.history)
+    assert run(tmp_path).history == resumed.history
+
+
+@pytest.mark.parametrize("change", ["learning_rate", "seed", "start", "sentence", "held out"])
+def test_checkpoint_of_another_run_is_refused(views, pictures, words, start, tmp_path, change):
+    settings = replace(SETTINGS, epochs=1)
+    align(views, pictures, words, settings, 0, no_score, checkpoints=tmp_path)
+    if change == "learning_rate":
+        settings = replace(settings, learning_rate=1e-4)
+    elif change == "sentence":
+        pictures = replace(pictures, sentences=(("blue",), *pictures.sentences[1:]))
+    elif change == "held out":
+        pictures = replace(pictures, held_out=np.arange(N) == 5)
+    with pytest.raises(TrainingError, match="another preset, seed, data"):
+        align(
+            views,
+            pictures,
+            words,
+            settings,
+            int(change == "seed"),
+            no_score,
+            encoder=start if change == "start" else None,
+            checkpoints=tmp_path,
+        )
+
+
+def test_seed(views, pictures, words):
+    first, second = (align(views, pictures, words, SETTINGS, seed, no_score) for seed in (0, 1))
+    assert weights(first) != weights(second)
+
+
+def test_the_callers_random_numbers_are_left_alone(views, pictures, words):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    align(views, pictures, words, replace(SETTINGS, epochs=1), 0, no_score)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_learning_rates(views, pictures, words):
+    settings = replace(SETTINGS, learning_rate=1e-3, projector_learning_rate=5e-3)
+    sentences = module._Sentences(pictures, words)
+    run = module._Run(views, pictures, sentences, settings, 0, no_score, None, None)
+    run.train(None, progress=False)
+    groups = run.optimizer.param_groups
+    rates = {group["lr"] / groups[0]["lr"] for group in groups}
+    assert sorted(rates) == pytest.approx([1, 5])
+    heads = {id(weight) for weight in run.heads.parameters()}
+    for group in groups:
+        fast = group["lr"] > 2 * groups[0]["lr"]
+        assert all((id(weight) in heads) == fast for weight in group["params"])
+        matrices = {weight.ndim > 1 for weight in group["params"]}
+        assert matrices == {group["weight_decay"] > 0}
+
+
+def test_other_views(views, pictures, words):
+    fewer = PixelViews(views.pixels[1:], views.keys[1:])
+    with pytest.raises(TrainingError, match="47 rows of views for 48 pictures"):
+        align(fewer, pictures, words, SETTINGS, 0, no_score)
+
+
+def test_loss_that_is_not_finite(views, pictures, words):
+    with pytest.raises(TrainingError, match=r"the loss became .* lower the learning rate"):
+        align(views, pictures, words, replace(SETTINGS, learning_rate=1e12), 0, no_score)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"projector_learning_rate": 0.0},
+        {"dim": 0},
+        {"text_hidden": (0,)},
+    ],
+)
+def test_settings_out_of_range(wrong):
+    with pytest.raises(TrainingError, match=r"wanted|wants"):
+        replace(SETTINGS, **wrong)
+
+
+def test_captioned_pictures(colour_folder):
+    dataset = load_dataset("folder", colour_folder)
+    other = replace(dataset, name="other", classes=("Flame", "mud", "sea"))
+    plain = replace(dataset, name="plain", labels=np.full(len(dataset), -1), classes=())
+    found = captioned_pictures([dataset, other, plain], seed=0, share=0.25)
+    assert len(found.images) == len(found.sentences) == 72
+    assert all("train" in path.parts and "test" not in path.parts for path in found.images)
+    assert found.n_classes == 4
+    assert found.sources == ("folder", "other", "plain")
+    assert found.source.tolist() == [0] * 24 + [1] * 24 + [2] * 24
+    for label in range(3):
+        assert found.held_out[:24][found.labels[:24] == label].sum() == 2
+    flame = found.labels[np.array(["flame" in path.name for path in found.images])]
+    assert set(flame[:16]) == {0}
+    assert (found.labels[48:] == -1).all()
+    assert found.held_out[48:].sum() == 6
+    again = captioned_pictures([dataset, other, plain], seed=0, share=0.25)
+    assert np.array_equal(again.held_out, found.held_out)
+    different = captioned_pictures([dataset, other, plain], seed=1, share=0.25)
+    assert not np.array_equal(different.held_out, found.held_out)
+
+
+def test_pairs_that_are_not_whole_are_left_out(colour_folder):
+    dataset = load_dataset("folder", colour_folder)
+    images = tuple(None if row == 1 else image for row, image in enumerate(dataset.images))
+    sentences = tuple(() if row == 2 else told for row, told in enumerate(dataset.sentences))
+    whole = captioned_pictures([dataset], seed=0)
+    found = captioned_pictures([replace(dataset, images=images, sentences=sentences)], seed=0)
+    gone = {dataset.images[row] for row in (1, 2)} & set(whole.images)
+    assert set(found.images) == set(whole.images) - gone
+
+
+def test_datasets_that_do_not_fit(colour_folder):
+    dataset = load_dataset("folder", colour_folder)
+    with pytest.raises(UnknownNameError, match="train"):
+        captioned_pictures([dataset.split("test")], seed=0)
+    with pytest.raises(DataFormatError, match="different datasets"):
+        captioned_pictures([dataset, dataset], seed=0)
+    with pytest.raises(DataFormatError, match="one at least"):
+        captioned_pictures([], seed=0)
