@@ -31,7 +31,8 @@ def rounded_to_half(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: a value is beyond what float16 holds.
     """
-    rounded = array.astype(np.float16).astype(np.float32)
+    with np.errstate(over="ignore"):
+        rounded = array.astype(np.float16).astype(np.float32)
     if not np.isfinite(rounded).all():
         raise ValueError("values beyond ±65504 do not fit into float16")
     return rounded

@@ -1,0 +1,67 @@
+"""Every figure of the README stands in `results/`."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[1]
+README = (HOME / "README.md").read_text(encoding="utf-8")
+METHODS = {
+    "`cmr-best`": "cmr-best",
+    "class posteriors": "class posteriors",
+    "FUME": "FUME",
+    "SDML": "SDML",
+    "DSCMR": "DSCMR",
+    "ACMR": "ACMR, as the paper has it",
+    "CCA": "CCA",
+}
+TABLES = ("methods-pascal", "methods-pascal-random", "methods-pascal-validation")
+
+
+def short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def figures(table: str) -> dict[str, str]:
+    with (HOME / "results" / f"{table}.csv").open(encoding="utf-8") as file:
+        return {
+            row["row"]: f"{short(float(row['map_avg_mean']))} ± {short(float(row['map_avg_std']))}"
+            for row in csv.DictReader(file)
+            if row["n_seeds"] != "0"
+        }
+
+
+@pytest.mark.parametrize("shown", METHODS)
+def test_methods(shown):
+    cells = [figures(table)[METHODS[shown]] for table in (*TABLES, "methods-wikipedia")]
+    assert f"| {shown} | {' | '.join(cells)} |" in README
+
+
+def test_the_default():
+    found = json.loads((HOME / "results" / "default.json").read_text(encoding="utf-8"))["figures"]
+    flickr, pascal, sketches = (found[name] for name in ("flickr8k", "pascal-sentence", "sketches"))
+
+    def recall(figures: dict, queries: str = "sentences") -> str:
+        return " | ".join(short(figures[queries][f"recall_at_{k}"]) for k in (1, 5, 10))
+
+    of_classes = {name: short(found[name]["map_avg"]) for name in ("pascal-sentence", "sketches")}
+    for line in (
+        f"| sketches, 1,000 of held-out seeds | {recall(sketches)} | {of_classes['sketches']} |",
+        "| Pascal Sentence, 200 test pictures "
+        f"| {recall(pascal)} | {of_classes['pascal-sentence']} |",
+        f"| Flickr8k, 1,000 validation pictures | {recall(flickr)} | no classes |",
+    ):
+        assert line in README
+
+
+@pytest.mark.parametrize("table", ["methods-pascal-random", "methods-wikipedia"])
+@pytest.mark.parametrize("shown", ["class posteriors", "FUME", "DSCMR", "ACMR"])
+def test_where_ours_is_ahead(table, shown):
+    with (HOME / "results" / f"{table}.csv").open(encoding="utf-8") as file:
+        rows = {row["row"]: row for row in csv.DictReader(file)}
+    row = rows[METHODS[shown]]
+    assert row["reference"] == "cmr-best"
+    assert float(row["difference"]) < 0
+    assert float(row["p"]) < 0.05
