@@ -8,43 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
 from cmr_hub.cli.options import Cache, TextOptions, console, named_options
-from cmr_hub.datasets import DATASETS, load_dataset
-from cmr_hub.encoders.texts import TEXT_ENCODERS
-from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
+    from cmr_hub.training.align import Aligned
     from cmr_hub.types import FloatArray, IntArray
 
 
 def align(
-    datasets: Annotated[
-        list[str],
-        typer.Argument(help=f"Whose training pictures and sentences: {', '.join(DATASETS)}."),
-    ],
+    datasets: NamedDatasets,
     out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
     encoder: Annotated[
         Path | None,
         typer.Option(help="Weights of compact to start from, as `cmr distill` writes them."),
     ] = None,
-    text_encoder_name: Annotated[
-        str, typer.Option("--text-encoder", help=f"One of: {', '.join(TEXT_ENCODERS)}.")
-    ] = "glove",
     text_option: TextOptions = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
-    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 6,
+    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[
         int, typer.Option(min=1, help="Of the processor; no more than are free.")
     ] = 1,
     cache: Cache = None,
 ) -> None:
-    """Trains the image encoder `compact` to see what the sentences of pictures say.
+    """Trains the image encoder `compact` and the text encoder `text-cnn` on each other.
 
     Only training splits are looked at, and a twentieth of them is held out to watch the training.
     Without --encoder it starts from random weights. A run that was stopped goes on where it was
-    when the same command is given again. OUT then holds encoder.safetensors (the weights,
-    16 bits), alignment.json (what was asked for) and history.jsonl (a line an epoch).
+    when the same command is given again. OUT then holds encoder.safetensors (the weights, 16 bits),
+    text_encoder.json and .safetensors, alignment.json (what was asked for) and history.jsonl (a
+    line an epoch).
 
     Example: `cmr align flickr8k sketches --encoder compact/encoder.safetensors --out aligned`
     """
@@ -52,10 +46,10 @@ def align(
 
     from cmr_hub.atomic import atomic_file
     from cmr_hub.cache_home import default_cache_home
-    from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.compact import CompactEncoder
     from cmr_hub.encoders.images.weights import read_weights
-    from cmr_hub.encoders.texts import text_encoder
+    from cmr_hub.encoders.texts.storage import save_text_encoder
+    from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
     from cmr_hub.training.align import Alignment, captioned_pictures
     from cmr_hub.training.align import align as train
     from cmr_hub.training.outcome import write_outcome
@@ -64,13 +58,8 @@ def align(
     settings = Alignment() if epochs is None else Alignment(epochs=epochs)
     drawing = PixelSettings(views=views)
     start = None if encoder is None else CompactEncoder(read_weights(encoder), "file")
-    words = text_encoder(text_encoder_name, **named_options(text_option))
-    loaded = []
-    for name in datasets:
-        dataset = load_dataset(name)
-        if not isinstance(dataset, PairDataset):
-            raise CMRError(f"{name} has no pictures to learn from")
-        loaded.append(dataset)
+    words = TextCNNEncoder(**named_options(text_option))
+    loaded = load_pairs(datasets)
     pictures = captioned_pictures(loaded, seed)
     out.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -78,7 +67,7 @@ def align(
         "pictures": len(pictures.images),
         "held_out": int(pictures.held_out.sum()),
         "encoder": None if start is None else {"sha256": start.weights_sha256},
-        "text_encoder": {"name": text_encoder_name, "options": named_options(text_option)},
+        "text_encoder": {"name": words.name, "options": words.options},
         "views": drawing.as_dict(),
         "training": settings.as_dict(),
         "seed": seed,
@@ -87,6 +76,10 @@ def align(
         file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     pairs = zip(pictures.sentences, pictures.held_out, strict=True)
     words.fit([sentences for sentences, is_out in pairs if not is_out])
+
+    def save(found: Aligned) -> None:
+        write_outcome(found.encoder, found.history, out)
+        save_text_encoder(found.text_encoder, out)
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -102,7 +95,7 @@ def align(
             retrieval_figures,
             encoder=start,
             checkpoints=out / "checkpoint",
-            save=lambda found: write_outcome(found.encoder, found.history, out),
+            save=save,
             progress=True,
         )
     finally:

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
 from cmr_hub.cli.options import Cache, console
-from cmr_hub.datasets import DATASETS, load_dataset
-from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     from cmr_hub.training.distill import Distilled
 
 
 def distill(
-    datasets: Annotated[
-        list[str], typer.Argument(help=f"Whose training pictures: {', '.join(DATASETS)}.")
-    ],
+    datasets: NamedDatasets,
     teacher: Annotated[Path, typer.Option(help="Weights of mobilenet_v2 as safetensors.")],
     out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
@@ -44,7 +41,6 @@ def distill(
 
     from cmr_hub.atomic import atomic_file
     from cmr_hub.cache_home import default_cache_home
-    from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
     from cmr_hub.encoders.images.weights import read_weights
     from cmr_hub.training.distill import Distillation, training_pictures
@@ -55,12 +51,7 @@ def distill(
     settings = Distillation() if epochs is None else Distillation(epochs=epochs)
     drawing = ViewSettings(views=views)
     encoder = MobileNetV2Encoder(read_weights(teacher), "file")
-    loaded = []
-    for name in datasets:
-        dataset = load_dataset(name)
-        if not isinstance(dataset, PairDataset):
-            raise CMRError(f"{name} has no pictures to distil on")
-        loaded.append(dataset)
+    loaded = load_pairs(datasets)
     pictures = training_pictures(loaded, seed)
     out.mkdir(parents=True, exist_ok=True)
     facts = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import JSONObject
 
@@ -34,6 +35,7 @@ def build_release(
     out: str | Path,
     datasets: Sequence[PairDataset],
     image_encoder: ImageEncoder,
+    text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
     seed: int = 0,
@@ -45,7 +47,7 @@ def build_release(
         out: a new, empty or older model directory.
         datasets: what to learn from and to measure on; a dataset's test split or, where it has
             none, its validation split is for measuring.
-        image_encoder: frozen.
+        image_encoder, text_encoder: frozen.
         cache: where features are kept.
         seed: of everything random.
         progress: show bars.
@@ -57,7 +59,7 @@ def build_release(
         CMRError: as `train_release`, or a dataset has nothing to measure on.
     """
     whole = joined([dataset.split("train") for dataset in datasets])
-    model = train_release(whole, image_encoder, cache, seed=seed, progress=progress)
+    model = train_release(whole, image_encoder, text_encoder, cache, seed=seed, progress=progress)
     figures = {dataset.name: measure(model, dataset, cache) for dataset in datasets}
     model.training = {**model.training, "figures": figures}
     with tempfile.TemporaryDirectory() as folder:

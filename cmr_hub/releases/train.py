@@ -1,4 +1,4 @@
-"""How a release is trained: projectors for captions, on a frozen encoder of our own.
+"""How a release is trained: projectors for captions, on frozen encoders of our own.
 
 One row a sentence: the pair of its picture and itself; and one row a labelled item, of all its
 sentences. The objective draws a picture to its own sentence (InfoNCE) and, where there is a label,
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cmr_hub.encoders.texts.glove import GloveEncoder
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.metrics import mean_average_precision
 from cmr_hub.evaluation.results import versions
-from cmr_hub.half import rounded_to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
@@ -30,15 +28,6 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.types import FloatArray, IntArray
-
-WORD_VECTORS: dict[str, Any] = {
-    "dim": 200,
-    "window": 5,
-    "context": "both",
-    "min_count": 3,
-    "epochs": 30,
-}
-"""Of the GloVe vectors, which are trained on the training sentences."""
 
 PRESET = Preset(
     name="captions",
@@ -73,18 +62,10 @@ class _Rows:
     whole: np.ndarray
 
 
-def word_vectors(dataset: PairDataset) -> GloveEncoder:
-    """GloVe of the sentences; vectors and weights are rounded to float16, to ship small."""
-    trained = GloveEncoder(**WORD_VECTORS).fit(dataset.sentences)
-    settings, arrays = trained.state()
-    return GloveEncoder.from_state(
-        settings, {name: rounded_to_half(array) for name, array in arrays.items()}
-    )
-
-
 def train_release(
     dataset: PairDataset,
     image_encoder: ImageEncoder,
+    text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
     seed: int = 0,
@@ -95,7 +76,7 @@ def train_release(
     Args:
         dataset: training items, joined; items without a picture or a text are left out. Their ids
             start with the name of the dataset that they are from (see `joined`).
-        image_encoder: stays as it is.
+        image_encoder, text_encoder: fitted; they stay as they are.
         cache: where features are kept.
         seed: of everything random.
         progress: show bars.
@@ -112,7 +93,6 @@ def train_release(
     dataset = dataset.subset(np.array(whole))
     if (dataset.labels < 0).all():
         raise TrainingError("a release wants some items with a label")
-    text_encoder = word_vectors(dataset)
     rows = _rows(dataset, text_encoder)
     paths = [path for path in dataset.images if path is not None]
     images = cache.encode(image_encoder, paths, progress=progress)
@@ -148,7 +128,7 @@ def train_release(
             "pairs": len(pairs),
             "image_encoder": image_encoder.name,
             "text_encoder": text_encoder.name,
-            "text_options": text_encoder.options,
+            "text_options": text_encoder.state()[0].get("options"),
             "preset": PRESET.name,
             "settings": PRESET.as_dict(),
             "seed": seed,

@@ -1,10 +1,10 @@
-"""Alignment: an image encoder learns, end to end, what the sentences beside its pictures say.
+"""Alignment: an image encoder and the convolutions of a text encoder learn, end to end, from
+pictures and the sentences beside them.
 
-The text side stands still: an encoder fitted before gives a row for each sentence. Two projectors
-bring both sides into one space, where an objective works on them: by default each picture finds
-its own sentence in the batch (InfoNCE), and where there are labels, one classifier tells the
-classes of both. The projectors have then done their work; a model is trained on the encoder
-as on any other.
+Two projectors bring both sides into one space, where an objective works on them: by default each
+picture finds its own sentence in the batch (InfoNCE), and where there are labels, one classifier
+tells the classes of both. The projectors have then done their work; a model is trained on the
+encoders as on any others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.joined import joined
 from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.encoders.texts.text_cnn_network import NOTHING, padded
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.projector import Projector
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.datasets.pairs import PairDataset
-    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
+    from cmr_hub.encoders.texts.text_cnn_network import TextCNN
     from cmr_hub.training.views import PixelViews
     from cmr_hub.types import FloatArray, ImageSource, IntArray
 
@@ -60,6 +62,8 @@ class Alignment(Schedule):
         dim: of the common space.
         image_hidden, text_hidden, dropout: of the projectors, whose rows lie on a sphere.
         radius: of the sphere.
+        alike: pictures of one class come in runs of so many. Their sentences differ in no more
+            than colour, number and place, which a batch of all classes would never ask for.
     """
 
     epochs: int = 40
@@ -78,13 +82,17 @@ class Alignment(Schedule):
     text_hidden: tuple[int, ...] = (512,)
     dropout: tuple[float, float] = (0.0, 0.2)
     radius: float = 5.0
+    alike: int = 32
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size < 2:
             raise TrainingError("a batch of at least 2 is wanted: others are what to tell apart")
-        if min(self.dim, *self.image_hidden, *self.text_hidden) < 1:
-            raise TrainingError("a common space and hidden layers of at least 1 unit are wanted")
+        if min(self.dim, self.alike, *self.image_hidden, *self.text_hidden) < 1:
+            raise TrainingError(
+                "a common space and hidden layers of at least 1 unit, and runs of at least 1 "
+                "picture, are wanted"
+            )
         if self.projector_learning_rate <= 0:
             raise TrainingError(
                 f"a learning rate above 0 is wanted, not {self.projector_learning_rate}"
@@ -156,20 +164,21 @@ class Aligned:
     """What alignment gives.
 
     Attributes:
-        encoder: ready to encode.
+        encoder, text_encoder: ready to encode.
         history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts,
             `seconds`, and `held_out`: the figures of each dataset's held-out pictures, seen
             whole, among each other.
     """
 
     encoder: CompactEncoder
+    text_encoder: TextCNNEncoder
     history: list[dict[str, Any]]
 
 
 def align(
     views: PixelViews,
     pictures: Captioned,
-    text_encoder: TextEncoder,
+    text_encoder: TextCNNEncoder,
     settings: Alignment,
     seed: int,
     score: Score,
@@ -179,7 +188,7 @@ def align(
     save: Callable[[Aligned], None] | None = None,
     progress: bool = False,
 ) -> Aligned:
-    """Trains a compact encoder on pictures and their sentences.
+    """Trains a compact encoder and a text encoder on pictures and their sentences.
 
     In a step each picture of the batch comes in one of its views, mirrored every other time
     unless the sentence speaks of left or right, with one of its sentences. Sentences without a
@@ -191,7 +200,8 @@ def align(
     Args:
         views: of `pictures.images`, in their order.
         pictures: what to learn from, and what is held out.
-        text_encoder: fitted; best on the sentences that are not held out.
+        text_encoder: fitted; best on the sentences that are not held out. Its word vectors stand
+            still.
         settings: how to train.
         seed: of weights, order, views, sentences and augmentation.
         score: the figures of the held-out pictures of one dataset.
@@ -208,29 +218,33 @@ def align(
         raise TrainingError(f"{len(views)} rows of views for {len(pictures.images)} pictures")
     with torch.random.fork_rng(devices=[]):
         sentences = _Sentences(pictures, text_encoder)
-        run = _Run(views, pictures, sentences, settings, seed, score, encoder, checkpoints)
+        run = _Run(
+            views, pictures, sentences, text_encoder, settings, seed, score, encoder, checkpoints
+        )
         run.train(save, progress=progress)
     return run.result()
 
 
 class _Sentences:
-    """The rows of all sentences, those of one picture beside each other.
+    """All sentences, those of one picture beside each other.
 
     Attributes:
-        rows: (M, D) float32.
+        ids: (M, T) int64, as `padded` makes them.
         owner: (M,) int64, the picture of each.
         sided: (M,) bool, whether it says left or right.
         first, count: (N,) int64, where those of a picture start and how many there are.
     """
 
-    def __init__(self, pictures: Captioned, encoder: TextEncoder) -> None:
+    def __init__(self, pictures: Captioned, encoder: TextCNNEncoder) -> None:
         told = [
             (owner, sentence)
             for owner, sentences in enumerate(pictures.sentences)
             for sentence in sentences
             if encoder.knows((sentence,))
         ]
-        self.rows = torch.from_numpy(encoder.transform([(sentence,) for _, sentence in told]))
+        if not told:
+            raise TrainingError("no sentence has a word that the text encoder knows")
+        self.ids = padded(encoder.token_ids([sentence for _, sentence in told]))
         self.owner = torch.tensor([owner for owner, _ in told], dtype=torch.int64)
         self.sided = torch.tensor(
             [_SIDES.search(sentence) is not None for _, sentence in told], dtype=torch.bool
@@ -239,7 +253,7 @@ class _Sentences:
         self.first = self.count.cumsum(0) - self.count
 
     def draw(self, pictures: Tensor) -> Tensor:
-        """One sentence of each picture: (B,) rows of `rows`."""
+        """One sentence of each picture: (B,) rows of `ids`."""
         drawn = (torch.rand(len(pictures)) * self.count[pictures]).long()
         return self.first[pictures] + drawn
 
@@ -254,7 +268,7 @@ class _Sentences:
 class _Heads(nn.Module):
     """All that is trained beside the encoder."""
 
-    def __init__(self, text_dim: int, n_classes: int, settings: Alignment) -> None:
+    def __init__(self, reader: TextCNN, n_classes: int, settings: Alignment) -> None:
         super().__init__()
 
         def projector(in_dim: int, hidden: Sequence[int]) -> Projector:
@@ -268,7 +282,8 @@ class _Heads(nn.Module):
             )
 
         self.image = projector(CompactEncoder.dim, settings.image_hidden)
-        self.text = projector(text_dim, settings.text_hidden)
+        self.reader = reader
+        self.text = projector(reader.dim, settings.text_hidden)
         self.objective = build_objective(settings.objective, settings.dim, max(1, n_classes))
 
 
@@ -280,6 +295,7 @@ class _Run(Run[Aligned]):
         views: PixelViews,
         pictures: Captioned,
         sentences: _Sentences,
+        text_encoder: TextCNNEncoder,
         settings: Alignment,
         seed: int,
         score: Score,
@@ -287,7 +303,8 @@ class _Run(Run[Aligned]):
         checkpoints: str | Path | None,
     ) -> None:
         self.views, self.pictures, self.sentences = views, pictures, sentences
-        self.settings, self.score, self.encoder = settings, score, encoder
+        self.text_encoder, self.encoder = text_encoder, encoder
+        self.settings, self.score = settings, score
         self.labels = torch.from_numpy(pictures.labels)
         kept = ~pictures.held_out & (sentences.count > 0).numpy()
         rows = torch.from_numpy(np.flatnonzero(kept))
@@ -301,7 +318,8 @@ class _Run(Run[Aligned]):
         if encoder is not None:
             self.network.load_state_dict(encoder.state)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.heads = _Heads(sentences.rows.shape[1], pictures.n_classes, settings)
+        reader = text_encoder.reader().requires_grad_(True)
+        self.heads = _Heads(reader, pictures.n_classes, settings)
         needing = self.heads.objective.needs_labels
         if needing and (self.labels[rows] < 0).any():
             raise TrainingError(
@@ -316,7 +334,7 @@ class _Run(Run[Aligned]):
                 for chunk in few.tensor_split(_parts(few))
             ]
         self.heads.image.scaling.fit(torch.cat(found))
-        self.heads.text.scaling.fit(sentences.rows[sentences.of(rows)[0]])
+        self.heads.text.scaling.fit(self._read(sentences.of(few)[0]))
         super().__init__(
             {"network": self.network, "heads": self.heads},
             settings,
@@ -331,6 +349,21 @@ class _Run(Run[Aligned]):
         found: Tensor = self.network(resized(self.views.pixels[pictures, 0], size))
         return found
 
+    @torch.no_grad()
+    def _read(self, told: Tensor) -> Tensor:
+        """(m, D) rows of these sentences."""
+        return torch.cat([self.heads.reader(ids) for ids in self.sentences.ids[told].split(_MANY)])
+
+    def order(self) -> Tensor:
+        """Runs of pictures of one class, or of none, in any order."""
+        mixed = super().order()
+        sorted_ = mixed[self.labels[mixed].argsort(stable=True)]
+        same = sorted_.split(
+            torch.unique_consecutive(self.labels[sorted_], return_counts=True)[1].tolist()
+        )
+        runs = [run for rows in same for run in rows.split(self.settings.alike)]
+        return torch.cat([runs[number] for number in torch.randperm(len(runs)).tolist()])
+
     def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         chosen = torch.randint(self.views.pixels.shape[1], (len(batch),))
         told = self.sentences.draw(batch)
@@ -339,10 +372,12 @@ class _Run(Run[Aligned]):
         pixels[mirrored] = pixels[mirrored].flip(2)
         with low_precision():
             features = self.network(varied(pixels, size, _LIGHT))
-        images, texts = features.float(), self.sentences.rows[told]
+        ids = self.sentences.ids[told]
+        longest = int((ids != NOTHING).sum(1).max())
+        images, texts = features.float(), self.heads.reader(ids[:, :longest])
         objective = self.heads.objective
         objective.schedule(done)
-        objective.observe(images.detach(), texts)
+        objective.observe(images.detach(), texts.detach())
         total, parts = objective(
             self.heads.image(images), self.heads.text(texts), self.labels[batch]
         )
@@ -363,7 +398,7 @@ class _Run(Run[Aligned]):
             told, owner = self.sentences.of(rows)
             figures[name] = self.score(
                 self.heads.image.embed(features.numpy()),
-                self.heads.text.embed(self.sentences.rows[told].numpy()),
+                self.heads.text.embed(self._read(told).numpy()),
                 owner.numpy(),
                 self.pictures.labels[rows.numpy()],
             )
@@ -371,12 +406,14 @@ class _Run(Run[Aligned]):
 
     def result(self) -> Aligned:
         state = {name: value.clone() for name, value in self.network.state_dict().items()}
-        return Aligned(CompactEncoder(state, "file"), self.progress.history)
+        texts = self.text_encoder.with_reader(self.heads.reader)
+        return Aligned(CompactEncoder(state, "file"), texts, self.progress.history)
 
     def facts(self) -> list[Any]:
         rows = self.sentences
         arrays = {
-            "rows": rows.rows.numpy(),
+            **self.text_encoder.state()[1],
+            "ids": rows.ids.numpy(),
             "owner": rows.owner.numpy(),
             "sided": rows.sided.numpy(),
             "labels": self.pictures.labels,
@@ -386,6 +423,7 @@ class _Run(Run[Aligned]):
         return [
             self.settings.as_dict(),
             self.seed,
+            self.text_encoder.options,
             list(self.views.keys),
             list(self.views.pixels.shape),
             sha256_of_arrays(arrays),

@@ -127,6 +127,10 @@ class Run(ABC, Generic[Result]):
         self.file = None if checkpoints is None else Path(checkpoints) / f"{self.name}.safetensors"
         self.saved_at = time.monotonic()
 
+    def order(self) -> Tensor:
+        """(N,) the pictures of `rows` as they come in the next epoch."""
+        return self.rows[torch.randperm(len(self.rows))]
+
     @abstractmethod
     def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of the pictures (B,) `batch` at `size` pixels, and its parts by name.
@@ -177,7 +181,7 @@ class Run(ABC, Generic[Result]):
         for part in self.parts.values():
             part.train()
         size = settings.size_at(state.epoch)
-        order = self.rows[torch.randperm(len(self.rows))]
+        order = self.order()
         # The last, smaller batch is left out: batch norm would give it too much weight.
         batches = order.split(settings.batch_size)
         if len(batches) > 1 and len(batches[-1]) < settings.batch_size:

@@ -46,7 +46,7 @@ class ViewSettings:
     """Which views are drawn.
 
     Args:
-        views: of each picture. The first is its whole centre square, as the encoder will see it;
+        views: of each picture. The first is its whole centre square, as the teacher sees pictures;
             the others are random boxes of 20 to 100 % of its area and an aspect ratio of 3:4 to
             4:3, squashed to a square.
         size: side of a stored view, in pixels.
@@ -145,7 +145,8 @@ def draw_views(
 
     def draw(image: ImageSource, key: bytes) -> dict[str, Tensor]:
         picture = read_image(image)
-        boxes = _boxes(picture, key, settings.views, settings.seed, _LEAST_AREA)
+        others = _random_boxes(picture, key, settings.views - 1, settings.seed, _LEAST_AREA)
+        boxes = [_centre(*picture.size), *others]
         seen = _cut(picture, boxes, settings.teacher_size).split(_FEW)
         taught = torch.cat([teacher(few) for few in seen])
         return {"pixels": _cut(picture, boxes, settings.size), "targets": taught.half()}
@@ -159,14 +160,15 @@ class PixelSettings:
     """Which views are drawn where there is no teacher.
 
     Args:
-        views: of each picture: its whole centre square, then random boxes as in `ViewSettings`.
+        views: of each picture: the whole of it, squashed to a square as the encoder will see it,
+            then random boxes as in `ViewSettings`.
         size: side of a view, in pixels.
         least_area: the least share of the picture in a box. More than a teacher needs: sentences
             tell of the whole picture.
         seed: of the boxes.
     """
 
-    views: int = 6
+    views: int = 4
     size: int = 128
     least_area: float = 0.5
     seed: int = 0
@@ -212,10 +214,11 @@ def draw_pixels(
 
     def draw(image: ImageSource, key: bytes) -> dict[str, Tensor]:
         picture = read_image(image)
-        boxes = _boxes(picture, key, settings.views, settings.seed, settings.least_area)
-        return {"pixels": _cut(picture, boxes, side)}
+        least, seed = settings.least_area, settings.seed
+        others = _random_boxes(picture, key, settings.views - 1, seed, least)
+        return {"pixels": _cut(picture, [(0.0, 0.0, *picture.size), *others], side)}
 
-    facts = ["pixels", settings.as_dict(), _ASPECT]
+    facts = ["pixels, the whole first", settings.as_dict(), _ASPECT]
     return PixelViews(pixels, _fill({"pixels": pixels}, images, facts, draw, home, progress))
 
 
@@ -275,12 +278,12 @@ def _read(file: Path, rows: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
-def _boxes(picture: Image.Image, key: bytes, views: int, seed: int, least_area: float) -> list[Box]:
-    """The whole centre square, then random boxes, the same for the same picture and seed."""
+def _random_boxes(
+    picture: Image.Image, key: bytes, count: int, seed: int, least_area: float
+) -> list[Box]:
+    """The same for the same picture and seed."""
     generator = np.random.default_rng((seed, int.from_bytes(key)))
-    boxes = [_centre(*picture.size)]
-    boxes += [_random_box(*picture.size, generator, least_area) for _ in range(views - 1)]
-    return boxes
+    return [_random_box(*picture.size, generator, least_area) for _ in range(count)]
 
 
 def _centre(width: int, height: int) -> Box:

@@ -12,7 +12,8 @@ from cmr_hub import cli
 from cmr_hub.cli.align import retrieval_figures
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.images.compact import CompactEncoder
-from cmr_hub.encoders.texts.bow import BowEncoder
+from cmr_hub.encoders.texts.storage import load_text_encoder
+from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
 from cmr_hub.training import epochs, views
 from cmr_hub.training.align import Alignment
 
@@ -29,7 +30,9 @@ def aligned(colour_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Alignment.__init__, "__defaults__", tuple(defaults))
 
     def run(*options):
-        command = ["cmr", "align", "folder", "--text-encoder", "bow", "--views", 2, *options]
+        command = ["cmr", "align", "folder", "--views", 2, *options]
+        for option in ("dim=8", "min_count=1", "epochs=2", "filters=8"):
+            command += ["--text-option", option]
         command += ["--out", tmp_path / "out", "--cache", tmp_path / "cache"]
         monkeypatch.setattr(sys, "argv", list(map(str, command)))
         capsys.readouterr()
@@ -45,9 +48,11 @@ def aligned(colour_folder, tmp_path, monkeypatch, capsys):
 def fitted(monkeypatch):
     """The documents of each fit of the text encoder."""
     seen = []
-    fit = BowEncoder.fit
+    fit = TextCNNEncoder.fit
     monkeypatch.setattr(
-        BowEncoder, "fit", lambda self, documents: seen.append(documents) or fit(self, documents)
+        TextCNNEncoder,
+        "fit",
+        lambda self, documents: seen.append(documents) or fit(self, documents),
     )
     return seen
 
@@ -55,7 +60,7 @@ def fitted(monkeypatch):
 def test_weights_settings_and_history(aligned, fitted, tmp_path, colour_folder):
     start = tmp_path / "start.safetensors"
     save_file(CompactEncoder.build().state_dict(), start)
-    options = ("--epochs", 2, "--seed", 3, "--encoder", start, "--text-option", "min_df=1")
+    options = ("--epochs", 2, "--seed", 3, "--encoder", start, "--text-option", "window=4")
     code, out, _ = aligned(*options)
     assert code == 0
     assert out.startswith("2 epochs in ")
@@ -64,7 +69,10 @@ def test_weights_settings_and_history(aligned, fitted, tmp_path, colour_folder):
     assert facts["datasets"] == {"folder": "folders"}
     assert facts["pictures"] == 24
     assert facts["held_out"] == 0
-    assert facts["text_encoder"] == {"name": "bow", "options": {"min_df": 1}}
+    words = load_text_encoder(folder)
+    assert facts["text_encoder"] == {"name": "text-cnn", "options": words.options}
+    assert words.options["window"] == 4
+    assert words.transform([("a red picture",)]).shape == (1, 16)
     assert facts["encoder"] == {"sha256": image_encoder("compact", start).weights_sha256}
     assert facts["training"]["epochs"] == 2
     assert [len(texts) for texts in fitted] == [24]
@@ -117,8 +125,8 @@ def test_a_stopped_run_goes_on(aligned, tmp_path, monkeypatch):
     [
         (("--encoder", "absent.safetensors"), "no weights file"),
         (("wikipedia-features",), "wikipedia"),
-        (("--text-option", "min_df"), "name=value"),
-        (("--text-encoder", "nobody"), "nobody"),
+        (("--text-option", "window"), "name=value"),
+        (("--text-option", "nobody=1"), "nobody"),
     ],
 )
 def test_what_is_not_there(aligned, options, message):

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -79,6 +79,21 @@ class Preprocessing:
         )
         pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div_(255)
         return pixels.sub_(_per_channel(self.mean)).div_(_per_channel(self.std))
+
+
+@dataclass(frozen=True, slots=True)
+class Squashing(Preprocessing):
+    """The whole picture, squashed to a square: nothing at its sides is lost.
+
+    Args:
+        crop_mode: always "squash".
+    """
+
+    crop_mode: Literal["squash"] = "squash"
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """RGB picture → (3, crop, crop) float32."""
+        return self._cut_out(image, image.size, (0.0, 0.0))
 
 
 def _per_channel(values: tuple[float, float, float]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.images.base import ImageEncoder, Squashing
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class CompactEncoder(ImageEncoder):
 
     name = "compact"
     dim = _DIM
-    preprocessing = Preprocessing(resize=128, crop=128)
+    preprocessing = Squashing(resize=128, crop=128)
 
     @staticmethod
     def build() -> nn.Sequential:

@@ -18,6 +18,7 @@ TEXT_ENCODERS = {
     "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
     "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",
     "sentence": "cmr_hub.encoders.texts.sentence:SentenceEncoder",
+    "text-cnn": "cmr_hub.encoders.texts.text_cnn:TextCNNEncoder",
     "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
 }
 """Name to `module:class`, imported when asked for."""

@@ -1,0 +1,185 @@
+"""Sentences read in order: word vectors, and convolutions over neighbouring words."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.glove import GloveEncoder
+from cmr_hub.encoders.texts.options import checked_options
+from cmr_hub.encoders.texts.state import expect_array, restore_options
+from cmr_hub.encoders.texts.text_cnn_network import TextCNN, padded
+from cmr_hub.encoders.texts.tokens import sentences, words
+from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.half import rounded_to_half
+from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
+
+_CHUNK = 256  # sentences of about one length at a time: little is padding
+_READER = "reader/"
+
+
+class TextCNNEncoder(TextEncoder):
+    """GloVe, and beside it what a bag of words cannot tell: which word stands next to which.
+
+    A sentence of words w_1 ... w_n with GloVe vectors v becomes
+
+        [ Σ idf(w_t) v_t / ‖Σ idf(w_t) v_t‖ ;  max_t h_t ],
+        h = g + relu(conv(g)),  g = relu(conv(v)),
+
+    two convolutions over three neighbouring words each, so h_t has seen five. Unknown words are
+    left out first. A document's row is the mean of its sentences' rows.
+
+    `fit` trains the vectors and draws the convolutions at random; `cmr align` trains those with
+    the pictures: see `reader` and `with_reader`.
+
+    Args:
+        dim, window, min_count, epochs: of GloVe, with words on both sides; see GloveEncoder.
+        filters: length of h_t.
+        seed: of vectors and convolutions.
+
+    Vectors and weights are rounded to float16, to be small on disk.
+
+    References:
+        Kim, Convolutional Neural Networks for Sentence Classification, EMNLP 2014.
+
+    When to prefer it: with `cmr align`, where "a red car beside a blue house" must not be the same
+    as "a blue car beside a red house".
+    """
+
+    name: ClassVar[str] = "text-cnn"
+
+    @checked_options
+    def __init__(
+        self,
+        *,
+        dim: Annotated[int, Field(ge=1)] = 200,
+        window: Annotated[int, Field(ge=1)] = 5,
+        min_count: Annotated[int, Field(ge=1)] = 3,
+        epochs: Annotated[int, Field(ge=1)] = 30,
+        filters: Annotated[int, Field(ge=1)] = 256,
+        seed: Annotated[int, Field(ge=0)] = 0,
+    ) -> None:
+        self.options: JSONObject = {
+            "dim": dim,
+            "window": window,
+            "min_count": min_count,
+            "epochs": epochs,
+            "filters": filters,
+            "seed": seed,
+        }
+        self._words: GloveEncoder | None = None
+        self._index: dict[str, int] = {}
+        self._reader: TextCNN | None = None
+
+    @property
+    def glove(self) -> GloveEncoder:
+        """The word vectors. Raises CMRError before `fit`."""
+        if self._words is None:
+            raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
+        return self._words
+
+    @property
+    def dim(self) -> int:
+        return self.glove.dim + int(self.options["filters"])
+
+    def fit(self, documents: Sequence[Document]) -> Self:
+        """Trains the word vectors; the convolutions stay as chance made them."""
+        options = {key: value for key, value in self.options.items() if key != "filters"}
+        trained = GloveEncoder(**options, context="both").fit(documents)
+        settings, arrays = trained.state()
+        halves = {name: rounded_to_half(array) for name, array in arrays.items()}
+        self._take_words(GloveEncoder.from_state(settings, halves))
+        vectors, weights = halves["vectors"], halves["weights"]
+        drawn = TextCNN.drawn(vectors, weights, self.options["filters"], self.options["seed"])
+        self._reader = drawn.rounded()
+        return self
+
+    def token_ids(self, texts: Sequence[str]) -> list[IntArray]:
+        """For each sentence the known words as (n,) rows of the word vectors, in order."""
+        self._require_fit()
+        index = self._index
+        return [
+            np.array([index[word] for word in words(text) if word in index], dtype=np.int64)
+            for text in texts
+        ]
+
+    def reader(self) -> TextCNN:
+        """A copy of the network, to be trained: token ids → rows of sentences."""
+        return copy.deepcopy(self._require_fit())
+
+    def with_reader(self, trained: TextCNN) -> Self:
+        """This encoder with the network that `reader` gave and training has changed since."""
+        found = type(self)(**self.options)
+        found._take_words(self.glove)
+        found._reader = trained.rounded()
+        return found
+
+    def transform(self, documents: Sequence[Document]) -> FloatArray:
+        """(N, dim) float32, zero where no word is known."""
+        reader = self._require_fit()
+        texts = [(number, text) for number, doc in enumerate(documents) for text in sentences(doc)]
+        ids = self.token_ids([text for _, text in texts])
+        lengths = np.array([len(row) for row in ids])
+        known = [int(row) for row in np.argsort(lengths, kind="stable") if lengths[row]]
+        sums = np.zeros((len(documents), self.dim), dtype=np.float32)
+        counts = np.zeros(len(documents), dtype=np.float32)
+        for start in range(0, len(known), _CHUNK):
+            rows = known[start : start + _CHUNK]
+            with torch.inference_mode():
+                found = reader(padded([ids[row] for row in rows])).numpy()
+            owners = np.array([texts[row][0] for row in rows])
+            np.add.at(sums, owners, found)
+            np.add.at(counts, owners, 1)
+        sums /= counts.clip(1)[:, np.newaxis]
+        return sums
+
+    def unknown_words(self, text: str) -> list[str]:
+        return self.glove.unknown_words(text)
+
+    def knows(self, document: Document) -> bool:
+        return self.glove.knows(document)
+
+    def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        reader = self._require_fit()
+        settings, arrays = self.glove.state()
+        weights = {f"{_READER}{name}": value for name, value in reader.weights().items()}
+        return {"options": self.options, "words": settings}, {**arrays, **weights}
+
+    @classmethod
+    def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
+        encoder = restore_options(cls, settings)
+        stored = settings.get("words")
+        if not isinstance(stored, dict):
+            raise ModelFormatError(f"{cls.name}: the settings of its word vectors are missing")
+        glove = GloveEncoder.from_state(stored, arrays)
+        _, own = glove.state()
+        if glove.options["vectors"] is not None or set(own) != {"vectors", "weights"}:
+            raise ModelFormatError(f"{cls.name}: its word vectors are of another kind")
+        if glove.dim != encoder.options["dim"]:
+            raise ModelFormatError(
+                f"{cls.name}: word vectors of {glove.dim} numbers, not {encoder.options['dim']}"
+            )
+        filters = encoder.options["filters"]
+        shapes = TextCNN.shapes(glove.dim, filters)
+        weights = {
+            name: expect_array(arrays, f"{_READER}{name}", shape, np.float32)
+            for name, shape in shapes.items()
+        }
+        encoder._take_words(glove)
+        encoder._reader = TextCNN(own["vectors"], own["weights"], filters).with_weights(weights)
+        return encoder
+
+    def _take_words(self, glove: GloveEncoder) -> None:
+        self._words = glove
+        self._index = {word: row for row, word in enumerate(glove.vocabulary)}
+
+    def _require_fit(self) -> TextCNN:
+        if self._reader is None:
+            raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
+        return self._reader

@@ -1,0 +1,97 @@
+"""The network of the text encoder `text-cnn`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, relu
+
+from cmr_hub.half import rounded_to_half
+from cmr_hub.types import FloatArray, IntArray
+
+_NEIGHBOURS = 3
+NOTHING = -1
+"""Fills the places after the last word of a sentence."""
+
+
+class TextCNN(nn.Module):
+    """Token ids of sentences → rows: the weighted mean of the word vectors beside what two
+    convolutions over neighbouring words find; see TextCNNEncoder.
+
+    Args:
+        vectors: (V, D) float32, which stand still.
+        idf: (V,) float32, what a word weighs in the mean.
+        filters: F, of each convolution.
+    """
+
+    vectors: Tensor
+    idf: Tensor
+
+    def __init__(self, vectors: FloatArray, idf: FloatArray, filters: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.from_numpy(vectors), persistent=False)
+        self.register_buffer("idf", torch.from_numpy(idf), persistent=False)
+        half = _NEIGHBOURS // 2
+        self.near = nn.Conv1d(vectors.shape[1], filters, _NEIGHBOURS, padding=half)
+        self.wide = nn.Conv1d(filters, filters, _NEIGHBOURS, padding=half)
+
+    @classmethod
+    def drawn(cls, vectors: FloatArray, idf: FloatArray, filters: int, seed: int) -> Self:
+        """Convolutions with random weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(vectors, idf, filters)
+
+    @staticmethod
+    def shapes(dim: int, filters: int) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what is trained."""
+        return {
+            "near.weight": (filters, dim, _NEIGHBOURS),
+            "near.bias": (filters,),
+            "wide.weight": (filters, filters, _NEIGHBOURS),
+            "wide.bias": (filters,),
+        }
+
+    @property
+    def dim(self) -> int:
+        """Length of a row: D + F."""
+        return int(self.vectors.shape[1]) + self.near.out_channels
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) int64 token ids, `NOTHING` after the last word → (B, D + F)."""
+        there = (ids != NOTHING).to(self.vectors.dtype)
+        known = ids.clamp_min(0)
+        words = self.vectors[known] * there.unsqueeze(2)
+        mean = normalize((words * self.idf[known].unsqueeze(2)).sum(1), dim=1)
+        # After each step padding is zero again: a row does not depend on its batch.
+        mask = there.unsqueeze(1)
+        near = relu(self.near(words.transpose(1, 2))) * mask
+        wide = near + relu(self.wide(near)) * mask
+        return torch.cat([mean, wide.amax(2)], dim=1)
+
+    def weights(self) -> dict[str, FloatArray]:
+        """What is trained, by name."""
+        return {name: value.detach().numpy() for name, value in self.state_dict().items()}
+
+    def with_weights(self, weights: Mapping[str, FloatArray]) -> Self:
+        """This network with other weights; for inference."""
+        state = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in weights.items()}
+        self.load_state_dict(state)
+        return self.requires_grad_(False).eval()
+
+    def rounded(self) -> Self:
+        """A copy whose weights are float16 values, for inference."""
+        halves = {name: rounded_to_half(value) for name, value in self.weights().items()}
+        return copy.deepcopy(self).with_weights(halves)
+
+
+def padded(ids: Sequence[IntArray]) -> Tensor:
+    """(B, T) int64, `NOTHING` after the last word of a sentence."""
+    return nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(row) for row in ids], batch_first=True, padding_value=NOTHING
+    )
