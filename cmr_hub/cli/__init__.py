@@ -1,4 +1,5 @@
-"""`cmr`: data, train, distill, align, release, evaluate, ablate, report, search, demo."""
+"""`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
+report, search, demo."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from cmr_hub.cli.align import align
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
+from cmr_hub.cli.quality_curve import quality_curve
 from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
 from cmr_hub.cli.study import ablate, report
@@ -29,7 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (data, train, distill, align, release, evaluate, ablate, report, search, demo):
+_TRAINING = (train, distill, align, release, quality_curve)
+for command in (data, *_TRAINING, evaluate, ablate, report, search, demo):
     app.command()(command)
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C

@@ -40,12 +40,18 @@ def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, 
     for title, (name, figure) in drawings.items():
         if figure is not None:
             files[title] = folder / f"{result.table.id}-{name}.png"
-            with atomic_file(files[title]) as path:
-                figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
+            save_figure(figure, files[title])
     return files
 
 
-def _figure(width: float, height: float) -> Figure:
+def save_figure(figure: Figure, file: Path) -> None:
+    """Writes a PNG; the same figure gives the same bytes."""
+    with atomic_file(file) as path:
+        figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches. Raises CMRError if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -81,7 +87,7 @@ def _per_class(result: TableResult) -> Figure | None:
     if not groups:
         return None
     heights = [len(rows) for rows in groups.values()]
-    figure = _figure(10, 1.6 * len(groups) + 0.3 * sum(heights))
+    figure = empty_figure(10, 1.6 * len(groups) + 0.3 * sum(heights))
     panels = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (classes, rows) in zip(panels, groups.items(), strict=True):
         shares = np.array([[figures[name] for name in classes] for figures in rows.values()])
@@ -102,7 +108,7 @@ def _precision_recall(result: TableResult) -> Figure | None:
     ]
     if not measured:
         return None
-    figure = _figure(9, 5)
+    figure = empty_figure(9, 5)
     axes = figure.subplots()
     for index, row in enumerate(measured):
         records = list(row.records.values())
@@ -124,7 +130,7 @@ def _training(result: TableResult, results: Path) -> Figure | None:
                 lines.append((row.row.label, curve.get("select") or next(iter(curve.values()))))
     if not lines:
         return None
-    figure = _figure(11, 5)
+    figure = empty_figure(11, 5)
     score, loss = figure.subplots(1, 2)
     labels = list(dict.fromkeys(label for label, _ in lines))
     for label, columns in lines:

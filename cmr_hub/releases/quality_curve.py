@@ -1,0 +1,89 @@
+"""How the encoders of a release came to be: quality against the time that training took."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import DataFormatError
+from cmr_hub.evaluation.figures import empty_figure, save_figure
+
+COLUMNS = ["training", "epoch", "minutes", "dataset", "figure", "value"]
+_SHOWN = {"recall@10": "Recall@10, text→image", "map": "MAP of the class, both ways"}
+
+
+def quality_curve(distilled: Path | None, aligned: Path) -> list[dict[str, Any]]:
+    """What the held-out pictures gave after each epoch of alignment.
+
+    Args:
+        distilled: as `cmr distill` wrote it, if the encoder started there: its time counts.
+        aligned: as `cmr align` wrote it.
+
+    Returns:
+        Rows of `epoch`, `minutes` since the start of training, `dataset`, `figure`, `value`.
+
+    Raises:
+        DataFormatError: a history cannot be read.
+    """
+    seconds = 0.0 if distilled is None else sum(row["seconds"] for row in read_history(distilled))
+    rows = []
+    for epoch in read_history(aligned):
+        seconds += epoch["seconds"]
+        rows += [
+            {
+                "epoch": epoch["epoch"],
+                "minutes": round(seconds / 60, 2),
+                "dataset": dataset,
+                "figure": figure,
+                "value": round(value, 4),
+            }
+            for dataset, figures in epoch.get("held_out", {}).items()
+            for figure, value in figures.items()
+        ]
+    return rows
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl, an epoch each. Raises DataFormatError."""
+    file = folder / "history.jsonl"
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataFormatError(f"{file} cannot be read: {error}") from error
+    if not rows or not all(isinstance(row, dict) and "seconds" in row for row in rows):
+        raise DataFormatError(f"{file} is no history of a training")
+    return rows
+
+
+def write_quality_curves(
+    curves: Mapping[str, Sequence[Mapping[str, Any]]], table: Path, picture: Path
+) -> None:
+    """Writes the curves, by the name of the training, as CSV and as a picture."""
+    with atomic_file(table) as path, path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for name, rows in curves.items():
+            writer.writerows({"training": name, **row} for row in rows)
+    figure = empty_figure(10, 4)
+    for axes, (shown, label) in zip(figure.subplots(1, len(_SHOWN)), _SHOWN.items(), strict=True):
+        for style, (name, rows) in zip(("-", "--"), curves.items(), strict=False):
+            datasets = dict.fromkeys(row["dataset"] for row in rows if row["figure"] == shown)
+            for colour, dataset in enumerate(datasets):
+                points = [
+                    (row["minutes"], row["value"])
+                    for row in rows
+                    if (row["dataset"], row["figure"]) == (dataset, shown)
+                ]
+                axes.plot(
+                    *zip(*points, strict=True),
+                    style,
+                    color=f"C{colour}",
+                    label=f"{dataset}, {name}",
+                )
+        axes.set(xlabel="minutes of training, all on one core", ylabel=label, ylim=(0, 1))
+        axes.legend(fontsize="small")
+    save_figure(figure, picture)
