@@ -18,11 +18,19 @@ def quality_curve(
 ) -> None:
     """Quality of the release's encoders against training time, with and without distillation.
 
+    What the trainings were asked for and their histories are kept beside it.
+
     Example: `cmr quality-curve --distilled compact --aligned aligned --undistilled aligned-random`
     """
-    from cmr_hub.releases.quality_curve import quality_curve, write_quality_curves
+    from cmr_hub.releases.quality_curve import (
+        keep_record,
+        quality_curve,
+        write_quality_curves,
+    )
 
-    table = results / "default-quality.csv"
+    for training in (distilled, aligned, undistilled):
+        keep_record(training, results / "default" / training.name)
+    table = results / "default" / "quality.csv"
     picture = results / "figures" / "default-quality.png"
     curves = {
         "distilled first": quality_curve(distilled, aligned),

@@ -12,6 +12,8 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import DataFormatError
 from cmr_hub.evaluation.figures import empty_figure, save_figure
 
+HISTORY = "history.jsonl"
+_ASKED = ("distillation.json", "alignment.json")
 COLUMNS = ["training", "epoch", "minutes", "dataset", "figure", "value"]
 _SHOWN = {"recall@10": "Recall@10, text→image", "map": "MAP of the class, both ways"}
 
@@ -49,7 +51,7 @@ def quality_curve(distilled: Path | None, aligned: Path) -> list[dict[str, Any]]
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The lines of history.jsonl, an epoch each. Raises DataFormatError."""
-    file = folder / "history.jsonl"
+    file = folder / HISTORY
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
@@ -57,6 +59,20 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     if not rows or not all(isinstance(row, dict) and "seconds" in row for row in rows):
         raise DataFormatError(f"{file} is no history of a training")
     return rows
+
+
+def keep_record(training: Path, home: Path) -> None:
+    """Copies what a training was asked for and its history, an epoch a line, to `home`.
+
+    Raises DataFormatError: there is nothing of that kind in `training`.
+    """
+    read_history(training)
+    asked = [training / name for name in _ASKED if (training / name).is_file()]
+    if not asked:
+        raise DataFormatError(f"{training} has none of {', '.join(_ASKED)}")
+    for source in (*asked, training / HISTORY):
+        with atomic_file(home / source.name) as file:
+            file.write_bytes(source.read_bytes())
 
 
 def write_quality_curves(

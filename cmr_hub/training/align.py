@@ -66,7 +66,7 @@ class Alignment(Schedule):
             than colour, number and place, which a batch of all classes would never ask for.
     """
 
-    epochs: int = 40
+    epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -75,7 +75,7 @@ class Alignment(Schedule):
     validate_every: int = 1
     projector_learning_rate: float = 1e-3
     objective: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=lambda: {"infonce": {"temperature": 0.05}, "label": {"weight": 0.5}}
+        default_factory=lambda: {"infonce": {"temperature": 0.05}, "label": {"weight": 1.0}}
     )
     dim: int = 256
     image_hidden: tuple[int, ...] = (512,)
@@ -166,8 +166,8 @@ class Aligned:
     Attributes:
         encoder, text_encoder: ready to encode.
         history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts,
-            `seconds`, and `held_out`: the figures of each dataset's held-out pictures, seen
-            whole, among each other.
+            `seconds` of the processor, and `held_out`: the figures of each dataset's held-out
+            pictures, seen whole, among each other.
     """
 
     encoder: CompactEncoder

@@ -113,9 +113,9 @@ class Distilled:
         projection: the linear map from its features to the teacher's, standardised: "weight"
             (D, d) and "bias" (D,).
         history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts
-            `features`, `cells`, `logits`, `seconds`; every few epochs also `held_out_cosine`,
-            `held_out_explained`, `held_out_agreement` and, where there are labels,
-            `held_out_probe`; see `measure`.
+            `features`, `cells`, `logits`, `seconds` of the processor; every few epochs also
+            `held_out_cosine`, `held_out_explained`, `held_out_agreement` and, where there are
+            labels, `held_out_probe`; see `measure`.
     """
 
     encoder: CompactEncoder

@@ -174,7 +174,7 @@ class Run(ABC, Generic[Result]):
                 bar.set_postfix(loss=f"{row['loss']:.3f}")
 
     def _epoch(self) -> dict[str, Any]:
-        started = time.perf_counter()
+        started = time.process_time()
         settings, state = self.schedule, self.progress
         epoch_seed = np.random.SeedSequence((self.seed, state.epoch)).generate_state(1)[0]
         torch.manual_seed(int(epoch_seed))
@@ -199,7 +199,7 @@ class Run(ABC, Generic[Result]):
             "size": size,
             "learning_rate": settings.rate_at(epoch, settings.learning_rate),
             **sums,
-            "seconds": time.perf_counter() - started,
+            "seconds": time.process_time() - started,
         }
         state.history.append(row)
         return row

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cmr_hub.errors import DataFormatError
-from cmr_hub.releases.quality_curve import quality_curve, write_quality_curves
+from cmr_hub.releases.quality_curve import keep_record, quality_curve, write_quality_curves
 
 
 @pytest.fixture
@@ -68,3 +68,19 @@ def test_no_history(tmp_path, content):
         (tmp_path / "history.jsonl").write_text(content)
     with pytest.raises(DataFormatError, match=r"history\.jsonl"):
         quality_curve(None, tmp_path)
+
+
+def test_the_record_is_kept(folders, tmp_path):
+    _, aligned = folders
+    with pytest.raises(DataFormatError, match=r"none of distillation\.json, alignment\.json"):
+        keep_record(aligned, tmp_path / "kept")
+    (aligned / "alignment.json").write_text("{}")
+    (aligned / "encoder.safetensors").write_bytes(b"weights")
+    keep_record(aligned, tmp_path / "kept")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()}
+    assert kept == {
+        "alignment.json": b"{}",
+        "history.jsonl": (aligned / "history.jsonl").read_bytes(),
+    }
+    with pytest.raises(DataFormatError, match=r"history\.jsonl"):
+        keep_record(tmp_path, tmp_path / "kept")
