@@ -80,7 +80,7 @@ def small(monkeypatch) -> None:
 
 
 def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "GALLERY_SIZE", 3)
+    monkeypatch.setattr(build, "GALLERY_SCENES", range(3))
     out = tmp_path / "release"
     # A gallery of sketches wants a word that the model knows.
     monkeypatch.setattr(build, "sentences", lambda scene: ["red", "green square"])
@@ -96,7 +96,7 @@ def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, m
     assert model.classes == tuple(COLOURS)
     assert model.training["figures"] == found["figures"]
     hits = model.search("a red square", k=3)
-    assert sorted(hit.id for hit in hits) == ["sketch-0000", "sketch-0001", "sketch-0002"]
+    assert sorted(hit.id for hit in hits) == [f"sketch-{number:05}" for number in range(3)]
     assert all(hit.path.is_relative_to(out / "pictures") for hit in hits)
     assert {hit.path.suffix for hit in hits} == {".webp"}
 
