@@ -79,3 +79,9 @@ def test_where_ours_is_ahead(table, shown):
     assert row["reference"] == "cmr-best"
     assert float(row["difference"]) < 0
     assert float(row["p"]) < 0.05
+
+
+def test_fine_tuning():
+    frozen, text, image = figures("fine-tuning").values()
+    words = " ".join(README.split())
+    assert f"come from {frozen} to {text} (one layer of the sentence encoder) or {image}" in words
