@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_directory
-from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
+from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
 from cmr_hub.half import to_half
@@ -30,14 +30,18 @@ from cmr_hub.models.files import (
     StoredImageEncoder,
     build_projector,
     check_dim,
+    check_tensors,
+    checksums,
     describe_projector,
     read_history,
     read_tensors,
     refuse_foreign_directory,
-    refuse_leftovers,
-    take_tensor,
+    refuse_missing,
+    tensor_shapes,
     verify_files,
 )
+from cmr_hub.models.inspection import inspect_directory
+from cmr_hub.models.safetensors_header import read_header
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -255,6 +259,8 @@ class CrossModalModel:
                     weights = {name: value.numpy() for name, value in encoder.state.items()}
                     (fresh / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
             (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
+            if self.gallery is not None and pictures:
+                self.gallery.copy_pictures(fresh / PICTURES)
             config = ModelConfig(
                 image_projector=describe_projector(self.image_projector),
                 text_projector=describe_projector(self.text_projector),
@@ -262,13 +268,11 @@ class CrossModalModel:
                 text_encoder=None if self.text_encoder is None else self.text_encoder.name,
                 classes=list(self.classes),
                 training=self.training,
-                files={path.name: sha256_of_file(path) for path in sorted(fresh.iterdir())},
+                files=checksums(fresh),
             )
             (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.gallery is not None:
                 self.gallery.save(fresh / GALLERY)
-                if pictures:
-                    self.gallery.copy_pictures(fresh / PICTURES)
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Self:
@@ -281,19 +285,20 @@ class CrossModalModel:
             ModelFormatError: a file is missing, damaged, or does not fit the config; it is named.
         """
         directory = Path(directory)
+        inspect_directory(directory)
         config = read_config(directory / CONFIG)
+        refuse_missing(directory, config.files)
+        # What is cheap first: shapes against the config, then every byte.
+        check_tensors(read_header(directory / TENSORS), tensor_shapes(config))
         verify_files(directory, config.files)
         tensors = read_tensors(directory / TENSORS)
         image_projector = build_projector(config.image_projector, tensors, "image_projector")
         text_projector = build_projector(config.text_projector, tensors, "text_projector")
         centroids = None
         if config.classes:
-            shape = (len(config.classes), image_projector.dim)
             centroids = ClassCentroids(
-                take_tensor(tensors, "centroids.images", shape).numpy(),
-                take_tensor(tensors, "centroids.texts", shape).numpy(),
+                tensors["centroids.images"].numpy(), tensors["centroids.texts"].numpy()
             )
-        refuse_leftovers(tensors, directory / TENSORS)
         text_encoder = None
         if config.text_encoder is not None:
             text_encoder = load_text_encoder(directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +15,14 @@ from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError, UnknownNameError
-from cmr_hub.models.config import ImageEncoderConfig, ProjectorConfig
+from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, ProjectorConfig
 from cmr_hub.models.projector import Projector
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.models.safetensors_header import TensorInfo
 
 CONFIG: Final = "config.json"
 TENSORS: Final = "model.safetensors"
@@ -29,7 +30,12 @@ IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
 HISTORY: Final = "history.json"
 GALLERY: Final = "gallery"
 PICTURES: Final = "pictures"
-_ALL = {CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, PICTURES, SETTINGS_FILE, ARRAYS_FILE}
+CARD: Final = "README.md"
+CARD_PICTURES: Final = "card"
+_ALL = {
+    *(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, PICTURES, SETTINGS_FILE, ARRAYS_FILE),
+    *(CARD, CARD_PICTURES),
+}
 
 
 def refuse_foreign_directory(directory: Path) -> None:
@@ -60,54 +66,72 @@ def _is_of_a_model(config: Path) -> bool:
     return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
 
 
+def checksums(directory: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a directory and its folders, by its relative path."""
+    return {
+        path.relative_to(directory).as_posix(): sha256_of_file(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def refuse_missing(directory: Path, expected: Iterable[str]) -> None:
+    """Raises ModelFormatError if a file of the manifest, or the tensors' in it, is missing."""
+    if TENSORS not in expected:
+        raise ModelFormatError(f"{directory / CONFIG} has no checksum of {TENSORS}")
+    for name in expected:
+        if not (directory / name).is_file():
+            raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
+
+
 def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
-    """Compares every file with its SHA-256 in the config.
+    """Compares every file with its SHA-256 in the manifest.
 
     Raises:
-        ModelFormatError: a missing or a changed file.
+        ModelFormatError: a changed file.
     """
     for name, checksum in expected.items():
-        path = directory / name
-        if not path.is_file():
-            raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
-        if sha256_of_file(path) != checksum:
-            raise ModelFormatError(f"{path} is damaged or was changed: its checksum is not right")
+        if sha256_of_file(directory / name) != checksum:
+            raise ModelFormatError(
+                f"{directory / name} is damaged or was changed: its checksum is not right"
+            )
+
+
+def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Compares the header of the tensors' file with what the config asks for.
+
+    Raises:
+        ModelFormatError: a tensor is missing, nothing asks for it, or it is not float32 of the
+            right shape.
+    """
+    for name, shape in shapes.items():
+        if name not in header:
+            raise ModelFormatError(f"{TENSORS} has no tensor {name}")
+        found = header[name]
+        if found.dtype != "F32" or tuple(found.shape) != shape:
+            raise ModelFormatError(
+                f"{TENSORS}: {name} is {found.dtype} {tuple(found.shape)}, "
+                f"the config asks for float32 {shape}"
+            )
+    extra = sorted(header.keys() - shapes.keys())
+    if extra:
+        raise ModelFormatError(f"{TENSORS} has tensors that no part of the model uses: {extra[:3]}")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises ModelFormatError."""
+    """The tensors of a safetensors file.
+
+    Raises:
+        ModelFormatError: it cannot be read, or a value is not finite.
+    """
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ModelFormatError(f"{path}: {name} has values that are not finite")
     return tensors
-
-
-def take_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
-    """Takes one tensor out of `tensors`.
-
-    Raises:
-        ModelFormatError: absent, or not finite float32 of this shape.
-    """
-    if name not in tensors:
-        raise ModelFormatError(f"{TENSORS} has no tensor {name}")
-    value = tensors.pop(name)
-    if tuple(value.shape) != shape or value.dtype != torch.float32:
-        raise ModelFormatError(
-            f"{TENSORS}: {name} is {value.dtype} {tuple(value.shape)}, "
-            f"the config asks for float32 {shape}"
-        )
-    if not torch.isfinite(value).all():
-        raise ModelFormatError(f"{TENSORS}: {name} has values that are not finite")
-    return value
-
-
-def refuse_leftovers(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises ModelFormatError if tensors remain that nothing asked for."""
-    if tensors:
-        raise ModelFormatError(
-            f"{path} has tensors that no part of the model uses: {sorted(tensors)[:3]}"
-        )
 
 
 def describe_projector(projector: Projector) -> ProjectorConfig:
@@ -115,15 +139,29 @@ def describe_projector(projector: Projector) -> ProjectorConfig:
     return ProjectorConfig(**projector.settings)
 
 
-def build_projector(config: ProjectorConfig, tensors: dict[str, Tensor], part: str) -> Projector:
-    """A projector with its tensors taken out of `tensors`. Raises ModelFormatError."""
+def blueprint(config: ProjectorConfig) -> Projector:
+    """The projector of a config, without memory for its tensors."""
     with torch.device("meta"):
-        projector = Projector(**config.model_dump())
-    state = {
-        name: take_tensor(tensors, f"{part}.{name}", tuple(blueprint.shape))
-        for name, blueprint in projector.state_dict().items()
-    }
-    projector.load_state_dict(state, assign=True)
+        return Projector(**config.model_dump())
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of every tensor that a model of this config has."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for part in ("image_projector", "text_projector"):
+        state = blueprint(getattr(config, part)).state_dict()
+        shapes |= {f"{part}.{name}": tuple(value.shape) for name, value in state.items()}
+    if config.classes:
+        points = (len(config.classes), config.image_projector.dim)
+        shapes |= {"centroids.images": points, "centroids.texts": points}
+    return shapes
+
+
+def build_projector(config: ProjectorConfig, tensors: Mapping[str, Tensor], part: str) -> Projector:
+    """The projector of a config with its tensors, checked before, out of `tensors`."""
+    projector = blueprint(config)
+    state = {name: tensors[f"{part}.{name}"] for name in projector.state_dict()}
+    projector.load_state_dict(state, strict=True, assign=True)
     return projector
 
 

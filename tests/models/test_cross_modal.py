@@ -315,7 +315,7 @@ def test_not_a_directory(tmp_path):
         (lambda t: t.update({"centroids.images": torch.zeros(2, 6)}), r"asks for float32 \(3, 6\)"),
         (
             lambda t: t.update({"centroids.texts": torch.zeros(3, 6, dtype=torch.float64)}),
-            "centroids.texts is torch.float64",
+            "centroids.texts is F64",
         ),
     ],
 )
