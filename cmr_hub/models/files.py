@@ -32,10 +32,31 @@ GALLERY: Final = "gallery"
 PICTURES: Final = "pictures"
 CARD: Final = "README.md"
 CARD_PICTURES: Final = "card"
-_ALL = {
-    *(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, PICTURES, SETTINGS_FILE, ARRAYS_FILE),
-    *(CARD, CARD_PICTURES),
-}
+_FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
+_FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
+_ALL: Final = {*_FILES, *_FOLDERS}
+
+
+def model_patterns() -> list[str]:
+    """Glob patterns of all files that a model directory can have."""
+    return [*_FILES, *(f"{folder}/*" for folder in _FOLDERS)]
+
+
+def is_model_file(path: str) -> bool:
+    """Whether a relative path is one that a model's file can have."""
+    return path in _FILES or path.split("/", 1)[0] in _FOLDERS
+
+
+def model_files(directory: Path) -> list[str]:
+    """The files of a model in its directory, as relative paths; not what lies there beside."""
+    names = [name for name in _FILES if (directory / name).is_file()]
+    for folder in _FOLDERS:
+        names += [
+            path.relative_to(directory).as_posix()
+            for path in sorted((directory / folder).rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        ]
+    return names
 
 
 def refuse_foreign_directory(directory: Path) -> None:
