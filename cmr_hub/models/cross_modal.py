@@ -30,17 +30,19 @@ from cmr_hub.models.files import (
     HISTORY,
     IMAGE_WEIGHTS,
     PICTURES,
+    PROJECTORS,
     TENSORS,
     StoredImageEncoder,
-    build_projector,
+    blueprint,
     check_dim,
     check_tensors,
     checksums,
     describe_projector,
+    fill_projector,
     read_history,
     read_tensors,
     refuse_foreign_directory,
-    refuse_missing,
+    refuse_without_tensors,
     tensor_shapes,
     verify_files,
 )
@@ -359,13 +361,15 @@ class CrossModalModel:
     def _read(cls, directory: Path) -> Self:
         inspect_directory(directory)
         config = read_config(directory / CONFIG)
-        refuse_missing(directory, config.files)
+        refuse_without_tensors(directory, config)
         # What is cheap first: shapes against the config, then every byte.
-        check_tensors(read_header(directory / TENSORS), tensor_shapes(config))
+        projectors = {part: blueprint(getattr(config, part)) for part in PROJECTORS}
+        check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
         verify_files(directory, config.files)
         tensors = read_tensors(directory / TENSORS)
-        image_projector = build_projector(config.image_projector, tensors, "image_projector")
-        text_projector = build_projector(config.text_projector, tensors, "text_projector")
+        image_projector, text_projector = (
+            fill_projector(projector, tensors, part) for part, projector in projectors.items()
+        )
         centroids = None
         if config.classes:
             centroids = ClassCentroids(
@@ -391,7 +395,7 @@ class CrossModalModel:
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = {}
-        for part in ("image_projector", "text_projector"):
+        for part in PROJECTORS:
             state = getattr(self, part).state_dict()
             tensors |= {f"{part}.{name}": value for name, value in state.items()}
         if self.centroids is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +31,10 @@ IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
 HISTORY: Final = "history.json"
 GALLERY: Final = "gallery"
 PICTURES: Final = "pictures"
+PROJECTORS: Final = ("image_projector", "text_projector")
 CARD: Final = "README.md"
 CARD_PICTURES: Final = "card"
+_HASHED_AT_ONCE: Final = 4
 _FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
 _FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
 _ALL: Final = {*_FILES, *_FOLDERS}
@@ -96,26 +99,37 @@ def checksums(directory: Path) -> dict[str, str]:
     }
 
 
-def refuse_missing(directory: Path, expected: Iterable[str]) -> None:
-    """Raises ModelFormatError if a file of the manifest, or the tensors' in it, is missing."""
-    if TENSORS not in expected:
+def refuse_without_tensors(directory: Path, config: ModelConfig) -> None:
+    """Raises ModelFormatError if the tensors' file, or its checksum, is missing."""
+    if TENSORS not in config.files:
         raise ModelFormatError(f"{directory / CONFIG} has no checksum of {TENSORS}")
-    for name in expected:
-        if not (directory / name).is_file():
-            raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
+    if not (directory / TENSORS).is_file():
+        raise ModelFormatError(f"{directory} is incomplete: {TENSORS} is missing")
 
 
 def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
     """Compares every file with its SHA-256 in the manifest.
 
     Raises:
-        ModelFormatError: a changed file.
+        ModelFormatError: a missing or a changed file.
     """
-    for name, checksum in expected.items():
-        if sha256_of_file(directory / name) != checksum:
-            raise ModelFormatError(
-                f"{directory / name} is damaged or was changed: its checksum is not right"
-            )
+    # Several at once: there may be hundreds of small pictures, and hashing leaves Python alone.
+    with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
+        found = pool.map(_checksum, (directory / name for name in expected))
+        for (name, checksum), own in zip(expected.items(), found, strict=True):
+            if own is None:
+                raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
+            if own != checksum:
+                raise ModelFormatError(
+                    f"{directory / name} is damaged or was changed: its checksum is not right"
+                )
+
+
+def _checksum(path: Path) -> str | None:
+    try:
+        return sha256_of_file(path)
+    except FileNotFoundError:
+        return None
 
 
 def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -156,7 +170,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def describe_projector(projector: Projector) -> ProjectorConfig:
-    """The config that `build_projector` builds this projector from."""
+    """The config that `blueprint` builds this projector from."""
     return ProjectorConfig(**projector.settings)
 
 
@@ -166,21 +180,23 @@ def blueprint(config: ProjectorConfig) -> Projector:
         return Projector(**config.model_dump())
 
 
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(
+    config: ModelConfig, projectors: Mapping[str, Projector]
+) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every tensor that a model of this config has."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for part in ("image_projector", "text_projector"):
-        state = blueprint(getattr(config, part)).state_dict()
-        shapes |= {f"{part}.{name}": tuple(value.shape) for name, value in state.items()}
+    shapes = {
+        f"{part}.{name}": tuple(value.shape)
+        for part, projector in projectors.items()
+        for name, value in projector.state_dict().items()
+    }
     if config.classes:
         points = (len(config.classes), config.image_projector.dim)
         shapes |= {"centroids.images": points, "centroids.texts": points}
     return shapes
 
 
-def build_projector(config: ProjectorConfig, tensors: Mapping[str, Tensor], part: str) -> Projector:
-    """The projector of a config with its tensors, checked before, out of `tensors`."""
-    projector = blueprint(config)
+def fill_projector(projector: Projector, tensors: Mapping[str, Tensor], part: str) -> Projector:
+    """Puts tensors, checked before, into a blueprint."""
     state = {name: tensors[f"{part}.{name}"] for name in projector.state_dict()}
     projector.load_state_dict(state, strict=True, assign=True)
     return projector

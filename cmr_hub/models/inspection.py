@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ MAX_BYTES: Final = {
 }
 """What a model of ours can need at most."""
 
-_RUN_CODE: Final = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py"}
+_RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py")
 _REPOSITORY: Final = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 
 
@@ -50,29 +50,28 @@ def inspect_directory(directory: Path) -> None:
     allowed = directory.resolve()
     if allowed.parent.name == "snapshots":
         allowed = allowed.parent.parent
-    for path in _entries(directory):
-        refuse_code(path.name, str(directory))
-        if path.is_symlink() and not path.resolve().is_relative_to(allowed):
+    for entry in _entries(directory):
+        refuse_code(entry.name, str(directory))
+        path = Path(entry.path)
+        if entry.is_symlink() and not path.resolve().is_relative_to(allowed):
             raise ModelFormatError(
                 f"{path} is a link that leads out of the model directory; put the file there itself"
             )
-        if path.is_dir():
+        if entry.is_dir():
             continue
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise ModelFormatError(f"{path} is a link to nothing or cannot be read") from error
-        if not stat.S_ISREG(found.st_mode):
+        if not path.exists():
+            raise ModelFormatError(f"{path} is a link to nothing")
+        if not entry.is_file():
             raise ModelFormatError(f"{path} is neither a file nor a folder; remove it")
-        if path.parent == directory:
-            refuse_size(path.name, found.st_size, str(directory))
-        if path.suffix == ".safetensors":
+        if entry.name in MAX_BYTES:
+            refuse_size(entry.name, entry.stat().st_size, str(directory))
+        if entry.name.endswith(".safetensors"):
             read_header(path)
 
 
 def refuse_code(name: str, where: str) -> None:
     """Raises ModelFormatError for a file that could run code when it is read."""
-    if Path(name).suffix.lower() in _RUN_CODE:
+    if name.lower().endswith(_RUN_CODE):
         raise ModelFormatError(
             f"{where} holds {name}, which can run code when it is read: such a directory is not "
             "loaded. A model is JSON and safetensors; remove the file, or convert it"
@@ -102,6 +101,8 @@ def refuse_local_sources(directory: Path) -> None:
         content = json.loads(settings.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return  # whoever reads it will say so
+    if not isinstance(content, dict | list):
+        return
     for source in _sources(content):
         on_hub = isinstance(source, str) and is_repository(source) and not Path(source).exists()
         if source != OFFLINE_MINILM and not on_hub:
@@ -111,19 +112,31 @@ def refuse_local_sources(directory: Path) -> None:
             )
 
 
-def _entries(directory: Path) -> Iterator[Path]:
-    yield from sorted(directory.iterdir())
-    for name in (GALLERY, PICTURES):
-        yield from sorted((directory / name).rglob("*"))
+def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """What lies in the directory, and all below its gallery and its pictures."""
+    within = [entry.path for entry in _sorted(directory) if entry.name in (GALLERY, PICTURES)]
+    yield from _sorted(directory)
+    while within:
+        for entry in _sorted(within.pop()):
+            yield entry
+            # A folder that is a link is judged like any other link, and not gone into.
+            if entry.is_dir(follow_symlinks=False):
+                within.append(entry.path)
+
+
+def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _sources(content: Any) -> Iterator[Any]:
     """Every value under the key `source`, however deep."""
     if isinstance(content, dict):
-        for key, value in content.items():
-            if key == "source" and value is not None:
-                yield value
-            yield from _sources(value)
-    elif isinstance(content, list):
-        for value in content:
+        if content.get("source") is not None:
+            yield content["source"]
+        content = list(content.values())
+    for value in content:
+        if isinstance(value, dict | list):
             yield from _sources(value)
