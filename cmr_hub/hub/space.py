@@ -5,23 +5,22 @@ from __future__ import annotations
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.errors import CMRError, HubError
+from cmr_hub.installed import file_beside_package
 from cmr_hub.models.card_data import about
-from cmr_hub.models.config import read_config
+from cmr_hub.models.config import ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import CONFIG, GALLERY, PICTURES, model_files
 from cmr_hub.models.hub_errors import hub_errors, patiently
 from cmr_hub.models.inspection import is_repository
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 PACKAGE: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.11"
 _MARK: Final = "app.py"
+_EXTRAS: Final = dict.fromkeys(("sentence", "concat"), ("text", "offline-minilm"))
 _APP: Final = '''"""The search page of {name}, as `cmr space build` made it."""
 
 import os
@@ -71,24 +70,30 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
             raise CMRError(
                 f"{model} is neither a model directory nor a repository on the Hub (user/name)"
             )
-        (fresh / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
         _copy_package(fresh / PACKAGE.name)
     return Path(out)
 
 
-def requirements() -> list[str]:
-    """What the page needs, with the versions that are installed here.
+def requirements(text_encoder: str | None = None) -> list[str]:
+    """What the page of a model needs, with the versions that are installed here.
+
+    Args:
+        text_encoder: of the model; some need more than others.
 
     Raises:
-        CMRError: the search page's own packages are not installed here.
+        CMRError: one of the packages is not installed here.
     """
     from packaging.requirements import Requirement
 
-    found = []
+    found = set()
     for text in metadata.requires("cmr-hub") or ():
         needed = Requirement(text)
-        if needed.marker is None or needed.marker.evaluate({"extra": "demo"}):
-            found.append(f"{needed.name}=={_version(needed.name)}")
+        wanted = needed.marker is None or any(
+            needed.marker.evaluate({"extra": extra})
+            for extra in ("demo", *_EXTRAS.get(text_encoder or "", ()))
+        )
+        if wanted and needed.name != "cmr-hub":  # one extra of ours names another
+            found.add(f"{needed.name}=={_version(needed.name)}")
     return sorted(found)
 
 
@@ -104,7 +109,7 @@ def _version(package: str) -> str:
 
 
 def _with_model(fresh: Path, directory: Path) -> None:
-    model = CrossModalModel.from_pretrained(directory)
+    CrossModalModel.from_pretrained(directory)
     names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(
@@ -115,8 +120,8 @@ def _with_model(fresh: Path, directory: Path) -> None:
         target = fresh / "model" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(directory / name, target)
-    title = directory.resolve().name
-    _write_page(fresh, "model", None, title, _datasets(model.training.get("dataset")))
+    config = read_config(directory / CONFIG)
+    _write_page(fresh, "model", None, directory.resolve().name, config)
 
 
 def _with_repository(fresh: Path, repository: str, revision: str | None) -> None:
@@ -138,7 +143,7 @@ def _with_repository(fresh: Path, repository: str, revision: str | None) -> None
         repository,
         commit,
         repository,
-        _datasets(read_config(config).training.get("dataset")),
+        read_config(config),
         models=[repository],
         preload_from_hub=[f"{repository} {files} {commit}"],
     )
@@ -149,12 +154,14 @@ def _write_page(
     name: str,
     revision: str | None,
     title: str,
-    datasets: Sequence[str],
+    config: ModelConfig,
     **more: Any,
 ) -> None:
+    """`README.md` with the settings that the Hub reads, `app.py` and `requirements.txt`."""
     from huggingface_hub import SpaceCard, SpaceCardData
 
-    terms = [about(dataset) for dataset in datasets]
+    names = str(config.training.get("dataset") or "").split("+")
+    terms = [about(dataset) for dataset in names if dataset]
     data = SpaceCardData(
         title=f"Search with {title.rsplit('/', 1)[-1]}",
         emoji="🔎",
@@ -176,10 +183,8 @@ def _write_page(
     )
     (fresh / "README.md").write_text(str(card), encoding="utf-8")
     (fresh / _MARK).write_text(_APP.format(name=name, revision=revision), encoding="utf-8")
-
-
-def _datasets(names: object) -> list[str]:
-    return names.split("+") if isinstance(names, str) else []
+    needed = "".join(f"{line}\n" for line in requirements(config.text_encoder))
+    (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
 
 
 def _copy_package(target: Path) -> None:
@@ -194,16 +199,9 @@ def _copy_package(target: Path) -> None:
             or (Path(folder).name == "releases" and (Path(folder) / name).is_dir())
         ],
     )
-    for licence in (PACKAGE.parent / "LICENSE", *_installed("LICENSE")):
-        if licence.is_file():
-            shutil.copyfile(licence, target.parent / "LICENSE")
-            return
-
-
-def _installed(name: str) -> list[Path]:
-    """Files of this name that were installed with the package."""
-    files = metadata.files("cmr-hub") or ()
-    return [Path(str(file.locate())) for file in files if file.name == name]
+    licence = file_beside_package("LICENSE")
+    if licence is not None:
+        shutil.copyfile(licence, target.parent / "LICENSE")
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cmr_hub.encoders.images import image_encoder_class
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.installed import file_beside_package
 from cmr_hub.models.card_data import About, about
 from cmr_hub.models.card_figures import Figure, figures
 
@@ -75,18 +75,11 @@ def model_card(
 
 
 def template_path() -> Path:
-    """`model_card.md`: beside the package in a clone, among the installed files of a wheel.
-
-    Raises:
-        CMRError: it is in neither place.
-    """
-    in_clone = Path(__file__).parents[2] / TEMPLATE
-    if in_clone.is_file():
-        return in_clone
-    for file in metadata.files("cmr-hub") or ():
-        if file.name == TEMPLATE:
-            return Path(str(file.locate()))
-    raise CMRError(f"the template {TEMPLATE} is not there: install cmr-hub again")
+    """Where `model_card.md` is. Raises CMRError if it is not there."""
+    found = file_beside_package(TEMPLATE)
+    if found is None:
+        raise CMRError(f"the template {TEMPLATE} is not there: install cmr-hub again")
+    return found
 
 
 def _card_data(

