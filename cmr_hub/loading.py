@@ -52,7 +52,8 @@ def load(
     if isinstance(name, str) and is_repository(name) and not directory.exists():
         source = HubSource(name, revision, token, cache_dir, local_files_only, force_download)
         try:
-            return source.read(_open)
+            # A downloaded gallery may show no other pictures of this machine than its own.
+            return source.read(lambda fetched: _open(fetched, pictures=fetched / PICTURES))
         except HubError as error:
             raise HubError(f"there is no model directory {name}; and on the Hub: {error}") from None
     raise ModelFormatError(
@@ -61,13 +62,8 @@ def load(
     )
 
 
-def _open(directory: Path) -> CrossModalModel:
+def _open(directory: Path, pictures: Path | None = None) -> CrossModalModel:
     model = CrossModalModel.from_pretrained(directory)
     if (directory / GALLERY).exists():
-        pictures = directory / PICTURES
-        model.gallery = Gallery.open(
-            directory / GALLERY,
-            model_id=model.fingerprint,
-            root=pictures if pictures.is_dir() else None,
-        )
+        model.gallery = Gallery.open(directory / GALLERY, model_id=model.fingerprint, root=pictures)
     return model

@@ -66,7 +66,7 @@ class SearchIndex(Protocol):
 
     def search(self, vector: FloatArray, k: int = 10, target: Modality = "image") -> list[Any]: ...
 
-    def save(self, directory: str | Path) -> None: ...
+    def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
 
     def copy_pictures(self, directory: str | Path) -> None: ...
 
@@ -281,7 +281,7 @@ class CrossModalModel:
             )
             (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.gallery is not None:
-                self.gallery.save(fresh / GALLERY)
+                self.gallery.save(fresh / GALLERY, root=f"../{PICTURES}" if pictures else None)
 
     def push_to_hub(
         self,
