@@ -42,3 +42,7 @@ class ModelFormatError(CMRError):
 
 class TrainingError(CMRError):
     """Training cannot go on: too few items, a loss that is not finite, a mismatched run."""
+
+
+class HubError(CMRError):
+    """A repository on the Hub cannot be read or written."""

@@ -371,13 +371,13 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -
     return str(url)
 
 
-def launch(name: str | Path, *, host: str, port: int | None) -> None:
+def launch(name: str | Path, *, host: str, port: int | None, revision: str | None = None) -> None:
     """Serves the search page of a model, given as to `load`, until it is stopped.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    serve(build_page(load(name)), host=host, port=port)
+    serve(build_page(load(name, revision=revision)), host=host, port=port)
 
 
 def _head(model: CrossModalModel, gallery: Gallery) -> str:

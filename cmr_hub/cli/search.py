@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cmr_hub.cli.options import ModelDirectory, console
+from cmr_hub.cli.options import ModelName, console
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.hit import Hit
@@ -25,7 +25,7 @@ class Target(StrEnum):
 
 
 def search(
-    directory: ModelDirectory,
+    model_name: ModelName,
     text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to search with.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
@@ -40,7 +40,7 @@ def search(
     """
     from cmr_hub.loading import load
 
-    hits: list[Hit] = load(directory).search(
+    hits: list[Hit] = load(model_name).search(
         text, image=image, k=k, target=None if target is None else target.value
     )
     if as_json:
@@ -56,9 +56,7 @@ def search(
 
 
 def demo(
-    model: Annotated[
-        str, typer.Argument(help="A model directory, or the name of a release.")
-    ] = "default",
+    model: ModelName = "default",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
 ) -> None:

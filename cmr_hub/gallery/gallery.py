@@ -130,10 +130,15 @@ class Gallery:
             for rows, scores in self._best(queries, count, target)
         ]
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, root: str | None = None) -> None:
         """Writes the gallery: all or nothing, in place of an older gallery.
 
         Paths are kept relative to the deepest folder that they share.
+
+        Args:
+            directory: a new one, or an older gallery's.
+            root: the folder that `copy_pictures` copied to, as seen from the gallery's; default:
+                the pictures are where they were.
 
         Raises:
             ModelFormatError: the directory is there and is not a gallery.
@@ -143,7 +148,7 @@ class Gallery:
         occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))
         if occupied and not (target / FILE_NAME).is_file():
             raise ModelFormatError(f"{target} is there and is not a gallery: choose another name")
-        root, items = split_root(self.items)
+        shared, items = split_root(self.items)
         with atomic_directory(target) as fresh:
             # Not save_file, which makes files that only their owner can read.
             (fresh / EMBEDDINGS).write_bytes(save(self.embeddings))
@@ -154,7 +159,7 @@ class Gallery:
                 dim=self.dim,
                 count=len(self),
                 targets=list(self.targets),
-                root=root,
+                root=shared and (root or shared),
                 files={name: sha256_of_file(fresh / name) for name in (EMBEDDINGS, ITEMS)},
             ).write(fresh)
 
@@ -198,7 +203,11 @@ class Gallery:
                 f"{source} holds vectors of model {manifest.model_id!r}, not of {model_id!r}: "
                 f"they cannot be compared. Open it with that model, or index again with this one"
             )
-        folder = manifest.root if root is None else os.path.abspath(root)  # noqa: PTH100
+        folder = None
+        if root is not None:
+            folder = os.path.abspath(root)  # noqa: PTH100
+        elif manifest.root is not None:
+            folder = os.path.abspath(source / manifest.root)  # noqa: PTH100
         try:
             embeddings = load_file(source / EMBEDDINGS)
             _expect("vectors", sorted(embeddings), sorted(manifest.targets))

@@ -30,7 +30,7 @@ class Manifest(BaseModel):
     count: int = Field(ge=0)
     targets: list[Literal["image", "text"]] = Field(min_length=1)
     root: str | None
-    """The folder that the paths of the items are relative to."""
+    """What the paths of the items are relative to: a folder, absolute or as seen from this one."""
     files: dict[str, str]
     """SHA-256 of every other file, by name."""
 
