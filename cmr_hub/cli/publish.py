@@ -1,4 +1,4 @@
-"""`cmr publish` and `cmr space build`: onto the Hub."""
+"""`cmr publish` and `cmr space`: onto the Hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 30
 _SIGNS = {"new": "+", "changed": "~", "gone": "-"}
 
-space = typer.Typer(help="A Space on the Hub that searches with a model.", no_args_is_help=True)
+space = typer.Typer(help="Folders that run as Spaces on the Hub.", no_args_is_help=True)
 
 
 def publish(
@@ -97,6 +97,25 @@ def build(
     build_space(out, source, revision=revision)
     console.print(
         f"Wrote {out}. To try it: pip install -r {out}/requirements.txt; cd {out}; python app.py",
+        soft_wrap=True,
+    )
+
+
+@space.command()
+def dashboard(
+    out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
+    results: Annotated[Path, typer.Option(help="The folder of results to show.")] = Path("results"),
+) -> None:
+    """Writes a folder that runs as a Docker Space as it is: the Streamlit dashboard.
+
+    Example: `cmr space dashboard dashboard-space`
+    """
+    from cmr_hub.hub.dashboard_space import build_dashboard_space
+
+    build_dashboard_space(out, results)
+    console.print(
+        f"Wrote {out}. To try it: docker build -t dashboard {out}; "
+        "docker run -p 8501:8501 dashboard",
         soft_wrap=True,
     )
 

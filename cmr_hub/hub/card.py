@@ -24,7 +24,7 @@ PICTURES_SHOWN: Final = {
 }
 _SAME_RUN: Final = (
     *("dataset", "protocol", "image_encoder", "image_weights", "fine_tuned"),
-    *("text_encoder", "text_options", "preset", "settings"),
+    *("text_encoder", "text_options", "text_fine_tuned", "preset", "settings"),
 )
 
 

@@ -77,7 +77,7 @@ def draw_common_space(gallery: Any) -> bytes | None:
     for label, colour in colours.items():
         axes.plot([], [], "s", color=colour, label=label or "no class")
     for target, marker in _MARKERS.items():
-        axes.plot([], [], marker, color="grey", label=target)
+        axes.plot([], [], marker, color="black", label=target)
     axes.set(xticks=[], yticks=[])
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return _png(figure)

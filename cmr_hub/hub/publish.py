@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from cmr_hub.errors import DataNotFoundError
+from cmr_hub.hub.bundle import files_in
 from cmr_hub.hub.card import write_card
 from cmr_hub.hub.space import build_space
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -43,7 +44,7 @@ def publication(
         return
     with TemporaryDirectory() as folder:
         write_card(directory, into=Path(folder), load_name=repository, results=results)
-        yield replace(upload, files={**upload.files, **_files(Path(folder))})
+        yield replace(upload, files={**upload.files, **files_in(Path(folder))})
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def results_publication(
     Raises:
         DataNotFoundError: there is no such folder, or it is empty.
     """
-    files = _files(results)
+    files = files_in(results)
     if not files:
         raise DataNotFoundError(f"there are no results in {results}: give their folder")
     with TemporaryDirectory() as folder:
@@ -94,20 +95,9 @@ def _whole_folder(
 ) -> Upload:
     return Upload(
         repository,
-        _files(folder),
+        files_in(folder),
         owns=lambda path: path != _GIT,
         kind=kind,
         private=private,
         space_sdk=space_sdk,
     )
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Every file by its path in the folder; nothing that starts with a dot, no lock, no link."""
-    return {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not path.is_symlink()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }

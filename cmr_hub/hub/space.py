@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.errors import CMRError, HubError
-from cmr_hub.installed import file_beside_package
+from cmr_hub.hub.bundle import (
+    MADE_BY,
+    copy_package,
+    refuse_foreign,
+    requirements,
+    version_here,
+)
 from cmr_hub.models.card_data import about
 from cmr_hub.models.config import ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -17,9 +22,8 @@ from cmr_hub.models.files import CONFIG, GALLERY, PICTURES, model_files
 from cmr_hub.models.hub_errors import hub_errors, patiently
 from cmr_hub.models.inspection import is_repository
 
-PACKAGE: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.11"
-_MARK: Final = "app.py"
+_APP_FILE: Final = "app.py"
 _EXTRAS: Final = dict.fromkeys(("sentence", "concat"), ("text", "offline-minilm"))
 _APP: Final = '''"""The search page of {name}, as `cmr space build` made it."""
 
@@ -40,8 +44,8 @@ _README: Final = """---
 
 # {{ title }}
 
-Type a sentence and find pictures; give a picture and find sentences and pictures like it. Made with
-CMR Hub from {{ model }}.
+Type a sentence and find pictures; give a picture and find sentences and pictures like it. From
+{{ model }}, {{ made_by }} of CMR Hub.
 
 The code in `cmr_hub/` is under Apache-2.0 (`LICENSE`). {{ terms }}
 """
@@ -60,7 +64,7 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
         CMRError: `out` holds something else, or the model has no gallery with pictures to search.
         ModelFormatError, HubError: the model cannot be read.
     """
-    _refuse_foreign(Path(out))
+    refuse_foreign(Path(out))
     with atomic_directory(out) as fresh:
         if Path(model).is_dir():
             _with_model(fresh, Path(model))
@@ -70,42 +74,13 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
             raise CMRError(
                 f"{model} is neither a model directory nor a repository on the Hub (user/name)"
             )
-        _copy_package(fresh / PACKAGE.name)
+        copy_package(fresh, releases=False)
     return Path(out)
 
 
-def requirements(text_encoder: str | None = None) -> list[str]:
-    """What the page of a model needs, with the versions that are installed here.
-
-    Args:
-        text_encoder: of the model; some need more than others.
-
-    Raises:
-        CMRError: one of the packages is not installed here.
-    """
-    from packaging.requirements import Requirement
-
-    found = set()
-    for text in metadata.requires("cmr-hub") or ():
-        needed = Requirement(text)
-        wanted = needed.marker is None or any(
-            needed.marker.evaluate({"extra": extra})
-            for extra in ("demo", *_EXTRAS.get(text_encoder or "", ()))
-        )
-        if wanted and needed.name != "cmr-hub":  # one extra of ours names another
-            found.add(f"{needed.name}=={_version(needed.name)}")
-    return sorted(found)
-
-
-def _version(package: str) -> str:
-    try:
-        # `2.13.0+cpu` is the same release, from another index.
-        return metadata.version(package).split("+")[0]
-    except metadata.PackageNotFoundError as error:
-        raise CMRError(
-            f"a Space needs the page's own packages here, to pin them ({package} is missing): "
-            "pip install 'cmr-hub[demo]'"
-        ) from error
+def extras_for(text_encoder: str | None) -> tuple[str, ...]:
+    """The package's extras that the page of a model with this text encoder needs."""
+    return ("demo", *_EXTRAS.get(text_encoder or "", ()))
 
 
 def _with_model(fresh: Path, directory: Path) -> None:
@@ -160,6 +135,7 @@ def _write_page(
     """`README.md` with the settings that the Hub reads, `app.py` and `requirements.txt`."""
     from huggingface_hub import SpaceCard, SpaceCardData
 
+    extras = extras_for(config.text_encoder)
     names = str(config.training.get("dataset") or "").split("+")
     terms = [about(dataset) for dataset in names if dataset]
     data = SpaceCardData(
@@ -168,9 +144,9 @@ def _write_page(
         colorFrom="indigo",
         colorTo="gray",
         sdk="gradio",
-        sdk_version=_version("gradio"),
+        sdk_version=version_here("gradio", extras),
         python_version=PYTHON,
-        app_file=_MARK,
+        app_file=_APP_FILE,
         license="apache-2.0",
         **more,
     )
@@ -179,33 +155,10 @@ def _write_page(
         template_str=_README,
         title=f"Search with {title}",
         model=title,
+        made_by=MADE_BY,
         terms=" ".join(f"{row.title}: {row.terms}." for row in terms),
     )
     (fresh / "README.md").write_text(str(card), encoding="utf-8")
-    (fresh / _MARK).write_text(_APP.format(name=name, revision=revision), encoding="utf-8")
-    needed = "".join(f"{line}\n" for line in requirements(config.text_encoder))
+    (fresh / _APP_FILE).write_text(_APP.format(name=name, revision=revision), encoding="utf-8")
+    needed = "".join(f"{line}\n" for line in requirements(*extras))
     (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
-
-
-def _copy_package(target: Path) -> None:
-    """The package's source, without the models that come with it."""
-    shutil.copytree(
-        PACKAGE,
-        target,
-        ignore=lambda folder, names: [
-            name
-            for name in names
-            if name == "__pycache__"
-            or (Path(folder).name == "releases" and (Path(folder) / name).is_dir())
-        ],
-    )
-    licence = file_beside_package("LICENSE")
-    if licence is not None:
-        shutil.copyfile(licence, target.parent / "LICENSE")
-
-
-def _refuse_foreign(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        mine = out / _MARK
-        if not (mine.is_file() and "cmr space build" in mine.read_text(encoding="utf-8")):
-            raise CMRError(f"{out} holds something else than a Space of ours; give a new directory")

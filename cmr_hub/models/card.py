@@ -11,7 +11,7 @@ from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.installed import file_beside_package
 from cmr_hub.models.card_data import About, about
-from cmr_hub.models.card_figures import Figure, figures
+from cmr_hub.models.card_figures import Figure, as_table, figures
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, ModelCardData
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
+_WITHOUT_ORDER: Final = ("bow", "lda", "word2vec", "glove")
+_MADE_HERE: Final = {"compact": "compact, made as docs/default-release.md of CMR Hub tells"}
 _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
@@ -56,7 +58,7 @@ def model_card(
             load_name=load_name,
             dim=model.dim,
             gallery=0 if model.gallery is None else len(model.gallery),
-            figures=measured,
+            figures=as_table(measured) if measured else [],
             seeds=len(seeds),
             seed=training.get("seed"),
             pictures=pictures or {},
@@ -147,12 +149,14 @@ def _limits(model: CrossModalModel) -> list[str]:
     found = []
     words = _vocabulary(model.text_encoder)
     if words:
-        found.append(
-            f"It knows {words:,} English words and leaves out all others. It does not see their "
-            "order: “a dog on a man” and “a man on a dog” are the same to it."
-        )
+        found.append(f"It knows {words:,} English words and leaves out all others.")
     else:
         found.append("English only.")
+    if model.training.get("text_encoder") in _WITHOUT_ORDER:
+        found.append(
+            "It does not see the order of words: “a dog on a man” and “a man on a dog” are the "
+            "same to it."
+        )
     name = model.training.get("image_encoder")
     if isinstance(name, str):
         side = image_encoder_class(name).preprocessing.crop
@@ -170,7 +174,11 @@ def _limits(model: CrossModalModel) -> list[str]:
 
 
 def _vocabulary(encoder: TextEncoder | None) -> int:
-    return 0 if encoder is None else len(encoder.state()[0].get("vocabulary", ()))
+    """How many words an encoder knows; 0 for one that reads parts of words."""
+    if encoder is None:
+        return 0
+    settings = encoder.state()[0]
+    return len(settings.get("words", settings).get("vocabulary", ()))
 
 
 def _training(training: JSONObject) -> dict[str, str]:
@@ -178,10 +186,11 @@ def _training(training: JSONObject) -> dict[str, str]:
     settings = training.get("settings", {})
     versions = training.get("versions", {})
     pairs = training.get("pairs")
+    image_encoder = training.get("image_encoder")
     texts: dict[str, Any] = {
         "data": f"{training.get('dataset')}, protocol {training.get('protocol')}",
         "pairs": f"{pairs:,}" if isinstance(pairs, int) else pairs and pairs.get("train"),
-        "picture encoder": training.get("image_encoder"),
+        "picture encoder": _MADE_HERE.get(str(image_encoder), image_encoder),
         "text encoder": training.get("text_encoder"),
         "losses": " + ".join(
             f"{options.get('weight', 1.0):g} {name}"
@@ -192,13 +201,21 @@ def _training(training: JSONObject) -> dict[str, str]:
         "batch size, learning rate": settings
         and ", ".join(f"{settings[key]:g}" for key in ("batch_size", "learning_rate")),
         "seed": training.get("seed"),
-        "time": f"{training['seconds']:.0f} s" if "seconds" in training else None,
+        "time": f"{training['seconds']:.0f} s, {_trained(training)}"
+        if "seconds" in training
+        else None,
         "hardware": versions
         and f"{versions.get('cpus')} cores, {versions.get('machine')}, {versions.get('system')}",
         "software": versions
         and ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "numpy")),
     }
     return {name: str(text) for name, text in texts.items() if text not in (None, "", {})}
+
+
+def _trained(training: JSONObject) -> str:
+    if training.get("fine_tuned") or training.get("text_fine_tuned"):
+        return "the projectors and the last layers of an encoder"
+    return "the projectors; the encoders were trained before and stand still"
 
 
 def _version(training: JSONObject) -> str:

@@ -27,7 +27,8 @@ class Figure:
     Attributes:
         dataset, protocol, split: on what.
         kind: what the Hub calls it: `map` or `recall`.
-        metric: its name, with the protocol.
+        name: of the metric.
+        pictures: how many there were to be found, where the record says.
         value: as measured with this model's weights.
         spread: the values of all seeds, this model's among them.
     """
@@ -36,9 +37,24 @@ class Figure:
     protocol: str
     split: str
     kind: str
-    metric: str
+    name: str
     value: float
+    pictures: int | None = None
     spread: tuple[float, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name with all that one must know to compare it."""
+        return ", ".join([self.name, self.protocol, *self._count])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """On what, and by which protocol: what the rows of a table are."""
+        return ", ".join([self.dataset, self.split, *self._count]), self.protocol
+
+    @property
+    def _count(self) -> list[str]:
+        return [] if self.pictures is None else [f"{self.pictures:,} pictures"]
 
     @property
     def shown(self) -> str:
@@ -67,6 +83,18 @@ def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figu
     return list(_of_run(training, seeds)) if "map_i2t" in training else []
 
 
+def as_table(found: Sequence[Figure]) -> list[list[str]]:
+    """Cells for people: a row for each place, a column for each metric, the head first."""
+    names = list(dict.fromkeys(figure.name for figure in found))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for figure in found:
+        rows.setdefault(figure.place, {})[figure.name] = figure.shown
+    return [
+        ["on", "protocol", *names],
+        *([*place, *(cells.get(name, "") for name in names)] for place, cells in rows.items()),
+    ]
+
+
 def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]:
     dataset, protocol = record["dataset"], record["protocol"]
     for key, name in _MAP.items():
@@ -77,21 +105,21 @@ def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]
             protocol,
             "test",
             "map",
-            f"{name}, {protocol}",
+            name,
             float(record[key]),
-            tuple(float(other[key]) for other in seeds),
+            spread=tuple(float(other[key]) for other in seeds),
         )
 
 
 def _of_release(dataset: str, found: JSONObject) -> Iterator[Figure]:
     place = about(dataset).title, found["protocol"], found["split"]
-    among = f"{found['protocol']}, {int(found['pictures']):,} pictures"
+    count = int(found["pictures"])
     for cut in _CUTS:
         value = float(found["sentences"][f"recall_at_{cut}"])
-        yield Figure(*place, "recall", f"Recall@{cut} text→image, one sentence, {among}", value)
+        yield Figure(*place, "recall", f"Recall@{cut} text→image", value, count)
     for key, name in _MAP.items():
         if key in found:
-            yield Figure(*place, "map", f"{name}, {among}", float(found[key]))
+            yield Figure(*place, "map", name, float(found[key]), count)
 
 
 def _short(value: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +33,6 @@ PICTURES: Final = "pictures"
 PROJECTORS: Final = ("image_projector", "text_projector")
 CARD: Final = "README.md"
 CARD_PICTURES: Final = "card"
-_HASHED_AT_ONCE: Final = 4
 _FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
 _FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
 _ALL: Final = {*_FILES, *_FOLDERS}
@@ -113,23 +111,15 @@ def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
     Raises:
         ModelFormatError: a missing or a changed file.
     """
-    # Several at once: there may be hundreds of small pictures, and hashing leaves Python alone.
-    with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
-        found = pool.map(_checksum, (directory / name for name in expected))
-        for (name, checksum), own in zip(expected.items(), found, strict=True):
-            if own is None:
-                raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
-            if own != checksum:
-                raise ModelFormatError(
-                    f"{directory / name} is damaged or was changed: its checksum is not right"
-                )
-
-
-def _checksum(path: Path) -> str | None:
-    try:
-        return sha256_of_file(path)
-    except FileNotFoundError:
-        return None
+    for name, checksum in expected.items():
+        try:
+            own = sha256_of_file(directory / name)
+        except FileNotFoundError as error:
+            raise ModelFormatError(f"{directory} is incomplete: {name} is missing") from error
+        if own != checksum:
+            raise ModelFormatError(
+                f"{directory / name} is damaged or was changed: its checksum is not right"
+            )
 
 
 def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> None:

