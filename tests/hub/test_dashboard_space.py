@@ -142,14 +142,10 @@ def run_and_look(python: Path | str, space: Path, seconds: float) -> None:
 
 
 def test_it_runs(space):
-    pytest.importorskip("streamlit")
     run_and_look(sys.executable, space, 120)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("CMR_TEST_INSTALL"),
-    reason="installs some gigabytes: set CMR_TEST_INSTALL=1",
-)
+@pytest.mark.install
 def test_it_runs_with_only_its_own_requirements(space, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
