@@ -40,7 +40,7 @@ def load(name: str | Path = "default") -> CrossModalModel:
         pictures = directory / PICTURES
         model.gallery = Gallery.open(
             directory / GALLERY,
-            model_id=model.fingerprint,
+            model,
             root=pictures if pictures.is_dir() else None,
         )
     return model
