@@ -1,4 +1,4 @@
-"""`load`: a model and the gallery that was saved with it."""
+"""`load`: a model and the gallery saved with it; `open_gallery`: a gallery and its model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.manifest import FILE_NAME, Manifest
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.files import GALLERY, PICTURES
+from cmr_hub.models.files import CONFIG, GALLERY, PICTURES
 from cmr_hub.releases import RELEASES, release_directory
 
 
@@ -27,14 +28,7 @@ def load(name: str | Path = "default") -> CrossModalModel:
         >>> load().search("two red buses on a street at night", k=5)        # doctest: +SKIP
         >>> load("runs/pascal").search("two men on a motorbike", k=5)       # doctest: +SKIP
     """
-    directory = Path(name)
-    if not directory.is_dir():
-        if str(name) not in RELEASES:
-            raise ModelFormatError(
-                f"there is no model directory {directory}, and no release of this name "
-                f"({', '.join(RELEASES)}); train one with `cmr train --out {directory}`"
-            )
-        directory = release_directory(str(name))
+    directory = _model_directory(name)
     model = CrossModalModel.from_pretrained(directory)
     if (directory / GALLERY).exists():
         pictures = directory / PICTURES
@@ -44,3 +38,50 @@ def load(name: str | Path = "default") -> CrossModalModel:
             root=pictures if pictures.is_dir() else None,
         )
     return model
+
+
+def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
+    """Opens a gallery together with the model that made its vectors.
+
+    Args:
+        name: a gallery's directory; or what `load` takes, for the gallery saved with a model.
+        model: what `load` takes; default the one that the gallery says it was made with.
+
+    Raises:
+        ModelFormatError: there is no gallery, it is not whole, or it is of another model.
+    """
+    directory = Path(name)
+    if (directory / FILE_NAME).exists():
+        chosen = model if model is not None else Manifest.read(directory).model_name
+        if chosen is None:
+            raise ModelFormatError(
+                f"{directory} does not say which model it was made with; name it with --model"
+            )
+        return Gallery.open(directory, CrossModalModel.from_pretrained(_model_directory(chosen)))
+    if not (directory / CONFIG).exists() and str(name) not in RELEASES:
+        raise ModelFormatError(
+            f"there is no gallery in {directory}, no model with one, and no release of this name; "
+            "make one with `cmr index`"
+        )
+    found = load(name).gallery
+    if not isinstance(found, Gallery):
+        raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
+    return found
+
+
+def model_name(name: str | Path) -> str:
+    """What a gallery notes of its model: a release's name, or the absolute path of a directory."""
+    directory = Path(name)
+    return str(directory.resolve()) if directory.is_dir() else str(name)
+
+
+def _model_directory(name: str | Path) -> Path:
+    directory = Path(name)
+    if directory.is_dir():
+        return directory
+    if str(name) not in RELEASES:
+        raise ModelFormatError(
+            f"there is no model directory {directory}, and no release of this name "
+            f"({', '.join(RELEASES)}); train one with `cmr train --out {directory}`"
+        )
+    return release_directory(str(name))

@@ -1,5 +1,5 @@
 """`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
-report, search, demo."""
+report, index, search, demo, gallery."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cmr_hub.cli.align import align
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
+from cmr_hub.cli.gallery import app as gallery
+from cmr_hub.cli.index import index
 from cmr_hub.cli.quality_curve import quality_curve
 from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
@@ -25,15 +27,17 @@ app = typer.Typer(
     help=(
         "Cross-modal retrieval: train projectors of images and texts into one common space, "
         "measure them, and search.\n\n"
-        "A first road: `cmr data`, then `cmr train`, `cmr search`, `cmr demo`."
+        "A first road: `cmr index ~/Pictures --out gallery`, then `cmr search gallery` or "
+        "`cmr demo --gallery gallery`. To train: `cmr data`, then `cmr train`, `cmr demo`."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 _TRAINING = (train, distill, align, release, quality_curve)
-for command in (data, *_TRAINING, evaluate, ablate, report, search, demo):
+for command in (data, *_TRAINING, evaluate, ablate, report, index, search, demo):
     app.command()(command)
+app.add_typer(gallery, name="gallery")
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 

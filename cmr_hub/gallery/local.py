@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.directory import GalleryDirectory
+from cmr_hub.gallery.items import joined_tables
 from cmr_hub.gallery.manifest import Manifest
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.stored import expect, read_rows, rows_of, write_rows
@@ -103,13 +104,15 @@ class LocalStore:
         """Removed rows that still take place; `compact` frees it."""
         return len(self._rows.removed)
 
-    def put(self, rows: Segment) -> None:
+    def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
         if not len(rows):
             return
         with self.writing():
             old = self._rows
-            twice = old.numbers(rows.items.column("id").to_pylist())
-            removed = np.union1d(old.removed, twice)
+            # Whether the columns go together is asked before anything is written.
+            joined_tables([part.items.slice(0, 0) for part in (*old.segments, rows)])
+            gone = old.numbers([*rows.items.column("id").to_pylist(), *replacing])
+            removed = np.union1d(old.removed, gone)
             self._commit(Rows([*old.segments, rows], removed, old.graphs))
 
     def remove(self, ids: Sequence[str]) -> int:

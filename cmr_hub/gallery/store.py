@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,8 +53,14 @@ class Store(Protocol):
 
     def __len__(self) -> int: ...
 
-    def put(self, rows: Segment) -> None:
-        """Adds rows; one whose id is there already takes the place of the older."""
+    def writing(self) -> AbstractContextManager[None]:
+        """Keeps other writers out; raises GalleryInUseError where there is one."""
+
+    def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
+        """Adds rows; one whose id is there already takes the place of the older.
+
+        Rows of the ids in `replacing` go with the same step.
+        """
 
     def remove(self, ids: Sequence[str]) -> int:
         """Removes rows; tells how many there were."""

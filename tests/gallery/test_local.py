@@ -221,7 +221,7 @@ def test_killed_at_any_moment_it_is_the_old_or_the_new(gallery: Gallery, tmp_pat
         ids = set(opened.items["id"].to_pylist())
         if last and last[0] >= 0:  # what was acknowledged is there
             assert f"item-{last[0]}" in ids or not ids
-        vectors = {i: row for i, row in enumerate(gallery.vectors("image"))}
+        vectors = dict(enumerate(gallery.vectors("image")))
         for hit in opened.search(np.ones(12), 100):
             own = vectors[int(hit.id.removeprefix("item-"))].astype(np.float64)
             assert hit.score == pytest.approx(own.sum() / np.sqrt(12))
