@@ -191,7 +191,7 @@ def other_gallery(model: CrossModalModel, gallery: object) -> CrossModalModel:
 
 
 def test_models_that_cannot_be_searched(model) -> None:
-    empty = Gallery(
+    empty = Gallery.from_vectors(
         items_table([]),
         image_embeddings=model.encode_texts(["red"])[:0],
         model_id=model.fingerprint,
