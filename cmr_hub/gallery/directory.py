@@ -63,12 +63,15 @@ class GalleryDirectory:
                 f"{writer} is writing to {self.path}: wait until it has finished, or stop it. "
                 "Searching goes on meanwhile"
             ) from error
+        is_outermost = self._lock.lock_counter == 1
         try:
-            if self._lock.lock_counter == 1:
+            if is_outermost:
                 name = f"process {os.getpid()} on {socket.gethostname()}"
                 (self.path / _WRITER).write_text(name, encoding="utf-8")
             yield
         finally:
+            if is_outermost:
+                (self.path / _WRITER).unlink(missing_ok=True)
             self._lock.release()
 
     def add(self, kind: str, suffix: str, write: Callable[[Path], None]) -> tuple[str, FileRecord]:
