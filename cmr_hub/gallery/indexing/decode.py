@@ -56,7 +56,7 @@ def decoded(
         CMRError: a process died, for want of memory perhaps.
     """
     if len(entries) <= _FEW:
-        yield from ((entry, _decode_one(entry.place, preprocessing)) for entry in entries)
+        yield from ((entry, decode_one(entry.place, preprocessing)) for entry in entries)
         return
     waiting: deque[tuple[list[Entry], Future[list[Decoded]]]] = deque()
     source = iter(entries)
@@ -96,10 +96,11 @@ def _end_with_parent() -> None:
 
 
 def _decode(places: Sequence[Place], preprocessing: Preprocessing) -> list[Decoded]:
-    return [_decode_one(place, preprocessing) for place in places]
+    return [decode_one(place, preprocessing) for place in places]
 
 
-def _decode_one(place: Place, preprocessing: Preprocessing) -> Decoded:
+def decode_one(place: Place, preprocessing: Preprocessing) -> Decoded:
+    """Reads and decodes one picture."""
     try:
         data = _read(place)
     except OSError as error:

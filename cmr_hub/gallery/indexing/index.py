@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
-from cmr_hub.gallery.indexing.decode import decoded
+from cmr_hub.gallery.indexing.encode import Encode, encoded_here
 from cmr_hub.gallery.indexing.entry import RESERVED, Entry
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.summary import Summary
@@ -26,13 +27,10 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.types import FloatArray
 
 _ID_LENGTH = 32
-_ENCODE = 64
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
 
@@ -42,6 +40,7 @@ def index_folder(
     folder: str | Path,
     *,
     workers: int | None = None,
+    cluster: Literal["ray"] | None = None,
     progress: bool = False,
 ) -> Summary:
     """Makes a gallery's rows of a folder what the folder now holds; other rows stay.
@@ -53,23 +52,29 @@ def index_folder(
     Args:
         gallery: opened with its model.
         folder: of pictures; see `folder_entries` for what may lie beside them.
-        workers: processes that decode; default one for two cores.
+        workers: processes that decode, default one for two cores; on a cluster encoders at most.
+        cluster: where to decode and encode; see `encoded_on_ray`. Default this machine.
         progress: show a bar.
 
     Raises:
         DataNotFoundError: no such folder, or nothing in it: then nothing is removed either.
-        CMRError: the gallery has no model, or that has no encoders.
+        CMRError: the gallery has no model, or that has no encoders; or the cluster cannot go on.
         GalleryInUseError: another process is writing to the gallery.
     """
+    encode: Encode = partial(encoded_here, workers=workers)
+    if cluster == "ray":
+        from cmr_hub.gallery.indexing.cluster import encoded_on_ray
+
+        encode = partial(encoded_on_ray, workers=workers)
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
     with gallery.store.writing():
         entries = settled(list(folder_entries(base, report)), gallery.items.schema)
         if not entries:
             raise DataNotFoundError(f"there are no pictures in {base}")
-        run = _Run(gallery, base, entries, workers or max(1, (os.cpu_count() or 1) // 2))
+        run = _Run(gallery, base, entries)
         run.summary.without_image = report.counts.get("missing image", 0)
-        run.encode_new(progress=progress)
+        run.encode_new(encode, progress=progress)
         run.remove_gone()
         gallery.store.optimise(progress=progress)
     return run.summary
@@ -77,27 +82,23 @@ def index_folder(
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A row to be written, with its own vector or that of a row with the same picture."""
+    """A row to be written; without a vector it has that of the same content."""
 
     entry: Entry
     id: str
     sha256: str
     vector: FloatArray | None
-    same_as: str = ""
 
 
 class _Run:
     """One run over the entries of a folder."""
 
-    def __init__(
-        self, gallery: Gallery, base: Path, entries: Sequence[Entry], workers: int
-    ) -> None:
+    def __init__(self, gallery: Gallery, base: Path, entries: Sequence[Entry]) -> None:
         model = gallery.model
-        if model is None or model.image_encoder is None or model.text_encoder is None:
+        if model is None or model.text_encoder is None:
             raise CMRError("indexing needs a gallery opened with a model that has encoders")
-        self.store, self.model = gallery.store, model
-        self.image_encoder, self.text_encoder = model.image_encoder, model.text_encoder
-        self.entries, self.workers = entries, workers
+        self.store, self.model, self.text_encoder = gallery.store, model, model.text_encoder
+        self.entries = entries
         self.here = {str(entry.path) for entry in entries}
         self.summary = Summary(
             pictures=len(entries),
@@ -107,41 +108,38 @@ class _Run:
         self.ids = set(table.column("id").to_pylist())
         below = pc.starts_with(table.column("path"), f"{str(base).rstrip('/')}/")
         self.known: dict[str, dict[str, Any]] = {}
-        self.by_content: dict[str, dict[str, dict[str, Any]]] = {}
+        self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         """Ids of rows of this folder that no entry has claimed yet."""
         for row in table.filter(pc.fill_null(below, False)).to_pylist():
             self.known[row["path"]] = row
-            self.by_content.setdefault(row.get("sha256") or "", {})[row["id"]] = row
             self.gone.add(row["id"])
+            if row.get("sha256"):
+                self.by_content.setdefault(row["sha256"], []).append(row)
         self.ready: list[_Row] = []
-        self.replaced: list[str] = []
+        self.replaced: list[dict[str, Any]] = []
+        self.spared: dict[str, FloatArray] = {}
+        """Vectors by content of rows that were replaced: another picture may have become that."""
         self.committed = time.monotonic()
 
-    def encode_new(self, *, progress: bool) -> None:
+    def encode_new(self, encode: Encode, *, progress: bool) -> None:
         """Encodes what is not known yet, and writes it from time to time."""
         new = [entry for entry in self.entries if not self._is_known(entry)]
-        waiting: list[tuple[_Row, npt.NDArray[np.uint8]]] = []
         bar = tqdm(
             total=len(new), desc="indexing", unit="image", disable=None if progress else True
         )
         try:
             with bar:
-                for entry, picture in decoded(new, self.image_encoder.preprocessing, self.workers):
-                    if picture.pixels is None:
+                for entry, picture in encode(new, self.model, self.by_content):
+                    if picture.problem:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
-                        row = self._row(entry, picture.sha256)
-                        if row.same_as:
-                            self.ready.append(row)
-                        else:
-                            waiting.append((row, picture.pixels))
-                    if len(waiting) == _ENCODE:
-                        self._encode(waiting)
-                        waiting = []
+                        self.ready.append(self._row(entry, picture.sha256, picture.vector))
+                    late = time.monotonic() - self.committed > _COMMIT_SECONDS
+                    if late or len(self.ready) >= _COMMIT_ROWS:
+                        self._commit()
                     bar.update()
         finally:  # also when it was stopped
-            self._encode(waiting)
             self._commit()
 
     def remove_gone(self) -> None:
@@ -162,33 +160,32 @@ class _Run:
             self.summary.unchanged += 1
         else:
             self.summary.updated += 1
-            self.ready.append(_Row(entry, row["id"], row["sha256"], None, same_as=row["id"]))
+            self.ready.append(_Row(entry, row["id"], row["sha256"], None))
         return True
 
-    def _row(self, entry: Entry, sha256: str) -> _Row:
-        """The row of a picture that was read; a known content keeps its vector."""
+    def _row(self, entry: Entry, sha256: str, vector: FloatArray | None) -> _Row:
+        """The row of a picture that was read; a known content keeps its row."""
         before = self.known.get(str(entry.path))
-        same = self.by_content.get(sha256, {})
-        if before is not None and before["id"] in same:
+        same = self.by_content.get(sha256, [])
+        if before is not None and before.get("sha256") == sha256:
             self.summary.updated += 1
-            return self._claimed(entry, before)
+            return self._claimed(entry, before, vector)
         if before is not None:
-            self.replaced.append(before["id"])
+            self.replaced.append(before)
             self.gone.discard(before["id"])
-        for row in same.values():
+        for row in same:
             if row["id"] in self.gone and row["path"] not in self.here:
                 self.summary.moved += 1
-                return self._claimed(entry, row)
+                return self._claimed(entry, row, vector)
         if before is None:
             self.summary.added += 1
         else:
             self.summary.updated += 1
-        new_id = self._new_id(sha256)
-        return _Row(entry, new_id, sha256, None, same_as=next(iter(same), ""))
+        return _Row(entry, self._new_id(sha256), sha256, vector)
 
-    def _claimed(self, entry: Entry, row: Mapping[str, Any]) -> _Row:
+    def _claimed(self, entry: Entry, row: Mapping[str, Any], vector: FloatArray | None) -> _Row:
         self.gone.discard(row["id"])
-        return _Row(entry, row["id"], row["sha256"], None, same_as=row["id"])
+        return _Row(entry, row["id"], row["sha256"], vector)
 
     def _new_id(self, sha256: str) -> str:
         """Made of the content; a second copy of it has `-2` at the end."""
@@ -199,27 +196,38 @@ class _Run:
         self.ids.add(new_id)
         return new_id
 
-    def _encode(self, waiting: Sequence[tuple[_Row, npt.NDArray[np.uint8]]]) -> None:
-        if waiting:
-            features = self.image_encoder.encode_pixels(np.stack([pixels for _, pixels in waiting]))
-            vectors = self.model.image_projector.embed(features)
-            self.ready += [
-                replace(row, vector=vector)
-                for (row, _), vector in zip(waiting, vectors, strict=True)
-            ]
-        late = time.monotonic() - self.committed > _COMMIT_SECONDS
-        if late or len(self.ready) >= _COMMIT_ROWS:
-            self._commit()
-
     def _commit(self) -> None:
         """Writes the rows that are ready, all or none."""
         if self.ready:
-            self.store.put(self._segment(self.ready), replacing=self.replaced)
-        for old in self.replaced:  # whose vectors are gone now
-            for rows in self.by_content.values():
-                rows.pop(old, None)
+            self._spare()
+            replaced = [row["id"] for row in self.replaced]
+            self.store.put(self._segment(self.ready), replacing=replaced)
         self.ready, self.replaced = [], []
         self.committed = time.monotonic()
+
+    def _spare(self) -> None:
+        """Keeps the vectors of rows that are about to go."""
+        contents = {row["id"]: row["sha256"] for row in self.replaced if row.get("sha256")}
+        going = self.store.rows(list(contents))
+        if len(going):
+            ids = going.items.column("id").to_pylist()
+            vectors = zip(ids, going.vectors["image"].matrix, strict=True)
+            self.spared |= {contents[id_]: vector for id_, vector in vectors}
+
+    def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
+        """(n, d) of these rows; where they have none, that of the same content."""
+        wanted = {
+            self.by_content[row.sha256][0]["id"]: row.sha256
+            for row in rows
+            if row.vector is None and row.sha256 not in self.spared
+        }
+        there = self.store.rows(list(wanted))
+        found = dict(self.spared)
+        if len(there):
+            ids = there.items.column("id").to_pylist()
+            vectors = zip(ids, there.vectors["image"].matrix, strict=True)
+            found |= {wanted[id_]: vector for id_, vector in vectors}
+        return np.stack([found[row.sha256] if row.vector is None else row.vector for row in rows])
 
     def _segment(self, rows: Sequence[_Row]) -> Segment:
         items = [
@@ -238,14 +246,6 @@ class _Run:
             )
             for row in rows
         ]
-        there = self.store.rows([row.same_as for row in rows if row.same_as])
-        vectors: dict[str, FloatArray] = {}
-        if len(there):
-            ids = there.items.column("id").to_pylist()
-            vectors = dict(zip(ids, there.vectors["image"].matrix, strict=True))
-        images = np.stack(
-            [vectors[row.same_as] if row.vector is None else row.vector for row in rows]
-        )
         told = [
             place for place, item in enumerate(items) if self.text_encoder.knows(item.sentences)
         ]
@@ -253,7 +253,7 @@ class _Run:
         return Segment(
             items_table(items),
             {
-                "image": VectorColumn.full(images),
+                "image": VectorColumn.full(self._vectors(rows)),
                 "text": VectorColumn(texts, np.array(told, dtype=np.int64)),
             },
         )
