@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.manifest import FILE_NAME, Manifest
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.manifest import FILE_NAME
+from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import CONFIG, GALLERY, PICTURES
 from cmr_hub.releases import RELEASES, release_directory
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.store import Store
 
 
 def load(name: str | Path = "default") -> CrossModalModel:
@@ -44,20 +50,23 @@ def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
     """Opens a gallery together with the model that made its vectors.
 
     Args:
-        name: a gallery's directory; or what `load` takes, for the gallery saved with a model.
+        name: a gallery's directory or its address on a Milvus server
+            (`http://host:19530/collection`); or what `load` takes, for the gallery saved with a
+            model.
         model: what `load` takes; default the one that the gallery says it was made with.
 
     Raises:
         ModelFormatError: there is no gallery, it is not whole, or it is of another model.
     """
     directory = Path(name)
-    if (directory / FILE_NAME).exists():
-        chosen = model if model is not None else Manifest.read(directory).model_name
+    if MilvusAddress.is_one(name) or (directory / FILE_NAME).exists():
+        store = open_store(name)
+        chosen = model if model is not None else store.model_name
         if chosen is None:
             raise ModelFormatError(
-                f"{directory} does not say which model it was made with; name it with --model"
+                f"{name} does not say which model it was made with; name it with --model"
             )
-        return Gallery.open(directory, CrossModalModel.from_pretrained(_model_directory(chosen)))
+        return Gallery(store, CrossModalModel.from_pretrained(_model_directory(chosen)))
     if not (directory / CONFIG).exists() and str(name) not in RELEASES:
         raise ModelFormatError(
             f"there is no gallery in {directory}, no model with one, and no release of this name; "
@@ -67,6 +76,23 @@ def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found
+
+
+def open_store(name: str | Path) -> Store:
+    """Opens the rows of a gallery, without a model.
+
+    Args:
+        name: a directory or an address, as for `open_gallery`.
+
+    Raises:
+        ModelFormatError: there is no gallery, or it is not whole.
+        CMRError: the server does not answer.
+    """
+    if MilvusAddress.is_one(name):
+        from cmr_hub.gallery.milvus import MilvusStore
+
+        return MilvusStore(MilvusAddress.parse(str(name)))
+    return LocalStore.open(name)
 
 
 def model_name(name: str | Path) -> str:

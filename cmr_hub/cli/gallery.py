@@ -13,45 +13,39 @@ from cmr_hub.errors import QueryError
 
 app = typer.Typer(help="Looks after a gallery.", no_args_is_help=True)
 
-Directory = Annotated[Path, typer.Argument(help="A gallery's directory.")]
+Name = Annotated[
+    str, typer.Argument(help="A gallery's directory, or its address http://HOST:PORT/COLLECTION.")
+]
 
 
 @app.command()
-def info(directory: Directory) -> None:
+def info(gallery: Name) -> None:
     """Says what is in a gallery."""
-    from cmr_hub.gallery.local import LocalStore
-    from cmr_hub.gallery.manifest import Manifest
+    from cmr_hub.loading import open_store
 
-    store, manifest = LocalStore.open(directory), Manifest.read(directory)
-    table = Table(show_header=False)
+    store = open_store(gallery)
     vectors = ", ".join(f"{count:,} {name}" for name, count in store.vector_counts.items())
-    engines = ", ".join(
-        f"{name}: {'graph' if name in manifest.graphs else 'exact'}" for name in manifest.vectors
-    )
-    size = sum(path.stat().st_size for path in directory.iterdir() if path.is_file())
+    table = Table(show_header=False)
     for name, value in {
         "items": f"{len(store):,}",
-        "vectors": f"{vectors or 'none'}, {store.dim or 0} numbers each",
-        "search": engines or "nothing to search",
-        "columns": ", ".join(store.table().column_names),
+        "vectors": f"{vectors}, {store.dim} numbers each" if vectors else "none",
         "model": f"{store.model_name or 'not noted'}, {store.model_id}",
-        "on disk": f"{size / 2**20:,.1f} MiB in {len(manifest.segments)} parts",
-        "removed": f"{store.removed:,} rows that `cmr gallery compact` would free",
+        **store.facts(),
     }.items():
         table.add_row(name, value)
     console.print(table, highlight=False)
 
 
 @app.command()
-def verify(directory: Directory) -> None:
-    """Reads every file and compares it with its checksum and with the others."""
-    from cmr_hub.gallery.local import LocalStore
+def verify(gallery: Name) -> None:
+    """Reads everything and compares it with checksums and with itself."""
+    from cmr_hub.loading import open_store
 
-    store = LocalStore.open(directory)
+    store = open_store(gallery)
     store.verify()
     paths = store.table().column("path").to_pylist()
     missing = sum(path is not None and not _is_there(Path(path)) for path in paths)
-    console.print(f"{directory} is whole: {len(store):,} items", highlight=False)
+    console.print(f"{gallery} is whole: {len(store):,} items", highlight=False)
     if missing:
         console.print(
             f"{missing:,} pictures are no longer where they were: run `cmr index` again",
@@ -60,19 +54,18 @@ def verify(directory: Directory) -> None:
 
 
 @app.command()
-def compact(directory: Directory) -> None:
-    """Frees the place of removed rows and makes one part of many."""
-    from cmr_hub.gallery.local import LocalStore
+def compact(gallery: Name) -> None:
+    """Frees the place of removed rows."""
+    from cmr_hub.loading import open_store
 
-    store = LocalStore.open(directory)
-    freed = store.removed
+    store = open_store(gallery)
     store.compact(progress=True)
-    console.print(f"{len(store):,} items; {freed:,} removed rows freed", highlight=False)
+    console.print(f"{gallery} is compact: {len(store):,} items", highlight=False)
 
 
 @app.command()
 def remove(
-    directory: Directory,
+    gallery: Name,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of items.")] = None,
     where: Annotated[
         str | None, typer.Option(help="A condition on the columns, e.g. \"folder LIKE 'old%'\".")
@@ -80,12 +73,13 @@ def remove(
 ) -> None:
     """Removes items from a gallery; the pictures themselves stay."""
     from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import open_store
 
     if not ids and where is None:
         raise QueryError("say what to remove: ids, or --where with a condition")
-    gallery = Gallery.open(directory)
-    removed = gallery.remove(ids or (), where=where)
-    console.print(f"{removed:,} removed, {len(gallery):,} left", highlight=False)
+    opened = Gallery(open_store(gallery))
+    removed = opened.remove(ids or (), where=where)
+    console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False)
 
 
 def _is_there(path: Path) -> bool:

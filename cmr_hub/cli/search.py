@@ -37,7 +37,8 @@ def search(
     gallery: Annotated[
         str,
         typer.Argument(
-            help="A gallery's directory; or a model directory or a release's name, for its own."
+            help="A gallery's directory or its address http://HOST:PORT/COLLECTION; or a model "
+            "directory or a release's name, for its own."
         ),
     ],
     text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
@@ -116,7 +117,7 @@ def demo(
         str | None, typer.Argument(help="A model directory, or the name of a release.")
     ] = None,
     gallery: Annotated[
-        Path | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
+        str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,

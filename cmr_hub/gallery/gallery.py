@@ -11,9 +11,10 @@ import numpy as np
 
 from cmr_hub.errors import ImageError, ModelFormatError, QueryError
 from cmr_hub.gallery.embed import embedded
-from cmr_hub.gallery.hit import Explanation, Hit, hit_of
+from cmr_hub.gallery.hit import Explanation, Hit
 from cmr_hub.gallery.items import Item, checked_items, split_root
 from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.query import Query, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.gallery.store import Found, Store
+    from cmr_hub.gallery.store import Store
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import FloatArray
 
@@ -157,7 +158,7 @@ class Gallery:
     @property
     def targets(self) -> tuple[Modality, ...]:
         """What can be searched: "image", "text" or both."""
-        return tuple(self.store.vector_counts)
+        return self.store.targets
 
     def add(
         self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
@@ -267,17 +268,9 @@ class Gallery:
             QueryError: the query, or another argument, cannot be used; the message says why.
             UnknownWordsError, ImageError: as the model's encoders.
         """
+        page = Page(k, offset, None if where is None else Where(where), min_score, distinct)
         vector = query_vector(self.model, query)
-        (hits,) = self._search(
-            vector[None],
-            k,
-            self._target(target, query),
-            offset,
-            None if where is None else Where(where),
-            min_score,
-            distinct,
-        )
-        return hits
+        return self._search(vector[None], self._target(target, query), page)[0]
 
     def search_many(
         self,
@@ -292,13 +285,8 @@ class Gallery:
         queries = np.asarray(vectors, dtype=np.float64)
         if queries.ndim != 2:
             raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
-        return self._search(
-            unit_rows(queries),
-            k,
-            self._target(target, queries),
-            offset,
-            None if where is None else Where(where),
-        )
+        page = Page(k, offset, None if where is None else Where(where))
+        return self._search(unit_rows(queries), self._target(target, queries), page)
 
     def more_like(
         self,
@@ -391,57 +379,13 @@ class Gallery:
         return target
 
     def _search(
-        self,
-        queries: npt.NDArray[np.float64],
-        k: int,
-        target: Modality,
-        offset: int,
-        where: Where | None,
-        min_score: float | None = None,
-        distinct: float | None = None,
+        self, queries: npt.NDArray[np.float64], target: Modality, page: Page
     ) -> list[list[Hit]]:
-        if k < 1 or offset < 0:
-            raise QueryError(f"k must be 1 or more and offset 0 or more, not {k} and {offset}")
-        if not len(self):
+        if not self.targets:
             return [[] for _ in queries]
         if queries.shape[1] != self.dim:
             raise QueryError(
                 f"the gallery's vectors have {self.dim} numbers, the query has "
                 f"{queries.shape[1]}: was it made by another model?"
             )
-        wanted = offset + k
-        pages = []
-        for query, first in zip(
-            queries, self.store.search(queries, wanted, target, where), strict=True
-        ):
-            fetched, found = wanted, first
-            while True:
-                kept = _kept(found, min_score, distinct)
-                # Near-duplicates were hidden, and there are more to take their places.
-                is_short = len(kept) < wanted and len(found.items) == fetched
-                if distinct is None or not is_short:
-                    break
-                fetched *= 2
-                (found,) = self.store.search(query[None], fetched, target, where)
-            page = kept[offset:wanted]
-            pages.append(
-                [
-                    hit_of(found.items[place], float(found.scores[place]), rank)
-                    for rank, place in enumerate(page, offset + 1)
-                ]
-            )
-        return pages
-
-
-def _kept(found: Found, min_score: float | None, distinct: float | None) -> list[int]:
-    """The places of hits that are good enough and not too like a better one."""
-    count = len(found.items)
-    if min_score is not None:
-        count = int(np.count_nonzero(found.scores >= min_score))
-    if distinct is None:
-        return list(range(count))
-    kept: list[int] = []
-    for place in range(count):
-        if not kept or (found.vectors[kept] @ found.vectors[place]).max() <= distinct:
-            kept.append(place)
-    return kept
+        return search_pages(self.store, queries, target, page)

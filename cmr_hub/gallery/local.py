@@ -91,13 +91,12 @@ class LocalStore:
         return self._rows.dim
 
     @property
-    def vector_counts(self) -> dict[Modality, int]:
-        return self._rows.vector_counts
+    def targets(self) -> tuple[Modality, ...]:
+        return tuple(self._rows.vector_counts)
 
     @property
-    def manifest(self) -> Manifest | None:
-        """What is in the directory, where there is one."""
-        return self._manifest
+    def vector_counts(self) -> dict[Modality, int]:
+        return self._rows.vector_counts
 
     @property
     def removed(self) -> int:
@@ -186,6 +185,20 @@ class LocalStore:
             rows.nearest(target)
         if manifest is not None:
             expect(f"{where}vectors", rows.vector_counts, manifest.vectors)
+
+    def facts(self) -> dict[str, str]:
+        rows = self._rows
+        engines = {name: "graph" if name in rows.graphs else "exact" for name in self.targets}
+        facts = {
+            "search": ", ".join(f"{name}: {how}" for name, how in engines.items()),
+            "columns": ", ".join(rows.table.column_names),
+            "removed": f"{self.removed:,} rows that `cmr gallery compact` would free",
+        }
+        if self._manifest is not None:
+            size = sum(record.bytes or 0 for record in self._manifest.files.values())
+            parts = len(self._manifest.segments)
+            facts["on disk"] = f"{size / 2**20:,.1f} MiB in {parts} parts"
+        return facts
 
     @contextmanager
     def writing(self) -> Iterator[None]:

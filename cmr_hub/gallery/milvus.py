@@ -8,21 +8,20 @@ columns, which is what conditions look at.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from tqdm import tqdm
 
-from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.items import COLUMNS, MODALITY, Item, items_table
+from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.store import Found
-from cmr_hub.gallery.vectors import VectorColumn
+from cmr_hub.gallery.vectors import VectorColumn, refuse_other_lengths
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
@@ -32,33 +31,17 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.where import Where
 
 _BATCH = 512
-_TRIES, _FIRST_WAIT, _LONGEST_WAIT = 8, 0.25, 10.0
-_MAX_ID, _MAX_ITEM = 256, 65_535
+_MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
 _INDEX = {"M": 32, "efConstruction": 100}
 _EF = 256
-
-
-@dataclass(frozen=True)
-class MilvusAddress:
-    """Where a collection is.
-
-    Attributes:
-        uri: `http://host:19530`; with `https://` the connection is encrypted.
-        collection: the first part of the names of its collections.
-        token: `user:password` or an API key; empty without authentication.
-    """
-
-    uri: str
-    collection: str = "cmr_gallery"
-    token: str = ""
+_ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
 
 class MilvusStore:
     """Rows in a Milvus server; see `store.Store`.
 
     What `put` and `remove` have returned from is in Milvus' log. Both may be done again: rows are
-    known by their id, which `cmr index` makes of the content. Calls that fail because the server
-    is away are tried again for half a minute, with longer and longer pauses.
+    known by their id, which `cmr index` makes of the content.
 
     Args:
         address: of the server and the collections.
@@ -73,28 +56,28 @@ class MilvusStore:
     def __init__(
         self, address: MilvusAddress, model_id: str | None = None, model_name: str | None = None
     ) -> None:
-        try:
-            from pymilvus import MilvusClient
-        except ImportError as error:
-            raise CMRError("the engine milvus wants: pip install 'cmr-hub[milvus]'") from error
         self.address = address
-        self.client = self._call(MilvusClient, uri=address.uri, token=address.token)
+        self.server = MilvusServer(address)
         self.dim: int | None = None
         self.there: set[Modality] = set()
         noted = self._notes()
         if not noted and model_id is None:
-            raise ModelFormatError(f"{address.uri} has no collections {address.collection}_…")
+            raise ModelFormatError(f"there is no gallery at {address}; make one with `cmr index`")
         self.model_id = str(noted.get("model_id", model_id))
         self.model_name: str | None = noted.get("model_name", model_name)
         if model_id is not None and model_id != self.model_id:
             raise ModelFormatError(
-                f"the collections {address.collection}_… hold vectors of model "
-                f"{self.model_id!r}, not of {model_id!r}: choose another name"
+                f"the gallery at {address} holds vectors of model {self.model_id!r}, not of "
+                f"{model_id!r}: choose another collection"
             )
 
     def __len__(self) -> int:
         shown = self._count("image")
-        return shown + self._count("text", f'{_column(MODALITY)} == "text"')
+        return shown + self._count("text", _ONLY_TEXT)
+
+    @property
+    def targets(self) -> tuple[Modality, ...]:
+        return tuple(target for target in get_args(Modality) if target in self.there)
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
@@ -113,35 +96,37 @@ class MilvusStore:
         ids = [item["id"] for item in items]
         if max(map(len, ids)) > _MAX_ID:
             raise ModelFormatError(f"an id in Milvus has at most {_MAX_ID} letters")
-        kinds = {
-            target: set(rows.vectors[target].rows.tolist()) if target in rows.vectors else set()
-            for target in get_args(Modality)
-        }
-        pairs = set.intersection(*kinds.values())
-        for target in get_args(Modality):
-            if target in rows.vectors:
-                column = rows.vectors[target]
-                self._prepare(target, column.matrix.shape[1])
-                own = zip(column.rows.tolist(), column.matrix, strict=True)
-                self._upsert(
-                    target,
-                    [_entity(items[at], "pair" if at in pairs else target, row) for at, row in own],
-                )
-            self._delete(target, [ids[at] for at in range(len(ids)) if at not in kinds[target]])
+        places = {name: column.rows.tolist() for name, column in rows.vectors.items()}
+        pairs = set(places.get("image", ())) & set(places.get("text", ()))
+        # A run that was killed goes on with what `table` has not; so what that looks at, the image
+        # vectors, comes last.
         self.remove(replacing)
+        for target in get_args(Modality):
+            own = set(places.get(target, ()))
+            self._delete(target, [ids[at] for at in range(len(ids)) if at not in own])
+        for target in ("text", "image"):
+            if target not in rows.vectors:
+                continue
+            column = rows.vectors[target]
+            self._prepare(target, column.matrix.shape[1])
+            entities = [
+                _entity(items[at], "pair" if at in pairs else target, vector)
+                for at, vector in zip(column.rows.tolist(), column.matrix, strict=True)
+            ]
+            for part in _batches(entities):
+                self.server.call("upsert", self._collection(target), part)
 
     def remove(self, ids: Sequence[str]) -> int:
-        if not ids:
-            return 0
-        found = self.rows(ids).items.column("id").to_pylist()
-        for target in get_args(Modality):
+        there: set[str] = set()
+        for target in self.there:
+            found = [row["id"] for row in self._get(target, ids, [])]
             self._delete(target, found)
-        return len(found)
+            there.update(found)
+        return len(there)
 
     def table(self, where: Where | None = None) -> pa.Table:
         condition = "" if where is None else milvus_condition(where)
-        only_text = f'{_column(MODALITY)} == "text"'
-        both = f"({condition}) and {only_text}" if condition else only_text
+        both = f"({condition}) and {_ONLY_TEXT}" if condition else _ONLY_TEXT
         items = [
             _item(row["item"])
             for target, part in (("image", condition), ("text", both))
@@ -152,12 +137,10 @@ class MilvusStore:
     def rows(self, ids: Sequence[str]) -> Segment:
         items: dict[str, Item] = {}
         vectors: dict[Modality, dict[str, Any]] = {target: {} for target in get_args(Modality)}
-        for start in range(0, len(ids), _BATCH):
-            condition = f"id in {json.dumps(list(ids[start : start + _BATCH]))}"
-            for target in get_args(Modality):
-                for row in self._rows(target, condition, ["item", "vector"]):
-                    items[row["id"]] = _item(row["item"])
-                    vectors[target][row["id"]] = row["vector"]
+        for target in self.there:
+            for row in self._get(target, ids, ["item", "vector"]):
+                items[row["id"]] = _item(row["item"])
+                vectors[target][row["id"]] = row["vector"]
         names = list(items)
         columns = {}
         for target, own in vectors.items():
@@ -177,22 +160,58 @@ class MilvusStore:
         if target not in self.there:
             nothing = np.empty((0, queries.shape[1]), np.float32)
             return [Found([], np.empty(0), nothing) for _ in queries]
-        answers = self._call(
-            self.client.search,
+        if count > _MAX_HITS:
+            raise QueryError(f"Milvus looks at the best {_MAX_HITS:,} and no further")
+        answers = self.server.call(
+            "search",
             self._collection(target),
             data=queries.astype(np.float32).tolist(),
             limit=count,
             filter="" if where is None else milvus_condition(where),
             output_fields=["item", "vector"],
             search_params={"metric_type": "IP", "params": {"ef": max(_EF, 2 * count)}},
+            consistency_level="Session",
         )
         return [_found(answer, query) for answer, query in zip(answers, queries, strict=True)]
 
     def optimise(self, *, progress: bool = False) -> None:
         """Asks Milvus to write what is in memory to its storage; it makes its indexes itself."""
         for target in tqdm(sorted(self.there), "flushing", disable=None if progress else True):
-            name = self._collection(target)
-            self._call(self.client.flush, name)
+            self.server.call("flush", self._collection(target))
+
+    def compact(self, *, progress: bool = False) -> None:
+        """Asks Milvus to free the place of removed rows; it does so in its own time."""
+        self.optimise(progress=progress)
+        for target in self.there:
+            self.server.call("compact", self._collection(target))
+
+    def verify(self) -> None:
+        """Reads everything and compares both collections.
+
+        Raises:
+            ModelFormatError: what is wrong.
+        """
+        pairs: dict[str, set[str]] = {}
+        for target in self.there:
+            known: set[str] = set()
+            pairs[target] = set()
+            for row in self._rows(target, "", ["columns", "vector"]):
+                if row["id"] in known:
+                    raise ModelFormatError(f"{self.address}: two {target} rows are {row['id']!r}")
+                known.add(row["id"])
+                if row["columns"][MODALITY] == "pair":
+                    pairs[target].add(row["id"])
+                refuse_other_lengths(target, np.array([row["vector"]], dtype=np.float32))
+        lone = pairs.get("image", set()) ^ pairs.get("text", set())
+        if lone:
+            raise ModelFormatError(
+                f"{self.address}: {len(lone)} pairs have one vector, e.g. {min(lone)!r}: "
+                "index again"
+            )
+
+    def facts(self) -> dict[str, str]:
+        version = self.server.call("get_server_version")
+        return {"server": f"{self.address}, Milvus {version}", "search": f"graph, {_INDEX}"}
 
     def _collection(self, target: str) -> str:
         return f"{self.address.collection}_{target}"
@@ -202,15 +221,15 @@ class MilvusStore:
         notes: dict[str, Any] = {}
         for target in get_args(Modality):
             name = self._collection(target)
-            if not self._call(self.client.has_collection, name):
+            if not self.server.call("has_collection", name):
                 continue
-            told = self._call(self.client.describe_collection, name)
+            told = self.server.call("describe_collection", name)
             try:
                 notes = json.loads(told["description"])
                 self.dim = int(notes["dim"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ModelFormatError(f"{name} is there and is no gallery of ours") from error
-            self._call(self.client.load_collection, name)
+            self.server.call("load_collection", name)
             self.there.add(target)
         return notes
 
@@ -220,88 +239,61 @@ class MilvusStore:
             return
         from pymilvus import DataType
 
+        client = self.server.client
         notes = {"model_id": self.model_id, "model_name": self.model_name, "dim": dim}
-        schema = self.client.create_schema(auto_id=False, description=json.dumps(notes))
+        schema = client.create_schema(auto_id=False, description=json.dumps(notes))
         schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_MAX_ID)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         schema.add_field("item", DataType.VARCHAR, max_length=_MAX_ITEM)
         schema.add_field("columns", DataType.JSON)
-        indexes = self.client.prepare_index_params()
+        indexes = client.prepare_index_params()
         indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_INDEX)
         name = self._collection(target)
-        self._call(
-            self.client.create_collection,
+        self.server.call(
+            "create_collection",
             name,
             schema=schema,
             index_params=indexes,
             consistency_level="Strong",
         )
-        self._call(self.client.load_collection, name)
+        self.server.call("load_collection", name)
         self.there.add(target)
         self.dim = dim
 
-    def _upsert(self, target: str, entities: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(entities), _BATCH):
-            part = list(entities[start : start + _BATCH])
-            self._call(self.client.upsert, self._collection(target), part)
-
     def _delete(self, target: Modality, ids: Sequence[str]) -> None:
-        if target not in self.there:
-            return
-        for start in range(0, len(ids), _BATCH):
-            part = list(ids[start : start + _BATCH])
-            self._call(self.client.delete, self._collection(target), ids=part)
+        if target in self.there:
+            for part in _batches(ids):
+                self.server.call("delete", self._collection(target), ids=part)
+
+    def _get(
+        self, target: Modality, ids: Sequence[str], fields: list[str]
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of these ids, as far as they are there."""
+        name = self._collection(target)
+        for part in _batches(ids):
+            yield from self.server.call("get", name, ids=part, output_fields=["id", *fields])
 
     def _rows(self, target: str, condition: str, fields: list[str]) -> Iterator[dict[str, Any]]:
-        if target not in self.there:
-            return
-        pages = self._call(
-            self.client.query_iterator,
-            self._collection(target),
-            batch_size=1000,
-            filter=condition,
-            output_fields=["id", *fields],
-        )
-        while page := self._call(pages.next):
-            yield from page
-        pages.close()
+        """The rows that pass."""
+        if target in self.there:
+            name, fields = self._collection(target), ["id", *fields]
+            for page in self.server.pages(
+                name, batch_size=1000, filter=condition, output_fields=fields
+            ):
+                yield from page
 
     def _count(self, target: Modality, condition: str = "") -> int:
         if target not in self.there:
             return 0
-        (answer,) = self._call(
-            self.client.query,
-            self._collection(target),
-            filter=condition,
-            output_fields=["count(*)"],
+        (answer,) = self.server.call(
+            "query", self._collection(target), filter=condition, output_fields=["count(*)"]
         )
         return int(answer["count(*)"])
 
-    def _call(self, work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Calls; again and again while the server is away or busy."""
-        from pymilvus.exceptions import MilvusException
 
-        wait = _FIRST_WAIT
-        for attempt in range(_TRIES):
-            try:
-                return work(*arguments, **options)
-            except (MilvusException, ConnectionError) as error:
-                if attempt == _TRIES - 1 or not _may_pass(error):
-                    raise CMRError(f"Milvus at {self.address.uri}: {error}") from error
-                time.sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
-        raise AssertionError
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether it may go well later: the server is away, starts, or is too busy."""
-    words = str(error).lower()
-    signs = ("unavailable", "connect", "timeout", "deadline", "not ready", "rate limit", "closed")
-    return isinstance(error, ConnectionError) or any(sign in words for sign in signs)
-
-
-def _column(name: str) -> str:
-    return f"columns[{json.dumps(name)}]"
+def _batches(values: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), _BATCH):
+        yield list(values[start : start + _BATCH])
 
 
 def _entity(item: dict[str, Any], kind: str, vector: npt.NDArray[np.float32]) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Store(Protocol):
         """Of the vectors; None as long as there are none."""
 
     @property
+    def targets(self) -> tuple[Modality, ...]:
+        """The modalities that there are vectors of."""
+
+    @property
     def vector_counts(self) -> dict[Modality, int]:
         """How many items have a vector of each modality; those without any are left out."""
 
@@ -82,3 +86,12 @@ class Store(Protocol):
 
     def optimise(self, *, progress: bool = False) -> None:
         """Prepares for searching what was added since the last time."""
+
+    def compact(self, *, progress: bool = False) -> None:
+        """Frees the place of removed rows."""
+
+    def verify(self) -> None:
+        """Reads everything; raises ModelFormatError where something is wrong."""
+
+    def facts(self) -> dict[str, str]:
+        """What a person may want to know of how the rows are kept, by name."""

@@ -17,7 +17,7 @@ def unit_rows(seed: int, *shape: int) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_gallery() -> Callable[[int], Gallery]:
     """`make_gallery(n)`: items `item-0` to `item-{n-1}` with 12-d vectors of both modalities."""
 

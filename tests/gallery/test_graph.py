@@ -13,6 +13,7 @@ from cmr_hub.gallery import local, nearest
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import Graph
 from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.manifest import Manifest
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 
 COUNT, DIM = 3000, 24
@@ -86,7 +87,7 @@ def recall(gallery: Gallery, vectors: np.ndarray, passes: np.ndarray, where: str
 )
 def test_nearly_all_of_the_best_are_found(saved, vectors, where, passes) -> None:
     gallery = Gallery.open(saved)
-    assert gallery.store.manifest.graphs["image"].segments == 2
+    assert Manifest.read(saved).graphs["image"].segments == 2
     n = np.arange(COUNT)
     there = passes(n) & ~((n >= 100) & (n < 200))
     if there.sum() < 10:
@@ -107,7 +108,7 @@ def test_pages_of_a_graph(saved: Path) -> None:
 def test_compaction_makes_one_graph_of_what_is_left(saved: Path, vectors: np.ndarray) -> None:
     gallery = Gallery.open(saved)
     gallery.store.compact()
-    manifest = Gallery.open(saved).store.manifest
+    manifest = Manifest.read(saved)
     assert (manifest.count, manifest.removed, len(manifest.segments)) == (2900, None, 1)
     n = np.arange(COUNT)
     assert recall(Gallery.open(saved), vectors, (n < 100) | (n >= 200), None) >= 0.97
