@@ -1,23 +1,21 @@
-"""How fast is a gallery, how much does it find, and what does a kill cost it?
+"""How fast is a search in a gallery, and how much does it find?
 
-    python benchmarks/gallery.py            # everything; the first time an hour for the graphs
-    python benchmarks/gallery.py exact peer # some of: scale, filters, exact, peer, codes, ...
+    python benchmarks/gallery.py             # everything; the first time an hour for the graphs
+    python benchmarks/gallery.py exact peer  # some of: exact, peer, codes, scale, filters
 
 Vectors are random, 256 numbers each, with variances that fall as 1/k and then of length 1: their
 effective dimension (participation ratio) is 23, that of the embedded model's own vectors of
 Flickr8k is 10 for sentences and 12 for pictures, which are easier to search. Galleries are kept in
 the cache and used again. Every figure that is compared with a peer is measured turn by turn with
-it; the load of the machine is noted with each row.
+it; peers have as many threads as they take by themselves.
 """
 
 from __future__ import annotations
 
-import shutil
-import signal
+import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -27,22 +25,17 @@ import faiss
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image
-from store import record
 
-from cmr_hub import load
 from cmr_hub.cache_home import default_cache_home
-from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+from cmr_hub.evaluation.benchmarks import record_benchmark
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
-from cmr_hub.gallery.indexing.index import index_folder
 
 DIM, QUERIES = 256, 300
 SIZES = (10_000, 30_000, 100_000, 200_000, 300_000, 1_000_000)
+MILLION = SIZES[-1]
 KEPT = default_cache_home() / "benchmarks"
-PICTURES, SECOND_RUN, KILLS = 2_000, 7_000, 50
-CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 
 
 def draw(count: int, seed: int) -> np.ndarray:
@@ -60,12 +53,11 @@ def draw(count: int, seed: int) -> np.ndarray:
 def items(count: int) -> pa.Table:
     """Items with columns of which a tenth and a hundredth of all rows have the value 0."""
     numbers = np.arange(count)
-    nothing = pa.nulls(count, pa.list_(pa.string()))
     return pa.table(
         {
             "id": [f"{n:032x}" for n in numbers],
             "path": [f"/pictures/{n // 1000:04}/{n:07}.jpg" for n in numbers],
-            "sentences": nothing,
+            "sentences": pa.nulls(count, pa.list_(pa.string())),
             "label": [f"class {n % 20}" for n in numbers],
             "tenth": numbers % 10,
             "hundredth": numbers % 100,
@@ -120,96 +112,74 @@ print(time.perf_counter() - started)
 """
 
 
-def scale() -> None:
+def opening(directory: Path) -> float:
+    """Seconds from opening to the first answer, in a new process: the best of three."""
+    command = [sys.executable, "-c", OPEN, str(directory)]
+    runs = [subprocess.run(command, check=True, capture_output=True) for _ in range(3)]
+    return min(float(run.stdout) for run in runs)
+
+
+def scale() -> dict[str, object]:
     """Cost and recall from ten thousand to a million."""
     queries = draw(QUERIES, 1)
+    curve = []
     for count in SIZES:
         directory = gallery_of(count)
         gallery = Gallery.open(directory)
         milliseconds(gallery.search, queries[:20])
-        p50 = statistics.median(milliseconds(gallery.search, queries))
-        found = recall(gallery, queries, np.arange(count), None)
-        opening = min(
-            float(
-                subprocess.run(
-                    [sys.executable, "-c", OPEN, str(directory)], check=True, capture_output=True
-                ).stdout
-            )
-            for _ in range(3)
+        times = milliseconds(gallery.search, queries)
+        sizes = [path.stat().st_size for path in directory.iterdir()]
+        curve.append(
+            {
+                "vectors": count,
+                "engine": gallery.store.facts()["search"].removeprefix("image: "),
+                "p50_milliseconds": rounded(statistics.median(times)),
+                "p95_milliseconds": rounded(float(np.percentile(times, 95))),
+                "recall_at_10": rounded(recall(gallery, queries, np.arange(count), None)),
+                "seconds_to_first_answer": rounded(opening(directory)),
+                "mebibytes": round(sum(sizes) / 2**20),
+            }
         )
-        engine = "graph" if gallery.store.manifest.graphs else "exact"
-        size = sum(path.stat().st_size for path in directory.iterdir())
-        print(
-            f"{count:>9,} {engine}: p50 {p50:.2f} ms, Recall@10 {found:.4f}, "
-            f"open to first answer {opening:.2f} s, {size / 2**20:.0f} MiB",
-            flush=True,
-        )
-        facts = {"vectors": count, "dim": DIM, "engine": engine, "mebibytes": round(size / 2**20)}
-        goal = count == SIZES[-1]
-        record(
-            "gallery",
-            f"p50 of a query at {count:,}",
-            p50,
-            "ms",
-            "≤ 2 at 1,000,000",
-            not goal or p50 <= 2,
-            **facts,
-        )
-        record("gallery", f"Recall@10 at {count:,}", found, "", "≥ .98", found >= 0.98, **facts)
-        record(
-            "gallery",
-            f"open to first answer at {count:,}",
-            opening,
-            "s",
-            "≤ 2 at 1,000,000",
-            not goal or opening <= 2,
-            **facts,
-        )
+        print(curve[-1], flush=True)
+    last = curve[-1]
+    check(f"p50 at {MILLION:,}, ms", last["p50_milliseconds"], "≤", 2)
+    check(f"Recall@10 at {MILLION:,}", last["recall_at_10"], "≥", 0.98)
+    check(f"open to first answer at {MILLION:,}, s", last["seconds_to_first_answer"], "≤", 2)
+    return {"dim": DIM, "links": LINKS, "ef": EF_SEARCH, "curve": curve}
 
 
-def filters() -> None:
-    """Filtered search at a million, beside the unfiltered."""
-    gallery = Gallery.open(gallery_of(SIZES[-1]))
+def filters() -> dict[str, object]:
+    """Filtered search at a million, turn by turn with the unfiltered."""
+    gallery = Gallery.open(gallery_of(MILLION))
     queries = draw(QUERIES, 2)
+    figures: dict[str, object] = {"vectors": MILLION}
     for name, share in (("tenth", 10), ("hundredth", 1)):
         where = f"{name} = 0"
-        started = time.perf_counter()
-        gallery.search(queries[0], where=where)
-        first = 1000 * (time.perf_counter() - started)
+        (first,) = milliseconds(partial(gallery.search, where=where), queries[:1])
         plain, filtered = [], []
         for query in queries:
             plain += milliseconds(gallery.search, [query])
             filtered += milliseconds(partial(gallery.search, where=where), [query])
+        rows = np.flatnonzero(np.arange(MILLION) % (100 // share) == 0)
+        found = recall(gallery, queries, rows, where)
         ratio = statistics.median(filtered) / statistics.median(plain)
-        rows = np.flatnonzero(np.arange(SIZES[-1]) % (100 // share) == 0)
-        found = recall(gallery, queries[:100], rows, where)
-        facts = {"vectors": SIZES[-1], "first_query_ms": round(first, 1)}
-        record(
-            "gallery",
-            f"filtered p50 / unfiltered, {share} % pass",
-            ratio,
-            "ratio",
-            "≤ 3",
-            ratio <= 3,
-            **facts,
-        )
-        record(
-            "gallery",
-            f"filtered Recall@10, {share} % pass",
-            found,
-            "",
-            "≥ .98",
-            found >= 0.98,
-            **facts,
-        )
+        check(f"filtered / unfiltered p50, {share} % pass", ratio, "≤", 3)
+        check(f"Recall@10, {share} % pass", found, "≥", 0.98)
+        figures[f"{share}_percent_pass"] = {
+            "filtered_over_unfiltered": rounded(ratio),
+            "p50_milliseconds": rounded(statistics.median(filtered)),
+            "recall_at_10": rounded(found),
+            "first_query_milliseconds": rounded(first),
+        }
+    return figures
 
 
-def codes() -> None:
+def codes() -> dict[str, object]:
     """Graphs of vectors in 16 and in 8 bits, with the same links."""
     rows, queries = draw(50_000, 0), draw(QUERIES, 6)
     _, best = faiss.knn(queries, rows, 10, metric=faiss.METRIC_INNER_PRODUCT)
-    faiss.omp_set_num_threads(2)
-    for name, kind in (("16-bit", "QT_fp16"), ("8-bit", "QT_8bit")):
+    figures: dict[str, object] = {"vectors": len(rows), "ef": EF_SEARCH}
+    for name, kind in (("recall_at_10_16_bits", "QT_fp16"), ("recall_at_10_8_bits", "QT_8bit")):
         quantizer = getattr(faiss.ScalarQuantizer, kind)
         index = faiss.IndexHNSWSQ(DIM, quantizer, LINKS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction, index.hnsw.efSearch = EF_CONSTRUCTION, EF_SEARCH
@@ -217,28 +187,33 @@ def codes() -> None:
         index.add(rows)
         _, found = index.search(queries, 10)
         pairs = zip(found.tolist(), best.tolist(), strict=True)
-        share = sum(len(set(a) & set(b)) for a, b in pairs) / best.size
-        measure = f"graph of {name} codes, Recall@10 at 50,000"
-        record("gallery", measure, share, "", "for information", True, ef=EF_SEARCH)
+        figures[name] = rounded(sum(len(set(a) & set(b)) for a, b in pairs) / best.size)
+    print(figures, flush=True)
+    return figures
 
 
-def exact() -> None:
+def exact() -> dict[str, object]:
     """100,000 vectors, every one compared, beside bare FAISS."""
-    count = 100_000
+    count, threads = 100_000, os.cpu_count() or 1
     gallery = Gallery.open(gallery_of(count))
     bare = faiss.IndexFlatIP(DIM)
     bare.add(draw(count, 0))
-    faiss.omp_set_num_threads(1)
     ours, theirs = [], []
     for query in draw(QUERIES, 3):
+        faiss.omp_set_num_threads(threads)
         theirs += milliseconds(lambda one: bare.search(one[None], 10), [query])
         ours += milliseconds(gallery.search, [query])
     ratio = statistics.median(ours) / statistics.median(theirs)
-    facts = {"vectors": count, "ours_ms": round(statistics.median(ours), 2)}
-    record("gallery", "exact search / bare FAISS", ratio, "ratio", "≤ 1.3", ratio <= 1.3, **facts)
+    check("exact search / bare FAISS", ratio, "≤", 1.3)
+    return {
+        "vectors": count,
+        "peer": "faiss.IndexFlatIP",
+        "ours_over_peer": rounded(ratio),
+        "p50_milliseconds": rounded(statistics.median(ours)),
+    }
 
 
-def peer() -> None:
+def peer() -> dict[str, object]:
     """100,000 vectors, beside sentence-transformers' `semantic_search`."""
     ensure_torchvision()
     from sentence_transformers.util import dot_score, semantic_search
@@ -255,149 +230,37 @@ def peer() -> None:
         )
         ours += milliseconds(gallery.search, [query])
     mine = statistics.median(ours)
-    facts = {"vectors": count, "ours_ms": round(mine, 2), "threads": torch.get_num_threads()}
     ratio = statistics.median(theirs) / mine
-    record("gallery", "semantic_search / ours", ratio, "ratio", "≥ 10", ratio >= 10, **facts)
-    ratio = statistics.median(dots) / mine
-    record(
-        "gallery",
-        "semantic_search with dot_score / ours",
-        ratio,
-        "ratio",
-        "for information",
-        True,
-        **facts,
-    )
+    check("semantic_search / ours", ratio, "≥", 10)
+    return {
+        "vectors": count,
+        "peer": "sentence_transformers.util.semantic_search",
+        "peer_over_ours": rounded(ratio),
+        "peer_with_dot_score_over_ours": rounded(statistics.median(dots) / mine),
+        "p50_milliseconds": rounded(mine),
+        "peer_threads": torch.get_num_threads(),
+    }
 
 
-def pictures(folder: Path, count: int) -> None:
-    """Fills a folder with photographs' worth of bytes: smooth noise as JPEG."""
-    folder.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for number in range(count):
-        small = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        image = Image.fromarray(small).resize((500, 375), Image.Resampling.BICUBIC)
-        path = folder / f"{number // 1000}" / f"{number:05}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        image.save(path, quality=88)
+def rounded(value: float) -> float:
+    """Four digits."""
+    return float(f"{value:.4g}")
 
 
-def indexing() -> None:
-    """Indexing beside a bare forward loop on decoded pictures; a second run over 7,000."""
-    model = load()
-    encoder = model.image_encoder
-    assert encoder is not None
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        pictures(home / "p", SECOND_RUN)
-        some = home / "some"
-        some.mkdir()
-        for path in sorted((home / "p").rglob("*.jpg"))[:PICTURES]:
-            shutil.copy(path, some)
-        pixels = np.stack(
-            [encoder.preprocessing.pixels(read_image(p)) for p in sorted(some.iterdir())]
-        )
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            bare, ours = [], []
-            for _ in range(3):
-                started = time.perf_counter()
-                encoder.encode_pixels(pixels)
-                between = time.perf_counter()
-                index_folder(Gallery.create(None, model), some, workers=1)
-                bare.append(len(pixels) / (between - started))
-                ours.append(len(pixels) / (time.perf_counter() - between))
-            ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
-            facts = {
-                "pictures": PICTURES,
-                "encoder": encoder.name,
-                "encoder_threads": threads,
-                "workers": 1,
-            }
-            facts["images_per_second"] = round(statistics.median(ours))
-            record(
-                "gallery",
-                f"indexing / bare forward loop, encoder on {threads} of 2 cores",
-                ratio,
-                "ratio",
-                "≥ .95",
-                ratio >= 0.95,
-                **facts,
-            )
-        torch.set_num_threads(1)
-        command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
-        subprocess.run(command, check=True, capture_output=True)
-        started = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds = time.perf_counter() - started
-        assert f"{SECOND_RUN:,} unchanged" in done.stdout, done.stdout
-        record(
-            "gallery",
-            "second run over 7,000 unchanged pictures",
-            seconds,
-            "s",
-            "< 5",
-            seconds < 5,
-            whole_process=True,
-        )
+def check(what: str, value: float, sign: str, goal: float) -> None:
+    """Says whether a goal is met."""
+    met = value <= goal if sign == "≤" else value >= goal
+    print(f"{'met   ' if met else 'MISSED'} {what}: {value:.4g} (goal: {sign} {goal})", flush=True)
 
 
-def faults() -> None:
-    """`cmr index` killed at random moments: nothing is lost or double."""
-    generator = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        pictures(home / "p", 1_000)
-        command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        whole = time.perf_counter() - started
-        shutil.rmtree(home / "g")
-        kills, partly = 0, 0
-        known: set[str] = set()
-        while kills < KILLS:
-            with subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as process:
-                try:
-                    process.wait(generator.uniform(0, whole))
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-            if (home / "g" / "manifest.json").exists():
-                gallery = Gallery.open(home / "g")
-                gallery.store.verify()
-                paths = gallery.items["path"].to_pylist()
-                assert len(set(paths)) == len(paths), "double rows"
-                assert known <= set(paths), "rows were lost"
-                known = set(paths)
-                partly += 0 < len(known) < 1_000
-                if len(known) == 1_000:  # begin again
-                    shutil.rmtree(home / "g")
-                    known = set()
-        subprocess.run(command, check=True, capture_output=True)
-        gallery = Gallery.open(home / "g")
-        gallery.store.verify()
-        expected = {str(path) for path in (home / "p").rglob("*.jpg")}
-        wrong = set(gallery.items["path"].to_pylist()) ^ expected
-        record(
-            "gallery",
-            "lost or double rows after 50 kills",
-            len(wrong),
-            "rows",
-            "0",
-            not wrong,
-            kills=kills,
-            kills_with_a_part_done=partly,
-        )
-
-
-def main() -> None:
-    parts = {part.__name__: part for part in (exact, peer, codes, indexing, faults, scale, filters)}
-    for name in sys.argv[1:] or parts:
+def run(prefix: str, *parts: Callable[[], dict[str, object]]) -> None:
+    """Measures what the command line asks for, and writes a row for each."""
+    by_name = {part.__name__: part for part in parts}
+    for name in sys.argv[1:] or by_name:
         print(f"-- {name}", flush=True)
-        parts[name]()
+        figures = by_name[name]()
+        record_benchmark(f"{prefix}-{name}", {**figures, "load": rounded(os.getloadavg()[0])})
 
 
 if __name__ == "__main__":
-    main()
+    run("gallery", exact, peer, codes, scale, filters)
