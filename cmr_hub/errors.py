@@ -46,3 +46,7 @@ class GalleryInUseError(CMRError):
 
 class TrainingError(CMRError):
     """Training cannot go on: too few items, a loss that is not finite, a mismatched run."""
+
+
+class HubError(CMRError):
+    """A repository on the Hub cannot be read or written."""

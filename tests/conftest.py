@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Nothing is fetched from the package index unless CMR_TEST_INSTALL asks for it."""
+    if not os.environ.get("CMR_TEST_INSTALL"):
+        fetching = [item for item in items if item.get_closest_marker("install")]
+        config.hook.pytest_deselected(items=fetching)
+        items[:] = [item for item in items if item not in fetching]
+
+
 @pytest.fixture(scope="session")
 def data_home() -> Path:
     """The folder of datasets. Without it the test skips; set but wrong, it fails."""

@@ -54,6 +54,8 @@ def test_a_model_moves_with_its_pictures(saved_model, tmp_path):
     for old, new in zip(before, after, strict=True):
         assert new.path.is_relative_to(tmp_path / "elsewhere" / "pictures")
         assert new.path.read_bytes() == old.path.read_bytes()
+    manifest = json.loads((tmp_path / "elsewhere" / "gallery" / "manifest.json").read_text())
+    assert manifest["root"] == "../pictures"  # says nothing of the machine that wrote it
     moved.save_pretrained(tmp_path / "elsewhere")  # a model's own directory may be replaced
 
 
@@ -82,4 +84,18 @@ def test_damaged_gallery(saved_model, tmp_path, name):
     (path,) = (directory / "gallery").glob(f"{name}*")
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ModelFormatError, match=path.name):
+        cmr_hub.load(directory)
+
+
+def test_pictures_are_in_the_manifest(saved_model, tmp_path):
+    directory = tmp_path / "m"
+    cmr_hub.load(saved_model).save_pretrained(directory, pictures=True)
+    picture = directory / "pictures" / "sea1.png"
+    files = json.loads((directory / "config.json").read_text())["files"]
+    assert sum(name.startswith("pictures/") for name in files) == 12
+    picture.write_bytes(picture.read_bytes()[:-1])
+    with pytest.raises(ModelFormatError, match=r"sea1\.png is damaged"):
+        cmr_hub.load(directory)
+    picture.unlink()
+    with pytest.raises(ModelFormatError, match=r"pictures/sea1\.png is missing"):
         cmr_hub.load(directory)

@@ -39,21 +39,35 @@ def test_methods(shown):
     assert f"| {shown} | {' | '.join(cells)} |" in README
 
 
-def test_the_default():
-    found = json.loads((HOME / "results" / "default.json").read_text(encoding="utf-8"))["figures"]
-    flickr, pascal, sketches = (found[name] for name in ("flickr8k", "pascal-sentence", "sketches"))
-
-    def recall(figures: dict, queries: str = "sentences") -> str:
-        return " | ".join(short(figures[queries][f"recall_at_{k}"]) for k in (1, 5, 10))
-
-    of_classes = {name: short(found[name]["map_avg"]) for name in ("pascal-sentence", "sketches")}
-    for line in (
-        f"| sketches, 1,000 of held-out seeds | {recall(sketches)} | {of_classes['sketches']} |",
-        "| Pascal Sentence, 200 test pictures "
-        f"| {recall(pascal)} | {of_classes['pascal-sentence']} |",
-        f"| Flickr8k, 1,000 validation pictures | {recall(flickr)} | no classes |",
+def default_rows(name: str, note: str = "") -> list[str]:
+    found = json.loads((HOME / "results" / name).read_text(encoding="utf-8"))["figures"]
+    rows = []
+    for dataset, shown in (
+        ("sketches", "sketches, 1,000 of held-out seeds"),
+        ("pascal-sentence", "Pascal Sentence, 200 test pictures"),
+        ("flickr8k", "Flickr8k, 1,000 validation pictures"),
     ):
-        assert line in README
+        figures = found[dataset]
+        recall = [short(figures["sentences"][f"recall_at_{k}"]) for k in (1, 5, 10)]
+        of_class = short(figures["map_avg"]) if "map_avg" in figures else "no classes"
+        rows.append(f"| {shown}{note} | {' | '.join(recall)} | {of_class} |")
+    return rows
+
+
+@pytest.mark.parametrize("row", default_rows("default.json"))
+def test_the_default(row):
+    assert row in README
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *default_rows("default.json", ", distilled first"),
+        *default_rows("default-undistilled.json", ", not distilled"),
+    ],
+)
+def test_what_distillation_brought(row):
+    assert row in (HOME / "docs" / "default-release.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("table", ["methods-pascal-random", "methods-wikipedia"])
@@ -65,3 +79,9 @@ def test_where_ours_is_ahead(table, shown):
     assert row["reference"] == "cmr-best"
     assert float(row["difference"]) < 0
     assert float(row["p"]) < 0.05
+
+
+def test_fine_tuning():
+    frozen, text, image = figures("fine-tuning").values()
+    words = " ".join(README.split())
+    assert f"come from {frozen} to {text} (one layer of the sentence encoder) or {image}" in words

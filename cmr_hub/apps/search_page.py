@@ -370,21 +370,27 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -
 
 
 def launch(
-    name: str | Path | None, *, gallery: str | Path | None = None, host: str, port: int | None
+    name: str | Path | None,
+    *,
+    gallery: str | Path | None = None,
+    host: str,
+    port: int | None,
+    revision: str | None = None,
 ) -> None:
     """Serves the search page until it is stopped.
 
     Args:
         name: a model, as `load` takes it; default the one that the gallery was made with, or the
             one that comes with the package.
-        gallery: a gallery's directory; default the one saved with the model.
+        gallery: a gallery's directory or address; default the one saved with the model.
         host, port: where to listen.
+        revision: of a model on the Hub.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
     if gallery is None:
-        model = load() if name is None else load(name)
+        model = load("default" if name is None else name, revision=revision)
     else:
         opened = open_gallery(gallery, name)
         if opened.model is None:

@@ -1,5 +1,5 @@
 """`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
-report, index, search, demo, gallery."""
+report, index, search, demo, gallery; and for the Hub: card, publish, space."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from cmr_hub.cli.align import align
+from cmr_hub.cli.card import card
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
 from cmr_hub.cli.gallery import app as gallery
 from cmr_hub.cli.index import index
+from cmr_hub.cli.publish import publish, space
 from cmr_hub.cli.quality_curve import quality_curve
 from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
@@ -35,9 +37,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 _TRAINING = (train, distill, align, release, quality_curve)
-for command in (data, *_TRAINING, evaluate, ablate, report, index, search, demo):
+_HUB = (card, publish)
+for command in (data, *_TRAINING, evaluate, ablate, report, index, search, demo, *_HUB):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
+app.add_typer(space, name="space")
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import Cache, ModelDirectory, Root, console
+from cmr_hub.cli.options import Cache, ModelName, Root, console
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.errors import CMRError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    directory: ModelDirectory,
+    model_name: ModelName,
     root: Root = None,
     dataset: Annotated[
         str | None,
@@ -46,11 +46,11 @@ def evaluate(
     from cmr_hub.evaluation.transfer import evaluate_transfer
     from cmr_hub.loading import load
 
-    model = load(directory)
+    model = load(model_name)
     if dataset is None:
         if results is not None:
             raise CMRError("--results wants --dataset: training has already added its own line")
-        report, record = _own(model, directory, root, split, FeatureCache(cache))
+        report, record = _own(model, model_name, root, split, FeatureCache(cache))
     else:
         transfer = evaluate_transfer(
             model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
@@ -68,14 +68,14 @@ def evaluate(
 
 
 def _own(
-    model: CrossModalModel, directory: Path, root: Path | None, split: str, cache: FeatureCache
+    model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
 ) -> tuple[RetrievalReport, JSONObject]:
     """Figures on the dataset that the model was trained on."""
     from cmr_hub.evaluation.experiment import complete_pairs, evaluate_embeddings, paired_features
 
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
-        raise CMRError(f"{directory} does not say which dataset it was trained on")
+        raise CMRError(f"{name} does not say which dataset it was trained on")
     loaded = load_dataset(trained["dataset"], root, trained["protocol"])
     features = paired_features(
         complete_pairs(loaded).split(split),

@@ -29,8 +29,13 @@ TextOptions = Annotated[
     list[str] | None,
     typer.Option(help="An option of the text encoder as name=value; may be repeated."),
 ]
-ModelDirectory = Annotated[
-    Path, typer.Argument(help="A model directory, as `cmr train --out` writes it, or `default`.")
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model directory, as `cmr train --out` writes it, `default`, or a repository on "
+        "the Hub, user/name.",
+    ),
 ]
 
 

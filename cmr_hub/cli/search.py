@@ -37,8 +37,8 @@ def search(
     gallery: Annotated[
         str,
         typer.Argument(
-            help="A gallery's directory or its address http://HOST:PORT/COLLECTION; or a model "
-            "directory or a release's name, for its own."
+            help="A gallery's directory or its address http://HOST:PORT/COLLECTION; or a model, as "
+            "`cmr demo` takes it, for its own."
         ),
     ],
     text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
@@ -114,7 +114,11 @@ def _table(hits: list[Hit]) -> Table:
 
 def demo(
     model: Annotated[
-        str | None, typer.Argument(help="A model directory, or the name of a release.")
+        str | None,
+        typer.Argument(
+            help="A model directory, as `cmr train --out` writes it, `default`, or a repository "
+            "on the Hub, user/name."
+        ),
     ] = None,
     gallery: Annotated[
         str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")

@@ -337,8 +337,13 @@ class Gallery:
             raise QueryError(f"this gallery has no {target} vectors")
         return np.asarray(rows.vectors[target].matrix)
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, root: str | None = None) -> None:
         """Writes a copy to a directory, all or nothing, in place of an older gallery there.
+
+        Args:
+            directory: a new one, or an older gallery's.
+            root: the folder that `copy_pictures` copied to, as seen from the gallery's; default:
+                the pictures are where they were.
 
         Raises:
             ModelFormatError: the directory is there and is not a gallery.
@@ -346,7 +351,7 @@ class Gallery:
         """
         if not isinstance(self.store, LocalStore):
             raise QueryError("only a gallery of this machine can be saved to a directory")
-        self.store.save(directory)
+        self.store.save(directory, root=root)
 
     def copy_pictures(self, directory: str | Path) -> None:
         """Copies the pictures of all items, in the folders that they have below their common one.

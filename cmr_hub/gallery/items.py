@@ -135,7 +135,9 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
         raise ModelFormatError("the items have relative paths, but no root folder is stored")
     if pc.any(_matches(table, NOT_RELATIVE)).as_py():
         raise ModelFormatError("a path of the items leads out of their root folder")
-    return _with_paths(table, pc.binary_join_element_wise(root.rstrip("/"), paths, "/"))
+    # Not binary_join_element_wise: Arrow imports pandas to make a scalar of the root.
+    joined = pc.utf8_replace_slice(paths, start=0, stop=0, replacement=root.rstrip("/") + "/")
+    return _with_paths(table, joined)
 
 
 def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:

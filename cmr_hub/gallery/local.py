@@ -216,8 +216,12 @@ class LocalStore:
                 self._manifest, self._rows = read_rows(self.directory.path, self._root)
             yield
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, root: str | None = None) -> None:
         """Writes what is here to another directory, compact, in place of an older gallery.
+
+        Args:
+            directory: new, empty or a gallery's.
+            root: where the pictures will be, as seen from there; default: where they are.
 
         Raises:
             ModelFormatError: the directory is there and is not a gallery.
@@ -229,15 +233,16 @@ class LocalStore:
         with copy.directory.writing():
             rows = self._rows
             merged = len(rows.segments) > 1 or len(rows.removed)
-            copy._commit(rows.merged(0) if merged else rows, keep_files=False)
+            copy._commit(rows.merged(0) if merged else rows, keep_files=False, root=root)
             copy.optimise()
 
-    def _commit(self, rows: Rows, *, keep_files: bool = True) -> None:
+    def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
         """Makes these rows the gallery's; files of older ones are used again."""
         rows = _merged_tail(rows)
         if self.directory is not None:
             old = self._manifest.files if self._manifest is not None and keep_files else {}
-            manifest = write_rows(self.directory, rows, old, self.model_id, self.model_name)
+            names = self.model_id, self.model_name
+            manifest = write_rows(self.directory, rows, old, *names, root=root)
             self.directory.commit(manifest)
             rows = rows_of(self.directory.path, manifest, self._root, rows)
             self._manifest = manifest

@@ -43,7 +43,7 @@ class SegmentRecord(BaseModel):
     vectors: str
     count: int = Field(ge=1)
     root: str | None
-    """The folder that the paths of the items are relative to."""
+    """What the paths of the items are relative to: a folder, absolute or as seen from this one."""
 
 
 class GraphRecord(BaseModel):

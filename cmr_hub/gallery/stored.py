@@ -38,6 +38,8 @@ def write_rows(
     there: Mapping[str, FileRecord],
     model_id: str,
     model_name: str | None,
+    *,
+    root: str | None = None,
 ) -> Manifest:
     """Writes what is not in the directory yet.
 
@@ -46,6 +48,7 @@ def write_rows(
         rows: what the gallery shall be.
         there: the files that it is made of now; those that stay are not written again.
         model_id, model_name: for the manifest.
+        root: where the pictures of new segments will be; default: where they are.
 
     Returns:
         The manifest to commit.
@@ -57,7 +60,7 @@ def write_rows(
             record = segment.record
             files |= {name: there[name] for name in (record.items, record.vectors)}
         else:
-            record = _write_segment(directory, segment, files)
+            record = _write_segment(directory, segment, files, root)
         segments.append(record)
     graphs = {}
     for target, part in rows.graphs.items():
@@ -111,7 +114,9 @@ def rows_of(
     }
     segments = [
         stored[record.items] if record.items in stored else StoredSegment(directory, record, folder)
-        for record, folder in zip(manifest.segments, _folders(manifest, root), strict=True)
+        for record, folder in zip(
+            manifest.segments, _folders(directory, manifest, root), strict=True
+        )
     ]
     removed = np.empty(0, np.int64)
     if manifest.removed is not None:
@@ -132,9 +137,12 @@ def rows_of(
 
 
 def _write_segment(
-    directory: GalleryDirectory, segment: Segment, files: dict[str, FileRecord]
+    directory: GalleryDirectory,
+    segment: Segment,
+    files: dict[str, FileRecord],
+    root: str | None,
 ) -> SegmentRecord:
-    root, items = split_root(segment.items)
+    shared, items = split_root(segment.items)
     names = []
     for kind, suffix, write in (
         ("items", "parquet", lambda path: pq.write_table(items, path, compression="zstd")),
@@ -146,7 +154,9 @@ def _write_segment(
     ):
         name, files[name] = directory.add(kind, suffix, write)
         names.append(name)
-    return SegmentRecord(items=names[0], vectors=names[1], count=len(segment), root=root)
+    return SegmentRecord(
+        items=names[0], vectors=names[1], count=len(segment), root=shared and (root or shared)
+    )
 
 
 def _write_graph(
@@ -168,9 +178,12 @@ def _write_removed(
     return name
 
 
-def _folders(manifest: Manifest, root: str | None) -> list[str | None]:
+def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str | None]:
     """Where the pictures of each segment are; a `root` takes the place of their common folder."""
-    folders = [record.root for record in manifest.segments]
+    folders = [
+        None if record.root is None else os.path.abspath(directory / record.root)  # noqa: PTH100
+        for record in manifest.segments
+    ]
     own = [folder for folder in folders if folder is not None]
     if root is None or not own:
         return folders

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.projector import Output
@@ -16,8 +16,19 @@ _MAX_BYTES = 1_000_000
 
 Width = Annotated[int, Field(gt=0, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _stays_inside(name: str) -> str:
+    parts = name.split("/")
+    if {"", ".", ".."} & set(parts) or PureWindowsPath(name).anchor or "\\" in name:
+        raise ValueError(f"{name[:80]!r} is not the relative path of a file in the directory")
+    if not name.isprintable() or len(name) > 1000:
+        raise ValueError("the name of a file is too long or has control characters")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_stays_inside)]
 
 
 class _Strict(BaseModel):
@@ -56,8 +67,9 @@ class ImageEncoderConfig(_Strict):
 class ModelConfig(_Strict):
     """All of a saved model but its tensors.
 
-    `files` has the SHA-256 of every other file that is needed, so a half-copied directory is
-    noticed. `training` is free-form: what was run and what it measured, for people and the card.
+    `files` is the manifest: the SHA-256 of every other file that is needed, so a half-copied
+    directory is noticed. (The gallery has one of its own; the card may be edited.) `training` is
+    free-form: what was run and what it measured, for people and the card.
     """
 
     format_version: Literal[1] = FORMAT_VERSION

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
@@ -14,30 +15,40 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_directory
-from cmr_hub.checksums import sha256_of_arrays, sha256_of_file
+from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
 from cmr_hub.half import to_half
+from cmr_hub.models.card import model_card
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
+from cmr_hub.models.download import HubSource
 from cmr_hub.models.files import (
+    CARD,
     CONFIG,
     GALLERY,
     HISTORY,
     IMAGE_WEIGHTS,
     PICTURES,
+    PROJECTORS,
     TENSORS,
     StoredImageEncoder,
-    build_projector,
+    blueprint,
     check_dim,
+    check_tensors,
+    checksums,
     describe_projector,
+    fill_projector,
     read_history,
     read_tensors,
     refuse_foreign_directory,
-    refuse_leftovers,
-    take_tensor,
+    refuse_without_tensors,
+    tensor_shapes,
     verify_files,
 )
+from cmr_hub.models.inspection import inspect_directory, is_repository
+from cmr_hub.models.safetensors_header import read_header
+from cmr_hub.models.upload import model_upload
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +65,8 @@ class SearchIndex(Protocol):
     @property
     def targets(self) -> tuple[Modality, ...]: ...
 
+    def __len__(self) -> int: ...
+
     def search(
         self,
         query: Any,
@@ -66,7 +79,7 @@ class SearchIndex(Protocol):
         distinct: float | None = None,
     ) -> list[Any]: ...
 
-    def save(self, directory: str | Path) -> None: ...
+    def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
 
     def copy_pictures(self, directory: str | Path) -> None: ...
 
@@ -275,6 +288,8 @@ class CrossModalModel:
                     weights = {name: value.numpy() for name, value in encoder.state.items()}
                     (fresh / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
             (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
+            if self.gallery is not None and pictures:
+                self.gallery.copy_pictures(fresh / PICTURES)
             config = ModelConfig(
                 image_projector=describe_projector(self.image_projector),
                 text_projector=describe_projector(self.text_projector),
@@ -282,38 +297,104 @@ class CrossModalModel:
                 text_encoder=None if self.text_encoder is None else self.text_encoder.name,
                 classes=list(self.classes),
                 training=self.training,
-                files={path.name: sha256_of_file(path) for path in sorted(fresh.iterdir())},
+                files=checksums(fresh),
             )
             (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             if self.gallery is not None:
-                self.gallery.save(fresh / GALLERY)
-                if pictures:
-                    self.gallery.copy_pictures(fresh / PICTURES)
+                self.gallery.save(fresh / GALLERY, root=f"../{PICTURES}" if pictures else None)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload model with CMR Hub",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool = False,
+        pictures: bool = False,
+    ) -> str:
+        """Sends the model with its card to a repository on the Hub, as one commit.
+
+        What is there and is a model's is replaced. `cmr publish` does the same for a directory,
+        shows first what will change, and asks.
+
+        Args:
+            repo_id: `user/name`; it is made if it is not there.
+            commit_message, private, token, branch, create_pr: as in huggingface_hub.
+            pictures: send the gallery with its pictures too. Mind whose they are.
+
+        Returns:
+            The address of the commit, or of the pull request.
+
+        Raises:
+            HubError: it cannot be sent; the repository is then as it was.
+        """
+        with TemporaryDirectory() as folder:
+            directory = Path(folder) / "model"
+            self.save_pretrained(directory, pictures=pictures)
+            card = model_card(self, title=repo_id.rsplit("/", maxsplit=1)[-1], load_name=repo_id)
+            (directory / CARD).write_text(str(card), encoding="utf-8")
+            upload = model_upload(
+                directory,
+                repo_id,
+                private=private,
+                branch=branch,
+                create_pr=create_pr,
+                token=token,
+            )
+            return upload.send(commit_message).url
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> Self:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+    ) -> Self:
         """Reads what `save_pretrained` wrote; embeddings are equal to the bit.
 
         The gallery is not attached: `cmr_hub.load` does both. The image encoder's network is
         built when it is first needed.
 
+        Args:
+            name: a directory, or a repository on the Hub, `user/name`.
+            revision, token, cache_dir, local_files_only, force_download: of a repository, as in
+                huggingface_hub; see `HubSource`.
+
         Raises:
-            ModelFormatError: a file is missing, damaged, or does not fit the config; it is named.
+            ModelFormatError: a file is missing, damaged, could run code, or does not fit the
+                config; it is named.
+            HubError: the repository cannot be read.
         """
-        directory = Path(directory)
+        if isinstance(name, str) and is_repository(name) and not Path(name).exists():
+            return HubSource(
+                name, revision, token, cache_dir, local_files_only, force_download
+            ).read(cls._read)
+        return cls._read(Path(name))
+
+    @classmethod
+    def _read(cls, directory: Path) -> Self:
+        inspect_directory(directory)
         config = read_config(directory / CONFIG)
+        refuse_without_tensors(directory, config)
+        # What is cheap first: shapes against the config, then every byte.
+        projectors = {part: blueprint(getattr(config, part)) for part in PROJECTORS}
+        check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
         verify_files(directory, config.files)
         tensors = read_tensors(directory / TENSORS)
-        image_projector = build_projector(config.image_projector, tensors, "image_projector")
-        text_projector = build_projector(config.text_projector, tensors, "text_projector")
+        image_projector, text_projector = (
+            fill_projector(projector, tensors, part) for part, projector in projectors.items()
+        )
         centroids = None
         if config.classes:
-            shape = (len(config.classes), image_projector.dim)
             centroids = ClassCentroids(
-                take_tensor(tensors, "centroids.images", shape).numpy(),
-                take_tensor(tensors, "centroids.texts", shape).numpy(),
+                tensors["centroids.images"].numpy(), tensors["centroids.texts"].numpy()
             )
-        refuse_leftovers(tensors, directory / TENSORS)
         text_encoder = None
         if config.text_encoder is not None:
             text_encoder = load_text_encoder(directory)
@@ -334,7 +415,7 @@ class CrossModalModel:
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = {}
-        for part in ("image_projector", "text_projector"):
+        for part in PROJECTORS:
             state = getattr(self, part).state_dict()
             tensors |= {f"{part}.{name}": value for name, value in state.items()}
         if self.centroids is not None:

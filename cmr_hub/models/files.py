@@ -15,13 +15,14 @@ from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError, UnknownNameError
-from cmr_hub.models.config import ImageEncoderConfig, ProjectorConfig
+from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, ProjectorConfig
 from cmr_hub.models.projector import Projector
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.models.safetensors_header import TensorInfo
 
 CONFIG: Final = "config.json"
 TENSORS: Final = "model.safetensors"
@@ -29,7 +30,34 @@ IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
 HISTORY: Final = "history.json"
 GALLERY: Final = "gallery"
 PICTURES: Final = "pictures"
-_ALL = {CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, GALLERY, PICTURES, SETTINGS_FILE, ARRAYS_FILE}
+PROJECTORS: Final = ("image_projector", "text_projector")
+CARD: Final = "README.md"
+CARD_PICTURES: Final = "card"
+_FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
+_FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
+_ALL: Final = {*_FILES, *_FOLDERS}
+
+
+def model_patterns() -> list[str]:
+    """Glob patterns of all files that a model directory can have."""
+    return [*_FILES, *(f"{folder}/*" for folder in _FOLDERS)]
+
+
+def is_model_file(path: str) -> bool:
+    """Whether a relative path is one that a model's file can have."""
+    return path in _FILES or path.split("/", 1)[0] in _FOLDERS
+
+
+def model_files(directory: Path) -> list[str]:
+    """The files of a model in its directory, as relative paths; not what lies there beside."""
+    names = [name for name in _FILES if (directory / name).is_file()]
+    for folder in _FOLDERS:
+        names += [
+            path.relative_to(directory).as_posix()
+            for path in sorted((directory / folder).rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        ]
+    return names
 
 
 def refuse_foreign_directory(directory: Path) -> None:
@@ -60,70 +88,107 @@ def _is_of_a_model(config: Path) -> bool:
     return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
 
 
+def checksums(directory: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a directory and its folders, by its relative path."""
+    return {
+        path.relative_to(directory).as_posix(): sha256_of_file(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def refuse_without_tensors(directory: Path, config: ModelConfig) -> None:
+    """Raises ModelFormatError if the tensors' file, or its checksum, is missing."""
+    if TENSORS not in config.files:
+        raise ModelFormatError(f"{directory / CONFIG} has no checksum of {TENSORS}")
+    if not (directory / TENSORS).is_file():
+        raise ModelFormatError(f"{directory} is incomplete: {TENSORS} is missing")
+
+
 def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
-    """Compares every file with its SHA-256 in the config.
+    """Compares every file with its SHA-256 in the manifest.
 
     Raises:
         ModelFormatError: a missing or a changed file.
     """
     for name, checksum in expected.items():
-        path = directory / name
-        if not path.is_file():
-            raise ModelFormatError(f"{directory} is incomplete: {name} is missing")
-        if sha256_of_file(path) != checksum:
-            raise ModelFormatError(f"{path} is damaged or was changed: its checksum is not right")
+        try:
+            own = sha256_of_file(directory / name)
+        except FileNotFoundError as error:
+            raise ModelFormatError(f"{directory} is incomplete: {name} is missing") from error
+        if own != checksum:
+            raise ModelFormatError(
+                f"{directory / name} is damaged or was changed: its checksum is not right"
+            )
+
+
+def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Compares the header of the tensors' file with what the config asks for.
+
+    Raises:
+        ModelFormatError: a tensor is missing, nothing asks for it, or it is not float32 of the
+            right shape.
+    """
+    for name, shape in shapes.items():
+        if name not in header:
+            raise ModelFormatError(f"{TENSORS} has no tensor {name}")
+        found = header[name]
+        if found.dtype != "F32" or tuple(found.shape) != shape:
+            raise ModelFormatError(
+                f"{TENSORS}: {name} is {found.dtype} {tuple(found.shape)}, "
+                f"the config asks for float32 {shape}"
+            )
+    extra = sorted(header.keys() - shapes.keys())
+    if extra:
+        raise ModelFormatError(f"{TENSORS} has tensors that no part of the model uses: {extra[:3]}")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises ModelFormatError."""
+    """The tensors of a safetensors file.
+
+    Raises:
+        ModelFormatError: it cannot be read, or a value is not finite.
+    """
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ModelFormatError(f"{path}: {name} has values that are not finite")
     return tensors
 
 
-def take_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
-    """Takes one tensor out of `tensors`.
-
-    Raises:
-        ModelFormatError: absent, or not finite float32 of this shape.
-    """
-    if name not in tensors:
-        raise ModelFormatError(f"{TENSORS} has no tensor {name}")
-    value = tensors.pop(name)
-    if tuple(value.shape) != shape or value.dtype != torch.float32:
-        raise ModelFormatError(
-            f"{TENSORS}: {name} is {value.dtype} {tuple(value.shape)}, "
-            f"the config asks for float32 {shape}"
-        )
-    if not torch.isfinite(value).all():
-        raise ModelFormatError(f"{TENSORS}: {name} has values that are not finite")
-    return value
-
-
-def refuse_leftovers(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raises ModelFormatError if tensors remain that nothing asked for."""
-    if tensors:
-        raise ModelFormatError(
-            f"{path} has tensors that no part of the model uses: {sorted(tensors)[:3]}"
-        )
-
-
 def describe_projector(projector: Projector) -> ProjectorConfig:
-    """The config that `build_projector` builds this projector from."""
+    """The config that `blueprint` builds this projector from."""
     return ProjectorConfig(**projector.settings)
 
 
-def build_projector(config: ProjectorConfig, tensors: dict[str, Tensor], part: str) -> Projector:
-    """A projector with its tensors taken out of `tensors`. Raises ModelFormatError."""
+def blueprint(config: ProjectorConfig) -> Projector:
+    """The projector of a config, without memory for its tensors."""
     with torch.device("meta"):
-        projector = Projector(**config.model_dump())
-    state = {
-        name: take_tensor(tensors, f"{part}.{name}", tuple(blueprint.shape))
-        for name, blueprint in projector.state_dict().items()
+        return Projector(**config.model_dump())
+
+
+def tensor_shapes(
+    config: ModelConfig, projectors: Mapping[str, Projector]
+) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of every tensor that a model of this config has."""
+    shapes = {
+        f"{part}.{name}": tuple(value.shape)
+        for part, projector in projectors.items()
+        for name, value in projector.state_dict().items()
     }
-    projector.load_state_dict(state, assign=True)
+    if config.classes:
+        points = (len(config.classes), config.image_projector.dim)
+        shapes |= {"centroids.images": points, "centroids.texts": points}
+    return shapes
+
+
+def fill_projector(projector: Projector, tensors: Mapping[str, Tensor], part: str) -> Projector:
+    """Puts tensors, checked before, into a blueprint."""
+    state = {name: tensors[f"{part}.{name}"] for name in projector.state_dict()}
+    projector.load_state_dict(state, strict=True, assign=True)
     return projector
 
 

@@ -17,6 +17,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
+from cmr_hub.hub.card import write_card
 from cmr_hub.releases.train import train_release
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def build_release(
     seed: int = 0,
     progress: bool = False,
 ) -> JSONObject:
-    """Trains on the training splits, measures each held-out split once, and saves.
+    """Trains on the training splits, measures each held-out split once, saves, and writes the card.
 
     Args:
         out: a new, empty or older model directory.
@@ -66,6 +67,7 @@ def build_release(
     with tempfile.TemporaryDirectory() as folder:
         model.gallery = sketch_gallery(model, Path(folder))
         model.save_pretrained(out, pictures=True)
+    write_card(out)
     return model.training
 
 

@@ -6,11 +6,14 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import DataFormatError
 from cmr_hub.evaluation.figures import empty_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 HISTORY = "history.jsonl"
 _ASKED = ("distillation.json", "alignment.json")
@@ -84,22 +87,21 @@ def write_quality_curves(
         writer.writeheader()
         for name, rows in curves.items():
             writer.writerows({"training": name, **row} for row in rows)
-    figure = empty_figure(10, 4)
+    figure = empty_figure(10, 5)
+    datasets = sorted({row["dataset"] for rows in curves.values() for row in rows})
+    colours = {dataset: f"C{number}" for number, dataset in enumerate(datasets)}
+    lines: dict[str, Line2D] = {}
     for axes, (shown, label) in zip(figure.subplots(1, len(_SHOWN)), _SHOWN.items(), strict=True):
         for style, (name, rows) in zip(("-", "--"), curves.items(), strict=False):
-            datasets = dict.fromkeys(row["dataset"] for row in rows if row["figure"] == shown)
-            for colour, dataset in enumerate(datasets):
+            for dataset, colour in colours.items():
                 points = [
                     (row["minutes"], row["value"])
                     for row in rows
                     if (row["dataset"], row["figure"]) == (dataset, shown)
                 ]
-                axes.plot(
-                    *zip(*points, strict=True),
-                    style,
-                    color=f"C{colour}",
-                    label=f"{dataset}, {name}",
-                )
-        axes.set(xlabel="minutes of training, all on one core", ylabel=label, ylim=(0, 1))
-        axes.legend(fontsize="small")
+                if points:
+                    (line,) = axes.plot(*zip(*points, strict=True), style, color=colour)
+                    lines.setdefault(f"{dataset}, {name}", line)
+        axes.set(xlabel="minutes of training, all on one core", ylabel=label, ylim=(0, 1.02))
+    figure.legend([*lines.values()], [*lines], loc="outside lower center", ncols=len(curves))
     save_figure(figure, picture)

@@ -218,7 +218,7 @@ def test_a_taken_port_is_told(model) -> None:
 
 def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_path) -> None:
     asked: list[Path] = []
-    monkeypatch.setattr(search_page, "load", lambda directory: asked.append(directory) or model)
+    monkeypatch.setattr(search_page, "load", lambda name, **_: asked.append(name) or model)
     monkeypatch.setattr(search_page.gr.Blocks, "block_thread", lambda page: page.close())
     launch(tmp_path, host="127.0.0.1", port=None)
     assert asked == [tmp_path]
@@ -244,7 +244,7 @@ DEMO = Path(__file__).parents[2] / "demo_gradio.py"
 
 def test_the_demo_says_what_it_needs(tmp_path) -> None:
     ran = subprocess.run(
-        [sys.executable, DEMO, "runs/none"],
+        [sys.executable, DEMO, "./runs/none"],
         capture_output=True,
         text=True,
         check=False,

@@ -118,7 +118,11 @@ def test_wrong_value_is_named(path, place, value):
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/passwd", "..", "../secret", "a/b", "", ".", "x" * 5000, "a\0b", ".hidden"]
+    "name",
+    [
+        *("/etc/passwd", "..", "../secret", "a/../b", "a//b", "a/", "", ".", "./a", "x" * 5000),
+        *("a\0b", "a\nb", "a\\b", "C:\\a", "C:a", "\\\\host\\a"),
+    ],
 )
 def test_names_of_files_stay_in_the_directory(path, name):
     path.write_text(json.dumps(CONFIG | {"files": {name: "0" * 64}}))

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 Floats: TypeAlias = npt.NDArray[Any]
 Context: TypeAlias = Literal["left", "both"]
@@ -50,6 +49,8 @@ def cooccurrence(
     word i (`context="left"`), or d positions before or after it (`"both"`; X is symmetric).
     Indices must lie in [0, n_words).
     """
+    from scipy import sparse
+
     lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     ids = np.fromiter(
         (index for sentence in sentences for index in sentence),
@@ -101,6 +102,8 @@ def objective_and_gradient(parameters: Parameters, pairs: Pairs) -> tuple[float,
     With e_ij the error of a pair and G_ij = 2 f(X_ij) e_ij (a sparse V × V matrix):
     ∂J/∂v = G ṽ, ∂J/∂ṽ = Gᵀ v, ∂J/∂b = G 1, ∂J/∂b̃ = Gᵀ 1.
     """
+    from scipy import sparse
+
     error = errors(parameters, pairs)
     weighted = pairs.weight * error
     n_words = len(parameters.b)

@@ -29,17 +29,17 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
     @functools.wraps(init)
     def wrapper(self: S, /, *args: P.args, **options: P.kwargs) -> None:
         name = getattr(self, "name", type(self).__name__)
+        for option in options.keys() - allowed:
+            raise CMRError(f"{name}: no option {option!r}; the options are: {', '.join(allowed)}")
         try:
             validated(self, *args, **options)
         except ValidationError as error:
-            raise CMRError(f"{name}: {_explain(error, allowed)}") from None
+            raise CMRError(f"{name}: {_explain(error)}") from None
 
     return wrapper
 
 
-def _explain(error: ValidationError, allowed: list[str]) -> str:
+def _explain(error: ValidationError) -> str:
     first: Any = error.errors(include_url=False)[0]
     option = first["loc"][0] if first["loc"] else "?"
-    if first["type"] in ("unexpected_keyword_argument", "unexpected_positional_argument"):
-        return f"no option {option!r}; the options are: {', '.join(allowed)}"
     return f"option {option!r}: {first['msg']} (got {first['input']!r})"

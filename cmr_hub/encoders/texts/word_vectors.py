@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
@@ -178,6 +177,8 @@ class WordVectorEncoder(TextEncoder):
 
     def _pool(self, documents: Sequence[Document]) -> tuple[FloatArray, IntArray]:
         """A row a text that has a known word, and the document each belongs to."""
+        from scipy import sparse
+
         whole = self.options["aggregation"] == "document"
         columns: list[int] = []
         ends: list[int] = [0]

@@ -1,0 +1,155 @@
+"""`cmr publish` and `cmr space`: onto the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.table import Table
+
+from cmr_hub.cli.options import console
+
+if TYPE_CHECKING:
+    from cmr_hub.models.upload import Upload
+
+SHOWN = 30
+_SIGNS = {"new": "+", "changed": "~", "gone": "-"}
+
+space = typer.Typer(help="Folders that run as Spaces on the Hub.", no_args_is_help=True)
+
+
+def publish(
+    directory: Annotated[
+        str, typer.Argument(help="A model directory, or `default`, the release of the package.")
+    ],
+    repo: Annotated[str, typer.Option(help="The repository on the Hub, user/name.")],
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Of a new repository.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="The branch to send to; made if it is not there.")
+    ] = None,
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="Open a pull request instead.")
+    ] = False,
+    with_space: Annotated[
+        bool, typer.Option("--space", help="Make a Space of the same name that searches with it.")
+    ] = False,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULTS", help="Send this folder of results as NAME-results too."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Sends a model with its card to the Hub: shows what will change there, asks, and sends.
+
+    Log in first with `hf auth login`, or set HF_TOKEN. The gallery goes with it if its pictures
+    lie in the model directory.
+
+    Example: `cmr publish runs/best --repo user/cmr-pascal`
+    """
+    from cmr_hub.hub.publish import publication, results_publication, space_publication
+
+    asks = not (dry_run or yes)
+    with publication(
+        _directory(directory),
+        repo,
+        results=dataset or Path("results"),
+        private=private,
+        branch=revision,
+        create_pr=create_pr,
+    ) as upload:
+        commit = _offer(upload, "Upload model with CMR Hub", asks=asks, dry_run=dry_run)
+    if dataset is not None:
+        with results_publication(dataset, repo, private=private) as upload:
+            _offer(upload, "Upload results with CMR Hub", asks=asks, dry_run=dry_run)
+    if with_space and dry_run:
+        console.print(f"Then a Space {repo} for that commit.")
+    elif with_space:
+        with space_publication(repo, commit, private=private) as upload:
+            _offer(upload, "Upload Space with CMR Hub", asks=asks, dry_run=False)
+
+
+@space.command()
+def build(
+    out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
+    model: Annotated[
+        str,
+        typer.Option(help="A model directory, a repository on the Hub, or a release's name."),
+    ] = "default",
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, a tag or a commit of the repository.")
+    ] = None,
+) -> None:
+    """Writes a folder that runs as a Gradio Space as it is.
+
+    Example: `cmr space build space --model user/cmr-pascal`
+    """
+    from cmr_hub.hub.space import build_space
+    from cmr_hub.releases import RELEASES, release_directory
+
+    source: str | Path = release_directory(model) if model in RELEASES else model
+    build_space(out, source, revision=revision)
+    console.print(
+        f"Wrote {out}. To try it: pip install -r {out}/requirements.txt; cd {out}; python app.py",
+        soft_wrap=True,
+    )
+
+
+@space.command()
+def dashboard(
+    out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
+    results: Annotated[Path, typer.Option(help="The folder of results to show.")] = Path("results"),
+) -> None:
+    """Writes a folder that runs as a Docker Space as it is: the Streamlit dashboard.
+
+    Example: `cmr space dashboard dashboard-space`
+    """
+    from cmr_hub.hub.dashboard_space import build_dashboard_space
+
+    build_dashboard_space(out, results)
+    console.print(
+        f"Wrote {out}. To try it: docker build -t dashboard {out}; "
+        "docker run -p 8501:8501 dashboard",
+        soft_wrap=True,
+    )
+
+
+def _directory(name: str) -> Path:
+    from cmr_hub.releases import RELEASES, release_directory
+
+    return release_directory(name) if name in RELEASES else Path(name)
+
+
+def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
+    """Shows what an upload changes, asks, and sends; gives the commit."""
+    changes = upload.changes()
+    different = [change for change in changes if change.what != "same"]
+    where = f"{upload.kind} {upload.repository}" + (f", {upload.branch}" if upload.branch else "")
+    table = Table("", "file", "size", title=where, title_justify="left")
+    for change in different[:SHOWN]:
+        table.add_row(_SIGNS[change.what], change.path, decimal(change.size))
+    console.print(table)
+    if len(different) > SHOWN:
+        console.print(f"and {len(different) - SHOWN} more files")
+    size = sum(change.size for change in different if change.what != "gone")
+    counts = [
+        f"{sum(change.what == what for change in changes)} {what}"
+        for what in ("new", "changed", "gone", "same")
+    ]
+    console.print(f"{', '.join(counts)}; {decimal(size)} to send")
+    if dry_run:
+        return ""
+    if not different:
+        console.print("It is all there already.")
+    elif asks and not typer.confirm("Send it?"):
+        console.print("Nothing was sent.")
+        raise typer.Exit(1)
+    sent = upload.send(message)
+    console.print(f"Sent: {sent.url}", soft_wrap=True)
+    return sent.commit

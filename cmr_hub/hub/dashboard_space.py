@@ -1,0 +1,99 @@
+"""A folder that runs as a Docker Space as it is: the dashboard of a folder of results.
+
+The Hub runs Streamlit only in Docker.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from cmr_hub.atomic import atomic_directory
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.hub.bundle import (
+    MADE_BY,
+    copy_files,
+    copy_package,
+    files_in,
+    refuse_foreign,
+    requirements,
+)
+from cmr_hub.installed import file_beside_package
+
+PORT: Final = 8501
+APP: Final = "dashboard_streamlit/app.py"
+_SETTINGS: Final = ".streamlit/config.toml"
+COMMAND: Final = (
+    *("streamlit", "run", APP, "--server.headless=true"),
+    *("--server.address=0.0.0.0", f"--server.port={PORT}"),
+)
+_DOCKERFILE: Final = f"""FROM python:3.11-slim
+# The Hub runs a Space as this user.
+RUN useradd --create-home --uid 1000 user
+USER user
+ENV PATH=/home/user/.local/bin:$PATH PYTHONPATH=/home/user/app
+WORKDIR /home/user/app
+COPY --chown=user requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY --chown=user . .
+EXPOSE {PORT}
+CMD {json.dumps(COMMAND)}
+"""
+_README: Final = """---
+{{ card_data }}
+---
+
+# What CMR Hub measured
+
+The study, the training and the common space, to look at; the dashboard was {{ made_by }} of CMR
+Hub.
+
+All is under Apache-2.0 (`LICENSE`).
+"""
+
+
+def build_dashboard_space(out: str | Path, results: Path) -> Path:
+    """Writes the folder: dashboard, Dockerfile, requirements with exact versions, package, results.
+
+    Args:
+        out: a new directory, an empty one, or an older Space of ours.
+        results: as `cmr train`, `cmr ablate` and `cmr report` fill it.
+
+    Raises:
+        DataNotFoundError: there are no results.
+        CMRError: `out` holds something else, or the dashboard is not there to be copied.
+    """
+    from huggingface_hub import SpaceCard, SpaceCardData
+
+    refuse_foreign(Path(out))
+    app, settings = file_beside_package(APP), file_beside_package(_SETTINGS)
+    if app is None:
+        raise CMRError(
+            f"the dashboard ({APP}) is not beside the package, so there is none to bundle: run "
+            "this in a clone of CMR Hub that has it"
+        )
+    if not files_in(results):
+        raise DataNotFoundError(f"there are no results in {results}: give their folder")
+    data = SpaceCardData(
+        title="Results of CMR Hub",
+        emoji="📊",
+        colorFrom="indigo",
+        colorTo="gray",
+        sdk="docker",
+        app_port=PORT,
+        license="apache-2.0",
+    )
+    with atomic_directory(out) as fresh:
+        card = SpaceCard.from_template(data, template_str=_README, made_by=MADE_BY)
+        (fresh / "README.md").write_text(str(card), encoding="utf-8")
+        (fresh / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
+        needed = "".join(f"{line}\n" for line in requirements("dashboard", "report"))
+        (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
+        copy_files(app.parent, fresh / Path(APP).parent)
+        if settings is not None:
+            (fresh / _SETTINGS).parent.mkdir()
+            (fresh / _SETTINGS).write_bytes(settings.read_bytes())
+        copy_files(results, fresh / "results")
+        copy_package(fresh, releases=True)
+    return Path(out)

@@ -1,0 +1,103 @@
+"""What `cmr publish` sends: a model, and at will a Space that searches with it, and results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from cmr_hub.errors import DataNotFoundError
+from cmr_hub.hub.bundle import files_in
+from cmr_hub.hub.card import write_card
+from cmr_hub.hub.space import build_space
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.files import CARD
+from cmr_hub.models.upload import Kind, Upload, model_upload
+
+_GIT: Final = ".gitattributes"
+
+
+@contextmanager
+def publication(
+    directory: Path,
+    repository: str,
+    *,
+    results: Path,
+    private: bool | None = None,
+    branch: str | None = None,
+    create_pr: bool = False,
+) -> Iterator[Upload]:
+    """The upload of a model directory, with a card made for it if it has none.
+
+    Raises:
+        ModelFormatError: it cannot be loaded, so it is not sent either.
+    """
+    CrossModalModel.from_pretrained(directory)
+    upload = model_upload(
+        directory, repository, private=private, branch=branch, create_pr=create_pr
+    )
+    if CARD in upload.files:
+        yield upload
+        return
+    with TemporaryDirectory() as folder:
+        write_card(directory, into=Path(folder), load_name=repository, results=results)
+        yield replace(upload, files={**upload.files, **files_in(Path(folder))})
+
+
+@contextmanager
+def space_publication(
+    repository: str, commit: str, *, private: bool | None = None
+) -> Iterator[Upload]:
+    """The upload of a Space of the same name that searches with a commit of a repository."""
+    with TemporaryDirectory() as folder:
+        space = build_space(Path(folder) / "space", repository, revision=commit)
+        yield _whole_folder(space, repository, "space", private=private, space_sdk="gradio")
+
+
+@contextmanager
+def results_publication(
+    results: Path, repository: str, *, private: bool | None = None
+) -> Iterator[Upload]:
+    """The upload of a folder of results to the dataset `NAME-results`.
+
+    Raises:
+        DataNotFoundError: there is no such folder, or it is empty.
+    """
+    files = files_in(results)
+    if not files:
+        raise DataNotFoundError(f"there are no results in {results}: give their folder")
+    with TemporaryDirectory() as folder:
+        card = Path(folder) / CARD
+        card.write_text(_RESULTS_CARD.format(repository=repository), encoding="utf-8")
+        upload = _whole_folder(results, f"{repository}-results", "dataset", private=private)
+        yield replace(upload, files={CARD: card, **upload.files})
+
+
+_RESULTS_CARD: Final = """---
+license: apache-2.0
+tags:
+- cross-modal-retrieval
+pretty_name: Results of {repository}
+---
+
+# Results of {repository}
+
+What CMR Hub measured: `runs.jsonl` has one line for each run, with its protocol, seed, settings and
+versions; `report.md` and the tables are made of it by `cmr report`.
+"""
+
+
+def _whole_folder(
+    folder: Path, repository: str, kind: Kind, *, private: bool | None, space_sdk: str | None = None
+) -> Upload:
+    return Upload(
+        repository,
+        files_in(folder),
+        owns=lambda path: path != _GIT,
+        kind=kind,
+        private=private,
+        space_sdk=space_sdk,
+    )

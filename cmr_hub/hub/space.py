@@ -1,0 +1,164 @@
+"""A folder that runs as a Gradio Space as it is: the search page of one model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from cmr_hub.atomic import atomic_directory
+from cmr_hub.errors import CMRError, HubError
+from cmr_hub.hub.bundle import (
+    MADE_BY,
+    copy_package,
+    refuse_foreign,
+    requirements,
+    version_here,
+)
+from cmr_hub.models.card_data import about
+from cmr_hub.models.config import ModelConfig, read_config
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.files import CONFIG, GALLERY, PICTURES, model_files
+from cmr_hub.models.hub_errors import hub_errors, patiently
+from cmr_hub.models.inspection import is_repository
+
+PYTHON: Final = "3.11"
+_APP_FILE: Final = "app.py"
+_EXTRAS: Final = dict.fromkeys(("sentence", "concat"), ("text", "offline-minilm"))
+_APP: Final = '''"""The search page of {name}, as `cmr space build` made it."""
+
+import os
+
+from cmr_hub.apps.search_page import launch
+
+launch(
+    {name!r},
+    revision={revision!r},
+    host="0.0.0.0",
+    port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+)
+'''
+_README: Final = """---
+{{ card_data }}
+---
+
+# {{ title }}
+
+Type a sentence and find pictures; give a picture and find sentences and pictures like it. From
+{{ model }}, {{ made_by }} of CMR Hub.
+
+The code in `cmr_hub/` is under Apache-2.0 (`LICENSE`). {{ terms }}
+"""
+
+
+def build_space(out: str | Path, model: str | Path, *, revision: str | None = None) -> Path:
+    """Writes the folder: page, requirements with exact versions, the package, and the model.
+
+    Args:
+        out: a new directory, an empty one, or an older Space of ours.
+        model: a model directory, which is copied; or a repository on the Hub, `user/name`, which
+            the Space fetches when it is built.
+        revision: of the repository. The Space is pinned to the commit that it names now.
+
+    Raises:
+        CMRError: `out` holds something else, or the model has no gallery with pictures to search.
+        ModelFormatError, HubError: the model cannot be read.
+    """
+    refuse_foreign(Path(out))
+    with atomic_directory(out) as fresh:
+        if Path(model).is_dir():
+            _with_model(fresh, Path(model))
+        elif isinstance(model, str) and is_repository(model):
+            _with_repository(fresh, model, revision)
+        else:
+            raise CMRError(
+                f"{model} is neither a model directory nor a repository on the Hub (user/name)"
+            )
+        copy_package(fresh, releases=False)
+    return Path(out)
+
+
+def extras_for(text_encoder: str | None) -> tuple[str, ...]:
+    """The package's extras that the page of a model with this text encoder needs."""
+    return ("demo", *_EXTRAS.get(text_encoder or "", ()))
+
+
+def _with_model(fresh: Path, directory: Path) -> None:
+    CrossModalModel.from_pretrained(directory)
+    names = model_files(directory)
+    if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
+        raise CMRError(
+            f"{directory} has no gallery with its pictures beside it, so there is nothing to "
+            "search: load it and save it with model.save_pretrained(..., pictures=True)"
+        )
+    for name in names:
+        target = fresh / "model" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(directory / name, target)
+    config = read_config(directory / CONFIG)
+    _write_page(fresh, "model", None, directory.resolve().name, config)
+
+
+def _with_repository(fresh: Path, repository: str, revision: str | None) -> None:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with hub_errors(repository):
+        info = patiently(lambda: HfApi().model_info(repository, revision=revision))
+        commit = str(info.sha)
+        config = Path(patiently(lambda: hf_hub_download(repository, CONFIG, revision=commit)))
+    names = [file.rfilename for file in info.siblings or []]
+    if not any(name.startswith(f"{PICTURES}/") for name in names):
+        raise HubError(
+            f"{repository} has no gallery with pictures, so there is nothing to search: publish it "
+            "with its pictures"
+        )
+    files = ",".join(name for name in names if not name.startswith("."))
+    _write_page(
+        fresh,
+        repository,
+        commit,
+        repository,
+        read_config(config),
+        models=[repository],
+        preload_from_hub=[f"{repository} {files} {commit}"],
+    )
+
+
+def _write_page(
+    fresh: Path,
+    name: str,
+    revision: str | None,
+    title: str,
+    config: ModelConfig,
+    **more: Any,
+) -> None:
+    """`README.md` with the settings that the Hub reads, `app.py` and `requirements.txt`."""
+    from huggingface_hub import SpaceCard, SpaceCardData
+
+    extras = extras_for(config.text_encoder)
+    names = str(config.training.get("dataset") or "").split("+")
+    terms = [about(dataset) for dataset in names if dataset]
+    data = SpaceCardData(
+        title=f"Search with {title.rsplit('/', 1)[-1]}",
+        emoji="🔎",
+        colorFrom="indigo",
+        colorTo="gray",
+        sdk="gradio",
+        sdk_version=version_here("gradio", extras),
+        python_version=PYTHON,
+        app_file=_APP_FILE,
+        license="apache-2.0",
+        **more,
+    )
+    card = SpaceCard.from_template(
+        data,
+        template_str=_README,
+        title=f"Search with {title}",
+        model=title,
+        made_by=MADE_BY,
+        terms=" ".join(f"{row.title}: {row.terms}." for row in terms),
+    )
+    (fresh / "README.md").write_text(str(card), encoding="utf-8")
+    (fresh / _APP_FILE).write_text(_APP.format(name=name, revision=revision), encoding="utf-8")
+    needed = "".join(f"{line}\n" for line in requirements(*extras))
+    (fresh / "requirements.txt").write_text(needed, encoding="utf-8")

@@ -1,0 +1,224 @@
+"""The model card: the template `model_card.md`, filled from the model and its training record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cmr_hub.encoders.images import image_encoder_class
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.installed import file_beside_package
+from cmr_hub.models.card_data import About, about
+from cmr_hub.models.card_figures import Figure, as_table, figures
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard, ModelCardData
+
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import JSONObject
+
+TEMPLATE: Final = "model_card.md"
+_WITHOUT_ORDER: Final = ("bow", "lda", "word2vec", "glove")
+_MADE_HERE: Final = {"compact": "compact, made as docs/default-release.md of CMR Hub tells"}
+_BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+def model_card(
+    model: CrossModalModel,
+    *,
+    title: str,
+    load_name: str,
+    seeds: Sequence[JSONObject] = (),
+    pictures: Mapping[str, str] | None = None,
+) -> ModelCard:
+    """A card whose every figure stands in the model's record.
+
+    Args:
+        model: with its training record.
+        title: the card's heading and the model's name in its index of results.
+        load_name: what to give to `load`.
+        seeds: records of the same run with all its seeds, for the spread.
+        pictures: files beside the card by what they show.
+
+    Raises:
+        ModelFormatError: the model's training record cannot be understood.
+    """
+    from huggingface_hub import ModelCard
+
+    training = model.training
+    try:
+        measured = figures(training, seeds)
+        data = [about(name) for name in str(training.get("dataset", "")).split("+") if name]
+        card: ModelCard = ModelCard.from_template(
+            _card_data(model, title, measured, data),
+            template_path=str(template_path()),
+            title=title,
+            load_name=load_name,
+            dim=model.dim,
+            gallery=0 if model.gallery is None else len(model.gallery),
+            figures=as_table(measured) if measured else [],
+            seeds=len(seeds),
+            seed=training.get("seed"),
+            pictures=pictures or {},
+            limits=_limits(model),
+            data=data,
+            licence=_licence(data),
+            training=_training(training),
+            versions=training.get("versions", {}) | {"cmr_hub": _version(training)},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFormatError(
+            f"the model's training record cannot be understood ({type(error).__name__}: {error}): "
+            "train it again, or write its card by hand"
+        ) from error
+    return card
+
+
+def template_path() -> Path:
+    """Where `model_card.md` is. Raises CMRError if it is not there."""
+    found = file_beside_package(TEMPLATE)
+    if found is None:
+        raise CMRError(f"the template {TEMPLATE} is not there: install cmr-hub again")
+    return found
+
+
+def _card_data(
+    model: CrossModalModel, title: str, measured: Sequence[Figure], data: Sequence[About]
+) -> ModelCardData:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    training = model.training
+    objective = training.get("settings", {}).get("objective", {})
+    encoders = [training.get("image_encoder"), training.get("text_encoder")]
+    results = [
+        EvalResult(
+            task_type="feature-extraction",
+            task_name="Cross-modal retrieval",
+            dataset_type=figure.dataset.lower().replace(" ", "-"),
+            dataset_name=figure.dataset,
+            dataset_config=figure.protocol,
+            dataset_split=figure.split,
+            metric_type=figure.kind,
+            metric_name=figure.metric,
+            metric_value=round(figure.value, 4),
+        )
+        for figure in measured
+    ]
+    return ModelCardData(
+        language="en",
+        library_name="cmr-hub",
+        pipeline_tag="feature-extraction",
+        tags=[
+            *("cross-modal-retrieval", "image-text-retrieval"),
+            *dict.fromkeys(str(name) for name in [*encoders, *objective] if name),
+        ],
+        datasets=[name for name in str(training.get("dataset", "")).split("+") if name] or None,
+        base_model=_base_model(training),
+        model_name=title,
+        eval_results=results or None,
+        license="apache-2.0" if _open(data) else "other",
+        license_name=None if _open(data) else "research-data",
+    )
+
+
+def _open(data: Sequence[About]) -> bool:
+    return bool(data) and all(row.open for row in data)
+
+
+def _licence(data: Sequence[About]) -> str:
+    if _open(data):
+        return "The code and these weights are under Apache-2.0."
+    return (
+        "The code is under Apache-2.0. The weights were learnt from data whose terms are above: "
+        "use them where those terms allow it."
+    )
+
+
+def _base_model(training: JSONObject) -> str | None:
+    """The repository on the Hub that a part of the model comes from."""
+    if training.get("text_encoder") not in ("sentence", "concat"):
+        return None
+    source = (training.get("text_options") or {}).get("source", "offline-minilm")
+    return _BASE_MODELS.get(source, source if "/" in source else None)
+
+
+def _limits(model: CrossModalModel) -> list[str]:
+    """What its parts cannot do, in plain words."""
+    found = []
+    words = _vocabulary(model.text_encoder)
+    if words:
+        found.append(f"It knows {words:,} English words and leaves out all others.")
+    else:
+        found.append("English only.")
+    if model.training.get("text_encoder") in _WITHOUT_ORDER:
+        found.append(
+            "It does not see the order of words: “a dog on a man” and “a man on a dog” are the "
+            "same to it."
+        )
+    name = model.training.get("image_encoder")
+    if isinstance(name, str):
+        side = image_encoder_class(name).preprocessing.crop
+        found.append(f"It looks at {side} × {side} pixels of a picture: what is small is lost.")
+    found.append(
+        "It counts poorly, and combines poorly, above all on photographs: “two dogs, one black and "
+        "one white” finds dogs."
+    )
+    if model.classes:
+        found.append(
+            f"It was taught {len(model.classes)} classes ({', '.join(model.classes)}) and is at "
+            "its best there."
+        )
+    return found
+
+
+def _vocabulary(encoder: TextEncoder | None) -> int:
+    """How many words an encoder knows; 0 for one that reads parts of words."""
+    if encoder is None:
+        return 0
+    settings = encoder.state()[0]
+    return len(settings.get("words", settings).get("vocabulary", ()))
+
+
+def _training(training: JSONObject) -> dict[str, str]:
+    """How it was trained, as far as the record says."""
+    settings = training.get("settings", {})
+    versions = training.get("versions", {})
+    pairs = training.get("pairs")
+    image_encoder = training.get("image_encoder")
+    texts: dict[str, Any] = {
+        "data": f"{training.get('dataset')}, protocol {training.get('protocol')}",
+        "pairs": f"{pairs:,}" if isinstance(pairs, int) else pairs and pairs.get("train"),
+        "picture encoder": _MADE_HERE.get(str(image_encoder), image_encoder),
+        "text encoder": training.get("text_encoder"),
+        "losses": " + ".join(
+            f"{options.get('weight', 1.0):g} {name}"
+            for name, options in settings.get("objective", {}).items()
+        ),
+        "preset": training.get("preset"),
+        "epochs": training.get("epochs"),
+        "batch size, learning rate": settings
+        and ", ".join(f"{settings[key]:g}" for key in ("batch_size", "learning_rate")),
+        "seed": training.get("seed"),
+        "time": f"{training['seconds']:.0f} s, {_trained(training)}"
+        if "seconds" in training
+        else None,
+        "hardware": versions
+        and f"{versions.get('cpus')} cores, {versions.get('machine')}, {versions.get('system')}",
+        "software": versions
+        and ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "numpy")),
+    }
+    return {name: str(text) for name, text in texts.items() if text not in (None, "", {})}
+
+
+def _trained(training: JSONObject) -> str:
+    if training.get("fine_tuned") or training.get("text_fine_tuned"):
+        return "the projectors and the last layers of an encoder"
+    return "the projectors; the encoders were trained before and stand still"
+
+
+def _version(training: JSONObject) -> str:
+    from cmr_hub.version import __version__
+
+    return str(training.get("versions", {}).get("cmr_hub", __version__))

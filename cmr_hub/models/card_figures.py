@@ -1,0 +1,126 @@
+"""The figures of a model's training record, as a card shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Final
+
+from cmr_hub.models.card_data import about
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+_MAP: Final = {
+    "map_i2t": "MAP@all image→text",
+    "map_t2i": "MAP@all text→image",
+    "map_avg": "MAP@all, mean of both",
+}
+_CUTS: Final = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        dataset, protocol, split: on what.
+        kind: what the Hub calls it: `map` or `recall`.
+        name: of the metric.
+        pictures: how many there were to be found, where the record says.
+        value: as measured with this model's weights.
+        spread: the values of all seeds, this model's among them.
+    """
+
+    dataset: str
+    protocol: str
+    split: str
+    kind: str
+    name: str
+    value: float
+    pictures: int | None = None
+    spread: tuple[float, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name with all that one must know to compare it."""
+        return ", ".join([self.name, self.protocol, *self._count])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """On what, and by which protocol: what the rows of a table are."""
+        return ", ".join([self.dataset, self.split, *self._count]), self.protocol
+
+    @property
+    def _count(self) -> list[str]:
+        return [] if self.pictures is None else [f"{self.pictures:,} pictures"]
+
+    @property
+    def shown(self) -> str:
+        """`.664`, or `.665 ± .003` over seeds."""
+        if len(self.spread) > 1:
+            return f"{_short(fmean(self.spread))} ± {_short(stdev(self.spread))}"
+        return _short(self.value)
+
+
+def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
+    """Of `cmr train` (one dataset) or of `cmr release` (several, under "figures").
+
+    Args:
+        training: a model's record.
+        seeds: records of the same run with all its seeds.
+
+    Raises:
+        KeyError, TypeError, ValueError: the record is not one of these.
+    """
+    if "figures" in training:
+        return [
+            figure
+            for dataset, found in training["figures"].items()
+            for figure in _of_release(dataset, found)
+        ]
+    return list(_of_run(training, seeds)) if "map_i2t" in training else []
+
+
+def as_table(found: Sequence[Figure]) -> list[list[str]]:
+    """Cells for people: a row for each place, a column for each metric, the head first."""
+    names = list(dict.fromkeys(figure.name for figure in found))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for figure in found:
+        rows.setdefault(figure.place, {})[figure.name] = figure.shown
+    return [
+        ["on", "protocol", *names],
+        *([*place, *(cells.get(name, "") for name in names)] for place, cells in rows.items()),
+    ]
+
+
+def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]:
+    dataset, protocol = record["dataset"], record["protocol"]
+    for key, name in _MAP.items():
+        if record[key] is None:  # nothing was relevant
+            continue
+        yield Figure(
+            about(dataset).title,
+            protocol,
+            "test",
+            "map",
+            name,
+            float(record[key]),
+            spread=tuple(float(other[key]) for other in seeds),
+        )
+
+
+def _of_release(dataset: str, found: JSONObject) -> Iterator[Figure]:
+    place = about(dataset).title, found["protocol"], found["split"]
+    count = int(found["pictures"])
+    for cut in _CUTS:
+        value = float(found["sentences"][f"recall_at_{cut}"])
+        yield Figure(*place, "recall", f"Recall@{cut} text→image", value, count)
+    for key, name in _MAP.items():
+        if key in found:
+            yield Figure(*place, "map", name, float(found[key]), count)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")

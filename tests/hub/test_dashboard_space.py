@@ -1,0 +1,154 @@
+"""The dashboard's Space: its folder, and that it runs by the command of its Dockerfile."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.hub import dashboard_space
+from cmr_hub.hub.dashboard_space import APP, build_dashboard_space
+from cmr_hub.installed import file_beside_package
+
+PAGE = """
+from pathlib import Path
+import streamlit
+import cmr_hub
+assert Path(cmr_hub.__file__).is_relative_to(Path.cwd())
+streamlit.write(Path("results/report.md").read_text())
+"""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """Where the dashboard is: here, or where there is none yet one page in its place."""
+    app = file_beside_package(APP)
+    if app is not None:
+        return app.parents[1]
+    folder = tmp_path_factory.mktemp("clone")
+    for name, text in {APP: PAGE, ".streamlit/config.toml": "[theme]\n"}.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "figures").mkdir()
+    (folder / "report.md").write_text("# Report\n")
+    (folder / "runs.jsonl").write_text("")
+    (folder / "figures" / "a.png").write_bytes(b"png")
+    (folder / ".runs.lock").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def space(clone, results, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dashboard_space, "file_beside_package", lambda name: clone / name)
+        return build_dashboard_space(tmp_path_factory.mktemp("space") / "out", results)
+
+
+def command(space: Path) -> list[str]:
+    (line,) = re.findall(r"^CMD (.*)$", (space / "Dockerfile").read_text(), re.MULTILINE)
+    return json.loads(line)
+
+
+def test_front_matter(space):
+    text = (space / "README.md").read_text(encoding="utf-8")
+    head = yaml.safe_load(re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)[1])
+    assert head["sdk"] == "docker"
+    assert f"--server.port={head['app_port']}" in command(space)
+    assert f"EXPOSE {head['app_port']}\n" in (space / "Dockerfile").read_text()
+
+
+def test_files(space):
+    names = {path.name for path in space.iterdir()}
+    assert names == {
+        *("README.md", "Dockerfile", "requirements.txt", "LICENSE", "cmr_hub", "results"),
+        *("dashboard_streamlit", ".streamlit"),
+    }
+    found = {path.relative_to(space / "results").as_posix() for path in space.rglob("results/**/*")}
+    assert {"report.md", "runs.jsonl", "figures/a.png"} <= found
+    assert ".runs.lock" not in found
+    assert not list(space.rglob("__pycache__"))
+    assert (space / "cmr_hub" / "releases" / "default" / "config.json").is_file()
+
+
+def test_requirements_are_pinned(space):
+    lines = (space / "requirements.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines)
+    assert {"streamlit", "plotly", "torch"} <= {line.split("==")[0] for line in lines}
+
+
+def test_what_cannot_be_bundled(clone, results, tmp_path, monkeypatch):
+    monkeypatch.setattr(dashboard_space, "file_beside_package", lambda name: clone / name)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    with pytest.raises(CMRError, match="something else than a Space"):
+        build_dashboard_space(tmp_path / "mine", results)
+    with pytest.raises(DataNotFoundError, match="no results in"):
+        build_dashboard_space(tmp_path / "out", tmp_path / "absent")
+    monkeypatch.setattr(dashboard_space, "file_beside_package", lambda name: None)
+    with pytest.raises(CMRError, match=r"dashboard_streamlit/app\.py\) is not beside the package"):
+        build_dashboard_space(tmp_path / "out", results)
+    assert not (tmp_path / "out").exists()
+
+
+def run_and_look(python: Path | str, space: Path, seconds: float) -> None:
+    """Starts it as the Dockerfile does, waits until it answers, and runs its first page."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "CMR_", "VIRTUAL_ENV"))
+    } | {"PYTHONPATH": str(space)}
+    options = [option for option in command(space)[1:] if "port" not in option]
+    with subprocess.Popen(
+        [python, "-m", "streamlit", *options, f"--server.port={port}"],
+        **{"cwd": space, "env": environment, "stderr": subprocess.PIPE, "text": True},
+    ) as process:
+        try:
+            until = time.monotonic() + seconds
+            while True:
+                try:
+                    answer = httpx.get(f"http://127.0.0.1:{port}/_stcore/health")
+                    break
+                except httpx.HTTPError:
+                    assert process.poll() is None, process.stderr.read()
+                    assert time.monotonic() < until, "the dashboard does not answer"
+                    time.sleep(0.2)
+            assert answer.text == "ok"
+        finally:
+            process.terminate()
+    look = (
+        "from streamlit.testing.v1 import AppTest\n"
+        f"page = AppTest.from_file({APP!r}, default_timeout={seconds}).run()\n"
+        "assert not page.exception, page.exception\n"
+    )
+    subprocess.run([python, "-c", look], cwd=space, env=environment, check=True)
+
+
+def test_it_runs(space):
+    run_and_look(sys.executable, space, 120)
+
+
+@pytest.mark.install
+def test_it_runs_with_only_its_own_requirements(space, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"],
+                   cwd=space, check=True)  # fmt: skip
+    run_and_look(python, space, 300)
