@@ -97,7 +97,8 @@ def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
                 f"{name} does not say which model it was made with; name it with --model"
             )
         return Gallery(store, load(chosen))
-    if directory.is_dir() and not (directory / CONFIG).exists():
+    has_model = (directory / CONFIG).exists() or str(name) in RELEASES
+    if not has_model and (directory.is_dir() or not is_repository(str(name))):
         raise ModelFormatError(
             f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
         )

@@ -45,11 +45,12 @@ def verify(gallery: Name) -> None:
     store.verify()
     paths = store.table().column("path").to_pylist()
     missing = sum(path is not None and not _is_there(Path(path)) for path in paths)
-    console.print(f"{gallery} is whole: {len(store):,} items", highlight=False)
+    console.print(f"{gallery} is whole: {len(store):,} items", highlight=False, soft_wrap=True)
     if missing:
         console.print(
             f"{missing:,} pictures are no longer where they were: run `cmr index` again",
             highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -60,7 +61,7 @@ def compact(gallery: Name) -> None:
 
     store = open_store(gallery)
     store.compact(progress=True)
-    console.print(f"{gallery} is compact: {len(store):,} items", highlight=False)
+    console.print(f"{gallery} is compact: {len(store):,} items", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -79,7 +80,7 @@ def remove(
         raise QueryError("say what to remove: ids, or --where with a condition")
     opened = Gallery(open_store(gallery))
     removed = opened.remove(ids or (), where=where)
-    console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False)
+    console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False, soft_wrap=True)
 
 
 def _is_there(path: Path) -> bool:

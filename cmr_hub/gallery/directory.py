@@ -30,8 +30,8 @@ class GalleryDirectory:
         self.path = Path(path).absolute()
         self._lock = FileLock(self.path / _LOCK, timeout=0)
 
-    def claim(self) -> None:
-        """Makes the directory, if need be.
+    def claim(self) -> bool:
+        """Makes the directory, if need be; tells whether it was not there.
 
         Raises:
             ModelFormatError: there is something else than a gallery.
@@ -44,7 +44,13 @@ class GalleryDirectory:
                 raise ModelFormatError(
                     f"{self.path} is there and is not a gallery: choose another name"
                 )
+        is_new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
+        return is_new
+
+    def forget_lock(self) -> None:
+        """Removes the file of the lock: only from a directory that nobody else knows of yet."""
+        (self.path / _LOCK).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

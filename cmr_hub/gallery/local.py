@@ -229,12 +229,14 @@ class LocalStore:
         """
         copy = LocalStore(self.model_id, self.model_name)
         copy.directory = GalleryDirectory(directory)
-        copy.directory.claim()
+        is_new = copy.directory.claim()
         with copy.directory.writing():
             rows = self._rows
             merged = len(rows.segments) > 1 or len(rows.removed)
             copy._commit(rows.merged(0) if merged else rows, keep_files=False, root=root)
             copy.optimise()
+        if is_new:
+            copy.directory.forget_lock()
 
     def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
         """Makes these rows the gallery's; files of older ones are used again."""
