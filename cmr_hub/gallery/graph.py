@@ -1,4 +1,4 @@
-"""An approximate index: HNSW over vectors in 16 bits.
+"""An approximate index: HNSW over vectors of 8-bit numbers.
 
 Hierarchical navigable small worlds (Malkov and Yashunin 2018, arXiv 1603.09320), FAISS's. Each
 vector is a node with links to its neighbours; a search walks from node to node and keeps the
@@ -7,7 +7,7 @@ vector is a node with links to its neighbours; a search walks from node to node 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import faiss
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from cmr_hub.types import FloatArray, IntArray
 
-LINKS = 32
-EF_CONSTRUCTION = 100
-EF_SEARCH = 256
-"""Recall@10 of .98 and more at a million vectors of an encoder: docs/scale.md has the curve."""
+LINKS = 48
+EF_CONSTRUCTION = 200
+EF_SEARCH = 384
+"""Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
 _FILTER_MARGIN = 4
 _BLOCK = 20_000
 _PARTS = {
     "codes": np.dtype(np.uint8),
+    "bounds": np.dtype(np.float32),
     "neighbors": np.dtype(np.int32),
     "levels": np.dtype(np.int32),
     "entry": np.dtype(np.int64),
@@ -39,15 +40,27 @@ class Graph:
 
     Args:
         dim: of the vectors.
+        bounds: the least and the largest number in them; others are taken for these. Between the
+            two are 256 steps.
     """
 
-    def __init__(self, dim: int) -> None:
-        self.index = faiss.IndexHNSWSQ(
-            dim, faiss.ScalarQuantizer.QT_fp16, LINKS, faiss.METRIC_INNER_PRODUCT
-        )
+    def __init__(self, dim: int, bounds: tuple[float, float]) -> None:
+        kind = faiss.ScalarQuantizer.QT_8bit_uniform
+        self.index = faiss.IndexHNSWSQ(dim, kind, LINKS, faiss.METRIC_INNER_PRODUCT)
         self.index.hnsw.efConstruction = EF_CONSTRUCTION
-        # Halves of 16 bits need no training; FAISS asks for it all the same.
-        self.index.train(np.zeros((1, dim), dtype=np.float32))
+        low, high = bounds
+        faiss.copy_array_to_vector(np.array([low, high - low], np.float32), self._codes.sq.trained)
+        self.index.is_trained = self._codes.is_trained = True
+
+    @classmethod
+    def for_vectors(cls, matrices: Sequence[FloatArray]) -> Self:
+        """An empty graph for vectors like these."""
+        bounds = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
+        return cls(matrices[0].shape[1], bounds)
+
+    @property
+    def _codes(self) -> Any:
+        return faiss.downcast_index(self.index.storage)
 
     def __len__(self) -> int:
         return int(self.index.ntotal)
@@ -85,9 +98,11 @@ class Graph:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Vectors and links, to be kept in a file."""
-        hnsw, storage = self.index.hnsw, faiss.downcast_index(self.index.storage)
+        hnsw, storage = self.index.hnsw, self._codes
+        low, width = faiss.vector_to_array(storage.sq.trained)
         return {
             "codes": _view(storage.codes).reshape(len(self), -1),
+            "bounds": np.array([low, low + width], dtype=np.float32),
             "neighbors": _view(hnsw.neighbors),
             "levels": faiss.vector_to_array(hnsw.levels),
             "entry": np.array([hnsw.entry_point, hnsw.max_level], dtype=np.int64),
@@ -100,15 +115,17 @@ class Graph:
         Raises:
             ModelFormatError: not a graph of `count` vectors of `dim` numbers.
         """
-        graph = cls(dim)
-        hnsw, storage = graph.index.hnsw, faiss.downcast_index(graph.index.storage)
-        places = faiss.vector_to_array(hnsw.cum_nneighbor_per_level).astype(np.int64)
         try:
-            codes, links, levels, entry = (np.asarray(arrays[name]) for name in _PARTS)
+            codes, bounds, links, levels, entry = (np.asarray(arrays[name]) for name in _PARTS)
+            low, high = bounds.tolist()
+            graph = cls(dim, (low, high))
+            hnsw, storage = graph.index.hnsw, graph._codes
+            places = faiss.vector_to_array(hnsw.cum_nneighbor_per_level).astype(np.int64)
             offsets = np.concatenate([[0], np.cumsum(places[levels])]) if count else None
             sound = (
                 offsets is not None
                 and codes.shape == (count, storage.code_size)
+                and -1 <= low < high <= 1
                 and all(arrays[name].dtype == dtype for name, dtype in _PARTS.items())
                 and _is_sound(levels, offsets, links, places, entry)
             )

@@ -279,7 +279,7 @@ def _extended(
     """The graph of all vectors; those after the ones that it holds already are added."""
     from cmr_hub.gallery.graph import Graph
 
-    graph = graph or Graph(columns[0].shape[1])
+    graph = graph or Graph.for_vectors(columns)
     skip, waiting = len(graph), []
     for matrix in columns:
         waiting.append(matrix[min(skip, len(matrix)) :])

@@ -1,6 +1,6 @@
 """The nearest vectors of a gallery in this process: exact, or by a graph where there are many.
 
-FAISS finds candidates in 32 or 16 bits; they are scored again in float64, each row by itself.
+FAISS finds candidates in 32 or 8 bits; they are scored again in float64, each row by itself.
 """
 
 from __future__ import annotations

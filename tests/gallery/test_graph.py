@@ -116,7 +116,7 @@ def test_compaction_makes_one_graph_of_what_is_left(saved: Path, vectors: np.nda
 
 
 def test_links_that_lead_astray_are_refused(vectors: np.ndarray, tmp_path: Path) -> None:
-    graph = Graph(DIM)
+    graph = Graph.for_vectors([vectors])
     assert sum(graph.add([vectors])) == COUNT
     arrays = graph.arrays()
     again = Graph.of_arrays(arrays, DIM, COUNT)
@@ -139,6 +139,8 @@ def test_links_that_lead_astray_are_refused(vectors: np.ndarray, tmp_path: Path)
         {"entry": np.array([0, 50])},
         {"codes": arrays["codes"][1:]},
         {"codes": arrays["codes"].astype(np.int32)},
+        {"bounds": np.array([0, np.nan], np.float32)},
+        {"bounds": np.zeros(3, np.float32)},
     ):
         with pytest.raises(ModelFormatError, match="graph"):
             Graph.of_arrays({**arrays, **change}, DIM, COUNT)
