@@ -74,8 +74,9 @@ def decoded(
         except BrokenProcessPool as error:
             names = ", ".join(str(entry.path) for entry in chunk[:3])
             raise CMRError(
-                f"a process that decodes pictures died, near {names}: is there enough memory? "
-                "What was indexed before is kept"
+                f"a process that decodes pictures died, near {names}: is there enough memory? In a "
+                "script this must be called under `if __name__ == '__main__':`. What was indexed "
+                "before is kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
-    TEXT_KEYS,
     is_inside,
     metadata_files,
     picture_path,
-    record_label,
-    record_sentences,
     records,
     walk,
 )
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines
 from cmr_hub.errors import DataNotFoundError
-from cmr_hub.gallery.indexing.entry import RESERVED, Entry, Place
+from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.gallery.indexing.shards import shard_entries
-from cmr_hub.gallery.items import COLUMNS, MODALITY
-
-_KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
-
-
-@dataclass(frozen=True)
-class Told:
-    """What is said of a picture."""
-
-    sentences: tuple[str, ...] = ()
-    label: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+from cmr_hub.gallery.indexing.told import Told, json_record, told_by
 
 
 def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
@@ -86,19 +69,6 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         )
 
 
-def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
-    """A record of metadata as sentences, label and further columns."""
-    metadata = {
-        name: value
-        for name, value in record.items()
-        if name not in _KNOWN and isinstance(value, str | int | float | bool)
-    }
-    plain = dict(record)
-    return Told(
-        record_sentences(plain, where, report), record_label(plain, where, report), metadata
-    )
-
-
 def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Told]:
     told: dict[Path, Told] = {}
     on_disk = set(files)
@@ -124,15 +94,8 @@ def _sidecar(path: Path, names: set[Path], report: ReadReport) -> Told:
 
 
 def _json_sidecar(text: str, path: Path, report: ReadReport) -> Told:
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        report.add("damaged record", path, f"not JSON: {error}")
-        return Told()
-    if not isinstance(record, dict):
-        report.add("damaged record", path, "not a JSON object")
-        return Told()
-    return told_by(record, str(path), report)
+    record = json_record(text, str(path), report)
+    return told_by(record, str(path), report) if record else Told()
 
 
 def _text_sidecar(text: str, path: Path, report: ReadReport) -> Told:

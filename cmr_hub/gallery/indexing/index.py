@@ -74,6 +74,11 @@ def index_folder(
             raise DataNotFoundError(f"there are no pictures in {base}")
         run = _Run(gallery, base, entries)
         run.summary.without_image = report.counts.get("missing image", 0)
+        run.summary.refused = [
+            f"{problem.path}: {problem.detail or problem.kind}"
+            for problem in report
+            if problem.kind in ("unsafe path", "damaged record", "duplicate id")
+        ]
         run.encode_new(encode, progress=progress)
         run.remove_gone()
         gallery.store.optimise(progress=progress)

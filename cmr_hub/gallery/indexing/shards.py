@@ -7,16 +7,15 @@ they lie.
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean, record_label, record_sentences
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.gallery.indexing.told import json_record, told_by
 
 _TEXTS = (".txt", ".json", ".cls")
 
@@ -65,27 +64,21 @@ def _entry(
         for ending in _TEXTS
         if ending in sample and sample[ending].size <= MAX_TEXT_BYTES
     }
-    record: Any = {}
-    if ".json" in texts:
-        try:
-            record = json.loads(texts[".json"])
-        except (ValueError, RecursionError) as error:
-            report.add("damaged record", where, f"not JSON: {error}")
-        if not isinstance(record, dict):
-            report.add("damaged record", where, "not a JSON object")
-            record = {}
+    record = json_record(texts[".json"], where, report) if ".json" in texts else {}
     if ".txt" in texts:
         record["captions"] = list(split_lines(texts[".txt"]))
     if ".cls" in texts:
         record["label"] = texts[".cls"].strip()
+    told = told_by(record, where, report)
     yield Entry(
         shard / picture.name,
         Place(shard, picture.offset_data, picture.size),
         picture.size,
         modified,
         folder,
-        record_sentences(record, where, report),
-        record_label(record, where, report),
+        told.sentences,
+        told.label,
+        told.metadata,
     )
 
 

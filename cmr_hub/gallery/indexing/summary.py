@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Summary:
-    """Counts of one run; `unreadable` by path with the reason."""
+    """Counts of one run; `unreadable` by path with the reason, `refused` with path and reason."""
 
     pictures: int = 0
     added: int = 0
@@ -18,16 +18,19 @@ class Summary:
     without_caption: int = 0
     without_image: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    """Names that lead out of the folder, and metadata that cannot be understood."""
 
     def text(self, first: int = 3) -> str:
-        """For a person, with the `first` few pictures that cannot be read."""
+        """For a person, with the `first` few of what went wrong."""
         lines = [
             f"{self.pictures:,} pictures: {self.added:,} added, {self.updated:,} updated, "
             f"{self.moved:,} moved, {self.unchanged:,} unchanged; {self.removed:,} removed",
             f"{self.without_caption:,} without caption, {self.without_image:,} rows without image, "
             f"{len(self.unreadable):,} unreadable",
         ]
-        lines += [f"  {path}: {why}" for path, why in list(self.unreadable.items())[:first]]
-        if len(self.unreadable) > first:
-            lines.append(f"  and {len(self.unreadable) - first:,} more")
+        problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
+        lines += [f"  {problem}" for problem in problems[:first]]
+        if len(problems) > first:
+            lines.append(f"  and {len(problems) - first:,} more")
         return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -41,6 +42,10 @@ def test_what_is_found_and_what_is_said_of_it(gallery, folder, model, tmp_path) 
     assert (summary.pictures, summary.added, summary.removed) == (10, 9, 0)
     assert (summary.without_caption, summary.without_image) == (6, 1)
     assert list(summary.unreadable) == [str(folder / "broken.jpg")]
+    assert [line.split(": ")[1] for line in summary.refused] == [
+        "../plain0.png leads out of the folder",
+        "/etc/passwd leads out of the folder",
+    ]
     again = Gallery.open(tmp_path / "gallery", model)
     again.store.verify()
     rows = rows_of(again, folder)
@@ -185,6 +190,7 @@ def test_a_webdataset_shard(gallery, model, tmp_path) -> None:
         members[f"part/00{i}.png"] = path.read_bytes()
         members[f"part/00{i}.txt"] = f"the sea {i}".encode()
         members[f"part/00{i}.cls"] = f"{7 + i}".encode()
+        members[f"part/00{i}.json"] = json.dumps({"year": 2000 + i, "label": "x"}).encode()
     members["part/009.txt"] = b"no picture"
     members["../climbs.png"] = members["part/000.png"]
     with tarfile.open(base / "a.tar", "w") as tar:
@@ -198,6 +204,7 @@ def test_a_webdataset_shard(gallery, model, tmp_path) -> None:
     assert set(rows) == {f"a.tar/part/00{i}.png" for i in range(3)}
     assert rows["a.tar/part/000.png"]["label"] == "7"
     assert rows["a.tar/part/002.png"]["sentences"] == ["the sea 2"]
+    assert [row["year"] for row in rows.values()] == [2000, 2001, 2002]
     expected = model.encode_images([base / name for name in rows])
     np.testing.assert_allclose(gallery.vectors("image"), expected, atol=1e-6)
     assert index_folder(gallery, base).unchanged == 3
