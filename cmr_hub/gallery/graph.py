@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LINKS = 48
 EF_CONSTRUCTION = 200
-EF_SEARCH = 384
+EF_SEARCH = 448
 """Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
 _FILTER_MARGIN = 4
 _BLOCK = 20_000

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from cmr_hub.errors import ModelFormatError
@@ -126,6 +127,14 @@ class LocalStore:
         if where is None or not len(self._rows):
             return self._rows.items
         return self._rows.table.filter(pa.array(self._rows.filtered(where)))
+
+    def table_below(self, folder: str) -> pa.Table:
+        items = self._rows.items
+        below = pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/")
+        return items.filter(pc.fill_null(below, False))
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        return self._rows.known(ids)
 
     def rows(self, ids: Sequence[str]) -> Segment:
         return self._rows.take(self._rows.numbers(ids))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 512
 _MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
 _INDEX = {"M": 48, "efConstruction": 200}
-_EF = 384
+_EF = 448
 _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
 
@@ -117,15 +117,24 @@ class MilvusStore:
                 self.server.call("upsert", self._collection(target), part)
 
     def remove(self, ids: Sequence[str]) -> int:
-        there: set[str] = set()
+        there = sorted(self.known(ids))
         for target in self.there:
-            found = [row["id"] for row in self._get(target, ids, [])]
-            self._delete(target, found)
-            there.update(found)
+            self._delete(target, there)
         return len(there)
 
     def table(self, where: Where | None = None) -> pa.Table:
-        condition = "" if where is None else milvus_condition(where)
+        return self._table("" if where is None else milvus_condition(where))
+
+    def table_below(self, folder: str) -> pa.Table:
+        # "0" comes after "/": all that begins with `folder/`, whatever letters are in it.
+        path, start = 'columns["path"]', folder.rstrip("/")
+        first, last = json.dumps(f"{start}/"), json.dumps(f"{start}0")
+        return self._table(f"{path} >= {first} and {path} < {last}")
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        return {row["id"] for target in self.there for row in self._get(target, ids, [])}
+
+    def _table(self, condition: str) -> pa.Table:
         both = f"({condition}) and {_ONLY_TEXT}" if condition else _ONLY_TEXT
         items = [
             _item(row["item"])

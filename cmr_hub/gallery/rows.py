@@ -115,6 +115,13 @@ class Rows:
         found: IntArray = np.flatnonzero(there.to_numpy() & self.alive)
         return found
 
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
+        numbers = self.numbers(ids)
+        if not len(numbers):
+            return set()
+        return set(self.table.column("id").take(pa.array(numbers)).to_pylist())
+
     def take(self, numbers: IntArray) -> Segment:
         """These rows, which must be increasing, as one segment."""
         parts = []

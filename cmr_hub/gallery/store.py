@@ -72,6 +72,12 @@ class Store(Protocol):
     def table(self, where: Where | None = None) -> pa.Table:
         """All items, or those that pass."""
 
+    def table_below(self, folder: str) -> pa.Table:
+        """All items whose path is below a folder."""
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
+
     def rows(self, ids: Sequence[str]) -> Segment:
         """The rows of these ids with their vectors, in any order; unknown ids are left out."""
 

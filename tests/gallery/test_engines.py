@@ -93,6 +93,12 @@ def test_what_came_and_went(changed: Gallery, gallery: Gallery) -> None:
     assert (len(changed), changed.dim, changed.targets) == (58, 12, ("image", "text"))
     assert (changed.model_id, changed.store.model_name) == ("model-a", "default")
     assert changed.store.vector_counts == {"image": 58, "text": 58}
+    assert changed.store.known(["item-3", "item-30", "nobody", "item-5"]) == {"item-3", "item-5"}
+    below = changed.store.table_below("/data/class-1")
+    assert below.num_rows
+    assert sorted(below["id"].to_pylist()) == sorted(
+        row["id"] for row in changed.items.to_pylist() if "/class-1/" in (row["path"] or "")
+    )
     before = {row["id"]: row for row in gallery.items.to_pylist()}
     assert changed.items.to_pylist() == [before[id_] for id_ in ids]
     query = np.random.default_rng(1).normal(size=12)

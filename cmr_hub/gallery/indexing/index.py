@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow.compute as pc
 from tqdm import tqdm
 
 from cmr_hub.datasets.report import ReadReport
@@ -69,10 +68,11 @@ def index_folder(
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
     with gallery.store.writing():
-        entries = settled(list(folder_entries(base, report)), gallery.items.schema)
+        table = gallery.store.table_below(str(base))
+        entries = settled(list(folder_entries(base, report)), table.schema)
         if not entries:
             raise DataNotFoundError(f"there are no pictures in {base}")
-        run = _Run(gallery, base, entries)
+        run = _Run(gallery, table.to_pylist(), entries)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.refused = [
             f"{problem.path}: {problem.detail or problem.kind}"
@@ -87,18 +87,27 @@ def index_folder(
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A row to be written; without a vector it has that of the same content."""
+    """A row to be written.
+
+    Attributes:
+        entry: its picture.
+        id: None for a new row, which gets one when it is written.
+        sha256: of its content.
+        vector: None if it is that of the same content.
+    """
 
     entry: Entry
-    id: str
+    id: str | None
     sha256: str
     vector: FloatArray | None
 
 
 class _Run:
-    """One run over the entries of a folder."""
+    """One run over the entries of a folder, of which there are `rows` already."""
 
-    def __init__(self, gallery: Gallery, base: Path, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, gallery: Gallery, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]
+    ) -> None:
         model = gallery.model
         if model is None or model.text_encoder is None:
             raise CMRError("indexing needs a gallery opened with a model that has encoders")
@@ -109,14 +118,11 @@ class _Run:
             pictures=len(entries),
             without_caption=sum(not entry.sentences for entry in entries),
         )
-        table = gallery.items
-        self.ids = set(table.column("id").to_pylist())
-        below = pc.starts_with(table.column("path"), f"{str(base).rstrip('/')}/")
         self.known: dict[str, dict[str, Any]] = {}
         self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         """Ids of rows of this folder that no entry has claimed yet."""
-        for row in table.filter(pc.fill_null(below, False)).to_pylist():
+        for row in rows:
             self.known[row["path"]] = row
             self.gone.add(row["id"])
             if row.get("sha256"):
@@ -186,27 +192,34 @@ class _Run:
             self.summary.added += 1
         else:
             self.summary.updated += 1
-        return _Row(entry, self._new_id(sha256), sha256, vector)
+        return _Row(entry, None, sha256, vector)
 
     def _claimed(self, entry: Entry, row: Mapping[str, Any], vector: FloatArray | None) -> _Row:
         self.gone.discard(row["id"])
         return _Row(entry, row["id"], row["sha256"], vector)
 
-    def _new_id(self, sha256: str) -> str:
-        """Made of the content; a second copy of it has `-2` at the end."""
-        copies = count(2)
-        new_id = sha256[:_ID_LENGTH]
-        while new_id in self.ids:
-            new_id = f"{sha256[:_ID_LENGTH]}-{next(copies)}"
-        self.ids.add(new_id)
-        return new_id
+    def _named(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Gives new rows ids, made of their content; a second copy of it has `-2` at the end."""
+        named = {at: row for at, row in enumerate(rows) if row.id is not None}
+        for copy in count(1):
+            waiting = [at for at in range(len(rows)) if at not in named]
+            if not waiting:
+                break
+            ends = "" if copy == 1 else f"-{copy}"
+            ids = [f"{rows[at].sha256[:_ID_LENGTH]}{ends}" for at in waiting]
+            taken = self.store.known(ids)
+            for at, id_ in zip(waiting, ids, strict=True):
+                if id_ not in taken:
+                    taken.add(id_)
+                    named[at] = replace(rows[at], id=id_)
+        return [named[at] for at in range(len(rows))]
 
     def _commit(self) -> None:
         """Writes the rows that are ready, all or none."""
         if self.ready:
             self._spare()
             replaced = [row["id"] for row in self.replaced]
-            self.store.put(self._segment(self.ready), replacing=replaced)
+            self.store.put(self._segment(self._named(self.ready)), replacing=replaced)
         self.ready, self.replaced = [], []
         self.committed = time.monotonic()
 
@@ -237,7 +250,7 @@ class _Run:
     def _segment(self, rows: Sequence[_Row]) -> Segment:
         items = [
             Item(
-                id=row.id,
+                id=row.id or "",
                 path=row.entry.path,
                 sentences=row.entry.sentences,
                 label=row.entry.label,
