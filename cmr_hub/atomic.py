@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -32,8 +33,9 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     temporary.touch(exist_ok=False)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(target)
+        sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,7 +56,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         yield fresh
         for written in fresh.rglob("*"):
             if written.is_file():
-                _sync(written)
+                sync(written)
         if target.exists():
             target.rename(old)
         fresh.rename(target)

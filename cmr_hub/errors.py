@@ -40,6 +40,10 @@ class ModelFormatError(CMRError):
     """A model, gallery or run directory is incomplete, damaged or of an unknown version."""
 
 
+class GalleryInUseError(CMRError):
+    """Another process is writing to a gallery."""
+
+
 class TrainingError(CMRError):
     """Training cannot go on: too few items, a loss that is not finite, a mismatched run."""
 

@@ -1,16 +1,23 @@
-"""`load`: a model and the gallery that was saved with it."""
+"""`load`: a model and the gallery saved with it; `open_gallery`: a gallery and its model."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cmr_hub.errors import HubError, ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.manifest import FILE_NAME
+from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.download import HubSource
-from cmr_hub.models.files import GALLERY, PICTURES
+from cmr_hub.models.files import CONFIG, GALLERY, PICTURES
 from cmr_hub.models.inspection import is_repository
 from cmr_hub.releases import RELEASES, release_directory
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.store import Store
 
 
 def load(
@@ -65,5 +72,60 @@ def load(
 def _open(directory: Path, pictures: Path | None = None) -> CrossModalModel:
     model = CrossModalModel.from_pretrained(directory)
     if (directory / GALLERY).exists():
-        model.gallery = Gallery.open(directory / GALLERY, model_id=model.fingerprint, root=pictures)
+        model.gallery = Gallery.open(directory / GALLERY, model, root=pictures)
     return model
+
+
+def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
+    """Opens a gallery together with the model that made its vectors.
+
+    Args:
+        name: a gallery's directory or its address on a Milvus server
+            (`http://host:19530/collection`); or what `load` takes, for the gallery saved with a
+            model.
+        model: what `load` takes; default the one that the gallery says it was made with.
+
+    Raises:
+        ModelFormatError: there is no gallery, it is not whole, or it is of another model.
+    """
+    directory = Path(name)
+    if MilvusAddress.is_one(name) or (directory / FILE_NAME).exists():
+        store = open_store(name)
+        chosen = model if model is not None else store.model_name
+        if chosen is None:
+            raise ModelFormatError(
+                f"{name} does not say which model it was made with; name it with --model"
+            )
+        return Gallery(store, load(chosen))
+    has_model = (directory / CONFIG).exists() or str(name) in RELEASES
+    if not has_model and (directory.is_dir() or not is_repository(str(name))):
+        raise ModelFormatError(
+            f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
+        )
+    found = load(name).gallery
+    if not isinstance(found, Gallery):
+        raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
+    return found
+
+
+def open_store(name: str | Path) -> Store:
+    """Opens the rows of a gallery, without a model.
+
+    Args:
+        name: a directory or an address, as for `open_gallery`.
+
+    Raises:
+        ModelFormatError: there is no gallery, or it is not whole.
+        CMRError: the server does not answer.
+    """
+    if MilvusAddress.is_one(name):
+        from cmr_hub.gallery.milvus import MilvusStore
+
+        return MilvusStore(MilvusAddress.parse(str(name)))
+    return LocalStore.open(name)
+
+
+def model_name(name: str | Path) -> str:
+    """What a gallery notes of its model: its name, or the absolute path of a directory."""
+    directory = Path(name)
+    return str(directory.resolve()) if directory.is_dir() else str(name)

@@ -20,7 +20,7 @@ from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import CMRError, ImageError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.hit import Hit
-from cmr_hub.loading import load
+from cmr_hub.loading import load, open_gallery
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.types import JSONObject
 
@@ -94,7 +94,7 @@ class SearchHandlers:
     """
 
     def __init__(self, model: CrossModalModel, gallery: Gallery) -> None:
-        self.model, self.gallery = model, gallery
+        self.model, self.gallery, self.targets = model, gallery, gallery.targets
         rows = np.linspace(0, len(gallery) - 1, min(EXAMPLES, len(gallery))).astype(int)
         items = gallery.items.take(pa.array(rows)).to_pylist()
         self.sentences: list[str] = [
@@ -142,15 +142,13 @@ class SearchHandlers:
         start = perf_counter()
         try:
             vector = self.model.encode_images([read_image(picture)])[0]
-            texts = self.gallery.search(vector, count, "text")
-            pictures = self.gallery.search(vector, count, "image")
+            found = {target: self.gallery.search(vector, count, target) for target in self.targets}
         except CMRError as error:
             # Where the server keeps uploads is nobody's business.
             return _sentence(str(error).replace(str(picture), picture.name)), [], []
-        found = (
-            f"{_number(texts, 'text')} and {_number(pictures, 'picture')} found "
-            f"in {_milliseconds(start)}."
-        )
+        texts, pictures = found.get("text", []), found.get("image", [])
+        counts = f"{_number(texts, 'text')} and {_number(pictures, 'picture')}"
+        status = f"{counts} found in {_milliseconds(start)}."
         rows: list[JSONObject] = [
             {
                 "rank": hit.rank,
@@ -162,7 +160,7 @@ class SearchHandlers:
             for hit in texts
         ]
         tiles, problem = _tiles(pictures)
-        return _lines(found, problem), rows, tiles
+        return _lines(status, problem), rows, tiles
 
     def example_sentence(self, event: gr.SelectData) -> str:
         """The example sentence that was clicked."""
@@ -371,17 +369,40 @@ def serve(page: gr.Blocks, *, host: str, port: int | None, block: bool = True) -
     return str(url)
 
 
-def launch(name: str | Path, *, host: str, port: int | None, revision: str | None = None) -> None:
-    """Serves the search page of a model, given as to `load`, until it is stopped.
+def launch(
+    name: str | Path | None,
+    *,
+    gallery: str | Path | None = None,
+    host: str,
+    port: int | None,
+    revision: str | None = None,
+) -> None:
+    """Serves the search page until it is stopped.
+
+    Args:
+        name: a model, as `load` takes it; default the one that the gallery was made with, or the
+            one that comes with the package.
+        gallery: a gallery's directory or address; default the one saved with the model.
+        host, port: where to listen.
+        revision: of a model on the Hub.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    serve(build_page(load(name, revision=revision)), host=host, port=port)
+    if gallery is None:
+        model = load("default" if name is None else name, revision=revision)
+    else:
+        opened = open_gallery(gallery, name)
+        if opened.model is None:
+            raise QueryError(f"{gallery} was opened without its model")
+        model = opened.model
+        model.gallery = opened
+    serve(build_page(model), host=host, port=port)
 
 
 def _head(model: CrossModalModel, gallery: Gallery) -> str:
-    facts = [f"{len(gallery):,} pictures with their sentences"]
+    counts = gallery.store.vector_counts
+    facts = [f"{counts.get('image', 0):,} pictures, {counts.get('text', 0):,} with sentences"]
     if model.classes:
         facts.append(f"{len(model.classes)} classes")
     trained = model.training

@@ -1,5 +1,5 @@
 """`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
-report, search, demo; and for the Hub: card, publish, space."""
+report, index, search, demo, gallery; and for the Hub: card, publish, space."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from cmr_hub.cli.card import card
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
+from cmr_hub.cli.gallery import app as gallery
+from cmr_hub.cli.index import index
 from cmr_hub.cli.publish import publish, space
 from cmr_hub.cli.quality_curve import quality_curve
 from cmr_hub.cli.release import release
@@ -27,7 +29,8 @@ app = typer.Typer(
     help=(
         "Cross-modal retrieval: train projectors of images and texts into one common space, "
         "measure them, and search.\n\n"
-        "A first road: `cmr data`, then `cmr train`, `cmr search`, `cmr demo`."
+        "A first road: `cmr index ~/Pictures --out gallery`, then `cmr search gallery` or "
+        "`cmr demo --gallery gallery`. To train: `cmr data`, then `cmr train`, `cmr demo`."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,8 +38,9 @@ app = typer.Typer(
 )
 _TRAINING = (train, distill, align, release, quality_curve)
 _HUB = (card, publish)
-for command in (data, *_TRAINING, evaluate, ablate, report, search, demo, *_HUB):
+for command in (data, *_TRAINING, evaluate, ablate, report, index, search, demo, *_HUB):
     app.command()(command)
+app.add_typer(gallery, name="gallery")
 app.add_typer(space, name="space")
 
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C

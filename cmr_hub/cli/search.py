@@ -1,8 +1,10 @@
-"""`cmr search` and `cmr demo`: using a model."""
+"""`cmr search` and `cmr demo`: using a gallery."""
 
 from __future__ import annotations
 
 import json
+import tempfile
+import webbrowser
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -11,10 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cmr_hub.cli.options import ModelName, console
+from cmr_hub.cli.options import console
+from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.hit import Hit
+    from cmr_hub.gallery.query import Query
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="The model that made the gallery, if it is no longer where it was."),
+]
 
 
 class Target(StrEnum):
@@ -25,47 +34,104 @@ class Target(StrEnum):
 
 
 def search(
-    model_name: ModelName,
+    gallery: Annotated[
+        str,
+        typer.Argument(
+            help="A gallery's directory or its address http://HOST:PORT/COLLECTION; or a model, as "
+            "`cmr demo` takes it, for its own."
+        ),
+    ],
     text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to search with.")] = None,
+    weight: Annotated[
+        float,
+        typer.Option(help="Of the sentence, where there is a picture too; below 0 is unwanted."),
+    ] = 1.0,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Pass over so many of the best.")] = 0,
     target: Annotated[
         Target | None, typer.Option(help="Search among these; else the other modality.")
     ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="A condition on the columns, e.g. \"label = 'dog'\".")
+    ] = None,
+    min_score: Annotated[float | None, typer.Option(help="The least score of a hit.")] = None,
+    distinct: Annotated[
+        float | None, typer.Option(help="Hide hits more similar than this to a better one.")
+    ] = None,
+    model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a contact sheet here.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Show a contact sheet.")] = False,
 ) -> None:
-    """Searches the gallery of a model by a sentence or by a picture.
+    """Searches a gallery by a sentence, by a picture, or by both at once.
 
-    Example: `cmr search runs/pascal "two men on a motorbike" -k 5`
+    Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
+    `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`
     """
-    from cmr_hub.loading import load
+    from cmr_hub.gallery.contact_sheet import contact_sheet
+    from cmr_hub.gallery.query import Mix
+    from cmr_hub.loading import open_gallery
 
-    hits: list[Hit] = load(model_name).search(
-        text, image=image, k=k, target=None if target is None else target.value
+    query: Query
+    if image is not None:
+        query = image if text is None else Mix((1, image), (weight, text))
+    elif text is not None:
+        query = text
+    else:
+        raise QueryError("give a sentence, or a picture with --image, to search with")
+    hits = open_gallery(gallery, model).search(
+        query,
+        k,
+        None if target is None else target.value,
+        offset,
+        where=where,
+        min_score=min_score,
+        distinct=distinct,
     )
-    if as_json:
+    if html is not None or show:
+        page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
+        title = " + ".join(filter(None, ["" if image is None else image.name, text]))
+        page.write_text(contact_sheet(hits, title), encoding="utf-8")
+        if show:
+            webbrowser.open(page.absolute().as_uri())
+        console.print(f"{len(hits)} hits in {page}", soft_wrap=True)
+    elif as_json:
         typer.echo(json.dumps([asdict(hit) for hit in hits], indent=2, default=str))
-        return
-    table = Table("rank", "score", "label", "id", "sentence", "path")
+    else:
+        console.print(_table(hits))
+
+
+def _table(hits: list[Hit]) -> Table:
+    table = Table("rank", "score", "label", "sentence", "path")
     for hit in hits:
         sentence = hit.sentences[0] if hit.sentences else ""
         table.add_row(
-            str(hit.rank), f"{hit.score:.3f}", hit.label, hit.id, sentence, str(hit.path or "")
+            str(hit.rank), f"{hit.score:.3f}", hit.label, sentence, str(hit.path or hit.id)
         )
-    console.print(table)
+    return table
 
 
 def demo(
-    model: ModelName = "default",
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model directory, as `cmr train --out` writes it, `default`, or a repository "
+            "on the Hub, user/name."
+        ),
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
 ) -> None:
-    """Serves a page that searches the gallery of a model; prints its address.
+    """Serves a page that searches a gallery, or the one of a model; prints its address.
 
-    Without a model, of the one that comes with the package.
+    Without either, of the model that comes with the package.
 
-    Example: `cmr demo runs/pascal`
+    Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal`
     """
     from cmr_hub.apps.search_page import launch
 
-    launch(model, host=host, port=port)
+    launch(model, gallery=gallery, host=host, port=port)

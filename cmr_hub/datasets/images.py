@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -34,13 +35,22 @@ def read_image(source: ImageSource) -> Image.Image:
     """
     is_open = isinstance(source, Image.Image)
     try:
-        image = source if isinstance(source, Image.Image) else _open(Path(source))
-        _check_size(*image.size)
-        image.load()
-        return _to_rgb(_upright(image))
+        return _rgb(source if isinstance(source, Image.Image) else _open(Path(source)))
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
         where = "the given picture" if is_open else f"the picture {source}"
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """The picture in these bytes, as `read_image` gives it.
+
+    Raises:
+        ImageError: as `read_image`; the message is the reason alone.
+    """
+    try:
+        return _rgb(_open_bytes(data))
+    except Exception as error:
+        raise ImageError(_reason(error)) from error
 
 
 def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
@@ -74,10 +84,39 @@ def _reason(error: BaseException) -> str:
 
 
 def _open(path: Path) -> Image.Image:
-    data = read_bytes(path, MAX_BYTES)
+    return _open_bytes(read_file(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a picture, also of a member of an uncompressed tar file: `…/x.tar/name.jpg`.
+
+    Raises:
+        OSError: its text is the reason, without the path.
+    """
+    shard = next((parent for parent in path.parents if parent.suffix == ".tar"), None)
+    if shard is None or not shard.is_file():
+        return read_bytes(path, MAX_BYTES)
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            member = tar.getmember(path.relative_to(shard).as_posix())
+            if member.size > MAX_BYTES:
+                raise OSError(f"it has {member.size:,} bytes; the limit is {MAX_BYTES:,}")
+            file = tar.extractfile(member)
+            return b"" if file is None else file.read()
+    except (KeyError, tarfile.TarError) as error:
+        raise OSError(f"the tar file has no such member: {error}") from error
+
+
+def _open_bytes(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("the file is empty")
     return Image.open(BytesIO(data), formats=FORMATS)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    _check_size(*image.size)
+    image.load()
+    return _to_rgb(_upright(image))
 
 
 def _check_size(width: int, height: int) -> None:

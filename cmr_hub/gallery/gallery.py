@@ -1,139 +1,344 @@
-"""A set of items with their vectors: searched by cosine, kept in a directory."""
+"""Pictures and texts with their vectors in the common space, kept and searched."""
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
-from cmr_hub.atomic import atomic_directory
-from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import ImageError, ModelFormatError, QueryError
-from cmr_hub.gallery.hit import Hit
-from cmr_hub.gallery.items import COLUMNS, checked_items, join_root, split_root
-from cmr_hub.gallery.manifest import EMBEDDINGS, FILE_NAME, FORMAT_VERSION, ITEMS, Manifest
+from cmr_hub.gallery.embed import embedded
+from cmr_hub.gallery.hit import Explanation, Hit
+from cmr_hub.gallery.items import Item, checked_items, split_root
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.pages import Page, search_pages
+from cmr_hub.gallery.query import Query, modality, query_vector, unit_rows
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
+from cmr_hub.gallery.where import Where
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
-    from cmr_hub.types import FloatArray, IntArray
-
-NORM_TOLERANCE = 1e-3
-SPARE = 16
-"""Rows fetched beyond those asked for, so that near ties can be settled exactly."""
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.gallery.store import Store
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import FloatArray
 
 
 class Gallery:
-    """Items and their unit vectors, for images, texts, or both.
+    """Items, each a picture, a text or both, that are found by what they show and say.
+
+    `create`, `open` and `from_vectors` make one. `add`, `update` and `remove` change it; what they
+    have returned from is safe on the disk. Other processes may search meanwhile.
 
     Args:
-        items: a table as `items.items_table` makes it; row i belongs to row i of the vectors.
-        image_embeddings: (N, d) float32 unit rows, or None for a gallery of texts.
-        text_embeddings: (N, d) likewise, or None for a gallery of images.
-        model_id: names the model that made the vectors; vectors of two models do not mix.
+        store: where its rows are.
+        model: reads the texts and pictures that are added or searched with. Without it vectors
+            can be searched with, and nothing added.
 
     Raises:
-        ModelFormatError: no vectors, lengths that differ, or rows not finite or not of length 1.
+        ModelFormatError: the store holds vectors of another model.
 
     Example:
-        >>> gallery = Gallery(items_table(items), image_embeddings=rows, model_id="a1b2")
-        >>> [hit.path for hit in gallery.search(vector, k=5)]
+        >>> gallery = Gallery.create("pets", load())                        # doctest: +SKIP
+        >>> gallery.add([Item("rex", Path("rex.jpg"), ("a dog runs",))])    # doctest: +SKIP
+        >>> gallery.search("a dog", where="label IS NULL")                  # doctest: +SKIP
+        >>> gallery.search(Mix((1, Path("rex.jpg")), (0.5, "at night")))    # doctest: +SKIP
     """
 
-    def __init__(
-        self,
+    def __init__(self, store: Store, model: CrossModalModel | None = None) -> None:
+        if model is not None and model.fingerprint != store.model_id:
+            raise ModelFormatError(
+                f"the gallery holds vectors of model {store.model_id!r}, not of "
+                f"{model.fingerprint!r}: they cannot be compared. Open it with that model, or "
+                "index again with this one"
+            )
+        self.store = store
+        self.model = model
+
+    @classmethod
+    def create(
+        cls,
+        directory: str | Path | None,
+        model: CrossModalModel,
+        *,
+        model_name: str | None = None,
+    ) -> Self:
+        """An empty gallery.
+
+        Args:
+            directory: new or empty; None keeps the gallery in memory.
+            model: makes its vectors.
+            model_name: what `cmr_hub.load` takes to get this model again.
+
+        Raises:
+            ModelFormatError: something else is in the directory.
+            GalleryInUseError: another process is writing there.
+        """
+        if directory is None:
+            return cls(LocalStore(model.fingerprint, model_name), model)
+        return cls(LocalStore.create(directory, model.fingerprint, model_name), model)
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        model: CrossModalModel | None = None,
+        *,
+        root: str | Path | None = None,
+    ) -> Self:
+        """Reads a gallery from its directory.
+
+        Args:
+            directory: where it is.
+            model: the one that made its vectors; a gallery of another is refused.
+            root: where the pictures are now, if the folder that they all are in has moved.
+
+        Raises:
+            ModelFormatError: not a gallery, not whole, of another version or another model.
+        """
+        store = LocalStore.open(directory, root=root)
+        try:
+            return cls(store, model)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{directory}: {error}") from error
+
+    @classmethod
+    def from_vectors(
+        cls,
         items: pa.Table,
         *,
-        image_embeddings: npt.ArrayLike | None = None,
-        text_embeddings: npt.ArrayLike | None = None,
+        image_embeddings: npt.ArrayLike | VectorColumn | None = None,
+        text_embeddings: npt.ArrayLike | VectorColumn | None = None,
         model_id: str,
-    ) -> None:
-        self.items = checked_items(items)
-        self.model_id = model_id
-        self.embeddings: dict[Modality, FloatArray] = {}
-        """The vectors by target."""
-        given: dict[Modality, npt.ArrayLike | None] = {
-            "image": image_embeddings,
-            "text": text_embeddings,
-        }
-        for target, rows in given.items():
-            if rows is not None:
-                self.embeddings[target] = _unit_rows(target, rows, len(self.items))
-        widths = {rows.shape[1] for rows in self.embeddings.values()}
-        if len(widths) != 1:
-            raise ModelFormatError(
-                "image and text vectors differ in width: they are not of one model"
-                if widths
-                else "a gallery needs image_embeddings, text_embeddings, or both"
-            )
-        self.dim: int = widths.pop()
-        self._indexes: dict[Modality, Any] = {}
+    ) -> Self:
+        """A gallery in memory of items whose vectors are there already.
+
+        Args:
+            items: a table as `items.items_table` makes it.
+            image_embeddings: (N, d) rows of length 1, row i for item i; or a `VectorColumn` where
+                only some items have one; or None.
+            text_embeddings: likewise.
+            model_id: the fingerprint of the model that made them.
+
+        Raises:
+            ModelFormatError: vectors are missing, of different width, not finite or not of
+                length 1, or the table is not one of items.
+        """
+        gallery = cls(LocalStore(model_id))
+        gallery.add_vectors(
+            items, image_embeddings=image_embeddings, text_embeddings=text_embeddings
+        )
+        return gallery
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.store)
+
+    @property
+    def model_id(self) -> str:
+        """The fingerprint of the model that made the vectors."""
+        return self.store.model_id
+
+    @property
+    def dim(self) -> int | None:
+        """Of the vectors; None as long as there are none."""
+        return self.store.dim
+
+    @property
+    def items(self) -> pa.Table:
+        """All items: `id`, `path`, `sentences`, `label` and what else was told of them."""
+        return self.store.table()
 
     @property
     def targets(self) -> tuple[Modality, ...]:
         """What can be searched: "image", "text" or both."""
-        return tuple(self.embeddings)
+        return self.store.targets
 
-    def search(
-        self, vector: npt.ArrayLike, k: int = 10, target: Modality = "image", offset: int = 0
-    ) -> list[Hit]:
-        """The k items whose image (or text) is most similar to one vector.
+    def add(
+        self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
+    ) -> None:
+        """Reads pictures and texts of new items and keeps them with their vectors.
 
         Args:
-            vector: (d,), of any length but zero, made by the gallery's model.
-            k: how many; fewer come back where the gallery, or what `offset` leaves, is smaller.
-            target: which of the items' vectors to compare with.
-            offset: how many of the best to pass over: page 3 of 10 hits is offset=20.
-
-        Returns:
-            Hits, best first; ties in the order of the gallery. So pages neither repeat nor skip.
+            items: with a picture, sentences or both; sentences without a word that the model
+                knows get no vector.
+            cache: keeps the features of pictures.
+            progress: show a bar.
 
         Raises:
-            QueryError: the vector, k, target or offset cannot be used; the message says why.
+            QueryError: an id is there already (`update` replaces), or there is no model.
+            ModelFormatError: the items do not make a table.
+            CMRError: an item has neither a picture nor a known word; nothing is added.
+            ImageError: a picture cannot be read; nothing is added.
         """
-        query = np.asarray(vector)
-        if query.ndim != 1:
+        rows = list(items)
+        known = self.store.rows([item.id for item in rows])
+        if len(known):
             raise QueryError(
-                f"search takes one vector of {self.dim} numbers, not shape {query.shape}"
+                f"{len(known)} ids are in the gallery already, e.g. "
+                f"{known.items['id'][0].as_py()!r}: update() replaces them"
             )
-        return self.search_many(query[None], k, target, offset)[0]
+        self.update(rows, cache=cache, progress=progress)
+
+    def update(
+        self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
+    ) -> None:
+        """Adds items, each in place of an older one with its id. See `add`."""
+        if self.model is None:
+            raise QueryError(
+                "nothing can be added to a gallery that was opened without its model: "
+                "Gallery.open(directory, model)"
+            )
+        self.store.put(embedded(self.model, list(items), cache=cache, progress=progress))
+
+    def add_vectors(
+        self,
+        items: pa.Table,
+        *,
+        image_embeddings: npt.ArrayLike | VectorColumn | None = None,
+        text_embeddings: npt.ArrayLike | VectorColumn | None = None,
+    ) -> None:
+        """As `update`, of items whose vectors are there already. See `from_vectors`."""
+        table = checked_items(items)
+        given = {"image": image_embeddings, "text": text_embeddings}
+        vectors: dict[Modality, VectorColumn] = {
+            target: checked_vectors(target, rows, len(table))
+            for target in get_args(Modality)
+            if (rows := given[target]) is not None
+        }
+        if not vectors:
+            raise ModelFormatError("a gallery needs image_embeddings, text_embeddings, or both")
+        widths = {column.matrix.shape[1] for column in vectors.values() if len(column)}
+        if len(widths) > 1:
+            raise ModelFormatError(
+                "image and text vectors differ in width: they are not of one model"
+            )
+        if widths and self.dim is not None and widths != {self.dim}:
+            raise ModelFormatError(
+                f"vectors of {widths.pop()} numbers do not go with the gallery's, of {self.dim}"
+            )
+        self.store.put(Segment(table, vectors))
+
+    def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
+        """Removes items by id and those that pass a condition; tells how many there were.
+
+        Raises:
+            QueryError: the condition cannot be understood.
+        """
+        chosen = list(ids)
+        if where is not None:
+            chosen += self.store.table(Where(where)).column("id").to_pylist()
+        return self.store.remove(chosen)
+
+    def search(
+        self,
+        query: Query,
+        k: int = 10,
+        target: Modality | None = None,
+        offset: int = 0,
+        *,
+        where: str | None = None,
+        min_score: float | None = None,
+        distinct: float | None = None,
+    ) -> list[Hit]:
+        """The items most similar to a text, a picture, a vector or a `Mix`.
+
+        Args:
+            query: a `str` is a text, a `Path` or an open picture a picture.
+            k: how many; fewer come back where there are no more.
+            target: compare with the items' pictures ("image") or texts ("text"). Default: the
+                other modality than the query's, if the gallery has it.
+            offset: how many of the best to pass over: page 3 of 10 hits is offset=20.
+            where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
+                `modality`, which is 'image', 'text' or 'pair'.
+            min_score: the least cosine similarity of a hit.
+            distinct: leave out an item whose cosine similarity to a better hit is above this:
+                .98 hides the other pictures of a burst.
+
+        Returns:
+            Hits, best first; ties in the order of the gallery.
+
+        Raises:
+            QueryError: the query, or another argument, cannot be used; the message says why.
+            UnknownWordsError, ImageError: as the model's encoders.
+        """
+        page = Page(k, offset, None if where is None else Where(where), min_score, distinct)
+        vector = query_vector(self.model, query)
+        return self._search(vector[None], self._target(target, query), page)[0]
 
     def search_many(
-        self, vectors: npt.ArrayLike, k: int = 10, target: Modality = "image", offset: int = 0
+        self,
+        vectors: npt.ArrayLike,
+        k: int = 10,
+        target: Modality | None = None,
+        offset: int = 0,
+        *,
+        where: str | None = None,
     ) -> list[list[Hit]]:
-        """`search` for (Q, d) vectors at once: a list of hits for each, the same as one by one."""
-        if k < 1 or offset < 0:
-            raise QueryError(f"k must be 1 or more and offset 0 or more, not {k} and {offset}")
-        if target not in get_args(Modality):
-            raise QueryError(f"target must be 'image' or 'text', not {target!r}")
-        if target not in self.embeddings:
-            raise QueryError(
-                f"this gallery has no {target} vectors; search target={self.targets[0]!r}"
-            )
-        queries = self._unit_queries(vectors)
-        count = min(offset + k, len(self))
-        if count <= offset:
-            return [[] for _ in queries]
-        return [
-            self._hits(rows[offset:], scores[offset:], first_rank=offset + 1)
-            for rows, scores in self._best(queries, count, target)
-        ]
+        """`search` with (Q, d) vectors at once: the same hits as one by one."""
+        queries = np.asarray(vectors, dtype=np.float64)
+        if queries.ndim != 2:
+            raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
+        page = Page(k, offset, None if where is None else Where(where))
+        return self._search(unit_rows(queries), self._target(target, queries), page)
+
+    def more_like(
+        self,
+        id: str,
+        k: int = 10,
+        target: Modality | None = None,
+        **options: Any,
+    ) -> list[Hit]:
+        """Items like one of the gallery, without itself.
+
+        Args:
+            id: of the item; its picture is compared with pictures, else its text with texts.
+            k: how many.
+            target: compare with these instead.
+            options: as for `search`.
+
+        Raises:
+            QueryError: no such item, or as `search`.
+        """
+        row = self.store.rows([id])
+        if not len(row):
+            raise QueryError(f"there is no item {id!r} in the gallery")
+        own: Modality = "image" if "image" in row.vectors else "text"
+        vector = row.vectors[own].matrix[0]
+        offset = options.pop("offset", 0)
+        hits = self.search(vector, k + offset + 1, target or own, **options)
+        others = [hit for hit in hits if hit.id != id][offset : offset + k]
+        return [hit.at_rank(rank) for rank, hit in enumerate(others, offset + 1)]
+
+    def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
+        """Why an item was found where it was: its rank, score and nearest training class.
+
+        Raises:
+            QueryError: the item is not there any more, or has no vector of this modality.
+        """
+        row = self.store.rows([hit.id])
+        if not len(row) or target not in row.vectors:
+            raise QueryError(f"the gallery has no {target} vector of {hit.id!r}")
+        name = None
+        if self.model is not None and self.model.centroids is not None:
+            (name,) = self.model.predict_classes(row.vectors[target].matrix, target)
+        return Explanation(hit.rank, hit.score, len(self), name)
+
+    def vectors(self, target: Modality) -> FloatArray:
+        """(n, d) vectors of one modality, in the order of `items`, of those that have one."""
+        rows = self.store.rows(self.items.column("id").to_pylist())
+        if target not in rows.vectors:
+            raise QueryError(f"this gallery has no {target} vectors")
+        return np.asarray(rows.vectors[target].matrix)
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None:
-        """Writes the gallery: all or nothing, in place of an older gallery.
-
-        Paths are kept relative to the deepest folder that they share.
+        """Writes a copy to a directory, all or nothing, in place of an older gallery there.
 
         Args:
             directory: a new one, or an older gallery's.
@@ -142,26 +347,11 @@ class Gallery:
 
         Raises:
             ModelFormatError: the directory is there and is not a gallery.
+            GalleryInUseError: another process is writing to it.
         """
-        target = Path(directory)
-        # What is there goes when the new gallery takes its place.
-        occupied = target.exists() and not (target.is_dir() and not any(target.iterdir()))
-        if occupied and not (target / FILE_NAME).is_file():
-            raise ModelFormatError(f"{target} is there and is not a gallery: choose another name")
-        shared, items = split_root(self.items)
-        with atomic_directory(target) as fresh:
-            # Not save_file, which makes files that only their owner can read.
-            (fresh / EMBEDDINGS).write_bytes(save(self.embeddings))
-            pq.write_table(items, fresh / ITEMS, compression="zstd")
-            Manifest(
-                format_version=FORMAT_VERSION,
-                model_id=self.model_id,
-                dim=self.dim,
-                count=len(self),
-                targets=list(self.targets),
-                root=shared and (root or shared),
-                files={name: sha256_of_file(fresh / name) for name in (EMBEDDINGS, ITEMS)},
-            ).write(fresh)
+        if not isinstance(self.store, LocalStore):
+            raise QueryError("only a gallery of this machine can be saved to a directory")
+        self.store.save(directory, root=root)
 
     def copy_pictures(self, directory: str | Path) -> None:
         """Copies the pictures of all items, in the folders that they have below their common one.
@@ -182,143 +372,25 @@ class Gallery:
             except OSError as error:
                 raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
 
-    @classmethod
-    def open(
-        cls, directory: str | Path, *, model_id: str | None = None, root: str | Path | None = None
-    ) -> Gallery:
-        """Reads a saved gallery, every file checked.
+    def _target(self, target: Modality | None, query: Query) -> Modality:
+        if target is not None and target not in get_args(Modality):
+            raise QueryError(f"target must be 'image' or 'text', not {target!r}")
+        there = self.targets
+        if target is None:
+            target = "text" if modality(query) == "image" else "image"
+            return target if target in there or not there else there[0]
+        if there and target not in there:
+            raise QueryError(f"this gallery has no {target} vectors; search target={there[0]!r}")
+        return target
 
-        Args:
-            directory: where `save` wrote it.
-            model_id: the model that will make the queries; a gallery of another is refused.
-            root: where the pictures are now, if their folder (`root` in manifest.json) moved.
-
-        Raises:
-            ModelFormatError: not a gallery, not whole, of another version or another model.
-        """
-        source = Path(directory)
-        manifest = Manifest.read(source)
-        if model_id is not None and model_id != manifest.model_id:
-            raise ModelFormatError(
-                f"{source} holds vectors of model {manifest.model_id!r}, not of {model_id!r}: "
-                f"they cannot be compared. Open it with that model, or index again with this one"
-            )
-        folder = None
-        if root is not None:
-            folder = os.path.abspath(root)  # noqa: PTH100
-        elif manifest.root is not None:
-            folder = os.path.abspath(source / manifest.root)  # noqa: PTH100
-        try:
-            embeddings = load_file(source / EMBEDDINGS)
-            _expect("vectors", sorted(embeddings), sorted(manifest.targets))
-        except (SafetensorError, OSError, KeyError, ValueError, ModelFormatError) as error:
-            raise ModelFormatError(f"{source / EMBEDDINGS}: {error}") from error
-        try:
-            items = join_root(pq.ParquetFile(source / ITEMS).read(), folder)
-            _expect("rows", len(items), manifest.count)
-        except (pa.ArrowException, OSError, KeyError, ModelFormatError) as error:
-            raise ModelFormatError(f"{source / ITEMS}: {error}") from error
-        try:
-            gallery = cls(
-                items,
-                image_embeddings=embeddings.get("image"),
-                text_embeddings=embeddings.get("text"),
-                model_id=manifest.model_id,
-            )
-            _expect("dimensions", gallery.dim, manifest.dim)
-        except ModelFormatError as error:
-            raise ModelFormatError(f"{source}: {error}") from error
-        return gallery
-
-    def _unit_queries(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        queries = np.asarray(vectors, dtype=np.float64)
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
+    def _search(
+        self, queries: npt.NDArray[np.float64], target: Modality, page: Page
+    ) -> list[list[Hit]]:
+        if not self.targets:
+            return [[] for _ in queries]
+        if queries.shape[1] != self.dim:
             raise QueryError(
-                f"the gallery's vectors have {self.dim} numbers, the query has shape "
-                f"{queries.shape}: was it made by another model?"
+                f"the gallery's vectors have {self.dim} numbers, the query has "
+                f"{queries.shape[1]}: was it made by another model?"
             )
-        if not np.isfinite(queries).all():
-            raise QueryError("a query vector has numbers that are not finite")
-        lengths = np.linalg.norm(queries, axis=1, keepdims=True)
-        if not lengths.all():
-            raise QueryError("a query vector is zero: it has no direction to search in")
-        unit: npt.NDArray[np.float64] = queries / lengths
-        return unit
-
-    def _best(
-        self, queries: npt.NDArray[np.float64], count: int, target: Modality
-    ) -> list[tuple[IntArray, npt.NDArray[np.float64]]]:
-        """Rows and float64 scores of the `count` best, for every query, ties by row number.
-
-        FAISS finds candidates in float32, where the last bit depends on a row's place and on the
-        size of the batch. They are scored again in float64, each row by itself. A row that FAISS
-        left out scores at most its last candidate and the rounding error; if that could reach
-        the last row asked for, more candidates are fetched.
-        """
-        index, stored = self._index(target), self.embeddings[target]
-        # Twice the bound on a float32 sum of d products of unit rows, the query rounded as well.
-        rounding = (self.dim + 2) * float(np.finfo(np.float32).eps)
-        results: list[tuple[IntArray, npt.NDArray[np.float64]]] = []
-        fetch = min(len(self), count + max(SPARE, count // 8))
-        approximate, found = index.search(queries.astype(np.float32), fetch)
-        for query, row_scores, candidates in zip(queries, approximate, found, strict=True):
-            fetched, last, rows = fetch, row_scores[-1], candidates
-            while True:
-                scores = (stored[rows].astype(np.float64) * query).sum(axis=1)
-                order = np.lexsort((rows, -scores))[:count]
-                if fetched == len(self) or scores[order[-1]] > last + rounding:
-                    break
-                fetched = min(len(self), 2 * fetched)
-                more, wider = index.search(query[None].astype(np.float32), fetched)
-                last, rows = more[0, -1], wider[0]
-            results.append((rows[order], scores[order]))
-        return results
-
-    def _index(self, target: Modality) -> Any:
-        """The FAISS index of one target, built when it is first asked for."""
-        if target not in self._indexes:
-            import faiss
-
-            index = faiss.IndexFlatIP(self.dim)
-            index.add(self.embeddings[target])
-            self._indexes[target] = index
-        return self._indexes[target]
-
-    def _hits(self, rows: IntArray, scores: npt.NDArray[np.float64], first_rank: int) -> list[Hit]:
-        hits = []
-        for place, item in enumerate(self.items.take(pa.array(rows)).to_pylist()):
-            hits.append(
-                Hit(
-                    rank=first_rank + place,
-                    id=item["id"],
-                    # Rows are of length 1 but for rounding.
-                    score=float(np.clip(scores[place], -1, 1)),
-                    path=None if item["path"] is None else Path(item["path"]),
-                    sentences=tuple(item["sentences"] or ()),
-                    label=item["label"],
-                    metadata={name: item[name] for name in item if name not in COLUMNS},
-                )
-            )
-        return hits
-
-
-def _unit_rows(target: str, rows: npt.ArrayLike, count: int) -> FloatArray:
-    array = np.ascontiguousarray(rows, dtype=np.float32)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ModelFormatError(f"{target} vectors must be (items, dimensions), not {array.shape}")
-    if len(array) != count:
-        raise ModelFormatError(f"{len(array)} {target} vectors for {count} items")
-    lengths = np.sqrt(np.einsum("nd,nd->n", array, array))
-    wrong = ~(np.abs(lengths - 1) <= NORM_TOLERANCE)  # a NaN is wrong too
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ModelFormatError(
-            f"{np.count_nonzero(wrong)} of {count} {target} vectors are not of length 1; the first "
-            f"is row {row}, of length {lengths[row]:.4g}"
-        )
-    return array
-
-
-def _expect(what: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise ModelFormatError(f"{what}: {found}, but the manifest says {expected}")
+        return search_pages(self.store, queries, target, page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ COLUMNS = {
     "label": pa.string(),
 }
 """The columns that every table of items begins with; all but `id` may be null."""
+
+MODALITY = "modality"
+"""The column that conditions see beside those of the table: `image`, `text` or `pair`."""
 
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 """A part that is empty, `.` or `..`: a path with one may lead out of its root folder."""
@@ -59,7 +62,7 @@ def items_table(items: Iterable[Item]) -> pa.Table:
             "label": pa.array([item.label for item in rows], pa.string()),
         }
         for name in others:
-            if name in columns:
+            if name in columns or name == MODALITY:
                 raise ModelFormatError(f"metadata cannot be called {name!r}: choose another name")
             columns[name] = pa.array([item.metadata.get(name) for item in rows])
     except (pa.ArrowException, UnicodeEncodeError) as error:
@@ -67,8 +70,12 @@ def items_table(items: Iterable[Item]) -> pa.Table:
     return checked_items(pa.table(columns))
 
 
-def checked_items(table: pa.Table) -> pa.Table:
+def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
     """The table in one piece, its known columns in place and of their types.
+
+    Args:
+        table: as it came.
+        relative: its paths are those that `split_root` gave.
 
     Raises:
         ModelFormatError: a column is missing or of another type, an id is null or double, or a
@@ -96,7 +103,7 @@ def checked_items(table: pa.Table) -> pa.Table:
         raise ModelFormatError(
             f"{twice['counts']} items have the id {twice['values']!r}: ids must differ"
         )
-    if pc.any(pc.match_substring_regex(table.column("path"), NOT_ABSOLUTE)).as_py():
+    if not relative and pc.any(_matches(table, NOT_ABSOLUTE)).as_py():
         raise ModelFormatError("the paths of items must be absolute, without '..' or '//'")
     return table
 
@@ -126,11 +133,31 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
         return table
     if root is None:
         raise ModelFormatError("the items have relative paths, but no root folder is stored")
-    if pc.any(pc.match_substring_regex(paths, NOT_RELATIVE)).as_py():
+    if pc.any(_matches(table, NOT_RELATIVE)).as_py():
         raise ModelFormatError("a path of the items leads out of their root folder")
     # Not binary_join_element_wise: Arrow imports pandas to make a scalar of the root.
     joined = pc.utf8_replace_slice(paths, start=0, stop=0, replacement=root.rstrip("/") + "/")
     return _with_paths(table, joined)
+
+
+def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all tables; a column that one has not is null in its rows.
+
+    Raises:
+        ModelFormatError: a column is of types that do not go together.
+    """
+    if not tables:
+        return items_table([])
+    try:
+        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    except pa.ArrowException as error:
+        raise ModelFormatError(
+            f"the items have a column of two types: {error}; give one of them another name"
+        ) from error
+
+
+def _matches(table: pa.Table, pattern: str) -> pa.ChunkedArray:
+    return pc.match_substring_regex(table.column("path"), pattern)
 
 
 def _with_paths(table: pa.Table, paths: pa.ChunkedArray) -> pa.Table:

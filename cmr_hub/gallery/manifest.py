@@ -1,51 +1,108 @@
-"""The manifest of a saved gallery: what the directory holds and how to tell if it is whole."""
+"""The manifest of a gallery's directory: which files it is made of, and how to tell if whole."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.types import Modality
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 FILE_NAME = "manifest.json"
-EMBEDDINGS = "embeddings.safetensors"
-ITEMS = "items.parquet"
+FILE_PATTERN = re.compile(r"[a-z]+(-[0-9a-f]{16})?\.(safetensors|parquet)")
+CHECKED_WHOLE = 64 * 2**20
+"""Files up to this size are read whole when a gallery is opened; `cmr gallery verify` reads all."""
+
+_CONFIG = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class FileRecord(BaseModel):
+    """What a file must be."""
+
+    model_config = _CONFIG
+
+    sha256: str
+    bytes: int | None = Field(ge=0)
+    """None in galleries of format 1, which did not say."""
+
+
+class SegmentRecord(BaseModel):
+    """Some rows, written together."""
+
+    model_config = _CONFIG
+
+    items: str
+    vectors: str
+    count: int = Field(ge=1)
+    root: str | None
+    """What the paths of the items are relative to: a folder, absolute or as seen from this one."""
+
+
+class GraphRecord(BaseModel):
+    """The approximate index of one modality."""
+
+    model_config = _CONFIG
+
+    file: str
+    segments: int = Field(ge=1)
+    """It holds the vectors of so many first segments."""
 
 
 class Manifest(BaseModel):
-    """`manifest.json`, without the `sha256` of itself that it ends with."""
+    """`manifest.json`, without the `sha256` of itself that it ends with.
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    Every other file is never changed once it is written. So a gallery changes when this one file
+    is replaced, in one step; whoever has the old one open goes on reading what it names.
+    """
 
-    format_version: Literal[1]
+    model_config = _CONFIG
+
+    format_version: Literal[2]
     model_id: str
-    """The model that made the vectors."""
-    dim: int = Field(ge=1)
+    """The model that made the vectors, with its weights: `CrossModalModel.fingerprint`."""
+    model_name: str | None
+    """What `cmr_hub.load` takes to get this model."""
+    dim: int | None = Field(ge=1)
+    """None as long as there are no vectors."""
     count: int = Field(ge=0)
-    targets: list[Literal["image", "text"]] = Field(min_length=1)
-    root: str | None
-    """What the paths of the items are relative to: a folder, absolute or as seen from this one."""
-    files: dict[str, str]
-    """SHA-256 of every other file, by name."""
+    """Rows that were not removed."""
+    vectors: dict[Modality, int]
+    """Vectors of those rows."""
+    segments: list[SegmentRecord]
+    removed: str | None
+    """The file with the numbers of removed rows, in the order of the segments."""
+    graphs: dict[Modality, GraphRecord]
+    files: dict[str, FileRecord]
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        for name in files:
+            if not FILE_PATTERN.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a gallery's file")
+        return files
 
     def write(self, directory: Path) -> None:
-        """Writes `manifest.json` into the directory."""
+        """Puts this manifest in the place of the older one."""
         content = self.model_dump()
         content["sha256"] = _digest(content)
-        (directory / FILE_NAME).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        with atomic_file(directory / FILE_NAME) as file:
+            file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
-        """Reads and checks `manifest.json`, and that the files it names are whole.
+        """Reads and checks `manifest.json` alone.
 
         Raises:
-            ModelFormatError: anything is missing, damaged, or of another version.
+            ModelFormatError: it is missing, damaged, or of another version.
         """
         path = directory / FILE_NAME
         try:
@@ -58,32 +115,62 @@ class Manifest(BaseModel):
             raise ModelFormatError(f"{path} is damaged: {error}") from error
         if not isinstance(content, dict):
             raise ModelFormatError(f"{path} is damaged: it holds no JSON object")
-        if content.get("format_version") != FORMAT_VERSION:
+        version = content.get("format_version")
+        if version not in (1, FORMAT_VERSION):
             raise ModelFormatError(
-                f"{path} has format version {content.get('format_version')}, this release reads "
+                f"{path} has format version {version}, this release reads up to "
                 f"{FORMAT_VERSION}: index again, or use the release that wrote it"
             )
         sha256 = content.pop("sha256", None)
         if sha256 != _digest(content):
             raise ModelFormatError(f"{path} is damaged: it does not match its own checksum")
         try:
-            manifest = cls.model_validate(content)
-        except ValidationError as error:
+            return cls.model_validate(_of_format_1(content) if version == 1 else content)
+        except (ValidationError, KeyError, TypeError, AttributeError) as error:
             raise ModelFormatError(f"{path} is not a gallery's manifest: {error}") from error
-        for name in (EMBEDDINGS, ITEMS):
-            _check_file(directory / name, manifest.files.get(name))
-        return manifest
+
+    def check(self, directory: Path, *, whole: bool = False) -> None:
+        """Compares the files with their checksums: the small ones, or all of them.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ModelFormatError: a file cannot be read or is damaged; it is named.
+        """
+        for name, record in self.files.items():
+            path = directory / name
+            try:
+                size = path.stat().st_size
+                same = record.bytes in (None, size) and (
+                    (size > CHECKED_WHOLE and not whole) or sha256_of_file(path) == record.sha256
+                )
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise ModelFormatError(f"{path} cannot be read: {error}") from error
+            if not same:
+                raise ModelFormatError(
+                    f"{path} is damaged: it does not match its checksum in {FILE_NAME}; index again"
+                )
 
 
-def _check_file(path: Path, expected: str | None) -> None:
-    try:
-        found = sha256_of_file(path)
-    except OSError as error:
-        raise ModelFormatError(f"{path} is missing or cannot be read: {error}") from error
-    if found != expected:
-        raise ModelFormatError(
-            f"{path} is damaged: it does not match its checksum in {FILE_NAME}; index again"
-        )
+def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a gallery that had one segment, in two files of fixed names."""
+    count, names = content["count"], ("items.parquet", "embeddings.safetensors")
+    segment = {"items": names[0], "vectors": names[1], "count": count, "root": content["root"]}
+    return {
+        "format_version": FORMAT_VERSION,
+        "model_id": content["model_id"],
+        "model_name": None,
+        "dim": content["dim"],
+        "count": count,
+        "vectors": dict.fromkeys(content["targets"], count),
+        "segments": [segment] if count else [],
+        "removed": None,
+        "graphs": {},
+        "files": {
+            name: {"sha256": content["files"][name], "bytes": None} for name in names if count
+        },
+    }
 
 
 def _digest(content: object) -> str:

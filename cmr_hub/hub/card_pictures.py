@@ -10,6 +10,7 @@ import numpy as np
 
 from cmr_hub.errors import CMRError
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.where import Where
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
@@ -52,13 +53,16 @@ def draw_common_space(gallery: Any) -> bytes | None:
 
     None where there is no such gallery, or too small a one.
     """
-    if not isinstance(gallery, Gallery) or len(gallery.targets) < 2 or len(gallery) < 10:
+    if not isinstance(gallery, Gallery):
+        return None
+    ids = gallery.store.table(Where("modality = 'pair'")).column("id").to_pylist()
+    if len(ids) < 10:
         return None
     from sklearn.manifold import TSNE
 
-    step = -(-len(gallery) // _MOST_POINTS)
-    rows: FloatArray = np.vstack([gallery.embeddings[target][::step] for target in _MARKERS])
-    labels = [label or "" for label in gallery.items.column("label").to_pylist()[::step]]
+    pairs = gallery.store.rows(ids[:: -(-len(ids) // _MOST_POINTS)])
+    rows: FloatArray = np.vstack([pairs.vectors[target].matrix for target in _MARKERS])
+    labels = [label or "" for label in pairs.items.column("label").to_pylist()]
     places = TSNE(
         metric="cosine", init="random", perplexity=min(30, len(rows) // 4), random_state=0
     ).fit_transform(rows)

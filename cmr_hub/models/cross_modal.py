@@ -62,9 +62,22 @@ if TYPE_CHECKING:
 class SearchIndex(Protocol):
     """What a gallery must do to be attached to a model."""
 
+    @property
+    def targets(self) -> tuple[Modality, ...]: ...
+
     def __len__(self) -> int: ...
 
-    def search(self, vector: FloatArray, k: int = 10, target: Modality = "image") -> list[Any]: ...
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        target: Modality | None = None,
+        offset: int = 0,
+        *,
+        where: str | None = None,
+        min_score: float | None = None,
+        distinct: float | None = None,
+    ) -> list[Any]: ...
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
 
@@ -211,6 +224,7 @@ class CrossModalModel:
         image: ImageSource | None = None,
         k: int = 10,
         target: Modality | None = None,
+        **options: Any,
     ) -> list[Any]:
         """The items of the attached gallery nearest to a sentence or a picture.
 
@@ -219,7 +233,8 @@ class CrossModalModel:
             image: a path or an open picture. Exactly one of the two.
             k: how many hits at most.
             target: search among pictures (`"image"`) or among texts (`"text"`). Default: the
-                other modality than the query's.
+                other modality than the query's, if the gallery has it.
+            options: as `Gallery.search` has: offset, where, min_score, distinct.
 
         Returns:
             Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
@@ -235,9 +250,14 @@ class CrossModalModel:
                 "this model has no gallery to search in; set model.gallery, "
                 "or load a model directory that was saved with one"
             )
+        other: Modality = "image" if image is None else "text"
+        if target is None and other in self.gallery.targets:
+            target = other
         if image is not None:
-            return self.gallery.search(self.encode_images([image])[0], k, target or "text")
-        return self.gallery.search(self.encode_texts([text or ""])[0], k, target or "image")
+            vector = self.encode_images([image])[0]
+        else:
+            vector = self.encode_texts([text or ""])[0]
+        return self.gallery.search(vector, k, target, **options)
 
     def save_pretrained(self, directory: str | Path, *, pictures: bool = False) -> None:
         """Writes the model and its gallery, all or nothing.

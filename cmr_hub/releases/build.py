@@ -16,7 +16,7 @@ from cmr_hub.datasets.sketches.painter import split_scene
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.items import Item
 from cmr_hub.hub.card import write_card
 from cmr_hub.releases.train import train_release
 
@@ -112,10 +112,6 @@ def sketch_gallery(model: CrossModalModel, folder: Path) -> Gallery:
                 label=scene.label,
             )
         )
-    paths = [item.path for item in items if item.path is not None]
-    return Gallery(
-        items_table(items),
-        image_embeddings=model.encode_images(paths),
-        text_embeddings=model.encode_documents([item.sentences for item in items]),
-        model_id=model.fingerprint,
-    )
+    gallery = Gallery.create(None, model)
+    gallery.add(items)
+    return gallery

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from cmr_hub.apps.search_page import build_page, serve
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.evaluation.experiment import run_experiment
 from cmr_hub.gallery.build import build_gallery

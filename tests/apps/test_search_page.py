@@ -142,7 +142,7 @@ def test_large_pictures_are_made_small(model, tmp_path) -> None:
     Image.new("RGB", (3000, 1000), RED).save(tmp_path / "wide.png")
     items = items_table([Item(id="wide", path=tmp_path / "wide.png", sentences=("a red square",))])
     vectors = model.encode_images([tmp_path / "wide.png"])
-    gallery = Gallery(items, image_embeddings=vectors, model_id=model.fingerprint)
+    gallery = Gallery.from_vectors(items, image_embeddings=vectors, model_id=model.fingerprint)
     assert SearchHandlers(model, gallery).pictures[0][0].size == (640, 213)
 
 
@@ -165,7 +165,7 @@ def test_pictures_that_moved_are_told_and_nothing_breaks(make_model, caplog) -> 
 
 def test_items_without_picture_or_class(model) -> None:
     vectors = model.encode_texts(["a red square", "a blue square"])
-    gallery = Gallery(
+    gallery = Gallery.from_vectors(
         items_table([Item(id="a", sentences=("a red square",)), Item(id="b")]),
         image_embeddings=vectors,
         text_embeddings=vectors,
@@ -191,7 +191,7 @@ def other_gallery(model: CrossModalModel, gallery: object) -> CrossModalModel:
 
 
 def test_models_that_cannot_be_searched(model) -> None:
-    empty = Gallery(
+    empty = Gallery.from_vectors(
         items_table([]),
         image_embeddings=model.encode_texts(["red"])[:0],
         model_id=model.fingerprint,

@@ -26,32 +26,34 @@ def test_items_and_vectors_are_the_datasets(model, dataset):
     assert [tuple(item["sentences"]) for item in items] == list(dataset.sentences)
     assert [item["label"] for item in items] == [dataset.label_name(i) for i in range(12)]
     np.testing.assert_allclose(
-        gallery.embeddings["image"], model.encode_images(dataset.images), atol=1e-5
+        gallery.vectors("image"), model.encode_images(dataset.images), atol=1e-5
     )
     np.testing.assert_array_equal(
-        gallery.embeddings["text"], model.encode_documents(dataset.sentences)
+        gallery.vectors("text"), model.encode_documents(dataset.sentences)
     )
 
 
 def test_what_cannot_be_found_is_left_out_and_counted(model, dataset, caplog):
     images, sentences, labels = list(dataset.images), list(dataset.sentences), dataset.labels.copy()
-    images[0] = None
+    images[:3] = [None] * 3
     sentences[1] = ("zyx",)
-    sentences[2] = ()
+    sentences[2] = sentences[4] = ()
     labels[3] = -1
     dataset = replace(dataset, images=tuple(images), sentences=tuple(sentences), labels=labels)
     with caplog.at_level(logging.WARNING):
         gallery = build_gallery(model, dataset)
-    assert [item["id"] for item in gallery.items.to_pylist()] == list(dataset.ids[3:])
-    assert gallery.items.to_pylist()[0]["label"] is None
-    assert "3 of 12 items are left out of the gallery" in caplog.text
+    rows = gallery.items.to_pylist()
+    assert [row["id"] for row in rows] == [dataset.ids[0], *dataset.ids[3:]]
+    assert [row["path"] is None for row in rows] == [True] + [False] * 9
+    assert rows[1]["label"] is None
+    assert len(gallery.vectors("image")) == len(gallery.vectors("text")) == 9
+    assert "2 of 12 items are left out of the gallery" in caplog.text
 
 
 def test_nothing_to_find(model, dataset):
     for nothing in (
         dataset.subset([]),
-        replace(dataset, images=(None,) * 12),
-        replace(dataset, sentences=(("zyx",),) * 12),
+        replace(dataset, images=(None,) * 12, sentences=(("zyx",),) * 12),
     ):
         with pytest.raises(CMRError, match="nothing in folder can be searched"):
             build_gallery(model, nothing)

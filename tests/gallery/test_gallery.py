@@ -1,26 +1,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.hit import Hit
 from cmr_hub.gallery.items import Item, items_table
-from cmr_hub.gallery.manifest import Manifest
-
-FILES = ("embeddings.safetensors", "items.parquet", "manifest.json")
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
@@ -41,16 +36,6 @@ def table(count: int) -> pa.Table:
     )
 
 
-@pytest.fixture
-def gallery() -> Gallery:
-    return Gallery(
-        table(60),
-        image_embeddings=unit_rows(1, 60, 12),
-        text_embeddings=unit_rows(2, 60, 12),
-        model_id="model-a",
-    )
-
-
 def loop_search(rows: np.ndarray, vector: np.ndarray) -> list[tuple[int, float]]:
     """All rows, best first, ties by row number."""
     query = vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
@@ -65,7 +50,7 @@ def rows_of(hits: list[Hit]) -> list[int]:
 @pytest.mark.parametrize(("count", "dim"), [(1, 3), (5, 2), (60, 12), (700, 31)])
 @pytest.mark.parametrize("target", ["image", "text"])
 def test_search_is_the_plain_loop(count: int, dim: int, target: str) -> None:
-    gallery = Gallery(
+    gallery = Gallery.from_vectors(
         table(count),
         image_embeddings=unit_rows(3, count, dim),
         text_embeddings=unit_rows(4, count, dim),
@@ -74,7 +59,7 @@ def test_search_is_the_plain_loop(count: int, dim: int, target: str) -> None:
     random = np.random.default_rng(5)
     for k, offset in ((1, 0), (3, 0), (10, 7), (count, 0), (10 * count, 0), (2, count - 1)):
         vector = random.normal(size=dim) * random.uniform(0.01, 100)
-        expected = loop_search(gallery.embeddings[target], vector)[offset : offset + k]
+        expected = loop_search(gallery.vectors(target), vector)[offset : offset + k]
         hits = gallery.search(vector, k, target, offset)
         assert rows_of(hits) == [row for row, _ in expected]
         np.testing.assert_allclose([hit.score for hit in hits], [score for _, score in expected])
@@ -86,7 +71,7 @@ def test_repeated_rows_come_in_the_order_of_the_gallery(distinct: int) -> None:
     # More copies of a row than are asked for or fetched as spare, in any batch.
     source = np.random.default_rng(6).integers(distinct, size=500)
     rows = unit_rows(7, distinct, 37)[source]
-    gallery = Gallery(table(500), image_embeddings=rows, model_id="m")
+    gallery = Gallery.from_vectors(table(500), image_embeddings=rows, model_id="m")
     vectors = unit_rows(8, 40, 37)
     for k, offset in ((1, 0), (30, 0), (30, 30), (30, 465)):
         many = gallery.search_many(vectors, k, offset=offset)
@@ -101,7 +86,7 @@ def test_scores_nearer_than_float32_can_tell_are_put_in_order() -> None:
     base = unit_rows(9, 64).astype(np.float64)
     rows = base + 1e-5 * np.random.default_rng(10).normal(size=(400, 64))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    gallery = Gallery(table(400), image_embeddings=rows, model_id="m")
+    gallery = Gallery.from_vectors(table(400), image_embeddings=rows, model_id="m")
     expected = [row for row, _ in loop_search(rows, base)]
     for k in (1, 10, 100, 400):
         assert rows_of(gallery.search(base, k)) == expected[:k]
@@ -118,7 +103,7 @@ def test_pages_neither_repeat_nor_skip(gallery: Gallery) -> None:
 
 def test_a_hit_says_all_that_is_known(gallery: Gallery) -> None:
     for row in (3, 2, 5):
-        hit = gallery.search(gallery.embeddings["text"][row], 1, "text")[0]
+        hit = gallery.search(gallery.vectors("text")[row], 1, "text")[0]
         assert hit == Hit(
             rank=1,
             id=f"item-{row}",
@@ -134,7 +119,7 @@ def test_a_hit_says_all_that_is_known(gallery: Gallery) -> None:
 
 
 def test_a_gallery_of_images_only(tmp_path: Path) -> None:
-    gallery = Gallery(table(5), image_embeddings=unit_rows(12, 5, 4), model_id="m")
+    gallery = Gallery.from_vectors(table(5), image_embeddings=unit_rows(12, 5, 4), model_id="m")
     assert gallery.targets == ("image",)
     with pytest.raises(QueryError, match="no text vectors; search target='image'"):
         gallery.search(np.ones(4), target="text")
@@ -143,7 +128,9 @@ def test_a_gallery_of_images_only(tmp_path: Path) -> None:
 
 
 def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
-    Gallery(items_table([]), text_embeddings=np.zeros((0, 4)), model_id="m").save(tmp_path / "g")
+    Gallery.from_vectors(items_table([]), text_embeddings=np.zeros((0, 4)), model_id="m").save(
+        tmp_path / "g"
+    )
     gallery = Gallery.open(tmp_path / "g")
     assert len(gallery) == 0
     assert gallery.search(np.ones(4), target="text") == []
@@ -156,16 +143,16 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
         ({"k": 0}, "k must be 1 or more"),
         ({"offset": -1}, "offset 0 or more"),
         ({"target": "sound"}, "target must be 'image' or 'text'"),
-        ({"vector": np.ones(13)}, "12 numbers.*another model"),
-        ({"vector": np.ones((2, 12))}, "one vector of 12"),
-        ({"vector": np.zeros(12)}, "zero"),
-        ({"vector": np.full(12, np.nan)}, "not finite"),
-        ({"vector": np.full(12, -np.inf)}, "not finite"),
+        ({"query": np.ones(13)}, "12 numbers.*another model"),
+        ({"query": np.ones((2, 12))}, "one vector of numbers"),
+        ({"query": np.zeros(12)}, "zero"),
+        ({"query": np.full(12, np.nan)}, "not finite"),
+        ({"query": np.full(12, -np.inf)}, "not finite"),
     ],
 )
 def test_what_cannot_be_searched(gallery: Gallery, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(QueryError, match=message):
-        gallery.search(**{"vector": np.ones(12), **arguments})
+        gallery.search(**{"query": np.ones(12), **arguments})
     assert gallery.search_many(np.ones((0, 12))) == []
 
 
@@ -184,30 +171,35 @@ def test_what_cannot_be_searched(gallery: Gallery, arguments: dict[str, Any], me
 def test_what_cannot_be_a_gallery(changes: dict[str, Any], message: str) -> None:
     rows = {"image_embeddings": unit_rows(1, 10, 4), "text_embeddings": unit_rows(2, 10, 4)}
     with pytest.raises(ModelFormatError, match=message):
-        Gallery(table(10), model_id="m", **{**rows, **changes})
+        Gallery.from_vectors(table(10), model_id="m", **{**rows, **changes})
 
 
 def test_save_and_open_are_the_identity(gallery: Gallery, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "gallery"
     gallery.save(folder)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
-    again = Gallery.open(folder, model_id="model-a")
+    names = {re.sub("-[0-9a-f]{16}", "", path.name) for path in folder.glob("[!.]*")}
+    assert names == {"items.parquet", "vectors.safetensors", "manifest.json"}
+    again = Gallery.open(folder, SimpleNamespace(fingerprint="model-a"))
     assert again.items.equals(gallery.items)
     assert again.model_id == "model-a"
     for target in ("image", "text"):
-        assert again.embeddings[target].dtype == np.float32
-        np.testing.assert_array_equal(again.embeddings[target], gallery.embeddings[target])
+        assert again.vectors(target).dtype == np.float32
+        np.testing.assert_array_equal(again.vectors(target), gallery.vectors(target))
     vectors = unit_rows(13, 5, 12)
     assert again.search_many(vectors, 9, "text") == gallery.search_many(vectors, 9, "text")
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["dim"], manifest["count"], manifest["root"]) == (12, 60, "/data")
+    assert (manifest["dim"], manifest["count"]) == (12, 60)
+    assert manifest["segments"][0]["root"] == "/data"
 
 
 def test_saving_over_a_gallery_replaces_it(gallery: Gallery, tmp_path: Path) -> None:
     gallery.save(tmp_path / "g")
-    Gallery(table(2), image_embeddings=unit_rows(1, 2, 3), model_id="b").save(tmp_path / "g")
+    Gallery.from_vectors(table(2), image_embeddings=unit_rows(1, 2, 3), model_id="b").save(
+        tmp_path / "g"
+    )
     assert Gallery.open(tmp_path / "g").model_id == "b"
     assert [path.name for path in tmp_path.iterdir()] == ["g"]
+    assert len(list((tmp_path / "g").glob("[!.]*"))) == 3
 
 
 def test_saving_never_replaces_what_is_not_a_gallery(gallery: Gallery, tmp_path: Path) -> None:
@@ -230,48 +222,16 @@ def test_pictures_that_moved_are_found_again(
     gallery.save(tmp_path / "g")
     monkeypatch.chdir(tmp_path)
     moved = Gallery.open(tmp_path / "g", root="pictures")
-    vector = gallery.embeddings["image"][11]
+    vector = gallery.vectors("image")[11]
     assert gallery.search(vector, 1)[0].path == Path("/data/class-2/11.jpg")
     assert moved.search(vector, 1)[0].path == tmp_path / "pictures" / "class-2" / "11.jpg"
 
 
 def test_vectors_of_another_model_are_refused(gallery: Gallery, tmp_path: Path) -> None:
     gallery.save(tmp_path / "g")
+    other = SimpleNamespace(fingerprint="model-b")
     with pytest.raises(ModelFormatError, match="'model-a', not of 'model-b'"):
-        Gallery.open(tmp_path / "g", model_id="model-b")
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
-    gallery.save(tmp_path / "g")
-    (tmp_path / "g" / name).unlink()
-    with pytest.raises(ModelFormatError, match=name):
-        Gallery.open(tmp_path / "g")
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
-    gallery.save(tmp_path / "g")
-    path = tmp_path / "g" / name
-    whole = path.read_bytes()
-    # Not the manifest's last newline: JSON is whole without it.
-    for length in (0, 1, len(whole) // 2, len(whole) - 2):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ModelFormatError, match=name):
-            Gallery.open(tmp_path / "g")
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_flipped_bit_is_named(gallery: Gallery, tmp_path: Path, name: str) -> None:
-    gallery.save(tmp_path / "g")
-    path = tmp_path / "g" / name
-    whole = path.read_bytes()
-    for place in np.linspace(0, len(whole) - 1, 60).astype(int):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1
-        path.write_bytes(damaged)
-        with pytest.raises(ModelFormatError, match=name):
-            Gallery.open(tmp_path / "g")
+        Gallery.open(tmp_path / "g", other)
 
 
 def test_no_gallery_there(tmp_path: Path) -> None:
@@ -279,85 +239,6 @@ def test_no_gallery_there(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "file"):
         with pytest.raises(ModelFormatError, match="not a gallery"):
             Gallery.open(path)
-
-
-def resign(folder: Path, **changes: Any) -> None:
-    """Writes the manifest anew, with right checksums, so that only the content is wrong."""
-    content = json.loads((folder / "manifest.json").read_text())
-    content.pop("sha256")
-    content["files"] = {name: sha256_of_file(folder / name) for name in FILES[:2]}
-    Manifest.model_construct(**{**content, **changes}).write(folder)
-
-
-def drop_text_vectors(folder: Path) -> None:
-    path = folder / "embeddings.safetensors"
-    save_file({"image": load_file(path)["image"]}, path)
-    resign(folder)
-
-
-def drop_a_row_of_vectors(folder: Path) -> None:
-    path = folder / "embeddings.safetensors"
-    save_file({name: rows[1:] for name, rows in load_file(path).items()}, path)
-    resign(folder)
-
-
-def not_safetensors(folder: Path) -> None:
-    (folder / "embeddings.safetensors").write_bytes(b"\x00" * 100)
-    resign(folder)
-
-
-def drop_a_column(folder: Path) -> None:
-    path = folder / "items.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["path"]), path)
-    resign(folder)
-
-
-def drop_an_item(folder: Path) -> None:
-    path = folder / "items.parquet"
-    pq.write_table(pq.read_table(path).slice(1), path)
-    resign(folder)
-
-
-def not_parquet(folder: Path) -> None:
-    (folder / "items.parquet").write_bytes(b"PAR1" + b"\x00" * 100 + b"PAR1")
-    resign(folder)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (drop_text_vectors, r"embeddings.safetensors: vectors: \['image'\], but the manifest"),
-        (drop_a_row_of_vectors, "59 image vectors for 60 items"),
-        (not_safetensors, "embeddings.safetensors: "),
-        (drop_a_column, "items.parquet: .*path"),
-        (drop_an_item, "items.parquet: rows: 59, but the manifest says 60"),
-        (not_parquet, "items.parquet: "),
-        (lambda folder: resign(folder, dim=11), "dimensions: 12, but the manifest says 11"),
-        (lambda folder: resign(folder, format_version=2), "format version 2, this release reads 1"),
-        (lambda folder: resign(folder, root=None), "items.parquet: .*no root folder"),
-        (lambda folder: resign(folder, files={}), "embeddings.safetensors is damaged"),
-        (lambda folder: resign(folder, targets=["sound"]), "manifest.json is not a gallery's"),
-        (lambda folder: (folder / "manifest.json").write_text("[]"), "no JSON object"),
-    ],
-)
-def test_content_that_contradicts_itself(
-    gallery: Gallery, tmp_path: Path, damage: Callable[[Path], object], message: str
-) -> None:
-    gallery.save(tmp_path / "g")
-    damage(tmp_path / "g")
-    with pytest.raises(ModelFormatError, match=message):
-        Gallery.open(tmp_path / "g")
-
-
-def test_a_key_missing_from_the_manifest_is_named(gallery: Gallery, tmp_path: Path) -> None:
-    gallery.save(tmp_path / "g")
-    content = json.loads((tmp_path / "g" / "manifest.json").read_text())
-    for key in content:
-        if key not in ("sha256", "format_version"):
-            partial = {k: v for k, v in content.items() if k not in (key, "sha256")}
-            Manifest.model_construct(**partial).write(tmp_path / "g")
-            with pytest.raises(ModelFormatError, match=f"manifest(?s:.*){key}"):
-                Gallery.open(tmp_path / "g")
 
 
 def test_opening_imports_no_engine(gallery: Gallery, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_published_and_loaded(server, client, cmr, with_pictures, tmp_path):
     assert f"Sent: {server.url}/{NAME}/commit/" in out
     assert not (with_pictures / "README.md").exists()
     files = there(server)
-    assert {"README.md", "card/common-space.png", "gallery/items.parquet"} <= files.keys()
+    assert {"README.md", "card/common-space.png", "gallery/manifest.json"} <= files.keys()
     client(hub_calls.validate, files["README.md"].decode())
     found = client(hub_calls.vectors, NAME, cache_dir=tmp_path / "cache")
     assert hub_calls.same(found, client(hub_calls.vectors, with_pictures))

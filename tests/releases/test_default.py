@@ -46,7 +46,7 @@ def test_every_picture_of_the_gallery_is_there(model):
 
 def test_stored_vectors_are_those_that_the_encoder_gives(model):
     paths = model.gallery.items.column("path").to_pylist()[:6]
-    found = (model.encode_images(paths) * model.gallery.embeddings["image"][:6]).sum(1)
+    found = (model.encode_images(paths) * model.gallery.vectors("image")[:6]).sum(1)
     np.testing.assert_allclose(found, 1, atol=1e-3)
 
 

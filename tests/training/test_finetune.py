@@ -14,7 +14,8 @@ from cmr_hub import memory
 from cmr_hub.baselines import baseline
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, TrainingError
 from cmr_hub.evaluation.experiment import run_experiment, validation_map

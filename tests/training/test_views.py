@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.base import Preprocessing
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import ImageError, TrainingError
 from cmr_hub.training import views

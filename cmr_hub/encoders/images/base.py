@@ -6,98 +6,27 @@ import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.images.weights import check_state
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.types import FloatArray, ImageSource
-
-_AREA = (0.35, 1.0)
-_ASPECT = 4 / 3
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """Resize the shorter side, cut out the centre, normalise.
-
-    Args:
-        resize: length of the shorter side after resizing, in pixels.
-        crop: side of the centre square cut out of that, in pixels.
-        mean, std: per channel, on values in [0, 1].
-    """
-
-    resize: int
-    crop: int
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """RGB picture → (3, crop, crop) float32.
-
-        Resizing and cropping are one step, straight from the centre of the original: a picture of
-        20,000 × 10 pixels never grows to 514,000 × 257 on the way.
-        """
-        side = min(image.size) * self.crop / self.resize
-        return self._cut_out(image, (side, side), (0.5, 0.5))
-
-    def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
-        """A random view, as networks are trained with: RGB picture → (3, crop, crop) float32.
-
-        A box of 35 to 100 % of the picture's area and an aspect ratio of 3:4 to 4:3, anywhere in
-        the picture; mirrored every other time (Szegedy et al. 2015, arXiv 1409.4842, whose least
-        area is 8 %: a small box no longer shows what the sentences tell of).
-        """
-        area = image.width * image.height * generator.uniform(*_AREA)
-        aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
-        size = min(image.width, (area * aspect) ** 0.5), min(image.height, (area / aspect) ** 0.5)
-        view = self._cut_out(image, size, tuple(generator.uniform(size=2)))
-        return view.flip(2) if generator.uniform() < 0.5 else view
-
-    def _cut_out(
-        self, image: Image.Image, size: tuple[float, float], place: tuple[float, ...]
-    ) -> Tensor:
-        """A box of this width and height; `place` 0 is at the left or top edge, 1 at the other."""
-        left, top = (image.width - size[0]) * place[0], (image.height - size[1]) * place[1]
-        square = image.resize(
-            (self.crop, self.crop),
-            Image.Resampling.BILINEAR,
-            box=(left, top, left + size[0], top + size[1]),
-        )
-        pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1).float().div_(255)
-        return pixels.sub_(_per_channel(self.mean)).div_(_per_channel(self.std))
-
-
-@dataclass(frozen=True, slots=True)
-class Squashing(Preprocessing):
-    """The whole picture, squashed to a square: nothing at its sides is lost.
-
-    Args:
-        crop_mode: always "squash".
-    """
-
-    crop_mode: Literal["squash"] = "squash"
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """RGB picture → (3, crop, crop) float32."""
-        return self._cut_out(image, image.size, (0.0, 0.0))
-
-
-def _per_channel(values: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(values).view(3, 1, 1)
 
 
 class ImageEncoder(ABC):
@@ -199,15 +128,9 @@ class ImageEncoder(ABC):
         Raises:
             ImageError: a picture cannot be read; the message names it.
         """
-        rows = np.empty((len(images), self.dim), dtype=np.float32)
 
-        def work(start: int) -> int:
-            chunk = images[start : start + self.batch_size]
-            batch = torch.stack([self.preprocessing(read_image(image)) for image in chunk])
-            with torch.inference_mode():
-                features = self.network(batch.contiguous(memory_format=torch.channels_last))
-            rows[start : start + len(chunk)] = features.numpy()
-            return len(chunk)
+        def prepare(chunk: Sequence[ImageSource]) -> Tensor:
+            return torch.stack([self.preprocessing(read_image(image)) for image in chunk])
 
         with tqdm(
             total=len(images),
@@ -215,6 +138,30 @@ class ImageEncoder(ABC):
             unit="image",
             disable=None if progress else True,
         ) as bar:
-            for done in side_by_side(work, range(0, len(images), self.batch_size)):
-                bar.update(done)
+            return self._features(images, prepare, bar.update)
+
+    def encode_pixels(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """(N, crop, crop, 3) of `Preprocessing.pixels` → (N, dim) float32 features.
+
+        The same rows as `encode` gives for the pictures.
+        """
+        return self._features(pixels, self.preprocessing.normalised)
+
+    def _features(
+        self,
+        items: Sequence[Any] | npt.NDArray[np.uint8],
+        prepare: Callable[[Any], Tensor],
+        done: Callable[[int], object] = lambda count: None,
+    ) -> FloatArray:
+        rows = np.empty((len(items), self.dim), dtype=np.float32)
+
+        def work(start: int) -> int:
+            batch = prepare(items[start : start + self.batch_size])
+            with torch.inference_mode():
+                features = self.network(batch.contiguous(memory_format=torch.channels_last))
+            rows[start : start + len(batch)] = features.numpy()
+            return len(batch)
+
+        for count in side_by_side(work, range(0, len(items), self.batch_size)):
+            done(count)
         return rows

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from cmr_hub.encoders.images.base import ImageEncoder, Squashing
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.preprocessing import Squashing
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from cmr_hub.encoders.images.base import Preprocessing
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor

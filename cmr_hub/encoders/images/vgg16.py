@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from cmr_hub.encoders.images.base import ImageEncoder, Preprocessing
+from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.download import download_weights
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 if TYPE_CHECKING:

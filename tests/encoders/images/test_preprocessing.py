@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.images.base import Preprocessing
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 ensure_torchvision()

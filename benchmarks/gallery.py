@@ -1,0 +1,279 @@
+"""How fast is a search in a gallery, and how much does it find?
+
+    python benchmarks/gallery.py             # everything; the first time an hour for the graphs
+    python benchmarks/gallery.py exact peer  # some of: exact, peer, codes, scale, filters
+
+Vectors are random, 256 numbers each, with variances that fall as 1/k and then of length 1: their
+effective dimension (participation ratio) is 23, that of the embedded model's own vectors of
+Flickr8k is 10 for sentences and 12 for pictures, which are easier to search. Galleries are kept in
+the cache and used again. Every figure that is compared with a peer is measured turn by turn with
+it; peers have as many threads as they take by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import torch
+
+from cmr_hub.cache_home import default_cache_home
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
+
+DIM, QUERIES = 256, 300
+SIZES = (10_000, 30_000, 100_000, 200_000, 300_000, 1_000_000)
+MILLION = SIZES[-1]
+KEPT = default_cache_home() / "benchmarks"
+
+
+def draw(count: int, seed: int) -> np.ndarray:
+    """(count, DIM) unit vectors."""
+    generator = np.random.default_rng(seed)
+    scale = (np.arange(1, DIM + 1) ** -0.5).astype(np.float32)
+    rows = np.empty((count, DIM), np.float32)
+    for start in range(0, count, 100_000):
+        size = (min(100_000, count - start), DIM)
+        block = generator.standard_normal(size, dtype=np.float32) * scale
+        rows[start : start + len(block)] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    return rows
+
+
+def items(count: int) -> pa.Table:
+    """Items with columns of which a tenth and a hundredth of all rows have the value 0."""
+    numbers = np.arange(count)
+    return pa.table(
+        {
+            "id": [f"{n:032x}" for n in numbers],
+            "path": [f"/pictures/{n // 1000:04}/{n:07}.jpg" for n in numbers],
+            "sentences": pa.nulls(count, pa.list_(pa.string())),
+            "label": [f"class {n % 20}" for n in numbers],
+            "tenth": numbers % 10,
+            "hundredth": numbers % 100,
+        }
+    )
+
+
+def gallery_of(count: int) -> Path:
+    """The directory of a gallery of random vectors, made the first time."""
+    directory = KEPT / f"gallery-{count}"
+    if not (directory / "manifest.json").exists():
+        made = Gallery.from_vectors(
+            items(count), image_embeddings=draw(count, 0), model_id="random"
+        )
+        started = time.perf_counter()
+        made.save(directory)
+        print(f"made a gallery of {count:,} in {time.perf_counter() - started:.0f} s", flush=True)
+    return directory
+
+
+def milliseconds(
+    work: Callable[[np.ndarray], object], queries: Iterable[np.ndarray]
+) -> list[float]:
+    """How long it takes with each query."""
+    times = []
+    for query in queries:
+        started = time.perf_counter()
+        work(query)
+        times.append(1000 * (time.perf_counter() - started))
+    return times
+
+
+def recall(gallery: Gallery, queries: np.ndarray, rows: np.ndarray, where: str | None) -> float:
+    """Of the ten nearest among these rows, the share that is found."""
+    vectors = gallery.vectors("image")[rows]
+    _, best = faiss.knn(queries, vectors, 10, metric=faiss.METRIC_INNER_PRODUCT)
+    found = 0
+    for query, own in zip(queries, rows[best], strict=True):
+        hits = gallery.search(query, where=where)
+        found += len({int(hit.id, 16) for hit in hits} & set(own.tolist()))
+    return found / best.size
+
+
+OPEN = """
+import sys, time
+import faiss, numpy as np, pyarrow.parquet, torch
+from cmr_hub.gallery.gallery import Gallery
+query = np.random.default_rng(5).normal(size=256)
+started = time.perf_counter()
+assert len(Gallery.open(sys.argv[1]).search(query)) == 10
+print(time.perf_counter() - started)
+"""
+
+
+def opening(directory: Path) -> float:
+    """Seconds from opening to the first answer, in a new process: the best of three."""
+    command = [sys.executable, "-c", OPEN, str(directory)]
+    runs = [subprocess.run(command, check=True, capture_output=True) for _ in range(3)]
+    return min(float(run.stdout) for run in runs)
+
+
+def scale() -> dict[str, object]:
+    """Cost and recall from ten thousand to a million."""
+    queries = draw(QUERIES, 1)
+    curve = []
+    for count in SIZES:
+        directory = gallery_of(count)
+        gallery = Gallery.open(directory)
+        found = recall(gallery, queries, np.arange(count), None)  # and warm from here on
+        times = milliseconds(gallery.search, queries)
+        sizes = [path.stat().st_size for path in directory.iterdir()]
+        curve.append(
+            {
+                "vectors": count,
+                "engine": gallery.store.facts()["search"].removeprefix("image: "),
+                "p50_milliseconds": rounded(statistics.median(times)),
+                "p95_milliseconds": rounded(float(np.percentile(times, 95))),
+                "recall_at_10": rounded(found),
+                "seconds_to_first_answer": rounded(opening(directory)),
+                "mebibytes": round(sum(sizes) / 2**20),
+            }
+        )
+        print(curve[-1], flush=True)
+    last = curve[-1]
+    check(f"p50 at {MILLION:,}, ms", last["p50_milliseconds"], "≤", 2)
+    check(f"Recall@10 at {MILLION:,}", last["recall_at_10"], "≥", 0.98)
+    check(f"open to first answer at {MILLION:,}, s", last["seconds_to_first_answer"], "≤", 2)
+    return {"dim": DIM, "links": LINKS, "ef": EF_SEARCH, "curve": curve}
+
+
+def filters() -> dict[str, object]:
+    """Filtered search at a million, turn by turn with the unfiltered."""
+    gallery = Gallery.open(gallery_of(MILLION))
+    queries = draw(QUERIES, 2)
+    figures: dict[str, object] = {"vectors": MILLION}
+    recall(gallery, queries[:1], np.arange(MILLION), None)  # warm from here on
+    for name, share in (("tenth", 10), ("hundredth", 1)):
+        where = f"{name} = 0"
+        (first,) = milliseconds(partial(gallery.search, where=where), queries[:1])
+        plain, filtered = [], []
+        for query in queries:
+            plain += milliseconds(gallery.search, [query])
+            filtered += milliseconds(partial(gallery.search, where=where), [query])
+        rows = np.flatnonzero(np.arange(MILLION) % (100 // share) == 0)
+        found = recall(gallery, queries, rows, where)
+        ratio = statistics.median(filtered) / statistics.median(plain)
+        check(f"filtered / unfiltered p50, {share} % pass", ratio, "≤", 3)
+        check(f"Recall@10, {share} % pass", found, "≥", 0.98)
+        figures[f"{share}_percent_pass"] = {
+            "filtered_over_unfiltered": rounded(ratio),
+            "p50_milliseconds": rounded(statistics.median(filtered)),
+            "recall_at_10": rounded(found),
+            "first_query_milliseconds": rounded(first),
+        }
+    return figures
+
+
+def codes() -> dict[str, object]:
+    """Graphs of vectors in 16 and in 8 bits, with the same links; 26 candidates scored again."""
+    rows, queries = draw(50_000, 0), draw(QUERIES, 6)
+    _, best = faiss.knn(queries, rows, 10, metric=faiss.METRIC_INNER_PRODUCT)
+    settings = faiss.SearchParametersHNSW(efSearch=EF_SEARCH)
+    figures: dict[str, object] = {"vectors": len(rows), "ef": EF_SEARCH}
+    for name, kind in (("16_bits", "QT_fp16"), ("8_bits", "QT_8bit_uniform")):
+        quantizer = getattr(faiss.ScalarQuantizer, kind)
+        index = faiss.IndexHNSWSQ(DIM, quantizer, LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = EF_CONSTRUCTION
+        index.train(rows)
+        started = time.perf_counter()
+        index.add(rows)
+        seconds = time.perf_counter() - started
+        search = partial(index.search, k=26, params=settings)
+        found, times = 0, milliseconds(search, queries[:, None])
+        for query, own in zip(queries, best, strict=True):
+            _, (places,) = search(query[None])
+            again = places[np.argsort(-(rows[places] @ query))[:10]]
+            found += len(set(again.tolist()) & set(own.tolist()))
+        figures[name] = {
+            "recall_at_10": rounded(found / best.size),
+            "p50_milliseconds": rounded(statistics.median(times)),
+            "seconds_to_build": rounded(seconds),
+        }
+    print(figures, flush=True)
+    return figures
+
+
+def exact() -> dict[str, object]:
+    """100,000 vectors, every one compared, beside bare FAISS."""
+    count, threads = 100_000, os.cpu_count() or 1
+    gallery = Gallery.open(gallery_of(count))
+    bare = faiss.IndexFlatIP(DIM)
+    bare.add(draw(count, 0))
+    ours, theirs = [], []
+    gallery.vectors("image")  # warm from here on
+    for query in draw(QUERIES, 3):
+        faiss.omp_set_num_threads(threads)
+        theirs += milliseconds(lambda one: bare.search(one[None], 10), [query])
+        ours += milliseconds(gallery.search, [query])
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    check("exact search / bare FAISS", ratio, "≤", 1.3)
+    return {
+        "vectors": count,
+        "peer": "faiss.IndexFlatIP",
+        "ours_over_peer": rounded(ratio),
+        "p50_milliseconds": rounded(statistics.median(ours)),
+    }
+
+
+def peer() -> dict[str, object]:
+    """100,000 vectors, beside sentence-transformers' `semantic_search`."""
+    ensure_torchvision()
+    from sentence_transformers.util import dot_score, semantic_search
+
+    count = 100_000
+    gallery = Gallery.open(gallery_of(count))
+    corpus = torch.from_numpy(draw(count, 0))
+    ours, theirs, dots = [], [], []
+    for query in draw(60, 4):
+        tensor = torch.from_numpy(query[None])
+        theirs += milliseconds(lambda one: semantic_search(one, corpus), [tensor])
+        dots += milliseconds(
+            lambda one: semantic_search(one, corpus, score_function=dot_score), [tensor]
+        )
+        ours += milliseconds(gallery.search, [query])
+    mine = statistics.median(ours)
+    ratio = statistics.median(theirs) / mine
+    check("semantic_search / ours", ratio, "≥", 10)
+    return {
+        "vectors": count,
+        "peer": "sentence_transformers.util.semantic_search",
+        "peer_over_ours": rounded(ratio),
+        "peer_with_dot_score_over_ours": rounded(statistics.median(dots) / mine),
+        "p50_milliseconds": rounded(mine),
+        "peer_threads": torch.get_num_threads(),
+    }
+
+
+def rounded(value: float) -> float:
+    """Four digits."""
+    return float(f"{value:.4g}")
+
+
+def check(what: str, value: float, sign: str, goal: float) -> None:
+    """Says whether a goal is met."""
+    met = value <= goal if sign == "≤" else value >= goal
+    print(f"{'met   ' if met else 'MISSED'} {what}: {value:.4g} (goal: {sign} {goal})", flush=True)
+
+
+def run(prefix: str, *parts: Callable[[], dict[str, object]]) -> None:
+    """Measures what the command line asks for, and writes a row for each."""
+    by_name = {part.__name__: part for part in parts}
+    for name in sys.argv[1:] or by_name:
+        print(f"-- {name}", flush=True)
+        figures = by_name[name]()
+        record_benchmark(f"{prefix}-{name}", {**figures, "load": rounded(os.getloadavg()[0])})
+
+
+if __name__ == "__main__":
+    run("gallery", exact, peer, codes, scale, filters)

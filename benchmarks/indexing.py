@@ -1,0 +1,205 @@
+"""How fast is `cmr index`, and what does a kill cost it?
+
+    python benchmarks/indexing.py             # everything
+    python benchmarks/indexing.py throughput  # some of: throughput, again, faults, writing
+
+Pictures are JPEG files of 500 × 375 smooth noise, as large as photographs of that size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from gallery import check, draw, items, rounded, run
+from PIL import Image
+
+from cmr_hub import load
+from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.compact import CompactEncoder
+from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+from cmr_hub.encoders.images.vgg16 import VGG16Encoder
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing.index import index_folder
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.vectors import VectorColumn
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
+
+CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
+ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
+    (CompactEncoder, 1, 4_000),
+    (CompactEncoder, 2, 4_000),
+    (MobileNetV2Encoder, 2, 1_000),
+    (VGG16Encoder, 2, 200),
+)
+"""With the threads of the encoder, and how many pictures."""
+ROUNDS = 3
+KILLS, KILLED_PICTURES = 50, 1_000
+WRITTEN = 200_000
+
+
+@contextmanager
+def pictures(count: int) -> Iterator[Path]:
+    """A folder with the pictures in its folder `p`."""
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as home:
+        for number in range(count):
+            small = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            image = Image.fromarray(small).resize((500, 375), Image.Resampling.BICUBIC)
+            path = Path(home, "p", f"{number // 1000}", f"{number:05}.jpg")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path, quality=88)
+        yield Path(home)
+
+
+def model_with(kind: type[ImageEncoder]) -> CrossModalModel:
+    """Random weights: they take as long as any."""
+    encoder = kind(kind.build().state_dict(), "file")
+    text = load().text_encoder
+    assert text is not None
+    return CrossModalModel(
+        Projector(encoder.dim, (512,), 256),
+        Projector(text.dim, (512,), 256),
+        image_encoder=encoder,
+        text_encoder=text,
+    )
+
+
+def throughput() -> dict[str, object]:
+    """Pictures a second beside a bare forward loop on decoded pictures, turn by turn."""
+    figures: dict[str, object] = {"rounds": ROUNDS, "cores": os.cpu_count()}
+    for number, (kind, threads, count) in enumerate(ENCODERS):
+        # A process of its own, as `cmr index` is one: those that decode import what its main
+        # module does, and here that would be torch.
+        program = f"import indexing; indexing.compare({number})"
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True
+        )
+        bare, ours = json.loads(done.stdout.splitlines()[-1])
+        ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
+        check(f"indexing / bare loop, {kind.name}, {threads} threads", ratio, "≥", 0.95)
+        figures[f"{kind.name}_{threads}_threads"] = {
+            "pictures": count,
+            "ours_over_bare_loop": rounded(ratio),
+            "images_per_second": rounded(statistics.median(ours)),
+            "bare_images_per_second": rounded(statistics.median(bare)),
+        }
+    return figures
+
+
+def compare(number: int) -> None:
+    """Prints pictures a second, bare and ours, of each round with one of `ENCODERS`."""
+    kind, threads, count = ENCODERS[number]
+    torch.set_num_threads(threads)
+    model = model_with(kind)
+    encoder = model.image_encoder
+    assert encoder is not None
+    with pictures(count) as home:
+        paths = sorted((home / "p").rglob("*.jpg"))
+        pixels = np.stack([encoder.preprocessing.pixels(read_image(path)) for path in paths])
+        bare, ours = [], []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            encoder.encode_pixels(pixels)
+            between = time.perf_counter()
+            index_folder(Gallery.create(None, model), home / "p")
+            bare.append(count / (between - started))
+            ours.append(count / (time.perf_counter() - between))
+    print(json.dumps([bare, ours]))
+
+
+def again() -> dict[str, object]:
+    """A second run of the command over an unchanged folder of 7,000 pictures."""
+    with pictures(7_000) as home:
+        command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        first = time.perf_counter() - started
+        started = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        second = time.perf_counter() - started
+    assert "7,000 unchanged" in done.stdout, done.stdout
+    check("second run over 7,000 pictures, s", second, "≤", 5)
+    return {"pictures": 7_000, "first_seconds": rounded(first), "second_seconds": rounded(second)}
+
+
+def faults() -> dict[str, object]:
+    """The command killed at random moments: nothing is lost or double."""
+    generator = np.random.default_rng(0)
+    with pictures(KILLED_PICTURES) as home:
+        command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        whole = time.perf_counter() - started
+        shutil.rmtree(home / "g")
+        kills = partly = completed = 0
+        known: set[str] = set()
+        while kills < KILLS:
+            with subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as process:
+                try:
+                    process.wait(generator.uniform(0, whole))
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+            if not (home / "g" / "manifest.json").exists():
+                continue
+            known = verified(home / "g", known)
+            partly += 0 < len(known) < KILLED_PICTURES
+            if len(known) == KILLED_PICTURES:  # begin again
+                shutil.rmtree(home / "g")
+                known, completed = set(), completed + 1
+        subprocess.run(command, check=True, capture_output=True)
+        found = verified(home / "g", known)
+        wrong = found ^ {str(path) for path in (home / "p").rglob("*.jpg")}
+    check(f"lost or double rows after {kills} kills", len(wrong), "≤", 0)
+    return {
+        "kills": kills,
+        "kills_with_a_part_done": partly,
+        "galleries_completed": completed + 1,
+        "lost_or_double_rows": len(wrong),
+    }
+
+
+def verified(directory: Path, known: set[str]) -> set[str]:
+    """The paths in a gallery, none of them double and none of those `known` lost."""
+    gallery = Gallery.open(directory)
+    gallery.store.verify()
+    paths = gallery.items["path"].to_pylist()
+    assert len(set(paths)) == len(paths), "double rows"
+    assert known <= set(paths), "rows were lost"
+    return set(paths)
+
+
+def writing() -> dict[str, object]:
+    """Rows a second that one process writes: what feeds it, on a cluster, cannot be faster."""
+    table, rows = items(WRITTEN), draw(WRITTEN, 7)
+    with tempfile.TemporaryDirectory() as home:
+        store = LocalStore.create(Path(home) / "g", "random")
+        started = time.perf_counter()
+        for start in range(0, WRITTEN, 4096):
+            part = table.slice(start, 4096)
+            store.put(Segment(part, {"image": VectorColumn.full(rows[start : start + len(part)])}))
+        seconds = time.perf_counter() - started
+    return {"rows": WRITTEN, "rows_per_second": rounded(WRITTEN / seconds)}
+
+
+if __name__ == "__main__":
+    run("indexing", throughput, again, faults, writing)

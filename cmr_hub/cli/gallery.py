@@ -1,0 +1,88 @@
+"""`cmr gallery`: looking after a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cmr_hub.cli.options import console
+from cmr_hub.errors import QueryError
+
+app = typer.Typer(help="Looks after a gallery.", no_args_is_help=True)
+
+Name = Annotated[
+    str, typer.Argument(help="A gallery's directory, or its address http://HOST:PORT/COLLECTION.")
+]
+
+
+@app.command()
+def info(gallery: Name) -> None:
+    """Says what is in a gallery."""
+    from cmr_hub.loading import open_store
+
+    store = open_store(gallery)
+    vectors = ", ".join(f"{count:,} {name}" for name, count in store.vector_counts.items())
+    table = Table(show_header=False)
+    for name, value in {
+        "items": f"{len(store):,}",
+        "vectors": f"{vectors}, {store.dim} numbers each" if vectors else "none",
+        "model": f"{store.model_name or 'not noted'}, {store.model_id}",
+        **store.facts(),
+    }.items():
+        table.add_row(name, value)
+    console.print(table, highlight=False)
+
+
+@app.command()
+def verify(gallery: Name) -> None:
+    """Reads everything and compares it with checksums and with itself."""
+    from cmr_hub.loading import open_store
+
+    store = open_store(gallery)
+    store.verify()
+    paths = store.table().column("path").to_pylist()
+    missing = sum(path is not None and not _is_there(Path(path)) for path in paths)
+    console.print(f"{gallery} is whole: {len(store):,} items", highlight=False, soft_wrap=True)
+    if missing:
+        console.print(
+            f"{missing:,} pictures are no longer where they were: run `cmr index` again",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def compact(gallery: Name) -> None:
+    """Frees the place of removed rows."""
+    from cmr_hub.loading import open_store
+
+    store = open_store(gallery)
+    store.compact(progress=True)
+    console.print(f"{gallery} is compact: {len(store):,} items", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def remove(
+    gallery: Name,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of items.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="A condition on the columns, e.g. \"folder LIKE 'old%'\".")
+    ] = None,
+) -> None:
+    """Removes items from a gallery; the pictures themselves stay."""
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import open_store
+
+    if not ids and where is None:
+        raise QueryError("say what to remove: ids, or --where with a condition")
+    opened = Gallery(open_store(gallery))
+    removed = opened.remove(ids or (), where=where)
+    console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False, soft_wrap=True)
+
+
+def _is_there(path: Path) -> bool:
+    shards = (parent for parent in path.parents if parent.suffix == ".tar")
+    return path.exists() or any(shard.is_file() for shard in shards)

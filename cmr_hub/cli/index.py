@@ -1,0 +1,134 @@
+"""`cmr index`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmr_hub.cli.options import console
+from cmr_hub.errors import DataNotFoundError, QueryError
+from cmr_hub.gallery.milvus_server import (
+    CA_VARIABLE,
+    DEFAULT_COLLECTION,
+    TOKEN_VARIABLE,
+    MilvusAddress,
+)
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.gallery import Gallery
+
+
+class Engine(StrEnum):
+    """Where a gallery is kept and searched."""
+
+    LOCAL = "local"
+    MILVUS = "milvus"
+
+
+class Cluster(StrEnum):
+    """Where pictures are decoded and encoded."""
+
+    RAY = "ray"
+
+
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of pictures, or a dataset of the Hub: hf:OWNER/NAME or "
+            "hf:OWNER/NAME@REVISION."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The gallery's directory; may be there already.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A model directory, or the name of a release.")
+    ] = "default",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that decode, by default one for two cores; on a cluster encoders at "
+            "most.",
+        ),
+    ] = None,
+    cluster: Annotated[
+        Cluster | None,
+        typer.Option(help="Decode and encode on the cluster that RAY_ADDRESS names."),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Keep the gallery in a directory, or in a Milvus server.")
+    ] = Engine.LOCAL,
+    uri: Annotated[
+        str | None, typer.Option(help="Of the Milvus server: http://HOST:19530, https:// for TLS.")
+    ] = None,
+    collection: Annotated[str, typer.Option(help="In the Milvus server.")] = DEFAULT_COLLECTION,
+    token: Annotated[
+        str, typer.Option(envvar=TOKEN_VARIABLE, help="Of the Milvus server: USER:PASSWORD.")
+    ] = "",
+    ca: Annotated[
+        Path | None,
+        typer.Option(envvar=CA_VARIABLE, help="Certificates to trust, where it signs its own."),
+    ] = None,
+) -> None:
+    """Makes a gallery of your own pictures, or brings it up to date.
+
+    Looks into all folders but hidden ones. Captions, labels and other columns come from
+    metadata.jsonl, .csv or .parquet (as Hugging Face's ImageFolder has them), from name.txt or
+    name.json beside name.jpg, and from WebDataset shards (.tar). Pictures that are as they were
+    are not encoded again. Ctrl-C keeps what is done.
+
+    Examples: `cmr index ~/Pictures --out gallery`,
+    `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
+    """
+    from cmr_hub.gallery.indexing.hub import fetch_dataset
+    from cmr_hub.gallery.indexing.index import index_folder
+
+    where: Path | MilvusAddress
+    match engine, out, uri:
+        case Engine.LOCAL, Path(), None:
+            where = out
+        case Engine.MILVUS, None, str():
+            where = MilvusAddress(uri, collection, token, ca)
+        case _:
+            raise QueryError(
+                "say where the gallery shall be: --out DIRECTORY, or "
+                "--engine milvus --uri http://HOST:19530"
+            )
+    folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
+    if not folder.is_dir():
+        raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
+    gallery = _gallery(where, model)
+    summary = index_folder(
+        gallery,
+        folder,
+        workers=workers,
+        cluster=None if cluster is None else "ray",
+        progress=True,
+    )
+    console.print(summary.text(), highlight=False, soft_wrap=True)
+    console.print(
+        f'{len(gallery):,} items in {where}. Now try: cmr search {where} "two dogs on a beach"',
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _gallery(where: Path | MilvusAddress, model: str) -> Gallery:
+    """The one that is there, or a new one."""
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.gallery.manifest import FILE_NAME
+    from cmr_hub.loading import load, model_name
+
+    loaded = load(model)
+    if isinstance(where, MilvusAddress):
+        from cmr_hub.gallery.milvus import MilvusStore
+
+        return Gallery(MilvusStore(where, loaded.fingerprint, model_name(model)), loaded)
+    if (where / FILE_NAME).exists():
+        return Gallery.open(where, loaded)
+    return Gallery.create(where, loaded, model_name=model_name(model))

@@ -1,0 +1,180 @@
+"""Tables of metadata beside pictures, as Hugging Face's ImageFolder has them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.datasets.text import decode_text
+from cmr_hub.errors import DataFormatError
+
+TEXT_KEYS = ("captions", "caption", "text")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""Of several in one folder the first is read."""
+
+
+def walk(base: Path, report: ReadReport) -> list[Path]:
+    """All files in the folder, sorted. Hidden folders and linked ones are not entered."""
+    files: list[Path] = []
+    for parent, folders, names in os.walk(base):
+        for folder in sorted(folders):
+            path = Path(parent, folder)
+            if path.is_symlink():
+                report.add("unsafe path", path, "a link to a folder is not followed")
+            elif folder.startswith("."):
+                report.add("unexpected file", path, "a hidden folder is not read")
+                folders.remove(folder)
+        files += [Path(parent, name) for name in names]
+    return sorted(files)
+
+
+def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:
+    """The tables among the files, one of each folder."""
+    chosen: dict[Path, Path] = {}
+    for name in TABLES:
+        for path in files:
+            if path.name != name:
+                continue
+            if not is_inside(path, base):
+                report.add("unsafe path", path, "a link that leads out of the folder")
+            elif path.is_file():
+                chosen.setdefault(path.parent, path)
+    return sorted(chosen.values())
+
+
+def is_inside(path: Path, base: Path) -> bool:
+    """Whether a path, its links followed, is in a folder."""
+    try:
+        return path.resolve().is_relative_to(base.resolve())
+    except (OSError, RuntimeError, ValueError):  # a ring of links, a name too long or with a NUL
+        return False
+
+
+def records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a table, each with where it stands.
+
+    Raises:
+        DataFormatError: the table has no column `file_name`, or is no table.
+    """
+    readers = {".jsonl": _json_records, ".csv": _csv_records, ".parquet": _parquet_records}
+    yield from readers[path.suffix](path, report)
+
+
+def _json_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            text = decode_text(line, where, report).strip()
+            if not text:
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                report.add("damaged record", where, f"not JSON: {error}")
+                continue
+            if isinstance(record, dict):
+                yield where, record
+            else:
+                report.add("damaged record", where, "not a JSON object")
+
+
+def _csv_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
+    text = decode_text(path.read_bytes(), path, report)
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if "file_name" not in (reader.fieldnames or ()):
+        raise DataFormatError(f"{path} has no column file_name; it has {reader.fieldnames}")
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            report.add("damaged record", f"{path}:{reader.reader.line_num}", str(error))
+            continue
+        where = f"{path}:{reader.line_num}"
+        if None in record:
+            report.add("damaged record", where, "more fields than the header has columns")
+        else:
+            yield where, record
+
+
+def _parquet_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
+    number = 0
+    try:
+        file = pq.ParquetFile(path)
+        if "file_name" not in file.schema_arrow.names:
+            raise DataFormatError(
+                f"{path} has no column file_name; it has {file.schema_arrow.names}"
+            )
+        for batch in file.iter_batches():
+            for record in batch.to_pylist():
+                number += 1
+                yield f"{path}:{number}", record
+    except (pa.ArrowException, OSError) as error:
+        report.add("damaged record", f"{path}:{number + 1}", f"not Parquet: {error}")
+
+
+def picture_path(
+    base: Path,
+    table: Path,
+    record: dict[str, Any],
+    where: str,
+    on_disk: set[Path],
+    report: ReadReport,
+) -> Path | None:
+    """The picture that a record names, if it is a file inside the folder."""
+    name = record.get("file_name")
+    if not isinstance(name, str) or not is_clean(name) or not name.strip():
+        report.add("damaged record", where, "file_name is not a file name")
+        return None
+    path = table.parent / name
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or not is_inside(path, base):
+        report.add("unsafe path", where, f"{name} leads out of the folder")
+        return None
+    if path not in on_disk:
+        report.add("missing image", where, name)
+        return None
+    return path
+
+
+def record_sentences(record: dict[str, Any], where: str, report: ReadReport) -> tuple[str, ...]:
+    """What a record says of its picture: the first of `TEXT_KEYS` that is there."""
+    texts = next((record[key] for key in TEXT_KEYS if record.get(key) is not None), None)
+    if texts is None:
+        report.add("missing text", where, f"none of {', '.join(TEXT_KEYS)}")
+        return ()
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(t, str) and is_clean(t) for t in texts):
+        report.add("damaged record", where, "the sentences are not text")
+        return ()
+    sentences = tuple(text.strip() for text in texts if text.strip())
+    if not sentences:
+        report.add("empty text", where)
+    return sentences
+
+
+def record_label(record: dict[str, Any], where: str, report: ReadReport) -> str | None:
+    """The class of a record's picture."""
+    label = record.get("label")
+    if not isinstance(label, str | int | None) or not is_clean(str(label)):
+        report.add("damaged record", where, "the label is neither text nor a whole number")
+        return None
+    return None if label is None else str(label).strip() or None
+
+
+def is_clean(text: str) -> bool:
+    """No NUL and no lone surrogate: the text can be written to a file and read again."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

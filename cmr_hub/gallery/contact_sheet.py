@@ -1,0 +1,63 @@
+"""Hits as one HTML page with small pictures in it, to be looked at or sent."""
+
+from __future__ import annotations
+
+import html
+from base64 import b64encode
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from cmr_hub.datasets.images import read_image
+from cmr_hub.errors import ImageError
+from cmr_hub.gallery.hit import Hit
+
+_SIDE = 320
+_STYLE = """
+:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
+body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
+main { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); }
+figure { margin: 0; }
+figure div { aspect-ratio: 4 / 3; background: color-mix(in srgb, currentColor 8%, transparent);
+  display: grid; place-items: center; border-radius: 6px; overflow: hidden; }
+img { width: 100%; height: 100%; object-fit: cover; }
+figcaption { font-size: .85rem; line-height: 1.4; margin-top: .4rem; overflow-wrap: anywhere; }
+small { opacity: .7; }
+"""
+
+
+def contact_sheet(hits: Sequence[Hit], title: str) -> str:
+    """The page as text; it needs no other file and no network."""
+    name = html.escape(title)
+    tiles = "\n".join(_tile(hit) for hit in hits) or "<p>Nothing was found.</p>"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n<main>\n{tiles}\n</main>"
+        "</body></html>\n"
+    )
+
+
+def _tile(hit: Hit) -> str:
+    words = " ".join(hit.sentences[:1])
+    label = f"{hit.label} · " if hit.label else ""
+    where = "" if hit.path is None else str(hit.path)
+    return (
+        f"<figure><div>{_picture(hit.path, words)}</div><figcaption>"
+        f"{hit.rank}. {html.escape(label)}{hit.score:.3f}<br>{html.escape(words)}<br>"
+        f"<small>{html.escape(where or hit.id)}</small></figcaption></figure>"
+    )
+
+
+def _picture(path: Path | None, words: str) -> str:
+    if path is None:
+        return "no picture"
+    try:
+        image = read_image(path)
+    except ImageError:
+        return "the picture is no longer there"
+    image.thumbnail((_SIDE, _SIDE))
+    data = BytesIO()
+    image.save(data, "JPEG", quality=80)
+    source = b64encode(data.getvalue()).decode()
+    return f'<img alt="{html.escape(words, quote=True)}" src="data:image/jpeg;base64,{source}">'

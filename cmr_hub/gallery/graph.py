@@ -1,0 +1,173 @@
+"""An approximate index: HNSW over vectors of 8-bit numbers.
+
+Hierarchical navigable small worlds (Malkov and Yashunin 2018, arXiv 1603.09320), FAISS's. Each
+vector is a node with links to its neighbours; a search walks from node to node and keeps the
+`ef` best it has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import faiss
+import numpy as np
+
+from cmr_hub.errors import ModelFormatError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray, IntArray
+
+LINKS = 48
+EF_CONSTRUCTION = 200
+EF_SEARCH = 448
+"""Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
+_FILTER_MARGIN = 4
+_BLOCK = 20_000
+_PARTS = {
+    "codes": np.dtype(np.uint8),
+    "bounds": np.dtype(np.float32),
+    "neighbors": np.dtype(np.int32),
+    "levels": np.dtype(np.int32),
+    "entry": np.dtype(np.int64),
+}
+
+
+class Graph:
+    """HNSW of the vectors in the order in which they were added.
+
+    Args:
+        dim: of the vectors.
+        bounds: the least and the largest number in them; others are taken for these. Between the
+            two are 256 steps.
+    """
+
+    def __init__(self, dim: int, bounds: tuple[float, float]) -> None:
+        kind = faiss.ScalarQuantizer.QT_8bit_uniform
+        self.index = faiss.IndexHNSWSQ(dim, kind, LINKS, faiss.METRIC_INNER_PRODUCT)
+        self.index.hnsw.efConstruction = EF_CONSTRUCTION
+        low, high = bounds
+        faiss.copy_array_to_vector(np.array([low, high - low], np.float32), self._codes.sq.trained)
+        self.index.is_trained = self._codes.is_trained = True
+
+    @classmethod
+    def for_vectors(cls, matrices: Sequence[FloatArray]) -> Self:
+        """An empty graph for vectors like these."""
+        bounds = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
+        return cls(matrices[0].shape[1], bounds)
+
+    @property
+    def _codes(self) -> Any:
+        return faiss.downcast_index(self.index.storage)
+
+    def __len__(self) -> int:
+        return int(self.index.ntotal)
+
+    def add(self, matrices: Iterable[FloatArray]) -> Iterator[int]:
+        """Adds vectors block by block, and tells after each how many it were."""
+        for matrix in matrices:
+            for start in range(0, len(matrix), _BLOCK):
+                block = np.ascontiguousarray(matrix[start : start + _BLOCK])
+                self.index.add(block)
+                yield len(block)
+
+    def search(
+        self, query: FloatArray, count: int, share: float, bits: npt.NDArray[np.uint8] | None
+    ) -> tuple[FloatArray, IntArray]:
+        """About the `count` nearest of those that may be found.
+
+        Args:
+            query: (d,) float32.
+            count: how many; fewer may come back.
+            share: of the vectors, what part may be found, in (0, 1].
+            bits: one bit a vector, the lowest of a byte first; None for all.
+
+        Returns:
+            Scores and positions, best first.
+        """
+        # Of the ef nearest about ef·share may be found, and they must be the count best of those.
+        # A fixed least ef gives the pages of one search the same ranking.
+        ef = max(EF_SEARCH, 2 * count, int(_FILTER_MARGIN * count / share) if share < 1 else 0)
+        selector = None if bits is None else faiss.IDSelectorBitmap(bits)
+        settings = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
+        scores, found = self.index.search(query[None], count, params=settings)
+        there = found[0] >= 0
+        return scores[0, there], found[0, there]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Vectors and links, to be kept in a file."""
+        hnsw, storage = self.index.hnsw, self._codes
+        low, width = faiss.vector_to_array(storage.sq.trained)
+        return {
+            "codes": _view(storage.codes).reshape(len(self), -1),
+            "bounds": np.array([low, low + width], dtype=np.float32),
+            "neighbors": _view(hnsw.neighbors),
+            "levels": faiss.vector_to_array(hnsw.levels),
+            "entry": np.array([hnsw.entry_point, hnsw.max_level], dtype=np.int64),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], dim: int, count: int) -> Self:
+        """Undoes `arrays`.
+
+        Raises:
+            ModelFormatError: not a graph of `count` vectors of `dim` numbers.
+        """
+        try:
+            codes, bounds, links, levels, entry = (np.asarray(arrays[name]) for name in _PARTS)
+            low, high = bounds.tolist()
+            graph = cls(dim, (low, high))
+            hnsw, storage = graph.index.hnsw, graph._codes
+            places = faiss.vector_to_array(hnsw.cum_nneighbor_per_level).astype(np.int64)
+            offsets = np.concatenate([[0], np.cumsum(places[levels])]) if count else None
+            sound = (
+                offsets is not None
+                and codes.shape == (count, storage.code_size)
+                and -1 <= low < high <= 1
+                and all(arrays[name].dtype == dtype for name, dtype in _PARTS.items())
+                and _is_sound(levels, offsets, links, places, entry)
+            )
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ModelFormatError(f"the graph has not the parts of one: {error}") from error
+        if not sound or offsets is None:
+            raise ModelFormatError(f"the graph is not one of {count} vectors of {dim} numbers")
+        faiss.copy_array_to_vector(codes.ravel(), storage.codes)
+        faiss.copy_array_to_vector(links, hnsw.neighbors)
+        faiss.copy_array_to_vector(levels, hnsw.levels)
+        faiss.copy_array_to_vector(offsets.astype(np.uint64), hnsw.offsets)
+        storage.ntotal = graph.index.ntotal = count
+        hnsw.entry_point, hnsw.max_level = (int(value) for value in entry)
+        return graph
+
+
+def _view(vector: Any) -> npt.NDArray[Any]:
+    """The contents of a vector of FAISS, which must outlive them."""
+    found: npt.NDArray[Any] = faiss.rev_swig_ptr(vector.data(), vector.size())
+    return found
+
+
+def _is_sound(
+    levels: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    links: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int64],
+    entry: npt.NDArray[np.int64],
+) -> bool:
+    """FAISS follows links without looking: one beyond the end would be read from anywhere."""
+    count = len(levels)
+    start, top = entry
+    if levels.min() < 1 or offsets[-1] != len(links) or not 0 <= start < count:
+        return False
+    if not top == levels[start] - 1 == levels.max() - 1:
+        return False
+    if links.min() < -1 or links.max() >= count:
+        return False
+    # A link of an upper level must lead to a node that is on that level.
+    for level in range(1, int(levels.max())):
+        nodes = np.flatnonzero(levels > level)
+        upper = links[offsets[nodes, None] + np.arange(places[level], places[level + 1])]
+        if (levels[upper[upper >= 0]] <= level).any():
+            return False
+    return True

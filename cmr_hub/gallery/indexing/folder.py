@@ -1,0 +1,102 @@
+"""What a folder offers: its pictures, and what lies beside them and tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cmr_hub.datasets.metadata import (
+    IMAGE_ENDINGS,
+    is_inside,
+    metadata_files,
+    picture_path,
+    records,
+    walk,
+)
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.datasets.text import read_text, split_lines
+from cmr_hub.errors import DataNotFoundError
+from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.gallery.indexing.shards import shard_entries
+from cmr_hub.gallery.indexing.told import Told, json_record, told_by
+
+
+def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
+    """All pictures below a folder, in the order of their paths.
+
+    Hidden files and folders are skipped, links to folders not followed, names that lead out of
+    the folder refused. What a metadata.jsonl, .csv or .parquet says of a picture is taken, else
+    what `name.json` (a record like one of those) or `name.txt` (a sentence a line) beside
+    `name.jpg` says. Tar files are read as WebDataset shards.
+
+    Raises:
+        DataNotFoundError: there is no such folder.
+        DataFormatError: a metadata table without a column `file_name`.
+    """
+    base = base.expanduser().absolute()
+    if not base.is_dir():
+        raise DataNotFoundError(f"{base} is not a folder")
+    files = [path for path in walk(base, report) if not path.name.startswith(".")]
+    told = _tables(files, base, report)
+    names = set(files)
+    for path in files:
+        ending = path.suffix.lower()
+        if ending not in IMAGE_ENDINGS and ending != ".tar":
+            continue
+        if not is_inside(path, base):
+            report.add("unsafe path", path, "a link that leads out of the folder")
+            continue
+        folder = path.parent.relative_to(base).as_posix()
+        folder = "" if folder == "." else folder
+        try:
+            status = path.stat()
+        except OSError as error:
+            report.add("broken image", path, str(error))
+            continue
+        if ending == ".tar":
+            yield from shard_entries(path, folder, status.st_mtime_ns, report)
+            continue
+        words = told[path] if path in told else _sidecar(path, names, report)
+        yield Entry(
+            path,
+            Place(path),
+            status.st_size,
+            status.st_mtime_ns,
+            folder,
+            words.sentences,
+            words.label,
+            words.metadata,
+        )
+
+
+def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Told]:
+    told: dict[Path, Told] = {}
+    on_disk = set(files)
+    for table in metadata_files(files, base, report):
+        for where, record in records(table, report):
+            path = picture_path(base, table, record, where, on_disk, report)
+            if path is None:
+                continue
+            if path in told:
+                report.add("duplicate id", where, str(path))
+            else:
+                told[path] = told_by(record, where, report)
+    return told
+
+
+def _sidecar(path: Path, names: set[Path], report: ReadReport) -> Told:
+    for ending, read in ((".json", _json_sidecar), (".txt", _text_sidecar)):
+        beside = path.with_suffix(ending)
+        if beside in names:
+            text = read_text(beside, report)
+            return Told() if text is None else read(text, beside, report)
+    return Told()
+
+
+def _json_sidecar(text: str, path: Path, report: ReadReport) -> Told:
+    record = json_record(text, str(path), report)
+    return told_by(record, str(path), report) if record else Told()
+
+
+def _text_sidecar(text: str, path: Path, report: ReadReport) -> Told:
+    return Told(split_lines(text))

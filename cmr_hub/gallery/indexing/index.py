@@ -1,0 +1,288 @@
+"""Bringing a gallery up to date with a folder: what is new is encoded, the rest is left alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.gallery.indexing.columns import settled
+from cmr_hub.gallery.indexing.encode import Encode, encoded_here
+from cmr_hub.gallery.indexing.entry import RESERVED, Entry
+from cmr_hub.gallery.indexing.folder import folder_entries
+from cmr_hub.gallery.indexing.summary import Summary
+from cmr_hub.gallery.items import COLUMNS, Item, items_table
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.vectors import VectorColumn
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.types import FloatArray
+
+_ID_LENGTH = 32
+_COMMIT_ROWS = 4096
+_COMMIT_SECONDS = 5.0
+
+
+def index_folder(
+    gallery: Gallery,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    cluster: Literal["ray"] | None = None,
+    progress: bool = False,
+) -> Summary:
+    """Makes a gallery's rows of a folder what the folder now holds; other rows stay.
+
+    A picture whose size and time of change are as before is not read again; one whose content is
+    as before is not encoded again, wherever it has moved. A row's id is made of its content. What
+    was done is kept when the run is stopped, by Ctrl-C or by a kill.
+
+    Args:
+        gallery: opened with its model.
+        folder: of pictures; see `folder_entries` for what may lie beside them.
+        workers: processes that decode, default one for two cores; on a cluster encoders at most.
+        cluster: where to decode and encode; see `encoded_on_ray`. Default this machine.
+        progress: show a bar.
+
+    Raises:
+        DataNotFoundError: no such folder, or nothing in it: then nothing is removed either.
+        CMRError: the gallery has no model, or that has no encoders; or the cluster cannot go on.
+        GalleryInUseError: another process is writing to the gallery.
+    """
+    encode: Encode = partial(encoded_here, workers=workers)
+    if cluster == "ray":
+        from cmr_hub.gallery.indexing.cluster import encoded_on_ray
+
+        encode = partial(encoded_on_ray, workers=workers)
+    base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
+    report = ReadReport()
+    with gallery.store.writing():
+        table = gallery.store.table_below(str(base))
+        entries = settled(list(folder_entries(base, report)), table.schema)
+        if not entries:
+            raise DataNotFoundError(f"there are no pictures in {base}")
+        run = _Run(gallery, table.to_pylist(), entries)
+        run.summary.without_image = report.counts.get("missing image", 0)
+        run.summary.refused = [
+            f"{problem.path}: {problem.detail or problem.kind}"
+            for problem in report
+            if problem.kind in ("unsafe path", "damaged record", "duplicate id")
+        ]
+        run.encode_new(encode, progress=progress)
+        run.remove_gone()
+        gallery.store.optimise(progress=progress)
+    return run.summary
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row to be written.
+
+    Attributes:
+        entry: its picture.
+        id: None for a new row, which gets one when it is written.
+        sha256: of its content.
+        vector: None if it is that of the same content.
+    """
+
+    entry: Entry
+    id: str | None
+    sha256: str
+    vector: FloatArray | None
+
+
+class _Run:
+    """One run over the entries of a folder, of which there are `rows` already."""
+
+    def __init__(
+        self, gallery: Gallery, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]
+    ) -> None:
+        model = gallery.model
+        if model is None or model.text_encoder is None:
+            raise CMRError("indexing needs a gallery opened with a model that has encoders")
+        self.store, self.model, self.text_encoder = gallery.store, model, model.text_encoder
+        self.entries = entries
+        self.here = {str(entry.path) for entry in entries}
+        self.summary = Summary(
+            pictures=len(entries),
+            without_caption=sum(not entry.sentences for entry in entries),
+        )
+        self.known: dict[str, dict[str, Any]] = {}
+        self.by_content: dict[str, list[dict[str, Any]]] = {}
+        self.gone: set[str] = set()
+        """Ids of rows of this folder that no entry has claimed yet."""
+        for row in rows:
+            self.known[row["path"]] = row
+            self.gone.add(row["id"])
+            if row.get("sha256"):
+                self.by_content.setdefault(row["sha256"], []).append(row)
+        self.ready: list[_Row] = []
+        self.replaced: list[dict[str, Any]] = []
+        self.spared: dict[str, FloatArray] = {}
+        """Vectors by content of rows that were replaced: another picture may have become that."""
+        self.committed = time.monotonic()
+
+    def encode_new(self, encode: Encode, *, progress: bool) -> None:
+        """Encodes what is not known yet, and writes it from time to time."""
+        new = [entry for entry in self.entries if not self._is_known(entry)]
+        bar = tqdm(
+            total=len(new), desc="indexing", unit="image", disable=None if progress else True
+        )
+        try:
+            with bar:
+                for entry, picture in encode(new, self.model, self.by_content):
+                    if picture.problem:
+                        self.summary.unreadable[str(entry.path)] = picture.problem
+                    else:
+                        self.ready.append(self._row(entry, picture.sha256, picture.vector))
+                    late = time.monotonic() - self.committed > _COMMIT_SECONDS
+                    if late or len(self.ready) >= _COMMIT_ROWS:
+                        self._commit()
+                    bar.update()
+        finally:  # also when it was stopped
+            self._commit()
+
+    def remove_gone(self) -> None:
+        """Removes the rows of pictures that are no longer there, or no longer readable."""
+        self.summary.removed = len(self.gone)
+        if self.gone:
+            self.store.remove(sorted(self.gone))
+
+    def _is_known(self, entry: Entry) -> bool:
+        """Whether the picture is as it was; what is said of it may be new."""
+        row = self.known.get(str(entry.path))
+        if row is None:
+            return False
+        if (row.get("size"), row.get("modified")) != (entry.size, entry.modified):
+            return False
+        self.gone.discard(row["id"])
+        if _says_the_same(row, entry):
+            self.summary.unchanged += 1
+        else:
+            self.summary.updated += 1
+            self.ready.append(_Row(entry, row["id"], row["sha256"], None))
+        return True
+
+    def _row(self, entry: Entry, sha256: str, vector: FloatArray | None) -> _Row:
+        """The row of a picture that was read; a known content keeps its row."""
+        before = self.known.get(str(entry.path))
+        same = self.by_content.get(sha256, [])
+        if before is not None and before.get("sha256") == sha256:
+            self.summary.updated += 1
+            return self._claimed(entry, before, vector)
+        if before is not None:
+            self.replaced.append(before)
+            self.gone.discard(before["id"])
+        for row in same:
+            if row["id"] in self.gone and row["path"] not in self.here:
+                self.summary.moved += 1
+                return self._claimed(entry, row, vector)
+        if before is None:
+            self.summary.added += 1
+        else:
+            self.summary.updated += 1
+        return _Row(entry, None, sha256, vector)
+
+    def _claimed(self, entry: Entry, row: Mapping[str, Any], vector: FloatArray | None) -> _Row:
+        self.gone.discard(row["id"])
+        return _Row(entry, row["id"], row["sha256"], vector)
+
+    def _named(self, rows: Sequence[_Row]) -> list[_Row]:
+        """Gives new rows ids, made of their content; a second copy of it has `-2` at the end."""
+        named = {at: row for at, row in enumerate(rows) if row.id is not None}
+        for copy in count(1):
+            waiting = [at for at in range(len(rows)) if at not in named]
+            if not waiting:
+                break
+            ends = "" if copy == 1 else f"-{copy}"
+            ids = [f"{rows[at].sha256[:_ID_LENGTH]}{ends}" for at in waiting]
+            taken = self.store.known(ids)
+            for at, id_ in zip(waiting, ids, strict=True):
+                if id_ not in taken:
+                    taken.add(id_)
+                    named[at] = replace(rows[at], id=id_)
+        return [named[at] for at in range(len(rows))]
+
+    def _commit(self) -> None:
+        """Writes the rows that are ready, all or none."""
+        if self.ready:
+            self._spare()
+            replaced = [row["id"] for row in self.replaced]
+            self.store.put(self._segment(self._named(self.ready)), replacing=replaced)
+        self.ready, self.replaced = [], []
+        self.committed = time.monotonic()
+
+    def _spare(self) -> None:
+        """Keeps the vectors of rows that are about to go."""
+        contents = {row["id"]: row["sha256"] for row in self.replaced if row.get("sha256")}
+        going = self.store.rows(list(contents))
+        if len(going):
+            ids = going.items.column("id").to_pylist()
+            vectors = zip(ids, going.vectors["image"].matrix, strict=True)
+            self.spared |= {contents[id_]: vector for id_, vector in vectors}
+
+    def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
+        """(n, d) of these rows; where they have none, that of the same content."""
+        wanted = {
+            self.by_content[row.sha256][0]["id"]: row.sha256
+            for row in rows
+            if row.vector is None and row.sha256 not in self.spared
+        }
+        there = self.store.rows(list(wanted))
+        found = dict(self.spared)
+        if len(there):
+            ids = there.items.column("id").to_pylist()
+            vectors = zip(ids, there.vectors["image"].matrix, strict=True)
+            found |= {wanted[id_]: vector for id_, vector in vectors}
+        return np.stack([found[row.sha256] if row.vector is None else row.vector for row in rows])
+
+    def _segment(self, rows: Sequence[_Row]) -> Segment:
+        items = [
+            Item(
+                id=row.id or "",
+                path=row.entry.path,
+                sentences=row.entry.sentences,
+                label=row.entry.label,
+                metadata={
+                    **row.entry.metadata,
+                    "folder": row.entry.folder,
+                    "sha256": row.sha256,
+                    "size": row.entry.size,
+                    "modified": row.entry.modified,
+                },
+            )
+            for row in rows
+        ]
+        told = [
+            place for place, item in enumerate(items) if self.text_encoder.knows(item.sentences)
+        ]
+        texts = self.model.encode_documents([items[place].sentences for place in told])
+        return Segment(
+            items_table(items),
+            {
+                "image": VectorColumn.full(self._vectors(rows)),
+                "text": VectorColumn(texts, np.array(told, dtype=np.int64)),
+            },
+        )
+
+
+def _says_the_same(row: Mapping[str, Any], entry: Entry) -> bool:
+    kept = {*COLUMNS, *RESERVED}
+    said = {name: value for name, value in row.items() if name not in kept and value is not None}
+    return (
+        tuple(row["sentences"] or ()) == entry.sentences
+        and row["label"] == entry.label
+        and row["folder"] == entry.folder
+        and said == dict(entry.metadata)
+    )

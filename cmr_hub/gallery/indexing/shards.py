@@ -1,0 +1,99 @@
+"""WebDataset shards: tar files in which members of one name and different endings belong together.
+
+The format: https://github.com/webdataset/webdataset. Its own reader streams samples for training;
+here pictures are decoded in other processes and looked at again later, so what is wanted is where
+they lie.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
+from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.gallery.indexing.told import json_record, told_by
+
+_TEXTS = (".txt", ".json", ".cls")
+
+
+def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -> Iterator[Entry]:
+    """The pictures of one shard, with the `.txt`, `.json` and `.cls` of the same name.
+
+    Only whole, uncompressed tar files are read; where one is damaged, what came before is kept.
+    """
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            sample: dict[str, tarfile.TarInfo] = {}
+            key = ""
+            for member in tar:
+                if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
+                    continue
+                if not _is_safe(member.name):
+                    report.add("unsafe path", f"{shard}/{member.name}", "leads out of the shard")
+                    continue
+                stem, ending = _split(member.name)
+                if stem != key:
+                    yield from _entry(tar, shard, folder, modified, sample, report)
+                    sample, key = {}, stem
+                sample[ending] = member
+            yield from _entry(tar, shard, folder, modified, sample, report)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        report.add("damaged record", shard, f"not a whole tar file: {error}")
+
+
+def _entry(
+    tar: tarfile.TarFile,
+    shard: Path,
+    folder: str,
+    modified: int,
+    sample: dict[str, tarfile.TarInfo],
+    report: ReadReport,
+) -> Iterator[Entry]:
+    picture = next((sample[ending] for ending in IMAGE_ENDINGS if ending in sample), None)
+    if picture is None:
+        if sample:
+            report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
+        return
+    where = f"{shard}/{picture.name}"
+    texts = {
+        ending: decode_text(_bytes(tar, sample[ending]), where, report)
+        for ending in _TEXTS
+        if ending in sample and sample[ending].size <= MAX_TEXT_BYTES
+    }
+    record = json_record(texts[".json"], where, report) if ".json" in texts else {}
+    if ".txt" in texts:
+        record["captions"] = list(split_lines(texts[".txt"]))
+    if ".cls" in texts:
+        record["label"] = texts[".cls"].strip()
+    told = told_by(record, where, report)
+    yield Entry(
+        shard / picture.name,
+        Place(shard, picture.offset_data, picture.size),
+        picture.size,
+        modified,
+        folder,
+        told.sentences,
+        told.label,
+        told.metadata,
+    )
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`a/0001.seg.png` is of sample `a/0001` and has the ending `.seg.png`."""
+    path = PurePosixPath(name)
+    stem, dot, ending = path.name.partition(".")
+    return str(path.parent / stem), f"{dot}{ending}".lower()
+
+
+def _is_safe(name: str) -> bool:
+    path = PurePosixPath(name)
+    return is_clean(name) and not path.is_absolute() and ".." not in path.parts
+
+
+def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read()

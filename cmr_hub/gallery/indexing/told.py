@@ -1,0 +1,50 @@
+"""What is said of a picture, wherever it is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmr_hub.datasets.metadata import TEXT_KEYS, record_label, record_sentences
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.gallery.indexing.entry import RESERVED
+from cmr_hub.gallery.items import COLUMNS, MODALITY
+
+_KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """Sentences, label and further columns of a picture."""
+
+    sentences: tuple[str, ...] = ()
+    label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
+    """What a record of metadata says."""
+    metadata = {
+        name: value
+        for name, value in record.items()
+        if name not in _KNOWN and isinstance(value, str | int | float | bool)
+    }
+    plain = dict(record)
+    return Told(
+        record_sentences(plain, where, report), record_label(plain, where, report), metadata
+    )
+
+
+def json_record(text: str, where: str, report: ReadReport) -> dict[str, Any]:
+    """The record in a JSON file; an empty one if it is damaged."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        report.add("damaged record", where, f"not JSON: {error}")
+        return {}
+    if not isinstance(record, dict):
+        report.add("damaged record", where, "not a JSON object")
+        return {}
+    return record

@@ -1,0 +1,121 @@
+"""Pictures that lie in Parquet files become files, with their columns beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from cmr_hub.atomic import atomic_directory
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS
+from cmr_hub.errors import DataFormatError
+
+_REVISION = ".revision"
+_ROWS = 256
+
+
+def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
+    """Writes the pictures of all Parquet files of a dataset as an ImageFolder.
+
+    A picture is a column of structs of `bytes` and `path`, as the library `datasets` writes them;
+    numbers of classes become their names. Of several such columns the first is taken.
+
+    Args:
+        folder: a dataset's files.
+        target: for the pictures: `data/train-0/0000017.jpg` of `data/train-0.parquet`.
+        revision: of the dataset; what is there of the same is not written again.
+
+    Returns:
+        `target`, or `folder` where no Parquet file has pictures.
+
+    Raises:
+        DataFormatError: a Parquet file is damaged.
+    """
+    files = {
+        path: column for path in sorted(folder.rglob("*.parquet")) if (column := _column(path))
+    }
+    if not files:
+        return folder
+    noted = target / _REVISION
+    if noted.is_file() and noted.read_text(encoding="utf-8") == revision:
+        return target
+    total = sum(pq.read_metadata(path).num_rows for path in files)
+    with (
+        atomic_directory(target) as fresh,
+        tqdm(total=total, desc="unpacking", unit="image", disable=None) as bar,
+    ):
+        for path, column in files.items():
+            own = fresh / path.relative_to(folder).with_suffix("")
+            own.mkdir(parents=True)
+            with (own / "metadata.jsonl").open("w", encoding="utf-8") as metadata:
+                for record in _unpacked(path, column, own):
+                    metadata.write(json.dumps(record, default=str) + "\n")
+                    bar.update()
+        (fresh / _REVISION).write_text(revision, encoding="utf-8")
+    return target
+
+
+def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
+    """Writes the pictures of one file; gives what is said of each."""
+    number = 0
+    try:
+        file = pq.ParquetFile(path)
+        names = _class_names(file.schema_arrow)
+        for batch in file.iter_batches(_ROWS):
+            for record in batch.to_pylist():
+                picture = record.pop(column) or {}
+                data = picture.get("bytes")
+                name = f"{number:07}{_ending(picture)}"
+                number += 1
+                if not data:
+                    continue
+                (own / name).write_bytes(data)
+                yield {"file_name": name, **_named(record, names)}
+    except (pa.ArrowException, OSError) as error:
+        raise DataFormatError(f"{path} is damaged: {error}") from error
+
+
+def _column(path: Path) -> str | None:
+    """The column of a Parquet file that holds pictures."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataFormatError(f"{path} is damaged: {error}") from error
+    for field in schema:
+        if pa.types.is_struct(field.type) and {"bytes", "path"} <= {f.name for f in field.type}:
+            return str(field.name)
+    return None
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of the classes of each column of class numbers."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told["info"]["features"]
+        return {
+            name: list(feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}  # no dataset of the library's, and then without names
+
+
+def _named(record: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
+    named = dict(record)
+    for name, classes in names.items():
+        value = record.get(name)
+        if isinstance(value, int) and 0 <= value < len(classes):
+            named[name] = classes[value]
+    return named
+
+
+def _ending(picture: Mapping[str, Any]) -> str:
+    """Of its name; pictures are told by their content, any ending will do."""
+    ending = PurePosixPath(picture.get("path") or "").suffix.lower()
+    return ending if ending in IMAGE_ENDINGS else ".jpg"

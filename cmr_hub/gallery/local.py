@@ -1,0 +1,304 @@
+"""The store of one machine: rows in memory, or in a directory that survives a kill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.gallery.directory import GalleryDirectory
+from cmr_hub.gallery.items import joined_tables
+from cmr_hub.gallery.manifest import Manifest
+from cmr_hub.gallery.rows import GraphPart, Rows
+from cmr_hub.gallery.stored import expect, read_rows, rows_of, write_rows
+from cmr_hub.gallery.vectors import refuse_other_lengths
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.gallery.graph import Graph
+    from cmr_hub.gallery.segment import Segment
+    from cmr_hub.gallery.store import Found
+    from cmr_hub.gallery.where import Where
+    from cmr_hub.types import FloatArray, Modality
+
+EXACT_LIMIT = 200_000
+"""Up to so many vectors a search compares with each; docs/scale.md has the curve."""
+TAIL_LIMIT = 10_000
+"""Vectors added since the graph was made are compared one by one; more are added to it."""
+
+
+class LocalStore:
+    """Rows on this machine; see `store.Store`.
+
+    Args:
+        model_id: the fingerprint of the model that makes the vectors.
+        model_name: what `cmr_hub.load` takes to get it.
+    """
+
+    def __init__(self, model_id: str, model_name: str | None = None) -> None:
+        self.model_id, self.model_name = model_id, model_name
+        self.directory: GalleryDirectory | None = None
+        self._manifest: Manifest | None = None
+        self._rows = Rows()
+        self._root: str | None = None
+
+    @classmethod
+    def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
+        """An empty gallery in a new or empty directory.
+
+        Raises:
+            ModelFormatError: something else is there.
+            GalleryInUseError: another process is making it.
+        """
+        store = cls(model_id, model_name)
+        store.directory = GalleryDirectory(directory)
+        store.directory.claim()
+        with store.directory.writing():
+            store._commit(Rows())
+        return store
+
+    @classmethod
+    def open(cls, directory: str | Path, *, root: str | Path | None = None) -> Self:
+        """Reads a gallery; of its files the small ones are compared with their checksums.
+
+        Args:
+            directory: where it is.
+            root: where the pictures are now, if the folder that they all are in has moved.
+
+        Raises:
+            ModelFormatError: not a gallery, not whole, or of another version.
+        """
+        manifest, rows = read_rows(Path(directory), root)
+        store = cls(manifest.model_id, manifest.model_name)
+        store.directory = GalleryDirectory(directory)
+        store._manifest, store._rows = manifest, rows
+        store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
+        return store
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def dim(self) -> int | None:
+        return self._rows.dim
+
+    @property
+    def targets(self) -> tuple[Modality, ...]:
+        return tuple(self._rows.vector_counts)
+
+    @property
+    def vector_counts(self) -> dict[Modality, int]:
+        return self._rows.vector_counts
+
+    @property
+    def removed(self) -> int:
+        """Removed rows that still take place; `compact` frees it."""
+        return len(self._rows.removed)
+
+    def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
+        if not len(rows):
+            return
+        with self.writing():
+            old = self._rows
+            # Whether the columns go together is asked before anything is written.
+            joined_tables([part.items.slice(0, 0) for part in (*old.segments, rows)])
+            gone = old.numbers([*rows.items.column("id").to_pylist(), *replacing])
+            removed = np.union1d(old.removed, gone)
+            self._commit(Rows([*old.segments, rows], removed, old.graphs))
+
+    def remove(self, ids: Sequence[str]) -> int:
+        with self.writing():
+            old = self._rows
+            gone = old.numbers(ids)
+            if len(gone):
+                self._commit(Rows(old.segments, np.union1d(old.removed, gone), old.graphs))
+        return len(gone)
+
+    def table(self, where: Where | None = None) -> pa.Table:
+        if where is None or not len(self._rows):
+            return self._rows.items
+        return self._rows.table.filter(pa.array(self._rows.filtered(where)))
+
+    def table_below(self, folder: str) -> pa.Table:
+        items = self._rows.items
+        below = pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/")
+        return items.filter(pc.fill_null(below, False))
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        return self._rows.known(ids)
+
+    def rows(self, ids: Sequence[str]) -> Segment:
+        return self._rows.take(self._rows.numbers(ids))
+
+    def search(
+        self,
+        queries: npt.NDArray[np.float64],
+        count: int,
+        target: Modality,
+        where: Where | None = None,
+    ) -> list[Found]:
+        return self._rows.search(queries, count, target, where)
+
+    def optimise(self, *, progress: bool = False) -> None:
+        """Where there are more vectors than `EXACT_LIMIT`, brings their graphs up to date."""
+        with self.writing():
+            rows, graphs = self._rows, dict(self._rows.graphs)
+            for target in rows.vector_counts:
+                columns = [column.matrix for column in rows.columns(target)]
+                part = rows.graphs.get(target)
+                graph = None if part is None else part.load()
+                known = 0 if graph is None else len(graph)
+                total = sum(map(len, columns))
+                if total <= EXACT_LIMIT or total - known <= TAIL_LIMIT:
+                    continue
+                graph = _extended(graph, columns, target, progress=progress)
+                graphs[target] = GraphPart(len(rows.segments), _always(graph))
+            if graphs != rows.graphs:
+                self._commit(Rows(rows.segments, rows.removed, graphs))
+
+    def compact(self, *, progress: bool = False) -> None:
+        """Makes one segment of all and frees the place of removed rows."""
+        with self.writing():
+            if len(self._rows.segments) > 1 or self.removed:
+                self._commit(self._rows.merged(0))
+            self.optimise(progress=progress)
+
+    def verify(self) -> None:
+        """Reads everything and compares it with its checksums and with itself.
+
+        Raises:
+            ModelFormatError: what is wrong, and in which file.
+        """
+        if self.directory is not None and self._manifest is not None:
+            path = self.directory.path
+            manifest, rows = read_rows(path, None, whole=True)
+            where = f"{path}: "
+        else:
+            manifest, rows, where = None, self._rows, ""
+        ids = rows.items.column("id").to_pylist()
+        if len(set(ids)) < len(ids):
+            raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are double")
+        for target in rows.vector_counts:
+            for column in rows.columns(target):
+                refuse_other_lengths(target, column.matrix)
+        for target in rows.graphs:
+            rows.nearest(target)
+        if manifest is not None:
+            expect(f"{where}vectors", rows.vector_counts, manifest.vectors)
+
+    def facts(self) -> dict[str, str]:
+        rows = self._rows
+        engines = {name: "graph" if name in rows.graphs else "exact" for name in self.targets}
+        facts = {
+            "search": ", ".join(f"{name}: {how}" for name, how in engines.items()),
+            "columns": ", ".join(rows.table.column_names),
+            "removed": f"{self.removed:,} rows that `cmr gallery compact` would free",
+        }
+        if self._manifest is not None:
+            size = sum(record.bytes or 0 for record in self._manifest.files.values())
+            parts = len(self._manifest.segments)
+            facts["on disk"] = f"{size / 2**20:,.1f} MiB in {parts} parts"
+        return facts
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keeps other writers out; begins with what the last of them has left.
+
+        Raises:
+            GalleryInUseError: another process is writing.
+        """
+        if self.directory is None:
+            yield
+            return
+        with self.directory.writing():
+            there = Manifest.read(self.directory.path) if self._manifest is not None else None
+            if there != self._manifest:
+                self._manifest, self._rows = read_rows(self.directory.path, self._root)
+            yield
+
+    def save(self, directory: str | Path, *, root: str | None = None) -> None:
+        """Writes what is here to another directory, compact, in place of an older gallery.
+
+        Args:
+            directory: new, empty or a gallery's.
+            root: where the pictures will be, as seen from there; default: where they are.
+
+        Raises:
+            ModelFormatError: the directory is there and is not a gallery.
+            GalleryInUseError: another process is writing to it.
+        """
+        copy = LocalStore(self.model_id, self.model_name)
+        copy.directory = GalleryDirectory(directory)
+        is_new = copy.directory.claim()
+        with copy.directory.writing():
+            rows = self._rows
+            merged = len(rows.segments) > 1 or len(rows.removed)
+            copy._commit(rows.merged(0) if merged else rows, keep_files=False, root=root)
+            copy.optimise()
+        if is_new:
+            copy.directory.forget_lock()
+
+    def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
+        """Makes these rows the gallery's; files of older ones are used again."""
+        rows = _merged_tail(rows)
+        if self.directory is not None:
+            old = self._manifest.files if self._manifest is not None and keep_files else {}
+            names = self.model_id, self.model_name
+            manifest = write_rows(self.directory, rows, old, *names, root=root)
+            self.directory.commit(manifest)
+            rows = rows_of(self.directory.path, manifest, self._root, rows)
+            self._manifest = manifest
+        self._rows = rows
+
+
+def _merged_tail(rows: Rows) -> Rows:
+    """Few segments, and none written over and over: each is twice as long as all after it.
+
+    So with every doubling of the gallery a row is written once more.
+    """
+    covered = max((part.segments for part in rows.graphs.values()), default=0)
+    first = last = len(rows.segments) - 1
+    length = len(rows.segments[-1]) if rows.segments else 0
+    while first > covered and len(rows.segments[first - 1]) < 2 * length:
+        first -= 1
+        length += len(rows.segments[first])
+    return rows.merged(first) if 0 <= first < last else rows
+
+
+def _always(graph: Graph) -> Callable[[], Graph]:
+    return lambda: graph
+
+
+def _extended(
+    graph: Graph | None,
+    columns: Sequence[FloatArray],
+    target: Modality,
+    *,
+    progress: bool,
+) -> Graph:
+    """The graph of all vectors; those after the ones that it holds already are added."""
+    from cmr_hub.gallery.graph import Graph
+
+    graph = graph or Graph.for_vectors(columns)
+    skip, waiting = len(graph), []
+    for matrix in columns:
+        waiting.append(matrix[min(skip, len(matrix)) :])
+        skip -= min(skip, len(matrix))
+    with tqdm(
+        total=sum(map(len, waiting)),
+        desc=f"graph of {target} vectors",
+        unit="vector",
+        disable=None if progress else True,
+    ) as bar:
+        for added in graph.add(waiting):
+            bar.update(added)
+    return graph

@@ -1,0 +1,180 @@
+"""The nearest vectors of a gallery in this process: exact, or by a graph where there are many.
+
+FAISS finds candidates in 32 or 8 bits; they are scored again in float64, each row by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+import torch
+
+from cmr_hub.gallery.vectors import VectorColumn
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.gallery.graph import Graph
+    from cmr_hub.types import FloatArray, IntArray
+
+SCAN_LIMIT = 25_000
+"""Where a filter leaves no more of a graph's vectors than this, they are compared one by one."""
+SPARE = 16
+"""Rows fetched beyond those asked for, so that near ties can be settled exactly."""
+_BATCH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The vectors that a search may find.
+
+    Attributes:
+        size: how many.
+        places: for each column the positions within it, None for all of them.
+        in_graph: how many of them the graph holds.
+        bits: of the graph's vectors one bit each, None where all may be found.
+    """
+
+    size: int
+    places: tuple[IntArray | None, ...]
+    in_graph: int
+    bits: npt.NDArray[np.uint8] | None
+
+
+class NearestVectors:
+    """Searches the vectors of one modality.
+
+    Args:
+        columns: with the rows of the whole table, which go on increasing from one to the next.
+        graph: of the vectors of the first columns, or None.
+    """
+
+    def __init__(self, columns: Sequence[VectorColumn], graph: Graph | None = None) -> None:
+        self.columns = [column for column in columns if len(column)]
+        self.graph = graph
+        self.starts = np.cumsum([0, *(len(column) for column in self.columns)])
+        self.covered = 0 if graph is None else int(np.searchsorted(self.starts, len(graph)))
+        self.everything = Selection(
+            len(self), (None,) * len(self.columns), 0 if graph is None else len(graph), None
+        )
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def select(self, passes: npt.NDArray[np.bool_]) -> Selection:
+        """The vectors of the rows of the table where the mask is true."""
+        masks = [passes[column.rows] for column in self.columns]
+        places = tuple(np.flatnonzero(mask) for mask in masks)
+        size = sum(map(len, places))
+        if size == len(self):
+            return self.everything
+        held = masks[: self.covered]
+        bits = np.packbits(np.concatenate(held), bitorder="little") if held else None
+        return Selection(size, places, sum(map(np.count_nonzero, held)), bits)
+
+    def search(
+        self, queries: npt.NDArray[np.float64], count: int, among: Selection
+    ) -> list[tuple[IntArray, npt.NDArray[np.float64], FloatArray]]:
+        """Rows, float64 scores and vectors of the `count` best for (Q, d) unit queries.
+
+        Best first, ties by row number. Without a graph the result is exact: a row that FAISS left
+        out scores at most its last candidate and the rounding error of float32; if that could
+        reach the last row asked for, more candidates are fetched.
+        """
+        count = min(count, among.size)
+        if not count:
+            return [(np.empty(0, np.int64), np.empty(0), np.empty((0, 0), np.float32))] * len(
+                queries
+            )
+        # A thread more costs a single query more than it gains, and torch has its own.
+        faiss.omp_set_num_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1)
+        exact = not self._uses_graph(count, among)
+        rounding = (queries.shape[1] + 2) * float(np.finfo(np.float32).eps)
+        narrow = queries.astype(np.float32)
+        fetch = min(among.size, count + max(SPARE, count // 8))
+        results = []
+        for query, (approximate, places) in zip(
+            queries, self._candidates(narrow, fetch, among, exact=exact), strict=True
+        ):
+            fetched, last, found = fetch, approximate[-1], places
+            while True:
+                vectors = self._take(found)
+                scores = (vectors.astype(np.float64) * query).sum(axis=1)
+                order = np.lexsort((found, -scores))[:count]
+                if len(order) == count and (
+                    not exact or fetched == among.size or scores[order[-1]] > last + rounding
+                ):
+                    break
+                # Also where a graph found too few: it walked around those that may be found.
+                fetched = min(among.size, 2 * fetched)
+                again = query[None].astype(np.float32)
+                ((wider, found),) = self._candidates(again, fetched, among, exact=True)
+                last = wider[-1]
+            results.append((self._rows(found[order]), scores[order], vectors[order]))
+        return results
+
+    def _uses_graph(self, count: int, among: Selection) -> bool:
+        if self.graph is None or among.in_graph <= SCAN_LIMIT:
+            return False
+        # Where a good part of all is wanted, walking through a graph is no short cut.
+        return count * 20 < among.in_graph
+
+    def _candidates(
+        self, queries: FloatArray, fetch: int, among: Selection, *, exact: bool
+    ) -> list[tuple[FloatArray, IntArray]]:
+        """Approximate scores and positions of the `fetch` best of each query."""
+        first = 0 if exact else self.covered
+        parts = [
+            self._scan(queries, fetch, part, among) for part in range(first, len(among.places))
+        ]
+        found = []
+        for at, query in enumerate(queries):
+            lists = [(scores[at], places[at]) for scores, places in parts]
+            if not exact and self.graph is not None:
+                share = among.in_graph / len(self.graph)
+                lists.append(self.graph.search(query, fetch, share, among.bits))
+            scores, places = (np.concatenate(part) for part in zip(*lists, strict=True))
+            best = np.argsort(-scores, kind="stable")[:fetch]
+            found.append((scores[best], places[best]))
+        return found
+
+    def _scan(
+        self, queries: FloatArray, fetch: int, part: int, among: Selection
+    ) -> tuple[FloatArray, IntArray]:
+        """Compares with every vector of one column that may be found: (Q, ≤ fetch) each."""
+        matrix, places = self.columns[part].matrix, among.places[part]
+        size = len(matrix) if places is None else len(places)
+        count = min(fetch, size)
+        if not count:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        if places is None:
+            scores, found = faiss.knn(queries, matrix, count, metric=faiss.METRIC_INNER_PRODUCT)
+        else:
+            scores = np.empty((len(queries), count), np.float32)
+            found = np.empty((len(queries), count), np.int64)
+            arrays = [faiss.swig_ptr(array) for array in (queries, matrix, places)]
+            sizes = (queries.shape[1], len(queries), len(matrix), size, count)
+            results = [faiss.swig_ptr(array) for array in (scores, found)]
+            faiss.knn_inner_products_by_idx(*arrays, *sizes, *results, 0)
+        return scores, found + self.starts[part]
+
+    def _rows(self, places: IntArray) -> IntArray:
+        """Positions among the vectors → rows of the table."""
+        return self._gather(places, [column.rows for column in self.columns])
+
+    def _take(self, places: IntArray) -> FloatArray:
+        return self._gather(places, [column.matrix for column in self.columns])
+
+    def _gather(self, places: IntArray, parts: Sequence[npt.NDArray[np.generic]]) -> np.ndarray:
+        if len(parts) == 1:
+            return np.asarray(parts[0][places])
+        owner = np.searchsorted(self.starts, places, side="right") - 1
+        gathered = np.empty((len(places), *parts[0].shape[1:]), parts[0].dtype)
+        for part in np.unique(owner):
+            here = owner == part
+            gathered[here] = parts[part][places[here] - self.starts[part]]
+        return gathered

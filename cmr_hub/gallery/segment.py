@@ -1,0 +1,135 @@
+"""Rows of a gallery that were written together: items and their vectors. Never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.gallery.items import checked_items, join_root, joined_tables
+from cmr_hub.gallery.tensors import map_tensors, write_tensors
+from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
+from cmr_hub.types import Modality
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.gallery.manifest import SegmentRecord
+    from cmr_hub.types import IntArray
+
+
+class Segment:
+    """A table of items and, for each modality, the vectors of some of its rows.
+
+    Args:
+        items: the table, as `items.items_table` makes it.
+        vectors: by modality.
+    """
+
+    def __init__(self, items: pa.Table, vectors: Mapping[Modality, VectorColumn]) -> None:
+        self.items = items
+        self.vectors = {name: column for name, column in vectors.items() if len(column)}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: IntArray) -> Segment:
+        """Some of its rows."""
+        return Segment(
+            self.items.take(pa.array(rows)),
+            {name: column.take(rows) for name, column in self.vectors.items()},
+        )
+
+
+class StoredSegment(Segment):
+    """A segment in files: items are read when they are first asked for, vectors are mapped."""
+
+    def __init__(self, directory: Path, record: SegmentRecord, root: str | None) -> None:
+        self.record = record
+        self._root = root
+        # Open already: the file may be removed by a writer, and is then still here.
+        try:
+            self._file = pq.ParquetFile(directory / record.items)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise ModelFormatError(f"{directory / record.items} is damaged: {error}") from error
+        self._where = directory / record.items
+        if self._file.metadata.num_rows != record.count:
+            raise ModelFormatError(
+                f"{self._where}: {self._file.metadata.num_rows} rows, but the manifest says "
+                f"{record.count}"
+            )
+        self.vectors = read_vectors(directory / record.vectors, record.count)
+
+    def __len__(self) -> int:
+        return self.record.count
+
+    @cached_property
+    def items(self) -> pa.Table:
+        """The table, with absolute paths."""
+        try:
+            return join_root(checked_items(self._file.read(), relative=True), self._root)
+        except (pa.ArrowException, OSError, ModelFormatError) as error:
+            raise ModelFormatError(f"{self._where}: {error}") from error
+
+
+def joined(segments: Sequence[Segment]) -> Segment:
+    """One segment of the rows of all."""
+    starts = np.cumsum([0, *map(len, segments)])
+    vectors: dict[Modality, VectorColumn] = {}
+    for name in _modalities(segments):
+        columns = [
+            segment.vectors[name].moved(int(start))
+            for segment, start in zip(segments, starts, strict=False)
+            if name in segment.vectors
+        ]
+        vectors[name] = VectorColumn(
+            np.concatenate([column.matrix for column in columns]),
+            np.concatenate([column.rows for column in columns]),
+        )
+    return Segment(joined_tables([segment.items for segment in segments]), vectors)
+
+
+def write_vectors(path: Path, vectors: Mapping[Modality, VectorColumn], count: int) -> None:
+    """Writes `image` and `text`; with `image.rows` or `text.rows` where not all rows have one."""
+    arrays: dict[str, Sequence[npt.NDArray[Any]]] = {}
+    for name, column in vectors.items():
+        arrays[name] = [column.matrix]
+        if len(column) < count:
+            arrays[f"{name}.rows"] = [column.rows]
+    write_tensors(path, arrays)
+
+
+def read_vectors(path: Path, count: int) -> dict[Modality, VectorColumn]:
+    """Undoes `write_vectors`; lengths of vectors are not looked at.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ModelFormatError: it holds something else.
+    """
+    arrays = map_tensors(path)
+    vectors: dict[Modality, VectorColumn] = {}
+    for name in ("image", "text"):
+        matrix = arrays.pop(name, None)
+        rows = arrays.pop(f"{name}.rows", None)
+        if matrix is None:
+            continue
+        column = VectorColumn(matrix, np.arange(count) if rows is None else np.asarray(rows))
+        try:
+            vectors[name] = checked_vectors(name, column, count, lengths=False)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{path}: {error}") from error
+    if arrays:
+        raise ModelFormatError(f"{path}: no modality is called {', '.join(arrays)}")
+    return vectors
+
+
+def _modalities(segments: Sequence[Segment]) -> list[Modality]:
+    return list(dict.fromkeys(name for segment in segments for name in segment.vectors))

@@ -1,0 +1,90 @@
+"""Unit vectors of one modality, for all rows of a table or for some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from cmr_hub.errors import ModelFormatError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray, IntArray
+
+NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class VectorColumn:
+    """Vectors and the rows of the table that they belong to.
+
+    Attributes:
+        matrix: (n, d) float32, rows of length 1.
+        rows: (n,) int64, increasing; a row that is not among them has no vector.
+    """
+
+    matrix: FloatArray
+    rows: IntArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def full(cls, matrix: FloatArray) -> Self:
+        """One vector for every row."""
+        return cls(matrix, np.arange(len(matrix)))
+
+    def moved(self, start: int) -> VectorColumn:
+        """The same vectors in a table where row 0 has become row `start`."""
+        return VectorColumn(self.matrix, self.rows + start)
+
+    def take(self, rows: IntArray) -> VectorColumn:
+        """Those of the given rows of the table, which become the rows 0, 1, ... of another."""
+        places = np.searchsorted(self.rows, rows)
+        places[places == len(self.rows)] = 0
+        there = self.rows[places] == rows if len(self.rows) else np.zeros(len(rows), dtype=bool)
+        return VectorColumn(self.matrix[places[there]], np.flatnonzero(there))
+
+
+def checked_vectors(
+    name: str, given: npt.ArrayLike | VectorColumn, count: int, *, lengths: bool = True
+) -> VectorColumn:
+    """The vectors of a table of `count` rows as float32; an array has one for every row.
+
+    Raises:
+        ModelFormatError: of the wrong shape, for rows that are not there, or not of length 1.
+    """
+    rows = given.rows if isinstance(given, VectorColumn) else None
+    matrix = given.matrix if isinstance(given, VectorColumn) else given
+    try:
+        array = np.ascontiguousarray(matrix, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelFormatError(f"the {name} vectors are not numbers: {error}") from error
+    if array.ndim != 2:
+        raise ModelFormatError(
+            f"{name} vectors must have the shape (items, dimensions), not {array.shape}"
+        )
+    if rows is None:
+        rows = np.arange(count)
+    if len(array) != len(rows) or len(rows) > count:
+        raise ModelFormatError(f"{len(array)} {name} vectors for {min(len(rows), count)} items")
+    if len(rows) and (rows[0] < 0 or rows[-1] >= count or (np.diff(rows) <= 0).any()):
+        raise ModelFormatError(f"the rows of the {name} vectors are not those of {count} items")
+    if lengths:
+        refuse_other_lengths(name, array)
+    return VectorColumn(array, np.asarray(rows, dtype=np.int64))
+
+
+def refuse_other_lengths(name: str, matrix: FloatArray) -> None:
+    """Raises ModelFormatError unless all vectors are finite and of length 1."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", matrix, matrix))
+    wrong = ~(np.abs(lengths - 1) <= NORM_TOLERANCE)  # a NaN is wrong too
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ModelFormatError(
+            f"{np.count_nonzero(wrong)} of {len(matrix)} {name} vectors are not of length 1; the "
+            f"first is row {row}, of length {lengths[row]:.4g}"
+        )

@@ -1,0 +1,175 @@
+"""Conditions on the columns of items, written as in SQL: `label = 'dog' AND year >= 2008`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from cmr_hub.errors import QueryError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "==",
+    exp.NEQ: "!=",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_COMPUTE: dict[str, Callable[..., Any]] = {
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_HELP = (
+    "a condition compares columns with values, e.g. "
+    "label = 'dog' AND (year BETWEEN 2005 AND 2010 OR folder LIKE 'holiday%')"
+)
+
+
+class Where:
+    """A condition on one row, parsed and checked.
+
+    Columns are compared with constants by `=`, `<>`, `<`, `<=`, `>`, `>=`, `IN`, `BETWEEN`,
+    `LIKE` and `IS NULL`, joined by `AND`, `OR`, `NOT` and brackets. A row where the answer is
+    unknown, because a column is null, does not pass, as in SQL.
+
+    Args:
+        text: the condition; nothing is ever run as SQL, only its syntax tree is read.
+
+    Raises:
+        QueryError: it cannot be parsed, or holds anything else than the above.
+
+    Example:
+        >>> Where("year >= 2008").mask(pa.table({"year": [2007, 2008, None]})).tolist()
+        [False, True, False]
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            parsed = sqlglot.parse(text, dialect="duckdb")
+        except (SqlglotError, RecursionError) as error:
+            raise QueryError(f"cannot understand the condition {text!r}: {_HELP}") from error
+        if len(parsed) != 1 or not isinstance(parsed[0], exp.Expr):
+            raise QueryError(f"the condition {text!r} is not one expression: {_HELP}")
+        self.tree: exp.Expr = parsed[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Where) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def mask(self, table: pa.Table) -> npt.NDArray[np.bool_]:
+        """(N,) bool: which rows of the table pass.
+
+        Raises:
+            QueryError: no such column, or a value that cannot be compared with it.
+        """
+        try:
+            found = _evaluate(self.tree, table)
+        except (pa.ArrowException, OverflowError, RecursionError) as error:
+            raise QueryError(f"cannot apply the condition {self.text!r}: {error}") from error
+        passed: npt.NDArray[np.bool_] = pc.fill_null(found, False).to_numpy()
+        return passed
+
+
+def comparison(node: exp.Expr) -> tuple[str, str, Any]:
+    """Column, sign and value of `column < value` or of `value > column`."""
+    left, right, sign = node.this, node.expression, COMPARISONS[type(node)]
+    if not isinstance(left, exp.Column):
+        left, right, sign = right, left, _MIRRORED.get(sign, sign)
+    return column_name(left), sign, literal(right)
+
+
+def column_name(node: exp.Expr) -> str:
+    """The name of a column, which is all that the node may be."""
+    if not isinstance(node, exp.Column) or node.table:
+        raise QueryError(f"{node.sql()!r} is not the name of a column: {_HELP}")
+    return str(node.name)
+
+
+def literal(node: exp.Expr) -> Any:
+    """The value of a constant: text, whole number, number, or truth."""
+    match node:
+        case exp.Neg():
+            value = literal(node.this)
+            if isinstance(value, int | float):
+                return -value
+        case exp.Boolean():
+            return bool(node.this)
+        case exp.Literal() if node.is_string:
+            return str(node.this)
+        case exp.Literal():
+            return int(node.this) if node.this.isdigit() else float(node.this)
+    raise QueryError(f"{node.sql()!r} is not a plain text or number: {_HELP}")
+
+
+def refuse(node: exp.Expr) -> QueryError:
+    """The error for a part of SQL that conditions do not have."""
+    return QueryError(f"{node.sql()!r} is more than a condition may hold: {_HELP}")
+
+
+def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
+    match node:
+        case exp.Paren():
+            return _evaluate(node.this, table)
+        case exp.And():
+            return pc.and_kleene(_evaluate(node.left, table), _evaluate(node.right, table))
+        case exp.Or():
+            return pc.or_kleene(_evaluate(node.left, table), _evaluate(node.right, table))
+        case exp.Not():
+            return pc.invert(_evaluate(node.this, table))
+        case exp.Is() if isinstance(node.expression, exp.Null):
+            return pc.is_null(_column(table, column_name(node.this)))
+        case exp.In() if node.expressions and not node.args.get("query"):
+            name = column_name(node.this)
+            each = [_compare(table, name, "==", literal(value)) for value in node.expressions]
+            return reduce(pc.or_kleene, each)
+        case exp.Between():
+            name = column_name(node.this)
+            return pc.and_kleene(
+                _compare(table, name, ">=", literal(node.args["low"])),
+                _compare(table, name, "<=", literal(node.args["high"])),
+            )
+        case exp.Like() | exp.ILike():
+            column = _column(table, column_name(node.this))
+            pattern = str(literal(node.expression))
+            return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
+        case exp.Column():
+            return pc.equal(_column(table, column_name(node)), pa.scalar(True))
+        case _ if type(node) in COMPARISONS:
+            return _compare(table, *comparison(node))
+    raise refuse(node)
+
+
+def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
+    column = _column(table, name)
+    scalar = pa.scalar(value)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    # 2008 fits a column of text, '2008' one of numbers and '2008-05-01' one of dates; 2008.5 must
+    # not be cut to fit a column of whole numbers.
+    if is_text or isinstance(value, str):
+        scalar = scalar.cast(column.type)
+    return _COMPUTE[sign](column, scalar)
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    if name not in table.column_names:
+        raise QueryError(f"there is no column {name!r}; there are {', '.join(table.column_names)}")
+    return table.column(name)

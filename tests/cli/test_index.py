@@ -1,0 +1,139 @@
+"""`cmr index`, `cmr search` and `cmr gallery`, as their console script runs them."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from cmr_hub import cli, load
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.loading import open_gallery
+
+
+@pytest.fixture
+def cmr(capsys, monkeypatch):
+    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def indexed(saved_model, colour_folder, tmp_path_factory):
+    """A gallery of the 36 coloured pictures."""
+    out = tmp_path_factory.mktemp("indexed") / "gallery"
+    command = ["cmr", "index", colour_folder, "--out", out, "--model", saved_model]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", list(map(str, command)))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert end.value.code == 0
+    return out
+
+
+def test_indexed_twice(cmr, indexed, saved_model, colour_folder, tmp_path):
+    out = shutil.copytree(indexed, tmp_path / "g")
+    code, text, _ = cmr("index", colour_folder, "--out", out, "--model", saved_model)
+    assert code == 0
+    assert "36 pictures: 0 added, 0 updated, 0 moved, 36 unchanged; 0 removed" in text
+    assert "0 without caption, 0 rows without image, 0 unreadable" in text
+    assert f"36 items in {out}" in text
+
+
+def test_search_loads_the_model_that_the_gallery_names(cmr, indexed, saved_model):
+    gallery = Gallery.open(indexed, load(saved_model))
+    code, text, _ = cmr(
+        *("search", indexed, "flame", "--json", "-k", 5, "--offset", 2),
+        *("--where", "label = 'sea' AND folder = 'train'", "--min-score", "-1"),
+    )
+    assert code == 0
+    expected = gallery.search("flame", 5, offset=2, where="label = 'sea' AND folder = 'train'")
+    hits = json.loads(text)
+    assert [hit["id"] for hit in hits] == [hit.id for hit in expected]
+    assert {hit["label"] for hit in hits} == {"sea"}
+    assert [hit["rank"] for hit in hits] == [3, 4, 5, 6, 7]
+
+
+def test_a_picture_and_a_sentence_at_once(cmr, indexed, saved_model, colour_folder):
+    from cmr_hub.gallery.query import Mix
+
+    picture = colour_folder / "test" / "sea0.png"
+    gallery = open_gallery(indexed)
+    code, text, _ = cmr(
+        *("search", indexed, "flame", "--image", picture, "--weight", "-0.5"),
+        *("--target", "image", "--json"),
+    )
+    assert code == 0
+    expected = gallery.search(Mix((1, picture), (-0.5, "flame")), target="image")
+    assert [hit["id"] for hit in json.loads(text)] == [hit.id for hit in expected]
+
+
+def test_contact_sheet(cmr, indexed, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    page = tmp_path / "hits.html"
+    code, _, _ = cmr("search", indexed, "flame <b>", "-k", 4, "--html", page, "--open")
+    assert code == 0
+    assert shown == [page.as_uri()]
+    text = page.read_text()
+    assert text.count('src="data:image/jpeg;base64,') == 4
+    assert "flame &lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_looking_after_a_gallery(cmr, indexed, tmp_path):
+    out = shutil.copytree(indexed, tmp_path / "g")
+    _, text, _ = cmr("gallery", "info", out)
+    assert "36 image, 36 text, 6 numbers each" in text
+    assert "label, folder, sha256" in text
+    assert f"{out} is whole: 36 items" in cmr("gallery", "verify", out)[1]
+    _, text, _ = cmr("gallery", "remove", out, "--where", "label = 'sea'")
+    assert "12 removed, 24 left" in text
+    assert "is compact: 24 items" in cmr("gallery", "compact", out)[1]
+    (vectors,) = out.glob("vectors-*")
+    vectors.write_bytes(vectors.read_bytes()[:-1])
+    code, _, error = cmr("gallery", "verify", out)
+    assert code == 2
+    assert vectors.name in error.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "GALLERY", "flame", "--where", "colour = 1"], "no column 'colour'"),
+        (["search", "GALLERY", "flame", "--where", "label ="], "cannot understand the condition"),
+        (["search", "EMPTY", "flame"], "no gallery in"),
+        (["gallery", "info", "EMPTY"], "not a gallery"),
+        (["gallery", "remove", "GALLERY"], "say what to remove"),
+        (["index", "EMPTY", "--out", "NEW"], "no pictures in"),
+        (["index", "NEW", "--out", "NEW"], "not a folder"),
+        (["index", "EMPTY", "--out", "PICTURES"], "is not a gallery"),
+        (["index", "PICTURES", "--out", "GALLERY", "--model", "default"], "of model"),
+    ],
+)
+def test_errors_say_what_to_do(
+    cmr, indexed, saved_model, colour_folder, tmp_path, arguments, message
+):
+    (tmp_path / "empty").mkdir()
+    names = {
+        "GALLERY": indexed,
+        "EMPTY": tmp_path / "empty",
+        "NEW": tmp_path / "new",
+        "PICTURES": colour_folder,
+    }
+    command = [names.get(part, part) for part in arguments]
+    if command[0] == "index" and "--model" not in command:
+        command += ["--model", saved_model]
+    code, _, error = cmr(*command)
+    assert code == 2
+    assert "Traceback" not in error
+    assert message in error

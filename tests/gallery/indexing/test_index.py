@@ -1,0 +1,300 @@
+"""A folder of pictures becomes a gallery, and again after it has changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pictures import picture
+from PIL import Image
+
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing import encode
+from cmr_hub.gallery.indexing.index import index_folder
+
+
+@pytest.fixture
+def gallery(model, tmp_path: Path) -> Gallery:
+    return Gallery.create(tmp_path / "gallery", model)
+
+
+def rows_of(gallery: Gallery, folder: Path) -> dict[str, dict[str, object]]:
+    return {
+        Path(row["path"]).relative_to(folder).as_posix(): row for row in gallery.items.to_pylist()
+    }
+
+
+def test_what_is_found_and_what_is_said_of_it(gallery, folder, model, tmp_path) -> None:
+    summary = index_folder(gallery, folder)
+    assert (summary.pictures, summary.added, summary.removed) == (10, 9, 0)
+    assert (summary.without_caption, summary.without_image) == (6, 1)
+    assert list(summary.unreadable) == [str(folder / "broken.jpg")]
+    assert [line.split(": ")[1] for line in summary.refused] == [
+        "../plain0.png leads out of the folder",
+        "/etc/passwd leads out of the folder",
+    ]
+    again = Gallery.open(tmp_path / "gallery", model)
+    again.store.verify()
+    rows = rows_of(again, folder)
+    assert set(rows) == {
+        *(f"plain{i}.png" for i in range(4)),
+        *("sub/told.jpg", "sub/json.jpg", "table/a.png", "table/b.png", "table/c.png"),
+    }
+    assert rows["sub/told.jpg"]["sentences"] == ["a picture of flame", "seen again"]
+    assert rows["sub/json.jpg"]["label"] == "green"
+    assert [rows[f"table/{name}.png"]["year"] for name in "abc"] == [2010, 2011.5, None]
+    assert rows["table/b.png"]["sentences"] == ["sea", "flame"]
+    assert {row["folder"] for row in rows.values()} == {"", "sub", "table"}
+    paths = [Path(row["path"]) for row in again.items.to_pylist()]
+    np.testing.assert_allclose(again.vectors("image"), model.encode_images(paths), atol=1e-6)
+    assert len(again.vectors("text")) == 4
+    hit = again.search("flame", k=1, target="text", where="folder = 'table'")[0]
+    assert hit.path == folder / "table" / "b.png"
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, mobilenet) -> list[int]:
+    """How many pictures were encoded, run by run of the encoder."""
+    counts: list[int] = []
+    encode = type(mobilenet).encode_pixels
+
+    def count(self, pixels):
+        counts.append(len(pixels))
+        return encode(self, pixels)
+
+    monkeypatch.setattr(type(mobilenet), "encode_pixels", count)
+    return counts
+
+
+def test_only_what_is_new_is_encoded(gallery, folder, model, counted) -> None:
+    index_folder(gallery, folder)
+    before = rows_of(gallery, folder)
+    vectors = dict(zip(before, gallery.vectors("image"), strict=True))
+    assert sum(counted) == 9
+    summary = index_folder(gallery, folder)
+    assert (summary.unchanged, summary.added, summary.updated) == (9, 0, 0)
+
+    (folder / "plain0.png").rename(folder / "sub" / "moved.png")
+    (folder / "plain1.png").unlink()
+    os.utime(folder / "plain2.png", (1, 1))
+    shutil.copy(folder / "plain3.png", folder / "copy.png")
+    (folder / "sub" / "told.txt").write_text("the sea")
+    picture(folder / "table" / "a.png", 99)
+    picture(folder / "new.png", 98)
+    summary = index_folder(gallery, folder)
+    assert (summary.moved, summary.removed, summary.unchanged) == (1, 1, 4)
+    assert (summary.updated, summary.added) == (3, 2)
+    assert sum(counted) == 9 + 2
+    gallery.store.verify()
+    after = rows_of(gallery, folder)
+    assert len(after) == len(gallery) == 10
+    assert after["sub/moved.png"]["id"] == before["plain0.png"]["id"]
+    assert after["sub/moved.png"]["folder"] == "sub"
+    assert after["plain2.png"]["id"] == before["plain2.png"]["id"]
+    assert after["copy.png"]["id"] == before["plain3.png"]["id"] + "-2"
+    assert after["table/a.png"]["id"] != before["table/a.png"]["id"]
+    assert after["table/a.png"]["label"] == "blue"
+    assert after["sub/told.jpg"]["sentences"] == ["the sea"]
+    found = dict(zip(after, gallery.vectors("image"), strict=True))
+    np.testing.assert_array_equal(found["sub/moved.png"], vectors["plain0.png"])
+    np.testing.assert_array_equal(found["copy.png"], vectors["plain3.png"])
+    paths = [folder / name for name in found]
+    expected = model.encode_images(paths)
+    np.testing.assert_allclose(np.stack(list(found.values())), expected, atol=1e-6)
+    assert index_folder(gallery, folder).unchanged == 10
+
+
+def test_two_pictures_that_change_places(gallery, folder, counted) -> None:
+    index_folder(gallery, folder)
+    before = rows_of(gallery, folder)
+    first, second = folder / "plain0.png", folder / "plain1.png"
+    first.rename(folder / "x.png")
+    second.rename(first)
+    (folder / "x.png").rename(second)
+    os.utime(first, (1, 1))
+    os.utime(second, (2, 2))
+    index_folder(gallery, folder)
+    after = rows_of(gallery, folder)
+    assert len(gallery) == 9
+    assert after["plain0.png"]["sha256"] == before["plain1.png"]["sha256"]
+    assert after["plain1.png"]["sha256"] == before["plain0.png"]["sha256"]
+    assert sum(counted) == 9
+
+
+def test_rows_of_other_folders_stay(gallery, folder, tmp_path) -> None:
+    other = tmp_path / "pictures and more"
+    picture(other / "one.png", 50)
+    index_folder(gallery, folder)
+    assert index_folder(gallery, other).removed == 0
+    assert index_folder(gallery, folder).unchanged == 9
+    assert len(gallery) == 10
+
+
+def test_an_empty_or_missing_folder_removes_nothing(gallery, folder, tmp_path) -> None:
+    index_folder(gallery, folder)
+    shutil.rmtree(folder)
+    with pytest.raises(DataNotFoundError, match="not a folder"):
+        index_folder(gallery, folder)
+    folder.mkdir()
+    with pytest.raises(DataNotFoundError, match="no pictures"):
+        index_folder(gallery, folder)
+    assert len(gallery) == 9
+
+
+def test_every_kind_of_picture(gallery, model, tmp_path) -> None:
+    base = tmp_path / "kinds"
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    base.mkdir()
+    image.convert("CMYK").save(base / "cmyk.jpg")
+    image.convert("P").save(base / "palette.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(base / "grey16.png")
+    frames = [image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    frames[0].save(base / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(base / "rotated.jpg", exif=exif)
+    summary = index_folder(gallery, base)
+    assert summary.added == 5
+    paths = [Path(row["path"]) for row in gallery.items.to_pylist()]
+    expected = model.encode_images(paths)
+    np.testing.assert_allclose(gallery.vectors("image"), expected, atol=1e-6)
+
+
+def test_bombs_are_unreadable(gallery, folder, monkeypatch) -> None:
+    monkeypatch.setattr("cmr_hub.datasets.images.MAX_PIXELS", 1000)
+    summary = index_folder(gallery, folder)
+    assert len(summary.unreadable) == 10
+    assert "the limit is 1,000" in summary.text()
+
+
+def test_a_webdataset_shard(gallery, model, tmp_path) -> None:
+    base = tmp_path / "shards"
+    base.mkdir()
+    members: dict[str, bytes] = {}
+    for i in range(3):
+        path = picture(tmp_path / "x.png", i)
+        members[f"part/00{i}.png"] = path.read_bytes()
+        members[f"part/00{i}.txt"] = f"the sea {i}".encode()
+        members[f"part/00{i}.cls"] = f"{7 + i}".encode()
+        members[f"part/00{i}.json"] = json.dumps({"year": 2000 + i, "label": "x"}).encode()
+    members["part/009.txt"] = b"no picture"
+    members["../climbs.png"] = members["part/000.png"]
+    with tarfile.open(base / "a.tar", "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    summary = index_folder(gallery, base)
+    assert (summary.added, summary.without_image) == (3, 1)
+    rows = rows_of(gallery, base)
+    assert set(rows) == {f"a.tar/part/00{i}.png" for i in range(3)}
+    assert rows["a.tar/part/000.png"]["label"] == "7"
+    assert rows["a.tar/part/002.png"]["sentences"] == ["the sea 2"]
+    assert [row["year"] for row in rows.values()] == [2000, 2001, 2002]
+    expected = model.encode_images([base / name for name in rows])
+    np.testing.assert_allclose(gallery.vectors("image"), expected, atol=1e-6)
+    assert index_folder(gallery, base).unchanged == 3
+    whole = (base / "a.tar").read_bytes()
+    (base / "a.tar").write_bytes(whole[: len(whole) // 2])
+    assert index_folder(gallery, base).removed > 0
+
+
+def test_metadata_as_parquet(gallery, folder) -> None:
+    table = {"file_name": ["c.png", "gone.png"], "text": ["sea", "x"], "year": [1, 2]}
+    (folder / "table" / "metadata.jsonl").unlink()
+    pq.write_table(pa.table(table), folder / "table" / "metadata.parquet")
+    assert index_folder(gallery, folder).without_image == 1
+    assert rows_of(gallery, folder)["table/c.png"]["sentences"] == ["sea"]
+
+
+def test_a_column_that_changes_its_kind(gallery, folder) -> None:
+    index_folder(gallery, folder)
+    record = '{"caption": "grass", "label": "green", "year": "long ago"}'
+    (folder / "sub" / "json.json").write_text(record)
+    with pytest.raises(CMRError, match=r"'year'.*rename it"):
+        index_folder(gallery, folder)
+    assert len(gallery) == 9
+
+
+def test_processes_decode_the_same(gallery, folder, tmp_path, model, monkeypatch) -> None:
+    monkeypatch.setattr("cmr_hub.gallery.indexing.decode._FEW", 0)
+    here = Gallery.create(None, model)
+    index_folder(gallery, folder, workers=2)
+    monkeypatch.undo()
+    index_folder(here, folder)
+    assert gallery.items.equals(here.items)
+    np.testing.assert_array_equal(gallery.vectors("image"), here.vectors("image"))
+
+
+def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(encode, "_BATCH", 2)
+    decoded = encode.decoded
+
+    def stopped(*arguments):
+        for number, one in enumerate(decoded(*arguments)):
+            if number == 6:
+                raise KeyboardInterrupt
+            yield one
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encode, "decoded", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            index_folder(gallery, folder)
+    done = len(Gallery.open(tmp_path / "gallery"))
+    assert done == 4  # of six one was broken and one waited for a second
+    summary = index_folder(gallery, folder)
+    assert (summary.unchanged, summary.added) == (4, 5)
+
+
+INDEX = """
+import sys
+from cmr_hub import load
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing import decode, encode, index
+decode._FEW = encode._BATCH = 1
+index._COMMIT_SECONDS = 0.0
+if __name__ == "__main__":
+    gallery = Gallery.open(sys.argv[2], load(sys.argv[1]))
+    print("ready", flush=True)
+    index.index_folder(gallery, sys.argv[3])
+"""
+
+
+def test_kills_lose_and_double_nothing(saved_model, folder, tmp_path) -> None:
+    from cmr_hub import load
+
+    model = load(saved_model)
+    Gallery.create(tmp_path / "g", model)
+    script = tmp_path / "script.py"
+    script.write_text(INDEX)
+    command = [sys.executable, str(script), str(saved_model), str(tmp_path / "g"), str(folder)]
+    random = np.random.default_rng(0)
+    counts = [0]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(random.uniform(0.2, 2))
+            os.kill(process.pid, signal.SIGKILL)
+        opened = Gallery.open(tmp_path / "g")
+        opened.store.verify()
+        paths = opened.items["path"].to_pylist()
+        assert len(set(paths)) == len(paths) >= counts[-1]
+        counts.append(len(paths))
+    last = Gallery.open(tmp_path / "g", model)
+    index_folder(last, folder)
+    assert len(last) == len(rows_of(last, folder)) == 9
+    last.store.verify()

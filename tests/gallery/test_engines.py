@@ -1,0 +1,197 @@
+"""What every engine must do: this process, in memory and on the disk, and a real Milvus server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from milvus_process import TOKEN, MilvusProcess, can_be_secured
+
+from cmr_hub.errors import QueryError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.store import Store
+from cmr_hub.gallery.where import Where
+
+ENGINES = ("memory", "disk", "milvus")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
+    pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[milvus]'")
+    pytest.importorskip("milvus", reason="needs the server: pip install milvus==2.3.5")
+    process = MilvusProcess(tmp_path_factory.mktemp("milvus"), secured=can_be_secured())
+    yield process
+    process.kill()
+
+
+@pytest.fixture(scope="module")
+def make_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Store]:
+    """`make_store(engine)`: an empty one."""
+
+    def make(engine: str) -> Store:
+        if engine == "memory":
+            return LocalStore("model-a", "default")
+        if engine == "disk":
+            return LocalStore.create(tmp_path_factory.mktemp("g") / "g", "model-a", "default")
+        from cmr_hub.gallery.milvus import MilvusStore
+        from cmr_hub.gallery.milvus_server import MilvusAddress
+
+        process = request.getfixturevalue("server")
+        token = TOKEN if process.ca else ""
+        address = MilvusAddress(process.uri, f"c{secrets.token_hex(4)}", token, process.ca)
+        return MilvusStore(address, "model-a", "default")
+
+    return make
+
+
+def reopened(store: Store) -> Store:
+    """As another process sees it."""
+    if isinstance(store, LocalStore):
+        return store if store.directory is None else LocalStore.open(store.directory.path)
+    return type(store)(store.address)
+
+
+def part(gallery: Gallery, first: int, last: int) -> Segment:
+    """Some rows of a gallery."""
+    return gallery.store.rows([f"item-{i}" for i in range(first, last)])
+
+
+@pytest.fixture(scope="module", params=[*ENGINES, "compacted"])
+def changed(request, make_store, make_gallery) -> Gallery:
+    """A gallery of 58 items that came and went."""
+    store, gallery = make_store(request.param.replace("compacted", "disk")), make_gallery(60)
+    assert (len(store), store.targets, store.dim) == (0, (), None)
+    store.put(part(gallery, 0, 20))
+    store.put(part(gallery, 10, 25))
+    store.put(part(gallery, 25, 26))
+    store.put(part(gallery, 26, 59))
+    assert store.remove(["item-3", "item-30", "nobody"]) == 2
+    store.put(part(gallery, 59, 60), replacing=["item-57"])
+    store.put(part(gallery, 3, 4))
+    store.put(part(gallery, 57, 58))
+    assert store.remove(["item-59"]) == 1
+    store.verify()
+    if request.param == "compacted":
+        store.compact()
+        assert store.removed == 0
+    store = reopened(store)
+    store.verify()
+    assert store.facts()
+    return Gallery(store)
+
+
+def test_what_came_and_went(changed: Gallery, gallery: Gallery) -> None:
+    ids = changed.items["id"].to_pylist()
+    assert sorted(ids) == sorted(f"item-{i}" for i in range(60) if i not in (30, 59))
+    assert (len(changed), changed.dim, changed.targets) == (58, 12, ("image", "text"))
+    assert (changed.model_id, changed.store.model_name) == ("model-a", "default")
+    assert changed.store.vector_counts == {"image": 58, "text": 58}
+    assert changed.store.known(["item-3", "item-30", "nobody", "item-5"]) == {"item-3", "item-5"}
+    below = changed.store.table_below("/data/class-1")
+    assert below.num_rows
+    assert sorted(below["id"].to_pylist()) == sorted(
+        row["id"] for row in changed.items.to_pylist() if "/class-1/" in (row["path"] or "")
+    )
+    before = {row["id"]: row for row in gallery.items.to_pylist()}
+    assert changed.items.to_pylist() == [before[id_] for id_ in ids]
+    query = np.random.default_rng(1).normal(size=12)
+    for target in ("image", "text"):
+        hits = gallery.search(query, 60, target)
+        expected = [(hit.id, hit.score) for hit in hits if hit.id in set(ids)]
+        assert [(hit.id, hit.score) for hit in changed.search(query, 60, target)] == expected
+    assert changed.search_many([query, -query], 5)[1] == changed.search(-query, 5)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "label = 'class-1'",
+        "label <> 'class-1'",
+        "NOT (label = 'class-1' AND year > 2003)",
+        "year >= 2005 AND path IS NULL",
+        "path IS NOT NULL AND (year < 2003 OR label IN ('class-1', 'class-2'))",
+        "year NOT BETWEEN 2002 AND 2006",
+        "label LIKE 'class%'",
+        "modality = 'pair'",
+        "modality = 'text'",
+    ],
+)
+def test_a_filter_is_applied_before_the_best_are_taken(
+    changed: Gallery, gallery: Gallery, where: str
+) -> None:
+    """`gallery` has the same rows in memory; its masks are tested against plain loops."""
+    gallery.remove(["item-30", "item-59"])
+    ids = set(gallery.store.table(Where(where))["id"].to_pylist())
+    assert set(changed.store.table(Where(where))["id"].to_pylist()) == ids
+    query = np.random.default_rng(2).normal(size=12)
+    expected = [hit.id for hit in gallery.search(query, 60) if hit.id in ids]
+    for k, offset in ((3, 0), (60, 0), (4, 2)):
+        found = changed.search(query, k, offset=offset, where=where)
+        assert [hit.id for hit in found] == expected[offset : offset + k]
+        assert [hit.rank for hit in found] == list(range(offset + 1, offset + 1 + len(found)))
+
+
+def test_more_like_an_item(changed: Gallery, gallery: Gallery) -> None:
+    expected = gallery.search(gallery.vectors("image")[7], 10)[1:]
+    ids = [hit.id for hit in expected if hit.id not in ("item-30", "item-59")][:5]
+    hits = changed.more_like("item-7", 5)
+    assert [hit.id for hit in hits] == ids
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    assert changed.more_like("item-7", 2, offset=3) == hits[3:]
+    assert changed.explain(hits[0]).among == 58
+    with pytest.raises(QueryError, match="no item 'nobody'"):
+        changed.more_like("nobody")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_one_modality_bursts_and_removal(make_store, gallery: Gallery, engine: str) -> None:
+    rows = part(gallery, 0, 60)
+    vectors = rows.vectors["image"].matrix.copy()
+    vectors[:20] = vectors[0]
+    shown, told = np.arange(50), np.arange(40, 60)
+    column = type(rows.vectors["image"])
+    texts = rows.vectors["text"].matrix
+    store = make_store(engine)
+    store.put(
+        Segment(
+            rows.items,
+            {"image": column(vectors[:50], shown), "text": column(texts[40:], told)},
+        )
+    )
+    some = Gallery(store)
+    assert len(some) == 60
+    assert some.store.vector_counts == {"image": 50, "text": 20}
+    every = some.search(vectors[0], 60, "image")
+    assert len(every) == 50
+    assert len(some.search(vectors[0], 60, "text", where="modality = 'text'")) == 10
+    assert some.search(vectors[0], target="image", where="modality = 'text'") == []
+    assert {hit.id for hit in every[:20]} == {f"item-{i}" for i in range(20)}
+    good = some.search(vectors[0], 60, "image", min_score=0.3)
+    assert good == [hit for hit in every if hit.score >= 0.3]
+    distinct = some.search(vectors[0], 60, "image", distinct=0.99)
+    assert [hit.id for hit in distinct] == [every[0].id, *(hit.id for hit in every[20:])]
+    assert some.search(vectors[0], 5, "image", distinct=0.99) == distinct[:5]
+    assert some.search(vectors[0], 5, "image", 5, distinct=0.99) == distinct[5:10]
+    # Item 45 was a pair and becomes a picture, item 55 a pair.
+    store.put(
+        Segment(
+            rows.items.take([45, 55]),
+            {"image": column.full(vectors[[45, 55]]), "text": column(texts[[55]], np.array([1]))},
+        )
+    )
+    assert some.store.vector_counts == {"image": 51, "text": 19}
+    gone = pc.sum(pc.less(gallery.items["year"], 2004)).as_py()
+    assert some.remove(where="year < 2004") == gone
+    assert some.remove(["item-8"], where="year = 2008") == 6
+    assert len(some) == 54 - gone
+    some.store.verify()
+    assert some.remove(where="year > 0")
+    assert len(some) == 0
+    assert some.search(np.ones(12)) == []

@@ -1,0 +1,118 @@
+"""A gallery that changes: in memory and on the disk, by one writer, before other readers' eyes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmr_hub.errors import GalleryInUseError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.manifest import Manifest
+from cmr_hub.gallery.segment import Segment
+
+
+def part(gallery: Gallery, first: int, last: int) -> Segment:
+    """Some rows of a gallery."""
+    return gallery.store.rows([f"item-{i}" for i in range(first, last)])
+
+
+def test_few_segments_however_many_steps(make_gallery, tmp_path: Path) -> None:
+    gallery = make_gallery(200)
+    store = LocalStore.create(tmp_path / "g", "model-a")
+    for i in range(200):
+        store.put(part(gallery, i, i + 1))
+        manifest = Manifest.read(tmp_path / "g")
+        assert len(manifest.segments) <= 9
+    assert sum(segment.count for segment in manifest.segments) == 200
+    assert LocalStore.open(tmp_path / "g").table().equals(gallery.items)
+    files = {path.name for path in (tmp_path / "g").glob("[!.]*")}
+    assert files == {"manifest.json", *manifest.files}
+
+
+def test_readers_go_on_with_what_they_opened(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    readers = [Gallery.open(tmp_path / "g") for _ in range(2)]
+    writer = Gallery.open(tmp_path / "g")
+    writer.remove(where="year >= 2000")
+    writer.store.compact()
+    assert len(Gallery.open(tmp_path / "g")) == 0
+    for reader in readers:  # the files that they read are gone by now
+        assert len(reader.search(np.ones(12), 100)) == 60
+
+
+def test_a_writer_begins_with_what_the_last_one_left(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    first, second = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "g")
+    first.remove(["item-0"])
+    second.remove(["item-1"])
+    assert len(second) == len(Gallery.open(tmp_path / "g")) == 58
+
+
+def test_a_second_writer_is_told_who_the_first_is(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    script = """
+import sys, time
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.manifest import Manifest
+with LocalStore.open(sys.argv[1]).writing():
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "g")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        second = Gallery.open(tmp_path / "g")
+        with pytest.raises(GalleryInUseError, match=f"process {process.pid} on .* is writing"):
+            second.remove(["item-0"])
+        assert len(second.search(np.ones(12), 100)) == 60
+        process.kill()
+    assert second.remove(["item-0"]) == 1
+
+
+WRITER = """
+import sys
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.manifest import Manifest
+source, store = Gallery.open(sys.argv[1]), LocalStore.open(sys.argv[2])
+while True:
+    for i in range(60):
+        store.put(source.store.rows([f"item-{i}"]))
+        print(i, flush=True)
+    store.compact()
+    store.remove([f"item-{i}" for i in range(60)])
+    print(-1, flush=True)
+"""
+
+
+def test_killed_at_any_moment_it_is_the_old_or_the_new(gallery: Gallery, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    gallery.save(source)
+    LocalStore.create(target, "model-a")
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        command = [sys.executable, "-c", WRITER, str(source), str(target)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            time.sleep(random.uniform(0, 0.4))
+            os.kill(process.pid, signal.SIGKILL)
+            last = [int(line) for line in process.stdout.read().splitlines() if line][-1:]
+        opened = Gallery.open(target)
+        opened.store.verify()
+        ids = set(opened.items["id"].to_pylist())
+        if last and last[0] >= 0:  # what was acknowledged is there
+            assert f"item-{last[0]}" in ids or not ids
+        vectors = dict(enumerate(gallery.vectors("image")))
+        for hit in opened.search(np.ones(12), 100):
+            own = vectors[int(hit.id.removeprefix("item-"))].astype(np.float64)
+            assert hit.score == pytest.approx(own.sum() / np.sqrt(12))
+    LocalStore.open(target).compact()
+    assert not list(target.glob("*.tmp"))
