@@ -9,10 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from filelock import FileLock
 
 TOKEN = "root:Milvus"  # what a server that asks for passwords begins with
 
+_TRIES = 3
 # A process of its own: the wheel's class changes the working directory.
 _START = """
 import json, sys, time
@@ -61,8 +65,15 @@ class MilvusProcess:
     def start(self) -> None:
         options = json.dumps(self.options)
         command = [sys.executable, "-c", _START, str(self.folder), str(self.port), options]
-        self.keeper = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.pid = int(self.keeper.stdout.readline())
+        # It looks for free ports long before it takes them: one server at a time.
+        with FileLock(Path(tempfile.gettempdir()) / "cmr-hub-milvus.lock"):
+            for _ in range(_TRIES):
+                self.keeper = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                if pid := self.keeper.stdout.readline():
+                    self.pid = int(pid)
+                    return
+                self.keeper.communicate()
+        raise RuntimeError(f"Milvus does not start; its logs are in {self.folder / 'logs'}")
 
     def kill(self) -> None:
         """As when the power fails."""
