@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cmr_hub.errors import DataNotFoundError
+from cmr_hub.errors import DataNotFoundError, ModelFormatError
 from cmr_hub.hub.bundle import files_in
-from cmr_hub.hub.card import write_card
+from cmr_hub.hub.card import card_text, write_card
 from cmr_hub.hub.space import build_space
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import CARD
@@ -30,7 +30,9 @@ def publication(
     branch: str | None = None,
     create_pr: bool = False,
 ) -> Iterator[Upload]:
-    """The upload of a model directory, with a card made for it if it has none.
+    """The upload of a model directory, with a card made for it if it has none of its own.
+
+    A card as `cmr card` writes it for no repository tells another name, so it is made anew.
 
     Raises:
         ModelFormatError: it cannot be loaded, so it is not sent either.
@@ -39,12 +41,21 @@ def publication(
     upload = model_upload(
         directory, repository, private=private, branch=branch, create_pr=create_pr
     )
-    if CARD in upload.files:
+    card = upload.files.get(CARD)
+    if card and _is_of_its_own(card, directory, results):
         yield upload
         return
     with TemporaryDirectory() as folder:
         write_card(directory, into=Path(folder), load_name=repository, results=results)
         yield replace(upload, files={**upload.files, **files_in(Path(folder))})
+
+
+def _is_of_its_own(card: Path, directory: Path, results: Path) -> bool:
+    try:
+        made = card_text(directory, results=results)
+    except ModelFormatError:
+        return True  # a card can be written by hand where none can be made
+    return card.read_text(encoding="utf-8", errors="replace") != made
 
 
 @contextmanager

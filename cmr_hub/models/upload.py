@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -164,14 +165,17 @@ class Upload:
                         path_in_repo=change.path, path_or_fileobj=self.files[change.path]
                     )
                 )
-        return self._api.create_commit(
-            self.repository,
-            operations,
-            commit_message=message,
-            repo_type=self.kind,
-            revision=self.branch,
-            create_pr=self.create_pr,
-        )
+        with warnings.catch_warnings():
+            # A gallery's table belongs beside its model.
+            warnings.filterwarnings("ignore", ".*about to commit a data file")
+            return self._api.create_commit(
+                self.repository,
+                operations,
+                commit_message=message,
+                repo_type=self.kind,
+                revision=self.branch,
+                create_pr=self.create_pr,
+            )
 
 
 def model_upload(directory: Path, repository: str, **options: Any) -> Upload:

@@ -219,3 +219,11 @@ def test_words_from_files_of_this_machine(home, client, cache, saved_model, tmp_
     home.put("user/hostile", directory)
     message, *_ = client(hub_calls.refused, "user/hostile", cache_dir=cache)
     assert "may not read other files of this machine" in message
+
+
+def test_a_gallery_of_pictures_of_this_machine(home, client, cache, saved_model, colour_folder):
+    """What the manifest says is not believed: the saved model's names a folder that is there."""
+    for path in client(hub_calls.pictures, saved_model):
+        assert Path(path).is_relative_to(colour_folder)
+    for path in client(hub_calls.pictures, NAME, cache_dir=cache):
+        assert Path(path).is_relative_to(cache)

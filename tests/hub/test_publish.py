@@ -114,6 +114,30 @@ def test_the_difference_is_shown_and_nothing_sent(server, cmr, with_pictures, tm
     assert there(server)["NOTES.md"] == b"mine"
 
 
+def test_a_card_of_another_name_is_made_anew(server, cmr, with_pictures, tmp_path):
+    directory = shutil.copytree(with_pictures, tmp_path / "m")
+    assert cmr("card", directory)[0] == 0
+    local = (directory / "README.md").read_text(encoding="utf-8")
+    assert 'load("m")' in local
+    assert cmr("publish", directory, "--repo", NAME)[0] == 0
+    sent = there(server)["README.md"].decode()
+    assert sent == local.replace('load("m")', f'load("{NAME}")').replace(
+        "CMR Hub: m\n", f"CMR Hub: {NAME.split('/')[1]}\n"
+    ).replace("'CMR Hub: m'", f"'CMR Hub: {NAME.split('/')[1]}'")
+    assert (directory / "README.md").read_text(encoding="utf-8") == local
+
+
+def test_a_card_by_hand_where_none_can_be_made(server, cmr, saved_model, tmp_path):
+    model = load(saved_model)
+    model.training = {"figures": []}
+    model.save_pretrained(tmp_path / "m")
+    assert "write its card by hand" in cmr("publish", tmp_path / "m", "--repo", NAME)[2]
+    (tmp_path / "m" / "README.md").write_text("My own card.")
+    code, _, err = cmr("publish", tmp_path / "m", "--repo", NAME)
+    assert code == 0, err
+    assert there(server)["README.md"] == b"My own card."
+
+
 def test_to_a_branch_and_as_a_pull_request(server, cmr, saved_model):
     assert cmr("publish", saved_model, "--repo", NAME, "--revision", "v2")[0] == 0
     assert "config.json" in there(server, branch="v2")

@@ -35,6 +35,13 @@ def vectors(name: str | Path, pictures: list[Path] = (), **options) -> dict:
     }
 
 
+def pictures(name: str, **options) -> list[str]:
+    """Where the gallery of a model says that its pictures are."""
+    from cmr_hub import load
+
+    return load(name, **options).gallery.items.column("path").to_pylist()
+
+
 def push(directory: Path, name: str, **options) -> str:
     from cmr_hub import load
 
