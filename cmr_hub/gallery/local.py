@@ -206,7 +206,7 @@ class LocalStore:
         if self._manifest is not None:
             size = sum(record.bytes or 0 for record in self._manifest.files.values())
             parts = len(self._manifest.segments)
-            facts["on disk"] = f"{size / 2**20:,.1f} MiB in {parts} parts"
+            facts["on disk"] = f"{size / 2**20:,.1f} MiB, {parts} segments"
         return facts
 
     @contextmanager

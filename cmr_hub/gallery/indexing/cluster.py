@@ -1,10 +1,8 @@
 """Pictures of entries become vectors on the machines of a Ray cluster.
 
-The same tasks run on one machine and on many. Ray does again what a machine that fails has not
+The same actors run on one machine and on many. Ray does again what a machine that fails has not
 finished. The gallery has one writer all the same: what is encoded comes back to the process that
 started the run, which decides what is new, moved or gone and writes it, as without a cluster.
-
-Processes that only decode import this module too, so it does not import torch.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ from cmr_hub.gallery.indexing.encode import Encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
 
 if TYPE_CHECKING:
-    from cmr_hub.encoders.images.preprocessing import Preprocessing
     from cmr_hub.gallery.indexing.entry import Entry
     from cmr_hub.models.cross_modal import CrossModalModel
 
@@ -39,7 +36,7 @@ def encoded_on_ray(
     *,
     workers: int | None = None,
 ) -> Iterator[tuple[Entry, Encoded]]:
-    """Ray Data reads and decodes in tasks and encodes in a pool of actors; see `encode.Encode`.
+    """Ray Data reads, decodes and encodes in a pool of actors, one a core; see `encode.Encode`.
 
     The cluster is the one that Ray finds: where `RAY_ADDRESS` says, else a new one on this machine.
     The pictures must be under the same paths on all machines. What is known already is encoded
@@ -47,8 +44,7 @@ def encoded_on_ray(
 
     Args:
         entries, model, known: as `encode.Encode` says.
-        workers: encoders at most; default three of four cores of the cluster, as many as can be
-            fed by the others.
+        workers: actors at most; default the cores of the cluster.
 
     Raises:
         CMRError: Ray is not installed, or the cluster cannot go on.
@@ -56,28 +52,18 @@ def encoded_on_ray(
     if not entries:
         return
     ray, data = _ray()
-    encoder = image_encoder_of(model)
-    cores = int(ray.cluster_resources().get("CPU", 1))
-    most = workers or max(1, 3 * cores // 4)
+    parts = ray.put((image_encoder_of(model), model.image_projector))
+    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     blocks = [
         _places(start, entries[start : start + _BLOCK]) for start in range(0, len(entries), _BLOCK)
     ]
-    done = (
-        data.from_arrow(blocks)
-        .map_batches(
-            _decode,
-            fn_kwargs={"preprocessing": encoder.preprocessing},
-            batch_format="pyarrow",
-            batch_size=None,
-        )
-        .map_batches(
-            _Encoder,
-            fn_constructor_args=(ray.put((encoder, model.image_projector)),),
-            batch_format="pyarrow",
-            batch_size=None,
-            concurrency=(1, most),
-            num_cpus=1,
-        )
+    done = data.from_arrow(blocks).map_batches(
+        _Encoder,
+        fn_constructor_args=(parts,),
+        batch_format="pyarrow",
+        batch_size=None,
+        concurrency=(1, most),
+        num_cpus=1,
     )
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -99,7 +85,7 @@ def encoded_on_ray(
 
 
 class _Encoder:
-    """An actor that turns decoded pictures into vectors."""
+    """An actor that turns places of pictures into vectors."""
 
     def __init__(self, parts: Any) -> None:
         import ray
@@ -109,22 +95,33 @@ class _Encoder:
         self.encoder, self.projector = ray.get(parts)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        there = batch.column("pixels").is_valid().to_numpy()
-        vectors: list[Any] = [None] * len(batch)
-        side = self.encoder.preprocessing.crop
-        if there.any():
-            data = b"".join(batch.column("pixels").drop_null().to_pylist())
-            pixels = np.frombuffer(data, np.uint8).reshape(-1, side, side, 3)
-            found = self.projector.embed(self.encoder.encode_pixels(pixels))
-            for place, vector in zip(np.flatnonzero(there), found, strict=True):
-                vectors[place] = vector
-        kept = batch.drop_columns(["pixels"])
-        return kept.append_column("vector", pa.array(vectors, pa.list_(pa.float32())))
+        pictures = [
+            decode_one(
+                Place(Path(row["file"]), row["offset"], row["size"]), self.encoder.preprocessing
+            )
+            for row in batch.to_pylist()
+        ]
+        pixels = {at: one.pixels for at, one in enumerate(pictures) if one.pixels is not None}
+        vectors: list[Any] = [None] * len(pictures)
+        if pixels:
+            features = self.encoder.encode_pixels(np.stack(list(pixels.values())))
+            for at, vector in zip(pixels, self.projector.embed(features), strict=True):
+                vectors[at] = vector
+        return pa.table(
+            {
+                "number": batch.column("number"),
+                "sha256": pa.array([one.sha256 for one in pictures], pa.string()),
+                "problem": pa.array([one.problem for one in pictures], pa.string()),
+                "vector": pa.array(vectors, pa.list_(pa.float32())),
+            }
+        )
 
 
 def _ray() -> tuple[Any, Any]:
     """Ray, connected, and its `data`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Else it prints an error where a node dies and where actors start; what matters is raised.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -149,22 +146,5 @@ def _places(start: int, entries: Sequence[Entry]) -> pa.Table:
             "file": pa.array([str(entry.place.file) for entry in entries], pa.string()),
             "offset": pa.array([entry.place.offset for entry in entries], pa.int64()),
             "size": pa.array([entry.place.size for entry in entries], pa.int64()),
-        }
-    )
-
-
-def _decode(batch: pa.Table, *, preprocessing: Preprocessing) -> pa.Table:
-    """Places of pictures → their pixels as bytes."""
-    pictures = [
-        decode_one(Place(Path(row["file"]), row["offset"], row["size"]), preprocessing)
-        for row in batch.to_pylist()
-    ]
-    pixels = [None if one.pixels is None else one.pixels.tobytes() for one in pictures]
-    return pa.table(
-        {
-            "number": batch.column("number"),
-            "sha256": pa.array([one.sha256 for one in pictures], pa.string()),
-            "problem": pa.array([one.problem for one in pictures], pa.string()),
-            "pixels": pa.array(pixels, pa.binary()),
         }
     )
