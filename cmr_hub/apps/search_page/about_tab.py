@@ -1,0 +1,147 @@
+"""About: what the model is, what was measured, and how to use it from a program."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import gradio as gr
+
+from cmr_hub.apps.search_page.uploads import MAX_UPLOAD
+
+if TYPE_CHECKING:
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+CARD: Final = "README.md"
+_FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
+_PROGRAMS: Final = """
+## From Python
+
+```python
+from cmr_hub import load
+
+model = load({name!r})
+for hit in model.search("two red buses on a street", k=5):
+    print(hit.rank, f"{{hit.score:.3f}}", hit.path)
+```
+
+## As a service
+
+Three endpoints, with the same limits as the page (2,000 characters, files up to {upload}). A
+picture in an answer is an address below this page's own.
+
+| | in | out |
+|---|---|---|
+| `/search_text` | `text`, `count` = 10, `without` = "" | `pictures`, `sentences`, `unknown_words` |
+| `/search_image` | `picture`, `text` = "", `count` = 10 | the same |
+| `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("{url}")
+client.predict("a red bus", 5, "", api_name="/search_text")
+client.predict(handle_file("bus.jpg"), "at night", 5, api_name="/search_image")
+client.predict("a red bus", None, api_name="/encode")["vector"]
+```
+
+```sh
+# In one request:
+curl -s {url}/gradio_api/run/search_text -H 'Content-Type: application/json' \\
+    -d '{{"data": ["a red bus", 5, ""]}}'
+# Or queued, as Gradio's clients do: ask, then read the answer.
+id=$(curl -s {url}/gradio_api/call/search_text -H 'Content-Type: application/json' \\
+    -d '{{"data": ["a red bus", 5, ""]}}' | cut -d'"' -f4)
+curl -sN {url}/gradio_api/call/search_text/$id
+# A picture is sent first:
+file=$(curl -s {url}/gradio_api/upload -F files=@bus.jpg | cut -d'"' -f2)
+curl -s {url}/gradio_api/run/search_image -H 'Content-Type: application/json' \\
+    -d '{{"data": [{{"path": "'$file'", "meta": {{"_type": "gradio.FileData"}}}}, "", 5]}}'
+```
+
+Started with `cmr demo --mcp`, the page is an MCP server too, at `{url}/gradio_api/mcp/`, with these
+three as its tools.
+
+## Links
+
+[ACMR, Wang et al. 2017](https://doi.org/10.1145/3123266.3123326) ·
+[Gradio's clients](https://www.gradio.app/docs/python-client/introduction)
+"""
+
+
+def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
+    """Builds the tab.
+
+    Args:
+        model: what the page searches with.
+        name: what `load` takes to get it.
+        card: the directory that the model card and its pictures are in, if there is one.
+    """
+
+    def told(request: gr.Request) -> str:
+        # The address that the visitor has, not the one that the server listens on.
+        url = str(request.request.base_url).rstrip("/")
+        return _PROGRAMS.format(name=name, url=url, upload=MAX_UPLOAD)
+
+    gr.Markdown(_card(card) or _facts(model), elem_classes="about", elem_id="about-card")
+    programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
+    gr.on(None, told, None, programs, api_visibility="private", show_progress="hidden")
+
+
+def _card(directory: Path | None) -> str:
+    """The model card without its settings, its pictures in it."""
+    if directory is None or not (directory / CARD).is_file():
+        return ""
+    text = _FRONT_MATTER.sub("", (directory / CARD).read_text(encoding="utf-8"))
+
+    def inlined(found: re.Match[str]) -> str:
+        path = (directory / found[2]).resolve()
+        if not path.is_relative_to(directory.resolve()) or not path.is_file():
+            return found[1]
+        return f"![{found[1]}](data:image/png;base64,{b64encode(path.read_bytes()).decode()})"
+
+    return _PICTURE.sub(inlined, text)
+
+
+def _facts(model: CrossModalModel) -> str:
+    """Where there is no card: what the model says of itself."""
+    trained = model.training
+    rows = [
+        ("dimensions of the common space", model.dim),
+        ("picture encoder", trained.get("image_encoder")),
+        ("text encoder", trained.get("text_encoder")),
+        ("trained on", trained.get("dataset")),
+        ("protocol", trained.get("protocol")),
+        ("preset", trained.get("preset")),
+        ("epochs", trained.get("epochs")),
+        ("classes", ", ".join(model.classes) or None),
+    ]
+    lines = [f"| {key} | {_plain(value)} |" for key, value in rows if value is not None]
+    parts = ["## The model", "| | |\n|---|---|\n" + "\n".join(lines)]
+    measured = _figures(trained.get("figures"))
+    if measured:
+        parts.append("## Figures\n\n| on | what | |\n|---|---|---|\n" + "\n".join(measured))
+    return "\n\n".join(parts)
+
+
+def _figures(figures: object, where: tuple[str, ...] = ()) -> list[str]:
+    """Every measured share below the record, one row each."""
+    if not isinstance(figures, dict):
+        return []
+    rows = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            rows += _figures(value, (*where, key))
+        elif isinstance(value, float):
+            on, *part = where or ("",)
+            what = " ".join([*part, key]).replace("_", " ")
+            rows.append(f"| {_plain(on)} | {_plain(what)} | {value:.3f} |")
+    return rows
+
+
+def _plain(value: object) -> str:
+    """No markup of a model's record is taken for the page's own."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", str(value))
