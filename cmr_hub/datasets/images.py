@@ -30,8 +30,9 @@ def read_image(source: ImageSource, *, max_pixels: int | None = None) -> Image.I
     the first frame counts (of an open image: the current frame).
 
     Raises:
-        ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`; seen in the header,
-            before anything is decoded), truncated, empty, missing, or with floating-point pixels.
+        ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`;
+            seen in the header, before anything is decoded), truncated, empty, missing, or with
+            floating-point pixels.
     """
     is_open = isinstance(source, Image.Image)
     try:
@@ -80,6 +81,8 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it says that it has far too many pixels"
     return str(error) or type(error).__name__
 
 

@@ -180,8 +180,10 @@ def nearest_classes(
     ]
 
 
-def _cosines(rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]) -> FloatArray:
+def _cosines(
+    rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """(n, d) rows of any length → (n,) cosines with a vector of length 1; 0 for a zero row."""
     lengths = np.linalg.norm(rows, axis=1)
-    cosines: FloatArray = (rows @ vector) / np.where(lengths > 0, lengths, 1)
+    cosines: npt.NDArray[np.float64] = (rows @ vector) / np.where(lengths > 0, lengths, 1)
     return cosines

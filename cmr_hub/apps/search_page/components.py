@@ -29,9 +29,7 @@ def results(elem_id: str, *, panel: str, hint: str, compact: bool = False) -> gr
     goes back to what was asked before.
     """
     classes = ["results", "compact"] if compact else ["results"]
-    return _scripted(
-        "results.js", elem_id, classes, {"status": hint}, panel=panel, compact=compact
-    )
+    return _scripted("results.js", elem_id, classes, {"status": hint}, panel=panel, compact=compact)
 
 
 def viewer(elem_id: str, *, panel: str) -> gr.HTML:

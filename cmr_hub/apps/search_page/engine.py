@@ -155,9 +155,7 @@ class Engine:
             return ("image", "text")
         return ("image",) if "image" in self.gallery.targets else ("text",)
 
-    def _search(
-        self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality
-    ) -> list[Hit]:
+    def _search(self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality) -> list[Hit]:
         options: dict[str, Any] = {
             "where": self._where(ask),
             "min_score": ask.min_score,

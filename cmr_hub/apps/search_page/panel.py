@@ -88,9 +88,13 @@ class Handlers:
             engine = self.engine_of(request)
             number = round(_within(count, 1, MAX_HITS))
             answer = engine.answer(Ask(like=_id(event), count=number, distinct=bool(distinct)))
-            return (hint(self.empty), None) if answer is None else (
-                reply(engine, answer, started),
-                answer,
+            return (
+                (hint(self.empty), None)
+                if answer is None
+                else (
+                    reply(engine, answer, started),
+                    answer,
+                )
             )
         except CMRError as error:
             return problem(error), None
@@ -229,9 +233,9 @@ def search_panel(
         part.select(handlers.open, answer, viewer, **quiet)
     viewer.input(handlers.look, answer, viewer, **quiet)
     if tried is not None:
-        tried.select(
-            _chosen_example(engine_of), None, [text, picture], **quiet
-        ).then(handlers.search, inputs, outputs, **quiet)
+        tried.select(_chosen_example(engine_of), None, [text, picture], **quiet).then(
+            handlers.search, inputs, outputs, **quiet
+        )
     return Panel(text, picture, results, inputs, outputs, handlers)
 
 

@@ -47,7 +47,11 @@ def picture_route(gallery: Engine, own: Callable[[str], Engine | None]) -> Route
     def picture(request: Request) -> Response:
         token = request.query_params.get("own")
         engine = gallery if token is None else own(token)
-        row = None if engine is None else engine.gallery.store.rows([request.query_params["id"]])
+        row = (
+            None
+            if engine is None
+            else engine.gallery.store.rows([request.query_params.get("id", "")])
+        )
         path = row.items["path"][0].as_py() if row is not None and len(row) else None
         if path is None:
             return PlainTextResponse("There is no such picture.", 404, _HEADERS)
@@ -57,9 +61,7 @@ def picture_route(gallery: Engine, own: Callable[[str], Engine | None]) -> Route
             else:
                 data = jpeg(path, SMALL if "small" in request.query_params else LARGE)
         except ImageError:
-            return PlainTextResponse(
-                "The picture is no longer where it was.", 404, _HEADERS
-            )
+            return PlainTextResponse("The picture is no longer where it was.", 404, _HEADERS)
         kept = "private, max-age=3600" if token is None else "no-store"
         return Response(data, media_type="image/jpeg", headers={**_HEADERS, "Cache-Control": kept})
 

@@ -76,4 +76,5 @@ def _found(answer: Answer, seconds: float) -> str:
         narrowed = ask.labels or ask.sources or ask.min_score is not None
         advice = "take a filter away or lower the least score" if narrowed else "search otherwise"
         return f"Nothing was found; {advice}."
-    return f"{' and '.join(parts)} found in {1000 * seconds:.0f} ms."
+    time = f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "less than 1 ms"
+    return f"{' and '.join(parts)} found in {time}."

@@ -80,12 +80,8 @@ def service(engine: Engine) -> None:
             "show_progress": "hidden",
             "concurrency_limit": CONCURRENCY,
         }
-        gr.Button().click(
-            search_text, [text, count, without], api_name="search_text", **options
-        )
-        gr.Button().click(
-            search_image, [picture, text, count], api_name="search_image", **options
-        )
+        gr.Button().click(search_text, [text, count, without], api_name="search_text", **options)
+        gr.Button().click(search_image, [picture, text, count], api_name="search_image", **options)
         gr.Button().click(encode, [text, picture], api_name="encode", **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,23 +29,23 @@ THEME: Final = gr.themes.Default(
 _LANGUAGE: Final = "<script>document.documentElement.lang = 'en'</script>"
 
 
-def serve(
-    page: Page, *, host: str, port: int | None, block: bool = True, mcp: bool = False
-) -> str:
+def serve(page: Page, *, host: str, port: int | None, block: bool = True, mcp: bool = False) -> str:
     """Serves a page.
 
     Args:
         page: what `build_page` made.
         host, port: where to listen; without a port, the first free one from 7860.
         block: wait until Ctrl+C.
-        mcp: be an MCP server too; needs `gradio[mcp]`.
+        mcp: be an MCP server too; needs the extra `mcp`.
 
     Returns:
         The page's address.
 
     Raises:
-        CMRError: the address cannot be listened on.
+        CMRError: the address cannot be listened on, or what MCP needs is not installed.
     """
+    if mcp and find_spec("mcp") is None:
+        raise CMRError("an MCP server needs one more package: pip install 'cmr-hub[mcp]'")
     try:
         _, url, _ = page.blocks.launch(
             server_name=host,
@@ -52,7 +53,7 @@ def serve(
             theme=THEME,
             css=asset("page.css"),
             head=_LANGUAGE,
-            footer_links=["api"],
+            footer_links=[],
             max_file_size=MAX_UPLOAD,
             # Gradio serves no file of its own accord but its uploads; the route has the rest.
             allowed_paths=[],

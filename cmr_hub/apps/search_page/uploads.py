@@ -86,25 +86,24 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
         yield path.name, ImageError(f"{path.name} is not a zip file that can be read")
 
 
-def _picture_of(
-    file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str
-) -> Image.Image | CMRError:
+def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Image.Image | CMRError:
     try:
         # The size in the header may be a lie: no more than the limit is unpacked.
         with file.open(entry) as part:
             data = part.read(MAX_PICTURE_BYTES + 1)
-        if len(data) > MAX_PICTURE_BYTES:
-            raise ImageError(f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB")
-        return decode_image(data, max_pixels=MAX_PIXELS)
+        if len(data) <= MAX_PICTURE_BYTES:
+            return decode_image(data, max_pixels=MAX_PIXELS)
+        why = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
     except RuntimeError:
-        return ImageError(f"cannot read the picture {name}: the zip file has a password")
+        why = "the zip file has a password"
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError):
-        return ImageError(f"cannot read the picture {name}: this part of the zip file is damaged")
+        why = "this part of the zip file is damaged"
     except ImageError as error:
-        return ImageError(f"cannot read the picture {name}: {error}")
+        why = str(error)
+    return ImageError(f"cannot read the picture {name}: {why}")
 
 
 def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+    hidden = name.name.startswith(".") or "__MACOSX" in name.parts
     return not entry.is_dir() and not hidden and name.suffix.lower() in _SUFFIXES

@@ -155,7 +155,8 @@ const render = () => {
           )
         ),
         make("p", { class: "small legend", hidden: true },
-          "Orange: covering this place costs the most of the score.")
+          "Orange: covering this place costs the most of the score."),
+        value.words?.length ? words(value.words) : null
       ),
       make(
         "div",
@@ -163,7 +164,6 @@ const render = () => {
         value.sentences.length
           ? section("Sentences", value.sentences.map((text) => make("p", { dir: "auto" }, text)))
           : null,
-        value.words?.length ? words(value.words) : null,
         classes(value.classes ?? {}),
         more.length
           ? section("More", make("dl", {}, more.map(([name, text]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text)])))
