@@ -110,10 +110,10 @@ class Handlers:
     def look(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> Any:
         """One item → the map that is laid over its picture."""
         try:
-            return gr.HTML(heat=fresh(heat(self.engine_of(request), answer, _id(event))))
+            return gr.update(heat=fresh(heat(self.engine_of(request), answer, _id(event))))
         except CMRError as error:
             told = fresh({"id": _id(event), "problem": problem(error)["status"]})
-            return gr.HTML(heat=told)
+            return gr.update(heat=told)
 
 
 @dataclass(frozen=True)

