@@ -1,4 +1,4 @@
-const dialog = make("dialog", { class: "viewer", "aria-label": "Result" });
+const dialog = make("dialog", { class: "viewer", "aria-label": "Result", tabindex: -1 });
 element.append(dialog);
 let stage = null;
 
@@ -123,6 +123,9 @@ const render = () => {
     value.score === undefined ? null : `score ${number(value.score)}`,
     value.id,
   ].filter(Boolean);
+  const focused = dialog.contains(document.activeElement)
+    ? document.activeElement.getAttribute("aria-label")
+    : null;
   dialog.replaceChildren(
     make(
       "header",
@@ -173,6 +176,11 @@ const render = () => {
     make("div", { class: "near" }, neighbours(value.near ?? {}))
   );
   if (!dialog.open) dialog.showModal();
+  // What had the focus was drawn anew.
+  const again = [...dialog.querySelectorAll("button")].find(
+    (button) => focused && button.getAttribute("aria-label") === focused
+  );
+  (again ?? dialog).focus();
   dialog.scrollTop = 0;
 };
 
