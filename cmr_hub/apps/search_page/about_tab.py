@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import gradio as gr
 
-from cmr_hub.apps.search_page.uploads import MAX_UPLOAD
+from cmr_hub.apps.search_page.ask import MAX_LETTERS
+from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
@@ -30,8 +31,8 @@ for hit in model.search("two red buses on a street", k=5):
 
 ## As a service
 
-Three endpoints, with the same limits as the page (2,000 characters, files up to {upload}). A
-picture in an answer is an address below this page's own.
+Three endpoints, with the limits of the page ({letters:,} characters, pictures up to {size} MB) and
+JSON answers. A picture in an answer is an address below this page's own.
 
 | | in | out |
 |---|---|---|
@@ -39,27 +40,21 @@ picture in an answer is an address below this page's own.
 | `/search_image` | `picture`, `text` = "", `count` = 10 | the same |
 | `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
 
+```sh
+curl -G {url}/search_text -d count=5 --data-urlencode 'text=two red buses'
+curl '{url}/search_image?count=5' --data-binary @bus.jpg
+curl -G {url}/encode --data-urlencode 'text=two red buses'
+```
+
+The same, queued, through Gradio's clients:
+
 ```python
 from gradio_client import Client, handle_file
 
 client = Client("{url}")
-client.predict("a red bus", 5, "", api_name="/search_text")
+client.predict("two red buses", 5, "", api_name="/search_text")
 client.predict(handle_file("bus.jpg"), "at night", 5, api_name="/search_image")
-client.predict("a red bus", None, api_name="/encode")["vector"]
-```
-
-```sh
-# In one request:
-curl -s {url}/gradio_api/run/search_text -H 'Content-Type: application/json' \\
-    -d '{{"data": ["a red bus", 5, ""]}}'
-# Or queued, as Gradio's clients do: ask, then read the answer.
-id=$(curl -s {url}/gradio_api/call/search_text -H 'Content-Type: application/json' \\
-    -d '{{"data": ["a red bus", 5, ""]}}' | cut -d'"' -f4)
-curl -sN {url}/gradio_api/call/search_text/$id
-# A picture is sent first:
-file=$(curl -s {url}/gradio_api/upload -F files=@bus.jpg | cut -d'"' -f2)
-curl -s {url}/gradio_api/run/search_image -H 'Content-Type: application/json' \\
-    -d '{{"data": [{{"path": "'$file'", "meta": {{"_type": "gradio.FileData"}}}}, "", 5]}}'
+client.predict("two red buses", None, api_name="/encode")["vector"]
 ```
 
 Started with `cmr demo --mcp`, the page is an MCP server too, at `{url}/gradio_api/mcp/`, with these
@@ -84,7 +79,8 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
     def told(request: gr.Request) -> str:
         # The address that the visitor has, not the one that the server listens on.
         url = str(request.request.base_url).rstrip("/")
-        return _PROGRAMS.format(name=name, url=url, upload=MAX_UPLOAD)
+        size = MAX_PICTURE_BYTES // 2**20
+        return _PROGRAMS.format(name=name, url=url, letters=MAX_LETTERS, size=size)
 
     gr.Markdown(_card(card) or _facts(model), elem_classes="about", elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -72,6 +73,9 @@ class Engine:
         self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
         self.sources = [] if self._source is None else self._choices(self._source)
         self._kept = lru_cache(_KEPT)(self._answer)
+        # One text is a millisecond's work in many small steps; threads that do them at the same
+        # time wait for each other after each step, and all are slower.
+        self._turn = Lock()
 
     def answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer | None:
         """What is found; None where nothing was asked. Answers to words alone are kept.
@@ -81,7 +85,10 @@ class Engine:
         """
         if not (ask.text or ask.unwanted or ask.like or picture is not None):
             return None
-        return self._kept(ask) if picture is None else self._answer(ask, picture)
+        if picture is not None:
+            return self._answer(ask, picture)
+        with self._turn:
+            return self._kept(ask)
 
     def address(self, id: str, *, small: bool = False) -> str:
         """Where the page gets the picture of an item, relative to the page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from cmr_hub.apps.search_page.about_tab import about_tab
 from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.compare_tab import compare_tab
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
+from cmr_hub.apps.search_page.http_api import http_routes
 from cmr_hub.apps.search_page.own_tab import own_tab
 from cmr_hub.apps.search_page.panel import search_panel
 from cmr_hub.apps.search_page.pictures import picture_route
-from cmr_hub.apps.search_page.service import CONCURRENCY, QUEUE, service
+from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
@@ -47,12 +50,12 @@ class Page:
 
     Attributes:
         blocks: the page itself.
-        route: where it gets its pictures.
+        routes: its pictures, and the service.
         sessions: the visitors' own pictures.
     """
 
     blocks: gr.Blocks
-    route: Route
+    routes: tuple[Route, ...]
     sessions: Sessions
 
     def close(self) -> None:
@@ -97,7 +100,10 @@ def build_page(
     # What is loaded with the first query is loaded before a visitor has to wait for it.
     engine.answer(Ask(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
-    sessions = Sessions(model)
+    sessions, service = Sessions(model), Service(engine)
+    # Gradio makes statistics of all requests anew after each one; nobody reads them.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     with gr.Blocks(
         title="CMR Hub: search pictures and sentences",
         analytics_enabled=False,
@@ -122,10 +128,11 @@ def build_page(
             compare_tab(engines)
         with gr.Tab("About", id="about"):
             about_tab(model, name, card)
-        service(engine)
+        gradio_endpoints(service)
         blocks.unload(_forget(sessions))
     blocks.queue(max_size=QUEUE, default_concurrency_limit=CONCURRENCY)
-    return Page(blocks, picture_route(engine, sessions.engine), sessions)
+    routes = (picture_route(engine, sessions.engine), *http_routes(service))
+    return Page(blocks, routes, sessions)
 
 
 def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,8 @@ THEME: Final = gr.themes.Default(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
+_SESSIONS: Final = 1_000
+_SWITCH_SECONDS: Final = 0.0005
 _LANGUAGE: Final = "<script>document.documentElement.lang = 'en'</script>"
 
 
@@ -46,6 +49,9 @@ def serve(page: Page, *, host: str, port: int | None, block: bool = True, mcp: b
     """
     if mcp and find_spec("mcp") is None:
         raise CMRError("an MCP server needs one more package: pip install 'cmr-hub[mcp]'")
+    # A network gives the interpreter away at each of its many small steps, and at the usual 5 ms
+    # waits for it longer than it works while the server is busy.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         _, url, _ = page.blocks.launch(
             server_name=host,
@@ -55,9 +61,11 @@ def serve(page: Page, *, host: str, port: int | None, block: bool = True, mcp: b
             head=_LANGUAGE,
             footer_links=[],
             max_file_size=MAX_UPLOAD,
-            # Gradio serves no file of its own accord but its uploads; the route has the rest.
+            # Gradio serves no file but its uploads; the routes have the rest.
             allowed_paths=[],
-            app_kwargs={"routes": [page.route]},
+            app_kwargs={"routes": list(page.routes)},
+            # A program that names no session is a new one with each request.
+            state_session_capacity=_SESSIONS,
             run_history=False,
             enable_monitoring=False,
             ssr_mode=False,

@@ -49,6 +49,11 @@ def read_upload(path: Path) -> Image.Image:
         raise ImageError(str(error).replace(str(path), path.name)) from error
 
 
+def decode_upload(data: bytes) -> Image.Image:
+    """The same of the bytes of a picture. Raises ImageError: the reason alone."""
+    return decode_image(data, max_pixels=MAX_PIXELS)
+
+
 def pictures_in(paths: Sequence[Path]) -> Iterator[tuple[str, Image.Image | CMRError]]:
     """The pictures of uploaded files and of the zip files among them, one by one.
 
@@ -92,7 +97,7 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
         with file.open(entry) as part:
             data = part.read(MAX_PICTURE_BYTES + 1)
         if len(data) <= MAX_PICTURE_BYTES:
-            return decode_image(data, max_pixels=MAX_PIXELS)
+            return decode_upload(data)
         why = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
     except RuntimeError:
         why = "the zip file has a password"
