@@ -11,11 +11,12 @@ import gradio as gr
 
 from cmr_hub.apps.search_page.ask import MAX_LETTERS
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.models.card import model_card
+from cmr_hub.models.files import CARD
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
-CARD: Final = "README.md"
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
 _PROGRAMS: Final = """
@@ -73,7 +74,8 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
     Args:
         model: what the page searches with.
         name: what `load` takes to get it.
-        card: the directory that the model card and its pictures are in, if there is one.
+        card: the directory that its model card and the card's pictures are in; where there is
+            none, the card is made of the model's own record.
     """
 
     def told(request: gr.Request) -> str:
@@ -82,15 +84,20 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
         size = MAX_PICTURE_BYTES // 2**20
         return _PROGRAMS.format(name=name, url=url, letters=MAX_LETTERS, size=size)
 
-    gr.Markdown(_card(card) or _facts(model), elem_classes="about", elem_id="about-card")
+    gr.Markdown(card_of(model, name, card), elem_classes="about", elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
     gr.on(None, told, None, programs, api_visibility="private", show_progress="hidden")
 
 
-def _card(directory: Path | None) -> str:
-    """The model card without its settings, its pictures in it."""
+def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
+    """The model card without its settings, its pictures in it.
+
+    Raises:
+        ModelFormatError: the model's record cannot be understood.
+    """
     if directory is None or not (directory / CARD).is_file():
-        return ""
+        text = str(model_card(model, title=Path(name).name, load_name=name))
+        return _FRONT_MATTER.sub("", text)
     text = _FRONT_MATTER.sub("", (directory / CARD).read_text(encoding="utf-8"))
 
     def inlined(found: re.Match[str]) -> str:
@@ -100,44 +107,3 @@ def _card(directory: Path | None) -> str:
         return f"![{found[1]}](data:image/png;base64,{b64encode(path.read_bytes()).decode()})"
 
     return _PICTURE.sub(inlined, text)
-
-
-def _facts(model: CrossModalModel) -> str:
-    """Where there is no card: what the model says of itself."""
-    trained = model.training
-    rows = [
-        ("dimensions of the common space", model.dim),
-        ("picture encoder", trained.get("image_encoder")),
-        ("text encoder", trained.get("text_encoder")),
-        ("trained on", trained.get("dataset")),
-        ("protocol", trained.get("protocol")),
-        ("preset", trained.get("preset")),
-        ("epochs", trained.get("epochs")),
-        ("classes", ", ".join(model.classes) or None),
-    ]
-    lines = [f"| {key} | {_plain(value)} |" for key, value in rows if value is not None]
-    parts = ["## The model", "| | |\n|---|---|\n" + "\n".join(lines)]
-    measured = _figures(trained.get("figures"))
-    if measured:
-        parts.append("## Figures\n\n| on | what | |\n|---|---|---|\n" + "\n".join(measured))
-    return "\n\n".join(parts)
-
-
-def _figures(figures: object, where: tuple[str, ...] = ()) -> list[str]:
-    """Every measured share below the record, one row each."""
-    if not isinstance(figures, dict):
-        return []
-    rows = []
-    for key, value in figures.items():
-        if isinstance(value, dict):
-            rows += _figures(value, (*where, key))
-        elif isinstance(value, float):
-            on, *part = where or ("",)
-            what = " ".join([*part, key]).replace("_", " ")
-            rows.append(f"| {_plain(on)} | {_plain(what)} | {value:.3f} |")
-    return rows
-
-
-def _plain(value: object) -> str:
-    """No markup of a model's record is taken for the page's own."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~-])", r"\\\1", str(value))

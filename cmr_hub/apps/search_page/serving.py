@@ -90,6 +90,7 @@ def launch(
     compare: Sequence[str | Path] = (),
     host: str,
     port: int | None,
+    revision: str | None = None,
     mcp: bool = False,
 ) -> None:
     """Serves the search page until it is stopped.
@@ -97,15 +98,16 @@ def launch(
     Args:
         name: a model, as `load` takes it; default the one that the gallery was made with, or the
             one that comes with the package.
-        gallery: a gallery's directory; default the one saved with the model.
+        gallery: a gallery's directory or address; default the one saved with the model.
         compare: other models, as `load` takes them, to be asked the same beside it.
         host, port: where to listen.
+        revision: of a model on the Hub.
         mcp: be an MCP server too.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    model = _model(name, gallery)
+    model = _model(name, gallery, revision)
     shown = "default" if name is None else str(name)
     page = build_page(
         model,
@@ -116,9 +118,11 @@ def launch(
     serve(page, host=host, port=port, mcp=mcp)
 
 
-def _model(name: str | Path | None, gallery: str | Path | None) -> CrossModalModel:
+def _model(
+    name: str | Path | None, gallery: str | Path | None, revision: str | None
+) -> CrossModalModel:
     if gallery is None:
-        return load() if name is None else load(name)
+        return load("default" if name is None else name, revision=revision)
     opened = open_gallery(gallery, name)
     if opened.model is None:
         raise QueryError(f"{gallery} was opened without its model")

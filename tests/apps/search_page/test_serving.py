@@ -64,7 +64,7 @@ def test_a_taken_port_is_told(model) -> None:
 
 def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_path) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(serving, "load", lambda name: asked.append(name) or model)
+    monkeypatch.setattr(serving, "load", lambda name, **_: asked.append(name) or model)
     monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
     launch(tmp_path, compare=["other"], host="127.0.0.1", port=None)
     assert asked == [tmp_path, "other"]
@@ -113,7 +113,7 @@ def test_mcp_tools(model) -> None:
 
 def test_the_demo_says_what_it_needs(tmp_path) -> None:
     ran = subprocess.run(
-        [sys.executable, DEMO, "runs/none"],
+        [sys.executable, DEMO, "./runs/none"],
         capture_output=True,
         text=True,
         check=False,
