@@ -3,8 +3,9 @@
     python benchmarks/page.py                # 50 clients, 5,000 text queries: both ways
     python benchmarks/page.py 50 5000 http   # plain HTTP; `gradio` is Gradio's queue
 
-The page of the embedded model is started as a program of its own, on the processors that the clients run on too. Every query is another one, so that no kept answer helps. Memory is
-that of the page's process. The load of the machine before the run is noted with the figures.
+The page of the embedded model is started as a program of its own, on the processors that the
+clients run on too. Every query is another one, so that no kept answer helps. Memory is that of the
+page's process. The load of the machine before the run is noted with the figures.
 """
 
 from __future__ import annotations

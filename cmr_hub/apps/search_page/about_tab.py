@@ -11,6 +11,7 @@ import gradio as gr
 
 from cmr_hub.apps.search_page.ask import MAX_LETTERS
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.errors import CMRError
 from cmr_hub.models.card import model_card
 from cmr_hub.models.files import CARD
 
@@ -90,13 +91,14 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
 
 
 def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
-    """The model card without its settings, its pictures in it.
-
-    Raises:
-        ModelFormatError: the model's record cannot be understood.
-    """
+    """The model card without its settings, its pictures in it."""
     if directory is None or not (directory / CARD).is_file():
-        text = str(model_card(model, title=Path(name).name, load_name=name))
+        title = Path(name).name
+        try:
+            text = str(model_card(model, title=title, load_name=name))
+        except CMRError as error:
+            # One can search with it all the same.
+            return f"# {title}\n\nThis model has no card: {error}."
         return _FRONT_MATTER.sub("", text)
     text = _FRONT_MATTER.sub("", (directory / CARD).read_text(encoding="utf-8"))
 

@@ -17,9 +17,17 @@ def test_a_card_with_its_pictures(tmp_path, model) -> None:
     )
 
 
-def test_a_model_without_a_card(tmp_path, model) -> None:
+def test_a_card_of_the_record(tmp_path, model, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "cmr_hub.models.card.image_encoder_class", lambda name: type(model.image_encoder)
+    )
     for directory in (None, tmp_path):
         card = card_of(model, "runs/squares", directory)
         assert card.strip().startswith("# squares")
         assert 'load("runs/squares")' in card
         assert "license:" not in card
+
+
+def test_a_model_that_no_card_can_be_made_of(model) -> None:
+    card = card_of(model, "squares", None)
+    assert card.startswith("# squares\n\nThis model has no card: unknown image encoder")

@@ -310,7 +310,7 @@ def test_own_pictures_are_removed_on_request(visit, url, my_zip) -> None:
 def test_about(visit, url) -> None:
     window = visit(url)
     window.get_by_role("tab", name="About").click()
-    expect(window.locator("#about-card")).to_contain_text("How it was trained")
+    expect(window.locator("#about-card")).to_contain_text("squares")
     programs = window.locator("#about-programs")
     expect(programs).to_contain_text("load('squares')")
     expect(programs).to_contain_text(f"{url.rstrip('/')}/gradio_api/run/search_text")

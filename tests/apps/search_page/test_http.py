@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -80,29 +81,28 @@ def test_errors_are_sentences(client, method, address, body, why) -> None:
     assert answer.json()["error"].startswith(why)
 
 
-def test_a_bounded_number_waits(client, monkeypatch, model) -> None:
+def test_a_bounded_number_waits(monkeypatch) -> None:
     monkeypatch.setattr(http_api, "QUEUE", 3)
     go = threading.Event()
-    monkeypatch.setattr(type(model), "encode_texts", lambda *_: go.wait(60) and 1 / 0)
-    codes: list[int] = []
 
-    def ask(number: int) -> None:
-        try:
-            codes.append(client.get("/search_text", params={"text": f"red {number}"}).status_code)
-        except ZeroDivisionError:
-            codes.append(200)
+    def slow(**arguments: str) -> dict[str, str]:
+        go.wait(120)
+        return arguments
 
-    with client:  # one event loop for all
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
-        for thread in threads:
-            thread.start()
-        for _ in range(600):
-            if len(codes) == 12 - http_api.CONCURRENCY - 3:
-                break
-            time.sleep(0.1)
-        refused = list(codes)
-        go.set()
-        for thread in threads:
-            thread.join()
+    service = SimpleNamespace(search_text=slow, search_image=slow, encode=slow)
+    transport = httpx.ASGITransport(Starlette(routes=http_routes(service)))
+
+    async def codes() -> tuple[list[int], list[int]]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            asked = [asyncio.create_task(client.get("/search_text")) for _ in range(12)]
+            while sum(task.done() for task in asked) < 12 - http_api.CONCURRENCY - 3:
+                await asyncio.sleep(0.05)
+            refused = [task.result() for task in asked if task.done()]
+            go.set()
+            answers = await asyncio.gather(*asked)
+        assert refused[0].json() == {"error": "Too many ask at once; try again in a moment."}
+        return [one.status_code for one in refused], [one.status_code for one in answers]
+
+    refused, all_codes = asyncio.run(codes())
     assert refused == [503] * 7
-    assert codes.count(200) == 5
+    assert all_codes.count(200) == 5
