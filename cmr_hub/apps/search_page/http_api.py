@@ -36,7 +36,7 @@ _ARGUMENTS: Final = {
 
 def http_routes(service: Service) -> list[Route]:
     """The routes of the service; no more than `QUEUE` requests wait for their turn."""
-    limiter = CapacityLimiter(CONCURRENCY)
+    limiter, asked = CapacityLimiter(CONCURRENCY), 0
 
     def route(name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
@@ -47,17 +47,21 @@ def http_routes(service: Service) -> list[Route]:
             return found
 
         async def answer(request: Request) -> Response:
+            nonlocal asked
             query = request.query_params
             arguments = {key: query[key] for key in _ARGUMENTS[name] if key in query}
             if name != "encode":
                 arguments.setdefault("text", "")
+            if asked >= CONCURRENCY + QUEUE:
+                return _error(503, "Too many ask at once; try again in a moment.")
+            asked += 1
             try:
                 body = await _body(request) if request.method == "POST" else None
-                if limiter.statistics().tasks_waiting >= QUEUE:
-                    return _error(503, "Too many ask at once; try again in a moment.")
                 found = await to_thread.run_sync(partial(work, arguments, body), limiter=limiter)
             except CMRError as error:
                 return _error(400, sentence(error))
+            finally:
+                asked -= 1
             return JSONResponse(found)
 
         endpoint: Callable[[Request], Awaitable[Response]] = answer
