@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -383,3 +384,37 @@ def test_everybody_can_use_it(visit, url, red_square, my_zip, scheme) -> None:
         window.get_by_role("tab", name=tab).click()
         expect(window.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
         check(tab)
+
+
+def test_the_search_of_2019(data_home, mobilenet_weights, serve_page, visit) -> None:
+    from cmr_hub.datasets import load_dataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.encoders.images import image_encoder
+    from cmr_hub.encoders.texts.bow import BowEncoder
+    from cmr_hub.evaluation.experiment import run_experiment
+    from cmr_hub.gallery.build import build_gallery
+    from cmr_hub.training.presets import PRESETS
+
+    dataset = load_dataset("pascal-sentence", data_home / "pascal-sentence", "800/200")
+    test, cache = dataset.split("test"), FeatureCache()
+    # A third of the training pairs: enough for this, and the features take time.
+    some = dataset.subset((dataset.splits == "test") | (np.arange(len(dataset)) % 3 == 0))
+    model = run_experiment(
+        some,
+        replace(PRESETS["acmr-paper"], epochs=10, learning_rate=1e-3),
+        0,
+        image_encoder=image_encoder("mobilenet_v2", mobilenet_weights),
+        text_encoder=BowEncoder(),
+        cache=cache,
+    ).model
+    model.gallery = build_gallery(model, test, cache=cache)
+    window = visit(serve_page(model))
+    search_for(window, "Four bikers are riding on a dirt hill.", "12 pictures found")
+    assert classes(window)[:3] == ["motorbike"] * 3
+    photograph = test.images[list(test.labels).index(test.classes.index("motorbike"))]
+    window.locator("#search-text textarea").fill("")
+    window.set_input_files("#search-picture input[type=file]", photograph)
+    expect(status(window)).to_contain_text("12 sentences found")
+    found = window.locator("#search-results tbody td.class").all_inner_texts()
+    assert found[:3] == ["motorbike"] * 3
+    assert classes(window)[0] == "motorbike"
