@@ -314,7 +314,7 @@ def test_about(visit, url) -> None:
     expect(window.locator("#about-card")).to_contain_text("squares")
     programs = window.locator("#about-programs")
     expect(programs).to_contain_text("load('squares')")
-    expect(programs).to_contain_text(f"{url.rstrip('/')}/gradio_api/run/search_text")
+    expect(programs).to_contain_text(f"curl -G {url}search_text")
 
 
 def overflow(window) -> int:
