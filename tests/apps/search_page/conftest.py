@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -120,6 +121,22 @@ def fake_picture(tmp_path: Path) -> Path:
     """A text that calls itself a picture."""
     path = tmp_path / "fake.jpg"
     path.write_text("this is a text\n" * 20)
+    return path
+
+
+@pytest.fixture
+def my_zip(tmp_path) -> Path:
+    """Nine squares and a text, in a zip."""
+    path = tmp_path / "mine.zip"
+    generator = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as file:
+        for colour, value in COLOURS.items():
+            for number in range(3):
+                noise = np.array(value) + generator.integers(-20, 21, (30, 30, 3))
+                picture = tmp_path / f"{colour}{number}.png"
+                Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(picture)
+                file.write(picture, f"holiday/{picture.name}")
+        file.writestr("holiday/broken.jpg", "no picture")
     return path
 
 

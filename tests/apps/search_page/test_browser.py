@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from page_window import classes, first_is, search_for, status, tiles
 from playwright.sync_api import expect
 
 from cmr_hub.apps.search_page.page import EMPTY
 
-# A busy machine draws late.
-expect.set_options(timeout=60_000)
-
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
 MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
-
-
-def status(window, panel: str = "search"):
-    return window.locator(f"#{panel}-results .status")
-
-
-def tiles(window, panel: str = "search"):
-    return window.locator(f"#{panel}-results .tile")
-
-
-def search_for(window, text: str, expected: str, panel: str = "search") -> None:
-    """Types a sentence, presses Enter and waits until the page says what is expected."""
-    box = window.locator(f"#{panel}-text textarea")
-    box.fill(text)
-    box.press("Enter")
-    expect(status(window, panel)).to_contain_text(expected)
-
-
-def classes(window, panel: str = "search") -> list[str]:
-    return tiles(window, panel).locator(".class").all_inner_texts()
-
-
-def first_is(window, colour: str, panel: str = "search") -> None:
-    expect(tiles(window, panel).first.locator(".class")).to_have_text(colour)
 
 
 # ---- search
@@ -244,146 +215,6 @@ def test_two_models_side_by_side(visit, url) -> None:
         expect(said).to_contain_text("12 of them are in both lists.")
         expect(window.locator(f"#compare-{side} .tile .class").first).to_have_text("red")
     expect(window.get_by_label("The second model")).to_have_value("other")
-
-
-# ---- my pictures
-
-
-@pytest.fixture
-def my_zip(tmp_path) -> Path:
-    """Nine squares and a text, in a zip."""
-    path = tmp_path / "mine.zip"
-    generator = np.random.default_rng(0)
-    with zipfile.ZipFile(path, "w") as file:
-        for colour, value in COLOURS.items():
-            for number in range(3):
-                noise = np.array(value) + generator.integers(-20, 21, (30, 30, 3))
-                picture = tmp_path / f"{colour}{number}.png"
-                Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(picture)
-                file.write(picture, f"holiday/{picture.name}")
-        file.writestr("holiday/broken.jpg", "no picture")
-    return path
-
-
-def test_own_pictures(visit, url, my_zip) -> None:
-    window, other = visit(url), visit(url)
-    window.get_by_role("tab", name="My pictures").click()
-    expect(window.locator("#own-notice .status")).to_contain_text("Up to 200 pictures")
-    window.set_input_files("#own-files input[type=file]", my_zip)
-    notice = window.locator("#own-notice .status")
-    expect(notice).to_contain_text("9 new pictures, 9 in all.")
-    expect(notice).to_contain_text("Cannot read the picture broken.jpg")
-    search_for(window, "a blue square", "9 pictures found", "own")
-    captions = window.locator("#own-results .tile .caption").all_inner_texts()
-    assert sorted(captions[:3]) == ["blue0.png", "blue1.png", "blue2.png"]
-    picture = tiles(window, "own").first.locator("img")
-    window.wait_for_function("document.querySelector('#own-results img').naturalWidth == 30")
-    address = picture.get_attribute("src")
-    # Another visitor has none of it.
-    other.get_by_role("tab", name="My pictures").click()
-    expect(other.locator("#own-text")).to_have_count(0)
-    # Gone with the visit.
-    assert window.request.get(address).status == 200
-    api = other.request
-    window.close()
-    for _ in range(120):
-        if api.get(address).status == 404:
-            break
-        other.wait_for_timeout(500)
-    assert api.get(address).status == 404
-
-
-def test_own_pictures_are_removed_on_request(visit, url, my_zip) -> None:
-    window = visit(url)
-    window.get_by_role("tab", name="My pictures").click()
-    window.set_input_files("#own-files input[type=file]", my_zip)
-    expect(window.locator("#own-notice .status")).to_contain_text("9 in all.")
-    search_for(window, "a blue square", "9 pictures found", "own")
-    address = tiles(window, "own").first.locator("img").get_attribute("src")
-    window.get_by_text("Remove my pictures").click()
-    expect(window.locator("#own-notice .status")).to_have_text("Your pictures are removed.")
-    assert window.request.get(address).status == 404
-
-
-# ---- every screen
-
-
-def test_about(visit, url) -> None:
-    window = visit(url)
-    window.get_by_role("tab", name="About").click()
-    expect(window.locator("#about-card")).to_contain_text("squares")
-    programs = window.locator("#about-programs")
-    expect(programs).to_contain_text("load('squares')")
-    expect(programs).to_contain_text(f"curl -G {url}search_text")
-
-
-def overflow(window) -> int:
-    return window.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-
-
-def test_the_page_fits_a_phone(visit, url, red_square) -> None:
-    window = visit(url, width=390)
-    search_for(window, "a red square", "12 pictures found")
-    assert overflow(window) <= 0
-    window.set_input_files("#search-picture input[type=file]", red_square)
-    expect(status(window)).to_contain_text("12 sentences")
-    assert overflow(window) <= 0
-    window.locator("#search-options").get_by_text("Options").click()
-    expect(window.get_by_label("number input for Number of results").first).to_be_visible()
-    assert overflow(window) <= 0
-    tiles(window).first.locator("button.open").click()
-    viewer = window.locator("#search-viewer dialog")
-    expect(viewer).to_be_visible()
-    assert viewer.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
-    viewer.get_by_label("Close").click()
-    for tab in ("My pictures", "Compare", "About"):
-        window.get_by_role("tab", name=tab).click()
-        expect(window.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-        assert overflow(window) <= 0
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_use_it(visit, url, red_square, my_zip, scheme) -> None:
-    """No serious violation that axe-core finds, on any screen."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    axe = Axe()
-
-    def check(screen: str) -> None:
-        # Colours that are fading in have another contrast.
-        window.wait_for_function("document.getAnimations().every((a) => a.playState != 'running')")
-        found = axe.run(window, options={"resultTypes": ["violations"]})
-        serious = [
-            (screen, rule["id"], [node["html"][:200] for node in rule["nodes"]])
-            for rule in found.response["violations"]
-            if rule["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
-
-    window = visit(url, color_scheme=scheme)
-    check("start")
-    window.set_input_files("#search-picture input[type=file]", red_square)
-    expect(status(window)).to_contain_text("12 sentences")
-    search_for(window, "a red square wug", "does not know them")
-    window.locator("#search-options").get_by_text("Options").click()
-    expect(window.get_by_label("number input for Number of results").first).to_be_visible()
-    check("found")
-    tiles(window).first.locator("button.open").click()
-    viewer = window.locator("#search-viewer dialog")
-    viewer.get_by_text("Why this picture?").click()
-    expect(viewer.locator("img.heat")).to_be_visible()
-    check("viewer")
-    viewer.get_by_label("Close").click()
-    search_for(window, "wug", "No word of the text")
-    check("error")
-    window.get_by_role("tab", name="My pictures").click()
-    window.set_input_files("#own-files input[type=file]", my_zip)
-    expect(window.locator("#own-notice .status")).to_contain_text("9 in all.")
-    check("my pictures")
-    for tab in ("Compare", "About"):
-        window.get_by_role("tab", name=tab).click()
-        expect(window.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
-        check(tab)
 
 
 def test_the_search_of_2019(data_home, mobilenet_weights, serve_page, visit) -> None:
