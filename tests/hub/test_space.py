@@ -106,7 +106,7 @@ def test_of_a_repository(server, client, with_pictures, saved_model, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-def run_and_ask(python: Path | str, space: Path, seconds: float) -> dict:
+def run_and_ask(python: Path | str, space: Path, seconds: float) -> int:
     """Starts the Space as the Hub does, searches through its API, and stops it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
