@@ -18,12 +18,16 @@ def main(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="By default the first free one.")
     ] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
+    ] = None,
+    mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
 ) -> None:
     """Serves the search page of a model."""
     try:
         from cmr_hub.apps.search_page import launch
 
-        launch(model, host=host, port=port)
+        launch(model, compare=compare or (), host=host, port=port, mcp=mcp)
     except CMRError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error

@@ -125,13 +125,17 @@ def demo(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
+    ] = None,
+    mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
 ) -> None:
     """Serves a page that searches a gallery, or the one of a model; prints its address.
 
     Without either, of the model that comes with the package.
 
-    Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal`
+    Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal --compare runs/other`
     """
     from cmr_hub.apps.search_page import launch
 
-    launch(model, gallery=gallery, host=host, port=port)
+    launch(model, gallery=gallery, compare=compare or (), host=host, port=port, mcp=mcp)

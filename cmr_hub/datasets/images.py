@@ -23,32 +23,33 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 89_000_000
 
 
-def read_image(source: ImageSource) -> Image.Image:
+def read_image(source: ImageSource, *, max_pixels: int | None = None) -> Image.Image:
     """The picture as RGB, upright as its EXIF orientation says; always a new image.
 
     Transparent pixels are laid over white, 16-bit grey is scaled to 8 bits, and of an animation
     the first frame counts (of an open image: the current frame).
 
     Raises:
-        ImageError: not one of `FORMATS`, over `MAX_BYTES` or `MAX_PIXELS` (seen in the header,
-            before anything is decoded), truncated, empty, missing, or with floating-point pixels.
+        ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`;
+            seen in the header, before anything is decoded), truncated, empty, missing, or with
+            floating-point pixels.
     """
     is_open = isinstance(source, Image.Image)
     try:
-        return _rgb(source if isinstance(source, Image.Image) else _open(Path(source)))
+        return _rgb(source if isinstance(source, Image.Image) else _open(Path(source)), max_pixels)
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
         where = "the given picture" if is_open else f"the picture {source}"
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
 
 
-def decode_image(data: bytes) -> Image.Image:
+def decode_image(data: bytes, *, max_pixels: int | None = None) -> Image.Image:
     """The picture in these bytes, as `read_image` gives it.
 
     Raises:
         ImageError: as `read_image`; the message is the reason alone.
     """
     try:
-        return _rgb(_open_bytes(data))
+        return _rgb(_open_bytes(data), max_pixels)
     except Exception as error:
         raise ImageError(_reason(error)) from error
 
@@ -80,6 +81,8 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it says that it has far too many pixels"
     return str(error) or type(error).__name__
 
 
@@ -113,17 +116,17 @@ def _open_bytes(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    _check_size(*image.size)
+def _rgb(image: Image.Image, max_pixels: int | None) -> Image.Image:
+    _check_size(*image.size, MAX_PIXELS if max_pixels is None else max_pixels)
     image.load()
     return _to_rgb(_upright(image))
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, most: int) -> None:
     if not width * height:
         raise ImageError("it has no pixels")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"it has {width} × {height} pixels; the limit is {MAX_PIXELS:,} in all")
+    if width * height > most:
+        raise ImageError(f"it has {width} × {height} pixels; the limit is {most:,} in all")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -40,8 +40,12 @@ class ClassCentroids:
 
     def predict(self, embeddings: FloatArray, modality: Modality) -> IntArray:
         """(N, d) unit vectors of one modality → (N,) class indices."""
-        centroids = self.images if modality == "image" else self.texts
-        similarity = embeddings @ centroids.T
-        similarity[:, ~centroids.any(axis=1)] = -np.inf
-        nearest: IntArray = np.argmax(similarity, axis=1)
+        nearest: IntArray = np.argmax(self.similarity(embeddings, modality), axis=1)
         return nearest
+
+    def similarity(self, embeddings: FloatArray, modality: Modality) -> FloatArray:
+        """(N, d) unit vectors of one modality → (N, classes) cosines; −∞ for an empty class."""
+        centroids = self.images if modality == "image" else self.texts
+        cosines: FloatArray = embeddings @ centroids.T
+        cosines[:, ~centroids.any(axis=1)] = -np.inf
+        return cosines

@@ -41,8 +41,13 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """RGB picture → (crop, crop, 3), before it is normalised."""
-        side = min(image.size) * self.crop / self.resize
-        return self._cut_out(image, (side, side), (0.5, 0.5))
+        return self._resized(image, self.box(*image.size))
+
+    def box(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """What the network is shown of a picture of this size: left, top, right, bottom."""
+        side = min(width, height) * self.crop / self.resize
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
 
     def normalised(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         """(B, crop, crop, 3) → (B, 3, crop, crop) float32."""
@@ -71,11 +76,12 @@ class Preprocessing:
     ) -> npt.NDArray[np.uint8]:
         """A box of this width and height; `place` 0 is at the left or top edge, 1 at the other."""
         left, top = (image.width - size[0]) * place[0], (image.height - size[1]) * place[1]
-        square = image.resize(
-            (self.crop, self.crop),
-            Image.Resampling.BILINEAR,
-            box=(left, top, left + size[0], top + size[1]),
-        )
+        return self._resized(image, (left, top, left + size[0], top + size[1]))
+
+    def _resized(
+        self, image: Image.Image, box: tuple[float, float, float, float]
+    ) -> npt.NDArray[np.uint8]:
+        square = image.resize((self.crop, self.crop), Image.Resampling.BILINEAR, box=box)
         return np.array(square)
 
 
@@ -89,6 +95,6 @@ class Squashing(Preprocessing):
 
     crop_mode: Literal["squash"] = "squash"
 
-    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """RGB picture → (crop, crop, 3), before it is normalised."""
-        return self._cut_out(image, image.size, (0.0, 0.0))
+    def box(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """What the network is shown of a picture of this size: all of it."""
+        return 0.0, 0.0, width, height

@@ -21,8 +21,16 @@ def words(text: str) -> list[str]:
     composed forms are made one (NFKC, ’ is '). Everything else, control characters and emoji
     too, only parts words.
     """
-    plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-    return _WORD.findall(plain)
+    return _WORD.findall(_plain(text))
+
+
+def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:
+    """The text as `words` reads it, and each of its words with where it begins and ends there.
+
+    A possessive 's belongs to the span of its word.
+    """
+    plain = _plain(text)
+    return plain, [(found[1], found.start(), found.end()) for found in _WORD.finditer(plain)]
 
 
 def document_words(document: Document) -> list[str]:
@@ -40,3 +48,7 @@ def sentences(document: Document) -> Document:
 def unique(tokens: Iterable[str]) -> list[str]:
     """Each token once, in the order of first sight."""
     return list(dict.fromkeys(tokens))
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cmr_hub.apps.search_page import build_page, serve
+from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.base import ImageEncoder
@@ -83,18 +85,18 @@ def coloured_squares(folder: Path) -> PairDataset:
 
 
 @pytest.fixture(scope="session")
-def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CrossModalModel]:
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., CrossModalModel]:
     """Trains a model of squares with its own gallery folder: `model.gallery` holds the test split.
 
     Its pictures lie in `data` of a new folder, so that a test may move them.
     """
 
-    def make() -> CrossModalModel:
+    def make(preset: str = "acmr-paper") -> CrossModalModel:
         folder = tmp_path_factory.mktemp("squares")
         dataset, cache = coloured_squares(folder / "data"), FeatureCache(folder / "cache")
         model = run_experiment(
             dataset,
-            replace(PRESETS["acmr-paper"], epochs=30, learning_rate=1e-3),
+            replace(PRESETS[preset], epochs=30, learning_rate=1e-3),
             0,
             image_encoder=MeanColour({"weight": torch.eye(3).view(3, 3, 1, 1)}, "file"),
             text_encoder=BowEncoder(),
@@ -106,32 +108,78 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CrossMo
     return make
 
 
+@pytest.fixture
+def red_square(tmp_path: Path) -> Path:
+    """A picture that is not in the gallery."""
+    path = tmp_path / "my red.png"
+    Image.new("RGB", (60, 30), COLOURS["red"]).save(path)
+    return path
+
+
+@pytest.fixture
+def fake_picture(tmp_path: Path) -> Path:
+    """A text that calls itself a picture."""
+    path = tmp_path / "fake.jpg"
+    path.write_text("this is a text\n" * 20)
+    return path
+
+
+@pytest.fixture
+def my_zip(tmp_path) -> Path:
+    """Nine squares and a text, in a zip."""
+    path = tmp_path / "mine.zip"
+    generator = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as file:
+        for colour, value in COLOURS.items():
+            for number in range(3):
+                noise = np.array(value) + generator.integers(-20, 21, (30, 30, 3))
+                picture = tmp_path / f"{colour}{number}.png"
+                Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(picture)
+                file.write(picture, f"holiday/{picture.name}")
+        file.writestr("holiday/broken.jpg", "no picture")
+    return path
+
+
 @pytest.fixture(scope="session")
-def model(make_model: Callable[[], CrossModalModel]) -> CrossModalModel:
+def model(make_model: Callable[..., CrossModalModel]) -> CrossModalModel:
     """The model of squares; tests leave it as it is."""
     return make_model()
 
 
 @pytest.fixture(scope="session")
+def second_model(make_model: Callable[..., CrossModalModel]) -> CrossModalModel:
+    """One with another loss."""
+    return make_model("infonce")
+
+
+@pytest.fixture
+def engine(model: CrossModalModel) -> Engine:
+    """Of the model of squares and its own gallery."""
+    return Engine(model, model.gallery)
+
+
+@pytest.fixture(scope="session")
 def serve_page(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[CrossModalModel], str]]:
+) -> Iterator[Callable[..., str]]:
     """Serves a model's page until the end of the tests; gives its address."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as pages:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
 
-        def start(model: CrossModalModel) -> str:
-            page = build_page(model)
-            pages.callback(page.close, verbose=False)
+        def start(model: CrossModalModel, **options: object) -> str:
+            page = build_page(model, **options)
+            pages.callback(page.close)
             return serve(page, host="127.0.0.1", port=None, block=False)
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def url(serve_page: Callable[[CrossModalModel], str], model: CrossModalModel) -> str:
-    """The address of the page over the model of squares."""
-    return serve_page(model)
+def url(
+    serve_page: Callable[..., str], model: CrossModalModel, second_model: CrossModalModel
+) -> str:
+    """The address of the page over the model of squares, beside another one."""
+    return serve_page(model, name="squares", compare={"other": second_model})
 
 
 @pytest.fixture(scope="session")
@@ -159,19 +207,19 @@ def visit(browser) -> Iterator[Callable[..., object]]:
     hosts: set[str | None] = set()
     with ExitStack() as windows:
 
-        def open_page(url: str, width: int = 1280) -> object:
-            context = browser.new_context(viewport={"width": width, "height": 850})
+        def open_page(url: str, width: int = 1280, **options: object) -> object:
+            context = browser.new_context(viewport={"width": width, "height": 850}, **options)
             windows.callback(context.close)
             context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
             window = context.new_page()
-            window.set_default_timeout(20_000)
+            window.set_default_timeout(60_000)
             window.on("pageerror", lambda error: errors.append(str(error)))
             window.on(
                 "console",
                 lambda message: message.type == "error" and errors.append(message.text),
             )
             window.goto(url)
-            window.wait_for_selector("#sentence-query textarea")
+            window.wait_for_selector("#search-text textarea")
             return window
 
         yield open_page

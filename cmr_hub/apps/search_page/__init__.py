@@ -1,0 +1,6 @@
+"""The search page: a sentence finds pictures; a picture finds sentences and other pictures."""
+
+from cmr_hub.apps.search_page.page import Page, build_page
+from cmr_hub.apps.search_page.serving import launch, serve
+
+__all__ = ["Page", "build_page", "launch", "serve"]

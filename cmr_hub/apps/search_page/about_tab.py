@@ -1,0 +1,111 @@
+"""About: what the model is, what was measured, and how to use it from a program."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import gradio as gr
+
+from cmr_hub.apps.search_page.ask import MAX_LETTERS
+from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.errors import CMRError
+from cmr_hub.models.card import model_card
+from cmr_hub.models.files import CARD
+
+if TYPE_CHECKING:
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+_FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
+_PROGRAMS: Final = """
+## From Python
+
+```python
+from cmr_hub import load
+
+model = load({name!r})
+for hit in model.search("two red buses on a street", k=5):
+    print(hit.rank, f"{{hit.score:.3f}}", hit.path)
+```
+
+## As a service
+
+Three endpoints, with the limits of the page ({letters:,} characters, pictures up to {size} MB) and
+JSON answers. A picture in an answer is an address below this page's own.
+
+| | in | out |
+|---|---|---|
+| `/search_text` | `text`, `count` = 10, `without` = "" | `pictures`, `sentences`, `unknown_words` |
+| `/search_image` | `picture`, `text` = "", `count` = 10 | the same |
+| `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
+
+```sh
+curl -G {url}/search_text -d count=5 --data-urlencode 'text=two red buses'
+curl '{url}/search_image?count=5' --data-binary @bus.jpg
+curl -G {url}/encode --data-urlencode 'text=two red buses'
+```
+
+The same, queued, through Gradio's clients:
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("{url}")
+client.predict("two red buses", 5, "", api_name="/search_text")
+client.predict(handle_file("bus.jpg"), "at night", 5, api_name="/search_image")
+client.predict("two red buses", None, api_name="/encode")["vector"]
+```
+
+Started with `cmr demo --mcp`, the page is an MCP server too, at `{url}/gradio_api/mcp/`, with these
+three as its tools.
+
+## Links
+
+[ACMR, Wang et al. 2017](https://doi.org/10.1145/3123266.3123326) ·
+[Gradio's clients](https://www.gradio.app/docs/python-client/introduction)
+"""
+
+
+def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
+    """Builds the tab.
+
+    Args:
+        model: what the page searches with.
+        name: what `load` takes to get it.
+        card: the directory that its model card and the card's pictures are in; where there is
+            none, the card is made of the model's own record.
+    """
+
+    def told(request: gr.Request) -> str:
+        # The address that the visitor has, not the one that the server listens on.
+        url = str(request.request.base_url).rstrip("/")
+        size = MAX_PICTURE_BYTES // 2**20
+        return _PROGRAMS.format(name=name, url=url, letters=MAX_LETTERS, size=size)
+
+    gr.Markdown(card_of(model, name, card), elem_classes="about", elem_id="about-card")
+    programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
+    gr.on(None, told, None, programs, api_visibility="private", show_progress="hidden")
+
+
+def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
+    """The model card without its settings, its pictures in it."""
+    if directory is None or not (directory / CARD).is_file():
+        title = Path(name).name
+        try:
+            text = str(model_card(model, title=title, load_name=name))
+        except CMRError as error:
+            # One can search with it all the same.
+            return f"# {title}\n\nThis model has no card: {error}."
+        return _FRONT_MATTER.sub("", text)
+    text = _FRONT_MATTER.sub("", (directory / CARD).read_text(encoding="utf-8"))
+
+    def inlined(found: re.Match[str]) -> str:
+        path = (directory / found[2]).resolve()
+        if not path.is_relative_to(directory.resolve()) or not path.is_file():
+            return found[1]
+        return f"![{found[1]}](data:image/png;base64,{b64encode(path.read_bytes()).decode()})"
+
+    return _PICTURE.sub(inlined, text)

@@ -1,0 +1,22 @@
+// Everything that comes from a gallery or a visitor is put in as text, never as markup.
+const make = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return node;
+};
+const address = (path) => `${(window.gradio_config?.root ?? "").replace(/\/$/, "")}/${path}`;
+const small = (path) => `${path}&small=1`;
+const number = (value) => Number(value).toFixed(2).replace("-", "\u2212");
+const image = (path, words, attributes = {}) => {
+  if (!path) return make("span", { class: "absent" }, "No picture");
+  const node = make("img", { src: address(path), alt: words, loading: "lazy", ...attributes });
+  node.addEventListener("error", () =>
+    node.replaceWith(make("span", { class: "absent" }, "The picture is no longer where it was"))
+  );
+  return node;
+};

@@ -1,0 +1,117 @@
+const open = (hit, target) => trigger("select", { id: hit.id, target });
+const like = (hit) => trigger("like", { id: hit.id });
+
+const tile = (hit) =>
+  make(
+    "li",
+    { class: "tile" },
+    make(
+      "button",
+      {
+        type: "button",
+        class: "open",
+        "aria-label": `Open result ${hit.rank}: ${hit.caption}`,
+        onclick: () => open(hit, "image"),
+      },
+      image(hit.picture && small(hit.picture), hit.caption)
+    ),
+    make(
+      "p",
+      { class: "facts" },
+      make("span", { class: "rank" }, `${hit.rank}`),
+      hit.class ? make("strong", { class: "class" }, hit.class) : null,
+      make("span", { class: "score", title: "Cosine similarity" }, number(hit.score))
+    ),
+    make("p", { class: "caption", dir: "auto" }, hit.caption),
+    props.compact
+      ? null
+      : make(
+          "button",
+          {
+            type: "button",
+            class: "like",
+            "aria-label": `More like result ${hit.rank}`,
+            onclick: () => like(hit),
+          },
+          "More like this"
+        )
+  );
+
+const row = (hit) =>
+  make(
+    "tr",
+    {},
+    make("td", { class: "rank" }, `${hit.rank}`),
+    make(
+      "td",
+      { class: "id" },
+      make("button", { type: "button", class: "link", onclick: () => open(hit, "text") }, hit.id),
+      make(
+        "button",
+        {
+          type: "button",
+          class: "like",
+          "aria-label": `More like sentence ${hit.rank}`,
+          onclick: () => like(hit),
+        },
+        "More like this"
+      )
+    ),
+    make("td", { class: "class" }, hit.class ?? ""),
+    make(
+      "td",
+      { class: "sentences" },
+      hit.sentences.map((text) => make("p", { dir: "auto" }, text))
+    )
+  );
+
+const list = (title, hits, content) =>
+  make("section", { "aria-label": title }, make("h2", {}, title), content(hits));
+
+const pictures = (hits) => make("ul", { class: "grid" }, hits.map(tile));
+const sentences = (hits) =>
+  make(
+    "table",
+    {},
+    make(
+      "thead",
+      {},
+      make("tr", {}, ["rank", "id", "class", "sentences"].map((name) => make("th", { scope: "col" }, name)))
+    ),
+    make("tbody", {}, hits.map(row))
+  );
+
+const status = make("p", { class: "status", role: "status" });
+const chip = make("div", { class: "chip", hidden: true });
+const body = make("div", { class: "lists" });
+element.append(status, chip, body);
+
+const render = () => {
+  const value = props.value ?? {};
+  status.textContent = value.status ?? "";
+  status.dataset.tone = value.tone ?? "hint";
+  chip.hidden = !value.like;
+  chip.replaceChildren(
+    ...(value.like
+      ? [
+          image(value.like.picture && small(value.like.picture), ""),
+          make("span", {}, `More like ${value.like.title}`),
+          make("button", { type: "button", class: "link", onclick: () => trigger("clear") }, "Back"),
+        ]
+      : [])
+  );
+  const shown = [];
+  if (value.pictures?.length) shown.push(list("Pictures", value.pictures, pictures));
+  if (value.texts?.length) shown.push(list("Sentences", value.texts, sentences));
+  body.replaceChildren(...shown);
+};
+watch("value", render);
+render();
+// The viewer asks for the result before or after the one that it shows.
+document.addEventListener("cmr-step", ({ detail }) => {
+  const value = props.value ?? {};
+  const hits = detail.target === "image" ? value.pictures : value.texts;
+  const place = (hits ?? []).findIndex((hit) => hit.id === detail.id);
+  const next = place < 0 || detail.panel !== props.panel ? null : hits[place + detail.step];
+  if (next) open(next, detail.target);
+});

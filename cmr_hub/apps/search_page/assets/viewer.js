@@ -1,0 +1,222 @@
+const dialog = make("dialog", { class: "viewer", "aria-label": "Result", tabindex: -1 });
+element.append(dialog);
+let stage = null;
+
+const section = (title, ...children) =>
+  make("section", {}, make("h3", {}, title), ...children);
+
+const bar = (share, sign) =>
+  make("span", { class: "bar", "aria-hidden": "true" },
+    make("span", { class: sign, style: `inline-size: ${Math.round(100 * share)}%` }));
+
+const words = (found) => {
+  const most = Math.max(...found.map((one) => Math.abs(one.score)), 1e-9);
+  return section(
+    "What the words do",
+    make(
+      "ul",
+      { class: "words" },
+      found.map((one) =>
+        make(
+          "li",
+          { class: one.known ? null : "unknown" },
+          make("span", { class: "word", dir: "auto" }, one.wanted ? one.word : `not ${one.word}`),
+          one.known ? bar(Math.abs(one.score) / most, one.score < 0 ? "minus" : "plus") : "",
+          make("span", { class: "value" }, one.known ? number(one.score) : "not known")
+        )
+      )
+    ),
+    make("p", { class: "small" }, "How much of the score would be lost without the word.")
+  );
+};
+
+const classes = (found) => {
+  const line = (title, list) =>
+    list?.length
+      ? make(
+          "p",
+          {},
+          `${title} `,
+          list.map((one, place) => [
+            place ? ", " : "",
+            make(place ? "span" : "strong", {}, one.name),
+            ` ${number(one.score)}`,
+          ])
+        )
+      : null;
+  if (!found.item?.length) return null;
+  return section(
+    "Predicted classes",
+    line("Of the query:", found.query),
+    line("Of this result:", found.item)
+  );
+};
+
+const neighbours = (near) => [
+  near.pictures?.length
+    ? section(
+        "Pictures like it",
+        make(
+          "ul",
+          { class: "strip" },
+          near.pictures.map((hit) =>
+            make(
+              "li",
+              {},
+              make(
+                "button",
+                {
+                  type: "button",
+                  class: "open",
+                  "aria-label": `Open ${hit.caption}`,
+                  onclick: () => trigger("select", { id: hit.id, target: "image" }),
+                },
+                image(hit.picture && small(hit.picture), hit.caption)
+              )
+            )
+          )
+        )
+      )
+    : null,
+  near.texts?.length
+    ? section(
+        "Sentences like it",
+        make(
+          "ul",
+          { class: "texts" },
+          near.texts.map((hit) =>
+            make(
+              "li",
+              {},
+              make(
+                "button",
+                {
+                  type: "button",
+                  class: "link",
+                  dir: "auto",
+                  onclick: () => trigger("select", { id: hit.id, target: "text" }),
+                },
+                hit.caption
+              )
+            )
+          )
+        )
+      )
+    : null,
+];
+
+const close = () => dialog.close();
+const step = (value, by) =>
+  document.dispatchEvent(
+    new CustomEvent("cmr-step", {
+      detail: { id: value.id, target: value.target, step: by, panel: props.panel },
+    })
+  );
+
+const render = () => {
+  const value = props.value;
+  if (!value?.id) return dialog.open && close();
+  const more = Object.entries(value.more ?? {});
+  stage = make("div", { class: "stage" }, image(value.picture, value.sentences[0] ?? value.title));
+  const facts = [
+    value.rank ? `Result ${value.rank}` : null,
+    value.score === undefined ? null : `score ${number(value.score)}`,
+    value.id,
+  ].filter(Boolean);
+  const focused = dialog.contains(document.activeElement)
+    ? document.activeElement.getAttribute("aria-label")
+    : null;
+  dialog.replaceChildren(
+    make(
+      "header",
+      {},
+      make("div", {},
+        make("h2", {}, value.title),
+        make("p", { class: "small" }, facts.join(" · "))),
+      make("div", { class: "buttons" },
+        value.rank ? make("button", { type: "button", "aria-label": "Previous result", onclick: () => step(value, -1) }, "‹") : null,
+        value.rank ? make("button", { type: "button", "aria-label": "Next result", onclick: () => step(value, 1) }, "›") : null,
+        make("button", { type: "button", "aria-label": "Close", onclick: close }, "×"))
+    ),
+    make(
+      "div",
+      { class: "columns" },
+      make(
+        "div",
+        {},
+        stage,
+        make(
+          "div",
+          { class: "actions" },
+          value.heat
+            ? make("button", { type: "button", class: "where", onclick: () => look(value) }, "Why this picture?")
+            : null,
+          make(
+            "button",
+            { type: "button", onclick: () => { close(); trigger("like", { id: value.id }); } },
+            "More like this"
+          )
+        ),
+        make("p", { class: "small legend", hidden: true },
+          "Orange: covering this place costs the most of the score."),
+        value.words?.length ? words(value.words) : null
+      ),
+      make(
+        "div",
+        {},
+        value.sentences.length
+          ? section("Sentences", value.sentences.map((text) => make("p", { dir: "auto" }, text)))
+          : null,
+        classes(value.classes ?? {}),
+        more.length
+          ? section("More", make("dl", {}, more.map(([name, text]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text)])))
+          : null
+      )
+    ),
+    make("div", { class: "near" }, neighbours(value.near ?? {}))
+  );
+  if (!dialog.open) dialog.showModal();
+  // What had the focus was drawn anew.
+  const again = [...dialog.querySelectorAll("button")].find(
+    (button) => focused && button.getAttribute("aria-label") === focused
+  );
+  (again ?? dialog).focus();
+  dialog.scrollTop = 0;
+};
+
+const look = (value) => {
+  const overlay = stage.querySelector(".heat");
+  if (overlay) {
+    overlay.remove();
+    dialog.querySelector(".legend").hidden = true;
+    return;
+  }
+  dialog.querySelector(".where").setAttribute("aria-busy", "true");
+  trigger("input", { id: value.id });
+};
+
+const warm = () => {
+  const heat = props.heat;
+  const button = dialog.querySelector(".where");
+  button?.removeAttribute("aria-busy");
+  if (!heat || !stage || heat.id !== props.value?.id) return;
+  const legend = dialog.querySelector(".legend");
+  legend.hidden = false;
+  if (heat.problem) {
+    legend.textContent = heat.problem;
+    return;
+  }
+  stage.querySelector(".heat")?.remove();
+  const overlay = make("img", { class: "heat", alt: "Where the score comes from", src: heat.picture });
+  Object.assign(overlay.style, heat.box);
+  stage.append(overlay);
+};
+
+dialog.addEventListener("click", (event) => event.target === dialog && close());
+dialog.addEventListener("keydown", (event) => {
+  if (!props.value?.rank) return;
+  if (event.key === "ArrowLeft") step(props.value, -1);
+  if (event.key === "ArrowRight") step(props.value, 1);
+});
+watch("value", render);
+watch("heat", warm);

@@ -1,0 +1,114 @@
+"""Compare: the same query, the same pictures, two models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from cmr_hub.apps.search_page import components
+from cmr_hub.apps.search_page.ask import Ask, cleaned
+from cmr_hub.apps.search_page.replies import hint, problem, reply
+from cmr_hub.apps.search_page.uploads import read_upload
+from cmr_hub.errors import CMRError, UnknownNameError
+
+if TYPE_CHECKING:
+    from cmr_hub.apps.search_page.engine import Engine
+    from cmr_hub.types import JSONObject
+
+_COUNT = 12
+_EMPTY = "Ask above; both models answer."
+_ALONE = """
+### Two models, one query
+
+This page was started with one model. Give it others, trained with other losses, presets or
+encoders, and they are asked the same question about the same pictures here, side by side:
+
+```sh
+cmr train pascal-sentence --preset acmr-paper --out runs/acmr
+cmr train pascal-sentence --preset cmr-best --out runs/best
+cmr demo runs/best --compare runs/acmr
+```
+"""
+
+
+def compare_tab(engines: Mapping[str, Engine]) -> None:
+    """Builds the tab.
+
+    Args:
+        engines: by the name of their model, over galleries of the same items.
+    """
+    if len(engines) < 2:
+        gr.Markdown(_ALONE, elem_classes="about")
+        return
+
+    def compare(
+        text: str | None, picture: Path | None, first: str, second: str
+    ) -> tuple[JSONObject, JSONObject]:
+        """The results of both models, and how many they share."""
+        try:
+            ask = Ask(text=cleaned(text), count=_COUNT, show="pictures")
+            image = None if picture is None else read_upload(picture)
+        except CMRError as error:
+            return problem(error), problem(error)
+        shown: list[JSONObject] = []
+        ids: list[set[str]] = []
+        for name in (first, second):
+            started = perf_counter()
+            try:
+                if name not in engines:
+                    raise UnknownNameError("model", name, list(engines))
+                answer = engines[name].answer(ask, image)
+                shown.append(
+                    hint(_EMPTY) if answer is None else reply(engines[name], answer, started)
+                )
+                ids.append({hit.id for hit in (answer.pictures or [] if answer else [])})
+            except CMRError as error:
+                shown.append(problem(error))
+                ids.append(set())
+        common = len(ids[0] & ids[1])
+        for one, found in zip(shown, ids, strict=True):
+            if found:
+                one["status"] += f" {common} of them are in both lists."
+        return shown[0], shown[1]
+
+    names = list(engines)
+    with gr.Row(elem_classes="ask"):
+        with gr.Column(scale=4, min_width=280), gr.Row():
+            text = gr.Textbox(
+                label="What are you looking for?",
+                show_label=False,
+                container=False,
+                placeholder="Ask two models the same",
+                scale=5,
+                min_width=200,
+                elem_id="compare-text",
+                elem_classes="box",
+            )
+            button = gr.Button(
+                "Compare", variant="primary", scale=1, min_width=110, elem_classes="go"
+            )
+        with gr.Column(scale=1, min_width=220):
+            picture = components.picture_box("compare-picture", "A picture to search with", 168)
+    chosen, lists = [], []
+    with gr.Row():
+        for place, side in enumerate(("first", "second")):
+            with gr.Column(min_width=300):
+                chosen.append(gr.Dropdown(names, value=names[place], label=f"The {side} model"))
+                lists.append(
+                    components.results(
+                        f"compare-{side}", panel=f"compare-{side}", hint=_EMPTY, compact=True
+                    )
+                )
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    gr.on(
+        [button.click, text.submit, picture.change, *(one.input for one in chosen)],
+        compare,
+        [text, picture, *chosen],
+        lists,
+        trigger_mode="always_last",
+        **quiet,
+    )

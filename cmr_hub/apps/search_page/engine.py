@@ -1,0 +1,188 @@
+"""Answers what is asked of one gallery; knows nothing of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow.compute as pc
+
+from cmr_hub.apps.search_page.ask import Ask
+from cmr_hub.errors import QueryError
+from cmr_hub.gallery.query import Mix, Query, query_vector
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.gallery.hit import Hit
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import ImageSource, JSONObject, Modality
+
+UNWANTED_WEIGHT: Final = 0.5
+NEAR_DUPLICATE: Final = 0.98
+MOST_CHOICES: Final = 300
+SOURCE_COLUMNS: Final = ("source", "folder")
+_KEPT: Final = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found, and what it was found with."""
+
+    ask: Ask
+    query: Query
+    vector: npt.NDArray[np.float64]
+    """(d,) of the whole query, of length 1."""
+    kind: Modality
+    """What the query counts as, where it is compared with classes."""
+    pictures: list[Hit] | None
+    """None where pictures were not searched."""
+    texts: list[Hit] | None
+    unknown: list[str] = field(default_factory=list)
+    """Words of the query that the model does not know."""
+
+    def hit(self, id: str, target: Modality) -> Hit | None:
+        """One of the results."""
+        hits = (self.pictures if target == "image" else self.texts) or []
+        return next((hit for hit in hits if hit.id == id), None)
+
+
+class Engine:
+    """Searches one gallery with one model.
+
+    Args:
+        model: with both encoders.
+        gallery: opened with it.
+        token: of a session, where the gallery is that session's own.
+
+    Attributes:
+        labels: the classes that can be chosen.
+        sources: the sources that can be chosen.
+    """
+
+    def __init__(
+        self, model: CrossModalModel, gallery: Gallery, *, token: str | None = None
+    ) -> None:
+        self.model, self.gallery, self.token = model, gallery, token
+        self.labels = self._choices("label")
+        self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
+        self.sources = [] if self._source is None else self._choices(self._source)
+        self._kept = lru_cache(_KEPT)(self._answer)
+        # One text is a millisecond's work in many small steps; threads that do them at the same
+        # time wait for each other after each step, and all are slower.
+        self._turn = Lock()
+
+    def answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer | None:
+        """What is found; None where nothing was asked. Answers to words alone are kept.
+
+        Raises:
+            CMRError: why it cannot be answered, and what to do.
+        """
+        if not (ask.text or ask.unwanted or ask.like or picture is not None):
+            return None
+        if picture is not None:
+            return self._answer(ask, picture)
+        with self._turn:
+            return self._kept(ask)
+
+    def address(self, id: str, *, small: bool = False) -> str:
+        """Where the page gets the picture of an item, relative to the page."""
+        own = "" if self.token is None else f"&own={quote(self.token)}"
+        return f"picture?id={quote(id, safe='')}{own}{'&small=1' if small else ''}"
+
+    def shown(self, hit: Hit) -> JSONObject:
+        """A result as the page and the service show it."""
+        name = hit.metadata.get("name")
+        return {
+            "rank": hit.rank,
+            "id": hit.id,
+            "score": round(hit.score, 6),
+            "class": hit.label,
+            "caption": hit.sentences[0] if hit.sentences else str(name or hit.label or hit.id),
+            "sentences": list(hit.sentences),
+            "picture": None if hit.path is None else self.address(hit.id),
+        }
+
+    def _choices(self, column: str) -> list[str]:
+        """The different values of a column, if they are few and more than one."""
+        items = self.gallery.items
+        if column not in items.column_names:
+            return []
+        values = [value for value in pc.unique(items.column(column)).to_pylist() if value]
+        fine = 1 < len(values) <= MOST_CHOICES and all(isinstance(value, str) for value in values)
+        return sorted(values) if fine else []
+
+    def _answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer:
+        query, kind = self._query(ask, picture)
+        vector = query_vector(self.model, query)
+        there = self.gallery.targets
+        found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
+        for target in self._targets(ask, picture is not None):
+            if target in there:
+                found[target] = self._search(ask, vector, target)
+        encoder = self.model.text_encoder
+        words = f"{ask.text} {ask.unwanted}"
+        unknown = [] if encoder is None else encoder.unknown_words(words)
+        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown)
+
+    def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:
+        if ask.like is not None:
+            row = self.gallery.store.rows([ask.like])
+            if not len(row):
+                raise QueryError("this result is no longer in the gallery; search again")
+            kind: Modality = "image" if "image" in row.vectors else "text"
+            return row.vectors[kind].matrix[0], kind
+        parts: list[tuple[float, Query]] = []
+        if picture is not None:
+            # As a vector: what is asked about this query later need not read the picture again.
+            parts.append((1.0, query_vector(self.model, self.model.encode_images([picture])[0])))
+        if ask.text:
+            parts.append((1.0 if picture is None else ask.weight, ask.text))
+        if not parts:
+            raise QueryError("say what you do want as well: a sentence, or a picture")
+        if ask.unwanted:
+            parts.append((-UNWANTED_WEIGHT, ask.unwanted))
+        whole: Query = ask.text if picture is None and not ask.unwanted else Mix(*parts)
+        return whole, "text" if picture is None else "image"
+
+    def _targets(self, ask: Ask, has_picture: bool) -> tuple[Modality, ...]:
+        match ask.show:
+            case "pictures":
+                return ("image",)
+            case "sentences":
+                return ("text",)
+            case "both":
+                return ("image", "text")
+        if has_picture or ask.like is not None:
+            return ("image", "text")
+        return ("image",) if "image" in self.gallery.targets else ("text",)
+
+    def _search(self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality) -> list[Hit]:
+        options: dict[str, Any] = {
+            "where": self._where(ask),
+            "min_score": ask.min_score,
+            "distinct": NEAR_DUPLICATE if ask.distinct else None,
+        }
+        if ask.like is None:
+            return self.gallery.search(vector, ask.count, target, **options)
+        found = self.gallery.search(vector, ask.count + 1, target, **options)
+        others = [hit for hit in found if hit.id != ask.like][: ask.count]
+        return [hit.at_rank(rank) for rank, hit in enumerate(others, 1)]
+
+    def _where(self, ask: Ask) -> str | None:
+        parts = []
+        if ask.labels:
+            parts.append(f"label IN ({_listed(ask.labels)})")
+        if ask.sources and self._source is not None:
+            parts.append(f"{self._source} IN ({_listed(ask.sources)})")
+        return " AND ".join(parts) or None
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    """Values as constants of a condition."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -1,0 +1,95 @@
+"""The service as plain HTTP: one request, one answer, for curl and whatever speaks HTTP.
+
+`GET /search_text?text=…`, `POST /search_image` with a picture as the body, `GET /encode?text=…` or
+`POST /encode`; `count`, `text` and `without` are in the address. Errors are a status and
+`{"error": a sentence}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
+from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, decode_upload
+from cmr_hub.errors import CMRError, ImageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cmr_hub.apps.search_page.service import Service
+    from cmr_hub.types import JSONObject
+
+_ARGUMENTS: Final = {
+    "search_text": ("text", "count", "without"),
+    "search_image": ("text", "count"),
+    "encode": ("text",),
+}
+
+
+def http_routes(service: Service) -> list[Route]:
+    """The routes of the service; no more than `QUEUE` requests wait for their turn."""
+    limiter, asked = CapacityLimiter(CONCURRENCY), 0
+
+    def route(name: str, methods: list[str]) -> Route:
+        function = getattr(service, name)
+
+        def work(arguments: dict[str, str], body: bytes | None) -> JSONObject:
+            picture = {} if body is None else {"picture": _decoded(body)}
+            found: JSONObject = function(**arguments, **picture)
+            return found
+
+        async def answer(request: Request) -> Response:
+            nonlocal asked
+            query = request.query_params
+            arguments = {key: query[key] for key in _ARGUMENTS[name] if key in query}
+            if name != "encode":
+                arguments.setdefault("text", "")
+            if asked >= CONCURRENCY + QUEUE:
+                return _error(503, "Too many ask at once; try again in a moment.")
+            asked += 1
+            try:
+                body = await _body(request) if request.method == "POST" else None
+                found = await to_thread.run_sync(partial(work, arguments, body), limiter=limiter)
+            except CMRError as error:
+                return _error(400, sentence(error))
+            finally:
+                asked -= 1
+            return JSONResponse(found)
+
+        endpoint: Callable[[Request], Awaitable[Response]] = answer
+        return Route(f"/{name}", endpoint, methods=methods)
+
+    return [
+        route("search_text", ["GET"]),
+        route("search_image", ["POST"]),
+        route("encode", ["GET", "POST"]),
+    ]
+
+
+def _decoded(body: bytes) -> Image.Image:
+    try:
+        return decode_upload(body)
+    except ImageError as error:
+        raise ImageError(f"cannot read the picture: {error}") from error
+
+
+async def _body(request: Request) -> bytes:
+    """What was sent, as long as it is not too long."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > MAX_PICTURE_BYTES:
+            raise ImageError(f"the picture is larger than {MAX_PICTURE_BYTES // 2**20} MB")
+    return bytes(data)
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status)

@@ -1,0 +1,94 @@
+"""My pictures: a visitor's own, searched in this session only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import gradio as gr
+
+from cmr_hub.apps.search_page import components
+from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.panel import search_panel
+from cmr_hub.apps.search_page.replies import hint
+from cmr_hub.apps.search_page.sessions import MAX_BYTES, MAX_PICTURES, Progress, Sessions
+from cmr_hub.errors import CMRError, QueryError
+from cmr_hub.types import JSONObject
+
+_SUFFIXES: Final = ["image", ".zip"]
+_PROMISE: Final = (
+    f"Up to {MAX_PICTURES} pictures or a zip of them, {MAX_BYTES // 2**20} MB in all. They are "
+    "searched in this visit only, nobody else sees them, and they are removed when you leave."
+)
+_EMPTY: Final = "Describe one of your pictures, or give one to find others like it."
+_SHOWN_PROBLEMS: Final = 5
+
+
+def own_tab(sessions: Sessions) -> None:
+    """Builds the tab."""
+
+    def engine(request: gr.Request) -> Engine:
+        own = sessions.find(request.session_hash)
+        if own is None or not len(own.engine.gallery):
+            raise QueryError("there are no pictures of yours yet; drop some above")
+        return own.engine
+
+    def add(paths: list[Path], request: gr.Request) -> Iterator[tuple[Any, JSONObject, Any]]:
+        """Uploaded files → the box emptied again, how far it is, and the search."""
+        if not paths:
+            return
+        try:
+            own = sessions.open(request.session_hash)
+            yield gr.skip(), _notice("Reading …"), gr.skip()
+            for progress in own.add(paths):
+                told = _told(progress, len(own.engine.gallery), is_done=False)
+                yield gr.skip(), _notice(told), gr.skip()
+            total = len(own.engine.gallery)
+            told = _told(progress, total, is_done=True)
+            yield None, _notice(told), gr.Column(visible=total > 0)
+        except CMRError as error:
+            yield None, _notice(sentence(error)), gr.skip()
+        finally:
+            # Nothing of them stays but what the session itself keeps.
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+    def forget(request: gr.Request) -> tuple[Any, JSONObject, JSONObject, None]:
+        """Removes the pictures now."""
+        sessions.close(request.session_hash)
+        return gr.Column(visible=False), _notice("Your pictures are removed."), hint(_EMPTY), None
+
+    files = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
+    notice = components.results("own-notice", panel="own-notice", hint=_PROMISE)
+    with gr.Column(visible=False) as search:
+        panel = search_panel(
+            "own",
+            engine,
+            placeholder="Search your pictures",
+            empty=_EMPTY,
+            labels=[],
+            sources=[],
+            has_texts=False,
+        )
+        remove = gr.Button("Remove my pictures", size="sm", elem_classes="plain")
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    outputs = [files, notice, search]
+    files.upload(add, files, outputs, concurrency_id="own", concurrency_limit=1, **quiet)
+    remove.click(forget, None, [search, notice, *panel.outputs], **quiet)
+
+
+def _told(progress: Progress, total: int, *, is_done: bool) -> str:
+    lines = [f"{progress.added} new pictures, {total} in all{'.' if is_done else ' …'}"]
+    if progress.is_full:
+        lines.append(f"No more than {MAX_PICTURES} pictures can be searched in one visit.")
+    lines += [sentence(QueryError(why)) for why in progress.refused[:_SHOWN_PROBLEMS]]
+    more = len(progress.refused) - _SHOWN_PROBLEMS
+    if more > 0:
+        lines.append(f"{more} more could not be read.")
+    return "\n".join(lines)
+
+
+def _notice(text: str) -> JSONObject:
+    return {"status": text, "tone": "hint"}

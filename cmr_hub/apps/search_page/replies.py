@@ -1,0 +1,80 @@
+"""Answers in the words and shapes that the page shows."""
+
+from __future__ import annotations
+
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from cmr_hub.apps.search_page.ask import sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cmr_hub.apps.search_page.engine import Answer, Engine
+    from cmr_hub.errors import CMRError
+    from cmr_hub.types import JSONObject
+
+_UNKNOWN_SHOWN: Final = 8
+_numbers = count()
+
+
+def fresh(value: JSONObject) -> JSONObject:
+    """The same, unlike every one before: the page draws only what has changed."""
+    return {**value, "number": next(_numbers)}
+
+
+def hint(text: str) -> JSONObject:
+    """Nothing was asked yet; what to do."""
+    return fresh({"status": text, "tone": "hint"})
+
+
+def problem(error: CMRError) -> JSONObject:
+    """It could not be answered; why."""
+    return fresh({"status": sentence(error), "tone": "error"})
+
+
+def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
+    """What was found, with the time that it took since `started`, of `perf_counter`."""
+    seconds = perf_counter() - started
+    lines = [_found(answer, seconds), left_out(answer.unknown)]
+    shown: JSONObject = {
+        "tone": "found",
+        "pictures": [engine.shown(hit) for hit in answer.pictures or []],
+        "texts": [engine.shown(hit) for hit in answer.texts or []],
+    }
+    if answer.ask.like is not None:
+        row = engine.gallery.store.rows([answer.ask.like])
+        (item,) = row.items.to_pylist()
+        shown["like"] = {
+            "title": item["label"] or item.get("name") or item["id"],
+            "picture": None if item["path"] is None else engine.address(item["id"]),
+        }
+    return fresh({"status": "\n".join(line for line in lines if line), **shown})
+
+
+def left_out(unknown: Sequence[str]) -> str:
+    """Names the words that the model does not know; empty where there are none."""
+    if not unknown:
+        return ""
+    shown = ", ".join(word[:40] for word in unknown[:_UNKNOWN_SHOWN])
+    more = len(unknown) - _UNKNOWN_SHOWN
+    return (
+        f"Left out, as this model does not know them: {shown}"
+        f"{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+def _found(answer: Answer, seconds: float) -> str:
+    parts = [
+        f"{len(hits)} {noun}{'' if len(hits) == 1 else 's'}"
+        for hits, noun in ((answer.pictures, "picture"), (answer.texts, "sentence"))
+        if hits is not None
+    ]
+    if not answer.pictures and not answer.texts:
+        ask = answer.ask
+        narrowed = ask.labels or ask.sources or ask.min_score is not None
+        advice = "take a filter away or lower the least score" if narrowed else "search otherwise"
+        return f"Nothing was found; {advice}."
+    time = f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "less than 1 ms"
+    return f"{' and '.join(parts)} found in {time}."

@@ -1,0 +1,77 @@
+"""What programs may ask of the page, with answers as JSON; `gradio_api` and `http_api` offer it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, cleaned
+from cmr_hub.errors import QueryError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cmr_hub.apps.search_page.engine import Answer, Engine
+    from cmr_hub.types import JSONObject
+
+COUNT: Final = 10
+
+
+class Service:
+    """Three functions of one gallery; each raises CMRError where it cannot answer.
+
+    Args:
+        engine: of the gallery.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def search_text(self, text: object, count: object = COUNT, without: object = "") -> JSONObject:
+        """The pictures that go best with a sentence."""
+        ask = Ask(text=cleaned(text), unwanted=cleaned(without), count=_count(count))
+        return self._found(self._engine.answer(ask))
+
+    def search_image(
+        self, picture: Image.Image | None, text: object = "", count: object = COUNT
+    ) -> JSONObject:
+        """The pictures and the sentences that are most like a picture, and words beside it."""
+        if picture is None:
+            raise QueryError("give a picture")
+        ask = Ask(text=cleaned(text), count=_count(count))
+        return self._found(self._engine.answer(ask, picture))
+
+    def encode(self, text: object = "", picture: Image.Image | None = None) -> JSONObject:
+        """The vector of a sentence or of a picture, of length 1."""
+        words = cleaned(text)
+        if bool(words) == (picture is not None):
+            raise QueryError("give either a text or a picture")
+        model = self._engine.model
+        if picture is not None:
+            vector = model.encode_images([picture])[0]
+        else:
+            vector = model.encode_texts([words])[0]
+        return {
+            "vector": vector.tolist(),
+            "dim": model.dim,
+            "model": self._engine.gallery.model_id,
+        }
+
+    def _found(self, answer: Answer | None) -> JSONObject:
+        if answer is None:
+            raise QueryError("the text is empty; give a sentence")
+        shown = self._engine.shown
+        return {
+            "pictures": [shown(hit) for hit in answer.pictures or []],
+            "sentences": [shown(hit) for hit in answer.texts or []],
+            "unknown_words": answer.unknown,
+        }
+
+
+def _count(value: Any) -> int:
+    try:
+        count = round(float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(f"count must be a number from 1 to {MAX_HITS}") from error
+    if not 1 <= count <= MAX_HITS:
+        raise QueryError(f"count must be from 1 to {MAX_HITS}, not {count}")
+    return count

@@ -1,0 +1,178 @@
+"""Visitors' own pictures: indexed for their session only, and gone with it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import RLock
+from typing import TYPE_CHECKING, Final
+
+from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.pictures import LARGE, jpeg
+from cmr_hub.apps.search_page.uploads import pictures_in
+from cmr_hub.errors import CMRError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item, items_table
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+MAX_PICTURES: Final = 200
+MAX_BYTES: Final = 256 * 2**20
+"""Of all files that a session has sent."""
+MAX_SESSIONS: Final = 100
+IDLE_SECONDS: Final = 3600.0
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the reading of pictures is."""
+
+    added: int
+    refused: tuple[str, ...]
+    """Why some could not be taken."""
+    is_full: bool = False
+
+
+class OwnPictures:
+    """The pictures of one session, in a folder of their own.
+
+    Args:
+        model: that all visitors search with.
+    """
+
+    def __init__(self, model: CrossModalModel) -> None:
+        self.token = secrets.token_urlsafe(24)
+        """Nobody else can guess it; the addresses of the pictures need it."""
+        self.engine = Engine(model, Gallery.create(None, model), token=self.token)
+        self.used = time.monotonic()
+        self._folder = TemporaryDirectory(prefix="cmr-session-")
+        self._bytes = 0
+        self._lock = RLock()
+        self._is_closed = False
+
+    def add(self, paths: Sequence[Path]) -> Iterator[Progress]:
+        """Reads pictures and zip files, a few at a time, and tells how far it is.
+
+        Every picture is drawn anew: neither what else was in its file nor where it was taken is
+        kept.
+        """
+        added, refused = 0, []
+        waiting: list[tuple[str, Image.Image]] = []
+        self._bytes += sum(path.stat().st_size for path in paths)
+        if self._bytes > MAX_BYTES:
+            self._bytes -= sum(path.stat().st_size for path in paths)
+            yield Progress(
+                0,
+                (f"More than {MAX_BYTES // 2**20} MB in one visit are too much: send fewer.",),
+            )
+            return
+        for name, picture in pictures_in(paths):
+            if isinstance(picture, CMRError):
+                refused.append(str(picture))
+                continue
+            if len(self.engine.gallery) + len(waiting) >= MAX_PICTURES:
+                added += self._keep(waiting)
+                yield Progress(added, tuple(refused), is_full=True)
+                return
+            waiting.append((name, picture))
+            if len(waiting) == _AT_ONCE:
+                added += self._keep(waiting)
+                waiting = []
+                yield Progress(added, tuple(refused))
+        added += self._keep(waiting)
+        yield Progress(added, tuple(refused))
+
+    def close(self) -> None:
+        """Removes the pictures and all that was made of them."""
+        with self._lock:
+            self._is_closed = True
+            self._folder.cleanup()
+
+    def _keep(self, pictures: Sequence[tuple[str, Image.Image]]) -> int:
+        with self._lock:
+            if self._is_closed or not pictures:
+                return 0
+            gallery, model = self.engine.gallery, self.engine.model
+            images = [picture for _, picture in pictures]
+            vectors = model.encode_images(images)
+            items = []
+            for number, (name, image) in enumerate(pictures, len(gallery) + 1):
+                path = Path(self._folder.name) / f"{number}.jpg"
+                path.write_bytes(jpeg(image, LARGE))
+                items.append(Item(id=str(number), path=path, metadata={"name": name}))
+            gallery.add_vectors(items_table(items), image_embeddings=vectors)
+            # What was found among fewer pictures holds no longer.
+            self.engine = Engine(model, gallery, token=self.token)
+            return len(items)
+
+
+class Sessions:
+    """The own pictures of all sessions that have any.
+
+    Args:
+        model: that all visitors search with.
+    """
+
+    def __init__(self, model: CrossModalModel) -> None:
+        self._model = model
+        self._own: dict[str, OwnPictures] = {}
+        self._lock = RLock()
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def find(self, session: str | None) -> OwnPictures | None:
+        """The pictures of a session, if it has any."""
+        with self._lock:
+            own = None if session is None else self._own.get(session)
+            if own is not None:
+                own.used = time.monotonic()
+            return own
+
+    def open(self, session: str | None) -> OwnPictures:
+        """The pictures of a session, which may begin to have some now.
+
+        Raises:
+            CMRError: too many visitors have pictures here.
+        """
+        if session is None:
+            raise CMRError("your own pictures need a session: reload the page")
+        with self._lock:
+            found = self.find(session)
+            if found is None:
+                self._drop_idle()
+                if len(self._own) >= MAX_SESSIONS:
+                    raise CMRError("too many visitors search their own pictures now; try later")
+                found = self._own[session] = OwnPictures(self._model)
+            return found
+
+    def engine(self, token: str) -> Engine | None:
+        """Of the session with this token."""
+        with self._lock:
+            for own in self._own.values():
+                if secrets.compare_digest(own.token.encode(), token.encode("utf-8", "replace")):
+                    own.used = time.monotonic()
+                    return own.engine
+        return None
+
+    def close(self, session: str | None) -> None:
+        """Forgets a session and removes its pictures."""
+        with self._lock:
+            own = None if session is None else self._own.pop(session, None)
+        if own is not None:
+            own.close()
+
+    def _drop_idle(self) -> None:
+        """Sessions that never said good-bye."""
+        now = time.monotonic()
+        for session, own in list(self._own.items()):
+            if now - own.used > IDLE_SECONDS:
+                self.close(session)

@@ -1,0 +1,189 @@
+"""Why was this found: what each word, each patch of the picture and each class has to do with it.
+
+Nothing here looks into the networks: a part of the query or of the picture is taken away, and the
+score is computed again. What is told is therefore true of every encoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.texts.tokens import word_spans
+from cmr_hub.errors import CMRError, QueryError
+from cmr_hub.gallery.query import Mix, Query, query_vector
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import FloatArray, ImageSource, Modality
+
+MOST_WORDS = 64
+"""Of a longer text, the first so many words are explained."""
+CELLS = 8
+"""Rows and columns of a saliency map."""
+_WINDOW = 2
+
+
+@dataclass(frozen=True)
+class WordContribution:
+    """One word of the query."""
+
+    word: str
+    known: bool
+    """To the model; the score of an unknown word is 0."""
+    score: float
+    """What the hit's cosine similarity loses without it; below 0 it would gain."""
+    wanted: bool
+    """False for a word of a part with a minus sign."""
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency:
+    """Where in a picture the similarity to a query comes from."""
+
+    cells: FloatArray
+    """(CELLS, CELLS): what the cosine similarity loses when this place is covered."""
+    box: tuple[float, float, float, float]
+    """The part of the picture that the network is shown: left, top, right, bottom, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How near a vector is to a class."""
+
+    name: str
+    score: float
+    """Cosine similarity to the centroid of the class's training items, in [-1, 1]."""
+
+
+def word_contributions(
+    model: CrossModalModel, query: Query, vector: npt.ArrayLike
+) -> list[WordContribution]:
+    """What each word of a query does for the score of a hit, in the order of the words.
+
+    The contribution of word t is c_t = cos(q, v) − cos(q₋ₜ, v), with q₋ₜ the vector of the query
+    without that word (Li et al. 2016, arXiv 1612.08220, "erasure"). Where nothing else is known
+    q₋ₜ has no direction, and its cosine counts as 0. Words act together, so the contributions need
+    not sum to the score.
+
+    Args:
+        model: that the query was encoded with.
+        query: a text, or a mix; of a mix the words of every text.
+        vector: (d,) of the hit, of length 1.
+
+    Raises:
+        CMRError: the model has no text encoder, or no word of a text is known.
+    """
+    encoder = model.text_encoder
+    if encoder is None:
+        raise CMRError("a model of precomputed features cannot read words")
+    target = np.asarray(vector, dtype=np.float64)
+    parts = query.parts if isinstance(query, Mix) else ((1.0, query),)
+    weighted = [weight * query_vector(model, part) for weight, part in parts]
+    whole = np.sum(weighted, axis=0)
+    score = _cosines(whole[None], target)[0]
+    found = []
+    for (weight, part), own in zip(parts, weighted, strict=True):
+        if not isinstance(part, str):
+            continue
+        plain, spans = word_spans(part)
+        unknown = set(encoder.unknown_words(part))
+        spans = spans[:MOST_WORDS]
+        shorter = [plain[:start] + " " + plain[end:] for _, start, end in spans]
+        rest = np.repeat((whole - own)[None], len(spans), axis=0)
+        told = [row for row, text in enumerate(shorter) if encoder.knows((text,))]
+        if told:
+            rest[told] += weight * model.encode_texts([shorter[row] for row in told])
+        for (word, _, _), without in zip(spans, _cosines(rest, target), strict=True):
+            lost = 0.0 if word in unknown else float(score - without)
+            found.append(WordContribution(word, word not in unknown, lost, weight > 0))
+    return found
+
+
+def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike) -> Saliency:
+    """Which places of a picture make it similar to a query.
+
+    A window of 2 × 2 cells with the mean colour of the encoder's training pictures is laid over
+    every place of a grid of `CELLS` × `CELLS` (occlusion: Zeiler and Fergus 2014, arXiv
+    1311.2901). With x the picture, the value of window w is cos(q, f(x)) − cos(q, f(x without w)),
+    and that of a cell the mean of the windows that cover it.
+
+    Args:
+        model: with an image encoder.
+        picture: the hit's.
+        vector: (d,) of the query, of length 1.
+
+    Raises:
+        CMRError: the model has no image encoder.
+        ImageError: the picture cannot be read.
+    """
+    encoder = model.image_encoder
+    if encoder is None:
+        raise CMRError("a model of precomputed features cannot look at pictures")
+    image = read_image(picture)
+    shown = encoder.preprocessing
+    pixels = shown.pixels(image)
+    mean = np.round(np.array(shown.mean) * 255).astype(np.uint8)
+    edges = np.linspace(0, shown.crop, CELLS + 1).astype(int)
+    windows = [
+        (row, column) for row in range(CELLS - _WINDOW + 1) for column in range(CELLS - _WINDOW + 1)
+    ]
+    covered = np.repeat(pixels[None], len(windows) + 1, axis=0)
+    for view, (row, column) in zip(covered[1:], windows, strict=True):
+        rows = slice(edges[row], edges[row + _WINDOW])
+        view[rows, edges[column] : edges[column + _WINDOW]] = mean
+    vectors = model.image_projector.embed(encoder.encode_pixels(covered))
+    scores = vectors.astype(np.float64) @ np.asarray(vector, dtype=np.float64)
+    sums, counts = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
+    for lost, (row, column) in zip(scores[0] - scores[1:], windows, strict=True):
+        cells = slice(row, row + _WINDOW), slice(column, column + _WINDOW)
+        sums[cells] += lost
+        counts[cells] += 1
+    left, top, right, bottom = shown.box(*image.size)
+    width, height = image.size
+    return Saliency(
+        (sums / counts).astype(np.float32),
+        (left / width, top / height, right / width, bottom / height),
+    )
+
+
+def nearest_classes(
+    model: CrossModalModel, vector: npt.ArrayLike, modality: Modality, count: int = 3
+) -> list[ClassScore]:
+    """The training classes nearest to a vector, best first; none where there were no classes.
+
+    Args:
+        model: whose centroids are compared with.
+        vector: (d,) of length 1.
+        modality: what the vector is of.
+        count: how many at most.
+
+    Raises:
+        QueryError: the vector is of another width.
+    """
+    if model.centroids is None:
+        return []
+    row = np.asarray(vector, dtype=np.float32)
+    if row.shape != (model.dim,):
+        raise QueryError(f"a vector of {model.dim} numbers is needed, not of shape {row.shape}")
+    (scores,) = model.centroids.similarity(row[None], modality)
+    order = np.argsort(-scores, kind="stable")[:count]
+    return [
+        ClassScore(model.classes[index], float(scores[index]))
+        for index in order
+        if np.isfinite(scores[index])
+    ]
+
+
+def _cosines(
+    rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(n, d) rows of any length → (n,) cosines with a vector of length 1; 0 for a zero row."""
+    lengths = np.linalg.norm(rows, axis=1)
+    cosines: npt.NDArray[np.float64] = (rows @ vector) / np.where(lengths > 0, lengths, 1)
+    return cosines

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask, cleaned, sentence
+from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.query import Mix
+
+
+def ids(hits) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+@pytest.fixture
+def folders(model) -> Engine:
+    """The gallery again, in two folders, one of them with a quotation mark."""
+    items = [
+        Item(
+            id=row["id"],
+            path=row["path"],
+            sentences=tuple(row["sentences"]),
+            label=row["label"],
+            metadata={"folder": "o'clock" if number % 2 else "noon"},
+        )
+        for number, row in enumerate(model.gallery.items.to_pylist())
+    ]
+    gallery = Gallery.from_vectors(
+        items_table(items),
+        image_embeddings=model.gallery.vectors("image"),
+        text_embeddings=model.gallery.vectors("text"),
+        model_id=model.fingerprint,
+    )
+    return Engine(model, gallery)
+
+
+# ---- what is asked
+
+
+def test_texts_are_cleaned() -> None:
+    assert cleaned("  a red\x00square\u0007\n ") == "a red square"
+    assert cleaned("half \ud800 of a letter").encode()
+    assert cleaned("كلب 👩‍👩‍👧 \u202ereversed") == "كلب 👩‍👩‍👧 \u202ereversed"
+    assert cleaned(None) == ""
+    assert cleaned("x" * MAX_LETTERS) == "x" * MAX_LETTERS
+    for wrong, why in (("x" * 100_000, "100,000 characters, and at most 2,000"), (7, "a text")):
+        with pytest.raises(QueryError, match=why):
+            cleaned(wrong)
+
+
+def test_errors_are_sentences() -> None:
+    assert sentence(CMRError("no such thing")) == "No such thing."
+    assert sentence(CMRError("It ends.")) == "It ends."
+
+
+# ---- what is found
+
+
+def test_words_find_pictures_in_the_order_of_the_model(engine, model) -> None:
+    for colour in ("red", "green", "blue"):
+        answer = engine.answer(Ask(text=f"a {colour} square", count=5))
+        expected = model.search(f"a {colour} square", k=5)
+        assert ids(answer.pictures) == ids(expected)
+        assert [hit.score for hit in answer.pictures] == pytest.approx(
+            [hit.score for hit in expected], abs=1e-6
+        )
+        assert answer.texts is None
+        assert [hit.label for hit in answer.pictures][:4] == [colour] * 4
+
+
+def test_a_picture_finds_both(engine, model, red_square) -> None:
+    answer = engine.answer(Ask(count=6), red_square)
+    assert ids(answer.texts) == ids(model.search(image=red_square, k=6, target="text"))
+    assert ids(answer.pictures) == ids(model.search(image=red_square, k=6, target="image"))
+    assert answer.kind == "image"
+
+
+def test_mixes(engine, model, red_square) -> None:
+    ask = Ask(text="a blue square", unwanted="green", weight=0.7, count=12)
+    answer = engine.answer(ask, red_square)
+    mix = Mix((1.0, red_square), (0.7, "a blue square"), (-0.5, "green"))
+    assert ids(answer.pictures) == ids(model.gallery.search(mix, 12, "image"))
+    words = engine.answer(replace(ask, count=12))
+    mix = Mix((1.0, "a blue square"), (-0.5, "green"))
+    assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
+    with pytest.raises(QueryError, match="say what you do want"):
+        engine.answer(Ask(unwanted="green"))
+
+
+def test_what_is_shown_can_be_chosen(engine, red_square) -> None:
+    for show, pictures, texts in (
+        ("pictures", True, False),
+        ("sentences", False, True),
+        ("both", True, True),
+    ):
+        for picture in (None, red_square):
+            answer = engine.answer(Ask(text="red", show=show), picture)
+            assert (answer.pictures is not None, answer.texts is not None) == (pictures, texts)
+
+
+def test_filters(folders) -> None:
+    assert folders.labels == ["blue", "green", "red"]
+    assert folders.sources == ["noon", "o'clock"]
+    found = folders.answer(Ask(text="a red square", labels=("blue", "green"), count=100))
+    assert {hit.label for hit in found.pictures} == {"blue", "green"}
+    assert len(found.pictures) == 8
+    found = folders.answer(Ask(text="red", labels=("red",), sources=("o'clock",), count=100))
+    assert {(hit.label, hit.metadata["folder"]) for hit in found.pictures} == {("red", "o'clock")}
+    assert folders.answer(Ask(text="red", labels=("none",))).pictures == []
+    everything = folders.answer(Ask(text="a red square", count=100)).pictures
+    middle = everything[5].score
+    least = folders.answer(Ask(text="a red square", min_score=middle, count=100)).pictures
+    assert least == everything[:6]
+
+
+def test_near_duplicates_are_hidden(engine, model) -> None:
+    shown = engine.answer(Ask(text="a red square", distinct=True, count=100)).pictures
+    names = model.gallery.items["id"].to_pylist()
+    rows = dict(zip(names, model.gallery.vectors("image"), strict=True))
+    kept: list[str] = []
+    for hit in engine.answer(Ask(text="a red square", count=100)).pictures:
+        if all(float(rows[hit.id] @ rows[other]) <= 0.98 for other in kept):
+            kept.append(hit.id)
+    assert ids(shown) == kept
+    assert len(kept) < len(rows)
+
+
+def test_more_like_one(engine, model) -> None:
+    first = model.gallery.items["id"][0].as_py()
+    answer = engine.answer(Ask(like=first, count=5))
+    expected = model.gallery.more_like(first, 5, "image")
+    assert [(hit.rank, hit.id) for hit in answer.pictures] == [
+        (hit.rank, hit.id) for hit in expected
+    ]
+    assert first not in ids(answer.texts)
+    assert len(answer.texts) == 5
+    with pytest.raises(QueryError, match="no longer in the gallery"):
+        engine.answer(Ask(like="../../etc/passwd"))
+
+
+def test_answers_to_words_are_kept(engine, model, monkeypatch) -> None:
+    first = engine.answer(Ask(text="a red square"))
+    monkeypatch.setattr(type(model), "encode_texts", lambda *_: pytest.fail("encoded again"))
+    assert engine.answer(Ask(text="a red square")) is first
+    with pytest.raises(pytest.fail.Exception):
+        engine.answer(Ask(text="a red square", count=3))
+
+
+def test_nothing_asked_and_nothing_known(engine) -> None:
+    assert engine.answer(Ask()) is None
+    with pytest.raises(UnknownWordsError, match="wug, blick"):
+        engine.answer(Ask(text="wug blick"))
+    assert engine.answer(Ask(text="red wug", unwanted="blick green")).unknown == ["wug", "blick"]
+
+
+def test_results_as_json(engine) -> None:
+    (hit,) = engine.answer(Ask(text="a red square", count=1)).pictures
+    shown = json.loads(json.dumps(engine.shown(hit)))
+    assert shown["id"] == hit.id
+    assert shown["class"] == "red"
+    assert shown["caption"] == "a red square"
+    assert shown["picture"] == f"picture?id={hit.id}"
+    assert str(hit.path.parent) not in json.dumps(shown)
+    assert engine.address("a/b c&d", small=True) == "picture?id=a%2Fb%20c%26d&small=1"
+    bare = Gallery.from_vectors(
+        items_table([Item(id="x")]),
+        image_embeddings=np.eye(1, engine.model.dim),
+        model_id=engine.model.fingerprint,
+    )
+    plain = Engine(engine.model, bare)
+    (hit,) = plain.answer(Ask(text="red")).pictures
+    assert plain.shown(hit)["picture"] is None
+    assert plain.shown(hit)["caption"] == "x"
+    assert plain.labels == plain.sources == []

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from cmr_hub.apps.search_page.panel import Handlers
+from cmr_hub.errors import QueryError
+
+REQUEST = SimpleNamespace(session_hash="visitor")
+OPTIONS = {
+    "unwanted": "",
+    "weight": 1,
+    "count": 5,
+    "show": "Whatever fits",
+    "labels": [],
+    "sources": [],
+    "min_score": 0,
+    "distinct": False,
+}
+
+
+@pytest.fixture
+def handlers(engine) -> Handlers:
+    return Handlers(lambda request: engine, "Ask something.")
+
+
+def ask(handlers: Handlers, text: str | None, picture: Path | None = None, **options: object):
+    shown, answer = handlers.search(text, picture, **{**OPTIONS, **options}, request=REQUEST)
+    json.dumps(shown)
+    return shown, answer
+
+
+def event(**data: object) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def test_a_sentence(handlers, model) -> None:
+    shown, answer = ask(handlers, " a red square\n")
+    assert [hit["id"] for hit in shown["pictures"]] == [
+        hit.id for hit in model.search("a red square", k=5)
+    ]
+    assert shown["status"].startswith("5 pictures found in ")
+    assert shown["status"].endswith(" ms.")
+    assert shown["tone"] == "found"
+    assert answer.ask.text == "a red square"
+
+
+def test_two_replies_are_never_the_same(handlers) -> None:
+    assert ask(handlers, "red")[0]["number"] != ask(handlers, "red")[0]["number"]
+
+
+def test_unknown_words_are_named(handlers) -> None:
+    status = ask(handlers, "a red zebra, a Zebra and a wug")[0]["status"]
+    assert status.endswith("\nLeft out, as this model does not know them: zebra, wug.")
+    many = "red " + " ".join(f"wug{number}" for number in range(30))
+    assert ask(handlers, many)[0]["status"].endswith("wug6, wug7 and 22 more.")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, "\x00\x07"])
+def test_nothing_asked(handlers, text) -> None:
+    shown, answer = ask(handlers, text)
+    assert (shown["status"], shown["tone"], answer) == ("Ask something.", "hint", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("wug blick", "No word of the text is known to this model: wug, blick; use other words."),
+        ("x" * 100_000, "The text has 100,000 characters, and at most 2,000 can be searched with"),
+        ("😀 🎉", "The text has no words; type a sentence."),
+        ("قطة على الطاولة", "No word of the text is known to this model: "),
+        ("\ud800", "The text has no words; type a sentence."),
+    ],
+    ids=["unknown", "long", "emoji", "arabic", "half"],
+)
+def test_a_sentence_that_cannot_be_searched(handlers, text, status) -> None:
+    shown, answer = ask(handlers, text)
+    assert shown["status"].startswith(status)
+    assert (shown["tone"], answer) == ("error", None)
+    shown["status"].encode()
+
+
+def test_right_to_left_and_emoji_beside_known_words(handlers) -> None:
+    shown, _ = ask(handlers, "a red square \u202eقطة 🟥")
+    assert len(shown["pictures"]) == 5
+    assert "قطة" in shown["status"]
+
+
+def test_numbers_out_of_range_are_brought_back(handlers) -> None:
+    assert len(ask(handlers, "red", count=10**9)[0]["pictures"]) == 12
+    assert len(ask(handlers, "red", count=-3)[0]["pictures"]) == 1
+    assert "is not a number" in ask(handlers, "red", count="many")[0]["status"]
+    assert len(ask(handlers, "red", labels=[3, "red"], show="else")[0]["pictures"]) == 4
+
+
+def test_nothing_found(handlers) -> None:
+    shown, answer = ask(handlers, "red", labels=["violet"])
+    assert shown["status"] == ("Nothing was found; take a filter away or lower the least score.")
+    assert answer is not None
+
+
+def test_a_picture(handlers, red_square, fake_picture) -> None:
+    shown, _ = ask(handlers, "", red_square, count=6)
+    assert shown["status"].startswith("6 pictures and 6 sentences found in ")
+    assert [hit["class"] for hit in shown["texts"][:4]] == ["red"] * 4
+    assert shown["texts"][0]["sentences"] == ["a red square", "paper all red"]
+    shown, _ = ask(handlers, "", fake_picture)
+    assert shown["status"].startswith("Cannot read the picture fake.jpg: it is not a JPEG, PNG")
+    assert str(fake_picture.parent) not in shown["status"]
+
+
+def test_more_like_one(handlers, model) -> None:
+    first = model.gallery.items["id"][0].as_py()
+    shown, answer = handlers.like(4, False, event(id=first), REQUEST)
+    assert shown["like"] == {"title": "red", "picture": f"picture?id={first}"}
+    assert len(shown["pictures"]) == 4
+    assert answer.ask.like == first
+    for data in ({}, {"id": 3}, {"id": "none"}):
+        shown, _ = handlers.like(4, False, event(**data), REQUEST)
+        assert "search again" in shown["status"]
+
+
+def test_one_result_and_its_map(handlers, model) -> None:
+    _, answer = ask(handlers, "a red square")
+    hit = answer.pictures[0]
+    shown = handlers.open(answer, event(id=hit.id, target="image"), REQUEST)
+    assert (shown["id"], shown["rank"]) == (hit.id, 1)
+    assert handlers.open(answer, event(id=hit.id, target="nonsense"), REQUEST)["target"] == "image"
+    with pytest.raises(gr.Error, match="no longer"):
+        handlers.open(answer, event(id="none", target="image"), REQUEST)
+    drawn = handlers.look(answer, event(id=hit.id), REQUEST)
+    assert drawn["heat"]["picture"].startswith("data:image/png;base64,")
+    missing = handlers.look(None, event(id=hit.id), REQUEST)
+    assert missing["heat"]["problem"] == "There is no picture to look into; search again."
+
+
+def test_a_visitor_without_pictures_is_told(engine) -> None:
+    def none(request: object):
+        raise QueryError("there are no pictures of yours yet; drop some above")
+
+    shown, _ = ask(Handlers(none, "Ask."), "red")
+    assert shown["status"] == "There are no pictures of yours yet; drop some above."

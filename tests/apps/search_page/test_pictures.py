@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.pictures import jpeg, picture_route
+from cmr_hub.apps.search_page.sessions import Sessions
+
+
+@pytest.fixture
+def sessions(model):
+    made = Sessions(model)
+    yield made
+    made.close("visitor")
+
+
+@pytest.fixture
+def client(engine, sessions) -> TestClient:
+    return TestClient(Starlette(routes=[picture_route(engine, sessions.engine)]))
+
+
+def test_pictures_of_the_gallery(client, engine, model) -> None:
+    for row in model.gallery.items.slice(0, 3).to_pylist():
+        for address in (engine.address(row["id"]), engine.address(row["id"], small=True)):
+            answer = client.get(address)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "image/jpeg"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            with Image.open(BytesIO(answer.content)) as shown, Image.open(row["path"]) as kept:
+                assert shown.size == kept.size
+                assert max(shown.getexif(), default=0) == 0
+
+
+def test_no_path_is_taken_from_a_request(client, model, tmp_path) -> None:
+    (tmp_path / "a.png").write_bytes(b"secret")
+    path = model.gallery.items["path"][0].as_py()
+    for id in ("/etc/passwd", "../a.png", str(tmp_path / "a.png"), path, "", "\0", "x" * 10_000):
+        for more in ({}, {"small": "1"}, {"own": "x"}, {"own": ""}):
+            answer = client.get("/picture", params={"id": id, **more})
+            assert answer.status_code == 404
+            assert "secret" not in answer.text
+    assert client.get("/picture").status_code == 404
+
+
+def test_own_pictures_need_the_token(client, sessions, red_square) -> None:
+    own = sessions.open("visitor")
+    list(own.add([red_square]))
+    address = own.engine.address("1", small=True)
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert client.get("/picture?id=1").status_code == 404
+    assert client.get(f"/picture?id=1&own={own.token[:-1]}").status_code == 404
+    sessions.close("visitor")
+    assert client.get(address).status_code == 404
+
+
+def test_pictures_that_have_moved(make_model) -> None:
+    model = make_model()
+    engine = Engine(model, model.gallery)
+    client = TestClient(Starlette(routes=[picture_route(engine, lambda token: None)]))
+    hit = model.search("red", k=1)[0]
+    hit.path.parent.rename(hit.path.parent.with_name("elsewhere"))
+    answer = client.get(engine.address(hit.id))
+    assert (answer.status_code, answer.text) == (404, "The picture is no longer where it was.")
+
+
+def test_large_pictures_are_made_small(tmp_path) -> None:
+    with Image.open(BytesIO(jpeg(Image.new("RGB", (3000, 1000)), 480))) as shown:
+        assert shown.size == (480, 160)
+    with Image.open(BytesIO(jpeg(Image.new("RGB", (30, 10)), 480))) as shown:
+        assert shown.size == (30, 10)

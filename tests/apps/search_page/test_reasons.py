@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmr_hub.apps.search_page.ask import Ask
+from cmr_hub.apps.search_page.reasons import heat, told
+from cmr_hub.errors import ImageError, QueryError
+from cmr_hub.gallery.explain import nearest_classes, saliency, word_contributions
+
+
+def vector_of(model, id: str, target: str):
+    return model.gallery.store.rows([id]).vectors[target].matrix[0]
+
+
+def test_one_result(engine, model) -> None:
+    answer = engine.answer(Ask(text="a wug red square", unwanted="green"))
+    hit = answer.pictures[2]
+    shown = json.loads(json.dumps(told(engine, answer, hit.id, "image")))
+    assert (shown["id"], shown["rank"], shown["class"]) == (hit.id, 3, hit.label)
+    assert shown["score"] == pytest.approx(hit.score, abs=1e-5)
+    assert shown["sentences"] == list(hit.sentences)
+    vector = vector_of(model, hit.id, "image")
+    words = word_contributions(model, answer.query, vector)
+    assert [(one["word"], one["known"], one["wanted"]) for one in shown["words"]] == [
+        (one.word, one.known, one.wanted) for one in words
+    ]
+    assert [one["score"] for one in shown["words"]] == pytest.approx(
+        [one.score for one in words], abs=1e-4
+    )
+    assert ("wug", False) in [(one["word"], one["known"]) for one in shown["words"]]
+    assert ("green", False) in [(one["word"], one["wanted"]) for one in shown["words"]]
+    assert shown["classes"]["item"][0]["name"] == nearest_classes(model, vector, "image")[0].name
+    assert shown["classes"]["query"][0]["name"] == "red"
+    near = shown["near"]
+    expected = [other.id for other in model.gallery.more_like(hit.id, 6, "image")]
+    assert [other["id"] for other in near["pictures"]] == expected
+    assert len(near["texts"]) == 6
+    assert hit.id not in [other["id"] for other in (*near["pictures"], *near["texts"])]
+
+
+def test_an_item_that_was_not_found(engine, model) -> None:
+    answer = engine.answer(Ask(text="a red square", count=1))
+    other = model.search("a blue square", k=1)[0].id
+    shown = told(engine, answer, other, "image")
+    assert shown["rank"] is None
+    assert shown["score"] == pytest.approx(float(answer.vector @ vector_of(model, other, "image")))
+    assert "words" not in told(engine, None, other, "image")
+    with pytest.raises(QueryError, match="no longer in the gallery"):
+        told(engine, answer, "../secret", "image")
+
+
+def test_the_map_of_a_picture(engine, model) -> None:
+    answer = engine.answer(Ask(text="a red square"))
+    hit = answer.pictures[0]
+    found = heat(engine, answer, hit.id)
+    kind, data = found["picture"].split(",")
+    assert kind == "data:image/png;base64"
+    with Image.open(BytesIO(b64decode(data))) as picture:
+        alpha = np.asarray(picture)[..., 3].astype(float)
+    gain = saliency(model, hit.path, answer.vector).cells.clip(0)
+    expected = 255 * 0.8 * gain / gain.max() if gain.max() > 0 else gain
+    np.testing.assert_allclose(alpha, expected, atol=0.51)
+    assert found["box"] == {
+        "left": "0.000%",
+        "top": "0.000%",
+        "width": "100.000%",
+        "height": "100.000%",
+    }
+    with pytest.raises(QueryError, match="search again"):
+        heat(engine, None, hit.id)
+    with pytest.raises(QueryError, match="search again"):
+        heat(engine, answer, "none")
+
+
+def test_the_map_of_a_picture_that_has_moved(make_model) -> None:
+    from cmr_hub.apps.search_page.engine import Engine
+
+    model = make_model()
+    engine = Engine(model, model.gallery)
+    answer = engine.answer(Ask(text="a red square"))
+    path = answer.pictures[0].path
+    path.parent.rename(path.parent.with_name("elsewhere"))
+    with pytest.raises(ImageError):
+        heat(engine, answer, answer.pictures[0].id)

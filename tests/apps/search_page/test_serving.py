@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import runpy
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import pytest
+import typer
+
+from cmr_hub.apps.search_page import build_page, launch, serve, serving
+from cmr_hub.errors import CMRError, QueryError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import items_table
+from cmr_hub.models.cross_modal import CrossModalModel
+
+DEMO = Path(__file__).parents[3] / "demo_gradio.py"
+
+
+def other_gallery(model: CrossModalModel, gallery: object) -> CrossModalModel:
+    other = CrossModalModel(
+        model.image_projector,
+        model.text_projector,
+        image_encoder=model.image_encoder,
+        text_encoder=model.text_encoder,
+    )
+    other.gallery = gallery
+    return other
+
+
+def test_models_that_cannot_be_searched(model) -> None:
+    empty = Gallery.from_vectors(
+        items_table([]),
+        image_embeddings=model.encode_texts(["red"])[:0],
+        model_id=model.fingerprint,
+    )
+    for gallery in (None, empty):
+        with pytest.raises(QueryError, match=r"no gallery.*--gallery test"):
+            build_page(other_gallery(model, gallery))
+    features = CrossModalModel(model.image_projector, model.text_projector)
+    for arguments in ((features, {}), (model, {"compare": {"features": features}})):
+        with pytest.raises(QueryError, match="precomputed features"):
+            build_page(arguments[0], **arguments[1])
+
+
+def test_pictures_that_moved_break_nothing(make_model) -> None:
+    model = make_model()
+    folder = model.search("red", k=1)[0].path.parent
+    folder.rename(folder.with_name("elsewhere"))
+    build_page(model)
+
+
+def test_a_taken_port_is_told(model) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CMRError, match=f"cannot listen on 127.0.0.1, port {port}; choose"):
+            serve(build_page(model), host="127.0.0.1", port=port, block=False)
+
+
+def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_path) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(serving, "load", lambda name, **_: asked.append(name) or model)
+    monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
+    launch(tmp_path, compare=["other"], host="127.0.0.1", port=None)
+    assert asked == [tmp_path, "other"]
+    assert "The page is at http://127.0.0.1:" in capsys.readouterr().out
+
+
+def test_serving_asks_no_other_machine(model, serve_page, monkeypatch) -> None:
+    asked: set[str] = set()
+    look_up = socket.getaddrinfo
+
+    def noted(host, *args, **kwargs):
+        asked.add(host.decode() if isinstance(host, bytes) else str(host))
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    httpx.get(serve_page(model)).raise_for_status()
+    assert asked
+    assert asked <= {"127.0.0.1", "localhost"}
+
+
+def test_no_stub_is_written_beside_the_source() -> None:
+    assert list(Path(serving.__file__).parent.glob("*.pyi")) == []
+
+
+def test_mcp_is_a_switch(model, url, monkeypatch) -> None:
+    assert httpx.get(f"{url}gradio_api/mcp/schema").status_code == 404
+    monkeypatch.setattr(serving, "find_spec", lambda name: None)
+    page = build_page(model)
+    with pytest.raises(CMRError, match=r"pip install 'cmr-hub\[mcp\]'"):
+        serve(page, host="127.0.0.1", port=None, block=False, mcp=True)
+
+
+def test_mcp_tools(model) -> None:
+    pytest.importorskip("mcp", reason="needs the extra mcp")
+    page = build_page(model)
+    try:
+        url = serve(page, host="127.0.0.1", port=None, block=False, mcp=True)
+        tools = httpx.get(f"{url}gradio_api/mcp/schema", timeout=60).raise_for_status().json()
+    finally:
+        page.close()
+    assert {tool["name"] for tool in tools} == {"search_text", "search_image", "encode"}
+    described = {tool["name"]: tool for tool in tools}["search_text"]
+    assert described["description"].startswith("Finds the pictures of the gallery")
+    assert set(described["inputSchema"]["properties"]) == {"text", "count", "without"}
+
+
+def test_the_demo_says_what_it_needs(tmp_path) -> None:
+    ran = subprocess.run(
+        [sys.executable, DEMO, "./runs/none"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == (
+        "error: there is no model directory runs/none, and no release of this name (default); "
+        "train one with `cmr train --out runs/none`\n"
+    )
+
+
+def test_the_demo_on_a_directory_of_something_else(tmp_path, capsys) -> None:
+    with pytest.raises(typer.Exit) as stopped:
+        runpy.run_path(str(DEMO))["main"](tmp_path)
+    assert stopped.value.exit_code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path} is not a model directory")

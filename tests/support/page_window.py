@@ -1,0 +1,36 @@
+"""What a person does and sees on the search page, in a window of Playwright's."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+# A busy machine draws late.
+expect.set_options(timeout=60_000)
+
+
+def status(window, panel: str = "search"):
+    return window.locator(f"#{panel}-results .status")
+
+
+def tiles(window, panel: str = "search"):
+    return window.locator(f"#{panel}-results .tile")
+
+
+def search_for(window, text: str, expected: str, panel: str = "search") -> None:
+    """Types a sentence, presses Enter and waits until the page says what is expected."""
+    box = window.locator(f"#{panel}-text textarea")
+    box.fill(text)
+    box.press("Enter")
+    expect(status(window, panel)).to_contain_text(expected)
+
+
+def classes(window, panel: str = "search") -> list[str]:
+    return tiles(window, panel).locator(".class").all_inner_texts()
+
+
+def first_is(window, colour: str, panel: str = "search") -> None:
+    expect(tiles(window, panel).first.locator(".class")).to_have_text(colour)
+
+
+def overflow(window) -> int:
+    return window.evaluate("document.documentElement.scrollWidth - window.innerWidth")
