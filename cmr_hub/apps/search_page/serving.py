@@ -108,14 +108,19 @@ def launch(
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
     model = _model(name, gallery, revision)
-    shown = "default" if name is None else str(name)
+    own = "default" if name is None else name
     page = build_page(
         model,
-        name=shown,
-        compare={str(other): load(other) for other in compare},
-        card=_directory(shown) if gallery is None or name is not None else None,
+        name=_shown(own),
+        compare={_shown(other): load(other) for other in compare},
+        card=_directory(str(own)) if gallery is None or name is not None else None,
     )
     serve(page, host=host, port=port, mcp=mcp)
+
+
+def _shown(name: str | Path) -> str:
+    """What visitors see of a model's name: no folders of this machine."""
+    return Path(name).name if Path(name).is_absolute() else str(name)
 
 
 def _model(

@@ -71,6 +71,22 @@ def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_
     assert "The page is at http://127.0.0.1:" in capsys.readouterr().out
 
 
+def test_visitors_see_no_folders_of_this_machine(model, monkeypatch, tmp_path) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(serving, "load", lambda name, **_: model)
+    monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
+    build = serving.build_page
+    monkeypatch.setattr(
+        serving,
+        "build_page",
+        lambda model, *, name, compare, **rest: (
+            shown.extend((name, *compare)) or build(model, name=name, compare=compare, **rest)
+        ),
+    )
+    launch(tmp_path / "mine", compare=[tmp_path / "other"], host="127.0.0.1", port=None)
+    assert shown == ["mine", "other"]
+
+
 def test_serving_asks_no_other_machine(model, serve_page, monkeypatch) -> None:
     asked: set[str] = set()
     look_up = socket.getaddrinfo
