@@ -3,9 +3,10 @@
     python benchmarks/gallery.py             # everything; the first time an hour for the graphs
     python benchmarks/gallery.py exact peer  # some of: exact, peer, codes, scale, filters
 
-Vectors are random, 256 numbers each, with variances that fall as 1/k and then of length 1: their
-effective dimension (participation ratio) is 23, that of the embedded model's own vectors of
-Flickr8k is 10 for sentences and 12 for pictures, which are easier to search. Galleries are kept in
+Vectors are random, 256 numbers each, with variances that fall as 1/k^1.5 and then of length 1.
+Such are harder to search than the embedded model's own: among 3,000 the local intrinsic dimension
+(Levina and Bickel 2004, 50 neighbours) is 17, that of its vectors of pictures of Flickr8k is 11.
+At a million there are also much harder ones, which fall as 1/k and have 31. Galleries are kept in
 the cache and used again. Every figure that is compared with a peer is measured turn by turn with
 it; peers have as many threads as they take by themselves.
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -35,13 +37,14 @@ from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
 DIM, QUERIES = 256, 300
 SIZES = (10_000, 30_000, 100_000, 200_000, 300_000, 1_000_000)
 MILLION = SIZES[-1]
+FALL, HARD = 1.5, 1.0
 KEPT = default_cache_home() / "benchmarks"
 
 
-def draw(count: int, seed: int) -> np.ndarray:
-    """(count, DIM) unit vectors."""
+def draw(count: int, seed: int, fall: float = FALL) -> np.ndarray:
+    """(count, DIM) unit vectors whose variances fall as k to the power of −`fall`."""
     generator = np.random.default_rng(seed)
-    scale = (np.arange(1, DIM + 1) ** -0.5).astype(np.float32)
+    scale = (np.arange(1, DIM + 1) ** (-fall / 2)).astype(np.float32)
     rows = np.empty((count, DIM), np.float32)
     for start in range(0, count, 100_000):
         size = (min(100_000, count - start), DIM)
@@ -65,12 +68,12 @@ def items(count: int) -> pa.Table:
     )
 
 
-def gallery_of(count: int) -> Path:
+def gallery_of(count: int, fall: float = FALL) -> Path:
     """The directory of a gallery of random vectors, made the first time."""
-    directory = KEPT / f"gallery-{count}"
+    directory = KEPT / f"gallery-{count}-{fall}"
     if not (directory / "manifest.json").exists():
         made = Gallery.from_vectors(
-            items(count), image_embeddings=draw(count, 0), model_id="random"
+            items(count), image_embeddings=draw(count, 0, fall), model_id="random"
         )
         started = time.perf_counter()
         made.save(directory)
@@ -121,31 +124,40 @@ def opening(directory: Path) -> float:
 
 def scale() -> dict[str, object]:
     """Cost and recall from ten thousand to a million."""
-    queries = draw(QUERIES, 1)
-    curve = []
-    for count in SIZES:
-        directory = gallery_of(count)
-        gallery = Gallery.open(directory)
-        found = recall(gallery, queries, np.arange(count), None)  # and warm from here on
-        times = milliseconds(gallery.search, queries)
-        sizes = [path.stat().st_size for path in directory.iterdir()]
-        curve.append(
-            {
-                "vectors": count,
-                "engine": gallery.store.facts()["search"].removeprefix("image: "),
-                "p50_milliseconds": rounded(statistics.median(times)),
-                "p95_milliseconds": rounded(float(np.percentile(times, 95))),
-                "recall_at_10": rounded(found),
-                "seconds_to_first_answer": rounded(opening(directory)),
-                "mebibytes": round(sum(sizes) / 2**20),
-            }
-        )
-        print(curve[-1], flush=True)
-    last = curve[-1]
+    curve = [measured(count, FALL) for count in SIZES]
+    last, hard = curve[-1], measured(MILLION, HARD)
     check(f"p50 at {MILLION:,}, ms", last["p50_milliseconds"], "≤", 2)
     check(f"Recall@10 at {MILLION:,}", last["recall_at_10"], "≥", 0.98)
     check(f"open to first answer at {MILLION:,}, s", last["seconds_to_first_answer"], "≤", 2)
-    return {"dim": DIM, "links": LINKS, "ef": EF_SEARCH, "curve": curve}
+    return {
+        "dim": DIM,
+        "links": LINKS,
+        "ef_construction": EF_CONSTRUCTION,
+        "ef": EF_SEARCH,
+        "curve": curve,
+        "much_harder_vectors": hard,
+    }
+
+
+def measured(count: int, fall: float) -> dict[str, Any]:
+    """A point of the curve."""
+    queries = draw(QUERIES, 1, fall)
+    directory = gallery_of(count, fall)
+    gallery = Gallery.open(directory)
+    found = recall(gallery, queries, np.arange(count), None)  # and warm from here on
+    times = milliseconds(gallery.search, queries)
+    sizes = [path.stat().st_size for path in directory.iterdir()]
+    point = {
+        "vectors": count,
+        "engine": gallery.store.facts()["search"].removeprefix("image: "),
+        "p50_milliseconds": rounded(statistics.median(times)),
+        "p95_milliseconds": rounded(float(np.percentile(times, 95))),
+        "recall_at_10": rounded(found),
+        "seconds_to_first_answer": rounded(opening(directory)),
+        "mebibytes": round(sum(sizes) / 2**20),
+    }
+    print(point, flush=True)
+    return point
 
 
 def filters() -> dict[str, object]:

@@ -41,11 +41,11 @@ def contact_sheet(hits: Sequence[Hit], title: str) -> str:
 def _tile(hit: Hit) -> str:
     words = " ".join(hit.sentences[:1])
     label = f"{hit.label} · " if hit.label else ""
-    where = "" if hit.path is None else str(hit.path)
+    where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
+    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}", html.escape(words), where]
     return (
         f"<figure><div>{_picture(hit.path, words)}</div><figcaption>"
-        f"{hit.rank}. {html.escape(label)}{hit.score:.3f}<br>{html.escape(words)}<br>"
-        f"<small>{html.escape(where or hit.id)}</small></figcaption></figure>"
+        f"{'<br>'.join(filter(None, lines))}</figcaption></figure>"
     )
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.types import FloatArray, IntArray
 
-LINKS = 48
+LINKS = 32
 EF_CONSTRUCTION = 200
-EF_SEARCH = 448
+EF_SEARCH = 320
 """Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
 _FILTER_MARGIN = 4
 _BLOCK = 20_000

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _BATCH = 512
 _MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
-_INDEX = {"M": 48, "efConstruction": 200}
-_EF = 448
+_INDEX = {"M": 32, "efConstruction": 200}
+_EF = 320
 _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
 

@@ -215,17 +215,18 @@ class _Run:
         return [named[at] for at in range(len(rows))]
 
     def _commit(self) -> None:
-        """Writes the rows that are ready, all or none."""
-        if self.ready:
-            self._spare()
-            replaced = [row["id"] for row in self.replaced]
-            self.store.put(self._segment(self._named(self.ready)), replacing=replaced)
-        self.ready, self.replaced = [], []
+        """Writes the rows that are ready, all or none; what fails is not tried again."""
+        ready, self.ready = self.ready, []
+        replaced, self.replaced = self.replaced, []
+        if ready:
+            self._spare(replaced)
+            ids = [row["id"] for row in replaced]
+            self.store.put(self._segment(self._named(ready)), replacing=ids)
         self.committed = time.monotonic()
 
-    def _spare(self) -> None:
+    def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
         """Keeps the vectors of rows that are about to go."""
-        contents = {row["id"]: row["sha256"] for row in self.replaced if row.get("sha256")}
+        contents = {row["id"]: row["sha256"] for row in replaced if row.get("sha256")}
         going = self.store.rows(list(contents))
         if len(going):
             ids = going.items.column("id").to_pylist()
