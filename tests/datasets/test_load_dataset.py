@@ -74,6 +74,6 @@ def test_files_that_may_not_be_read_are_told(root, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "metadata.csv")
 
-    monkeypatch.setattr("cmr_hub.datasets.folder._csv_records", refuse)
+    monkeypatch.setattr("cmr_hub.datasets.metadata._csv_records", refuse)
     with pytest.raises(DataNotFoundError, match=r"folder cannot be read: .*Permission denied"):
         load_dataset("folder", root)
