@@ -131,7 +131,7 @@ class LocalStore:
     def table_below(self, folder: str) -> pa.Table:
         items = self._rows.items
         below = pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/")
-        return items.filter(pc.fill_null(below, False))
+        return items.filter(pc.coalesce(below, False))
 
     def known(self, ids: Sequence[str]) -> set[str]:
         return self._rows.known(ids)

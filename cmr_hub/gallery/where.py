@@ -85,7 +85,7 @@ class Where:
             found = _evaluate(self.tree, table)
         except (pa.ArrowException, OverflowError, RecursionError) as error:
             raise QueryError(f"cannot apply the condition {self.text!r}: {error}") from error
-        passed: npt.NDArray[np.bool_] = pc.fill_null(found, False).to_numpy()
+        passed: npt.NDArray[np.bool_] = pc.coalesce(found, False).to_numpy()
         return passed
 
 
