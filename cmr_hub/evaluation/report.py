@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.evaluation.figures import draw_figures
-from cmr_hub.evaluation.plan import RUNS, Plan, PlannedRow, saved_plans
+from cmr_hub.evaluation.planned import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.evaluation.published import PublishedFigure, published_systems
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.tables import (
