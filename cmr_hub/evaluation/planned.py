@@ -1,4 +1,4 @@
-"""What grids ask for, as it is kept with the results: tables of rows with the keys of their runs."""
+"""What grids ask for, as it is kept with the results: rows of tables with the keys of runs."""
 
 from __future__ import annotations
 
