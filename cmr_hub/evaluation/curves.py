@@ -13,13 +13,13 @@ from safetensors import SafetensorError, safe_open
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.artifacts import read_curve
+from cmr_hub.models.names import HISTORY
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 Column: TypeAlias = "list[float | None]"
 
-HISTORY = "history.json"
 CHECKPOINTS = ".checkpoints"
 """What `cmr train` adds to the name of a model directory for the one it keeps checkpoints in."""
 
