@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +72,12 @@ class RunGroup:
     factors: Mapping[str, str]
     settings: Mapping[str, str]
     records: Mapping[int, JSONObject]
+
+    @cached_property
+    def key(self) -> str:
+        """A short name for addresses; the same runs always have the same."""
+        facts = json.dumps([dict(self.factors), dict(self.settings)], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:10]
 
     @property
     def n(self) -> int:

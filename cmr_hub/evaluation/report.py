@@ -145,7 +145,7 @@ def _cells(found: RowResult, columns: tuple[Column, ...]) -> list[str]:
 
 
 def _cell(found: RowResult, column: Column) -> str:
-    shown = _spread if column.spread else _mean
+    shown = spread if column.spread else _mean
     text = " / ".join(shown(found, figure) for figure in column.figures)
     return f"**{text}**" if column.header.startswith("**") else text
 
@@ -154,7 +154,8 @@ def _published_beside(found: RowResult, notes: _Notes) -> str:
     return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
 
 
-def _spread(found: RowResult, figure: str) -> str:
+def spread(found: RowResult, figure: str) -> str:
+    """Mean ± standard deviation of a row, as the report prints them."""
     mean, std = found.mean(figure), found.std(figure)
     if mean is None:
         return "–"
@@ -190,7 +191,7 @@ def _findings(result: TableResult) -> list[str]:
     if not ranked:
         return ["Nothing of this table has been run yet."]
     best, figure = ranked[0], measure.compared
-    found = [f"- Best here: **{best.row.label}**, {_spread(best, figure)} (n = {best.n})."]
+    found = [f"- Best here: **{best.row.label}**, {spread(best, figure)} (n = {best.n})."]
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)

@@ -30,6 +30,11 @@ class StoredSpace:
     kept: float
 
     @property
+    def texts(self) -> str:
+        """The text features, and the seed."""
+        return f"{self.text_encoder} · seed {self.seed}"
+
+    @property
     def split(self) -> str:
         """The protocol of its seed."""
         return self.protocol.replace("{seed}", str(self.seed))
