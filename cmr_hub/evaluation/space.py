@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -84,12 +84,16 @@ class Space:
             dtype=np.int64,
         ).reshape(-1, 2)
 
-    def vectors(self, epoch: int | None = None) -> FloatArray:
-        """(Ni + Nt, d) images and, after them, texts; at the end if no epoch is given."""
-        at = self.images, self.texts
-        if epoch is not None and epoch in self.stages:
-            at = self.stages[epoch]
-        return np.concatenate(at).astype(np.float32)
+    def vectors(self) -> FloatArray:
+        """(Ni + Nt, d) images and, after them, texts."""
+        return np.concatenate([self.images, self.texts]).astype(np.float32)
+
+    def at(self, epoch: int) -> Space:
+        """The space as it was at an epoch that was kept; at any other, as it is."""
+        if epoch not in self.stages:
+            return self
+        images, texts = self.stages[epoch]
+        return replace(self, images=images, texts=texts)
 
     def relevant(self, direction: Direction) -> tuple[IntArray, IntArray]:
         """What decides whether an answer is right: class numbers of queries and of the gallery.

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.space import answers, pair_losses
+from cmr_hub.evaluation.space import Space, answers, pair_losses
 from cmr_hub.plots.style import COLOURS, MUTED, SCALE, SYMBOLS, colour, finish, short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cmr_hub.evaluation.space import Space
     from cmr_hub.types import FloatArray, IntArray
 
 ColourBy = Literal["class", "modality", "pair loss", "first hit"]
@@ -141,6 +140,12 @@ def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
     high = np.max([one.max(0) for one in maps], axis=0)
     margin = np.maximum(0.05 * (high - low), 1e-3)
     return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
+
+
+def images_only(space: Space, rows: FloatArray) -> Space:
+    """The images of a space in another space, of (Ni, D) rows."""
+    nothing = np.empty((0, rows.shape[1]), np.float32)
+    return Space(rows, nothing, space.image_rows, np.empty(0, np.int64), space.items)
 
 
 def _axes(coordinates: npt.NDArray[Any]) -> dict[str, Any]:

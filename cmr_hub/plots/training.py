@@ -66,6 +66,9 @@ def training(
             figure.add_scatter(y=values, line=line, mode=mode, name=plain(name), **common)
     finish(figure, height=270, uirevision=quantity)
     figure.update_xaxes(title="epoch")
+    drawn = [value for trace in figure.data for value in trace.y if value is not None]
     if log:
         figure.update_yaxes(type="log")
+    elif drawn and min(drawn) == max(drawn) > 0:
+        figure.update_yaxes(range=[0, 2 * max(drawn)])  # a flat line would be drawn around zero
     return figure

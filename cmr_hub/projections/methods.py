@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 Method = Literal["pca", "tsne", "umap"]
+Dimensions = Literal[2, 3]
+Metric = Literal["cosine", "euclidean"]
 Progress: TypeAlias = "Callable[[float], None]"
 """Is told the share of the work that is done, in [0, 1]."""
 
@@ -40,8 +42,8 @@ class ProjectionOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: Method = "pca"
-    dimensions: Literal[2, 3] = 2
-    metric: Literal["cosine", "euclidean"] = "cosine"
+    dimensions: Dimensions = 2
+    metric: Metric = "cosine"
     perplexity: float = Field(30, ge=2, le=500)
     neighbours: int = Field(15, ge=2, le=500)
     min_dist: float = Field(0.1, ge=0, le=1)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from cmr_hub.evaluation.sheet import Sheet
     from cmr_hub.evaluation.space import SpaceItem
 
+_WHOLE = 40  # rows of a table that is shown without scrolling
+
 
 def figure_box(
     figure: go.Figure, name: str, *, key: str, select: bool = False, alt: str = ""
-) -> list[dict[str, Any]]:
+) -> list[int]:
     """Shows a figure; beside it a menu saves it as PNG, SVG or HTML.
 
     Args:
@@ -32,7 +34,7 @@ def figure_box(
         alt: what the figure shows, for those who cannot see it.
 
     Returns:
-        The selected points.
+        The `customdata` of the selected points, each once, in order.
     """
     form = st.session_state.get(f"{key}-format", "PNG")
     config = {
@@ -77,7 +79,10 @@ def figure_box(
         )
     if event is None:
         return []
-    return [dict(point) for point in event.get("selection", {}).get("points", [])]
+    given = [point.get("customdata") for point in event["selection"]["points"]]
+    # Of some traces it comes alone, of others in a list.
+    places = [place[0] if isinstance(place, list) and place else place for place in given]
+    return sorted({place for place in places if isinstance(place, int)})
 
 
 def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
@@ -91,7 +96,13 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
         if any(isinstance(value, float) for value in values)
     }
     shown = st.dataframe(
-        columns, key=key, hide_index=True, column_config=numbers, width="stretch", **options
+        columns,
+        key=key,
+        hide_index=True,
+        column_config=numbers,
+        height="content" if len(sheet.rows) <= _WHOLE else 480,
+        placeholder="–",
+        **options,
     )
     with st.container(horizontal=True):
         for form, text, mime in (

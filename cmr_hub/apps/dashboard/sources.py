@@ -25,11 +25,12 @@ from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.space import Space, SpaceItem
 from cmr_hub.evaluation.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.evaluation.tables import TableResult, table_result
+from cmr_hub.gallery.manifest import FILE_NAME
 from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
-    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.types import JSONObject
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int], ...]"
@@ -56,6 +57,18 @@ class Sources:
         found = {name: release_directory(name) for name in RELEASES}
         for directory in self._candidates():
             if (directory / CONFIG).is_file():
+                found.setdefault(str(directory), directory)
+        return found
+
+    def gallery_directories(self) -> dict[str, Path]:
+        """The galleries by name: those saved with a model, and those that stand alone."""
+        found = {
+            name: directory
+            for name, directory in self.model_directories().items()
+            if (directory / GALLERY).is_dir()
+        }
+        for directory in self._candidates():
+            if (directory / FILE_NAME).is_file():
                 found.setdefault(str(directory), directory)
         return found
 
@@ -120,7 +133,7 @@ def run_store(home: Sources) -> RunStore:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the runs …")
-def _run_store(path: str, _stamp_of_file: Stamp) -> RunStore:
+def _run_store(path: str, stamp_of_file: Stamp) -> RunStore:
     try:
         records, problems = read_runs(path)
     except DataNotFoundError:
@@ -143,7 +156,7 @@ def tables(home: Sources) -> Tables:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Filling the tables …")
-def _tables(results: str, _stamp_of_files: Stamp, _home: Sources) -> Tables:
+def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
     records = run_store(_home).records
     try:
         plans = saved_plans(Path(results))
@@ -166,8 +179,7 @@ def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
     """All spaces by a key for the address, and what is wrong with others."""
     found = {
         f"model:{name}": SpaceSource(f"model {name}", model=directory)
-        for name, directory in home.model_directories().items()
-        if (directory / GALLERY).is_dir()
+        for name, directory in home.gallery_directories().items()
     }
     stored, problems = stored_spaces(home.results)
     for one in stored:
@@ -184,7 +196,12 @@ def source_facts(source: SpaceSource) -> str:
 
 
 def _model_stamp(directory: Path) -> Stamp:
-    return stamp(*sorted((directory / GALLERY).glob("*.json")), directory / SNAPSHOTS)
+    return stamp(_gallery_of(directory) / FILE_NAME, directory / SNAPSHOTS)
+
+
+def _gallery_of(directory: Path) -> Path:
+    inside = directory / GALLERY
+    return inside if inside.is_dir() else directory
 
 
 def space(source: SpaceSource) -> Space:
@@ -197,7 +214,7 @@ def space(source: SpaceSource) -> Space:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the embeddings …")
-def _stored_space(stored: StoredSpace, _stamp_of_file: Stamp, _has_items: bool) -> Space:
+def _stored_space(stored: StoredSpace, stamp_of_file: Stamp, has_items: bool) -> Space:
     return read_stored_space(
         stored, _items(stored.dataset, stored.split, os.environ.get("CMR_DATA_HOME"))
     )
@@ -225,29 +242,28 @@ def _items(dataset: str, protocol: str, data_home: str | None) -> dict[str, Spac
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the gallery …")
-def _model_space(directory: str, _stamp_of_files: Stamp) -> Space:
+def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
     from cmr_hub.gallery.local import LocalStore
     from cmr_hub.gallery.space import space_of
     from cmr_hub.training.snapshots import read_snapshots
 
     home = Path(directory)
     pictures = home / PICTURES
-    store = LocalStore.open(home / GALLERY, root=pictures if pictures.is_dir() else None)
+    store = LocalStore.open(_gallery_of(home), root=pictures if pictures.is_dir() else None)
     kept = home / SNAPSHOTS
     return space_of(store, read_snapshots(kept) if kept.is_file() else None)
 
 
-def model(directory: Path) -> CrossModalModel:
-    """Loads a model with its gallery. Raises CMRError."""
-    files = [directory / CONFIG, *sorted((directory / GALLERY).glob("*.json"))]
-    return _model(str(directory), stamp(*files))
+def gallery(directory: Path) -> Gallery:
+    """Opens a gallery, or a model's, together with the model. Raises CMRError."""
+    return _gallery(str(directory), stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model …")
-def _model(directory: str, _stamp_of_files: Stamp) -> CrossModalModel:
-    from cmr_hub.loading import load
+def _gallery(directory: str, stamp_of_files: Stamp) -> Gallery:
+    from cmr_hub.loading import open_gallery
 
-    return load(directory)
+    return open_gallery(directory)
 
 
 def thumbnail(path: Path | None) -> str:
@@ -256,7 +272,7 @@ def thumbnail(path: Path | None) -> str:
 
 
 @st.cache_data(max_entries=4_000, show_spinner=False)
-def _thumbnail(path: str, _stamp_of_file: Stamp) -> str:
+def _thumbnail(path: str, stamp_of_file: Stamp) -> str:
     from cmr_hub.datasets.images import read_image
 
     try:

@@ -115,11 +115,12 @@ def _bars(groups: list[RunGroup], names: list[str], metric: str, direction: str)
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
         st.caption(f"The best {_MOST_BARS} of {len(groups):,}; the filters above bring the others.")
-    points = figure_box(
-        bars(shown, names, metric, direction), f"{metric} {direction}", key="bars", select=True
+    opened = figure_box(
+        bars(shown, names[: len(shown)], metric, direction),
+        f"{metric} {direction}",
+        key="bars",
+        select=True,
     )
-    places = {point.get("customdata") for point in points}
-    opened = [place for place in range(len(shown)) if place in places or [place] in places]
     if not opened:
         st.caption("Click a bar to open its runs.")
     for place in opened[:_MOST_LINES]:

@@ -104,7 +104,7 @@ def cached_answers(source: SpaceSource, way: Direction, asked: Space) -> Answers
 
 
 @st.cache_resource(max_entries=12, show_spinner="Asking all queries …")
-def _answers(_key: str, way: Direction, _asked: Space) -> Answers:
+def _answers(key: str, way: Direction, _asked: Space) -> Answers:
     return answers(_asked, way, _DEPTH)
 
 

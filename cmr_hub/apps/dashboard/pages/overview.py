@@ -80,13 +80,12 @@ def best(results: list[TableResult]) -> Sheet:
                 first.row.label,
                 spread(first, figure),
                 first.n,
-                result.measure.meaning,
                 result.table.reference,
                 compared,
             ]
         )
     return Sheet(
-        ["table", "best", "mean ± std", "seeds", "of", "reference", "against the reference"], rows
+        ["table", "best", "mean ± std", "seeds", "reference", "against the reference"], rows
     )
 
 
@@ -139,10 +138,31 @@ def _tables(home: Sources) -> None:
             [title.strip("*") or "row" for title in shown.header],
             [[cell.strip("*_") for cell in row] for row in shown.rows],
         )
-        sheet_box(plain, result.table.id, key=f"table-{result.table.id}")
+        alike, telling = folded(plain)
+        if alike:
+            st.caption(literal(", ".join(f"{name}: {value}" for name, value in alike.items())))
+        sheet_box(plain, result.table.id, key=f"table-{result.table.id}", column_order=telling)
         with st.expander("Findings, and the protocols of the published figures"):
             st.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
             st.text("\n".join(shown.notes))
+
+
+_WHAT = ("dataset", "protocol", "images", "texts", "n")
+
+
+def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
+    """What is the same in all rows that were run here, by column; and the other columns."""
+    alike: dict[str, str] = {}
+    for place, name in enumerate(sheet.header):
+        values = {str(row[place]) for row in sheet.rows if row[place]}
+        if name in _WHAT and len(values) == 1:
+            alike["seeds" if name == "n" else name] = values.pop()
+    kept = [
+        name
+        for name in sheet.header
+        if name not in alike and not (name == "n" and "seeds" in alike)
+    ]
+    return alike, kept
 
 
 def literal_finding(line: str) -> str:
