@@ -17,7 +17,7 @@ from cmr_hub.evaluation.tables import Significance, figure_of, significance
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
-FACTORS: Final = ("dataset", "protocol", "images", "texts", "method", "objective")
+FACTORS: Final = ("method", "texts", "images", "protocol", "dataset", "objective")
 """What runs are told apart by, for people."""
 
 METRICS: Final = {
@@ -213,15 +213,23 @@ def chosen(
     ]
 
 
-def labels(groups: Sequence[RunGroup]) -> list[str]:
-    """A name for each group: the factors in which they differ and, where that is not enough, the
-    settings."""
+def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
+    """The factors in which groups differ; the method, if in none."""
     telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
     # The method says what the objective is, unless one method has several.
     methods = {(group.factors["method"], group.factors["objective"]) for group in groups}
     if len({method for method, _ in methods}) == len(methods) and "objective" in telling:
         telling.remove("objective")
-    telling = telling or ["method"]
+    return telling or ["method"]
+
+
+def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
+    """A name for each group: some factors and, where they are not enough, the settings that differ.
+
+    Args:
+        groups: to be named.
+        telling: the factors.
+    """
     names = [" · ".join(group.factors[name] for name in telling) for group in groups]
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):

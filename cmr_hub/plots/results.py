@@ -20,32 +20,51 @@ _DIGITS_UP_TO = 26  # columns of a heat map
 
 
 def bars(
-    groups: Sequence[RunGroup], names: Sequence[str], metric: str, direction: str
+    groups: Sequence[RunGroup],
+    names: Sequence[str],
+    metric: str,
+    direction: str,
+    series: Sequence[str] | None = None,
 ) -> go.Figure:
     """A bar per group with mean ± standard deviation, and a dot per seed.
 
     A bar's and its dots' `customdata` is the group's place in `groups`.
+
+    Args:
+        groups, names: groups of one name stand together.
+        metric, direction: as in `evaluation.groups`.
+        series: of each group, what its colour means; None for one colour.
     """
+    rows = list(dict.fromkeys(names))
+    members = {name: [place for place, n in enumerate(names) if n == name] for name in rows}
+    width = 0.72 / max(map(len, members.values()), default=1)
+    at = {
+        place: row + (nth - (len(members[name]) - 1) / 2) * width
+        for row, name in enumerate(rows)
+        for nth, place in enumerate(members[name])
+    }
+    kinds = list(dict.fromkeys(series or [""]))
     figure = go.Figure()
-    means = [group.mean(metric, direction) for group in groups]
-    places = list(range(len(groups)))
-    figure.add_bar(
-        x=means,
-        y=places,
-        orientation="h",
-        width=0.62,
-        marker={"color": colour(0), "opacity": 0.75},
-        error_x={"type": "data", "array": [group.std(metric, direction) for group in groups]},
-        customdata=places,
-        text=[
-            f"{plain(name)}<br>{number(mean or 0)} ± {_spread(group.std(metric, direction))}"
-            f", n = {group.n}"
-            for name, mean, group in zip(names, means, groups, strict=True)
-        ],
-        textposition="none",
-        hovertemplate="%{text}<extra></extra>",
-        name="mean ± standard deviation",
-    )
+    for index, kind in enumerate(kinds):
+        places = [place for place in at if series is None or series[place] == kind]
+        figure.add_bar(
+            x=[groups[place].mean(metric, direction) for place in places],
+            y=[at[place] for place in places],
+            orientation="h",
+            width=width * 0.86,
+            marker={"color": colour(index), "opacity": 0.78},
+            error_x={
+                "type": "data",
+                "array": [groups[place].std(metric, direction) for place in places],
+                "thickness": 1.5,
+                "width": 3,
+            },
+            customdata=places,
+            text=[_said(groups[place], names[place], kind, metric, direction) for place in places],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+            name=short(kind) or "mean ± standard deviation",
+        )
     dots = [
         (value, place, seed)
         for place, group in enumerate(groups)
@@ -54,23 +73,30 @@ def bars(
     figure.add_scatter(
         x=[value for value, _, _ in dots],
         # One under the other, or equal figures would hide each other.
-        y=[place + 0.11 * (seed % 5 - 2) for _, place, seed in dots],
+        y=[at[place] + 0.15 * width * (seed % 5 - 2) for _, place, seed in dots],
         mode="markers",
-        marker={"color": colour(1), "size": 7, "line": {"color": "white", "width": 1}},
+        marker={"color": "white", "size": 6, "line": {"color": "#333333", "width": 1.2}},
         customdata=[place for _, place, _ in dots],
         text=[f"seed {seed}: {number(value)}" for value, _, seed in dots],
         hovertemplate="%{text}<extra></extra>",
         name="one seed",
     )
-    finish(figure, height=110 + _ROW * len(groups), bargap=0.35)
+    finish(figure, height=120 + max(_ROW * len(rows), 22 * len(groups)), barmode="overlay")
     figure.update_yaxes(
-        tickvals=places,
-        ticktext=[short(name) for name in names],
-        autorange="reversed",
+        tickvals=list(range(len(rows))),
+        ticktext=[short(name) for name in rows],
+        range=[len(rows) - 0.4, -0.6],
         showgrid=False,
+        zeroline=False,
     )
     figure.update_xaxes(title=f"{metric}, {direction}", rangemode="tozero")
     return figure
+
+
+def _said(group: RunGroup, name: str, kind: str, metric: str, direction: str) -> str:
+    title = "<br>".join(plain(part) for part in (name, kind) if part)
+    mean = number(group.mean(metric, direction) or 0)
+    return f"{title}<br>{mean} ± {_spread(group.std(metric, direction))}, n = {group.n}"
 
 
 def _spread(value: float | None) -> str:

@@ -54,6 +54,7 @@ def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None},
         hoverlabel={"align": "left"},
         hovermode="closest",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": COLOURS[0]},
     )
     axes = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "linecolor": MUTED}
     figure.update_xaxes(**axes)

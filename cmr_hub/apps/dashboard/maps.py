@@ -138,6 +138,8 @@ def stages_of(facts: str, _space: Space) -> MapInput:
 
 def show_map(space: Space, source: SpaceSource, figure: go.Figure, title: str) -> None:
     """The map with the card of the point under the pointer, and what is selected below."""
+    if len(space.images) and len(space.texts):
+        st.caption("Filled: images. Hollow: texts.")
     left, right = st.columns([3, 1])
     with left:
         selected = figure_box(figure, title, key="map", select=True, alt=title)

@@ -19,7 +19,7 @@ import streamlit as st
 
 from cmr_hub.errors import CMRError, DataNotFoundError, ImageError
 from cmr_hub.evaluation.curves import CHECKPOINTS, checkpoints_of
-from cmr_hub.evaluation.groups import RunGroup, grouped
+from cmr_hub.evaluation.groups import FACTORS, RunGroup, grouped, labels
 from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.space import Space, SpaceItem
@@ -119,6 +119,13 @@ class RunStore:
     records: list[JSONObject]
     problems: list[str]
     groups: list[RunGroup] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Of all groups by their keys; other runs in the store change few of them."""
+        telling = [factor for factor in FACTORS if factor != "objective"]
+        names = labels(self.groups, telling)
+        return {group.key: name for group, name in zip(self.groups, names, strict=True)}
 
     @cached_property
     def by_key(self) -> dict[str, RunGroup]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from cmr_hub.evaluation.groups import (
     labels,
     metric_of,
     ranked,
+    telling_factors,
 )
 from cmr_hub.evaluation.report import verdict
 from cmr_hub.evaluation.sheet import Sheet
@@ -30,10 +32,11 @@ from cmr_hub.plots.results import bars, heat, per_class, precision_recall
 if TYPE_CHECKING:
     from cmr_hub.evaluation.sheet import Value
 
+_NOTHING: Final = "nothing"
 _MOST_BARS: Final = 30
 _MOST_LINES: Final = 8
 _MOST_RUNS: Final = 500
-_FILTERS: Final = ("dataset", "protocol", "images", "texts", "method")
+_FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
 
 
 def page() -> None:
@@ -77,7 +80,7 @@ def _body(store: RunStore) -> None:
             icon=":material/filter_alt_off:",
         )
         return
-    names = labels(groups)
+    names = labels(groups, telling_factors(groups))
     if view == "heat":
         _heat(groups, metric, direction)
     elif view == "differences":
@@ -89,17 +92,23 @@ def _body(store: RunStore) -> None:
     elif view == "classes":
         _classes(groups, names, direction)
     else:
-        _bars(groups, names, metric, direction)
+        _bars(store, groups, names, metric, direction)
 
 
 def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
     wanted: dict[str, list[str]] = {}
     with st.container(border=True):
         columns = st.columns(3)
+        usual = _usual(groups)
         for place, factor in enumerate(_FILTERS):
             options = sorted({group.factors[factor] for group in groups})
             wanted[factor] = columns[place % 3].multiselect(
-                factor.capitalize(), options, key=factor, bind="query-params", placeholder="all"
+                factor.capitalize(),
+                options,
+                default=usual.get(factor),
+                key=factor,
+                bind="query-params",
+                placeholder="all",
             )
         terms = sorted({term for group in groups for term in group.terms})
         have = columns[len(_FILTERS) % 3].multiselect(
@@ -111,12 +120,33 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
     return picked
 
 
-def _bars(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
+def _usual(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
+    """The dataset and protocol that most ways were measured on: what is shown first."""
+    both = Counter((group.factors["dataset"], group.factors["protocol"]) for group in groups)
+    dataset, protocol = both.most_common(1)[0][0]
+    return {"dataset": [dataset], "protocol": [protocol]}
+
+
+def _bars(
+    store: RunStore, groups: list[RunGroup], names: list[str], metric: str, direction: str
+) -> None:
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
         st.caption(f"The best {_MOST_BARS} of {len(groups):,}; the filters above bring the others.")
+    by = st.selectbox(
+        "Colour by",
+        [_NOTHING, *_FILTERS],
+        key="by",
+        bind="query-params",
+        help="Bars that differ in nothing else then stand together.",
+    )
+    series = None if by == _NOTHING else [group.factors[by] for group in shown]
+    rows = names[: len(shown)]
+    if series is not None:
+        telling = [factor for factor in telling_factors(shown) if factor != by]
+        rows = [" · ".join(group.factors[name] for name in telling) or "all" for group in shown]
     opened = figure_box(
-        bars(shown, names[: len(shown)], metric, direction),
+        bars(shown, rows, metric, direction, series),
         f"{metric} {direction}",
         key="bars",
         select=True,
@@ -124,10 +154,10 @@ def _bars(groups: list[RunGroup], names: list[str], metric: str, direction: str)
     if not opened:
         st.caption("Click a bar to open its runs.")
     for place in opened[:_MOST_LINES]:
-        _runs(shown[place], names[place])
+        _runs(store, shown[place], names[place])
 
 
-def _runs(group: RunGroup, name: str) -> None:
+def _runs(store: RunStore, group: RunGroup, name: str) -> None:
     st.subheader(literal(name))
     rows: list[list[Value]] = [
         [
@@ -147,14 +177,14 @@ def _runs(group: RunGroup, name: str) -> None:
         page_file("training"),
         label="Their training curves",
         icon=":material/show_chart:",
-        query_params={"run": [group.key]},
+        query_params={"run": [store.names[group.key]]},
     )
 
 
 def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
     columns = st.columns(2)
-    row = columns[0].selectbox("Down", FACTORS, index=4, key="down", bind="query-params")
-    column = columns[1].selectbox("Across", FACTORS, index=3, key="across", bind="query-params")
+    row = columns[0].selectbox("Down", FACTORS, index=0, key="down", bind="query-params")
+    column = columns[1].selectbox("Across", FACTORS, index=1, key="across", bind="query-params")
     if row == column:
         st.info("Choose two different factors.")
         return

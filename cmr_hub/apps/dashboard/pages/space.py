@@ -75,7 +75,6 @@ def _body(source: SpaceSource, shown: Space) -> None:
     )
     epoch, place = _epoch(shown)
     _figures(shown, epoch)
-    st.caption("Filled: images. Hollow: texts.")
     given = stages_of(source_facts(source), shown)
     maps = maps_of(given, options, "space")
     if maps is None:

@@ -12,7 +12,6 @@ from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.acmr_log import parse_acmr_log
 from cmr_hub.evaluation.curves import Curve, model_curves, running_curves, stored_curves
-from cmr_hub.evaluation.groups import labels
 from cmr_hub.plots.style import COLOURS
 from cmr_hub.plots.training import quantities, title, training
 
@@ -71,10 +70,7 @@ def page() -> None:
 def _options(home: Sources, store: RunStore) -> dict[str, str]:
     names = {f"live:{name}": f"training now: {name}" for name in home.trainings()}
     names |= {f"model:{name}": f"model {name}" for name in home.model_directories()}
-    trained = [group for group in store.groups if group.terms]
-    for group, name in zip(trained, labels(trained), strict=True):
-        names[group.key] = name
-    return names
+    return names | {group.key: store.names[group.key] for group in store.groups if group.terms}
 
 
 def _log() -> Curve | None:
