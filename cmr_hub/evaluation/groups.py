@@ -17,7 +17,7 @@ from cmr_hub.evaluation.tables import Significance, figure_of, significance
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
-FACTORS: Final = ("method", "texts", "images", "protocol", "dataset", "objective")
+FACTORS: Final = ("method", "objective", "texts", "images", "protocol", "dataset")
 """What runs are told apart by, for people."""
 
 METRICS: Final = {
@@ -170,15 +170,15 @@ def _factors(record: JSONObject) -> dict[str, str]:
         "dataset": record["dataset"],
         # A protocol that splits anew for every seed is one protocol.
         "protocol": "random-{seed}" if protocol == f"random-{seed}" else protocol,
-        "images": record["image_encoder"] + _tuned(tuned.get("blocks"), "blocks"),
-        "texts": record["text_encoder"] + _tuned(layers.get("layers"), "layers"),
+        "images": record["image_encoder"] + _tuned(tuned.get("blocks"), "block"),
+        "texts": record["text_encoder"] + _tuned(layers.get("layers"), "layer"),
         "method": record["preset"],
         "objective": objective if isinstance(objective, str) else json.dumps(objective),
     }
 
 
-def _tuned(count: Any, parts: str) -> str:
-    return f", {count} {parts} fine-tuned" if count else ""
+def _tuned(count: Any, part: str) -> str:
+    return f", {count} {part}{'s' * (count != 1)} fine-tuned" if count else ""
 
 
 def _settings(record: JSONObject) -> dict[str, str]:
@@ -216,11 +216,13 @@ def chosen(
 def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
     """The factors in which groups differ; the method, if in none."""
     telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
-    # The method says what the objective is, unless one method has several.
-    methods = {(group.factors["method"], group.factors["objective"]) for group in groups}
-    if len({method for method, _ in methods}) == len(methods) and "objective" in telling:
-        telling.remove("objective")
     return telling or ["method"]
+
+
+def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
+    """A name for each group without one factor: groups that differ in it alone share a name."""
+    telling = [name for name in telling_factors(groups) if name != apart]
+    return [" · ".join(group.factors[name] for name in telling) or "all" for group in groups]
 
 
 def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
@@ -230,7 +232,17 @@ def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
         groups: to be named.
         telling: the factors.
     """
-    names = [" · ".join(group.factors[name] for name in telling) for group in groups]
+    objectives: defaultdict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        objectives[group.factors["method"]].add(group.factors["objective"])
+
+    def name_of(group: RunGroup) -> str:
+        # A method says what its objective is, unless it has several.
+        is_said = "method" in telling and len(objectives[group.factors["method"]]) == 1
+        parts = [name for name in telling if name != "objective" or not is_said]
+        return " · ".join(group.factors[name] for name in parts) or group.factors["method"]
+
+    names = [name_of(group) for group in groups]
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
         alike[name].append(place)

@@ -9,13 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cmr_hub.evaluation.report import number
-from cmr_hub.plots.style import DASHES, SCALE, colour, finish, plain, short
+from cmr_hub.plots.style import DASHES, SCALE, colour, finish, plain, short, two_lines
 
 if TYPE_CHECKING:
     from cmr_hub.evaluation.groups import FactorGrid, RunGroup
     from cmr_hub.evaluation.space import Answers
 
-_ROW = 30  # pixels of a bar
+_BAR = 22  # pixels
+_GAP = 1.5  # from one row to the next, in bars
 _DIGITS_UP_TO = 26  # columns of a heat map
 
 
@@ -37,12 +38,13 @@ def bars(
     """
     rows = list(dict.fromkeys(names))
     members = {name: [place for place, n in enumerate(names) if n == name] for name in rows}
-    width = 0.72 / max(map(len, members.values()), default=1)
-    at = {
-        place: row + (nth - (len(members[name]) - 1) / 2) * width
-        for row, name in enumerate(rows)
-        for nth, place in enumerate(members[name])
-    }
+    at: dict[int, float] = {}
+    middles = []
+    for name in rows:
+        start = max(at.values(), default=-_GAP) + _GAP
+        at |= {place: start + nth for nth, place in enumerate(members[name])}
+        middles.append(start + (len(members[name]) - 1) / 2)
+    last = max(at.values(), default=0.0)
     kinds = list(dict.fromkeys(series or [""]))
     figure = go.Figure()
     for index, kind in enumerate(kinds):
@@ -51,7 +53,7 @@ def bars(
             x=[groups[place].mean(metric, direction) for place in places],
             y=[at[place] for place in places],
             orientation="h",
-            width=width * 0.86,
+            width=0.78,
             marker={"color": colour(index), "opacity": 0.78},
             error_x={
                 "type": "data",
@@ -73,7 +75,7 @@ def bars(
     figure.add_scatter(
         x=[value for value, _, _ in dots],
         # One under the other, or equal figures would hide each other.
-        y=[at[place] + 0.15 * width * (seed % 5 - 2) for _, place, seed in dots],
+        y=[at[place] + 0.13 * (seed % 5 - 2) for _, place, seed in dots],
         mode="markers",
         marker={"color": "white", "size": 6, "line": {"color": "#333333", "width": 1.2}},
         customdata=[place for _, place, _ in dots],
@@ -81,11 +83,11 @@ def bars(
         hovertemplate="%{text}<extra></extra>",
         name="one seed",
     )
-    finish(figure, height=120 + max(_ROW * len(rows), 22 * len(groups)), barmode="overlay")
+    finish(figure, height=int(120 + _BAR * (last + 1)), barmode="overlay")
     figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[short(name) for name in rows],
-        range=[len(rows) - 0.4, -0.6],
+        tickvals=middles,
+        ticktext=[two_lines(name) for name in rows],
+        range=[last + 0.8, -0.8],
         showgrid=False,
         zeroline=False,
     )

@@ -43,6 +43,13 @@ def short(text: str, length: int = _LONG) -> str:
     return plain(text if len(text) <= length else f"{text[: length - 1]}…")
 
 
+def two_lines(name: str) -> str:
+    """A name of several parts, the first above the others; as `plain`."""
+    first, _, others = name.partition(" · ")
+    below = f'<br><span style="font-size:10px">{short(others)}</span>' if others else ""
+    return short(first, 28) + below
+
+
 def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
     """The common layout; axis titles stay where they were set."""
     figure.update_layout(

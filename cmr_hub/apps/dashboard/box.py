@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
         title: [row[place] for row in sheet.rows] for place, title in enumerate(sheet.header)
     }
     numbers = {
-        title: st.column_config.NumberColumn(format="%.3f")
+        title: st.column_config.NumberColumn(format="%.2g" if title == "p" else "%.3f")
         for title, values in columns.items()
         if any(isinstance(value, float) for value in values)
     }
@@ -149,6 +149,13 @@ def _card(card: Card) -> str:
     body.append(f"<br><small>{escaped(card.item.id)}</small>")
     image = f'<img alt="" src="{escaped(picture)}">' if picture else ""
     return f'<div class="cmr-card{mark}">{image}<div>{"".join(body)}</div></div>'
+
+
+def figures(shown: Mapping[str, str]) -> None:
+    """Single figures with their names, as many in a line as there is room for."""
+    with st.container(horizontal=True, gap="large"):
+        for name, value in shown.items():
+            st.metric(name, value, width="content")
 
 
 def colour_keys(names: Sequence[str], colours: Sequence[str]) -> None:

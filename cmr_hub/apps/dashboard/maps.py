@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -136,12 +136,29 @@ def stages_of(facts: str, _space: Space) -> MapInput:
     return MapInput([_space.at(epoch).vectors() for epoch in (*_space.stages, _space.epoch)])
 
 
-def show_map(space: Space, source: SpaceSource, figure: go.Figure, title: str) -> None:
-    """The map with the card of the point under the pointer, and what is selected below."""
-    if len(space.images) and len(space.texts):
-        st.caption("Filled: images. Hollow: texts.")
-    left, right = st.columns([3, 1])
+def show_map(
+    space: Space,
+    source: SpaceSource,
+    figure: go.Figure,
+    title: str,
+    *,
+    beside: Callable[[], None] | None = None,
+) -> None:
+    """The map with the card of the point under the pointer, and what is selected below.
+
+    Args:
+        space, source: what the map shows.
+        figure: the map.
+        title: of its files.
+        beside: puts something next to the map.
+    """
+    left, *middle, right = st.columns([3, 3, 2] if beside else [3, 1])
+    for column in middle:
+        with column:
+            (beside or st.empty)()
     with left:
+        if len(space.images) and len(space.texts):
+            st.caption("Filled: images. Hollow: texts.")
         selected = figure_box(figure, title, key="map", select=True, alt=title)
     with right:
         hover_card(space, source.name + source_facts(source), "map-figure")

@@ -31,6 +31,7 @@ from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.gallery.local import LocalStore
     from cmr_hub.types import JSONObject
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int], ...]"
@@ -250,15 +251,19 @@ def _items(dataset: str, protocol: str, data_home: str | None) -> dict[str, Spac
 
 @st.cache_resource(max_entries=6, show_spinner="Reading the gallery …")
 def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
-    from cmr_hub.gallery.local import LocalStore
     from cmr_hub.gallery.space import space_of
     from cmr_hub.training.snapshots import read_snapshots
 
-    home = Path(directory)
-    pictures = home / PICTURES
-    store = LocalStore.open(_gallery_of(home), root=pictures if pictures.is_dir() else None)
-    kept = home / SNAPSHOTS
-    return space_of(store, read_snapshots(kept) if kept.is_file() else None)
+    kept = Path(directory) / SNAPSHOTS
+    return space_of(open_store(Path(directory)), read_snapshots(kept) if kept.is_file() else None)
+
+
+def open_store(directory: Path) -> LocalStore:
+    """The rows of a gallery, or of a model's. Raises CMRError."""
+    from cmr_hub.gallery.local import LocalStore
+
+    pictures = directory / PICTURES
+    return LocalStore.open(_gallery_of(directory), root=pictures if pictures.is_dir() else None)
 
 
 def gallery(directory: Path) -> Gallery:
@@ -268,9 +273,16 @@ def gallery(directory: Path) -> Gallery:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model …")
 def _gallery(directory: str, stamp_of_files: Stamp) -> Gallery:
-    from cmr_hub.loading import open_gallery
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import load, open_gallery
 
-    return open_gallery(directory)
+    if (Path(directory) / CONFIG).is_file():
+        return open_gallery(directory)
+    store = open_store(Path(directory))
+    if store.model_name is None:
+        raise CMRError("this gallery does not say which model it was made with")
+    # What a gallery names is not fetched from anywhere.
+    return Gallery(store, load(store.model_name, local_files_only=True))
 
 
 def thumbnail(path: Path | None) -> str:

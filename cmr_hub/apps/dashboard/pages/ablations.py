@@ -20,6 +20,7 @@ from cmr_hub.evaluation.groups import (
     against,
     chosen,
     factor_grid,
+    grouped_names,
     labels,
     metric_of,
     ranked,
@@ -98,11 +99,11 @@ def _body(store: RunStore) -> None:
 def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
     wanted: dict[str, list[str]] = {}
     with st.container(border=True):
-        columns = st.columns(3)
+        columns = [*st.columns(3), *st.columns(3)]
         usual = _usual(groups)
         for place, factor in enumerate(_FILTERS):
             options = sorted({group.factors[factor] for group in groups})
-            wanted[factor] = columns[place % 3].multiselect(
+            wanted[factor] = columns[place].multiselect(
                 factor.capitalize(),
                 options,
                 default=usual.get(factor),
@@ -111,7 +112,7 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
                 placeholder="all",
             )
         terms = sorted({term for group in groups for term in group.terms})
-        have = columns[len(_FILTERS) % 3].multiselect(
+        have = columns[-1].multiselect(
             "Loss terms, all of them", terms, key="terms", bind="query-params", placeholder="any"
         )
         picked = chosen(groups, wanted, have)
@@ -133,7 +134,7 @@ def _bars(
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
         st.caption(f"The best {_MOST_BARS} of {len(groups):,}; the filters above bring the others.")
-    by = st.selectbox(
+    by = st.columns(3)[0].selectbox(
         "Colour by",
         [_NOTHING, *_FILTERS],
         key="by",
@@ -143,8 +144,7 @@ def _bars(
     series = None if by == _NOTHING else [group.factors[by] for group in shown]
     rows = names[: len(shown)]
     if series is not None:
-        telling = [factor for factor in telling_factors(shown) if factor != by]
-        rows = [" · ".join(group.factors[name] for name in telling) or "all" for group in shown]
+        rows = grouped_names(shown, by)
     opened = figure_box(
         bars(shown, rows, metric, direction, series),
         f"{metric} {direction}",
@@ -184,7 +184,7 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
 def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
     columns = st.columns(2)
     row = columns[0].selectbox("Down", FACTORS, index=0, key="down", bind="query-params")
-    column = columns[1].selectbox("Across", FACTORS, index=1, key="across", bind="query-params")
+    column = columns[1].selectbox("Across", FACTORS, index=2, key="across", bind="query-params")
     if row == column:
         st.info("Choose two different factors.")
         return
@@ -207,7 +207,7 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
     reference = next(group for group in groups if group.key == key)
     found = against(groups, reference, metric, direction)
     rows: list[list[Value]] = [
-        [name, compared.difference, compared.low, compared.high, compared.p, compared.n, said]
+        [name, said, compared.difference, compared.low, compared.high, compared.p, compared.n]
         for name, group, compared in zip(names, groups, found, strict=True)
         if group is not reference and compared is not None
         for said in [verdict(compared)]
@@ -216,7 +216,7 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
         st.info("No other way was run with a seed of the reference: nothing can be paired.")
         return
     sheet_box(
-        Sheet(["", "difference", "95 % from", "to", "p", "seeds", "in words"], rows),
+        Sheet(["", "in words", "difference", "95 % from", "to", "p", "seeds"], rows),
         f"differences {metric} {direction}",
         key="differences",
     )

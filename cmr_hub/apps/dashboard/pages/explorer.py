@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import Card, cards, figure_box
+from cmr_hub.apps.dashboard.box import Card, cards, figure_box, figures
 from cmr_hub.apps.dashboard.sources import SpaceSource, run_store, source_facts, sources, space
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
@@ -136,11 +136,13 @@ def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, 
         st.info("This query is not in its test set.")
         return
     result = ranking(asked, way, query)
-    columns = st.columns(3)
-    columns[0].metric("AP of the query", "–" if result.ap is None else number(result.ap))
-    columns[1].metric(f"MAP@all, {_WAYS[way]}", number(found.map))
-    relevant = int(result.hits.sum())
-    columns[2].metric("Relevant", f"{relevant} of {len(result.hits)}")
+    figures(
+        {
+            "AP of the query": "–" if result.ap is None else number(result.ap),
+            f"MAP@all, {_WAYS[way]}": number(found.map),
+            "Relevant": f"{int(result.hits.sum())} of {len(result.hits)}",
+        }
+    )
     if asked.kept < 1:
         st.caption(
             f"From the stored vectors, which keep {asked.kept:.1%} of the squared length: figures "

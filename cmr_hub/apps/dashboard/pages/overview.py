@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import sheet_box
+from cmr_hub.apps.dashboard.box import figures, sheet_box
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.evaluation.changes import Change, changes
@@ -51,14 +51,14 @@ def _facts(home: Sources) -> None:
     store = run_store(home)
     finished = [record["finished"] for record in store.records if record.get("finished")]
     hours = sum(record["seconds"] for record in store.records) / 3600
-    facts = [
-        ("Runs", f"{len(store.records):,}"),
-        ("Ways to do it", f"{len(store.groups):,}"),
-        ("Hours of training", f"{hours:.1f}"),
-        ("Latest run", str(max(finished, default="–"))[:10]),
-    ]
-    for column, (name, value) in zip(st.columns(len(facts)), facts, strict=True):
-        column.metric(name, value)
+    figures(
+        {
+            "Runs": f"{len(store.records):,}",
+            "Ways to do it": f"{len(store.groups):,}",
+            "Hours of training": f"{hours:.1f}",
+            "Latest run": str(max(map(str, finished), default="–"))[:10],
+        }
+    )
 
 
 def best(results: list[TableResult]) -> Sheet:
@@ -92,14 +92,14 @@ def best(results: list[TableResult]) -> Sheet:
 def _released(home: Sources) -> None:
     path = home.results / "default.json"
     try:
-        figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
+        measured = json.loads(path.read_text(encoding="utf-8"))["figures"]
         rows = [
             [
                 name,
                 *(facts["sentences"][f"recall_at_{k}"] for k in (1, 5, 10)),
                 facts.get("map_avg"),
             ]
-            for name, facts in figures.items()
+            for name, facts in measured.items()
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figure_box
+from cmr_hub.apps.dashboard.box import figure_box, figures
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, show_map, stages_of
 from cmr_hub.apps.dashboard.sources import (
     SpaceSource,
@@ -82,9 +83,13 @@ def _body(source: SpaceSource, shown: Space) -> None:
     figure = space_map(
         shown.at(epoch), maps[place], colour_by, limits=map_limits(maps), pairs=pairs
     )
-    show_map(shown, source, figure, f"{source.name} {options.method} epoch {epoch}")
-    if raw:
-        _raw(source, shown, options)
+    show_map(
+        shown,
+        source,
+        figure,
+        f"{source.name} {options.method} epoch {epoch}",
+        beside=partial(_raw, source, shown, options) if raw else None,
+    )
 
 
 def _epoch(shown: Space) -> tuple[int, int]:
@@ -116,11 +121,14 @@ def _figures(shown: Space, epoch: int) -> None:
         found = ["–", "–"]
     score = silhouette(now.vectors(), now.labels[now.rows])
     gap = modality_gap(now.images, now.texts) if len(now.images) and len(now.texts) else None
-    columns = st.columns(4)
-    columns[0].metric("Modality gap", "–" if gap is None else number(gap))
-    columns[1].metric("Silhouette of the classes", "–" if score is None else number(score))
-    columns[2].metric("MAP@all image→text", found[0])
-    columns[3].metric("MAP@all text→image", found[1])
+    figures(
+        {
+            "Modality gap": "–" if gap is None else number(gap),
+            "Silhouette of the classes": "–" if score is None else number(score),
+            "MAP@all image→text": found[0],
+            "MAP@all text→image": found[1],
+        }
+    )
 
 
 @st.cache_resource
@@ -129,7 +137,7 @@ def _feature_jobs() -> FeatureJobs:
 
 
 def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
-    st.header("Raw image features")
+    st.caption("Raw image features")
     if source.model is None:
         st.info("A stored run keeps no pictures; choose a model directory to see raw features.")
         return
@@ -156,11 +164,9 @@ def _raw_map(
         f"{'–' if score is None else number(score)}, of the images in the common space "
         f"{_of_images(shown)}."
     )
-    figure_box(
-        space_map(pictures, maps[0], "class", limits=map_limits(maps)),
-        f"raw features {options.method}",
-        key="raw-map",
-    )
+    drawn = space_map(pictures, maps[0], "class", limits=map_limits(maps))
+    drawn.update_layout(showlegend=False)
+    figure_box(drawn, f"raw features {options.method}", key="raw-map")
 
 
 def _of_images(shown: Space) -> str:
