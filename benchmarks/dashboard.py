@@ -1,7 +1,8 @@
 """The dashboard over 5,000 runs, in Chromium: the first page, and a change of a filter.
 
 Runs are drawn from those in `results/`, with settings and seeds of their own. The server is
-started anew, so the first visit pays for all reading and importing. `python benchmarks/dashboard.py`
+started anew, so the first visit pays for all reading and importing.
+`python benchmarks/dashboard.py`
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def measure(results: Path) -> dict[str, object]:
     """Starts the dashboard and visits it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "cmr_hub", "dashboard", f"--results={results}"]
+    command = [str(Path(sys.executable).with_name("cmr")), "dashboard", f"--results={results}"]
     server = subprocess.Popen([*command, f"--port={port}"], stdout=subprocess.DEVNULL)
     try:
         wait_for(url)

@@ -31,6 +31,9 @@ def dashboard(
     """
     try:
         from streamlit.web import cli
+
+        # What the first page needs is there before the first visitor.
+        import cmr_hub.apps.dashboard.warm  # noqa: F401
     except ImportError as error:
         raise CMRError(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"

@@ -20,6 +20,7 @@ _FIGURE: Final = {
 }
 _REST: Final = re.compile(rf"triplet_loss\s*:{_NUMBER}" + rf"\s*,{_NUMBER}" * 4, re.IGNORECASE)
 
+_SHOWN: Final = 10
 MAX_LETTERS: Final = 20_000_000
 
 
@@ -56,20 +57,16 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
         if rest:
             values |= dict(zip(_UNNAMED, map(float, rest.groups()[1:]), strict=True))
         sums[_place(line, found)].append(values)
+    hidden = len(problems) - _SHOWN
+    if hidden > 0:
+        problems = [*problems[:_SHOWN], f"and {hidden} lines more"]
     if not sums:
         return None, problems or ["there is no line with emb_loss in it"]
     places = sorted(sums)
-    names = [
-        name
-        for name in (*_NAMES, *_UNNAMED, "time")
-        if any(name in v for p in places for v in sums[p])
-    ]
+    known = {name for lines in sums.values() for values in lines for name in values}
+    names = [name for name in (*_NAMES, *_UNNAMED, "time") if name in known]
     columns = {name: [_mean(sums[place], name) for place in places] for name in names}
-    hidden = len(problems) - 10
-    return (
-        Curve("log", places, columns),
-        problems[:10] + ([f"and {hidden} lines more"] if hidden > 0 else []),
-    )
+    return Curve("log", places, columns), problems
 
 
 def _place(line: str, number: int) -> float:

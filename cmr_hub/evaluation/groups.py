@@ -152,10 +152,10 @@ def grouped(records: Iterable[JSONObject]) -> list[RunGroup]:
     What a closed form chose on validation pairs, it may choose anew with every seed: that does not
     part its runs.
     """
-    found: dict[str, tuple[dict[str, str], dict[str, str], dict[int, JSONObject]]] = {}
+    found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, JSONObject]]] = {}
     for record in records:
         factors, settings = _factors(record), _settings(record)
-        key = json.dumps([factors, settings], sort_keys=True)
+        key = tuple(factors.values()), tuple(sorted(settings.items()))
         runs = found.setdefault(key, (factors, settings, {}))[2]
         runs.setdefault(record["seed"], record)
     return [RunGroup(*parts) for parts in found.values()]
@@ -193,7 +193,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", json.dumps(value)
+            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
 def chosen(

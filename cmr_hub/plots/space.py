@@ -217,7 +217,9 @@ def _layers(space: Space, colour_by: ColourBy, *, flat: bool) -> list[_Layer]:
 
 
 def _shape(hue: int, symbol: int, is_text: int, flat: bool) -> dict[str, Any]:
-    marker = {"color": colour(hue), "symbol": SYMBOLS[symbol] + _HOLLOW * is_text}
+    # In space there is no hollow cross.
+    name = SYMBOLS[symbol if flat else symbol % 3]
+    marker = {"color": colour(hue), "symbol": name + _HOLLOW * is_text}
     if is_text and flat:
         marker["line"] = {"width": 1.5, "color": colour(hue)}  # type: ignore[assignment]
     return marker
