@@ -10,8 +10,8 @@ from typing import Final
 from cmr_hub.evaluation.curves import Curve
 
 _NUMBER: Final = r"\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
-_NAMES: Final = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
-_UNNAMED: Final = ("v_pos", "v_neg", "w_pos", "w_neg")
+_NAMES: Final[tuple[str, ...]] = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
+_UNNAMED: Final[tuple[str, ...]] = ("v_pos", "v_neg", "w_pos", "w_neg")
 """What the four figures after `triplet_loss` are."""
 _EPOCH: Final = re.compile(r"epoch\s*:?\s*\[\s*(\d+)\s*\]?", re.IGNORECASE)
 _STEP: Final = re.compile(r"\[\s*(\d+)\s*/\s*(\d+)\s*\]")

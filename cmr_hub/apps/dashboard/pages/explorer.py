@@ -31,7 +31,8 @@ def page() -> None:
     st.title("Retrieval explorer")
     home = sources()
     found, wrong = all_spaces(home)
-    problems([*run_store(home).problems, *wrong], "the results")
+    problems(run_store(home).problems, "runs.jsonl")
+    problems(wrong, "the stored embeddings")
     if not found:
         nothing(
             "There is no space to ask in: neither a model with a gallery nor stored embeddings."
