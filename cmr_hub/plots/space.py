@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.space import Space, answers, pair_losses
+from cmr_hub.evaluation.space import Space, pair_losses
 from cmr_hub.plots.style import COLOURS, MUTED, SCALE, SYMBOLS, colour, finish, short
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def space_map(
     space: Space,
     coordinates: FloatArray,
     colour_by: ColourBy,
+    right: npt.NDArray[np.bool_] | None = None,
     *,
     limits: Sequence[tuple[float, float]] | None = None,
     pairs: bool = False,
@@ -49,6 +50,7 @@ def space_map(
         space: whose points they are.
         coordinates: (Ni + Nt, k) with k of 2 or 3.
         colour_by: what the colours mean.
+        right: for "first hit", (Ni + Nt,) whether the best answer to each point is right.
         limits: of each axis, where several maps are to be compared.
         pairs: draw a line from each image to its text.
         marked: points to ring, with their rank.
@@ -72,7 +74,7 @@ def space_map(
                 showlegend=False,
             )
         )
-    layers = _layers(space, colour_by, flat=flat)
+    layers = _layers(space, colour_by, right, flat=flat)
     for layer in layers:
         figure.add_trace(
             trace(
@@ -160,7 +162,9 @@ def _segments(space: Space, coordinates: FloatArray) -> npt.NDArray[np.float32]:
     return np.stack(ends, axis=1).reshape(-1, coordinates.shape[1])
 
 
-def _layers(space: Space, colour_by: ColourBy, *, flat: bool) -> list[_Layer]:
+def _layers(
+    space: Space, colour_by: ColourBy, right: npt.NDArray[np.bool_] | None, *, flat: bool
+) -> list[_Layer]:
     is_text = np.arange(len(space.rows)) >= len(space.images)
     if colour_by == "modality":
         return [
@@ -186,8 +190,7 @@ def _layers(space: Space, colour_by: ColourBy, *, flat: bool) -> list[_Layer]:
             )
             for number, name in enumerate(("image", "text"))
         ]
-    if colour_by == "first hit":
-        right = np.concatenate([answers(space, way).first for way in ("i2t", "t2i")])
+    if colour_by == "first hit" and right is not None:
         return [
             _Layer(
                 f"{name}: first hit {said}",

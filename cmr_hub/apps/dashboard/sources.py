@@ -22,7 +22,7 @@ from cmr_hub.evaluation.curves import CHECKPOINTS, checkpoints_of
 from cmr_hub.evaluation.groups import FACTORS, RunGroup, grouped, labels
 from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
 from cmr_hub.evaluation.results import read_runs
-from cmr_hub.evaluation.space import Space, SpaceItem
+from cmr_hub.evaluation.space import Answers, Direction, Space, SpaceItem, answers
 from cmr_hub.evaluation.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.evaluation.tables import TableResult, table_result
 from cmr_hub.gallery.manifest import FILE_NAME
@@ -38,6 +38,8 @@ Stamp: TypeAlias = "tuple[tuple[str, int, int], ...]"
 """Name, time and size of files: another one means that something has changed."""
 
 THUMBNAIL: Final = (220, 220)
+DEPTH: Final = 10
+"""How many hits a confusion counts."""
 _MAX_MODELS: Final = 200
 
 
@@ -186,7 +188,9 @@ class SpaceSource:
 def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
     """All spaces by a key for the address, and what is wrong with others."""
     found = {
-        f"model:{name}": SpaceSource(f"model {name}", model=directory)
+        f"model:{name}": SpaceSource(
+            f"{'model' if (directory / CONFIG).is_file() else 'gallery'} {name}", model=directory
+        )
         for name, directory in home.gallery_directories().items()
     }
     stored, problems = stored_spaces(home.results)
@@ -256,6 +260,16 @@ def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
 
     kept = Path(directory) / SNAPSHOTS
     return space_of(open_store(Path(directory)), read_snapshots(kept) if kept.is_file() else None)
+
+
+def answers_of(source: SpaceSource, asked: Space, way: Direction, epoch: int = -1) -> Answers:
+    """The answers of a space, or of it at an epoch: computed once, until its files change."""
+    return _answers(source_facts(source), way, epoch, asked)
+
+
+@st.cache_resource(max_entries=40, show_spinner="Asking all queries …")
+def _answers(facts: str, way: Direction, epoch: int, _asked: Space) -> Answers:
+    return answers(_asked.at(epoch), way, DEPTH)
 
 
 def open_store(directory: Path) -> LocalStore:

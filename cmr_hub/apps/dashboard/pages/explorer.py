@@ -8,12 +8,19 @@ import numpy as np
 import streamlit as st
 
 from cmr_hub.apps.dashboard.box import Card, cards, figure_box, figures
-from cmr_hub.apps.dashboard.sources import SpaceSource, run_store, source_facts, sources, space
+from cmr_hub.apps.dashboard.sources import (
+    DEPTH,
+    SpaceSource,
+    answers_of,
+    run_store,
+    sources,
+    space,
+)
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.report import number
-from cmr_hub.evaluation.space import Answers, Direction, Space, answers, ranking
+from cmr_hub.evaluation.space import Answers, Direction, Space, ranking
 from cmr_hub.plots.results import confusion
 
 if TYPE_CHECKING:
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
 _WAYS: Final[dict[Direction, str]] = {"i2t": "image→text", "t2i": "text→image"}
 _ORDERS: Final = {"worst": "the worst first", "best": "the best first", "stored": "as stored"}
 _SHOWN: Final = 12
-_DEPTH: Final = 10
 _NONE: Final = "none"
 
 
@@ -64,7 +70,7 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     )
     try:
         asked = space(source)
-        found = cached_answers(source, way, asked)
+        found = answers_of(source, asked, way)
     except CMRError as error:
         st.error(literal(error))
         return
@@ -91,22 +97,12 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
         with panels[1]:
             try:
                 compared = space(other)
-                _ranking(other, compared, cached_answers(other, way, compared), way, chosen)
+                _ranking(other, compared, answers_of(other, compared, way), way, chosen)
             except CMRError as error:
                 st.error(literal(error))
     if found.confusion is not None:
         st.header("Confusion between classes")
-        figure_box(confusion(found, asked.classes, _DEPTH), "confusion", key="confusion")
-
-
-def cached_answers(source: SpaceSource, way: Direction, asked: Space) -> Answers:
-    """The answers of a space, computed once as long as its files stay the same."""
-    return _answers(source_facts(source), way, asked)
-
-
-@st.cache_resource(max_entries=12, show_spinner="Asking all queries …")
-def _answers(key: str, way: Direction, _asked: Space) -> Answers:
-    return answers(_asked, way, _DEPTH)
+        figure_box(confusion(found, asked.classes, DEPTH), "confusion", key="confusion")
 
 
 def _ordered(found: Answers, order: str) -> IntArray:

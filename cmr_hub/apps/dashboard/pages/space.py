@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import streamlit as st
 
 from cmr_hub.apps.dashboard.box import figure_box, figures
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, show_map, stages_of
 from cmr_hub.apps.dashboard.sources import (
     SpaceSource,
+    answers_of,
     source_facts,
     sources,
     space,
@@ -20,7 +22,7 @@ from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.report import number
-from cmr_hub.evaluation.space import Space, answers, modality_gap, silhouette
+from cmr_hub.evaluation.space import Direction, Space, modality_gap, silhouette
 from cmr_hub.gallery.raw_features import FeatureJobs
 from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
 from cmr_hub.projections.jobs import MapInput
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 _POLL_SECONDS: Final = 1.0
+_WAYS: Final[tuple[Direction, ...]] = ("i2t", "t2i")
 
 
 def page() -> None:
@@ -75,13 +78,21 @@ def _body(source: SpaceSource, shown: Space) -> None:
         help="What the image encoder says of the pictures, before the projector.",
     )
     epoch, place = _epoch(shown)
-    _figures(shown, epoch)
+    _figures(source, shown, epoch)
     given = stages_of(source_facts(source), shown)
     maps = maps_of(given, options, "space")
     if maps is None:
         return
+    right = None
+    if colour_by == "first hit":
+        try:
+            both = [answers_of(source, shown, way, epoch) for way in _WAYS]
+        except CMRError as error:
+            st.error(literal(error))
+            return
+        right = np.concatenate([one.first for one in both])
     figure = space_map(
-        shown.at(epoch), maps[place], colour_by, limits=map_limits(maps), pairs=pairs
+        shown.at(epoch), maps[place], colour_by, right, limits=map_limits(maps), pairs=pairs
     )
     show_map(
         shown,
@@ -113,10 +124,10 @@ def _epoch(shown: Space) -> tuple[int, int]:
     return epoch, epochs.index(epoch)
 
 
-def _figures(shown: Space, epoch: int) -> None:
+def _figures(source: SpaceSource, shown: Space, epoch: int) -> None:
     now = shown.at(epoch)
     try:
-        found = [number(answers(now, way).map) for way in ("i2t", "t2i")]
+        found = [number(answers_of(source, shown, way, epoch).map) for way in _WAYS]
     except CMRError:
         found = ["–", "–"]
     score = silhouette(now.vectors(), now.labels[now.rows])
