@@ -17,7 +17,7 @@ from cmr_hub.evaluation.tables import Significance, figure_of, significance
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
-FACTORS: Final = ("method", "objective", "texts", "images", "protocol", "dataset")
+FACTORS: Final = ("method", "texts", "images", "objective", "protocol", "dataset")
 """What runs are told apart by, for people."""
 
 METRICS: Final = {

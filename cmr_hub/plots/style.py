@@ -46,8 +46,8 @@ def short(text: str, length: int = _LONG) -> str:
 def two_lines(name: str) -> str:
     """A name of several parts, the first above the others; as `plain`."""
     first, _, others = name.partition(" · ")
-    below = f'<br><span style="font-size:10px">{short(others)}</span>' if others else ""
-    return short(first, 28) + below
+    below = f'<br><span style="font-size:10px">{short(others, 40)}</span>' if others else ""
+    return short(first, 36) + below
 
 
 def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:

@@ -21,7 +21,8 @@ Metric = Literal["cosine", "euclidean"]
 Progress: TypeAlias = "Callable[[float], None]"
 """Is told the share of the work that is done, in [0, 1]."""
 
-_TSNE_EARLY, _TSNE_ITERATIONS = 250, 500  # openTSNE's own
+_TSNE_ITERATIONS = 250, 500  # with early exaggeration and without: openTSNE's own
+_TSNE_FROM_A_MAP = 100, 250
 _FEW = 1_000
 _TSNE_SPREAD = 1e-4  # of a start: t-SNE wants it small
 _UMAP_EPOCHS = {True: 500, False: 200}  # umap-learn's own for up to 10,000 points, and above
@@ -145,13 +146,14 @@ def _tsne(
         from openTSNE import TSNE
     except ImportError as error:
         raise _missing("openTSNE", error) from error
-    before = {"now": 0.0}
+    early, late = _TSNE_ITERATIONS if start is None else _TSNE_FROM_A_MAP
+    before = {"now": 0}
 
     def callback(iteration: int, _error: float, _embedding: object) -> bool:
         done = iteration + before["now"]
-        if iteration >= _TSNE_EARLY and not before["now"]:
-            before["now"] = _TSNE_EARLY
-        tell(min(done / (_TSNE_EARLY + _TSNE_ITERATIONS), 1.0))
+        if iteration >= early and not before["now"]:
+            before["now"] = early
+        tell(min(done / (early + late), 1.0))
         return False
 
     first: Any = "pca"
@@ -163,8 +165,8 @@ def _tsne(
         perplexity=options.perplexity,
         metric=options.metric,
         initialization=first,
-        early_exaggeration_iter=_TSNE_EARLY,
-        n_iter=_TSNE_ITERATIONS,
+        early_exaggeration_iter=early,
+        n_iter=late,
         # The interpolation is for two dimensions, and does not pay for few points.
         negative_gradient_method="fft" if options.dimensions == 2 and len(rows) > _FEW else "bh",
         ints_in_interval=2,

@@ -184,7 +184,7 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
 def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
     columns = st.columns(2)
     row = columns[0].selectbox("Down", FACTORS, index=0, key="down", bind="query-params")
-    column = columns[1].selectbox("Across", FACTORS, index=2, key="across", bind="query-params")
+    column = columns[1].selectbox("Across", FACTORS, index=1, key="across", bind="query-params")
     if row == column:
         st.info("Choose two different factors.")
         return

@@ -170,14 +170,14 @@ def _raw_map(
         return
     pictures = images_only(shown, rows)
     score = silhouette(rows, pictures.labels[pictures.rows])
+    drawn = space_map(pictures, maps[0], "class", limits=map_limits(maps))
+    drawn.update_layout(showlegend=False, height=470)
+    figure_box(drawn, f"raw features {options.method}", key="raw-map")
     st.caption(
         f"{rows.shape[1]:,} numbers a picture; silhouette of the classes "
         f"{'–' if score is None else number(score)}, of the images in the common space "
         f"{_of_images(shown)}."
     )
-    drawn = space_map(pictures, maps[0], "class", limits=map_limits(maps))
-    drawn.update_layout(showlegend=False)
-    figure_box(drawn, f"raw features {options.method}", key="raw-map")
 
 
 def _of_images(shown: Space) -> str:
