@@ -23,7 +23,7 @@ Progress: TypeAlias = "Callable[[float], None]"
 
 _TSNE_ITERATIONS = 250, 500  # with early exaggeration and without: openTSNE's own
 _TSNE_FROM_A_MAP = 100, 250
-_FEW = 1_000
+_FEW = 2_000
 _TSNE_SPREAD = 1e-4  # of a start: t-SNE wants it small
 _UMAP_EPOCHS = {True: 500, False: 200}  # umap-learn's own for up to 10,000 points, and above
 
@@ -169,7 +169,6 @@ def _tsne(
         n_iter=late,
         # The interpolation is for two dimensions, and does not pay for few points.
         negative_gradient_method="fft" if options.dimensions == 2 and len(rows) > _FEW else "bh",
-        ints_in_interval=2,
         # Its threads wait for each other actively: with no core to spare, two are slower than one.
         n_jobs=1,
         callbacks=callback,
