@@ -63,7 +63,14 @@ def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
         hovermode="closest",
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": COLOURS[0]},
     )
-    axes = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "linecolor": MUTED}
+    axes = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": MUTED,
+        "automargin": True,
+        # With it every label is measured one by one, which takes longer than all the rest.
+        "ticklabeloverflow": "allow",
+    }
     figure.update_xaxes(**axes)
     figure.update_yaxes(**axes)
     figure.update_layout(**layout)
