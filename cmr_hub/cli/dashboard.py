@@ -25,7 +25,8 @@ def dashboard(
 ) -> None:
     """Serves the study, the training curves and the common space as pages.
 
-    Nothing else than RESULTS and the models is read, and nothing is asked from other machines.
+    Read are RESULTS, the models and, for the pictures of stored runs, the datasets in
+    $CMR_DATA_HOME. Nothing is asked from other machines.
 
     Example: `cmr dashboard --model runs`
     """

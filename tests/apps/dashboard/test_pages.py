@@ -95,8 +95,8 @@ def test_thousands_of_runs(name: str, visit_page, tmp_path: Path) -> None:
     app = visit_page(name, tmp_path)
     assert not app.exception
     if name == "ablations":
-        assert "The best 30 of 600" in words(app)
-        assert len(figure(app)["data"][0]["customdata"]) == 30
+        assert "The best 20 of 600" in words(app)
+        assert len(figure(app)["data"][0]["customdata"]) == 20
 
 
 @pytest.mark.parametrize("name", ["overview", "ablations", "training", "explorer"])

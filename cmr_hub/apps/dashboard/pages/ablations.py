@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cmr_hub.evaluation.sheet import Value
 
 _NOTHING: Final = "nothing"
-_MOST_BARS: Final = 30
+_MOST_BARS: Final = 20
 _MOST_LINES: Final = 8
 _MOST_RUNS: Final = 500
 _FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
