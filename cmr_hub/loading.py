@@ -12,8 +12,8 @@ from cmr_hub.gallery.manifest import FILE_NAME
 from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.download import HubSource
-from cmr_hub.models.files import CONFIG, GALLERY, PICTURES
 from cmr_hub.models.inspection import is_repository
+from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:

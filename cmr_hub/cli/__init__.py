@@ -1,5 +1,5 @@
 """`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
-report, index, search, demo, gallery; and for the Hub: card, publish, space."""
+report, index, search, demo, dashboard, gallery; and for the Hub: card, publish, space."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 
 from cmr_hub.cli.align import align
 from cmr_hub.cli.card import card
+from cmr_hub.cli.dashboard import dashboard
 from cmr_hub.cli.data import data
 from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
@@ -37,8 +38,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 _TRAINING = (train, distill, align, release, quality_curve)
+_PAGES = (demo, dashboard)
 _HUB = (card, publish)
-for command in (data, *_TRAINING, evaluate, ablate, report, index, search, demo, *_HUB):
+for command in (data, *_TRAINING, evaluate, ablate, report, index, search, *_PAGES, *_HUB):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 app.add_typer(space, name="space")

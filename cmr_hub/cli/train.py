@@ -56,6 +56,10 @@ def train(
     gallery: Annotated[
         GalleryChoice, typer.Option(help="Which pairs to save with the model, for searching.")
     ] = GalleryChoice.TEST,
+    snapshots: Annotated[
+        bool,
+        typer.Option(help="Keep how the test pairs lie in the common space at a few epochs."),
+    ] = False,
     results: Annotated[Path, typer.Option(help="The results store to add a line to.")] = Path(
         "results/runs.jsonl"
     ),
@@ -73,9 +77,11 @@ def train(
     from cmr_hub.evaluation.results import append_run
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.models.files import refuse_foreign_directory
+    from cmr_hub.models.names import SNAPSHOTS
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import Preset
+    from cmr_hub.training.snapshots import write_snapshots
 
     method = get_method(preset)
     if epochs is not None:
@@ -98,6 +104,7 @@ def train(
         text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
         cache=features,
         checkpoints=checkpoints,
+        snapshots=snapshots,
         progress=True,
     )
     model = experiment.model
@@ -109,6 +116,8 @@ def train(
         part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
         model.gallery = build_gallery(model, part, cache=features, progress=True)
     model.save_pretrained(out)
+    if experiment.stages:
+        write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
     append_run(experiment.record, results)
     for file in (*checkpoints.glob("*.safetensors"), *checkpoints.glob(".*.tmp")):
         file.unlink()

@@ -19,7 +19,8 @@ from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.evaluation.artifacts import keep_embeddings, write_curve
 from cmr_hub.evaluation.grid import NONE, PRECOMPUTED, Grid
-from cmr_hub.evaluation.plan import RUNS, Cell, Plan, make_plan
+from cmr_hub.evaluation.plan import Cell, make_plan
+from cmr_hub.evaluation.planned import RUNS, Plan
 from cmr_hub.evaluation.results import append_run, read_runs
 from cmr_hub.evaluation.transfer import text_queries
 from cmr_hub.evaluation.workers import (

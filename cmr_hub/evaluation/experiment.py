@@ -29,6 +29,7 @@ from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import ImageTail, view_activations
 from cmr_hub.training.finetune_text import TextTail
 from cmr_hub.training.presets import Preset
+from cmr_hub.training.snapshots import Snapshots
 from cmr_hub.training.trainer import TrainedProjectors, train_projectors
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import LinearExpert
+    from cmr_hub.training.snapshots import Stages
     from cmr_hub.types import FloatArray, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class Experiment:
         history: one row per epoch; empty for a baseline.
         test_embeddings: (N, d) unit vectors of the test images and of their texts.
         test: the test split, in the order of these rows.
+        stages: the same by epoch, before training and at its end among them; empty unless asked
+            for.
     """
 
     model: CrossModalModel | None
@@ -63,6 +67,7 @@ class Experiment:
     history: list[dict[str, Any]]
     test_embeddings: tuple[FloatArray, FloatArray]
     test: PairDataset | FeatureDataset
+    stages: Stages
 
 
 def run_experiment(
@@ -76,6 +81,7 @@ def run_experiment(
     text_fine_tuning: TextFineTuning | None = None,
     cache: FeatureCache | None = None,
     checkpoints: str | Path | None = None,
+    snapshots: bool = False,
     progress: bool = False,
 ) -> Experiment:
     """Trains on the training split and measures once on the test split.
@@ -96,6 +102,7 @@ def run_experiment(
         text_fine_tuning: the last layers of the sentence encoder likewise.
         cache: where image features are kept; the default cache if None.
         checkpoints: a directory that makes the run resumable; see `train_projectors`.
+        snapshots: embed the test split at a few epochs too, to look at; nothing is chosen by it.
         progress: show progress bars.
 
     Raises:
@@ -115,9 +122,13 @@ def run_experiment(
     def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
         return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
 
-    if fine_tuning is None and text_fine_tuning is None:
+    frozen = fine_tuning is None and text_fine_tuning is None
+    if snapshots and not (frozen and isinstance(method, Preset)):
+        raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
+    watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
+    if frozen:
         splits = _splits(dataset, method, seed, features)
-        fitted = _fit(method, splits, seed, checkpoints, progress=progress)
+        fitted = _fit(method, splits, seed, checkpoints, watch, progress=progress)
     else:
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
             raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
@@ -193,7 +204,9 @@ def run_experiment(
             training=record,
             history=fitted.history,
         )
-    return Experiment(model, report, record, fitted.history, embeddings, test)
+    # Early stopping goes back to an earlier epoch: what came after it is not of this model.
+    stages = {} if watch is None else watch.until(fitted.epochs, embeddings)
+    return Experiment(model, report, record, fitted.history, embeddings, test, stages)
 
 
 @dataclass(frozen=True)
@@ -211,6 +224,7 @@ def _fit(
     splits: TrainingSplits,
     seed: int,
     checkpoints: str | Path | None,
+    snapshots: Snapshots | None,
     *,
     progress: bool,
 ) -> _Fitted:
@@ -222,7 +236,13 @@ def _fit(
             fitted.images, fitted.texts, fitted.settings, history=[], epochs=0, seconds=seconds
         )
     trained = train_projectors(
-        splits, method, seed, validation_map, checkpoints=checkpoints, progress=progress
+        splits,
+        method,
+        seed,
+        validation_map,
+        checkpoints=checkpoints,
+        snapshots=snapshots,
+        progress=progress,
     )
     return _of_preset(trained, method)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.evaluation.figures import draw_figures
-from cmr_hub.evaluation.plan import RUNS, Plan, PlannedRow, saved_plans
+from cmr_hub.evaluation.planned import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.evaluation.published import PublishedFigure, published_systems
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.tables import (
@@ -82,27 +83,54 @@ column of their own, each with a note that says how it was measured.
 """
 
 
-def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+@dataclass(frozen=True)
+class ReportTable:
+    """A table as people read it; `cmr report` and the dashboard print the same one.
+
+    Attributes:
+        header: of the columns.
+        rows: their cells; the column of the best figure is marked with `**`.
+        notes: of the published figures, as `[1]` in the cells refers to them.
+        findings: sentences about the table.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    findings: list[str]
+
+
+def report_table(result: TableResult) -> ReportTable:
+    """Our figures beside the published ones, each with a note on its protocol."""
     table, measure = result.table, result.measure
     notes = _Notes()
     beside = table.measure == "map"  # what others published is MAP
-    columns = ["", "dataset", "protocol", "images", "texts", "n"]
-    columns += [column.header for column in measure.columns]
-    columns += ["published elsewhere (i→t / t→i / average)"] * beside
+    header = ["", "dataset", "protocol", "images", "texts", "n"]
+    header += [column.header for column in measure.columns]
+    header += ["published elsewhere (i→t / t→i / average)"] * beside
+    rows = []
+    for row in result.rows:
+        cells = _cells(row, measure.columns)
+        rows.append([*cells, _published_beside(row, notes)] if beside else cells)
+    for key in table.published:
+        dataset = result.reference.row.dataset
+        blank = [""] * (len(header) - 2)
+        system = published_systems([key])[0]
+        rows.append([f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)])
+    return ReportTable(header, rows, notes.lines(), _findings(result))
+
+
+def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+    table, measure, shown = result.table, result.measure, report_table(result)
     lines = [f"### {table.title}\n"]
     if measure.remark:
         lines.append(f"{measure.remark}\n")
-    lines += [_line(columns), _line(["---"] * len(columns))]
-    for row in result.rows:
-        cells = _cells(row, measure.columns)
-        lines.append(_line([*cells, _published_beside(row, notes)] if beside else cells))
-    for key in table.published:
-        dataset = result.reference.row.dataset
-        blank = [""] * (len(columns) - 2)
-        system = published_systems([key])[0]
-        cells = [f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)]
-        lines.append(_line(cells))
-    lines += ["", *notes.lines(), *_findings(result), ""]
+    lines += [_line(shown.header), _line(["---"] * len(shown.header))]
+    lines += [_line(cells) for cells in shown.rows]
+    if shown.notes:
+        lines += ["", "Published figures, each under its own protocol:  "]
+        lines += [f"{note}  " for note in shown.notes]
+    lines += ["", *shown.findings, ""]
     lines += [f"![{title}]({path.as_posix()})" for title, path in pictures.items()]
     lines.append(f"\nAll figures: [{table.id}.csv]({table.id}.csv)\n")
     return "\n".join(lines)
@@ -117,7 +145,7 @@ def _cells(found: RowResult, columns: tuple[Column, ...]) -> list[str]:
 
 
 def _cell(found: RowResult, column: Column) -> str:
-    shown = _spread if column.spread else _mean
+    shown = spread if column.spread else _mean
     text = " / ".join(shown(found, figure) for figure in column.figures)
     return f"**{text}**" if column.header.startswith("**") else text
 
@@ -126,7 +154,8 @@ def _published_beside(found: RowResult, notes: _Notes) -> str:
     return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
 
 
-def _spread(found: RowResult, figure: str) -> str:
+def spread(found: RowResult, figure: str) -> str:
+    """Mean ± standard deviation of a row, as the report prints them."""
     mean, std = found.mean(figure), found.std(figure)
     if mean is None:
         return "–"
@@ -154,8 +183,7 @@ class _Notes:
         return self._numbers.setdefault(text, len(self._numbers) + 1)
 
     def lines(self) -> list[str]:
-        lines = [f"[{number_}] {text}  " for text, number_ in self._numbers.items()]
-        return ["Published figures, each under its own protocol:  ", *lines, ""] if lines else []
+        return [f"[{number_}] {text}" for text, number_ in self._numbers.items()]
 
 
 def _findings(result: TableResult) -> list[str]:
@@ -163,7 +191,7 @@ def _findings(result: TableResult) -> list[str]:
     if not ranked:
         return ["Nothing of this table has been run yet."]
     best, figure = ranked[0], measure.compared
-    found = [f"- Best here: **{best.row.label}**, {_spread(best, figure)} (n = {best.n})."]
+    found = [f"- Best here: **{best.row.label}**, {spread(best, figure)} (n = {best.n})."]
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)

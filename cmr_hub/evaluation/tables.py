@@ -12,7 +12,7 @@ import numpy as np
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import QueryError
-from cmr_hub.evaluation.plan import PlannedRow, PlannedTable
+from cmr_hub.evaluation.planned import PlannedRow, PlannedTable
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject

@@ -11,7 +11,7 @@ from cmr_hub.evaluation.results import read_runs
 from cmr_hub.hub.card_pictures import draw_common_space, draw_curves
 from cmr_hub.loading import load
 from cmr_hub.models.card import model_card
-from cmr_hub.models.files import CARD, CARD_PICTURES
+from cmr_hub.models.names import CARD, CARD_PICTURES
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel

@@ -14,7 +14,7 @@ from cmr_hub.hub.bundle import files_in
 from cmr_hub.hub.card import card_text, write_card
 from cmr_hub.hub.space import build_space
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.files import CARD
+from cmr_hub.models.names import CARD
 from cmr_hub.models.upload import Kind, Upload, model_upload
 
 _GIT: Final = ".gitattributes"

@@ -18,9 +18,10 @@ from cmr_hub.hub.bundle import (
 from cmr_hub.models.card_data import about
 from cmr_hub.models.config import ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.files import CONFIG, GALLERY, PICTURES, model_files
+from cmr_hub.models.files import model_files
 from cmr_hub.models.hub_errors import hub_errors, patiently
 from cmr_hub.models.inspection import is_repository
+from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
 
 PYTHON: Final = "3.11"
 _APP_FILE: Final = "app.py"

@@ -24,14 +24,7 @@ from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
 from cmr_hub.models.download import HubSource
 from cmr_hub.models.files import (
-    CARD,
-    CONFIG,
-    GALLERY,
-    HISTORY,
-    IMAGE_WEIGHTS,
-    PICTURES,
     PROJECTORS,
-    TENSORS,
     StoredImageEncoder,
     blueprint,
     check_dim,
@@ -47,6 +40,7 @@ from cmr_hub.models.files import (
     verify_files,
 )
 from cmr_hub.models.inspection import inspect_directory, is_repository
+from cmr_hub.models.names import CARD, CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS
 from cmr_hub.models.safetensors_header import read_header
 from cmr_hub.models.upload import model_upload
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cmr_hub.errors import HubError, ModelFormatError
-from cmr_hub.models.files import CONFIG, model_patterns
+from cmr_hub.models.files import model_patterns
 from cmr_hub.models.hub_errors import hub_errors, is_passing, patiently
 from cmr_hub.models.inspection import refuse_code, refuse_local_sources, refuse_size
+from cmr_hub.models.names import CONFIG
 from cmr_hub.version import __version__
 
 if TYPE_CHECKING:

@@ -16,6 +16,17 @@ from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError, UnknownNameError
 from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, ProjectorConfig
+from cmr_hub.models.names import (
+    CARD,
+    CARD_PICTURES,
+    CONFIG,
+    GALLERY,
+    HISTORY,
+    IMAGE_WEIGHTS,
+    PICTURES,
+    SNAPSHOTS,
+    TENSORS,
+)
 from cmr_hub.models.projector import Projector
 
 if TYPE_CHECKING:
@@ -24,18 +35,10 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.models.safetensors_header import TensorInfo
 
-CONFIG: Final = "config.json"
-TENSORS: Final = "model.safetensors"
-IMAGE_WEIGHTS: Final = "image_encoder.safetensors"
-HISTORY: Final = "history.json"
-GALLERY: Final = "gallery"
-PICTURES: Final = "pictures"
 PROJECTORS: Final = ("image_projector", "text_projector")
-CARD: Final = "README.md"
-CARD_PICTURES: Final = "card"
 _FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
 _FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
-_ALL: Final = {*_FILES, *_FOLDERS}
+_ALL: Final = {*_FILES, *_FOLDERS, SNAPSHOTS}  # snapshots are not published
 
 
 def model_patterns() -> list[str]:

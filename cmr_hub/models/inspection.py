@@ -12,7 +12,7 @@ from typing import Any, Final
 from cmr_hub.encoders.texts.sentence import OFFLINE_MINILM
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.models.files import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS
+from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS
 from cmr_hub.models.safetensors_header import read_header
 
 MAX_BYTES: Final = {

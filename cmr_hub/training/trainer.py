@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cmr_hub.training.finetune import ImageTail
     from cmr_hub.training.finetune_text import TextTail
     from cmr_hub.training.presets import Preset
+    from cmr_hub.training.snapshots import Snapshots
+    from cmr_hub.types import FloatArray
 
 Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
@@ -70,6 +72,7 @@ def train_projectors(
     image_tail: ImageTail | None = None,
     text_tail: TextTail | None = None,
     checkpoints: str | Path | None = None,
+    snapshots: Snapshots | None = None,
     progress: bool = False,
 ) -> TrainedProjectors:
     """Trains on the fit part, keeps the epoch that scores best on the validation part.
@@ -91,6 +94,7 @@ def train_projectors(
         text_tail: layers of the sentence encoder likewise. The texts of `splits` are then its
             inputs, (N, S, T, D) states of the T tokens of S sentences of each document.
         checkpoints: a directory; a run that finds its checkpoints there goes on from them.
+        snapshots: embeds its pairs at a few epochs of the phase that the projectors come from.
         progress: show a bar, and print the log lines of losses that have one.
 
     Raises:
@@ -102,15 +106,21 @@ def train_projectors(
     with _one_thread(), torch.random.fork_rng(devices=[]):
         if not preset.early_stopping:
             whole = _Phase("final", splits.final, preset, seed, home, tails)
-            whole.run(preset.epochs, progress=progress)
+            whole.run(preset.epochs, snapshots=snapshots, progress=progress)
             return _result(whole, whole.progress.history, preset.epochs)
         select = _Phase("select", splits.fit, preset, seed, home, tails)
-        select.run(preset.epochs, splits.validation, score, progress=progress)
+        select.run(
+            preset.epochs,
+            splits.validation,
+            score,
+            snapshots=snapshots if splits.refit is None else None,
+            progress=progress,
+        )
         epochs = select.progress.best_epoch
         if splits.refit is None:
             return _result(select, select.progress.history, epochs)
         final = _Phase("final", splits.refit, preset, seed, home, tails)
-        final.run(epochs, progress=progress)
+        final.run(epochs, snapshots=snapshots, progress=progress)
     return _result(final, select.progress.history + final.progress.history, epochs)
 
 
@@ -231,12 +241,15 @@ class _Phase:
         validation: PairedFeatures | None = None,
         score: Score | None = None,
         *,
+        snapshots: Snapshots | None,
         progress: bool,
     ) -> None:
         """Trains up to `epochs`; with `validation` stops early and goes back to the best epoch."""
         key = self._key(epochs, validation)
         self._resume(key)
         state = self.progress
+        if snapshots is not None and not state.epoch:
+            snapshots(0, self._embed)
         with tqdm(
             total=epochs,
             initial=state.epoch,
@@ -246,6 +259,8 @@ class _Phase:
         ) as bar:
             while not state.finished:
                 row = self._epoch()
+                if snapshots is not None:
+                    snapshots(state.epoch, self._embed)
                 if validation is not None and score is not None:
                     row["validation_map"] = self._score(validation, score)
                     if row["validation_map"] > state.best_score:
@@ -312,13 +327,17 @@ class _Phase:
         return value, parts
 
     def _score(self, validation: PairedFeatures, score: Score) -> float:
-        images, texts = (part.numpy() for part in self.networks.features(validation))
-        images = self.networks.image_projector.embed(images)
-        texts = self.networks.text_projector.embed(texts)
-        value = score(images, texts, validation.labels)
+        value = score(*self._embed(validation), validation.labels)
         if not np.isfinite(value):
             raise TrainingError(f"the score of the validation pairs is {value}: none can be chosen")
         return value
+
+    def _embed(self, pairs: PairedFeatures) -> tuple[FloatArray, FloatArray]:
+        images, texts = (part.numpy() for part in self.networks.features(pairs))
+        return (
+            self.networks.image_projector.embed(images),
+            self.networks.text_projector.embed(texts),
+        )
 
     def _key(self, epochs: int, validation: PairedFeatures | None) -> str:
         facts = [

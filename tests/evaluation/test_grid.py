@@ -7,7 +7,8 @@ import pytest
 
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.grid import Grid, build_method, read_grid
-from cmr_hub.evaluation.plan import Plan, make_plan, saved_plans
+from cmr_hub.evaluation.plan import make_plan
+from cmr_hub.evaluation.planned import Plan, saved_plans
 from cmr_hub.training.presets import PRESETS, Preset
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.evaluation.artifacts import write_curve
-from cmr_hub.evaluation.plan import Plan, PlannedRow, PlannedTable
+from cmr_hub.evaluation.planned import Plan, PlannedRow, PlannedTable
 from cmr_hub.evaluation.report import number, signed, verdict, write_report
 from cmr_hub.evaluation.results import append_run
 from cmr_hub.evaluation.tables import Significance, significance

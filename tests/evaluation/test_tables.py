@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from cmr_hub.evaluation.plan import PlannedRow, PlannedTable
+from cmr_hub.evaluation.planned import PlannedRow, PlannedTable
 from cmr_hub.evaluation.tables import MEASURES, figure_of, significance, table_result, write_csv
 
 A = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}

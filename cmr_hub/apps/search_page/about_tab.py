@@ -13,7 +13,7 @@ from cmr_hub.apps.search_page.ask import MAX_LETTERS
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 from cmr_hub.errors import CMRError
 from cmr_hub.models.card import model_card
-from cmr_hub.models.files import CARD
+from cmr_hub.models.names import CARD
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel

@@ -1,0 +1,147 @@
+"""The dashboard over 5,000 runs, in Chromium: the first page, and a change of a filter.
+
+Runs are drawn from those in `results/`, with settings and seeds of their own. The server is
+started anew, so the first visit pays for all reading and importing.
+`python benchmarks/dashboard.py`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+from cmr_hub.evaluation.benchmarks import record_benchmark
+
+RUNS, VISITS = 5_000, 5
+FIRST, FILTER = 3.0, 0.5  # seconds
+
+
+STOPWATCH = """metric => {
+    window.drawnAfter = 0;
+    document.addEventListener("click", () => {
+        const start = performance.now();
+        const look = () => {
+            const title = document.querySelector(".js-plotly-plot .xtitle");
+            if (!title?.textContent.startsWith(metric)) requestAnimationFrame(look);
+            else window.drawnAfter = performance.now() - start;
+        };
+        look();
+    }, {capture: true, once: true});
+}"""
+"""Milliseconds in the browser from the next click until the figure of a metric is drawn."""
+
+
+def many_runs(source: Path, target: Path) -> None:
+    """Stores that many runs beside the plans, curves and embeddings of the source."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    records = [json.loads(line) for line in (source / "runs.jsonl").read_text().splitlines()]
+    records = [record for record in records if record.get("map_avg") is not None]
+    generator = np.random.default_rng(0)
+    lines = [json.dumps(record) for record in records]
+    while len(lines) < RUNS:
+        number = len(lines)
+        record = json.loads(json.dumps(records[number % len(records)]))
+        record["settings"] = {**record["settings"], "variant": number // len(records)}
+        record["cell"] = f"{number:064x}"
+        for figure in ("map_i2t", "map_t2i", "map_avg"):
+            record[figure] = float(np.clip(record[figure] + 0.01 * generator.normal(), 0, 1))
+        lines.append(json.dumps(record))
+    (target / "runs.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str) -> None:
+    """Until the server answers."""
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the dashboard did not start")
+
+
+def first_page(page: Page, url: str) -> float:
+    """Seconds until the overview stands there with its last table."""
+    start = time.perf_counter()
+    page.goto(url)
+    page.get_by_role("heading", name="New since the last report").wait_for(timeout=60_000)
+    page.locator("canvas").first.wait_for()
+    return time.perf_counter() - start
+
+
+def filter_change(page: Page, metric: str) -> float:
+    """Seconds from the choice of a metric until its figure is drawn."""
+    page.get_by_role("combobox", name="Metric").click()
+    option = page.get_by_role("option", name=metric, exact=True)
+    option.wait_for()
+    page.evaluate(STOPWATCH, metric)
+    option.click()
+    page.wait_for_function("() => window.drawnAfter")
+    return float(page.evaluate("window.drawnAfter")) / 1000
+
+
+def measure(results: Path) -> dict[str, object]:
+    """Starts the dashboard and visits it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(Path(sys.executable).with_name("cmr")), "dashboard", f"--results={results}"]
+    server = subprocess.Popen([*command, f"--port={port}"], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(url)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            cold = first_page(browser.new_page(), url)
+            warm = [first_page(browser.new_page(), url) for _ in range(VISITS)]
+            page = browser.new_page()
+            page.goto(f"{url}/ablations")
+            page.locator(".js-plotly-plot .xtitle").first.wait_for(timeout=60_000)
+            changes = [filter_change(page, name) for name in ("R@1", "P@5", "MAP@50", "R@10")]
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return {
+        "runs": RUNS,
+        "first_visit_of_server_seconds": round(cold, 2),
+        "first_page_seconds": round(statistics.median(warm), 2),
+        "filter_change_seconds": round(statistics.median(changes), 3),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def main() -> None:
+    """Prints and records the times; ends with 1 if one is above its goal."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        many_runs(Path("results"), results)
+        row = measure(results)
+    for name, value in row.items():
+        print(f"{name:<34}{value}")
+    record_benchmark("dashboard", row)
+    if row["first_page_seconds"] > FIRST or row["filter_change_seconds"] > FILTER:  # type: ignore[operator]
+        sys.exit("slower than it should be")
+
+
+if __name__ == "__main__":
+    main()

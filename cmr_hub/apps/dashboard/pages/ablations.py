@@ -1,0 +1,282 @@
+"""Ablations: choose runs, see them as bars, a heat map, differences, curves, and one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from cmr_hub.apps.dashboard.box import figure_box, sheet_box
+from cmr_hub.apps.dashboard.navigation import page_file
+from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
+from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.evaluation.groups import (
+    DIRECTIONS,
+    FACTORS,
+    METRICS,
+    RunGroup,
+    against,
+    chosen,
+    factor_grid,
+    grouped_names,
+    labels,
+    metric_of,
+    ranked,
+    telling_factors,
+)
+from cmr_hub.evaluation.report import verdict
+from cmr_hub.evaluation.sheet import Sheet
+from cmr_hub.plots.results import bars, heat, per_class, precision_recall
+
+if TYPE_CHECKING:
+    from cmr_hub.evaluation.sheet import Value
+
+_NOTHING: Final = "nothing"
+_MOST_BARS: Final = 20
+_MOST_LINES: Final = 8
+_MOST_RUNS: Final = 500
+_FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
+
+
+def page() -> None:
+    """Everything below the filters is one fragment: a change runs nothing else."""
+    st.title("Ablations")
+    home = sources()
+    store = run_store(home)
+    problems(store.problems, "runs.jsonl")
+    if not store.groups:
+        nothing(
+            f"No runs are stored in {literal(home.results)} yet.",
+            "cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors",
+        )
+        return
+    _body(store)
+
+
+@st.fragment
+def _body(store: RunStore) -> None:
+    picked = _pick(store.groups)
+    columns = st.columns([2, 2, 3])
+    metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
+    direction = columns[1].selectbox(
+        "Direction", list(DIRECTIONS), key="direction", bind="query-params"
+    )
+    views = {
+        "bars": "Bars",
+        "heat": "Heat map",
+        "differences": "Differences",
+        "table": "Table",
+        "curves": "Precision and recall",
+        "classes": "By class",
+    }
+    view = columns[2].selectbox(
+        "Show", list(views), format_func=views.__getitem__, key="view", bind="query-params"
+    )
+    groups = ranked(picked, metric, direction)
+    if not groups:
+        st.info(
+            f"None of the chosen runs has {metric}, {direction}. Choose others above.",
+            icon=":material/filter_alt_off:",
+        )
+        return
+    names = labels(groups, telling_factors(groups))
+    if view == "heat":
+        _heat(groups, metric, direction)
+    elif view == "differences":
+        _differences(groups, names, metric, direction)
+    elif view == "table":
+        _table(groups, names, metric, direction)
+    elif view == "curves":
+        _curves(groups, names, direction)
+    elif view == "classes":
+        _classes(groups, names, direction)
+    else:
+        _bars(store, groups, names, metric, direction)
+
+
+def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
+    wanted: dict[str, list[str]] = {}
+    with st.container(border=True):
+        columns = [*st.columns(3), *st.columns(3)]
+        usual = _usual(groups)
+        for place, factor in enumerate(_FILTERS):
+            options = sorted({group.factors[factor] for group in groups})
+            wanted[factor] = columns[place].multiselect(
+                factor.capitalize(),
+                options,
+                default=usual.get(factor),
+                key=factor,
+                bind="query-params",
+                placeholder="all",
+            )
+        terms = sorted({term for group in groups for term in group.terms})
+        have = columns[-1].multiselect(
+            "Loss terms, all of them", terms, key="terms", bind="query-params", placeholder="any"
+        )
+        picked = chosen(groups, wanted, have)
+        runs = sum(group.n for group in picked)
+        st.caption(f"{runs:,} runs, {len(picked):,} ways to do it")
+    return picked
+
+
+def _usual(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
+    """The dataset and protocol that most ways were measured on: what is shown first."""
+    both = Counter((group.factors["dataset"], group.factors["protocol"]) for group in groups)
+    dataset, protocol = both.most_common(1)[0][0]
+    return {"dataset": [dataset], "protocol": [protocol]}
+
+
+def _bars(
+    store: RunStore, groups: list[RunGroup], names: list[str], metric: str, direction: str
+) -> None:
+    shown = groups[:_MOST_BARS]
+    if len(shown) < len(groups):
+        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; the filters above bring the others.")
+    by = st.columns(3)[0].selectbox(
+        "Colour by",
+        [_NOTHING, *_FILTERS],
+        key="by",
+        bind="query-params",
+        help="Bars that differ in nothing else then stand together.",
+    )
+    series = None if by == _NOTHING else [group.factors[by] for group in shown]
+    rows = names[: len(shown)]
+    if series is not None:
+        rows = grouped_names(shown, by)
+    opened = figure_box(
+        bars(shown, rows, metric, direction, series),
+        f"{metric} {direction}",
+        key="bars",
+        select=True,
+    )
+    if not opened:
+        st.caption("Click a bar to open its runs.")
+    for place in opened[:_MOST_LINES]:
+        _runs(store, shown[place], names[place])
+
+
+def _runs(store: RunStore, group: RunGroup, name: str) -> None:
+    st.subheader(literal(name))
+    rows: list[list[Value]] = [
+        [
+            seed,
+            *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
+            metric_of(record, "MAP@50", "average"),
+            record["epochs"],
+            float(record["seconds"]),
+            str(record.get("finished", "")),
+            str(record.get("cell", ""))[:16],
+        ]
+        for seed, record in sorted(group.records.items())
+    ]
+    header = ["seed", *(f"MAP@all {way}" for way in DIRECTIONS), "MAP@50", "epochs", "seconds"]
+    sheet_box(Sheet([*header, "finished", "cell"], rows), name, key=f"runs-{group.key}")
+    st.page_link(
+        page_file("training"),
+        label="Their training curves",
+        icon=":material/show_chart:",
+        query_params={"run": [store.names[group.key]]},
+    )
+
+
+def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
+    columns = st.columns(2)
+    row = columns[0].selectbox("Down", FACTORS, index=0, key="down", bind="query-params")
+    column = columns[1].selectbox("Across", FACTORS, index=1, key="across", bind="query-params")
+    if row == column:
+        st.info("Choose two different factors.")
+        return
+    grid = factor_grid(groups, row, column, metric, direction)
+    figure_box(
+        heat(grid, metric, direction, row, column), f"{metric} by {row} and {column}", key="heat"
+    )
+    st.caption("Each tile shows the best mean over seeds among the ways with both values.")
+
+
+def _differences(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
+    by_key = dict(zip([group.key for group in groups], names, strict=True))
+    key = st.selectbox(
+        "Reference",
+        list(by_key),
+        format_func=by_key.__getitem__,
+        key="reference",
+        bind="query-params",
+    )
+    reference = next(group for group in groups if group.key == key)
+    found = against(groups, reference, metric, direction)
+    rows: list[list[Value]] = [
+        [name, said, compared.difference, compared.low, compared.high, compared.p, compared.n]
+        for name, group, compared in zip(names, groups, found, strict=True)
+        if group is not reference and compared is not None
+        for said in [verdict(compared)]
+    ]
+    if not rows:
+        st.info("No other way was run with a seed of the reference: nothing can be paired.")
+        return
+    sheet_box(
+        Sheet(["", "in words", "difference", "95 % from", "to", "p", "seeds"], rows),
+        f"differences {metric} {direction}",
+        key="differences",
+    )
+    st.caption(
+        "Paired over seeds, two-sided t-test, not corrected for several comparisons; the interval "
+        "is of 95 %."
+    )
+
+
+def _table(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
+    rows: list[list[Value]] = [
+        [
+            name,
+            *(group.factors[factor] for factor in FACTORS),
+            group.n,
+            group.mean(metric, direction),
+            group.std(metric, direction),
+        ]
+        for name, group in zip(names[:_MOST_RUNS], groups[:_MOST_RUNS], strict=True)
+    ]
+    header = ["", *FACTORS, "seeds", f"{metric} {direction}", "std"]
+    sheet_box(Sheet(header, rows), f"runs {metric} {direction}", key="table")
+
+
+def _lines(groups: list[RunGroup], names: list[str]) -> list[tuple[RunGroup, str]]:
+    by_key = dict(zip([group.key for group in groups], names, strict=True))
+    keys = st.multiselect(
+        "Ways",
+        list(by_key),
+        default=list(by_key)[:4],
+        format_func=by_key.__getitem__,
+        key="lines",
+        bind="query-params",
+        max_selections=_MOST_LINES,
+    )
+    return [(group, name) for group, name in zip(groups, names, strict=True) if group.key in keys]
+
+
+def _curves(groups: list[RunGroup], names: list[str], direction: str) -> None:
+    curves = {
+        name: curve
+        for group, name in _lines(groups, names)
+        if (curve := group.precision_recall(direction)) is not None
+    }
+    if not curves:
+        st.info("None of these runs has a precision-recall curve.")
+        return
+    figure_box(precision_recall(curves), f"precision and recall {direction}", key="pr")
+
+
+def _classes(groups: list[RunGroup], names: list[str], direction: str) -> None:
+    figures: dict[str, Any] = {
+        name: by_class
+        for group, name in _lines(groups, names)
+        if (by_class := group.per_class(direction))
+    }
+    if not figures:
+        st.info("None of these runs has classes.")
+        return
+    figure_box(per_class(figures), f"MAP by class {direction}", key="classes")
+
+
+page()

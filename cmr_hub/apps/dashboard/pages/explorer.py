@@ -1,0 +1,163 @@
+"""Retrieval explorer: one query, its whole ranking, right and wrong, and two runs side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import streamlit as st
+
+from cmr_hub.apps.dashboard.box import Card, cards, figure_box, figures
+from cmr_hub.apps.dashboard.sources import (
+    DEPTH,
+    SpaceSource,
+    answers_of,
+    run_store,
+    sources,
+    space,
+)
+from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
+from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.report import number
+from cmr_hub.evaluation.space import Answers, Direction, Space, ranking
+from cmr_hub.plots.results import confusion
+
+if TYPE_CHECKING:
+    from cmr_hub.types import IntArray
+
+_WAYS: Final[dict[Direction, str]] = {"i2t": "image→text", "t2i": "text→image"}
+_ORDERS: Final = {"worst": "the worst first", "best": "the best first", "stored": "as stored"}
+_SHOWN: Final = 12
+_NONE: Final = "none"
+
+
+def page() -> None:
+    """Chooses a space, or two, and a query."""
+    st.title("Retrieval explorer")
+    home = sources()
+    found, wrong = all_spaces(home)
+    problems(run_store(home).problems, "runs.jsonl")
+    problems(wrong, "the stored embeddings")
+    if not found:
+        nothing(
+            "There is no space to ask in: neither a model with a gallery nor stored embeddings."
+        )
+        return
+    names = {key: source.name for key, source in found.items()}
+    columns = st.columns(2)
+    first = columns[0].selectbox(
+        "Run or model", list(names), format_func=names.__getitem__, key="space", bind="query-params"
+    )
+    second = columns[1].selectbox(
+        "Compare with",
+        [_NONE, *names],
+        format_func=lambda key: names.get(key, "nothing"),
+        key="other",
+        bind="query-params",
+    )
+    _body(found[first], found.get(second))
+
+
+@st.fragment
+def _body(source: SpaceSource, other: SpaceSource | None) -> None:
+    columns = st.columns([1, 1, 3])
+    way: Direction = columns[0].selectbox(
+        "Direction", list(_WAYS), format_func=_WAYS.__getitem__, key="way", bind="query-params"
+    )
+    order = columns[1].selectbox(
+        "Queries", list(_ORDERS), format_func=_ORDERS.__getitem__, key="order", bind="query-params"
+    )
+    try:
+        asked = space(source)
+        found = answers_of(source, asked, way)
+    except CMRError as error:
+        st.error(literal(error))
+        return
+    queries = _ordered(found, order)
+    rows = asked.image_rows if way == "i2t" else asked.text_rows
+    ids = [asked.items[int(rows[query])].id for query in queries]
+    places = dict(zip(ids, map(int, queries), strict=True))
+
+    def named(id_: str) -> str:
+        item = asked.items[int(rows[places[id_]])]
+        ap = found.ap[places[id_]]
+        said = "no answer" if np.isnan(ap) else f"AP {number(float(ap))}"
+        return " · ".join(filter(None, [said, item.label, id_]))
+
+    chosen = columns[2].selectbox(
+        "Query", ids, format_func=named, key="query", bind="query-params", filter_mode="contains"
+    )
+    side = "image" if way == "i2t" else "text"
+    _query(asked, int(rows[places[chosen]]), side)
+    panels = st.columns(2) if other is not None else [st.container()]
+    with panels[0]:
+        _ranking(source, asked, found, way, chosen)
+    if other is not None:
+        with panels[1]:
+            try:
+                compared = space(other)
+                _ranking(other, compared, answers_of(other, compared, way), way, chosen)
+            except CMRError as error:
+                st.error(literal(error))
+    if found.confusion is not None:
+        st.header("Confusion between classes")
+        figure_box(confusion(found, asked.classes, DEPTH), "confusion", key="confusion")
+
+
+def _ordered(found: Answers, order: str) -> IntArray:
+    if order == "stored":
+        return np.arange(len(found.ap))
+    worst = found.worst_first()
+    return worst if order == "worst" else worst[::-1]
+
+
+def _query(asked: Space, row: int, side: str) -> None:
+    item = asked.items[row]
+    with st.container(border=True):
+        columns = st.columns([1, 3])
+        with columns[0]:
+            cards([Card(item, "the query", side)])
+        with columns[1]:
+            for sentence in item.sentences or (
+                "The sentences of this item are not on this machine.",
+            ):
+                st.text(sentence)
+
+
+def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, id_: str) -> None:
+    st.subheader(literal(source.name))
+    rows = asked.image_rows if way == "i2t" else asked.text_rows
+    query = next((n for n, row in enumerate(rows) if asked.items[int(row)].id == id_), None)
+    if query is None:
+        st.info("This query is not in its test set.")
+        return
+    result = ranking(asked, way, query)
+    figures(
+        {
+            "AP of the query": "–" if result.ap is None else number(result.ap),
+            f"MAP@all, {_WAYS[way]}": number(found.map),
+            "Relevant": f"{int(result.hits.sum())} of {len(result.hits)}",
+        }
+    )
+    if asked.kept < 1:
+        st.caption(
+            f"From the stored vectors, which keep {asked.kept:.1%} of the squared length: figures "
+            "may differ a little from the run's own."
+        )
+    others = asked.text_rows if way == "i2t" else asked.image_rows
+    side = "text" if way == "i2t" else "image"
+    cards(
+        Card(
+            asked.items[int(others[place])],
+            f"{rank}. {score:.3f}",
+            side,
+            bool(hit),
+        )
+        for rank, (place, score, hit) in enumerate(
+            zip(result.order[:_SHOWN], result.scores, result.hits, strict=False), start=1
+        )
+    )
+
+
+page()

@@ -1,0 +1,205 @@
+"""Overview: the best models, the study's tables beside published figures, and what is new."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from cmr_hub.apps.dashboard.box import figures, sheet_box
+from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
+from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.evaluation.changes import Change, changes
+from cmr_hub.evaluation.report import report_table, spread, verdict
+from cmr_hub.evaluation.sheet import Sheet
+
+if TYPE_CHECKING:
+    from cmr_hub.evaluation.sheet import Value
+    from cmr_hub.evaluation.tables import TableResult
+
+_STUDY = "study"
+_SHOWN_CHANGES = 200
+
+
+def page() -> None:
+    """The first page."""
+    home = sources()
+    store, found = run_store(home), tables(home)
+    st.title("CMR Hub")
+    st.markdown("Pictures and sentences in one space: what was trained, measured and compared.")
+    problems(store.problems, "runs.jsonl")
+    if found.problem:
+        st.error(literal(found.problem))
+    if not store.records:
+        nothing(
+            f"No runs are stored in {literal(home.results)} yet. These commands put some there:",
+            "cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors",
+            "cmr report",
+        )
+        return
+    _facts(home)
+    st.header("Best of each table")
+    results = [result for _, filled in found.plans for result in filled]
+    sheet_box(best(results), "best models", key="best")
+    _released(home)
+    _tables(home)
+    _changes(home, results)
+
+
+def _facts(home: Sources) -> None:
+    store = run_store(home)
+    finished = [record["finished"] for record in store.records if record.get("finished")]
+    hours = sum(record["seconds"] for record in store.records) / 3600
+    figures(
+        {
+            "Runs": f"{len(store.records):,}",
+            "Ways to do it": f"{len(store.groups):,}",
+            "Hours of training": f"{hours:.1f}",
+            "Latest run": str(max(map(str, finished), default="–"))[:10],
+        }
+    )
+
+
+def best(results: list[TableResult]) -> Sheet:
+    """The first row of every table that has been measured, and what it is worth."""
+    rows: list[list[Value]] = []
+    for result in results:
+        first = next(iter(result.ranked), None)
+        if first is None:
+            continue
+        figure = result.measure.compared
+        compared = (
+            "is the reference"
+            if first.row.label == result.table.reference
+            else verdict(first.against_reference)
+        )
+        rows.append(
+            [
+                result.table.title,
+                first.row.label,
+                spread(first, figure),
+                first.n,
+                result.table.reference,
+                compared,
+            ]
+        )
+    return Sheet(
+        ["table", "best", "mean ± std", "seeds", "reference", "against the reference"], rows
+    )
+
+
+def _released(home: Sources) -> None:
+    path = home.results / "default.json"
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))["figures"]
+        rows = [
+            [
+                name,
+                *(facts["sentences"][f"recall_at_{k}"] for k in (1, 5, 10)),
+                facts.get("map_avg"),
+            ]
+            for name, facts in measured.items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    st.header("The model that comes with the package")
+    st.caption("text→image, one sentence asked")
+    sheet_box(
+        Sheet(["dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
+        "default model",
+        key="release",
+    )
+
+
+def _tables(home: Sources) -> None:
+    plans = {plan.name: (plan, filled) for plan, filled in tables(home).plans}
+    if not plans:
+        return
+    st.header("Tables beside published figures")
+    st.caption(
+        "Ours: mean ± standard deviation over seeds. Published figures were measured by others "
+        "under their own protocols, which the notes give."
+    )
+    names = sorted(plans, key=lambda name: (name != _STUDY, name))
+    name = st.selectbox(
+        "Grid",
+        names,
+        format_func=lambda name: plans[name][0].title,
+        key="grid",
+        bind="query-params",
+    )
+    for result in plans[name][1]:
+        shown = report_table(result)
+        st.subheader(literal(result.table.title))
+        if result.measure.remark:
+            st.caption(literal(result.measure.remark))
+        plain = Sheet(
+            [title.strip("*") or "row" for title in shown.header],
+            [[cell.strip("*_") for cell in row] for row in shown.rows],
+        )
+        alike, telling = folded(plain)
+        if alike:
+            st.caption(literal(", ".join(f"{name}: {value}" for name, value in alike.items())))
+        sheet_box(plain, result.table.id, key=f"table-{result.table.id}", column_order=telling)
+        with st.expander("Findings, and the protocols of the published figures"):
+            st.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
+            st.text("\n".join(shown.notes))
+
+
+_WHAT = ("dataset", "protocol", "images", "texts", "n")
+
+
+def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
+    """What is the same in all rows that were run here, by column; and the other columns."""
+    alike: dict[str, str] = {}
+    for place, name in enumerate(sheet.header):
+        values = {str(row[place]) for row in sheet.rows if row[place]}
+        if name in _WHAT and len(values) == 1:
+            alike["seeds" if name == "n" else name] = values.pop()
+    kept = [
+        name
+        for name in sheet.header
+        if name not in alike and not (name == "n" and "seeds" in alike)
+    ]
+    return alike, kept
+
+
+def literal_finding(line: str) -> str:
+    """A finding of the report, with its list mark and nothing else as markup."""
+    text = line.strip().replace("**", "")
+    return f"- {literal(text[2:])}" if text.startswith("- ") else f"\n{literal(text)}\n"
+
+
+def _changes(home: Sources, results: list[TableResult]) -> None:
+    st.header("New since the last report")
+    found = [change for result in results for change in changes(result, home.results)]
+    if not found:
+        st.success("Nothing: the report shows what is stored.", icon=":material/check:")
+        return
+    st.caption("`cmr report` brings the report up to date.")
+    sheet_box(changed(found[:_SHOWN_CHANGES]), "changes", key="changes")
+
+
+def changed(found: list[Change]) -> Sheet:
+    """The changes as a table."""
+    return Sheet(
+        ["table", "row", "seeds then", "seeds now", "mean then", "mean now", "difference"],
+        [
+            [
+                change.table,
+                change.row,
+                change.n_before,
+                change.n_after,
+                change.before,
+                change.after,
+                None
+                if change.before is None or change.after is None
+                else change.after - change.before,
+            ]
+            for change in found
+        ],
+    )
+
+
+page()

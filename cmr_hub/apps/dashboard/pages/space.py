@@ -1,0 +1,201 @@
+"""Common space: images and texts as a map, before and after training, beside raw features."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import streamlit as st
+
+from cmr_hub.apps.dashboard.box import figure_box, figures
+from cmr_hub.apps.dashboard.maps import map_settings, maps_of, show_map, stages_of
+from cmr_hub.apps.dashboard.sources import (
+    SpaceSource,
+    answers_of,
+    source_facts,
+    sources,
+    space,
+    space_sources,
+)
+from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.cache_home import default_cache_home
+from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.report import number
+from cmr_hub.evaluation.space import Direction, Space, modality_gap, silhouette
+from cmr_hub.gallery.raw_features import FeatureJobs
+from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
+from cmr_hub.projections.jobs import MapInput
+
+if TYPE_CHECKING:
+    from cmr_hub.projections.methods import ProjectionOptions
+    from cmr_hub.types import FloatArray
+
+_POLL_SECONDS: Final = 1.0
+_WAYS: Final[tuple[Direction, ...]] = ("i2t", "t2i")
+
+
+def page() -> None:
+    """Chooses a space; everything else is beside its map."""
+    st.title("Common space")
+    found, wrong = space_sources(sources())
+    problems(wrong, "the stored embeddings")
+    if not found:
+        nothing("There is nothing to show: neither a model with a gallery nor stored embeddings.")
+        return
+    key = st.selectbox(
+        "Model or run",
+        list(found),
+        format_func=lambda key: found[key].name,
+        key="space",
+        bind="query-params",
+    )
+    try:
+        shown = space(found[key])
+    except CMRError as error:
+        st.error(literal(error))
+        return
+    _body(found[key], shown)
+
+
+@st.fragment
+def _body(source: SpaceSource, shown: Space) -> None:
+    options = map_settings(len(shown.rows))
+    columns = st.columns([2, 1, 1], vertical_alignment="bottom")
+    colour_by = columns[0].segmented_control(
+        "Colour",
+        COLOURINGS,
+        default=COLOURINGS[0],
+        required=True,
+        key="colour",
+        bind="query-params",
+    )
+    pairs = columns[1].toggle("Lines between pairs", key="pairs", bind="query-params")
+    raw = columns[2].toggle(
+        "Raw features beside",
+        key="raw",
+        bind="query-params",
+        help="What the image encoder says of the pictures, before the projector.",
+    )
+    epoch, place = _epoch(shown)
+    _figures(source, shown, epoch)
+    given = stages_of(source_facts(source), shown)
+    maps = maps_of(given, options, "space")
+    if maps is None:
+        return
+    right = None
+    if colour_by == "first hit":
+        try:
+            both = [answers_of(source, shown, way, epoch) for way in _WAYS]
+        except CMRError as error:
+            st.error(literal(error))
+            return
+        right = np.concatenate([one.first for one in both])
+    figure = space_map(
+        shown.at(epoch), maps[place], colour_by, right, limits=map_limits(maps), pairs=pairs
+    )
+    show_map(
+        shown,
+        source,
+        figure,
+        f"{source.name} {options.method} epoch {epoch}",
+        beside=partial(_raw, source, shown, options) if raw else None,
+    )
+
+
+def _epoch(shown: Space) -> tuple[int, int]:
+    """The epoch to show, and its place among the stages."""
+    epochs = [*shown.stages, shown.epoch]
+    if len(epochs) == 1:
+        st.caption("Only the trained model was kept; `cmr train --snapshots` keeps epochs too.")
+        return shown.epoch, 0
+    names = {at: f"epoch {at}" for at in epochs}
+    names[epochs[-1]] = f"epoch {epochs[-1]}, the model"
+    if epochs[0] == 0:
+        names[0] = "before training"
+    epoch = st.select_slider(
+        "Epoch",
+        epochs,
+        value=epochs[-1],
+        format_func=names.__getitem__,
+        key="epoch",
+        bind="query-params",
+    )
+    return epoch, epochs.index(epoch)
+
+
+def _figures(source: SpaceSource, shown: Space, epoch: int) -> None:
+    now = shown.at(epoch)
+    try:
+        found = [number(answers_of(source, shown, way, epoch).map) for way in _WAYS]
+    except CMRError:
+        found = ["–", "–"]
+    score = silhouette(now.vectors(), now.labels[now.rows])
+    gap = modality_gap(now.images, now.texts) if len(now.images) and len(now.texts) else None
+    figures(
+        {
+            "Modality gap": "–" if gap is None else number(gap),
+            "Silhouette of the classes": "–" if score is None else number(score),
+            "MAP@all image→text": found[0],
+            "MAP@all text→image": found[1],
+        }
+    )
+
+
+@st.cache_resource
+def _feature_jobs() -> FeatureJobs:
+    return FeatureJobs(default_cache_home() / "raw-features")
+
+
+def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
+    st.caption("Raw image features")
+    if source.model is None:
+        st.info("A stored run keeps no pictures; choose a model directory to see raw features.")
+        return
+    state = _feature_jobs().state(source.model, source_facts(source))
+    if state.problem:
+        st.error(literal(state.problem))
+    elif state.rows is None:
+        _wait(source)
+    else:
+        _raw_map(source, shown, state.rows, options)
+
+
+def _raw_map(
+    source: SpaceSource, shown: Space, rows: FloatArray, options: ProjectionOptions
+) -> None:
+    given = _raw_input(source_facts(source), rows)
+    maps = maps_of(given, options, "raw")
+    if maps is None:
+        return
+    pictures = images_only(shown, rows)
+    score = silhouette(rows, pictures.labels[pictures.rows])
+    drawn = space_map(pictures, maps[0], "class", limits=map_limits(maps))
+    drawn.update_layout(showlegend=False, height=470)
+    figure_box(drawn, f"raw features {options.method}", key="raw-map")
+    st.caption(
+        f"{rows.shape[1]:,} numbers a picture; silhouette of the classes "
+        f"{'–' if score is None else number(score)}, of the images in the common space "
+        f"{_of_images(shown)}."
+    )
+
+
+def _of_images(shown: Space) -> str:
+    score = silhouette(shown.images, shown.labels[shown.image_rows])
+    return "–" if score is None else number(score)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _raw_input(facts: str, _rows: FloatArray) -> MapInput:
+    return MapInput([_rows])
+
+
+@st.fragment(run_every=_POLL_SECONDS)
+def _wait(source: SpaceSource) -> None:
+    state = _feature_jobs().state(source.model or "", source_facts(source))
+    if state.rows is not None or state.problem:
+        st.rerun()
+    st.progress(0.0, "The image encoder looks at the pictures …")
+
+
+page()

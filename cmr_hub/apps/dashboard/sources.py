@@ -1,0 +1,318 @@
+"""What the dashboard reads: a folder of results and the model directories it was told of.
+
+Every reader keeps what it read until the file's time or size changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import streamlit as st
+
+from cmr_hub.errors import CMRError, DataNotFoundError, ImageError
+from cmr_hub.evaluation.curves import CHECKPOINTS, checkpoints_of
+from cmr_hub.evaluation.groups import FACTORS, RunGroup, grouped, labels
+from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
+from cmr_hub.evaluation.results import read_runs
+from cmr_hub.evaluation.space import Answers, Direction, Space, SpaceItem, answers
+from cmr_hub.evaluation.stored_space import StoredSpace, read_stored_space, stored_spaces
+from cmr_hub.evaluation.tables import TableResult, table_result
+from cmr_hub.gallery.manifest import FILE_NAME
+from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
+from cmr_hub.releases import RELEASES, release_directory
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.gallery.local import LocalStore
+    from cmr_hub.types import JSONObject
+
+Stamp: TypeAlias = "tuple[tuple[str, int, int], ...]"
+"""Name, time and size of files: another one means that something has changed."""
+
+THUMBNAIL: Final = (220, 220)
+DEPTH: Final = 10
+"""How many hits a confusion counts."""
+_MAX_MODELS: Final = 200
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where to look.
+
+    Attributes:
+        results: a folder that `cmr ablate` and `cmr train` write to.
+        models: model directories, or folders of them.
+    """
+
+    results: Path
+    models: tuple[Path, ...]
+
+    def model_directories(self) -> dict[str, Path]:
+        """The models by name: the releases and all that the named folders hold."""
+        found = {name: release_directory(name) for name in RELEASES}
+        for directory in self._candidates():
+            if (directory / CONFIG).is_file():
+                found.setdefault(str(directory), directory)
+        return found
+
+    def gallery_directories(self) -> dict[str, Path]:
+        """The galleries by name: those saved with a model, and those that stand alone."""
+        found = {
+            name: directory
+            for name, directory in self.model_directories().items()
+            if (directory / GALLERY).is_dir()
+        }
+        for directory in self._candidates():
+            if (directory / FILE_NAME).is_file():
+                found.setdefault(str(directory), directory)
+        return found
+
+    def trainings(self) -> dict[str, Path]:
+        """Checkpoints of trainings that have not ended, by the model they will make."""
+        return {
+            str(directory): checkpoints
+            for directory in self._candidates()
+            if (checkpoints := checkpoints_of(directory)).is_dir()
+        }
+
+    def _candidates(self) -> list[Path]:
+        found: dict[Path, None] = {}
+        for named in self.models:
+            found[named] = None
+            if named.is_dir() and not (named / CONFIG).is_file():
+                inside = sorted(path for path in named.iterdir() if path.is_dir())
+                for path in inside[:_MAX_MODELS]:
+                    found[path.with_name(path.name.removesuffix(CHECKPOINTS))] = None
+        return list(found)
+
+
+def sources() -> Sources:
+    """What the command line names: `--results DIR` and, as often as wanted, `--model DIR`."""
+    parser = argparse.ArgumentParser(prog="streamlit run app.py --", allow_abbrev=False)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--model", type=Path, action="append", default=None)
+    known, _ = parser.parse_known_args(sys.argv[1:])
+    return Sources(known.results, tuple(known.model or [Path("runs")]))
+
+
+def stamp(*paths: Path) -> Stamp:
+    """Of the files among them that are there."""
+    found = []
+    for path in paths:
+        try:
+            facts = path.stat()
+        except OSError:
+            continue
+        found.append((str(path), facts.st_mtime_ns, facts.st_size))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class RunStore:
+    """The stored runs; to be looked at only, all sessions share it."""
+
+    records: list[JSONObject]
+    problems: list[str]
+    groups: list[RunGroup] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Of all groups by their keys; other runs in the store change few of them."""
+        telling = [factor for factor in FACTORS if factor != "objective"]
+        names = labels(self.groups, telling)
+        return {group.key: name for group, name in zip(self.groups, names, strict=True)}
+
+    @cached_property
+    def by_key(self) -> dict[str, RunGroup]:
+        """The groups by their keys."""
+        return {group.key: group for group in self.groups}
+
+
+def run_store(home: Sources) -> RunStore:
+    """All runs; none where there is no file of them."""
+    path = home.results / RUNS
+    return _run_store(str(path), stamp(path))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the runs …")
+def _run_store(path: str, stamp_of_file: Stamp) -> RunStore:
+    try:
+        records, problems = read_runs(path)
+    except DataNotFoundError:
+        return RunStore([], [])
+    return RunStore(records, problems, grouped(records))
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The tables of all grids, filled; with what is wrong with their plans."""
+
+    plans: list[tuple[Plan, list[TableResult]]]
+    problem: str = ""
+
+
+def tables(home: Sources) -> Tables:
+    """The tables that `cmr report` prints."""
+    plans = sorted((home.results / PLANS).glob("*.json"))
+    return _tables(str(home.results), stamp(home.results / RUNS, *plans), home)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Filling the tables …")
+def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
+    records = run_store(_home).records
+    try:
+        plans = saved_plans(Path(results))
+        filled = [(plan, [table_result(table, records) for table in plan.tables]) for plan in plans]
+    except CMRError as error:
+        return Tables([], str(error))
+    return Tables(filled)
+
+
+@dataclass(frozen=True)
+class SpaceSource:
+    """A space that can be shown: of a stored run or of a model directory."""
+
+    name: str
+    stored: StoredSpace | None = None
+    model: Path | None = None
+
+
+def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
+    """All spaces by a key for the address, and what is wrong with others."""
+    found = {
+        f"model:{name}": SpaceSource(
+            f"{'model' if (directory / CONFIG).is_file() else 'gallery'} {name}", model=directory
+        )
+        for name, directory in home.gallery_directories().items()
+    }
+    stored, problems = stored_spaces(home.results)
+    for one in stored:
+        title = f"{one.dataset} {one.split} · {one.preset} · {one.texts}"
+        found[f"run:{one.path.stem}"] = SpaceSource(title, stored=one)
+    return found, problems
+
+
+def source_facts(source: SpaceSource) -> str:
+    """Tells a space from others and from itself before its files changed."""
+    if source.stored is not None:
+        return repr(stamp(source.stored.path))
+    return repr(_model_stamp(source.model or Path()))
+
+
+def _model_stamp(directory: Path) -> Stamp:
+    return stamp(_gallery_of(directory) / FILE_NAME, directory / SNAPSHOTS)
+
+
+def _gallery_of(directory: Path) -> Path:
+    inside = directory / GALLERY
+    return inside if inside.is_dir() else directory
+
+
+def space(source: SpaceSource) -> Space:
+    """Reads a space. Raises CMRError."""
+    if source.stored is not None:
+        known = _items(source.stored.dataset, source.stored.split, os.environ.get("CMR_DATA_HOME"))
+        return _stored_space(source.stored, stamp(source.stored.path), bool(known))
+    directory = source.model or Path()
+    return _model_space(str(directory), _model_stamp(directory))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the embeddings …")
+def _stored_space(stored: StoredSpace, stamp_of_file: Stamp, has_items: bool) -> Space:
+    return read_stored_space(
+        stored, _items(stored.dataset, stored.split, os.environ.get("CMR_DATA_HOME"))
+    )
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading pictures' names and sentences …")
+def _items(dataset: str, protocol: str, data_home: str | None) -> dict[str, SpaceItem]:
+    """What a dataset tells of its items; nothing where it is not on this machine."""
+    if not data_home:
+        return {}
+    from cmr_hub.datasets import PairDataset, load_dataset
+
+    try:
+        found = load_dataset(dataset, protocol=protocol, check_images=False)
+    except CMRError:
+        return {}
+    if not isinstance(found, PairDataset):
+        return {}
+    return {
+        id_: SpaceItem(id_, found.classes[label] if label >= 0 else None, path, sentences)
+        for id_, label, path, sentences in zip(
+            found.ids, found.labels, found.images, found.sentences, strict=True
+        )
+    }
+
+
+@st.cache_resource(max_entries=6, show_spinner="Reading the gallery …")
+def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
+    from cmr_hub.gallery.space import space_of
+    from cmr_hub.training.snapshots import read_snapshots
+
+    kept = Path(directory) / SNAPSHOTS
+    return space_of(open_store(Path(directory)), read_snapshots(kept) if kept.is_file() else None)
+
+
+def answers_of(source: SpaceSource, asked: Space, way: Direction, epoch: int = -1) -> Answers:
+    """The answers of a space, or of it at an epoch: computed once, until its files change."""
+    return _answers(source_facts(source), way, epoch, asked)
+
+
+@st.cache_resource(max_entries=40, show_spinner="Asking all queries …")
+def _answers(facts: str, way: Direction, epoch: int, _asked: Space) -> Answers:
+    return answers(_asked.at(epoch), way, DEPTH)
+
+
+def open_store(directory: Path) -> LocalStore:
+    """The rows of a gallery, or of a model's. Raises CMRError."""
+    from cmr_hub.gallery.local import LocalStore
+
+    pictures = directory / PICTURES
+    return LocalStore.open(_gallery_of(directory), root=pictures if pictures.is_dir() else None)
+
+
+def gallery(directory: Path) -> Gallery:
+    """Opens a gallery, or a model's, together with the model. Raises CMRError."""
+    return _gallery(str(directory), stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model …")
+def _gallery(directory: str, stamp_of_files: Stamp) -> Gallery:
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import load, open_gallery
+
+    if (Path(directory) / CONFIG).is_file():
+        return open_gallery(directory)
+    store = open_store(Path(directory))
+    if store.model_name is None:
+        raise CMRError("this gallery does not say which model it was made with")
+    # What a gallery names is not fetched from anywhere.
+    return Gallery(store, load(store.model_name, local_files_only=True))
+
+
+def thumbnail(path: Path | None) -> str:
+    """A small picture as an address that holds it; empty where it cannot be read."""
+    return "" if path is None else _thumbnail(str(path), stamp(path))
+
+
+@st.cache_data(max_entries=4_000, show_spinner=False)
+def _thumbnail(path: str, stamp_of_file: Stamp) -> str:
+    from cmr_hub.datasets.images import read_image
+
+    try:
+        image = read_image(Path(path))
+    except ImageError:
+        return ""
+    image.thumbnail(THUMBNAIL)
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=82)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,49 @@
+"""`cmr dashboard`: the results as pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmr_hub.errors import CMRError
+
+SCRIPT = Path(__file__).parent.parent / "apps" / "dashboard" / "app.py"
+
+
+def dashboard(
+    results: Annotated[Path, typer.Option(help="The folder of results.")] = Path("results"),
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A model, a gallery, or a folder of them; may be repeated. Default: runs."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
+) -> None:
+    """Serves the study, the training curves and the common space as pages.
+
+    Read are RESULTS, the models and, for the pictures of stored runs, the datasets in
+    $CMR_DATA_HOME. Nothing is asked from other machines.
+
+    Example: `cmr dashboard --model runs`
+    """
+    try:
+        from streamlit.web import cli
+
+        # What the first page needs is there before the first visitor.
+        import cmr_hub.apps.dashboard.warm  # noqa: F401
+    except ImportError as error:
+        raise CMRError(
+            f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"
+        ) from error
+
+    arguments = [str(SCRIPT), f"--server.address={host}", f"--server.port={port}"]
+    named = [option for path in model or [] for option in ("--model", str(path))]
+    cli.main(
+        ["run", *arguments, "--", "--results", str(results), *named],
+        prog_name="streamlit",
+        standalone_mode=False,
+    )

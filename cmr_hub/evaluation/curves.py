@@ -1,0 +1,157 @@
+"""Training curves: of stored runs, of model directories, and of a training that goes on now."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from safetensors import SafetensorError, safe_open
+
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.evaluation.artifacts import read_curve
+from cmr_hub.models.names import HISTORY
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+Column: TypeAlias = "list[float | None]"
+
+CHECKPOINTS = ".checkpoints"
+"""What `cmr train` adds to the name of a model directory for the one it keeps checkpoints in."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One phase of a training: a value per epoch of everything that was noted.
+
+    Attributes:
+        phase: "select" or "final".
+        epochs: where the values stand.
+        columns: by name, as long as `epochs`; None where a value is missing or not finite.
+    """
+
+    phase: str
+    epochs: list[float]
+    columns: dict[str, Column] = field(default_factory=dict)
+
+
+def stored_curves(results: str | Path, record: JSONObject) -> list[Curve]:
+    """The phases of a run in the store; none for a run that was not trained by epochs.
+
+    The learning rate is the one of its settings.
+
+    Raises:
+        ModelFormatError: the file is damaged.
+    """
+    if not isinstance(record.get("cell"), str):
+        return []
+    phases = read_curve(Path(results), record["cell"]) or {}
+    rate = (record.get("settings") or {}).get("learning_rate")
+    curves = []
+    for phase, columns in phases.items():
+        length = max(map(len, columns.values()), default=0)
+        values = {name: _numbers(column, length) for name, column in columns.items()}
+        epochs = values.pop("epoch", [])
+        if isinstance(rate, (int, float)):
+            values["learning_rate"] = [float(rate)] * length
+        whole = [float(n) if e is None else e for n, e in enumerate(epochs, 1)]
+        curves.append(Curve(phase, whole or [float(n) for n in range(1, length + 1)], values))
+    return curves
+
+
+def history_curves(rows: Iterable[JSONObject]) -> list[Curve]:
+    """The phases of a history: one row per epoch, as training keeps it."""
+    phases: dict[str, list[JSONObject]] = {}
+    for row in rows:
+        phases.setdefault(str(row.get("phase", "")), []).append(row)
+    curves = []
+    for phase, members in phases.items():
+        names = dict.fromkeys(name for row in members for name in row)
+        columns = {
+            name: _numbers([row.get(name) for row in members], len(members))
+            for name in names
+            if name not in ("phase", "epoch")
+        }
+        numbered = _numbers([row.get("epoch") for row in members], len(members))
+        epochs = [float(n) if e is None else e for n, e in enumerate(numbered, 1)]
+        curves.append(
+            Curve(
+                phase,
+                epochs,
+                {name: c for name, c in columns.items() if any(v is not None for v in c)},
+            )
+        )
+    return curves
+
+
+def model_curves(directory: str | Path) -> list[Curve]:
+    """The curves of a model directory. Raises ModelFormatError; no curves without a history."""
+    path = Path(directory) / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{path} cannot be read: {error}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ModelFormatError(f"{path} is not a list of epochs")
+    return history_curves(rows)
+
+
+def checkpoints_of(directory: str | Path) -> Path:
+    """Where `cmr train --out directory` keeps its checkpoints as long as it trains."""
+    directory = Path(directory)
+    return directory.with_name(f"{directory.name}{CHECKPOINTS}")
+
+
+def running_curves(directory: str | Path) -> list[Curve]:
+    """The curves so far of a training that goes on, from its checkpoints; their tensors are not
+    read. A checkpoint that cannot be read is left out: the next one replaces it soon."""
+    rows: list[JSONObject] = []
+    for phase in ("select", "final"):
+        path = Path(directory) / f"{phase}.safetensors"
+        try:
+            with safe_open(path, framework="numpy") as file:
+                history = json.loads((file.metadata() or {})["progress"])["history"]
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            continue
+        if isinstance(history, list):
+            rows += [row for row in history if isinstance(row, dict)]
+    return history_curves(rows)
+
+
+def smoothed(values: Sequence[float | None], weight: float) -> Column:
+    """The exponential moving average, corrected for its start; a gap stays a gap.
+
+        s_t = (w s_{t−1} + (1 − w) x_t),  shown as s_t / (1 − w^t)
+
+    Source: Kingma and Ba, Adam, ICLR 2015, section 3, for the correction.
+
+    Args:
+        values: x.
+        weight: w in [0, 1); 0 changes nothing.
+    """
+    average, seen = 0.0, 0
+    result: Column = []
+    for value in values:
+        if value is None:
+            result.append(None)
+            continue
+        average = weight * average + (1 - weight) * value
+        seen += 1
+        result.append(average / (1 - weight**seen))
+    return result
+
+
+def _numbers(values: Sequence[Any], length: int) -> Column:
+    column: Column = [
+        float(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        else None
+        for value in values
+    ]
+    return column + [None] * (length - len(column))

@@ -1,0 +1,99 @@
+"""What the image encoder says of a gallery's pictures, before any projector: computed aside."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import CMRError
+from cmr_hub.projections.background import Background, work
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """The (Ni, D) rows of the pictures that have a vector, in their order; or how it stands."""
+
+    rows: FloatArray | None = None
+    problem: str = ""
+
+
+class FeatureJobs:
+    """Keeps the raw features of galleries in a folder; see `MapJobs`."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.background = Background(self.folder)
+
+    def state(self, model: str | Path, facts: str) -> FeatureState:
+        """The features if they are there; else they are being computed after this.
+
+        Args:
+            model: a model directory with a gallery.
+            facts: tells the gallery from itself before it was changed.
+        """
+        directory = str(Path(model).resolve())
+        key = hashlib.sha256(f"{directory}\n{facts}".encode()).hexdigest()[:32]
+        rows = _read(self.folder / f"{key}.safetensors")
+        if rows is not None:
+            return FeatureState(rows)
+        job = self.background.state(
+            key, lambda: ["cmr_hub.gallery.raw_features", str(self.folder), key, directory]
+        )
+        if job.is_running:
+            return FeatureState()
+        rows = _read(self.folder / f"{key}.safetensors")
+        return FeatureState(rows, "" if rows is not None else job.problem or "nothing was made")
+
+
+def raw_features(directory: str | Path) -> FloatArray:
+    """The (Ni, D) features of a model's gallery, through the feature cache.
+
+    Raises:
+        CMRError: the model has no image encoder or no gallery, or a picture cannot be read.
+    """
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.gallery.space import space_of
+    from cmr_hub.loading import load
+
+    model = load(directory)
+    if not isinstance(model.gallery, Gallery) or model.image_encoder is None:
+        raise CMRError("this model has no gallery of pictures, or no image encoder")
+    space = space_of(model.gallery.store)
+    paths = [space.items[int(row)].path for row in space.image_rows]
+    there = [path for path in paths if path is not None]
+    if not there or len(there) < len(paths):
+        raise CMRError("some pictures of this gallery are not on this machine")
+    return np.asarray(FeatureCache().encode(model.image_encoder, there), np.float32)
+
+
+def _read(path: Path) -> Any:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.get_tensor("images")
+    except (OSError, SafetensorError):
+        return None
+
+
+def _main(folder: Path, key: str, directory: str) -> None:
+    def do(_tell: object) -> None:
+        rows = {"images": np.ascontiguousarray(raw_features(directory))}
+        with atomic_file(folder / f"{key}.safetensors") as path:
+            path.write_bytes(save(rows))
+
+    work(folder, key, do)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -1,0 +1,64 @@
+"""The vectors of a gallery as a space of images and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.errors import QueryError
+from cmr_hub.evaluation.space import Space, SpaceItem
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.store import Store
+    from cmr_hub.training.snapshots import Stages
+
+Snapshots = tuple[Sequence[str], "Stages"]
+
+
+def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
+    """All items of a store with their vectors.
+
+    Args:
+        store: of a gallery.
+        snapshots: ids and, by epoch, the vectors of these pairs, as training kept them. They
+            become stages if they are of the very items that have both vectors.
+
+    Raises:
+        QueryError: the store has no vectors.
+    """
+    rows = store.rows(store.table().column("id").to_pylist())
+    width = next((column.matrix.shape[1] for column in rows.vectors.values()), None)
+    if width is None:
+        raise QueryError("this gallery is empty: there is nothing to show")
+    nothing = np.empty((0, width), np.float32), np.empty(0, np.int64)
+    (images, image_rows), (texts, text_rows) = (
+        (np.asarray(rows.vectors[name].matrix, np.float32), rows.vectors[name].rows)
+        if name in rows.vectors
+        else nothing
+        for name in ("image", "text")
+    )
+    items = tuple(
+        SpaceItem(
+            item["id"],
+            item["label"],
+            None if item["path"] is None else Path(item["path"]),
+            tuple(item["sentences"] or ()),
+        )
+        for item in rows.items.select(["id", "label", "path", "sentences"]).to_pylist()
+    )
+    stages: Stages = {}
+    epoch = 0
+    if snapshots is not None and np.array_equal(image_rows, text_rows):
+        places = {id_: place for place, id_ in enumerate(snapshots[0])}
+        order = [places.get(items[row].id, -1) for row in image_rows]
+        if -1 not in order and len(order) == len(places) and snapshots[1]:
+            epoch = max(snapshots[1])
+            stages = {
+                at: (pair[0][order], pair[1][order])
+                for at, pair in snapshots[1].items()
+                if at < epoch
+            }
+    return Space(images, texts, image_rows, text_rows, items, stages, epoch)

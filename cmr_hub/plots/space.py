@@ -1,0 +1,228 @@
+"""The map of a space: images and texts as points that can be hovered and selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cmr_hub.evaluation.space import Space, pair_losses
+from cmr_hub.plots.style import COLOURS, MUTED, SCALE, SYMBOLS, colour, finish, short
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray, IntArray
+
+ColourBy = Literal["class", "modality", "pair loss", "first hit"]
+COLOURINGS: tuple[ColourBy, ...] = ("class", "modality", "pair loss", "first hit")
+
+_HOLLOW = "-open"
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Points that look alike: one trace, one entry of the legend."""
+
+    name: str
+    points: IntArray
+    marker: dict[str, Any]
+    group: str
+    listed: bool = True
+
+
+def space_map(
+    space: Space,
+    coordinates: FloatArray,
+    colour_by: ColourBy,
+    right: npt.NDArray[np.bool_] | None = None,
+    *,
+    limits: Sequence[tuple[float, float]] | None = None,
+    pairs: bool = False,
+    marked: Sequence[int] = (),
+) -> go.Figure:
+    """Images filled, texts hollow; `customdata` is a point's place: images first, then texts.
+
+    Args:
+        space: whose points they are.
+        coordinates: (Ni + Nt, k) with k of 2 or 3.
+        colour_by: what the colours mean.
+        right: for "first hit", (Ni + Nt,) whether the best answer to each point is right.
+        limits: of each axis, where several maps are to be compared.
+        pairs: draw a line from each image to its text.
+        marked: points to ring, with their rank.
+    """
+    figure = go.Figure()
+    flat = coordinates.shape[1] == 2
+    count = len(coordinates)
+    size = 9.0 if count <= 1_000 else 6.0 if count <= 5_000 else 4.0
+    if not flat:
+        size *= 0.6
+    trace = go.Scattergl if flat else go.Scatter3d
+    if pairs and len(space.pairs):
+        figure.add_trace(
+            trace(
+                **_axes(_segments(space, coordinates)),
+                mode="lines",
+                line={"color": MUTED, "width": 1 if flat else 2},
+                opacity=0.5,
+                hoverinfo="skip",
+                name="pairs",
+                showlegend=False,
+            )
+        )
+    layers = _layers(space, colour_by, right, flat=flat)
+    for layer in layers:
+        figure.add_trace(
+            trace(
+                **_axes(coordinates[layer.points]),
+                mode="markers",
+                marker={"size": size, "opacity": 0.85, **layer.marker},
+                customdata=layer.points,
+                hoverinfo="none",  # the page shows a card
+                name=short(layer.name, 22),
+                legendgroup=layer.group,
+                showlegend=layer.listed,
+            )
+        )
+    if len(marked):
+        figure.add_trace(
+            trace(
+                **_axes(coordinates[list(marked)]),
+                mode="markers+text",
+                marker={
+                    "size": size * 2,
+                    "symbol": "circle" + _HOLLOW,
+                    "color": COLOURS[5],
+                    "line": {"width": 2.5, "color": COLOURS[5]},
+                },
+                text=[str(rank) for rank in range(1, len(marked) + 1)],
+                textposition="top center",
+                customdata=list(marked),
+                hoverinfo="none",
+                name="hits",
+                showlegend=False,
+            )
+        )
+    finish(
+        figure,
+        height=640,
+        dragmode="pan" if flat else "orbit",
+        uirevision="map",
+        legend={
+            "orientation": "h",
+            "yanchor": "top",
+            "y": -0.02,
+            "x": 0,
+            "title": None,
+            "font": {"size": 12},
+            "itemsizing": "constant",
+        },
+    )
+    hidden = {"showticklabels": False, "title": "", "zeroline": False, "showgrid": flat}
+    names = "xyz"[: coordinates.shape[1]]
+    spans = {
+        f"{name}axis": hidden | ({} if limits is None else {"range": list(limits[place])})
+        for place, name in enumerate(names)
+    }
+    if flat:
+        figure.update_layout(**spans)
+        figure.update_yaxes(scaleanchor="x", scaleratio=1)
+    else:
+        figure.update_layout(scene={**spans, "aspectmode": "data"})
+    return figure
+
+
+def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
+    """From the least to the greatest coordinate of each axis in all maps, with a margin."""
+    low = np.min([one.min(0) for one in maps], axis=0)
+    high = np.max([one.max(0) for one in maps], axis=0)
+    margin = np.maximum(0.05 * (high - low), 1e-3)
+    return [(float(a), float(b)) for a, b in zip(low - margin, high + margin, strict=True)]
+
+
+def images_only(space: Space, rows: FloatArray) -> Space:
+    """The images of a space in another space, of (Ni, D) rows."""
+    nothing = np.empty((0, rows.shape[1]), np.float32)
+    return Space(rows, nothing, space.image_rows, np.empty(0, np.int64), space.items)
+
+
+def _axes(coordinates: npt.NDArray[Any]) -> dict[str, Any]:
+    return {name: coordinates[:, place] for place, name in zip(range(coordinates.shape[1]), "xyz")}  # noqa: B905 - of two axes or three
+
+
+def _segments(space: Space, coordinates: FloatArray) -> npt.NDArray[np.float32]:
+    """(3P, k) from each image to its text, and then a gap."""
+    image, text = space.pairs.T
+    gap = np.full((len(image), coordinates.shape[1]), np.nan, np.float32)
+    ends = [coordinates[image], coordinates[len(space.images) + text], gap]
+    return np.stack(ends, axis=1).reshape(-1, coordinates.shape[1])
+
+
+def _layers(
+    space: Space, colour_by: ColourBy, right: npt.NDArray[np.bool_] | None, *, flat: bool
+) -> list[_Layer]:
+    is_text = np.arange(len(space.rows)) >= len(space.images)
+    if colour_by == "modality":
+        return [
+            _Layer(name, np.flatnonzero(is_text == number), _shape(number, 0, number, flat), name)
+            for number, name in enumerate(("image", "text"))
+        ]
+    if colour_by == "pair loss":
+        losses = pair_losses(space)
+        return [
+            _Layer(
+                name,
+                np.flatnonzero((is_text == number) & ~np.isnan(losses)),
+                {
+                    "color": losses[(is_text == number) & ~np.isnan(losses)],
+                    "colorscale": SCALE,
+                    "cmin": 0,
+                    "cmax": float(np.nanmax(losses, initial=1e-3)),
+                    "symbol": "circle" + _HOLLOW * number,
+                    "showscale": number == 0,
+                    "colorbar": {"title": {"text": "1 − cos"}, "thickness": 12},
+                },
+                name,
+            )
+            for number, name in enumerate(("image", "text"))
+        ]
+    if colour_by == "first hit" and right is not None:
+        return [
+            _Layer(
+                f"{name}: first hit {said}",
+                np.flatnonzero((is_text == number) & (right == good)),
+                _shape(2 if good else 5, 0 if good else 3, number, flat),
+                said,
+            )
+            for good, said in ((True, "right"), (False, "wrong"))
+            for number, name in enumerate(("image", "text"))
+        ]
+    labels = space.labels[space.rows]
+    named = [*enumerate(space.classes), *([(-1, "no class")] if (labels < 0).any() else [])]
+    return [
+        _Layer(
+            name,
+            np.flatnonzero((labels == label) & (is_text == number)),
+            _shape(
+                label % 8 if label >= 0 else 6, label // 8 % 4 if label >= 0 else 3, number, flat
+            ),
+            name,
+            listed=number == 0 or not len(space.images),
+        )
+        for label, name in named
+        for number in (0, 1)
+        if ((labels == label) & (is_text == number)).any()
+    ]
+
+
+def _shape(hue: int, symbol: int, is_text: int, flat: bool) -> dict[str, Any]:
+    # In space there is no hollow cross.
+    name = SYMBOLS[symbol if flat else symbol % 3]
+    marker = {"color": colour(hue), "symbol": name + _HOLLOW * is_text}
+    if is_text and flat:
+        marker["line"] = {"width": 1.5, "color": colour(hue)}  # type: ignore[assignment]
+    return marker

@@ -1,0 +1,91 @@
+"""How all figures look: colours that colour-blind people can tell apart, and no clutter."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+COLOURS: Final = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#7F7F7F",
+    "#B8A800",
+)
+"""Okabe and Ito's palette, its black and its yellow replaced by a grey and an ochre that can be
+seen on black and on white."""
+DASHES: Final = ("solid", "dash", "dot")
+SYMBOLS: Final = ("circle", "square", "diamond", "cross")
+SCALE: Final = "Cividis"
+GRID: Final = "rgba(127, 127, 127, 0.22)"
+MUTED: Final = "rgba(127, 127, 127, 0.55)"
+_LONG: Final = 34
+
+
+def colour(index: int) -> str:
+    """The colour of the index-th thing."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def plain(text: object) -> str:
+    """A name as Plotly shows it letter by letter, whatever tags it looks like."""
+    return html.escape(str(text), quote=False)
+
+
+def short(text: str, length: int = _LONG) -> str:
+    """A name that fits beside an axis, as `plain`."""
+    return plain(text if len(text) <= length else f"{text[: length - 1]}…")
+
+
+def two_lines(name: str) -> str:
+    """A name of several parts, the first above the others; as `plain`."""
+    first, _, others = name.partition(" · ")
+    below = f'<br><span style="font-size:10px">{short(others, 40)}</span>' if others else ""
+    return short(first, 36) + below
+
+
+def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
+    """The common layout; axis titles stay where they were set."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 16, "b": 8},
+        font={"family": "Source Sans, Source Sans Pro, Segoe UI, sans-serif", "size": 14},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None},
+        hoverlabel={"align": "left"},
+        hovermode="closest",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": COLOURS[0]},
+    )
+    axes = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": MUTED,
+        "automargin": True,
+        # With it every label is measured one by one, which takes longer than all the rest.
+        "ticklabeloverflow": "allow",
+    }
+    figure.update_xaxes(**axes)
+    figure.update_yaxes(**axes)
+    figure.update_layout(**layout)
+    return figure
+
+
+def file_name(text: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:80] or "figure"
+
+
+def as_html(figure: go.Figure, title: str) -> bytes:
+    """A page with the figure and all that draws it: it needs no network."""
+    page = go.Figure(figure).update_layout(
+        template="plotly_white", paper_bgcolor="white", plot_bgcolor="white"
+    )
+    body = page.to_html(include_plotlyjs=True, full_html=True)
+    return str(body).replace("<head>", f"<head><title>{plain(title)}</title>", 1).encode()

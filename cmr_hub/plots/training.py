@@ -1,0 +1,74 @@
+"""Training curves of several runs, one figure for each thing that was noted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from cmr_hub.evaluation.curves import smoothed
+from cmr_hub.plots.style import colour, finish, plain
+
+if TYPE_CHECKING:
+    from cmr_hub.evaluation.curves import Curve
+
+NAMES = {
+    "loss": "loss",
+    "validation_map": "MAP@all, validation",
+    "adversarial/modality_accuracy": "modality classifier, accuracy",
+    "adversarial/lambda": "λ of the gradient reversal",
+    "learning_rate": "learning rate",
+    "seconds": "seconds an epoch",
+}
+"""What people call the columns; the others are called by their names."""
+_FIRST = tuple(NAMES)[:2]
+_LAST = tuple(NAMES)[2:]
+_DASH = {"final": "dash", "log": "dot"}
+
+
+def quantities(runs: Mapping[str, Sequence[Curve]]) -> list[str]:
+    """All columns of all runs: loss and validation first, the settings last."""
+    found = dict.fromkeys(
+        name for curves in runs.values() for curve in curves for name in curve.columns
+    )
+    parts = [name for name in found if name not in (*_FIRST, *_LAST)]
+    return [n for n in _FIRST if n in found] + parts + [n for n in _LAST if n in found]
+
+
+def title(quantity: str) -> str:
+    """Of the figure of a column."""
+    return NAMES.get(quantity, quantity.replace("_", " "))
+
+
+def training(
+    runs: Mapping[str, Sequence[Curve]], quantity: str, *, smoothing: float = 0, log: bool = False
+) -> go.Figure:
+    """One column of all runs over epochs; a smoothed line has the true one behind it, pale.
+
+    A run keeps its colour in every figure; its last phase is dashed.
+    """
+    figure = go.Figure()
+    for index, (name, curves) in enumerate(runs.items()):
+        for curve in curves:
+            values = curve.columns.get(quantity)
+            if values is None or all(value is None for value in values):
+                continue
+            line = {"color": colour(index), "dash": _DASH.get(curve.phase, "solid"), "width": 2}
+            said = (
+                f"{plain(name)}<br>{plain(curve.phase)} epoch %{{x:g}}: %{{y:.4g}}<extra></extra>"
+            )
+            common = {"x": curve.epochs, "hovertemplate": said, "showlegend": False}
+            mode = "lines" if len(curve.epochs) > 1 else "markers"
+            if smoothing:
+                figure.add_scatter(y=values, line=line, mode=mode, opacity=0.25, **common)
+                values = smoothed(values, smoothing)
+            figure.add_scatter(y=values, line=line, mode=mode, name=plain(name), **common)
+    finish(figure, height=270, uirevision=quantity)
+    figure.update_xaxes(title="epoch")
+    drawn = [value for trace in figure.data for value in trace.y if value is not None]
+    if log:
+        figure.update_yaxes(type="log")
+    elif drawn and min(drawn) == max(drawn) > 0:
+        figure.update_yaxes(range=[0, 2 * max(drawn)])  # a flat line would be drawn around zero
+    return figure

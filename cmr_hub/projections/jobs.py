@@ -1,0 +1,128 @@
+"""Maps that are computed once, aside, and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.projections.background import Background, work
+from cmr_hub.projections.methods import Progress, ProjectionOptions, project_stages
+
+if TYPE_CHECKING:
+    from cmr_hub.types import FloatArray
+
+VERSION: Final = 1
+"""Of the methods: a higher one makes older maps be computed anew."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapInput:
+    """(N, d) rows of the same points at several times; see `project_stages`."""
+
+    stages: Sequence[FloatArray]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all values."""
+        return sha256_of_arrays({f"{number:04}": rows for number, rows in enumerate(self.stages)})
+
+
+@dataclass(frozen=True)
+class MapState:
+    """Where a map stands.
+
+    Attributes:
+        maps: (N, k) coordinates of every stage; None until they are there.
+        share: of the work that is done, in [0, 1].
+        problem: why there will be none; empty if nothing is wrong.
+    """
+
+    maps: list[FloatArray] | None = None
+    share: float = 0.0
+    problem: str = ""
+
+
+class MapJobs:
+    """Keeps maps in a folder, and has those computed that are not there.
+
+    Args:
+        folder: where.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.background = Background(self.folder)
+
+    def key(self, given: MapInput, options: ProjectionOptions) -> str:
+        """Of the rows and of every option that counts."""
+        facts = json.dumps([VERSION, options.used(), given.digest], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+    def state(self, given: MapInput, options: ProjectionOptions) -> MapState:
+        """The map if it is there; else it is being computed after this, unless it failed."""
+        key = self.key(given, options)
+        file = self.folder / f"{key}.safetensors"
+        maps = _read_map(file, len(given.stages))
+        if maps is not None:
+            return MapState(maps, 1.0)
+
+        def command() -> list[str]:
+            rows = {f"{n:04}": np.ascontiguousarray(stage) for n, stage in enumerate(given.stages)}
+            with atomic_file(self._input(key)) as path:
+                path.write_bytes(save(rows, {"options": options.model_dump_json()}))
+            return ["cmr_hub.projections.jobs", str(self.folder), key]
+
+        job = self.background.state(key, command)
+        if job.is_running:
+            return MapState(share=job.share)
+        maps = _read_map(file, len(given.stages))
+        return MapState(maps, 1.0, "" if maps is not None else job.problem or "no map was made")
+
+    def compute(self, key: str) -> None:
+        """What the process of a map does: from the input file to the map."""
+        source = self._input(key)
+        try:
+            with safe_open(source, framework="numpy") as file:
+                options = ProjectionOptions.model_validate_json((file.metadata() or {})["options"])
+                stages = [file.get_tensor(name) for name in sorted(file.keys())]
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ModelFormatError(f"{source} is not what a map is made of: {error}") from error
+        source.unlink()
+
+        def do(tell: Progress) -> None:
+            maps = project_stages(stages, options, tell)
+            named = {f"{number:04}": stage for number, stage in enumerate(maps)}
+            with atomic_file(self.folder / f"{key}.safetensors") as path:
+                path.write_bytes(save(named))
+
+        work(self.folder, key, do)
+
+    def _input(self, key: str) -> Path:
+        return self.folder / f"{key}.input"
+
+
+def _read_map(path: Path, stages: int) -> list[FloatArray] | None:
+    """None where there is none, or it is damaged: then it is computed again."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            maps = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    return [maps[name] for name in sorted(maps)] if len(maps) == stages else None
+
+
+if __name__ == "__main__":
+    MapJobs(sys.argv[1]).compute(sys.argv[2])

@@ -1,0 +1,97 @@
+"""The common space at a few epochs of a training, to be looked at; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.models.names import SNAPSHOTS
+
+if TYPE_CHECKING:
+    from cmr_hub.training.data import PairedFeatures
+    from cmr_hub.types import FloatArray
+
+Stages: TypeAlias = "dict[int, tuple[FloatArray, FloatArray]]"
+"""By epoch (0: before training) the (N, d) images and texts."""
+Embed: TypeAlias = "Callable[[PairedFeatures], tuple[FloatArray, FloatArray]]"
+
+
+class Snapshots:
+    """Embeds the same pairs before training and after epochs 1, 2, 4, 8, ...
+
+    Args:
+        pairs: what to embed.
+        ids: their names.
+        folder: where they are kept as training goes on, for a run that is stopped and resumed.
+    """
+
+    def __init__(
+        self, pairs: PairedFeatures, ids: Sequence[str], folder: str | Path | None = None
+    ) -> None:
+        self.pairs, self.ids = pairs, tuple(ids)
+        self.file = None if folder is None else Path(folder) / SNAPSHOTS
+        self.stages: Stages = {}
+        if self.file is not None and self.file.exists():
+            found, stages = read_snapshots(self.file)
+            self.stages = stages if found == self.ids else {}
+
+    def __call__(self, epoch: int, embed: Embed) -> None:
+        """Is told after every epoch how the projectors embed now."""
+        if epoch & (epoch - 1):
+            return  # no power of two
+        self.stages[epoch] = embed(self.pairs)
+        if self.file is not None:
+            write_snapshots(self.file, self.ids, self.stages)
+
+    def until(self, epoch: int, embeddings: tuple[FloatArray, FloatArray]) -> Stages:
+        """The stages before an epoch and, at it, how the finished model embeds the pairs."""
+        before = {at: rows for at, rows in self.stages.items() if at < epoch}
+        return before | {epoch: embeddings}
+
+
+def write_snapshots(
+    path: str | Path,
+    ids: Sequence[str],
+    stages: Mapping[int, tuple[FloatArray, FloatArray]],
+) -> None:
+    """Writes the stages in 16 bits, which is enough to draw them."""
+    tensors = {"ids": np.frombuffer("\n".join(ids).encode(), np.uint8)}
+    for epoch, (images, texts) in stages.items():
+        tensors |= {f"{epoch:06}/images": np.asarray(images, np.float16)}
+        tensors |= {f"{epoch:06}/texts": np.asarray(texts, np.float16)}
+    with atomic_file(path) as file:
+        file.write_bytes(save(tensors))
+
+
+def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
+    """The names of the pairs, and the stages in order. Raises ModelFormatError."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            ids = tuple(file.get_tensor("ids").tobytes().decode().split("\n"))
+            epochs = sorted({int(name[:6]) for name in names if name.endswith("/images")})
+            stages = {
+                epoch: (
+                    file.get_tensor(f"{epoch:06}/images").astype(np.float32),
+                    file.get_tensor(f"{epoch:06}/texts").astype(np.float32),
+                )
+                for epoch in epochs
+            }
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelFormatError(f"{path} holds no snapshots of a training: {error}") from error
+    shapes = {rows.shape for pair in stages.values() for rows in pair}
+    finite = all(np.isfinite(rows).all() for pair in stages.values() for rows in pair)
+    if (
+        len(shapes) > 1
+        or not finite
+        or any(len(shape) != 2 or shape[0] != len(ids) for shape in shapes)
+    ):
+        raise ModelFormatError(f"{path}: the snapshots do not fit each other")
+    return ids, stages

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmr_hub.errors import QueryError
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.space import space_of
+from cmr_hub.gallery.vectors import VectorColumn
+
+
+def unit(seed: int, count: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, 4))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+ITEMS = items_table(
+    [
+        Item("a", Path("/data/a.jpg"), ("a cat",), "cat"),
+        Item("b", Path("/data/b.jpg"), (), None),
+        Item("c", None, ("a dog", "it runs"), "dog"),
+    ]
+)
+
+
+def test_items_with_a_picture_a_text_or_both() -> None:
+    images, texts = unit(0, 2), unit(1, 2)
+    gallery = Gallery.from_vectors(
+        ITEMS,
+        image_embeddings=VectorColumn(images, np.array([0, 1])),
+        text_embeddings=VectorColumn(texts, np.array([0, 2])),
+        model_id="m",
+    )
+    space = space_of(gallery.store)
+    by_id = {item.id: item for item in space.items}
+    assert by_id["c"].sentences == ("a dog", "it runs")
+    assert by_id["b"].path == Path("/data/b.jpg")
+    assert [space.items[row].id for row in space.image_rows] == ["a", "b"]
+    assert [space.items[row].id for row in space.text_rows] == ["a", "c"]
+    assert (space.images == images).all()
+    assert space.pairs.tolist() == [[0, 0]]
+    assert space.classes == ["cat", "dog"]
+
+
+def test_snapshots_become_stages_if_they_are_of_these_items() -> None:
+    images, texts = unit(0, 3), unit(1, 3)
+    gallery = Gallery.from_vectors(
+        ITEMS, image_embeddings=images, text_embeddings=texts, model_id="m"
+    )
+    order = [2, 0, 1]
+    stages = {0: (unit(2, 3)[order], unit(3, 3)[order]), 4: (images[order], texts[order])}
+    space = space_of(gallery.store, (["c", "a", "b"], stages))
+    assert (space.epoch, list(space.stages)) == (4, [0])
+    by_id = dict(zip("abc", unit(2, 3), strict=True))
+    for place, row in enumerate(space.image_rows):
+        assert (space.stages[0][0][place] == by_id[space.items[row].id]).all()
+    assert space_of(gallery.store, (["c", "a", "x"], stages)).stages == {}
+
+
+def test_an_empty_gallery() -> None:
+    gallery = Gallery.from_vectors(
+        ITEMS, image_embeddings=unit(0, 3), text_embeddings=unit(0, 3), model_id="m"
+    )
+    gallery.remove(["a", "b", "c"])
+    with pytest.raises(QueryError, match="empty"):
+        space_of(gallery.store)
