@@ -13,7 +13,7 @@ MODEL ?= default
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
-	@echo "make lint              ruff and mypy"
+	@echo "make lint              ruff, import-linter, vulture and mypy"
 	@echo "make bench             measure against peers; ratios are printed"
 	@echo "make clean             remove the environment and caches"
 
@@ -40,6 +40,8 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev

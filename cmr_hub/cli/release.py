@@ -34,7 +34,7 @@ def release(
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images import image_encoder
     from cmr_hub.encoders.texts.storage import load_text_encoder
-    from cmr_hub.releases.build import build_release
+    from cmr_hub.releasing.build import build_release
 
     loaded = load_pairs(datasets)
     compact = image_encoder("compact", aligned / "encoder.safetensors")

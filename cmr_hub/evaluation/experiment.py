@@ -21,6 +21,7 @@ from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
 from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.evaluation.pairs import complete_pairs, paired_features
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -373,63 +374,6 @@ def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> f
     i2t = mean_average_precision(images, texts, labels, labels).value
     t2i = mean_average_precision(texts, images, labels, labels).value
     return (i2t + t2i) / 2
-
-
-def complete_pairs(dataset: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
-    """The items that have a picture, a text and, where there are classes, a label.
-
-    The others are counted in the log.
-    """
-    if isinstance(dataset, FeatureDataset):
-        return dataset
-    whole = [
-        image is not None and bool(sentences) and (label >= 0 or not dataset.classes)
-        for image, sentences, label in zip(
-            dataset.images, dataset.sentences, dataset.labels, strict=True
-        )
-    ]
-    if not any(whole):
-        raise TrainingError(
-            f"{dataset.name} has no item with a picture, a text and a label; "
-            "training needs all three"
-        )
-    if not all(whole):
-        logger.warning(
-            "%d of %d items are left out: they lack a picture, a text or a label",
-            whole.count(False),
-            len(whole),
-        )
-    return dataset.subset(np.array(whole))
-
-
-def paired_features(
-    dataset: PairDataset | FeatureDataset,
-    image_encoder: ImageEncoder | None,
-    text_encoder: TextEncoder | None,
-    cache: FeatureCache,
-    *,
-    progress: bool = False,
-) -> PairedFeatures:
-    """The feature rows of complete pairs, images through the cache.
-
-    Raises:
-        TrainingError: pictures and sentences without encoders.
-        ImageError: a picture cannot be read.
-    """
-    n_classes = len(dataset.classes)
-    if isinstance(dataset, FeatureDataset):
-        return PairedFeatures(
-            dataset.image_features, dataset.text_features, dataset.labels, n_classes
-        )
-    if image_encoder is None or text_encoder is None:
-        raise TrainingError("pictures and sentences need an image encoder and a text encoder")
-    images = [path for path in dataset.images if path is not None]
-    return PairedFeatures(
-        cache.encode(image_encoder, images, progress=progress),
-        cache.encode_texts(text_encoder, dataset.sentences, progress=progress),
-        dataset.labels,
-        n_classes,
-    )
 
 
 def evaluate_embeddings(

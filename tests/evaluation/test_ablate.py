@@ -21,7 +21,8 @@ from cmr_hub.cli import app
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.evaluation.ablate import Summary, planned_cells, run_grid
 from cmr_hub.evaluation.artifacts import read_curve
-from cmr_hub.evaluation.grid import Choice, build_method, read_grid
+from cmr_hub.evaluation.grid import Choice, build_method
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.metrics import mean_average_precision
 from cmr_hub.evaluation.plan import Cell, make_plan
 from cmr_hub.evaluation.report import write_report

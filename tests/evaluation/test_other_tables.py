@@ -14,7 +14,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.ablate import planned_cells, run_grid
 from cmr_hub.evaluation.content_based import content_based_map
 from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.grid import read_grid
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.report import write_report
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.transfer import evaluate_transfer

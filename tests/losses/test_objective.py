@@ -46,22 +46,13 @@ def test_parameters_of_all_terms_are_found_and_restored(batch: Any) -> None:
     assert torch.equal(objective(*rows)[0], twin(*rows)[0])
 
 
-def test_description_is_json_and_builds_the_same_again() -> None:
-    description = build_objective(SPEC, 6, 4).describe()
-    assert description == {
-        "label": {"loss": "label", "weight": 0.5},
-        "hard": {"loss": "triplet", "weight": 2, "margin": 0.4, "mining": "batch-hard"},
-        "adversarial": {"loss": "adversarial", "weight": 1.0, "hidden": [3]},
-    }
-    again = build_objective(json.loads(json.dumps(description)), 6, 4)
-    assert again.describe() == description
-
-
-def test_defaults_are_described() -> None:
-    description = build_objective({"triplet": {}}, 6, 4).describe()
-    assert description == {
-        "triplet": {"loss": "triplet", "weight": 1.0, "margin": 0.3, "mining": "random"}
-    }
+def test_built_of_a_plain_description() -> None:
+    terms = build_objective(json.loads(json.dumps(SPEC)), 6, 4).terms
+    assert [term.weight for term in terms.values()] == [0.5, 2, 1.0]
+    assert [type(term.loss).__name__ for term in terms.values()] == [
+        *("LabelLoss", "TripletLoss", "AdversarialLoss"),
+    ]
+    assert (terms["hard"].loss.margin, terms["hard"].loss.mining) == (0.4, "batch-hard")
 
 
 def test_schedule_and_observe_reach_every_term() -> None:
@@ -78,7 +69,7 @@ def test_schedule_and_observe_reach_every_term() -> None:
             self.heard += (image_features, text_features)
 
     listeners = [Listener(), Listener()]
-    objective = Objective({str(i): Term(one, "listener") for i, one in enumerate(listeners)})
+    objective = Objective({str(i): Term(one) for i, one in enumerate(listeners)})
     features = torch.ones(2), torch.zeros(2)
     objective.schedule(0.25)
     objective.observe(*features)
