@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
-from cmr_hub.cli.options import Cache, console
+from cmr_hub.cli.options import Cache, Seed, console
 
 
 def release(
@@ -19,7 +19,7 @@ def release(
     figures: Annotated[
         Path, typer.Option(help="Where to write how it was trained and what was measured.")
     ] = Path("results/default.json"),
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Seed = 0,
     cache: Cache = None,
 ) -> None:
     """Trains the release that comes with the package: projectors for captions on both encoders.

@@ -148,25 +148,13 @@ def run_experiment(
         splits = _splits(dataset, method, seed, features)
     if isinstance(method, Preset) and method.linear_expert is not None:
         fitted = _with_experts(fitted, splits, method.linear_expert)
-    centroids = None
-    if dataset.classes:
-        centroids = ClassCentroids.fit(
-            fitted.images.embed(splits.final.images),
-            fitted.texts.embed(splits.final.texts),
-            splits.final.labels,
-            len(dataset.classes),
-        )
+    centroids = _centroids(fitted, splits.final) if dataset.classes else None
     test_features = features(test)
     embeddings = (
         fitted.images.embed(test_features.images),
         fitted.texts.embed(test_features.texts),
     )
     report = evaluate_embeddings(*embeddings, test_features.labels, centroids)
-    unknown = 0
-    if not isinstance(test, FeatureDataset) and text_encoder is not None:
-        unknown = sum(not text_encoder.knows(document) for document in test.sentences)
-        if unknown:
-            logger.warning("%d test texts have no known word and rank by chance", unknown)
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
@@ -177,18 +165,13 @@ def run_experiment(
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
         "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
-        "preset": method.name,
-        "objective": objective_name(method) if isinstance(method, Preset) else "closed form",
-        "settings": method.as_dict() if isinstance(method, Preset) else fitted.settings,
-        "seed": seed,
-        "epochs": fitted.epochs,
-        "seconds": round(fitted.seconds, 3),
+        **_method_record(method, fitted, seed),
         "pairs": {
             "train": len(splits.final),
             "validation": len(splits.validation),
             "test": len(test),
         },
-        "test_texts_without_known_word": unknown,
+        "test_texts_without_known_word": _count_unknown(test, text_encoder),
         **report.to_dict(),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -218,6 +201,38 @@ class _Fitted:
     history: list[dict[str, Any]]
     epochs: int
     seconds: float
+
+
+def _centroids(fitted: _Fitted, pairs: PairedFeatures) -> ClassCentroids:
+    return ClassCentroids.fit(
+        fitted.images.embed(pairs.images),
+        fitted.texts.embed(pairs.texts),
+        pairs.labels,
+        pairs.n_classes,
+    )
+
+
+def _count_unknown(test: PairDataset | FeatureDataset, text_encoder: TextEncoder | None) -> int:
+    """How many test texts have no word that the encoder knows; they rank by chance."""
+    if isinstance(test, FeatureDataset) or text_encoder is None:
+        return 0
+    unknown = sum(not text_encoder.knows(document) for document in test.sentences)
+    if unknown:
+        logger.warning("%d test texts have no known word and rank by chance", unknown)
+    return unknown
+
+
+def _method_record(method: Preset | Baseline, fitted: _Fitted, seed: int) -> JSONObject:
+    """What was trained, how and for how long."""
+    is_preset = isinstance(method, Preset)
+    return {
+        "preset": method.name,
+        "objective": objective_name(method) if is_preset else "closed form",
+        "settings": method.as_dict() if is_preset else fitted.settings,
+        "seed": seed,
+        "epochs": fitted.epochs,
+        "seconds": round(fitted.seconds, 3),
+    }
 
 
 def _fit(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from alignment import SETTINGS, SIDE, N, V, no_score, weights
 
-from cmr_hub.cli.align import retrieval_figures
 from cmr_hub.errors import TrainingError
+from cmr_hub.evaluation.captions import caption_figures
 from cmr_hub.training import align as module
 from cmr_hub.training.align import align
 from cmr_hub.training.views import PixelViews
@@ -16,7 +16,7 @@ from cmr_hub.training.views import PixelViews
 
 def test_it_learns(views, pictures, words):
     settings = replace(SETTINGS, epochs=16)
-    result = align(views, pictures, words, settings, 0, retrieval_figures)
+    result = align(views, pictures, words, settings, 0, caption_figures)
     first, last = result.history[0], result.history[-1]
     assert last["loss"] < 0.6 * first["loss"]
     assert last["infonce"] < first["infonce"]
@@ -78,8 +78,8 @@ def test_held_out_pictures_teach_nothing(views, pictures, words):
     )
     labels = np.where(pictures.held_out, 0, pictures.labels)
     changed = replace(pictures, sentences=others, labels=labels)
-    first = align(views, pictures, words, SETTINGS, 0, retrieval_figures)
-    other = align(PixelViews(pixels, views.keys), changed, words, SETTINGS, 0, retrieval_figures)
+    first = align(views, pictures, words, SETTINGS, 0, caption_figures)
+    other = align(PixelViews(pixels, views.keys), changed, words, SETTINGS, 0, caption_figures)
     assert weights(other) == weights(first)
     assert other.history[-1]["loss"] == first.history[-1]["loss"]
     assert other.history[-1]["held_out"] != first.history[-1]["held_out"]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from alignment import SETTINGS, N, no_score, weights, without_seconds
 
-from cmr_hub.cli.align import retrieval_figures
 from cmr_hub.errors import TrainingError
+from cmr_hub.evaluation.captions import caption_figures
 from cmr_hub.training import epochs
 from cmr_hub.training.align import align
 
@@ -30,7 +30,7 @@ def test_resumed_run_is_as_if_never_stopped(
             words,
             SETTINGS,
             0,
-            retrieval_figures,
+            caption_figures,
             encoder=start,
             checkpoints=checkpoints,
         )
