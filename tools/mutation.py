@@ -1,7 +1,7 @@
 """Writes `results/mutation.json`: how many mutants of the metrics and losses the tests kill.
 
-`make mutation` runs mutmut and then this file. A mutant is the code with one small fault; one that
-survives is either a gap in the tests or means the same, and then `equivalent.toml` says why.
+`make mutation` runs mutmut and then this file. A mutant is the code with one small fault. One that
+survives is a gap in the tests, or it means the same: then `equivalent_mutants.toml` says why.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mutmut.stats import status_by_exit_code
 
 MUTANTS = Path("mutants")
 RESULT = Path("results/mutation.json")
-REASONS = Path(__file__).with_name("equivalent.toml")
+REASONS = Path(__file__).with_name("equivalent_mutants.toml")
 
 
 def changed_lines(name: str) -> tuple[str, str]:
