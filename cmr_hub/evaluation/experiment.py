@@ -224,11 +224,14 @@ def _count_unknown(test: PairDataset | FeatureDataset, text_encoder: TextEncoder
 
 def _method_record(method: Preset | Baseline, fitted: _Fitted, seed: int) -> JSONObject:
     """What was trained, how and for how long."""
-    is_preset = isinstance(method, Preset)
+    if isinstance(method, Preset):
+        objective, settings = objective_name(method), method.as_dict()
+    else:
+        objective, settings = "closed form", fitted.settings
     return {
         "preset": method.name,
-        "objective": objective_name(method) if is_preset else "closed form",
-        "settings": method.as_dict() if is_preset else fitted.settings,
+        "objective": objective,
+        "settings": settings,
         "seed": seed,
         "epochs": fitted.epochs,
         "seconds": round(fitted.seconds, 3),
