@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,12 @@ import numpy as np
 from cmr_hub.baselines.base import Baseline
 from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
-from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
 from cmr_hub.evaluation.metrics import mean_average_precision
-from cmr_hub.evaluation.pairs import complete_pairs, paired_features
+from cmr_hub.evaluation.pairs import complete_pairs, paired_features, training_splits
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -128,7 +126,7 @@ def run_experiment(
         raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
     watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
     if frozen:
-        splits = _splits(dataset, method, seed, features)
+        splits = training_splits(dataset, method, seed, features)
         fitted = _fit(method, splits, seed, checkpoints, watch, progress=progress)
     else:
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
@@ -145,7 +143,7 @@ def run_experiment(
             checkpoints,
             progress=progress,
         )
-        splits = _splits(dataset, method, seed, features)
+        splits = training_splits(dataset, method, seed, features)
     if isinstance(method, Preset) and method.linear_expert is not None:
         fitted = _with_experts(fitted, splits, method.linear_expert)
     centroids = _centroids(fitted, splits.final) if dataset.classes else None
@@ -327,7 +325,7 @@ def _fine_tune(
         layers = sentences.last_layers(text_tuning.layers)
         text_tail = TextTail(layers, text_tuning.learning_rate)
     trained = train_projectors(
-        _splits(dataset, method, seed, inputs),
+        training_splits(dataset, method, seed, inputs),
         method,
         seed,
         validation_map,
@@ -349,30 +347,6 @@ def _tunable(encoder: TextEncoder) -> SentenceEncoder:
     raise TrainingError(
         f"the text encoder {encoder.name} has no layers to fine-tune; take 'sentence'"
     )
-
-
-def _splits(
-    dataset: PairDataset | FeatureDataset,
-    method: Preset | Baseline,
-    seed: int,
-    features: Callable[[Any], PairedFeatures],
-) -> TrainingSplits:
-    """The protocol's own validation split, or else a part of the training pairs."""
-    train = features(dataset.split("train"))
-    if "validation" in dataset.split_names:
-        return TrainingSplits(train, features(dataset.split("validation")), refit=None)
-    fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
-    return _carve_validation(train, fraction, seed)
-
-
-def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> TrainingSplits:
-    kept, held_out = stratified_holdout(train.labels, fraction, seed)
-    if not len(held_out):
-        raise TrainingError(
-            f"{len(train)} training pairs in {train.n_classes} classes are too few: "
-            "at least one class needs two, so that one can be held out for validation"
-        )
-    return TrainingSplits(train.subset(kept), train.subset(held_out), refit=train)
 
 
 def objective_name(preset: Preset) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.errors import TrainingError
-from cmr_hub.training.data import PairedFeatures
+from cmr_hub.training.data import PairedFeatures, TrainingSplits
+from cmr_hub.training.presets import Preset
 
 if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Baseline
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
@@ -75,3 +79,41 @@ def paired_features(
         dataset.labels,
         n_classes,
     )
+
+
+def training_splits(
+    dataset: PairDataset | FeatureDataset,
+    method: Preset | Baseline,
+    seed: int,
+    features: Callable[[Any], PairedFeatures],
+) -> TrainingSplits:
+    """What a method may learn from: fitted on some pairs, its settings chosen on others.
+
+    Those others are the protocol's own validation split, or else a stratified part of the training
+    pairs.
+
+    Args:
+        dataset: with a training split.
+        method: a preset says how large that part is.
+        seed: of the part.
+        features: the feature rows of a split.
+
+    Raises:
+        TrainingError: too few labelled pairs to hold any out.
+        UnknownNameError: there is no training split.
+    """
+    train = features(dataset.split("train"))
+    if "validation" in dataset.split_names:
+        return TrainingSplits(train, features(dataset.split("validation")), refit=None)
+    fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
+    return _carve_validation(train, fraction, seed)
+
+
+def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> TrainingSplits:
+    kept, held_out = stratified_holdout(train.labels, fraction, seed)
+    if not len(held_out):
+        raise TrainingError(
+            f"{len(train)} training pairs in {train.n_classes} classes are too few: "
+            "at least one class needs two, so that one can be held out for validation"
+        )
+    return TrainingSplits(train.subset(kept), train.subset(held_out), refit=train)
