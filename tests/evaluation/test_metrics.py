@@ -188,6 +188,16 @@ def test_accuracy_is_that_of_scikit_learn() -> None:
     )
 
 
+def test_queries_without_answers_are_not_divided_by_zero() -> None:
+    relevance = np.array([[False, True, True], [False, False, False]])
+    with np.errstate(all="raise"):
+        for denominator in ("relevant", "hits"):
+            for k in (1, None):
+                found = average_precision(relevance, k, denominator)
+                assert math.isnan(found[1])
+                assert found[0] == (0 if k == 1 else pytest.approx((1 / 2 + 2 / 3) / 2))
+
+
 def test_bad_input_is_refused_in_words(relevance: np.ndarray) -> None:
     with pytest.raises(QueryError, match="k must be 1"):
         average_precision(relevance, 0)
@@ -203,13 +213,17 @@ def test_bad_input_is_refused_in_words(relevance: np.ndarray) -> None:
         recall_at_k(relevance[:, :0], 1)
     with pytest.raises(QueryError, match="2 or more levels"):
         interpolated_precision(relevance, 1)
-    with pytest.raises(QueryError, match="no query has an answer"):
+    with pytest.raises(QueryError, match=r"^no query has an answer"):
         mean(np.array([np.nan, np.nan]))
-    with pytest.raises(QueryError, match="gallery labels: expected 3"):
+    with pytest.raises(QueryError, match=r"^query labels: expected 3"):
+        mean_average_precision(np.eye(3), np.eye(3), np.arange(2), np.arange(3))
+    with pytest.raises(QueryError, match=r"^query labels: expected 2"):
+        per_class_map(np.array([0.1, 0.2]), np.arange(3))
+    with pytest.raises(QueryError, match=r"^gallery labels: expected 3"):
         mean_average_precision(np.eye(3), np.eye(3), np.arange(3), np.arange(2))
     with pytest.raises(QueryError, match="no query has an answer"):
         mean_average_precision(np.eye(3), np.eye(3), np.arange(3), np.arange(3, 6))
-    with pytest.raises(QueryError, match="predicted labels: expected 3"):
+    with pytest.raises(QueryError, match=r"^predicted labels: expected 3"):
         classification_accuracy([1, 2], [1, 2, 3])
-    with pytest.raises(QueryError, match="not defined"):
+    with pytest.raises(QueryError, match=r"^accuracy of no items"):
         classification_accuracy([], [])

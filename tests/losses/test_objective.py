@@ -104,7 +104,7 @@ def test_weight_zero_only_watches(batch: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({}, "at least one term"),
+        ({}, "^an objective needs at least one term"),
         ({"label": {"weight": -1}}, "weight of 'label'"),
         ({"label": {"weight": "1"}}, "weight of 'label'"),
         ({"label": {"weight": float("nan")}}, "weight of 'label'"),
@@ -122,6 +122,14 @@ def test_mistakes_are_told(spec: dict[str, Any], message: str) -> None:
         build_objective(spec, 6, 4)
 
 
+def test_a_bad_weight_of_a_term_is_told_by_its_name() -> None:
+    label = build_objective({"label": {}}, 6, 4).terms["label"].loss
+    with pytest.raises(
+        CMRError, match=r"^the weight of 'mine' must be a number, 0 or more, not -1"
+    ):
+        Objective({"mine": Term(label, -1)})
+
+
 def test_unknown_loss_is_told() -> None:
     with pytest.raises(UnknownNameError, match="proxy-anchor"):
         build_objective({"mine": {}}, 6, 4)
@@ -131,7 +139,7 @@ def test_misfitting_batches_are_told() -> None:
     objective = build_objective({"label": {}}, 6, 4)
     z, y = torch.randn(3, 6), torch.zeros(3).long()
     for images, texts, labels in [(z, z[:2], y), (z, z, y[:2]), (z[:0], z[:0], y[:0])]:
-        with pytest.raises(CMRError, match="a batch needs"):
+        with pytest.raises(CMRError, match=r"^a batch needs images \(B, d\)"):
             objective(images, texts, labels)
 
 
