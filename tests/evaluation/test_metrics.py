@@ -88,7 +88,7 @@ def test_figures_are_those_of_trec_eval(relevance: np.ndarray) -> None:
     oracle = pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(run)
     relevant = relevance.sum(axis=1)
     assert relevant.max() <= 50  # so trec_eval's divisor, R, is min(50, R)
-    curve = interpolated_precision(relevance, 11)
+    curve = interpolated_precision(relevance)
     columns = {
         "map": average_precision(relevance),
         "map_cut_50": average_precision(relevance, 50, "relevant"),
@@ -99,6 +99,10 @@ def test_figures_are_those_of_trec_eval(relevance: np.ndarray) -> None:
     for measure, found in columns.items():
         expected = [oracle[str(number)][measure] for number in range(len(relevance))]
         np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=measure)
+
+
+def test_eleven_levels_are_the_custom(relevance: np.ndarray) -> None:
+    assert interpolated_precision(relevance).shape == (60, 11)
 
 
 def test_the_two_denominators_differ_as_described() -> None:

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.losses import LOSSES, build_loss, loss_class, loss_options
-from cmr_hub.losses.base import Loss
+from cmr_hub.losses.base import Loss, nothing
 
 DIM, CLASSES = 6, 4
 
@@ -105,6 +105,24 @@ def test_gradient_is_the_derivative(name: str, batch: tuple[Tensor, Tensor, Tens
         return result
 
     assert torch.autograd.gradcheck(value, (images, texts, *parameters.values()), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["coral", "correlation", "dcca", "dcca-ey", "mmd"])
+def test_one_pair_teaches_nothing_of_a_distribution_and_two_do(
+    name: str, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    loss = build_loss(name, DIM, CLASSES).double()
+    assert loss(*(tensor[:1] for tensor in batch)) == 0
+    assert loss(*(tensor[:2] for tensor in batch)).abs() > 1e-6
+
+
+def test_nothing_is_zero_of_zero_rows_too() -> None:
+    images, texts = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
+    value = nothing(images, texts)
+    value.backward()
+    assert value == 0
+    assert images.grad is not None
+    assert not images.grad.any()
 
 
 @pytest.mark.parametrize("name", LOSSES)
