@@ -72,6 +72,15 @@ def test_semi_hard_falls_back_to_the_farthest() -> None:
     assert math.isclose(value.item(), expected, rel_tol=1e-6)
 
 
+def test_semi_hard_is_farther_than_the_positive_not_as_far() -> None:
+    images = torch.tensor([[1.0, 0.0]] * 3)
+    texts = torch.tensor([[0.0, 1.0], [0.0, 1.0], [-1.0, 0.0]])
+    # Images: (2, 4), (2, 4) and (4, 2), where nothing is farther. Texts: all as far as their own.
+    expected = (0 + 0 + 2.3 + 0.3 + 0.3 + 0.3) / 6
+    value = TripletLoss(0.3, "semi-hard")(images, texts, torch.arange(3))
+    assert math.isclose(value.item(), expected, rel_tol=1e-6)
+
+
 def test_global_seed_fixes_the_draw(batch: Any) -> None:
     loss = TripletLoss()
     values = []
