@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmr_hub.errors import UnknownNameError
 from cmr_hub.losses.triplet import TripletLoss
 
 MARGIN = 0.3
@@ -110,3 +111,9 @@ def test_separated_classes_cost_nothing(mining: Any) -> None:
     assert TripletLoss(MARGIN, mining)(z, z, labels) == 0
     # Swapped classes: every positive at 2, every negative at 0 or 2.
     assert TripletLoss(MARGIN, "batch-hard")(z, z.roll(1, 0), labels).item() == pytest.approx(2.3)
+
+
+def test_unknown_mining_is_told_with_the_known_ones() -> None:
+    told = "^unknown mining 'hardest'; choose one of: random, semi-hard, batch-hard$"
+    with pytest.raises(UnknownNameError, match=told):
+        TripletLoss(mining="hardest")
