@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 MODEL ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test coverage mutation lint bench clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
-	@echo "make lint              ruff and mypy"
+	@echo "make lint              ruff, import-linter, vulture and mypy"
+	@echo "make coverage          run all tests and count the lines that they run"
+	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
 	@echo "make bench             measure against peers; ratios are printed"
 	@echo "make clean             remove the environment and caches"
 
@@ -37,9 +39,21 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto
 
+coverage: $(VENV)/.installed-dev
+	rm -f .coverage*
+	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m tools.coverage
+
+mutation: $(VENV)/.installed-dev
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/python -m tools.mutation
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
