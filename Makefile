@@ -16,7 +16,7 @@ help:
 	@echo "make lint              ruff, import-linter, vulture and mypy"
 	@echo "make coverage          run all tests and count the lines that they run"
 	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
-	@echo "make bench             measure against peers; ratios are printed"
+	@echo "make bench [FULL=1]    measure against peers; one table of ratios, docs/benchmarks.md"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
@@ -57,7 +57,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks $(if $(FULL),--full)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -218,7 +218,7 @@ def main() -> None:
                 if name != "ours"
             }
             print(task, {name: rounded(value) for name, value in taken.items()}, flush=True)
-    record("memory", row)
+    record("memory", {"tasks": row})
 
 
 if __name__ == "__main__":

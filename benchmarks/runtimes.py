@@ -13,16 +13,33 @@ sketches. MobileNetV2 has random weights here, so only its time is told.
 from __future__ import annotations
 
 import copy
+import statistics
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from images import built, photographs
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+from turns import record, rounded, turns
+
+from cmr_hub import load
+from cmr_hub.datasets import load_dataset
+from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.releases import release_directory
+from cmr_hub.releases.build import measure
 
 ROUNDS, PICTURES, CALIBRATION = 5, 128, 64
 SKETCHES = "0/1000"
+OURS = "float32, batch norm folded, channels last"
 
 Network = Callable[[Tensor], Tensor]
 
@@ -41,17 +58,11 @@ def exported(network: nn.Module, pixels: Tensor, path: Path) -> Path:
         str(path),
         input_names=["pixels"],
         output_names=["features"],
-        dynamic_shapes={next(iter(_arguments(network))): {0: torch.export.Dim.DYNAMIC}},
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
         dynamo=True,
         verbose=False,
     )
     return path
-
-
-def _arguments(network: nn.Module) -> Any:
-    import inspect
-
-    return inspect.signature(network.forward).parameters
 
 
 def in_onnx_runtime(path: Path) -> Network:
@@ -105,3 +116,133 @@ def in_openvino(network: nn.Module, pixels: Tensor) -> Network:
     return lambda pixels: torch.from_numpy(
         next(iter(compiled.infer_new_request([pixels.contiguous().numpy()]).values()))
     )
+
+
+def in_torch_int8(plain: nn.Module, pixels: Tensor) -> Network:
+    """PyTorch's own 8-bit kernels, ranges measured on these pictures."""
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    mapping = get_default_qconfig_mapping("x86")
+    prepared = prepare_fx(copy.deepcopy(plain), mapping, (pixels[:1],))
+    with torch.no_grad():
+        for batch in pixels.split(4):
+            prepared(batch)
+    converted: Network = convert_fx(prepared)
+    return converted
+
+
+def rivals(encoder: ImageEncoder, pixels: Tensor, folder: Path) -> dict[str, Network]:
+    """By name what may stand in the place of its network; ours comes first.
+
+    Args:
+        encoder: ours.
+        pixels: (N, 3, H, W), to measure ranges on.
+        folder: for files.
+    """
+    network = encoder.build()
+    network.load_state_dict(encoder.state)
+    plain = encoder.blocks(network.eval()).requires_grad_(False)
+    folded = fuse(copy.deepcopy(plain))
+    file = exported(folded, pixels[:4], folder / f"{encoder.name}.onnx")
+    return {
+        OURS: encoder.network,
+        "as defined": channels_first(plain),
+        "channels last": copy.deepcopy(plain).to(memory_format=torch.channels_last),
+        "batch norm folded": channels_first(folded),
+        "ours in bfloat16": in_bf16(encoder.network),
+        "int8, PyTorch": in_torch_int8(plain, pixels),
+        "ONNX Runtime": in_onnx_runtime(file),
+        "ONNX Runtime, int8": in_onnx_runtime(quantised(file, pixels)),
+        "OpenVINO": in_openvino(folded, pixels[:4]),
+    }
+
+
+def channels_first(network: nn.Module) -> Network:
+    """In the layout that PyTorch begins with."""
+    return lambda pixels: network(pixels.contiguous())
+
+
+def in_place(encoder: ImageEncoder, network: Network) -> ImageEncoder:
+    """The encoder with another network."""
+    other = copy.copy(encoder)
+    other.network = network  # type: ignore[assignment]
+    return other
+
+
+def timed(encoder: ImageEncoder, networks: dict[str, Network]) -> dict[str, dict[str, Any]]:
+    """Seconds a picture with each."""
+    pixels = np.stack([encoder.preprocessing.pixels(image) for image in photographs(PICTURES)])
+    encoders = {name: in_place(encoder, network) for name, network in networks.items()}
+    times = turns(
+        {name: partial(own.encode_pixels, pixels) for name, own in encoders.items()}, ROUNDS
+    )
+    return {
+        name: {
+            "seconds": rounded(statistics.median(taken) / PICTURES),
+            "ours_over_this": rounded(
+                statistics.median(
+                    own / other for own, other in zip(times[OURS], taken, strict=True)
+                )
+            ),
+        }
+        for name, taken in times.items()
+    }
+
+
+def judged(
+    model: CrossModalModel, networks: dict[str, Network], sketches: list[Path]
+) -> dict[str, dict[str, Any]]:
+    """What the features of each are worth in the embedded default."""
+    encoder = model.image_encoder
+    assert encoder is not None
+    dataset = load_dataset("sketches", protocol=SKETCHES)
+    ours = unit(encoder.encode(sketches))
+    found = {}
+    for name, network in networks.items():
+        own = in_place(encoder, network)
+        cosines = (unit(own.encode(sketches)) * ours).sum(axis=1)
+        other = CrossModalModel(
+            model.image_projector,
+            model.text_projector,
+            image_encoder=own,
+            text_encoder=model.text_encoder,
+        )
+        with tempfile.TemporaryDirectory() as cache:  # none may find the features of another
+            figures = measure(other, dataset, FeatureCache(Path(cache)))
+        found[name] = {
+            "least_cosine": round(float(cosines.min()), 6),
+            "mean_cosine": round(float(cosines.mean()), 6),
+            "recall_at_1": rounded(figures["sentences"]["recall_at_1"]),
+            "map_avg": rounded(figures["map_avg"]),
+        }
+        print(name, found[name], flush=True)
+    return found
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def main() -> None:
+    model = load()
+    encoder = model.image_encoder
+    assert encoder is not None
+    sketches = sorted((release_directory("default") / "pictures").iterdir())
+    shown = [encoder.preprocessing(read_image(path)) for path in sketches[:CALIBRATION]]
+    mobilenet, _ = built(MobileNetV2Encoder)
+    noise = [mobilenet.preprocessing(image) for image in photographs(CALIBRATION)]
+    with tempfile.TemporaryDirectory() as folder:
+        compact = rivals(encoder, torch.stack(shown), Path(folder))
+        times = timed(encoder, compact)
+        other = timed(mobilenet, rivals(mobilenet, torch.stack(noise), Path(folder)))
+        worth = judged(model, compact, sketches)
+    row = {name: {**times[name], **worth[name]} for name in compact}
+    for name, figures in row.items():
+        print(name, figures, "MobileNetV2:", other[name])
+    record("runtimes", {"compact": row, "mobilenet_v2": other})
+
+
+if __name__ == "__main__":
+    main()

@@ -151,7 +151,7 @@ def lines(rows: Rows) -> list[list[str]]:
         if figures is None:
             continue
         ratio = figures[row.ratio]
-        memory = found(rows, ("memory", *row.memory)) if row.memory else None
+        memory = found(rows, ("memory", "tasks", *row.memory)) if row.memory else None
         cells.append(
             [
                 row.task,
@@ -341,6 +341,16 @@ def map_curve(rows: Rows) -> str:
     return markdown(("queries and items", *names), cells)
 
 
+def memory(rows: Rows) -> str:
+    """What each task takes, ours and the peer's."""
+    cells = [
+        [task, peer, f"{own['mebibytes']:,.0f} MiB", times(own["peer_over_ours"])]
+        for task, peers in (found(rows, ("memory", "tasks")) or {}).items()
+        for peer, own in peers.items()
+    ]
+    return markdown(("task", "peer", "ours", "peer ÷ ours"), cells)
+
+
 def runtimes(rows: Rows) -> str:
     """What else the processor offers."""
     own = rows.get("runtimes", {})
@@ -389,6 +399,7 @@ BLOCKS: dict[str, Callable[[Rows], str]] = {
     "image-batches": image_batches,
     "text-batches": text_batches,
     "map-curve": map_curve,
+    "memory": memory,
     "runtimes": runtimes,
     "page": page,
 }

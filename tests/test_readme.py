@@ -85,12 +85,3 @@ def test_fine_tuning():
     frozen, text, image = figures("fine-tuning").values()
     words = " ".join(README.split())
     assert f"come from {frozen} to {text} (one layer of the sentence encoder) or {image}" in words
-
-
-def test_the_page():
-    found = json.loads((HOME / "results" / "benchmarks.json").read_text(encoding="utf-8"))["page"]
-    words = " ".join(README.split())
-    http, gradio = (f"{found[way]['p95_ms']:,.0f} ms" for way in ("http", "gradio"))
-    assert f"answers come within {http} by plain HTTP and {gradio} through Gradio's queue" in words
-    assert "50 clients at once and 5,000 different queries" in words
-    assert (found["http"]["clients"], found["http"]["requests"]) == (50, 5000)
