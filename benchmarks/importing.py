@@ -12,7 +12,7 @@ import sys
 
 from turns import beside, record
 
-ROUNDS = 9
+ROUNDS = 5
 TIMED = "import time; started = time.perf_counter(); {}; print(time.perf_counter() - started)"
 # sentence-transformers imports torchvision, which may need help: cmr_hub.encoders.torchvision_ops.
 IMPORTS = {

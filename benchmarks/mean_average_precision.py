@@ -85,9 +85,14 @@ def by_torchmetrics(
     queries: np.ndarray, gallery: np.ndarray, asked: np.ndarray, given: np.ndarray
 ) -> float:
     import torch
+
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()  # torchmetrics imports torchvision
     from torchmetrics.retrieval import RetrievalMAP
 
-    scores = torch.from_numpy(scores_of(queries, gallery))
+    # What scores zero or less it takes for not found at all.
+    scores = torch.from_numpy((1 + scores_of(queries, gallery)) / 2)
     relevance = torch.from_numpy(asked[:, None] == given)
     numbers = torch.arange(len(asked)).repeat_interleave(len(given))
     return float(RetrievalMAP()(scores.ravel(), relevance.ravel(), indexes=numbers))

@@ -60,6 +60,7 @@ def exported(network: nn.Module, pixels: Tensor, path: Path) -> Path:
         output_names=["features"],
         dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
         dynamo=True,
+        external_data=False,
         verbose=False,
     )
     return path
