@@ -27,15 +27,15 @@ from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.encoders.images.vgg16 import VGG16Encoder
 
-ROUNDS = 5
+ROUNDS = 3
 BATCH = 32
 ENCODERS: dict[type[ImageEncoder], int] = {
-    CompactEncoder: 512,
-    MobileNetV2Encoder: 96,
-    VGG16Encoder: 32,
+    CompactEncoder: 256,
+    MobileNetV2Encoder: 64,
+    VGG16Encoder: 16,
 }
 """With the number of pictures of a round."""
-SIZES = (1, 2, 4, 8, 16, 32, 64)
+SIZES = (1, 2, 4, 8, 32)
 
 
 def photographs(count: int) -> list[Image.Image]:

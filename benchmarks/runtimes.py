@@ -37,7 +37,7 @@ from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.releases import release_directory
 from cmr_hub.releases.build import measure
 
-ROUNDS, PICTURES, CALIBRATION = 5, 128, 64
+ROUNDS, PICTURES, CALIBRATION = 5, 64, 32
 SKETCHES = "0/1000"
 OURS = "float32, batch norm folded, channels last"
 

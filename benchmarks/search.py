@@ -37,7 +37,7 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS, Graph
 from cmr_hub.gallery.local import EXACT_LIMIT
 
-K, QUERIES = 10, 100
+K, QUERIES = 10, 60
 SIZES = (10_000, 100_000)
 MILVUS_LIMIT, MILVUS_BATCH = 100_000, 5_000
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"

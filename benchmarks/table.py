@@ -36,8 +36,8 @@ class Comparison:
         task: what is done.
         peer: who does it too.
         at: where its figures stand in the results.
-        goal: how many times the peer's time over ours must be, at least: 1, not slower, where nothing
-            else is said; None for a peer that does another thing (a graph, or no graph).
+        goal: what the peer's time over ours must be, at least; 1, not slower, where nothing else is
+            said; None where none is set.
         ratio: the key of that ratio.
         memory: where the row `memory` has its figures; None where it has none.
     """

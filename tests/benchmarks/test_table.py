@@ -33,16 +33,6 @@ def test_every_comparison_and_limit_was_measured(table):
         assert table.found(rows, row.at) is not None, row
 
 
-def test_a_ratio_is_the_peers_seconds_over_ours(table):
-    rows = table.read()
-    for row in table.TABLE:
-        figures = table.found(rows, row.at)
-        if "peer_seconds" in figures:
-            quotient = figures["peer_seconds"] / figures["seconds"]
-            # One is a quotient of medians, the other the median of quotients.
-            assert figures[row.ratio] == pytest.approx(quotient, rel=0.5), row
-
-
 def test_a_missed_goal_is_told(table):
     rows = {"training": {"one_thread": {"seconds": 0.002, "peer_over_ours": 0.5}}}
     (cells,) = table.lines(rows)
