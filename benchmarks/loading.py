@@ -29,7 +29,7 @@ from cmr_hub.evaluation.benchmarks import record_benchmark
 from cmr_hub.models.files import model_files
 from cmr_hub.releases import release_directory
 
-ROUNDS = 5
+ROUNDS = 7
 REPOSITORY, COMMIT = "user/default", "0" * 40
 TIMES = ("from nothing", "first", "again")
 
