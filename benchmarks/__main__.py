@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, one after the other, and the table of what they found.
 
-    python benchmarks         # what takes minutes
-    python benchmarks --full  # also graphs of a million vectors and 50 kills: hours the first time
+    python benchmarks         # half an hour on two free cores
+    python benchmarks --full  # also a million vectors and 50 kills: an hour more, two the first time
 
 A script that fails ends it with its status. A goal that is missed does not: it is printed and
 stands in the table, because on a busy machine any can be.

@@ -58,12 +58,13 @@ paths = sorted(glob.glob("pictures/**/*.jpg", recursive=True))
 LOOP = f"""
 {PATHS}
 from PIL import Image
-from torchvision.transforms.v2.functional import pil_to_tensor
+import numpy as np
 def features(network, paths):
     with torch.no_grad():
         for start in range(0, len(paths), 32):
             opened = [Image.open(path).resize((side, side)) for path in paths[start : start + 32]]
-            yield network(torch.stack([pil_to_tensor(image) for image in opened]).float() / 255)
+            pixels = torch.from_numpy(np.stack([np.asarray(image) for image in opened]))
+            yield network(pixels.permute(0, 3, 1, 2).float() / 255)
 """
 SENTENCES = """
 import json
@@ -187,7 +188,7 @@ def peak(program: str, folder: str) -> float:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # and so a group of its own
+        process_group=0,  # of its own
     )
     together = 0.0
     while process.poll() is None:
