@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, one after the other, and the table of what they found.
 
     python benchmarks         # half an hour on two free cores
-    python benchmarks --full  # also a million vectors and 50 kills: an hour more, two the first time
+    python benchmarks --full  # also a million vectors and 50 kills: an hour more, at first two
 
 A script that fails ends it with its status. A goal that is missed does not: it is printed and
 stands in the table, because on a busy machine any can be.
@@ -29,7 +29,6 @@ QUICK = (
     "indexing.py throughput",
     "runtimes.py",
     "tsne.py",
-    "glove.py",
     "page.py",
     "dashboard.py",
 )

@@ -97,8 +97,6 @@ TABLE = (
         )
     ),
     Comparison("t-SNE of 10,000 points", "scikit-learn", ("tsne",), 2, "ratio"),
-    Comparison("an epoch of GloVe", "gensim word2vec CBOW", ("glove", "CBOW")),
-    Comparison("an epoch of GloVe", "gensim word2vec skip-gram", ("glove", "skip-gram")),
 )
 
 

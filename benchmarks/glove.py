@@ -1,7 +1,6 @@
 """Seconds per epoch of GloVe (ours) and word2vec (gensim) on the same text, one thread each.
 
-    python benchmarks/glove.py                      # on the sentences of 8,000 sketches
-    CMR_DATA_HOME=... python benchmarks/glove.py --datasets flickr8k pascal-sentence
+    CMR_DATA_HOME=... python benchmarks/glove.py
 
 Prints both, and gensim's seconds over ours: above one, GloVe is the faster. What is done once, the
 vocabulary and the counting of co-occurrence, stands in its own column. Passes of the rivals take
@@ -11,26 +10,24 @@ turns, so that a busy machine slows all alike; the median of the passes counts.
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from gensim.models import Word2Vec
-from texts import said
 from threadpoolctl import threadpool_limits
-from turns import beside, record, seconds, turns
 
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.texts.glove import index_words
 from cmr_hub.encoders.texts.glove_trainer import GloveTrainer, cooccurrence
 from cmr_hub.encoders.texts.tokens import words
 
-SKETCHES = 40_000
-"""Sentences, where no data set is named."""
+T = TypeVar("T")
 
 
 def read_sentences(names: list[str]) -> list[list[str]]:
-    """The tokenised sentences of datasets under CMR_DATA_HOME, or of sketches."""
-    if not names:
-        return [words(sentence) for sentence in said(SKETCHES)]
+    """The tokenised sentences of datasets under CMR_DATA_HOME."""
     return [
         words(sentence)
         for name in names
@@ -61,35 +58,38 @@ def word2vec(
     return lambda: model.train(sentences, total_examples=len(sentences), epochs=1)
 
 
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """Seconds and result of a call."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
 def compare(options: argparse.Namespace) -> None:
     """Times the rivals in turn and prints the table."""
     sentences = read_sentences(options.datasets)
     print(f"{len(sentences):,} sentences, {sum(map(len, sentences)):,} words")
     print(f"dim {options.dim}, window {options.window} ({options.context}), one thread")
-    epochs: dict[str, Callable[[], object]] = {}
-    once: dict[str, float] = {}
-
-    def prepare(name: str, rival: Callable[[], Callable[[], object]]) -> None:
-        once[name] = seconds(lambda: epochs.update({name: rival()}))
-
-    prepare("GloVe", lambda: glove(sentences, options))
-    prepare("CBOW", lambda: word2vec(sentences, options, skip_gram=False))
-    prepare("skip-gram", lambda: word2vec(sentences, options, skip_gram=True))
-    times = turns(epochs, options.passes)
-    row = {
-        name: beside(times["GloVe"], times[name], f"gensim word2vec {name}")
-        for name in ("CBOW", "skip-gram")
+    rivals: dict[str, Callable[[], Callable[[], object]]] = {
+        "GloVe (ours)": lambda: glove(sentences, options),
+        "word2vec CBOW (gensim)": lambda: word2vec(sentences, options, skip_gram=False),
+        "word2vec skip-gram (gensim)": lambda: word2vec(sentences, options, skip_gram=True),
     }
-    for name, figures in row.items():
-        print(name, figures)
-    print("once, s:", once)
-    if not options.datasets:
-        record("glove", {**row, "sentences": len(sentences)})
+    prepared = {name: timed(prepare) for name, prepare in rivals.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    for _ in range(options.passes):
+        for name, (_, epoch) in prepared.items():
+            seconds[name].append(timed(epoch)[0])
+    ours = statistics.median(seconds["GloVe (ours)"])
+    print(f"{'':28} {'once':>8} {'epoch':>8} {'ratio':>7}")
+    for name, passes in seconds.items():
+        median = statistics.median(passes)
+        print(f"{name:28} {prepared[name][0]:7.2f}s {median:7.3f}s {median / ours:6.2f}x")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--datasets", nargs="*", default=[])
+    parser.add_argument("--datasets", nargs="+", default=["flickr8k", "pascal-sentence"])
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--context", choices=["left", "both"], default="both")

@@ -35,7 +35,7 @@ from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.releases import release_directory
-from cmr_hub.releases.build import measure
+from cmr_hub.releasing.build import measure
 
 ROUNDS, PICTURES, CALIBRATION = 5, 64, 32
 SKETCHES = "0/1000"
