@@ -87,10 +87,12 @@ class MapJobs:
             return ["cmr_hub.projections.jobs", str(self.folder), key]
 
         job = self.background.state(key, command)
-        if job.is_running:
-            return MapState(share=job.share)
-        maps = _read_map(file, len(given.stages))
-        return MapState(maps, 1.0, "" if maps is not None else job.problem or "no map was made")
+        if not (job.is_running or job.problem):
+            maps = _read_map(file, len(given.stages))
+            if maps is not None:
+                return MapState(maps, 1.0)
+            job = self.background.state(key, command)  # it was made, and damaged since
+        return MapState(share=job.share, problem=job.problem)
 
     def compute(self, key: str) -> None:
         """What the process of a map does: from the input file to the map."""

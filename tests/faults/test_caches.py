@@ -12,8 +12,8 @@ import pytest
 import torch
 from pictures import picture
 
+from cmr_hub.apps.dashboard.raw_features import FeatureJobs
 from cmr_hub.datasets.sketches.dataset import edition, read
-from cmr_hub.gallery.raw_features import FeatureJobs
 from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.jobs import MapInput, MapJobs
 from cmr_hub.projections.methods import ProjectionOptions

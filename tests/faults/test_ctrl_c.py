@@ -55,6 +55,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     "gallery info": ("cmr_hub.loading:open_store", ["gallery", "info", "{model}/gallery"]),
     "gallery verify": ("cmr_hub.loading:open_store", ["gallery", "verify", "{model}/gallery"]),
     "gallery compact": ("cmr_hub.loading:open_store", ["gallery", "compact", "{model}/gallery"]),
+    "gallery remove": ("cmr_hub.loading:open_store", ["gallery", "remove", "{model}/gallery", "x"]),
     "space build": ("cmr_hub.hub.space:build_space", ["space", "build", "x"]),
     "space dashboard": (
         "cmr_hub.hub.dashboard_space:build_dashboard_space",

@@ -49,14 +49,13 @@ def publish(
     return asked(cmr, server, home, *arguments, cut=cut)
 
 
-@pytest.mark.parametrize("do", ["kill", "stop"])
 @pytest.mark.parametrize(
-    ("at", "after"),
+    ("do", "at", "after"),
     [
-        ("cmr_hub.models.upload:Upload._commit", False),
-        ("huggingface_hub.hf_api:HfApi.preupload_lfs_files", True),
+        ("stop", "cmr_hub.models.upload:Upload._commit", False),
+        ("kill", "huggingface_hub.hf_api:HfApi.preupload_lfs_files", True),
     ],
-    ids=["before the files", "before the commit"],
+    ids=["stopped before the files", "killed before the commit"],
 )
 def test_publishing_is_cut_short(
     cmr: Cmr,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cmr_process import STOPPED, Cmr, Cut
 
 from cmr_hub.evaluation.planned import Plan, PlannedRow, PlannedTable
@@ -65,21 +64,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("do", ["kill", "stop", "fill"])
-def test_cut_short(cmr: Cmr, disk: Any, do: str) -> None:
+def test_cut_short(cmr: Cmr, disk: Any) -> None:
     results = disk.path / "results"
     study(results)
     assert cmr("report", "--results", results).code == 0
     whole = contents(results)
     at = "cmr_hub.evaluation.report:atomic_file"
-    cut = disk.full_at(at) if do == "fill" else Cut(at, do)
-    ended = cmr("report", "--results", results, cut=cut)
-    if do == "fill":
-        assert ended.error.startswith(f"error: cannot write {results / 'report.md'}: ")
-    else:
-        assert ended.code == (-9 if do == "kill" else 130)
-        assert ended.err == ("" if do == "kill" else STOPPED)
-    assert contents(results)["report.md"] == whole["report.md"]
+    for do in ("kill", "stop", "fill"):
+        cut = disk.full_at(at) if do == "fill" else Cut(at, do)
+        ended = cmr("report", "--results", results, cut=cut)
+        if do == "fill":
+            assert ended.error.startswith(f"error: cannot write {results / 'report.md'}: ")
+        else:
+            assert ended.code == (-9 if do == "kill" else 130)
+            assert ended.err == ("" if do == "kill" else STOPPED)
+        assert contents(results)["report.md"] == whole["report.md"]
     disk.make_room()
     assert cmr("report", "--results", results).code == 0
     assert contents(results).keys() == whole.keys()

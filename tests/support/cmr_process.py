@@ -32,6 +32,8 @@ PRELOADED = (
     "cmr_hub.gallery.build",
     "cmr_hub.gallery.indexing.index",
     "cmr_hub.loading",
+    "cmr_hub.plots.results",
+    "scipy.io",
 )
 STOPPED = "stopped; what was finished is kept\n"
 
@@ -185,6 +187,8 @@ class Cmr:
         """`cmr ARGUMENTS`; `sets` gives values to module variables, `module:name`."""
         self.count += 1
         out, err = (self.home / f"{self.count}.{kind}" for kind in ("out", "err"))
+        for file in (out, err):
+            file.touch()
         told = self._asked(
             {
                 "arguments": [*map(str, arguments)],

@@ -45,13 +45,17 @@ class FeatureJobs:
         rows = _read(self.folder / f"{key}.safetensors")
         if rows is not None:
             return FeatureState(rows)
-        job = self.background.state(
-            key, lambda: ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
-        )
-        if job.is_running:
-            return FeatureState()
-        rows = _read(self.folder / f"{key}.safetensors")
-        return FeatureState(rows, "" if rows is not None else job.problem or "nothing was made")
+
+        def command() -> list[str]:
+            return ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
+
+        job = self.background.state(key, command)
+        if not (job.is_running or job.problem):
+            rows = _read(self.folder / f"{key}.safetensors")
+            if rows is not None:
+                return FeatureState(rows)
+            job = self.background.state(key, command)  # it was made, and damaged since
+        return FeatureState(problem=job.problem)
 
 
 def raw_features(directory: str | Path) -> FloatArray:
