@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -9,6 +10,42 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cmr_hub.errors import StorageError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the errors of a disk, or of a file, that cannot grow."""
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def storing(path: str | Path) -> Iterator[None]:
+    """Tells what to do where `path` cannot be written; by itself Python does not even name it.
+
+    Raises:
+        StorageError: instead of the OSError of a full disk, or of one that may only be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            advice = "make room there and give the command again; what was finished is kept"
+        elif error.errno == errno.EROFS or (
+            error.errno in _FORBIDDEN and _is_near(error.filename, Path(path).resolve())
+        ):
+            advice = "choose a place that may be written to"
+        else:
+            raise
+        reason = os.strerror(error.errno)
+        raise StorageError(f"cannot write {path}: {reason}; {advice}") from error
+
+
+def _is_near(culprit: object, path: Path) -> bool:
+    """Whether a forbidden file is in the folder of `path` or above it, and not one to be read."""
+    if not isinstance(culprit, str | os.PathLike):
+        return False
+    found = Path(culprit).resolve()
+    return found.is_relative_to(path.parent) or path.is_relative_to(found)
 
 
 def sync(path: Path) -> None:
@@ -25,19 +62,23 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it takes `path`'s place.
 
     On any error the temporary file goes and `path` is as it was.
+
+    Raises:
+        StorageError: the disk is full, or may only be read.
     """
     target = Path(path).resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    # Not mkstemp: it makes private files, and this one shall be as readable as any other.
-    temporary.touch(exist_ok=False)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(target)
-        sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Not mkstemp: it makes private files, and this one shall be as readable as any other.
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(target)
+            sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -46,21 +87,27 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
     An older directory at `path` is moved aside first and removed last. A process killed between
     these two renames leaves it in `.<name>.*.tmp/old`.
+
+    Raises:
+        StorageError: the disk is full, or may only be read.
     """
     target = Path(path).resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-    fresh, old = workshop / "new", workshop / "old"
-    fresh.mkdir()
-    try:
-        yield fresh
-        for written in fresh.rglob("*"):
-            if written.is_file():
-                sync(written)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        shutil.rmtree(workshop, ignore_errors=True)
+    with storing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(
+            tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        )
+        fresh, old = workshop / "new", workshop / "old"
+        try:
+            fresh.mkdir()
+            yield fresh
+            for written in fresh.rglob("*"):
+                if written.is_file():
+                    sync(written)
+            if target.exists():
+                target.rename(old)
+            fresh.rename(target)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            shutil.rmtree(workshop, ignore_errors=True)

@@ -40,8 +40,16 @@ class ModelFormatError(CMRError):
     """A model, gallery or run directory is incomplete, damaged or of an unknown version."""
 
 
-class GalleryInUseError(CMRError):
+class InUseError(CMRError):
+    """Another process is writing to a folder."""
+
+
+class GalleryInUseError(InUseError):
     """Another process is writing to a gallery."""
+
+
+class StorageError(CMRError):
+    """A file cannot be written: the disk is full, or may only be read."""
 
 
 class TrainingError(CMRError):

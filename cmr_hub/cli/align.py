@@ -52,6 +52,7 @@ def align(
     from cmr_hub.training.outcome import write_outcome
     from cmr_hub.training.threads import torch_threads
     from cmr_hub.training.views import PixelSettings, draw_pixels
+    from cmr_hub.writer import sole_writer
 
     settings = Alignment() if epochs is None else Alignment(epochs=epochs)
     drawing = PixelSettings(views=views)
@@ -59,41 +60,41 @@ def align(
     words = TextCNNEncoder(**named_options(text_option))
     loaded = load_pairs(datasets)
     pictures = captioned_pictures(loaded, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "datasets": {dataset.name: dataset.protocol for dataset in loaded},
-        "pictures": len(pictures.images),
-        "held_out": int(pictures.held_out.sum()),
-        "encoder": None if start is None else {"sha256": start.weights_sha256},
-        "text_encoder": {"name": words.name, "options": words.options},
-        "views": drawing.as_dict(),
-        "training": settings.as_dict(),
-        "seed": seed,
-    }
-    with atomic_file(out / "alignment.json") as file:
-        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    pairs = zip(pictures.sentences, pictures.held_out, strict=True)
-    words.fit([sentences for sentences, is_out in pairs if not is_out])
+    with sole_writer(out, "give another --out"):
+        facts = {
+            "datasets": {dataset.name: dataset.protocol for dataset in loaded},
+            "pictures": len(pictures.images),
+            "held_out": int(pictures.held_out.sum()),
+            "encoder": None if start is None else {"sha256": start.weights_sha256},
+            "text_encoder": {"name": words.name, "options": words.options},
+            "views": drawing.as_dict(),
+            "training": settings.as_dict(),
+            "seed": seed,
+        }
+        with atomic_file(out / "alignment.json") as file:
+            file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        pairs = zip(pictures.sentences, pictures.held_out, strict=True)
+        words.fit([sentences for sentences, is_out in pairs if not is_out])
 
-    def save(found: Aligned) -> None:
-        write_outcome(found.encoder, found.history, out)
-        save_text_encoder(found.text_encoder, out)
+        def save(found: Aligned) -> None:
+            write_outcome(found.encoder, found.history, out)
+            save_text_encoder(found.text_encoder, out)
 
-    with torch_threads(threads):
-        home = (cache or default_cache_home()) / "views"
-        drawn = draw_pixels(pictures.images, drawing, home, progress=True)
-        result = train(
-            drawn,
-            pictures,
-            words,
-            settings,
-            seed,
-            caption_figures,
-            encoder=start,
-            checkpoints=out / "checkpoint",
-            save=save,
-            progress=True,
-        )
+        with torch_threads(threads):
+            home = (cache or default_cache_home()) / "views"
+            drawn = draw_pixels(pictures.images, drawing, home, progress=True)
+            result = train(
+                drawn,
+                pictures,
+                words,
+                settings,
+                seed,
+                caption_figures,
+                encoder=start,
+                checkpoints=out / "checkpoint",
+                save=save,
+                progress=True,
+            )
     last = result.history[-1]
     measured = "; ".join(
         f"{name} " + ", ".join(f"{figure} {value:.3f}" for figure, value in figures.items())

@@ -45,44 +45,45 @@ def distill(
     from cmr_hub.training.outcome import write_outcome
     from cmr_hub.training.threads import torch_threads
     from cmr_hub.training.views import Teacher, ViewSettings, draw_views
+    from cmr_hub.writer import sole_writer
 
     settings = Distillation() if epochs is None else Distillation(epochs=epochs)
     drawing = ViewSettings(views=views)
     encoder = MobileNetV2Encoder(read_weights(teacher), "file")
     loaded = load_pairs(datasets)
     pictures = training_pictures(loaded, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "datasets": {dataset.name: dataset.protocol for dataset in loaded},
-        "pictures": len(pictures.images),
-        "held_out": int(pictures.held_out.sum()),
-        "teacher": {"encoder": encoder.name, "sha256": encoder.weights_sha256},
-        "views": drawing.as_dict(),
-        "training": settings.as_dict(),
-        "seed": seed,
-    }
-    with atomic_file(out / "distillation.json") as file:
-        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with sole_writer(out, "give another --out"):
+        facts = {
+            "datasets": {dataset.name: dataset.protocol for dataset in loaded},
+            "pictures": len(pictures.images),
+            "held_out": int(pictures.held_out.sum()),
+            "teacher": {"encoder": encoder.name, "sha256": encoder.weights_sha256},
+            "views": drawing.as_dict(),
+            "training": settings.as_dict(),
+            "seed": seed,
+        }
+        with atomic_file(out / "distillation.json") as file:
+            file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
-    def save(result: Distilled) -> None:
-        write_outcome(result.encoder, result.history, out)
-        with atomic_file(out / "projection.safetensors") as file:
-            file.write_bytes(pack(result.projection))
+        def save(result: Distilled) -> None:
+            write_outcome(result.encoder, result.history, out)
+            with atomic_file(out / "projection.safetensors") as file:
+                file.write_bytes(pack(result.projection))
 
-    with torch_threads(threads):
-        taught = Teacher(encoder)
-        home = (cache or default_cache_home()) / "views"
-        drawn = draw_views(pictures.images, taught, drawing, home, progress=True)
-        result = train(
-            drawn,
-            pictures,
-            taught.classifier,
-            settings,
-            seed,
-            checkpoints=out / "checkpoint",
-            save=save,
-            progress=True,
-        )
+        with torch_threads(threads):
+            taught = Teacher(encoder)
+            home = (cache or default_cache_home()) / "views"
+            drawn = draw_views(pictures.images, taught, drawing, home, progress=True)
+            result = train(
+                drawn,
+                pictures,
+                taught.classifier,
+                settings,
+                seed,
+                checkpoints=out / "checkpoint",
+                save=save,
+                progress=True,
+            )
     last = result.history[-1]
     measured = ", ".join(
         f"{name.replace('_', ' ')} {value:.3f}"

@@ -147,9 +147,18 @@ def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
         return ""
     if not different:
         console.print("It is all there already.")
-    elif asks and not typer.confirm("Send it?"):
+    elif asks and not _confirmed("Send it?"):
         console.print("Nothing was sent.")
         raise typer.Exit(1)
     sent = upload.send(message)
     console.print(f"Sent: {sent.url}", soft_wrap=True)
     return sent.commit
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # Ctrl-C is the same here as elsewhere
+        raise

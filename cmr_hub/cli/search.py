@@ -69,6 +69,7 @@ def search(
     Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
     `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`
     """
+    from cmr_hub.atomic import atomic_file
     from cmr_hub.gallery.contact_sheet import contact_sheet
     from cmr_hub.gallery.query import Mix
     from cmr_hub.loading import open_gallery
@@ -92,7 +93,8 @@ def search(
     if html is not None or show:
         page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
         title = " + ".join(filter(None, ["" if image is None else image.name, text]))
-        page.write_text(contact_sheet(hits, title), encoding="utf-8")
+        with atomic_file(page) as file:
+            file.write_text(contact_sheet(hits, title), encoding="utf-8")
         if show:
             webbrowser.open(page.absolute().as_uri())
         console.print(f"{len(hits)} hits in {page}", soft_wrap=True)

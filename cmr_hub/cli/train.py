@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -82,6 +81,8 @@ def train(
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import Preset
     from cmr_hub.training.snapshots import write_snapshots
+    from cmr_hub.training.trainer import remove_checkpoints
+    from cmr_hub.writer import sole_writer
 
     method = get_method(preset)
     if epochs is not None:
@@ -90,44 +91,49 @@ def train(
         method = replace(method, epochs=epochs)
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
+    # A wrong file is noticed before anything is read; what is not named may have to be downloaded.
+    images = image_encoder(image_encoder_name, image_weights) if image_weights else None
     loaded = load_dataset(dataset, root, protocol)
+    pictures = isinstance(loaded, PairDataset)
+    if not pictures:
+        images = None
+    elif images is None:
+        images = image_encoder(image_encoder_name)
     features = FeatureCache(cache)
     options = named_options(text_option)
-    pictures = isinstance(loaded, PairDataset)
-    experiment = run_experiment(
-        loaded,
-        method,
-        seed,
-        image_encoder=image_encoder(image_encoder_name, image_weights) if pictures else None,
-        text_encoder=text_encoder(text_encoder_name, **options) if pictures else None,
-        fine_tuning=FineTuning(fine_tune) if fine_tune else None,
-        text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
-        cache=features,
-        checkpoints=checkpoints,
-        snapshots=snapshots,
-        progress=True,
-    )
-    model = experiment.model
-    if model is None:
-        raise CMRError(
-            f"{preset} is no pair of projectors and cannot be saved; `cmr ablate` measures it"
+    with sole_writer(checkpoints, "give another --out"):
+        experiment = run_experiment(
+            loaded,
+            method,
+            seed,
+            image_encoder=images,
+            text_encoder=text_encoder(text_encoder_name, **options) if pictures else None,
+            fine_tuning=FineTuning(fine_tune) if fine_tune else None,
+            text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
+            cache=features,
+            checkpoints=checkpoints,
+            snapshots=snapshots,
+            progress=True,
         )
-    if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
-        part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
-        model.gallery = build_gallery(model, part, cache=features, progress=True)
-    model.save_pretrained(out)
-    if experiment.stages:
-        write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
-    append_run(experiment.record, results)
-    for file in (*checkpoints.glob("*.safetensors"), *checkpoints.glob(".*.tmp")):
-        file.unlink()
-    with suppress(OSError):  # there was none, or it holds files of someone else
-        checkpoints.rmdir()
-    console.print(experiment.report.table(), highlight=False)
-    console.print(
-        f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
-        f"Saved {out}; added a line to {results}.",
-        soft_wrap=True,
-    )
-    if model.gallery is not None:
-        console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)
+        model = experiment.model
+        if model is None:
+            raise CMRError(
+                f"{preset} is no pair of projectors and cannot be saved; `cmr ablate` measures it"
+            )
+        if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
+            part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
+            model.gallery = build_gallery(model, part, cache=features, progress=True)
+        model.save_pretrained(out)
+        if experiment.stages:
+            write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
+        append_run(experiment.record, results)
+        console.print(experiment.report.table(), highlight=False)
+        console.print(
+            f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
+            f"Saved {out}; added a line to {results}.",
+            soft_wrap=True,
+        )
+        if model.gallery is not None:
+            console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)
+        # Last of all: until here the same command goes on with what they hold.
+        remove_checkpoints(checkpoints)

@@ -63,6 +63,7 @@ class FeatureCache:
 
     def __init__(self, home: str | Path | None = None) -> None:
         self.home = Path(home) if home is not None else default_cache_home()
+        self._is_told = False
 
     def encode(
         self, encoder: ImageEncoder, images: Sequence[ImageSource], *, progress: bool = False
@@ -122,7 +123,7 @@ class FeatureCache:
         try:
             connection = self._open(self.home / file)
         except (OSError, sqlite3.Error) as error:
-            logger.warning("features are not cached: cannot use %s (%s)", self.home, error)
+            self._warn(f"features are not cached: cannot use {self.home} ({error})")
             connection = sqlite3.connect(":memory:")
             connection.execute(_TABLE)
         with closing(connection):
@@ -140,7 +141,7 @@ class FeatureCache:
                     rows = compute([at for _, at in chunk])
                     fresh = dict(zip((key for key, _ in chunk), rows, strict=True))
                     known |= fresh
-                    self._write(connection, fresh)
+                    self._write(connection, fresh, file)
                     bar.update(len(chunk))
         return np.stack([known[key] for key in keys])
 
@@ -179,8 +180,9 @@ class FeatureCache:
                     known[key] = np.frombuffer(row, dtype="<f4")
         return known
 
-    @staticmethod
-    def _write(connection: sqlite3.Connection, rows: dict[bytes, FloatArray]) -> None:
+    def _write(
+        self, connection: sqlite3.Connection, rows: dict[bytes, FloatArray], file: str
+    ) -> None:
         def record(key: bytes, row: FloatArray) -> tuple[bytes, bytes, bytes]:
             content = row.astype("<f4").tobytes()
             return key, hashlib.sha256(content).digest(), content
@@ -192,4 +194,12 @@ class FeatureCache:
                     [record(key, row) for key, row in rows.items()],
                 )
         except sqlite3.Error as error:
-            logger.warning("features were computed but not cached: %s", error)
+            self._warn(
+                f"features were computed but not cached in {self.home / file} ({error}); make "
+                "room there or choose another place, or they are computed again next time"
+            )
+
+    def _warn(self, message: str) -> None:
+        if not self._is_told:
+            logger.warning("%s", message)
+        self._is_told = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from cmr_hub.evaluation.results import append_run, read_runs
 from cmr_hub.evaluation.transfer import text_queries
 from cmr_hub.evaluation.workers import run_all
 from cmr_hub.types import Document
+from cmr_hub.writer import sole_writer
 
 logger = logging.getLogger(__name__)
 
@@ -97,13 +97,12 @@ def run_grid(
         cache: where image features are kept; the default cache if None.
 
     Raises:
-        CMRError: another runner writes into these results.
+        InUseError: another runner writes into these results.
         UnknownNameError, WeightsError: an image encoder or its weights cannot be had.
     """
     home = Path(results)
     weights = dict(image_weights or {})
-    home.mkdir(parents=True, exist_ok=True)
-    with _locked(home):
+    with sole_writer(home, "give another --results"):
         plan, cells, found = planned_cells(grid, home, weights)
         plan.save(home)
         summary = Summary(found=found)
@@ -171,21 +170,6 @@ def _stored_cells(results: Path) -> set[str]:
 def _where(plan: Plan, cell: Cell) -> str:
     table, row = plan.rows_of(cell.key)[0]
     return f"{table.id}, {row.label}, seed {cell.seed}"
-
-
-@contextmanager
-def _locked(results: Path) -> Iterator[None]:
-    """Holds the folder itself, so no lock file is left; it is free as soon as this process ends."""
-    handle = os.open(results, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise CMRError(
-            f"another `cmr ablate` writes into {results}; let it end, or give another --results"
-        ) from error
-    finally:
-        os.close(handle)
 
 
 def _by_dataset(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

@@ -199,6 +199,7 @@ class _Fitted:
     history: list[dict[str, Any]]
     epochs: int
     seconds: float
+    run: str | None = None
 
 
 def _centroids(fitted: _Fitted, pairs: PairedFeatures) -> ClassCentroids:
@@ -231,6 +232,7 @@ def _method_record(method: Preset | Baseline, fitted: _Fitted, seed: int) -> JSO
         "objective": objective,
         "settings": settings,
         "seed": seed,
+        "run": fitted.run,
         "epochs": fitted.epochs,
         "seconds": round(fitted.seconds, 3),
     }
@@ -273,6 +275,7 @@ def _of_preset(trained: TrainedProjectors, preset: Preset) -> _Fitted:
         trained.epochs,
         # Of a resumed run too, all of it.
         seconds=sum(row["seconds"] for row in trained.history),
+        run=trained.run,
     )
 
 

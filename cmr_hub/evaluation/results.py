@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmr_hub.atomic import storing
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
 from cmr_hub.version import __version__
 
@@ -46,8 +47,11 @@ def append_run(record: Mapping[str, Any], path: str | Path) -> None:
 
     The file is locked while the line is written, so lines of several processes never mix. A last
     line that a crash left unfinished is closed first and stays as it is; `read_runs` reports it.
+    A training names itself in `run`; of one that was stopped after this and resumed there is a
+    line already, and none is added.
 
     Raises:
+        StorageError: the disk is full, or may only be read; the store is as it was.
         ModelFormatError: a required key is missing or of another type, or a value is not JSON
             (NaN and infinity are not).
     """
@@ -62,9 +66,17 @@ def append_run(record: Mapping[str, Any], path: str | Path) -> None:
             f"infinite means that training diverged"
         ) from error
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with storing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _append(line, target, record.get("run"))
+
+
+def _append(line: bytes, target: Path, run: str | None) -> None:
     with target.open("a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if run is not None and _holds(file.read(), run):
+            return
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
@@ -79,6 +91,12 @@ def append_run(record: Mapping[str, Any], path: str | Path) -> None:
             # A full disk: the store stays as it was.
             file.truncate(size)
             raise
+
+
+def _holds(content: bytes, run: str) -> bool:
+    name = json.dumps(run).encode()
+    lines = (line for line in content.split(b"\n") if name in line)
+    return any(isinstance(found := _read(line), dict) and found.get("run") == run for line in lines)
 
 
 def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
@@ -99,15 +117,11 @@ def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line.decode(), parse_constant=_refuse_constant)
-            problem = _problem(record)
-        except (ValueError, RecursionError) as error:
-            problem = f"not a whole JSON line ({error})"
-        if problem:
-            problems.append(f"{source}, line {number} is left out: {problem}")
+        found = _read(line)
+        if isinstance(found, str):
+            problems.append(f"{source}, line {number} is left out: {found}")
         else:
-            records.append(record)
+            records.append(found)
     return records, problems
 
 
@@ -122,6 +136,15 @@ def versions() -> JSONObject:
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
     }
+
+
+def _read(line: bytes) -> JSONObject | str:
+    """The record of a line, or what is wrong with it."""
+    try:
+        record: JSONObject = json.loads(line.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        return f"not a whole JSON line ({error})"
+    return _problem(record) or record
 
 
 def _problem(record: object) -> str:

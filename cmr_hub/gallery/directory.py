@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cmr_hub.atomic import sync
+from cmr_hub.atomic import storing, sync
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
 from cmr_hub.gallery.manifest import FILE_NAME, FILE_PATTERN, FileRecord, Manifest
+from cmr_hub.writer import this_process
 
 _LOCK, _WRITER = ".lock", ".writer"
 
@@ -45,7 +44,8 @@ class GalleryDirectory:
                     f"{self.path} is there and is not a gallery: choose another name"
                 )
         is_new = not self.path.exists()
-        self.path.mkdir(parents=True, exist_ok=True)
+        with storing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         return is_new
 
     def forget_lock(self) -> None:
@@ -60,7 +60,8 @@ class GalleryDirectory:
             GalleryInUseError: another process holds it.
         """
         try:
-            self._lock.acquire()
+            with storing(self.path):
+                self._lock.acquire()
         except Timeout as error:
             writer = "another process"
             with suppress(OSError):
@@ -72,8 +73,8 @@ class GalleryDirectory:
         is_outermost = self._lock.lock_counter == 1
         try:
             if is_outermost:
-                name = f"process {os.getpid()} on {socket.gethostname()}"
-                (self.path / _WRITER).write_text(name, encoding="utf-8")
+                with storing(self.path):
+                    (self.path / _WRITER).write_text(this_process(), encoding="utf-8")
             yield
         finally:
             if is_outermost:
@@ -81,17 +82,22 @@ class GalleryDirectory:
             self._lock.release()
 
     def add(self, kind: str, suffix: str, write: Callable[[Path], None]) -> tuple[str, FileRecord]:
-        """Writes a file, safely on the disk, under a name made of its content."""
+        """Writes a file, safely on the disk, under a name made of its content.
+
+        Raises:
+            StorageError: the disk is full, or may only be read.
+        """
         temporary = self.path / f".{kind}.{secrets.token_hex(8)}.tmp"
-        try:
-            write(temporary)
-            sync(temporary)
-            sha256 = sha256_of_file(temporary)
-            name = f"{kind}-{sha256[:16]}.{suffix}"
-            size = temporary.stat().st_size
-            temporary.replace(self.path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with storing(self.path / f"{kind}.{suffix}"):
+            try:
+                write(temporary)
+                sync(temporary)
+                sha256 = sha256_of_file(temporary)
+                name = f"{kind}-{sha256[:16]}.{suffix}"
+                size = temporary.stat().st_size
+                temporary.replace(self.path / name)
+            finally:
+                temporary.unlink(missing_ok=True)
         return name, FileRecord(sha256=sha256, bytes=size)
 
     def commit(self, manifest: Manifest) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
+from cmr_hub.atomic import storing
 from cmr_hub.errors import ImageError, ModelFormatError, QueryError
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.hit import Explanation, Hit
@@ -366,11 +366,13 @@ class Gallery:
             return
         for name in filter(None, items.column("path").to_pylist()):
             target = Path(directory) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copyfile(Path(root) / name, target)
+                content = (Path(root) / name).read_bytes()
             except OSError as error:
                 raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
+            with storing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
 
     def _target(self, target: Modality | None, query: Query) -> Modality:
         if target is not None and target not in get_args(Modality):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from cmr_hub.atomic import FULL
 from cmr_hub.errors import CMRError, HubError
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
         raise
     except Exception as error:  # the client has many kinds, and its network library more
         # Not `from error`: its text may hold what must not be shown.
-        raise HubError(_without_tokens(_explained(error, repository), token)) from None
+        explained = _no_room(error, repository) or _explained(error, repository)
+        raise HubError(_without_tokens(explained, token)) from None
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -110,6 +112,19 @@ def _explained(error: Exception, repository: str) -> str:
     if is_passing(error):
         return f"the connection to the Hub failed ({type(error).__name__}): try again. {text}"
     return f"{repository}: {text or type(error).__name__}"
+
+
+def _no_room(error: Exception, repository: str) -> str:
+    """What to say where the disk is full; else nothing."""
+    from huggingface_hub import constants
+
+    for found in (error, error.__cause__):
+        if isinstance(found, OSError) and found.errno in FULL:
+            return (
+                f"{repository} cannot be kept: {found.strerror}; make room in "
+                f"{constants.HF_HUB_CACHE}, or name another place with HF_HOME, and try again"
+            )
+    return ""
 
 
 def _without_tokens(message: str, token: str | bool | None) -> str:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmr_hub.atomic import atomic_file
+from cmr_hub.atomic import atomic_file, storing
 from cmr_hub.errors import CMRError
 
 
@@ -50,10 +51,15 @@ class Background:
         with self._lock:
             process = self._running.get(key)
             if process is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                progress_file(self.folder, key).unlink(missing_ok=True)
+                try:
+                    with storing(self.folder):
+                        self.folder.mkdir(parents=True, exist_ok=True)
+                        progress_file(self.folder, key).unlink(missing_ok=True)
+                    arguments = command()
+                except CMRError as error:
+                    return JobState(is_running=False, problem=str(error))
                 self._running[key] = subprocess.Popen(  # noqa: S603 - this program itself
-                    [sys.executable, "-m", *command()],
+                    [sys.executable, "-m", *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -109,7 +115,8 @@ def work(folder: Path, key: str, do: Callable[[Callable[[float], None]], None]) 
     try:
         do(tell)
     except CMRError as error:
-        file.write_text(str(error), encoding="utf-8")
+        with suppress(OSError):  # the disk may be what is full
+            file.write_text(str(error), encoding="utf-8")
         sys.exit(1)
     file.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 from cmr_hub.projections.methods import Progress, ProjectionOptions, project_stages
 
@@ -86,10 +87,12 @@ class MapJobs:
             return ["cmr_hub.projections.jobs", str(self.folder), key]
 
         job = self.background.state(key, command)
-        if job.is_running:
-            return MapState(share=job.share)
-        maps = _read_map(file, len(given.stages))
-        return MapState(maps, 1.0, "" if maps is not None else job.problem or "no map was made")
+        if not (job.is_running or job.problem):
+            maps = _read_map(file, len(given.stages))
+            if maps is not None:
+                return MapState(maps, 1.0)
+            job = self.background.state(key, command)  # it was made, and damaged since
+        return MapState(share=job.share, problem=job.problem)
 
     def compute(self, key: str) -> None:
         """What the process of a map does: from the input file to the map."""
@@ -105,8 +108,7 @@ class MapJobs:
         def do(tell: Progress) -> None:
             maps = project_stages(stages, options, tell)
             named = {f"{number:04}": stage for number, stage in enumerate(maps)}
-            with atomic_file(self.folder / f"{key}.safetensors") as path:
-                path.write_bytes(save(named))
+            keep_arrays(self.folder / f"{key}.safetensors", named)
 
         work(self.folder, key, do)
 
@@ -116,11 +118,7 @@ class MapJobs:
 
 def _read_map(path: Path, stages: int) -> list[FloatArray] | None:
     """None where there is none, or it is damaged: then it is computed again."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            maps = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
-        return None
+    maps = kept_arrays(path) or {}
     return [maps[name] for name in sorted(maps)] if len(maps) == stages else None
 
 

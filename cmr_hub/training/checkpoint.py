@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_arrays
@@ -31,6 +32,7 @@ class Progress:
         history: one row for each of them.
         best_epoch, best_score: the epoch that scored best so far; 0 before any.
         finished: nothing is left to do in this phase.
+        run: a name that only this training has, however often it is stopped and resumed.
     """
 
     epoch: int = 0
@@ -38,6 +40,7 @@ class Progress:
     best_epoch: int = 0
     best_score: float = float("-inf")
     finished: bool = False
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def write_checkpoint(
@@ -51,11 +54,13 @@ def write_checkpoint(
         "best_epoch": progress.best_epoch,
         "best_score": progress.best_score if progress.best_epoch else None,
         "finished": progress.finished,
+        "run": progress.run,
     }
     text = json.dumps(facts)
     metadata = {"progress": text, "sha256": _digest(text, tensors)}
     with atomic_file(path) as temporary:
-        save_file(dict(tensors), temporary, metadata=metadata)
+        # Not save_file, which makes files that only their owner can read.
+        temporary.write_bytes(save(dict(tensors), metadata))
 
 
 def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] | None:

@@ -50,6 +50,7 @@ class TrainedProjectors:
         history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
             named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
         epochs: how many the projectors were trained for.
+        run: the name of this training, which it keeps when it is stopped and resumed.
         image_tail: the last blocks of the image encoder, where they were trained too.
         text_tail: the last layers of the sentence encoder likewise.
     """
@@ -58,6 +59,7 @@ class TrainedProjectors:
     text_projector: Projector
     history: list[dict[str, Any]]
     epochs: int
+    run: str
     image_tail: ImageTail | None = None
     text_tail: TextTail | None = None
 
@@ -108,7 +110,7 @@ def train_projectors(
         if not preset.early_stopping:
             whole = _Phase("final", splits.final, preset, seed, home, tails)
             whole.run(preset.epochs, snapshots=snapshots, progress=progress)
-            return _result(whole, whole.progress.history, preset.epochs)
+            return _result(whole, preset.epochs)
         select = _Phase("select", splits.fit, preset, seed, home, tails)
         select.run(
             preset.epochs,
@@ -119,19 +121,32 @@ def train_projectors(
         )
         epochs = select.progress.best_epoch
         if splits.refit is None:
-            return _result(select, select.progress.history, epochs)
+            return _result(select, epochs)
         final = _Phase("final", splits.refit, preset, seed, home, tails)
         final.run(epochs, snapshots=snapshots, progress=progress)
-    return _result(final, select.progress.history + final.progress.history, epochs)
+    return _result(final, epochs, before=select)
 
 
-def _result(phase: _Phase, history: list[dict[str, Any]], epochs: int) -> TrainedProjectors:
+def remove_checkpoints(home: Path) -> None:
+    """Removes what a run that is over has left in `checkpoints`.
+
+    What names the run goes last: stopped in the middle of this, it is still known when resumed.
+    """
+    phases = ["final.safetensors", "select.safetensors"]
+    others = [file for file in home.glob("*.safetensors") if file.name not in phases]
+    for file in (*home.glob(".*.tmp"), *others, *(home / name for name in phases)):
+        file.unlink(missing_ok=True)
+
+
+def _result(phase: _Phase, epochs: int, before: _Phase | None = None) -> TrainedProjectors:
     networks = phase.networks.eval()
+    phases = [phase] if before is None else [before, phase]
     return TrainedProjectors(
         networks.image_projector,
         networks.text_projector,
-        history,
+        [row for part in phases for row in part.progress.history],
         epochs,
+        phases[0].progress.run,
         networks.image_tail,
         networks.text_tail,
     )

@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cmr_hub.atomic import atomic_file
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import TrainingError
+from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.training.augmentation import normalised
 from cmr_hub.training.precision import low_precision
 
@@ -246,8 +244,7 @@ def _fill(
         found = _read(file, rows)
         if found is None:
             found = draw(images[row], keys[row])
-            with atomic_file(file) as temporary:
-                save_file(found, temporary)
+            keep_arrays(file, {part: tensor.numpy() for part, tensor in found.items()})
         for part, tensor in rows.items():
             tensor.copy_(found[part])
 
@@ -264,10 +261,10 @@ def _fill(
 
 
 def _read(file: Path, rows: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    try:
-        found = load_file(file)
-    except (SafetensorError, OSError, ValueError):
+    arrays = kept_arrays(file)
+    if arrays is None:
         return None  # not there, or damaged: drawn again
+    found = {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def kinds(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

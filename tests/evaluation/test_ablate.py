@@ -199,7 +199,7 @@ def test_a_process_that_dies_takes_one_cell_along(
 def test_one_runner_at_a_time(small_grid: Path, tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(CMRError, match="another `cmr ablate` writes into"):
+    with pytest.raises(CMRError, match="another process writes into"):
         run_grid(read_grid(small_grid), tmp_path)
     os.close(handle)
     assert not (tmp_path / "runs.jsonl").exists()

@@ -6,14 +6,12 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError
+from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 
 if TYPE_CHECKING:
@@ -47,13 +45,17 @@ class FeatureJobs:
         rows = _read(self.folder / f"{key}.safetensors")
         if rows is not None:
             return FeatureState(rows)
-        job = self.background.state(
-            key, lambda: ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
-        )
-        if job.is_running:
-            return FeatureState()
-        rows = _read(self.folder / f"{key}.safetensors")
-        return FeatureState(rows, "" if rows is not None else job.problem or "nothing was made")
+
+        def command() -> list[str]:
+            return ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
+
+        job = self.background.state(key, command)
+        if not (job.is_running or job.problem):
+            rows = _read(self.folder / f"{key}.safetensors")
+            if rows is not None:
+                return FeatureState(rows)
+            job = self.background.state(key, command)  # it was made, and damaged since
+        return FeatureState(problem=job.problem)
 
 
 def raw_features(directory: str | Path) -> FloatArray:
@@ -78,19 +80,13 @@ def raw_features(directory: str | Path) -> FloatArray:
     return np.asarray(FeatureCache().encode(model.image_encoder, there), np.float32)
 
 
-def _read(path: Path) -> Any:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return file.get_tensor("images")
-    except (OSError, SafetensorError):
-        return None
+def _read(path: Path) -> FloatArray | None:
+    return (kept_arrays(path) or {}).get("images")
 
 
 def _main(folder: Path, key: str, directory: str) -> None:
     def do(_tell: object) -> None:
-        rows = {"images": np.ascontiguousarray(raw_features(directory))}
-        with atomic_file(folder / f"{key}.safetensors") as path:
-            path.write_bytes(save(rows))
+        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory)})
 
     work(folder, key, do)
 

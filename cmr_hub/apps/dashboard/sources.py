@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.local import LocalStore
     from cmr_hub.types import JSONObject
 
-Stamp: TypeAlias = "tuple[tuple[str, int, int], ...]"
-"""Name, time and size of files: another one means that something has changed."""
+Stamp: TypeAlias = "tuple[tuple[str, int, int, int], ...]"
+"""Name, number, time and size of files: another one means that something has changed."""
 
 THUMBNAIL: Final = (220, 220)
 DEPTH: Final = 10
@@ -104,14 +104,17 @@ def sources() -> Sources:
 
 
 def stamp(*paths: Path) -> Stamp:
-    """Of the files among them that are there."""
+    """Of the files among them that are there.
+
+    What is replaced is another file, whatever the clock said when it was written.
+    """
     found = []
     for path in paths:
         try:
             facts = path.stat()
         except OSError:
             continue
-        found.append((str(path), facts.st_mtime_ns, facts.st_size))
+        found.append((str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size))
     return tuple(found)
 
 

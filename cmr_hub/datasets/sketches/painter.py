@@ -17,7 +17,7 @@ from threading import Lock
 
 from tqdm import tqdm
 
-from cmr_hub.atomic import atomic_file
+from cmr_hub.atomic import atomic_file, storing
 from cmr_hub.datasets.protocols import SPLITS
 from cmr_hub.datasets.sketches.compose import make_scene
 from cmr_hub.datasets.sketches.draw import draw
@@ -60,9 +60,11 @@ def paint_missing(folder: Path, split: str, count: int) -> None:
     """Draws the first `count` pictures of a split, but for those that are there already.
 
     Raises:
-        OSError: a picture cannot be written.
+        StorageError: the disk is full, or may only be read.
+        OSError: a picture cannot be drawn.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     waiting = missing(folder, range(count))
     workers = min(os.cpu_count() or 1, len(waiting) // _FEW)
@@ -79,7 +81,7 @@ def paint_missing(folder: Path, split: str, count: int) -> None:
 def _sweep(folder: Path) -> None:
     """Removes what killed runs left: no picture takes a minute to write."""
     for path in folder.glob(".*.tmp"):
-        with suppress(FileNotFoundError):  # another run has swept it
+        with suppress(OSError):  # another run has swept it, or nothing may be written here
             if time.time() - path.stat().st_mtime > 60:
                 path.unlink()
 

@@ -7,6 +7,7 @@ from http.client import HTTPException
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+from cmr_hub.atomic import storing
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
 
     Raises:
         WeightsError: no network, or the download is damaged.
+        StorageError: there is no room for it, or torch's cache (TORCH_HOME) may only be read.
     """
+    import torch
+
     try:
-        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        with storing(torch.hub.get_dir()):
+            state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, HTTPException, EOFError, UnpicklingError, RuntimeError) as error:
         raise WeightsError(
             f"could not download {weights} from {weights.url} ({error}); connect to the network, "

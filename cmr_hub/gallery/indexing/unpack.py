@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from cmr_hub.atomic import atomic_directory
+from cmr_hub.atomic import atomic_directory, storing
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.errors import DataFormatError
 
@@ -74,7 +74,8 @@ def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
                 number += 1
                 if not data:
                     continue
-                (own / name).write_bytes(data)
+                with storing(own / name):  # not an OSError: the Parquet file is not to blame
+                    (own / name).write_bytes(data)
                 yield {"file_name": name, **_named(record, names)}
     except (pa.ArrowException, OSError) as error:
         raise DataFormatError(f"{path} is damaged: {error}") from error

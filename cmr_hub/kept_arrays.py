@@ -1,0 +1,34 @@
+"""Arrays in a cache: written whole, and taken for lost when a single bit of them has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.checksums import sha256_of_arrays
+
+_CHECKSUM = "sha256"
+
+
+def keep_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes the arrays with their checksum. Raises StorageError."""
+    # safetensors writes the memory as it lies: a transposed view would come back wrong.
+    compact = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic_file(path) as file:
+        file.write_bytes(save(compact, {_CHECKSUM: sha256_of_arrays(compact)}))
+
+
+def kept_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """What `keep_arrays` wrote; None where there is nothing, or it is not as it was written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checksum = (file.metadata() or {}).get(_CHECKSUM)
+    except (OSError, SafetensorError, ValueError):
+        return None
+    return arrays if sha256_of_arrays(arrays) == checksum else None

@@ -1,0 +1,101 @@
+"""Commands to be cut short, a small disk, and data that takes no time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from cmr_process import Cmr, Cut
+
+
+@pytest.fixture(scope="session")
+def cmr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cmr]:
+    """`cmr(ARGUMENTS)`, a process."""
+    runner = Cmr.begin(tmp_path_factory.mktemp("printed"))
+    yield runner
+    runner.end()
+
+
+@pytest.fixture(scope="session")
+def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wikipedia's lists and 3-d features that tell its classes a little, in a data folder."""
+    home = tmp_path_factory.mktemp("data")
+    base = home / "wikipedia"
+    base.mkdir()
+    labels = np.arange(2866) % 10
+    lines = [f"{n:032x}-1\t{n + 9000:032x}\t{label + 1}\n" for n, label in enumerate(labels)]
+    (base / "trainset_txt_img_cat.list").write_text("".join(lines[:2173]))
+    (base / "testset_txt_img_cat.list").write_text("".join(lines[2173:]))
+    (base / "categories.list").write_text("".join(f"class{n}\n" for n in range(10)))
+    generator = np.random.default_rng(0)
+    images, texts = (
+        generator.normal(size=(10, 3))[labels] + 0.3 * generator.normal(size=(2866, 3))
+        for _ in range(2)
+    )
+    scipy.io.savemat(
+        base / "raw_features.mat",
+        {"I_tr": images[:2173], "I_te": images[2173:], "T_tr": texts[:2173], "T_te": texts[2173:]},
+    )
+    return home
+
+
+@dataclass
+class Disk:
+    """A small disk of its own; where none can be mounted, files cannot grow instead."""
+
+    path: Path
+    is_mounted: bool
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path / "ballast"
+
+    def full_at(self, at: str, **options: object) -> Cut:
+        """It becomes full when a command comes to this function."""
+        ballast = str(self._ballast) if self.is_mounted else ""
+        return Cut(at, "fill", path=ballast, **options)
+
+    def make_room(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+
+def _mounted(path: Path, size: str) -> bool:
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        return False
+    command = [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    is_mounted = _mounted(path, "32m")
+    yield Disk(path, is_mounted)
+    if is_mounted:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which nothing can be written, not by root either."""
+    path = tmp_path / "read-only"
+    path.mkdir()
+    is_mounted = _mounted(path, "1m,ro")
+    if not is_mounted and os.geteuid() == 0:
+        pytest.skip("root writes everywhere, and no disk can be mounted here")
+    if not is_mounted:
+        path.chmod(0o555)
+    yield path
+    if is_mounted:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+    else:
+        path.chmod(0o755)

@@ -1,0 +1,131 @@
+"""Ctrl-C in every command: exit code 130, one line, and nothing half-done."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from cmr_process import STOPPED, Cmr, Cut
+
+from cmr_hub.cli import app
+
+SQUARES = ["--views", "1", "--epochs", "1"]
+
+PLACES: dict[str, tuple[str, list[str]]] = {
+    "data": ("cmr_hub.datasets.folder:read_folder", ["data", "folder", "--root", "{pictures}"]),
+    "train": (
+        "cmr_hub.datasets.folder:read_folder",
+        ["train", "folder", "--root", "{pictures}", "--image-weights", "{weights}", "--out", "x"],
+    ),
+    "distill": (
+        "cmr_hub.training.distill:training_pictures",
+        ["distill", "folder", "--teacher", "{weights}", "--out", "x", *SQUARES],
+    ),
+    "align": (
+        "cmr_hub.training.views:draw_pixels",
+        ["align", "folder", "--out", "x", *SQUARES],
+    ),
+    "release": (
+        "cmr_hub.releases.build:build_release",
+        ["release", "folder", "--aligned", "{aligned}", "--out", "x", "--figures", "f.json"],
+    ),
+    "quality-curve": (
+        "cmr_hub.releases.quality_curve:keep_record",
+        [
+            *("quality-curve", "--distilled", "{aligned}", "--aligned", "{aligned}"),
+            *("--undistilled", "{aligned}", "--results", "r"),
+        ],
+    ),
+    "evaluate": (
+        "cmr_hub.evaluation.experiment:paired_features",
+        ["evaluate", "{model}", "--root", "{pictures}"],
+    ),
+    "ablate": ("cmr_hub.evaluation.grid:read_grid", ["ablate", "g.toml", "--results", "r"]),
+    "report": ("cmr_hub.evaluation.report:write_report", ["report", "--results", "r"]),
+    "index": (
+        "cmr_hub.gallery.indexing.index:folder_entries",
+        ["index", "{pictures}", "--out", "x", "--model", "{model}"],
+    ),
+    "search": ("cmr_hub.loading:open_gallery", ["search", "{model}", "flame"]),
+    "demo": ("cmr_hub.apps.search_page.serving:load", ["demo", "{model}"]),
+    "dashboard": ("streamlit.web.cli:main", ["dashboard", "--results", "r"]),
+    "card": ("cmr_hub.hub.card:write_card", ["card", "{model}"]),
+    "publish": ("cmr_hub.hub.publish:publication", ["publish", "{model}", "--repo", "a/b"]),
+    "gallery info": ("cmr_hub.loading:open_store", ["gallery", "info", "{model}/gallery"]),
+    "gallery verify": ("cmr_hub.loading:open_store", ["gallery", "verify", "{model}/gallery"]),
+    "gallery compact": ("cmr_hub.loading:open_store", ["gallery", "compact", "{model}/gallery"]),
+    "gallery remove": ("cmr_hub.loading:open_store", ["gallery", "remove", "{model}/gallery", "x"]),
+    "space build": ("cmr_hub.hub.space:build_space", ["space", "build", "x"]),
+    "space dashboard": (
+        "cmr_hub.hub.dashboard_space:build_dashboard_space",
+        ["space", "dashboard", "x"],
+    ),
+}
+"""By command where it is stopped, and what it is given."""
+
+
+def commands() -> set[str]:
+    """All that there are."""
+    own = {
+        info.name or info.callback.__name__.replace("_", "-") for info in app.registered_commands
+    }
+    groups = {
+        f"{group.name} {info.name or info.callback.__name__.replace('_', '-')}"
+        for group in app.registered_groups
+        for info in group.typer_instance.registered_commands
+    }
+    return own | groups
+
+
+def test_no_command_is_left_out() -> None:
+    assert commands() == PLACES.keys()
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_stopped(
+    cmr: Cmr,
+    colour_folder: Path,
+    mobilenet_file: Path,
+    saved_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "folder").symlink_to(colour_folder)
+    at, given = PLACES[name]
+    known = {
+        "pictures": colour_folder,
+        "weights": mobilenet_file,
+        "model": saved_model,
+        "aligned": tmp_path / "aligned",
+    }
+    if "{aligned}" in given:
+        _aligned(tmp_path / "aligned")
+    arguments = [re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), one) for one in given]
+    before = {path.name for path in tmp_path.iterdir()}
+    environment = {"CMR_DATA_HOME": str(tmp_path / "data"), "CMR_CACHE_HOME": str(tmp_path / "c")}
+    ended = cmr(*arguments, cut=Cut(at, "stop"), **environment)
+    assert ended.code == 130, ended.err
+    assert ended.err.splitlines()[-1] + "\n" == STOPPED
+    assert "Traceback" not in ended.err + ended.out
+    left = {path.name for path in tmp_path.iterdir()} - before - {"c"}
+    # A gallery and the settings of a training are there from the beginning.
+    assert left == ({"x"} if name in ("align", "index") else set())
+    if name == "align":
+        assert [path.name for path in (tmp_path / "x").iterdir()] == ["alignment.json"]
+
+
+def _aligned(folder: Path) -> None:
+    """What `cmr release` starts from, with random weights."""
+    from cmr_hub.encoders.images.compact import CompactEncoder
+    from cmr_hub.encoders.texts import text_encoder
+    from cmr_hub.encoders.texts.storage import save_text_encoder
+    from cmr_hub.training.outcome import write_outcome
+
+    folder.mkdir()
+    encoder = CompactEncoder(CompactEncoder.build().state_dict(), "file")
+    write_outcome(encoder, [{"epoch": 1}], folder)
+    save_text_encoder(text_encoder("bow").fit([("a dog", "the dog")]), folder)

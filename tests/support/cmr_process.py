@@ -1,0 +1,271 @@
+"""`cmr` in processes that are killed, stopped or starved at a chosen point.
+
+One process imports the heavy libraries and forks another for each command: these are processes
+that can be killed, without seconds of imports for each. Nothing of a library has run before the
+fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+PRELOADED = (
+    "cmr_hub.cli",
+    "cmr_hub.encoders.images.mobilenet_v2",
+    "cmr_hub.evaluation.ablate",
+    "cmr_hub.evaluation.experiment",
+    "cmr_hub.evaluation.report",
+    "cmr_hub.gallery.build",
+    "cmr_hub.gallery.indexing.index",
+    "cmr_hub.loading",
+    "cmr_hub.plots.results",
+    "scipy.io",
+)
+STOPPED = "stopped; what was finished is kept\n"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What happens to a command when it comes to a function.
+
+    Attributes:
+        at: `module:name` or `module:Class.name`.
+        do: `kill` (SIGKILL to this process), `stop` (SIGINT to all its processes, as Ctrl-C does),
+            `fill` (the disk of `path` becomes full) or `wait` (until `path` is removed, which is
+            made first).
+        nth: which of its calls.
+        after: when the function has done its work; else before.
+        of: only calls with this in the text of an argument count.
+        path: for `fill` a file to be made as large as can be, empty where files are limited
+            instead; for `wait` the file.
+    """
+
+    at: str
+    do: str = "kill"
+    nth: int = 1
+    after: bool = False
+    of: str = ""
+    path: str = ""
+
+    def arm(self) -> None:
+        """Replaces the function by one that does it."""
+        module, _, name = self.at.partition(":")
+        owner: Any = importlib.import_module(module)
+        *classes, name = name.split(".")
+        for each in classes:
+            owner = getattr(owner, each)
+        function, calls = getattr(owner, name), 0
+
+        def cut(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += self.of in " ".join(map(str, (*arguments, *named.values())))
+            if calls != self.nth:
+                return function(*arguments, **named)
+            calls += 1
+            if not self.after:
+                self._do()
+            result = function(*arguments, **named)
+            if self.after:
+                self._do()
+            return result
+
+        setattr(owner, name, cut)
+
+    def _do(self) -> None:
+        match self.do:
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "stop":
+                os.killpg(0, signal.SIGINT)
+                time.sleep(30)  # is interrupted in the main thread
+            case "fill" if self.path:
+                fill(Path(self.path))
+            case "fill":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
+            case "wait":
+                place = Path(self.path)
+                place.touch()
+                while place.exists():
+                    time.sleep(0.01)
+            case _:
+                raise ValueError(self.do)
+
+
+def fill(ballast: Path) -> None:
+    """Takes all room that the disk still has."""
+    block = bytes(2**16)
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(block):
+            pass
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, negative for a signal, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of an error that a user can mend."""
+        assert self.code == 2, self.err
+        assert "Traceback" not in self.err
+        (line,) = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        return line
+
+
+@dataclass
+class Running:
+    """A command that has been started."""
+
+    pid: int
+    out: Path
+    err: Path
+    ended: Callable[[int], int]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGINT to all its processes, as Ctrl-C does."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def wait(self) -> Ended:
+        """Until it has ended."""
+        code = self.ended(self.pid)
+        return Ended(code, self.out.read_text(), self.err.read_text())
+
+
+@dataclass
+class Cmr:
+    """Starts commands; `home` is for what they print."""
+
+    home: Path
+    process: subprocess.Popen[str]
+    count: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, home: Path) -> Cmr:
+        """With the libraries imported."""
+        process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return cls(home, process)
+
+    def end(self) -> None:
+        """No more commands."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def start(
+        self,
+        *arguments: object,
+        cut: Cut | None = None,
+        sets: Mapping[str, object] | None = None,
+        answer: str = "",
+        **environment: str,
+    ) -> Running:
+        """`cmr ARGUMENTS`; `sets` gives values to module variables, `module:name`."""
+        self.count += 1
+        out, err = (self.home / f"{self.count}.{kind}" for kind in ("out", "err"))
+        for file in (out, err):
+            file.touch()
+        told = self._asked(
+            {
+                "arguments": [*map(str, arguments)],
+                "cut": None if cut is None else asdict(cut),
+                "sets": dict(sets or {}),
+                "answer": answer,
+                "environment": self.environment | environment,
+                "out": str(out),
+                "err": str(err),
+                "cwd": os.getcwd(),  # noqa: PTH109
+            }
+        )
+        return Running(told, out, err, lambda pid: self._asked({"wait": pid}))
+
+    def __call__(self, *arguments: object, **options: Any) -> Ended:
+        return self.start(*arguments, **options).wait()
+
+    def _asked(self, request: Mapping[str, object]) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+def _serve() -> None:
+    for module in PRELOADED:
+        importlib.import_module(module)
+    answers = os.fdopen(os.dup(1), "w")
+    while line := sys.stdin.readline():
+        request = json.loads(line)
+        if "wait" in request:
+            told = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        else:
+            told = os.fork()
+            if not told:
+                _run(request)
+        print(told, file=answers, flush=True)
+
+
+def _run(request: Mapping[str, Any]) -> None:
+    """The life of a command."""
+    code = 1
+    try:
+        os.setsid()
+        read, write = os.pipe()
+        os.write(write, request["answer"].encode())
+        os.close(write)
+        os.dup2(read, 0)
+        sys.stdin = os.fdopen(0)
+        for number, name in ((1, "out"), (2, "err")):
+            file = os.open(request[name], os.O_WRONLY | os.O_CREAT, 0o644)
+            os.dup2(file, number)
+            os.close(file)
+        os.environ.update(request["environment"])
+        os.chdir(request["cwd"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for place, value in request["sets"].items():
+            module, _, name = place.partition(":")
+            setattr(importlib.import_module(module), name, value)
+        if request["cut"] is not None:
+            Cut(**request["cut"]).arm()
+        sys.argv = ["cmr", *request["arguments"]]
+        from cmr_hub import cli
+
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
