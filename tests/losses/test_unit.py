@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from cmr_hub.losses.unit import unit
+from cmr_hub.losses.unit import SMALLEST_NORM, unit
 
 
 def test_rows_and_columns_have_length_one() -> None:
@@ -22,3 +22,8 @@ def test_zero_row_stays_zero_and_its_gradient_stays_small() -> None:
 def test_gradient_is_the_derivative() -> None:
     z = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(unit, (z,))
+
+
+def test_rows_too_short_to_have_a_direction_stay_as_they_are() -> None:
+    rows = torch.full((2, 3), SMALLEST_NORM / 10)
+    assert torch.equal(unit(rows), rows)
