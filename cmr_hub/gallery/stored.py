@@ -123,7 +123,8 @@ def rows_of(
         path = directory / manifest.removed
         removed = np.asarray(map_tensors(path).get("rows", removed))
         total = sum(map(len, segments))
-        if removed.dtype != np.int64 or not (np.diff(removed, prepend=-1, append=total) > 0).all():
+        rising = removed.dtype == np.int64 and removed.ndim == 1
+        if not rising or not (np.diff(removed, prepend=-1, append=total) > 0).all():
             raise ModelFormatError(f"{path} is damaged: it does not tell which rows are removed")
     graphs = {
         target: _graph_part(directory, record, segments, target)

@@ -75,7 +75,7 @@ class MapJobs:
         """The map if it is there; else it is being computed after this, unless it failed."""
         key = self.key(given, options)
         file = self.folder / f"{key}.safetensors"
-        maps = _read_map(file, len(given.stages))
+        maps = _read_map(file, given)
         if maps is not None:
             return MapState(maps, 1.0)
 
@@ -88,7 +88,7 @@ class MapJobs:
         job = self.background.state(key, command)
         if job.is_running:
             return MapState(share=job.share)
-        maps = _read_map(file, len(given.stages))
+        maps = _read_map(file, given)
         return MapState(maps, 1.0, "" if maps is not None else job.problem or "no map was made")
 
     def compute(self, key: str) -> None:
@@ -98,7 +98,7 @@ class MapJobs:
             with safe_open(source, framework="numpy") as file:
                 options = ProjectionOptions.model_validate_json((file.metadata() or {})["options"])
                 stages = [file.get_tensor(name) for name in sorted(file.keys())]
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelFormatError(f"{source} is not what a map is made of: {error}") from error
         source.unlink()
 
@@ -114,14 +114,18 @@ class MapJobs:
         return self.folder / f"{key}.input"
 
 
-def _read_map(path: Path, stages: int) -> list[FloatArray] | None:
+def _read_map(path: Path, given: MapInput) -> list[FloatArray] | None:
     """None where there is none, or it is damaged: then it is computed again."""
     try:
         with safe_open(path, framework="numpy") as file:
-            maps = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+            maps = [file.get_tensor(name) for name in sorted(file.keys())]
+    except (OSError, SafetensorError, TypeError):
         return None
-    return [maps[name] for name in sorted(maps)] if len(maps) == stages else None
+    lengths = [len(rows) for rows in given.stages]
+    whole = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)
+    if not whole or lengths != [len(rows) for rows in maps]:
+        return None
+    return maps if all(np.isfinite(rows).all() for rows in maps) else None
 
 
 if __name__ == "__main__":

@@ -81,9 +81,11 @@ def raw_features(directory: str | Path) -> FloatArray:
 def _read(path: Path) -> Any:
     try:
         with safe_open(path, framework="numpy") as file:
-            return file.get_tensor("images")
-    except (OSError, SafetensorError):
+            rows = file.get_tensor("images")
+    except (OSError, SafetensorError, TypeError):
         return None
+    whole = rows.ndim == 2 and rows.dtype == np.float32 and np.isfinite(rows).all()
+    return rows if whole else None
 
 
 def _main(folder: Path, key: str, directory: str) -> None:

@@ -92,6 +92,9 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
 
 
 def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Image.Image | CMRError:
+    # Other methods ask for as much memory as the file says.
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return ImageError(f"cannot read the picture {name}: make the zip file with plain deflate")
     try:
         # The size in the header may be a lie: no more than the limit is unpacked.
         with file.open(entry) as part:
@@ -101,7 +104,7 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
         why = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
     except RuntimeError:
         why = "the zip file has a password"
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError):
         why = "this part of the zip file is damaged"
     except ImageError as error:
         why = str(error)
