@@ -168,3 +168,13 @@ def test_zips_that_are_none(tmp_path) -> None:
     (tmp_path / "locked.zip").write_bytes(bytes(data))
     ((_, why),) = pictures_in([tmp_path / "locked.zip"])
     assert str(why) == "cannot read the picture a.png: the zip file has a password"
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_otherwise_is_told(tmp_path, kind: int) -> None:
+    """Such parts ask for as much memory as they say, and fail in ways of their own."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", kind) as file:
+        file.writestr("a.png", picture_bytes("PNG", Image.new("RGB", (5, 5), RED)))
+    ((name, found),) = pictures_in([tmp_path / "x.zip"])
+    assert name == "a.png"
+    assert "plain deflate" in str(found)
