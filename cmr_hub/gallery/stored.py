@@ -133,7 +133,7 @@ def rows_of(
     rows = Rows(segments, removed, graphs)
     expect(f"{directory}: rows", len(rows), manifest.count)
     if segments:
-        expect(f"{directory}: dimensions", _dims(segments), {manifest.dim})
+        expect(f"{directory}: dimensions", _dims(segments) or {None}, {manifest.dim})
     return rows
 
 
@@ -218,7 +218,7 @@ def _graph_part(
     return GraphPart(record.segments, load, record)
 
 
-def _dims(segments: Sequence[Segment]) -> set[int]:
+def _dims(segments: Sequence[Segment]) -> set[int | None]:
     return {column.matrix.shape[1] for segment in segments for column in segment.vectors.values()}
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.io
-from damage import Target, as_json, attack
+from damage import Target, as_json, attack, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -202,6 +202,11 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "packed .mat": lambda: of_matrices(do_compression=True),
     ".mat of version 4": lambda: of_matrices(format="4"),
 }
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whole_files_are_read(name: str) -> None:
+    read_whole(target(name))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -96,7 +96,7 @@ def test_damaged_csv(tmp_path):
         ("unlisted file", "b.jpg"),
     ]
     (tmp_path / "metadata.csv").write_text("image,text\na.jpg,one\n")
-    with pytest.raises(DataFormatError, match=r"no column file_name.*'image'"):
+    with pytest.raises(DataFormatError, match=r"no column file_name.*image, text"):
         load_dataset("folder", tmp_path)
     (tmp_path / "metadata.csv").write_text("")
     with pytest.raises(DataFormatError, match="no column file_name"):

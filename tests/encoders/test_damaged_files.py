@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import Target, as_json, attack, files_of
+from damage import Target, as_json, attack, files_of, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -151,6 +151,11 @@ TARGETS: dict[str, Callable[[], Target]] = {
 @cache
 def target(name: str) -> Target:
     return TARGETS[name]()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whole_files_are_read(name: str) -> None:
+    read_whole(target(name))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damage import Target, as_json, attack, contract, damaged, files_of
+from damage import Target, as_json, attack, contract, damaged, files_of, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -280,6 +280,11 @@ TARGETS: dict[str, Callable[[], Target]] = {
 @cache
 def target(name: str) -> Target:
     return TARGETS[name]()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whole_files_are_read(name: str) -> None:
+    read_whole(target(name))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -139,20 +139,20 @@ class GalleryMachine(RuleBasedStateMachine):
         seed=st.integers(0, 60),
         k=st.integers(1, 15),
         offset=st.integers(0, 3),
-        target=st.sampled_from(["image", "text"]),
+        side=st.sampled_from(["image", "text"]),
         condition=st.none() | st.sampled_from(sorted(CONDITIONS)),
     )
-    def search(self, seed: int, k: int, offset: int, target: str, condition: str | None) -> None:
+    def search(self, seed: int, k: int, offset: int, side: str, condition: str | None) -> None:
         query = vector(seed)
-        there = [row for row in self.rows.values() if target in row["vectors"]]
+        there = [row for row in self.rows.values() if side in row["vectors"]]
         if self.rows and not there:
             return  # refused, in words
         scores = {
-            row["id"]: float(vector(row["vectors"][target]).astype(float) @ query.astype(float))
+            row["id"]: float(vector(row["vectors"][side]).astype(float) @ query.astype(float))
             for row in there
             if condition is None or self.passes(condition, row)
         }
-        hits = self.gallery.search(query, k, target, offset, where=condition)
+        hits = self.gallery.search(query, k, side, offset, where=condition)
         wanted = sorted(scores.values(), reverse=True)[offset : offset + k]
         np.testing.assert_allclose([hit.score for hit in hits], wanted, atol=1e-6)
         assert len({hit.id for hit in hits}) == len(hits)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from damage import Target, as_json, attack, files_of
+from damage import Target, as_json, attack, files_of, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +57,10 @@ def target(saved_model: Path) -> Target:
     changes["model.safetensors"] = (json.loads(tensors[8:end]), with_header)
     own = tuple(name for name in files if not name.startswith(("gallery/", "pictures/", ".")))
     return Target(files, read, changes, seal, own)
+
+
+def test_whole_files_are_read(target: Target) -> None:
+    read_whole(target)
 
 
 @pytest.mark.filterwarnings("ignore")

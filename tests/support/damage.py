@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,7 +101,7 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
             )
         match draw(st.sampled_from(("odd", "odd", "odd", "drop", "add", "wrap"))):
             case "odd":
-                holder[key] = draw(st.sampled_from(_ODD))
+                holder[key] = deepcopy(draw(st.sampled_from(_ODD)))
             case "drop" if holder is not found or isinstance(holder, list):
                 del holder[key]
             case "add" if isinstance(holder, dict):
@@ -163,6 +164,13 @@ class Target:
     """The files that are damaged, all by default."""
 
 
+def read_whole(target: Target) -> None:
+    """Reads the files as they are: else every damaged one might be refused for another reason."""
+    with TemporaryDirectory() as folder:
+        _write(target, Path(folder))
+        target.read(Path(folder))
+
+
 def attack(target: Target, data: st.DataObject) -> None:
     """Damages one file of the target and reads."""
     with TemporaryDirectory() as folder:
@@ -170,10 +178,7 @@ def attack(target: Target, data: st.DataObject) -> None:
 
 
 def _attack(target: Target, data: st.DataObject, folder: Path) -> None:
-    for name, whole in target.files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(whole)
+    _write(target, folder)
     name = data.draw(st.sampled_from(target.attacked or tuple(target.files)), "file")
     if name in target.changes and data.draw(st.integers(0, 3), "how"):
         value, write = target.changes[name]
@@ -188,6 +193,13 @@ def _attack(target: Target, data: st.DataObject, folder: Path) -> None:
             return
     with contract():
         target.read(folder)
+
+
+def _write(target: Target, folder: Path) -> None:
+    for name, whole in target.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(whole)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from damage import Target, attack, contract, damaged
+from damage import Target, attack, contract, damaged, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -53,6 +53,11 @@ def target(name: str) -> Target:
         assert sorted(folder.rglob("*")) == before
 
     return Target({"up.zip": zipped(KINDS[name])}, read)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_whole_files_are_read(name: str) -> None:
+    read_whole(target(name))
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -166,7 +166,7 @@ def test_gzip_that_is_damaged_within(tmp_path, name) -> None:
     data = bytearray(gzip.compress(b"4 3\n" + b"dog 1 2 3\n" * 50))
     data[12:16] = b"\xff" * 4
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataFormatError, match="cannot be read to its end"):
+    with pytest.raises(DataFormatError, match=r"cannot be read to its end|starts with two"):
         read_vectors(tmp_path / name)
 
 
