@@ -71,7 +71,7 @@ method = { name = "acmr-paper", dim = 40, dropout = [0.1, 0.2] }
 id = "t"
 title = "T"
 reference = "a"
-rows = [{ label = "a" }, { label = "b", method = "cca", published = ["acmr"] }]
+rows = [{ label = "a" }, { label = "b", method = "cca", published = ["study-2019"] }]
 """
 ROWS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 

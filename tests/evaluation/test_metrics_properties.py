@@ -170,7 +170,7 @@ def test_ties_and_only_ties_are_in_any_order(asked: Any) -> None:
 
 
 @given(
-    st.lists(st.booleans(), min_size=2, max_size=6).filter(any),
+    st.lists(st.booleans(), min_size=2, max_size=4).filter(any),
     st.integers(0, 2),
     st.integers(0, 2),
 )
