@@ -118,6 +118,10 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+class TooLateError(BaseException):
+    """No reader may take it for damage of the file."""
+
+
 @contextmanager
 def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
     """What is done within ends soon, takes little memory and opens no `CANARY`.
@@ -126,7 +130,7 @@ def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
     """
 
     def late(*_: object) -> None:
-        raise AssertionError(f"not done after {seconds} s")
+        raise TooLateError(f"not done after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
