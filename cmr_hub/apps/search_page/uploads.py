@@ -114,4 +114,5 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
 def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     hidden = name.name.startswith(".") or "__MACOSX" in name.parts
-    return not entry.is_dir() and not hidden and name.suffix.lower() in _SUFFIXES
+    # The ending first: a name of no letters cannot be asked whether it is a folder's.
+    return name.suffix.lower() in _SUFFIXES and not hidden and not entry.is_dir()

@@ -178,3 +178,15 @@ def test_packed_otherwise_is_told(tmp_path, kind: int) -> None:
     ((name, found),) = pictures_in([tmp_path / "x.zip"])
     assert name == "a.png"
     assert "plain deflate" in str(found)
+
+
+def test_a_part_without_a_name_is_passed_over(tmp_path) -> None:
+    picture = picture_bytes("PNG", Image.new("RGB", (5, 5), RED))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("nameless.png", picture)
+        file.writestr("b.png", picture)
+    content = (tmp_path / "x.zip").read_bytes().replace(b"nameless", b"\0ameless")
+    (tmp_path / "x.zip").write_bytes(content)
+    ((name, found),) = pictures_in([tmp_path / "x.zip"])
+    assert name == "b.png"
+    assert mean(found) == RED
