@@ -25,7 +25,7 @@ from cmr_hub.evaluation.acmr_log import parse_acmr_log
 from cmr_hub.evaluation.artifacts import TestEmbeddings, keep_embeddings
 from cmr_hub.evaluation.changes import changes as changes_since
 from cmr_hub.evaluation.curves import model_curves, running_curves, stored_curves
-from cmr_hub.evaluation.grid import read_grid
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.groups import grouped
 from cmr_hub.evaluation.planned import Plan
 from cmr_hub.evaluation.results import append_run, read_runs

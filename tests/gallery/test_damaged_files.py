@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from cmr_hub.gallery.raw_features import _read
 from damage import Target, as_json, attack, files_of, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from cmr_hub.gallery import local
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.manifest import FILE_NAME, _digest
-from cmr_hub.gallery.raw_features import _read
 from cmr_hub.gallery.space import space_of
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cmr_hub.encoders.texts.last_layers import pool
-from cmr_hub.encoders.texts.sentence import SentenceEncoder, _require_mean_pooling
+from cmr_hub.encoders.texts.sentence import SentenceEncoder
+from cmr_hub.encoders.texts.sentence_files import _require_mean_pooling
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
 
