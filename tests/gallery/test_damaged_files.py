@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from cmr_hub.gallery.raw_features import _read
 from damage import Target, as_json, attack, files_of, read_whole
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from cmr_hub.apps.dashboard.raw_features import _read
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.gallery import local
 from cmr_hub.gallery.gallery import Gallery
