@@ -29,6 +29,6 @@ def kept_arrays(path: Path) -> dict[str, np.ndarray] | None:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             checksum = (file.metadata() or {}).get(_CHECKSUM)
-    except (OSError, SafetensorError, ValueError):
+    except (OSError, SafetensorError, TypeError, ValueError):
         return None
     return arrays if sha256_of_arrays(arrays) == checksum else None

@@ -18,12 +18,33 @@ if os.environ.get("CMR_DATA_HOME"):
     os.environ["CMR_DATA_HOME"] = str(Path(os.environ["CMR_DATA_HOME"]).resolve())
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.models.cross_modal import CrossModalModel
+
+
+# Properties and damaged files: the same few examples in every run, or many new ones with
+# HYPOTHESIS_PROFILE=long, by hand. CMR_EXAMPLES says how many.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    max_examples=20,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "long",
+    settings.get_profile("ci"),
+    derandomize=False,
+    max_examples=int(os.environ.get("CMR_EXAMPLES", "2000")),
+    print_blob=True,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -50,6 +50,6 @@ def named_options(pairs: list[str] | None) -> dict[str, Any]:
             raise CMRError(f"--text-option wants name=value, not {pair!r}")
         try:
             options[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             options[name] = value
     return options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from cmr_hub.datasets.files import read_bytes
+from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.errors import ImageError
 from cmr_hub.types import ImageSource
 
@@ -102,14 +102,16 @@ def read_file(path: Path) -> bytes:
     if shard is None or not shard.is_file():
         return read_bytes(path, MAX_BYTES)
     try:
-        with tarfile.open(shard, "r:") as tar:
+        with open_tar(shard) as tar:
             member = tar.getmember(path.relative_to(shard).as_posix())
             if member.size > MAX_BYTES:
                 raise OSError(f"it has {member.size:,} bytes; the limit is {MAX_BYTES:,}")
             file = tar.extractfile(member)
             return b"" if file is None else file.read()
-    except (KeyError, tarfile.TarError) as error:
+    except KeyError as error:
         raise OSError(f"the tar file has no such member: {error}") from error
+    except DAMAGED as error:
+        raise OSError(str(error)) from error
 
 
 def _open_bytes(data: bytes) -> Image.Image:

@@ -6,13 +6,11 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import decode_text
 from cmr_hub.errors import DataFormatError
@@ -91,8 +89,12 @@ def _json_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[st
 def _csv_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
     text = decode_text(path.read_bytes(), path, report)
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "file_name" not in (reader.fieldnames or ()):
-        raise DataFormatError(f"{path} has no column file_name; it has {reader.fieldnames}")
+    try:
+        names = reader.fieldnames or ()
+    except csv.Error as error:
+        raise DataFormatError(f"{path} is not a table: {error}") from error
+    if "file_name" not in names:
+        raise DataFormatError(f"{path} has no column file_name; it has {_some(names)}")
     while True:
         try:
             record = next(reader)
@@ -111,17 +113,21 @@ def _csv_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str
 def _parquet_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     try:
-        file = pq.ParquetFile(path)
-        if "file_name" not in file.schema_arrow.names:
+        file = ParquetTable(path)
+        if "file_name" not in file.schema.names:
             raise DataFormatError(
-                f"{path} has no column file_name; it has {file.schema_arrow.names}"
+                f"{path} has no column file_name; it has {_some(file.schema.names)}"
             )
-        for batch in file.iter_batches():
+        for batch in file.batches():
             for record in batch.to_pylist():
                 number += 1
                 yield f"{path}:{number}", record
-    except (pa.ArrowException, OSError) as error:
-        report.add("damaged record", f"{path}:{number + 1}", f"not Parquet: {error}")
+    except (OSError, ValueError, OverflowError) as error:  # dates that Python does not have
+        report.add("damaged record", f"{path}:{number + 1}", str(error))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names)[:200] or "none"
 
 
 def picture_path(

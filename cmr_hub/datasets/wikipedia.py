@@ -161,12 +161,19 @@ def _read_paragraphs(path: Path, report: ReadReport) -> tuple[str, ...]:
         return ()
     except expat.ExpatError as error:
         match = re.search(r"<text>(.*?)(</text>|<imageset|</document>|\Z)", document, re.DOTALL)
-        text = html.unescape(match[1]) if match else ""
+        text = _unescaped(match[1]) if match else ""
         report.add("repaired XML", path, str(error))
     paragraphs = split_paragraphs(text)
     if not paragraphs:
         report.add("empty text", path)
     return paragraphs
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # the number of a character, with thousands of digits
+        return text
 
 
 class _UnsafeXMLError(Exception):
@@ -176,18 +183,26 @@ class _UnsafeXMLError(Exception):
 def _text_element(document: str) -> str:
     """The characters of the `<text>` element. Raises ExpatError and _UnsafeXMLError."""
     pieces: list[str] = []
-    open_elements: list[str] = []
+    open_texts = 0
+
+    def started(name: str, _: object) -> None:
+        nonlocal open_texts
+        open_texts += name == "text"
+
+    def ended(name: str) -> None:
+        nonlocal open_texts
+        open_texts -= name == "text"
 
     def characters(data: str) -> None:
-        if "text" in open_elements:
+        if open_texts:
             pieces.append(data)
 
     def refuse(*_: object) -> None:
         raise _UnsafeXMLError
 
     parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda name, _: open_elements.append(name)
-    parser.EndElementHandler = lambda _: open_elements.pop()
+    parser.StartElementHandler = started
+    parser.EndElementHandler = ended
     parser.CharacterDataHandler = characters
     # Without a document type there are no entities to expand or to fetch.
     parser.StartDoctypeDeclHandler = refuse

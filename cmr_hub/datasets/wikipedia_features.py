@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import numpy.typing as npt
 
 from cmr_hub.datasets import wikipedia
 from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.location import find_dataset
 from cmr_hub.errors import DataFormatError, UnknownNameError
 from cmr_hub.types import FloatArray
@@ -16,6 +21,14 @@ from cmr_hub.types import FloatArray
 NAME = "wikipedia-features"
 TEXT_FEATURES = {"lda": ("raw_features.mat", "T"), "tfidf": ("raw_features_tfidf.mat", "T_tfidf")}
 """Name → (file, prefix of the variables `<prefix>_tr` and `<prefix>_te`)."""
+_MOST_BYTES = 2**28
+_PIECE = 2**20
+_COMPRESSED = 15
+_KINDS = (
+    "double",
+    "single",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
 
 
 def read(
@@ -60,10 +73,13 @@ def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
     from scipy.io import loadmat, whosmat
 
     try:
-        shapes = {name: shape for name, shape, _ in whosmat(path)}
-        # Shapes are known before anything is unpacked.
-        _check_shapes(path, variables, shapes)
-        found = loadmat(path, variable_names=variables)
+        data = read_bytes(path, _MOST_BYTES)
+        _refuse_bomb(data)
+        there = whosmat(BytesIO(data))
+        # Kinds and shapes are known before anything is made of it.
+        _check_kinds(path, variables, there)
+        _check_shapes(path, variables, {name: shape for name, shape, _ in there})
+        found = loadmat(BytesIO(data), variable_names=variables)
     except DataFormatError:
         raise
     except Exception as error:  # scipy raises nearly every kind on damaged input
@@ -71,12 +87,49 @@ def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
     return [_checked(path, name, found[name]) for name in variables]
 
 
+def _refuse_bomb(data: bytes) -> None:
+    """Compressed parts of the file, each after its kind and length, may not fill the memory."""
+    order = "<" if data[126:128] == b"IM" else ">"
+    at, unpacked = 128, 0
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from(f"{order}2I", data, at)
+        at += 8
+        if kind == _COMPRESSED:
+            for size in _unpacked_sizes(data[at : at + length]):
+                unpacked += size
+                if unpacked > _MOST_BYTES:
+                    raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+        at += length
+
+
+def _unpacked_sizes(data: bytes) -> Iterator[int]:
+    unpack = zlib.decompressobj()
+    try:
+        while data and not unpack.eof:
+            yield len(unpack.decompress(data, _PIECE))
+            data = unpack.unconsumed_tail
+    except zlib.error:
+        return  # whoever reads it will say so
+
+
+def _check_kinds(
+    path: Path, variables: tuple[str, ...], there: list[tuple[str, tuple[int, ...], str]]
+) -> None:
+    names = [name for name, _, _ in there]
+    missing = [name for name in variables if name not in names]
+    if missing:
+        raise DataFormatError(f"{path} has no {', '.join(missing)}; it has {', '.join(names)}")
+    if len(set(names)) < len(names):
+        raise DataFormatError(f"{path} has a matrix twice")
+    # A cell may hold cells that hold cells, deeper than any stack.
+    for name, _, kind in there:
+        if name in variables and kind not in _KINDS:
+            raise DataFormatError(f"{path}: {name} is not a matrix of real numbers but {kind}")
+
+
 def _check_shapes(
     path: Path, variables: tuple[str, ...], shapes: dict[str, tuple[int, ...]]
 ) -> None:
-    missing = [name for name in variables if name not in shapes]
-    if missing:
-        raise DataFormatError(f"{path} has no {', '.join(missing)}; it has {', '.join(shapes)}")
     for train, test in (variables[:2], variables[2:]):
         width = shapes[train][-1]
         expected = ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width))

@@ -127,7 +127,11 @@ class FeatureCache:
             connection = sqlite3.connect(":memory:")
             connection.execute(_TABLE)
         with closing(connection):
-            known = self._read(connection, keys, dim)
+            try:
+                known = self._read(connection, keys, dim)
+            except sqlite3.Error as error:
+                logger.warning("the feature cache %s cannot be read: %s", self.home / file, error)
+                known = {}
             missing = {key: at for at, key in enumerate(keys) if key not in known}
             waiting = list(missing.items())
             with tqdm(
@@ -150,7 +154,11 @@ class FeatureCache:
         connection = sqlite3.connect(path, timeout=60)
         try:
             connection.execute(_TABLE)
-            whole = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            made = connection.execute("SELECT sql FROM sqlite_master").fetchall()
+            # First what it is made of: a view of the table's name could compute for ever.
+            whole = made == [(_TABLE.replace(" IF NOT EXISTS", ""),)] and (
+                connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            )
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 connection.close()
@@ -161,7 +169,7 @@ class FeatureCache:
         connection.close()
         # Nothing in it can be trusted, all of it can be recomputed.
         logger.warning("the feature cache %s is damaged and starts anew", path)
-        for file in (path, Path(f"{path}-journal")):
+        for file in (path, *(Path(f"{path}-{kind}") for kind in ("journal", "wal", "shm"))):
             file.unlink(missing_ok=True)
         return self._open(path)
 
@@ -176,7 +184,11 @@ class FeatureCache:
             marks = ",".join("?" * len(chunk))
             query = f"SELECT key, checksum, row FROM features WHERE key IN ({marks})"  # noqa: S608
             for key, checksum, row in connection.execute(query, chunk):
-                if len(row) == 4 * dim and hashlib.sha256(row).digest() == checksum:
+                if (
+                    isinstance(row, bytes)
+                    and len(row) == 4 * dim
+                    and hashlib.sha256(row).digest() == checksum
+                ):
                     known[key] = np.frombuffer(row, dtype="<f4")
         return known
 

@@ -9,12 +9,13 @@ from typing import Final
 
 from cmr_hub.evaluation.curves import Curve
 
-_NUMBER: Final = r"\s*([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
+# No two parts of a pattern can share letters: else a long line takes the square of its length.
+_NUMBER: Final = r"\s*([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf))"
 _NAMES: Final[tuple[str, ...]] = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
 _UNNAMED: Final[tuple[str, ...]] = ("v_pos", "v_neg", "w_pos", "w_neg")
 """What the four figures after `triplet_loss` are."""
-_EPOCH: Final = re.compile(r"epoch\s*:?\s*\[\s*(\d+)\s*\]?", re.IGNORECASE)
-_STEP: Final = re.compile(r"\[\s*(\d+)\s*/\s*(\d+)\s*\]")
+_EPOCH: Final = re.compile(r"epoch\s*(?::\s*)?\[\s*(\d{1,9})\s*\]?", re.IGNORECASE)
+_STEP: Final = re.compile(r"\[\s*(\d{1,9})\s*/\s*(\d{1,9})\s*\]")
 _FIGURE: Final = {
     name: re.compile(rf"{name}\s*:{_NUMBER}", re.IGNORECASE) for name in (*_NAMES, "time")
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,15 @@ EMBEDDINGS = "embeddings"
 DRAWN_DIMENSIONS = 32
 """Of stored embeddings: enough to draw them, and the files stay small."""
 
+_KEY = re.compile(r"[0-9A-Za-z-]+")  # it becomes the name of a file
 _DIGITS = 4
 _SAME_IN_EVERY_RUN = ("phase", "learning_rate", "seconds")
 
 
 def curve_path(results: Path, cell: str) -> Path:
-    """Where the training curve of a cell is."""
+    """Where the training curve of a cell is. Raises ModelFormatError for what is no cell's key."""
+    if not _KEY.fullmatch(cell):
+        raise ModelFormatError(f"{cell[:80]!r} is not the key of a run")
     return results / CURVES / f"{cell[:16]}.json"
 
 
@@ -57,7 +61,7 @@ def read_curve(results: Path, cell: str) -> dict[str, dict[str, list[float | Non
         return None
     try:
         phases = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a training curve: {error}") from error
     whole = isinstance(phases, dict) and all(
         isinstance(columns, dict) and all(isinstance(column, list) for column in columns.values())
@@ -113,7 +117,7 @@ class TestEmbeddings:
     @property
     def rank(self) -> tuple[float, int]:
         """Higher is better; of equal validation figures the smaller seed."""
-        return (-1.0 if self.validation_map is None else self.validation_map, -self.seed)
+        return _rank(self.validation_map, self.seed)
 
 
 def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collection[str]) -> bool:
@@ -131,8 +135,8 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
     digest = hashlib.sha256(json.dumps(embeddings.settings, sort_keys=True).encode()).hexdigest()
     before = _metadata(target)
     if before.get("cell") in stored and before.get("settings_sha256") == digest:
-        standing = _rank(json.loads(before["validation_map"]), int(before["seed"]))
-        if standing > _rank(embeddings.validation_map, embeddings.seed):
+        standing = _standing(before)
+        if standing is not None and standing > embeddings.rank:
             return False
     both = np.concatenate([embeddings.images, embeddings.texts]).astype(np.float64)
     left, values, _ = np.linalg.svd(both, full_matrices=False)
@@ -166,6 +170,15 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
 def _rank(validation_map: float | None, seed: int) -> tuple[float, int]:
     """Higher is better; of equal validation figures the smaller seed."""
     return (-1.0 if validation_map is None else validation_map, -seed)
+
+
+def _standing(metadata: dict[str, str]) -> tuple[float, int] | None:
+    """The rank of a stored run; None where the file does not tell."""
+    try:
+        figure = json.loads(metadata["validation_map"])
+        return _rank(None if figure is None else float(figure), int(metadata["seed"]))
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        return None
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -50,14 +50,16 @@ def stored_curves(results: str | Path, record: JSONObject) -> list[Curve]:
     if not isinstance(record.get("cell"), str):
         return []
     phases = read_curve(Path(results), record["cell"]) or {}
-    rate = (record.get("settings") or {}).get("learning_rate")
+    settings = record.get("settings")
+    rate = settings.get("learning_rate") if isinstance(settings, dict) else None
     curves = []
     for phase, columns in phases.items():
         length = max(map(len, columns.values()), default=0)
         values = {name: _numbers(column, length) for name, column in columns.items()}
         epochs = values.pop("epoch", [])
-        if isinstance(rate, (int, float)):
-            values["learning_rate"] = [float(rate)] * length
+        (rate_shown,) = _numbers([rate], 1)
+        if rate_shown is not None:
+            values["learning_rate"] = [rate_shown] * length
         whole = [float(n) if e is None else e for n, e in enumerate(epochs, 1)]
         curves.append(Curve(phase, whole or [float(n) for n in range(1, length + 1)], values))
     return curves
@@ -117,7 +119,7 @@ def running_curves(directory: str | Path) -> list[Curve]:
         try:
             with safe_open(path, framework="numpy") as file:
                 history = json.loads((file.metadata() or {})["progress"])["history"]
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
             continue
         if isinstance(history, list):
             rows += [row for row in history if isinstance(row, dict)]
@@ -148,10 +150,15 @@ def smoothed(values: Sequence[float | None], weight: float) -> Column:
 
 
 def _numbers(values: Sequence[Any], length: int) -> Column:
-    column: Column = [
-        float(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        else None
-        for value in values
-    ]
+    column: Column = [_number(value) for value in values]
     return column + [None] * (length - len(column))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

@@ -29,7 +29,7 @@ def read_grid(path: str | Path) -> Grid:
         content = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CMRError(f"there is no grid file {source}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CMRError(f"{source} cannot be read as TOML: {error}") from error
     try:
         return Grid.model_validate(_with_defaults(content))

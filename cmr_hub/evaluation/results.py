@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmr_hub.atomic import storing
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
@@ -40,6 +43,47 @@ REQUIRED: dict[str, tuple[type, ...]] = {
 }
 """What every record holds, and of which type; it may hold more. Null is what was not measured:
 accuracies without a classifier, MAP between modalities of a method that only asks images."""
+
+
+_Object: TypeAlias = dict[str, Any] | None
+_Number: TypeAlias = float | int | None
+_Numbers: TypeAlias = list[float | int] | None
+_Named: TypeAlias = dict[str, float | int | None] | None
+
+
+class _Optional(BaseModel):
+    """What a record may hold beside that and is looked at: absent or null where it was not
+    measured."""
+
+    model_config = ConfigDict(strict=True)
+
+    cell: str | None = None
+    settings: _Object = None
+    text_options: _Object = None
+    fine_tuned: _Object = None
+    text_fine_tuned: _Object = None
+    trained_on: _Object = None
+    pairs: _Object = None
+    split: str | None = None
+    finished: str | None = None
+    relevance: str | None = None
+    map50_denominator: str | None = None
+    classes: list[str] | None = None
+    pr_recall: _Numbers = None
+    pr_curve_i2t: _Numbers = None
+    pr_curve_t2i: _Numbers = None
+    per_class_map_i2t: _Named = None
+    per_class_map_t2i: _Named = None
+    precision_i2t: _Named = None
+    precision_t2i: _Named = None
+    recall_i2t: _Named = None
+    recall_t2i: _Named = None
+    recall_avg: _Number = None
+    map_i2i: _Number = None
+    map50_i2t: _Number = None
+    map50_t2i: _Number = None
+    validation_map: _Number = None
+    test_texts_without_known_word: int | None = None
 
 
 def append_run(record: Mapping[str, Any], path: str | Path) -> None:
@@ -110,7 +154,7 @@ def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
         with source.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             lines = file.read().split(b"\n")
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except OSError as error:
         raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error
     records: list[JSONObject] = []
     problems: list[str] = []
@@ -141,7 +185,12 @@ def versions() -> JSONObject:
 def _read(line: bytes) -> JSONObject | str:
     """The record of a line, or what is wrong with it."""
     try:
-        record: JSONObject = json.loads(line.decode(), parse_constant=_refuse_constant)
+        record: JSONObject = json.loads(
+            line.decode(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
     except (ValueError, RecursionError) as error:
         return f"not a whole JSON line ({error})"
     return _problem(record) or record
@@ -158,8 +207,27 @@ def _problem(record: object) -> str:
         value = record[key]
         if not isinstance(value, types) or isinstance(value, bool):
             wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
-            return f"{key} must be {wanted}, not {value!r}"
+            return f"{key} must be {wanted}, not {value!r:.80}"
+    try:
+        _Optional.model_validate(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return ""
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:80]} is not a finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{text[:80]} is a number of more than 64 bits")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +14,11 @@ from safetensors import SafetensorError, safe_open
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.artifacts import EMBEDDINGS
 from cmr_hub.evaluation.space import Space, SpaceItem
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,16 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
     try:
         with safe_open(stored.path, framework="numpy") as file:
             facts = file.metadata() or {}
-            images = file.get_tensor("images").astype(np.float32)
-            texts = file.get_tensor("texts").astype(np.float32)
+            images, texts = (_numbers(file.get_tensor(name)) for name in ("images", "texts"))
             labels = file.get_tensor("labels").astype(np.int64)
-            ids, classes = json.loads(facts["ids"]), json.loads(facts["classes"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            ids, classes = _names(facts["ids"]), _names(facts["classes"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{stored.path} holds no embeddings: {error}") from error
     count = len(ids)
     finite = np.isfinite(images).all() and np.isfinite(texts).all()
     if (
-        images.shape != texts.shape
+        images.ndim != 2
+        or images.shape != texts.shape
         or len(images) != count
         or labels.shape != (count,)
         or not finite
@@ -95,3 +101,17 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
     )
     rows = np.arange(count)
     return Space(images, texts, rows, rows, items, kept=stored.kept)
+
+
+def _numbers(array: npt.NDArray[Any]) -> FloatArray:
+    if array.dtype.kind != "f":
+        raise ValueError(f"vectors of {array.dtype}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _names(text: str) -> list[str]:
+    names = json.loads(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("names that are no text")
+    return names

@@ -65,7 +65,7 @@ def items_table(items: Iterable[Item]) -> pa.Table:
             if name in columns or name == MODALITY:
                 raise ModelFormatError(f"metadata cannot be called {name!r}: choose another name")
             columns[name] = pa.array([item.metadata.get(name) for item in rows])
-    except (pa.ArrowException, UnicodeEncodeError) as error:
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise ModelFormatError(f"the items do not make a table: {error}") from error
     return checked_items(pa.table(columns))
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_file
@@ -90,6 +90,16 @@ class Manifest(BaseModel):
                 raise ValueError(f"{name!r} is no name of a gallery's file")
         return files
 
+    @model_validator(mode="after")
+    def _listed(self) -> Self:
+        """Only files with a checksum are opened, and none of another folder."""
+        names = {name for part in self.segments for name in (part.items, part.vectors)}
+        names |= {graph.file for graph in self.graphs.values()}
+        names |= set() if self.removed is None else {self.removed}
+        if not names <= self.files.keys():
+            raise ValueError(f"{min(names - self.files.keys())!r} has no checksum")
+        return self
+
     def write(self, directory: Path) -> None:
         """Puts this manifest in the place of the older one."""
         content = self.model_dump()
@@ -111,7 +121,7 @@ class Manifest(BaseModel):
             raise ModelFormatError(
                 f"{directory} is not a gallery: it has no {FILE_NAME}"
             ) from error
-        except (ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelFormatError(f"{path} is damaged: {error}") from error
         if not isinstance(content, dict):
             raise ModelFormatError(f"{path} is damaged: it holds no JSON object")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.items import checked_items, join_root, joined_tables
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
@@ -54,17 +54,16 @@ class StoredSegment(Segment):
         self.record = record
         self._root = root
         # Open already: the file may be removed by a writer, and is then still here.
-        try:
-            self._file = pq.ParquetFile(directory / record.items)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ModelFormatError(f"{directory / record.items} is damaged: {error}") from error
         self._where = directory / record.items
-        if self._file.metadata.num_rows != record.count:
+        try:
+            self._file = ParquetTable(self._where)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ModelFormatError(f"{self._where} is damaged: {error}") from error
+        if self._file.count != record.count:
             raise ModelFormatError(
-                f"{self._where}: {self._file.metadata.num_rows} rows, but the manifest says "
-                f"{record.count}"
+                f"{self._where}: {self._file.count} rows, but the manifest says {record.count}"
             )
         self.vectors = read_vectors(directory / record.vectors, record.count)
 
@@ -75,7 +74,7 @@ class StoredSegment(Segment):
     def items(self) -> pa.Table:
         """The table, with absolute paths."""
         try:
-            return join_root(checked_items(self._file.read(), relative=True), self._root)
+            return join_root(checked_items(self._file.table(), relative=True), self._root)
         except (pa.ArrowException, OSError, ModelFormatError) as error:
             raise ModelFormatError(f"{self._where}: {error}") from error
 

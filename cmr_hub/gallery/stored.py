@@ -123,7 +123,8 @@ def rows_of(
         path = directory / manifest.removed
         removed = np.asarray(map_tensors(path).get("rows", removed))
         total = sum(map(len, segments))
-        if removed.dtype != np.int64 or not (np.diff(removed, prepend=-1, append=total) > 0).all():
+        rising = removed.dtype == np.int64 and removed.ndim == 1
+        if not rising or not (np.diff(removed, prepend=-1, append=total) > 0).all():
             raise ModelFormatError(f"{path} is damaged: it does not tell which rows are removed")
     graphs = {
         target: _graph_part(directory, record, segments, target)
@@ -132,7 +133,7 @@ def rows_of(
     rows = Rows(segments, removed, graphs)
     expect(f"{directory}: rows", len(rows), manifest.count)
     if segments:
-        expect(f"{directory}: dimensions", _dims(segments), {manifest.dim})
+        expect(f"{directory}: dimensions", _dims(segments) or {None}, {manifest.dim})
     return rows
 
 
@@ -217,7 +218,7 @@ def _graph_part(
     return GraphPart(record.segments, load, record)
 
 
-def _dims(segments: Sequence[Segment]) -> set[int]:
+def _dims(segments: Sequence[Segment]) -> set[int | None]:
     return {column.matrix.shape[1] for segment in segments for column in segment.vectors.values()}
 
 

@@ -26,6 +26,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LONGEST_HEADER = 2**20
+_DAMAGED = ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+"""What a header of the wrong kinds of values can raise."""
 
 
 def write_tensors(path: Path, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> None:
@@ -67,7 +69,7 @@ def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
             header = json.loads(file.read(min(length, _LONGEST_HEADER)))
         header.pop("__metadata__", None)
         arrays = {name: _map(path, 8 + length, whole, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGED as error:
         raise ModelFormatError(f"{path} is damaged: {error}") from error
     if 8 + length + sum(array.nbytes for array in arrays.values()) != whole:
         raise ModelFormatError(f"{path} is damaged: its arrays do not fill it")

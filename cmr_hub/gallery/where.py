@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+_NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _HELP = (
     "a condition compares columns with values, e.g. "
@@ -63,7 +65,7 @@ class Where:
         self.text = text
         try:
             parsed = sqlglot.parse(text, dialect="duckdb")
-        except (SqlglotError, RecursionError) as error:
+        except (SqlglotError, RecursionError, ValueError) as error:
             raise QueryError(f"cannot understand the condition {text!r}: {_HELP}") from error
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Expr):
             raise QueryError(f"the condition {text!r} is not one expression: {_HELP}")
@@ -83,7 +85,7 @@ class Where:
         """
         try:
             found = _evaluate(self.tree, table)
-        except (pa.ArrowException, OverflowError, RecursionError) as error:
+        except (pa.ArrowException, OverflowError, RecursionError, ValueError) as error:
             raise QueryError(f"cannot apply the condition {self.text!r}: {error}") from error
         passed: npt.NDArray[np.bool_] = pc.coalesce(found, False).to_numpy()
         return passed
@@ -115,7 +117,7 @@ def literal(node: exp.Expr) -> Any:
             return bool(node.this)
         case exp.Literal() if node.is_string:
             return str(node.this)
-        case exp.Literal():
+        case exp.Literal() if _NUMBER.fullmatch(node.this):
             return int(node.this) if node.this.isdigit() else float(node.this)
     raise QueryError(f"{node.sql()!r} is not a plain text or number: {_HELP}")
 

@@ -96,7 +96,7 @@ def read_config(path: Path) -> ModelConfig:
         raise ModelFormatError(f"{path} is larger than {_MAX_BYTES:,} bytes: not a model's config")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not valid JSON: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:

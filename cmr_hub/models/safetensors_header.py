@@ -74,12 +74,13 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
 def _parsed(path: Path, header: bytes) -> dict[str, TensorInfo]:
     try:
         content = json.loads(header, object_pairs_hook=_without_repeats(path))
+        if isinstance(content, dict):
+            content.pop("__metadata__", None)
+        text = json.dumps(content)
     except (ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} has a header that is not JSON: {error}") from error
-    if isinstance(content, dict):
-        content.pop("__metadata__", None)
     try:
-        return _HEADER.validate_json(json.dumps(content))
+        return _HEADER.validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -76,7 +76,7 @@ class MapJobs:
         """The map if it is there; else it is being computed after this, unless it failed."""
         key = self.key(given, options)
         file = self.folder / f"{key}.safetensors"
-        maps = _read_map(file, len(given.stages))
+        maps = _read_map(file, given)
         if maps is not None:
             return MapState(maps, 1.0)
 
@@ -88,7 +88,7 @@ class MapJobs:
 
         job = self.background.state(key, command)
         if not (job.is_running or job.problem):
-            maps = _read_map(file, len(given.stages))
+            maps = _read_map(file, given)
             if maps is not None:
                 return MapState(maps, 1.0)
             job = self.background.state(key, command)  # it was made, and damaged since
@@ -101,7 +101,7 @@ class MapJobs:
             with safe_open(source, framework="numpy") as file:
                 options = ProjectionOptions.model_validate_json((file.metadata() or {})["options"])
                 stages = [file.get_tensor(name) for name in sorted(file.keys())]
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ModelFormatError(f"{source} is not what a map is made of: {error}") from error
         source.unlink()
 
@@ -116,10 +116,15 @@ class MapJobs:
         return self.folder / f"{key}.input"
 
 
-def _read_map(path: Path, stages: int) -> list[FloatArray] | None:
+def _read_map(path: Path, given: MapInput) -> list[FloatArray] | None:
     """None where there is none, or it is damaged: then it is computed again."""
-    maps = kept_arrays(path) or {}
-    return [maps[name] for name in sorted(maps)] if len(maps) == stages else None
+    kept = kept_arrays(path) or {}
+    maps = [kept[name] for name in sorted(kept)]
+    lengths = [len(rows) for rows in given.stages]
+    whole = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)
+    if not whole or lengths != [len(rows) for rows in maps]:
+        return None
+    return maps if all(np.isfinite(rows).all() for rows in maps) else None
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 
+_DAMAGED = SafetensorError, OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError
+
+
 @dataclass
 class Progress:
     """Where a phase of training stands.
@@ -75,18 +78,17 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        whole = metadata["sha256"] == _digest(metadata["progress"], tensors)
+        if metadata["sha256"] != _digest(metadata["progress"], tensors):
+            raise ValueError("its checksum is not right")
         facts = json.loads(metadata["progress"])
         found = facts.pop("key")
         if facts["best_score"] is None:
             facts["best_score"] = float("-inf")
         progress = Progress(**facts)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGED as error:
         raise TrainingError(
             f"the checkpoint {path} is damaged ({error}); remove it to start again"
         ) from error
-    if not whole:
-        raise TrainingError(f"the checkpoint {path} is damaged; remove it to start again")
     if found != key:
         raise TrainingError(
             f"the checkpoint {path} is of a run with another preset, seed, data or encoder; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,6 +15,8 @@ from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.names import SNAPSHOTS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.training.data import PairedFeatures
     from cmr_hub.types import FloatArray
 
@@ -79,12 +81,12 @@ def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
             epochs = sorted({int(name[:6]) for name in names if name.endswith("/images")})
             stages = {
                 epoch: (
-                    file.get_tensor(f"{epoch:06}/images").astype(np.float32),
-                    file.get_tensor(f"{epoch:06}/texts").astype(np.float32),
+                    _numbers(file.get_tensor(f"{epoch:06}/images")),
+                    _numbers(file.get_tensor(f"{epoch:06}/texts")),
                 )
                 for epoch in epochs
             }
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise ModelFormatError(f"{path} holds no snapshots of a training: {error}") from error
     shapes = {rows.shape for pair in stages.values() for rows in pair}
     finite = all(np.isfinite(rows).all() for pair in stages.values() for rows in pair)
@@ -95,3 +97,9 @@ def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
     ):
         raise ModelFormatError(f"{path}: the snapshots do not fit each other")
     return ids, stages
+
+
+def _numbers(array: npt.NDArray[Any]) -> FloatArray:
+    if array.dtype != np.float16:
+        raise ValueError(f"vectors of {array.dtype}")
+    return array.astype(np.float32)

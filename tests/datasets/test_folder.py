@@ -2,6 +2,8 @@ import json
 import os
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -94,7 +96,7 @@ def test_damaged_csv(tmp_path):
         ("unlisted file", "b.jpg"),
     ]
     (tmp_path / "metadata.csv").write_text("image,text\na.jpg,one\n")
-    with pytest.raises(DataFormatError, match=r"no column file_name.*'image'"):
+    with pytest.raises(DataFormatError, match=r"no column file_name.*image, text"):
         load_dataset("folder", tmp_path)
     (tmp_path / "metadata.csv").write_text("")
     with pytest.raises(DataFormatError, match="no column file_name"):
@@ -267,3 +269,19 @@ def test_flickr8k_two_parts_of_the_real_data(data_home):
     assert (len(two.split("train")), len(two.split("test"))) == (6000, 1000)
     whole = load_dataset("flickr8k", data_home / "flickr8k", check_images=False)
     assert two.split("test").ids == whole.split("validation").ids
+
+
+def test_a_csv_whose_header_is_no_header(tmp_path):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "metadata.csv").write_text("x" * 200_000)
+    with pytest.raises(DataFormatError, match=r"metadata\.csv is not a table"):
+        load_dataset("folder", tmp_path)
+
+
+def test_dates_beyond_the_calendar_are_damage(tmp_path):
+    picture(tmp_path / "a.jpg")
+    days = pa.array([2**31 - 1], pa.int32()).cast(pa.date32())
+    table = pa.table({"file_name": ["a.jpg"], "text": ["x"], "day": days})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+    with pytest.raises(DataNotFoundError, match="damaged record"):
+        load_dataset("folder", tmp_path)

@@ -1,5 +1,7 @@
+import io
 import os
 import struct
+import tarfile
 import zlib
 
 import numpy as np
@@ -224,3 +226,20 @@ def test_broken_images_names_the_bad_ones_only(tmp_path):
     assert "runcated" in broken[paths[1]]
     assert broken[paths[2]] == "the file is empty"
     assert broken_images([]) == {}
+
+
+def test_a_tar_file_that_goes_back_is_not_followed_for_ever(tmp_path):
+    """A member of negative size leads the reader to where it was before."""
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name in ("a.png", "b.png"):
+            member = tarfile.TarInfo(name)
+            member.size = 512
+            tar.addfile(member, io.BytesIO(bytes(512)))
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    start = 2 * 512
+    data[start + 124 : start + 136] = b"\xff" * 10 + b"\xf8\x00"  # −2048, as GNU tar has it
+    data[start + 148 : start + 156] = b" " * 8
+    data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + 512])
+    (tmp_path / "x.tar").write_bytes(data)
+    with pytest.raises(ImageError, match="negative"):
+        read_image(tmp_path / "x.tar" / "c.png")

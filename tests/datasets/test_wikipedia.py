@@ -243,3 +243,14 @@ def test_absent_parts_and_unknown_protocol(root, tmp_path):
     (root / "texts").mkdir()
     with pytest.raises(DataNotFoundError, match=r"(?s)no whole pair.*missing text: 7"):
         load_dataset("wikipedia", root)
+
+
+def test_damage_that_would_be_an_error_of_another_kind(root):
+    """The number of a character with thousands of digits; elements deeper than anyone nests."""
+    add(root, 0, "<document><text>one &#" + "9" * 5000 + "; & two</text></document>")
+    depth = 400_000
+    add(root, 1, "<a>x" * depth + "<text>deep</text>" + "</a>" * depth)
+    dataset = load_dataset("wikipedia", root)
+    found = dict(zip(dataset.ids, dataset.sentences, strict=True))
+    assert found[ROWS[0][0]][0].startswith("one &#999")
+    assert found[ROWS[1][0]] == ("deep",)

@@ -1,4 +1,6 @@
 import hashlib
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -125,3 +127,30 @@ def test_names_and_absence(root):
         load_dataset("wikipedia-features", root, text="word2vec")
     with pytest.raises(UnknownNameError, match="2173/693"):
         load_dataset("wikipedia-features", root, "800/200")
+
+
+def test_a_matrix_of_cells_is_refused_unread(root):
+    """Cells within cells would be read deeper than any stack is."""
+    cells = np.empty((2173, 3), dtype=object)
+    cells[:] = [[np.array([[1.0]])] * 3] * 2173
+    save(root, T_tr=cells)
+    with pytest.raises(DataFormatError, match="T_tr is not a matrix of real numbers but cell"):
+        load_dataset("wikipedia-features", root)
+
+
+def test_what_is_packed_may_not_fill_the_memory(root):
+    save(root)
+    path = root / "raw_features.mat"
+    bomb = zlib.compress(bytes(300 * 2**20), 1)
+    path.write_bytes(path.read_bytes() + struct.pack("<2I", 15, len(bomb)) + bomb)
+    with pytest.raises(DataFormatError, match="unpacks to more than"):
+        load_dataset("wikipedia-features", root)
+
+
+def test_a_matrix_that_stands_twice_is_refused(root):
+    save(root)
+    path = root / "raw_features.mat"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[128:])
+    with pytest.raises(DataFormatError, match="a matrix twice"):
+        load_dataset("wikipedia-features", root)

@@ -304,3 +304,38 @@ def test_texts_of_a_pretrained_encoder(cache):
     )
     assert [len(part.seen) for part in both.parts] == [0, 5]
     assert both.seen == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE features (x)",
+        # Asked for a row it would count for ever.
+        "CREATE VIEW features AS WITH RECURSIVE n(key, checksum, row) AS "
+        "(SELECT 1, 1, 1 UNION ALL SELECT key + 1, 1, 1 FROM n) SELECT * FROM n",
+        "CREATE TABLE features (key BLOB PRIMARY KEY, checksum BLOB, row BLOB);"
+        "CREATE TRIGGER t AFTER INSERT ON features BEGIN DELETE FROM features; END",
+    ],
+    ids=["columns", "view", "trigger"],
+)
+def test_a_database_made_otherwise_starts_anew(cache, paths, made, caplog):
+    cache.encode(Counting(), paths[:1])
+    database(cache).unlink()
+    with sqlite3.connect(database_path := cache.home / f"counting-{'a' * 16}.sqlite") as connection:
+        connection.executescript(made)
+    connection.close()
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.encode(Counting(), paths), expected(paths))
+    assert "starts anew" in caplog.text
+    assert database_path.is_file()
+    again = Counting()
+    cache.encode(again, paths)
+    assert again.seen == []
+
+
+def test_a_row_of_another_kind_is_computed_again(cache, paths):
+    cache.encode(Counting(), paths)
+    with sqlite3.connect(database(cache)) as connection:
+        connection.execute("UPDATE features SET row = 3")
+    connection.close()
+    np.testing.assert_array_equal(cache.encode(Counting(), paths), expected(paths))

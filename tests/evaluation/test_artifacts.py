@@ -133,3 +133,14 @@ def test_without_validation_the_first_seed_stays_and_damage_is_replaced(tmp_path
     assert keep_embeddings(embeddings(cell="a", seed=1, validation_map=None), tmp_path, {"a"})
     assert not keep_embeddings(embeddings(cell="b", seed=2, validation_map=None), tmp_path, {"a"})
     assert keep_embeddings(embeddings(cell="c", seed=0, validation_map=None), tmp_path, {"a"})
+
+
+def test_damaged_facts_of_stored_embeddings_give_way(tmp_path: Path) -> None:
+    given = embeddings()
+    keep_embeddings(given, tmp_path, set())
+    path = given.path(tmp_path)
+    whole = path.read_bytes()
+    for broken in (whole.replace(b'"0.5"', b'"x.5"'), whole.replace(b'"seed":"1"', b'"seed":"x"')):
+        assert broken != whole
+        path.write_bytes(broken)
+        assert keep_embeddings(given, tmp_path, {CELL})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -123,3 +124,45 @@ def test_a_log_that_cannot_be_read() -> None:
     assert problems == ["line 2 is left out: no domain_loss, label_loss, triplet_loss"]
     _, many = parse_acmr_log("emb_loss\n" * 30)
     assert many[-1] == "and 20 lines more"
+
+
+def test_a_key_that_is_a_path_is_not_followed(tmp_path) -> None:
+    (tmp_path / "secret.json").write_text('{"select": {"loss": [1]}}')
+    with pytest.raises(ModelFormatError, match="not the key of a run"):
+        stored_curves(tmp_path / "results", {"cell": "../../secret"})
+
+
+def test_numbers_beyond_all_are_gaps(tmp_path) -> None:
+    (tmp_path / "history.json").write_text('[{"epoch": 1, "loss": 1%s}]' % ("0" * 400))
+    (curve,) = model_curves(tmp_path)
+    assert curve.columns == {}
+    write_curve(HISTORY, tmp_path, "c" * 64)
+    assert len(stored_curves(tmp_path, {"cell": "c" * 64, "settings": "none"})) == 2
+
+
+def test_a_curve_nested_deep_is_an_error(tmp_path) -> None:
+    path = tmp_path / "curves" / f"{'c' * 16}.json"
+    path.parent.mkdir()
+    path.write_text("[" * 100_000)
+    with pytest.raises(ModelFormatError, match="is not a training curve"):
+        stored_curves(tmp_path, {"cell": "c" * 64})
+
+
+LONG = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "emb_loss: 1, domain_loss: 1, label_loss: 1, triplet_loss: " + "1" * LONG,
+        "emb_loss epoch" + " " * LONG,
+        "emb_loss: 1, domain_loss: 1, label_loss: 1, triplet_loss: 1, epoch [" + "1" * LONG,
+        "emb_loss: 1, domain_loss: 1, label_loss: 1, triplet_loss: 1, epoch [1] [1/" + "9" * 5000,
+    ],
+    ids=["figure", "spaces", "epoch", "step"],
+)
+def test_a_long_line_of_a_log_takes_no_longer_than_its_length(line: str) -> None:
+    started = time.perf_counter()
+    curve, problems = parse_acmr_log(line)
+    assert curve is not None or problems
+    assert time.perf_counter() - started < 10

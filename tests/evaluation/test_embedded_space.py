@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from sklearn.metrics import average_precision_score, silhouette_score
 
 from cmr_hub.errors import ModelFormatError, QueryError
@@ -159,3 +160,21 @@ def test_stored_embeddings_are_read_back(tmp_path: Path) -> None:
     found_now, problems = stored_spaces(tmp_path)
     assert found_now == []
     assert "is left out" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ids", "3"), ("ids", "[1, 2, 3]"), ("classes", "[" * 100_000)]
+)
+def test_names_that_are_no_names_are_refused(tmp_path, name: str, value: str) -> None:
+    rows = np.eye(3, dtype=np.float16)
+    facts = dict.fromkeys(
+        ("dataset", "protocol", "preset", "image_encoder", "text_encoder", "cell"), "x"
+    )
+    facts |= {"seed": "1", "kept": "1", "ids": '["a", "b", "c"]', "classes": '["x"]'}
+    path = tmp_path / "embeddings" / "x.safetensors"
+    path.parent.mkdir()
+    tensors = {"images": rows, "texts": rows, "labels": np.zeros(3, np.int16)}
+    path.write_bytes(save(tensors, facts | {name: value}))
+    (stored,), _ = stored_spaces(tmp_path)
+    with pytest.raises(ModelFormatError, match="holds no embeddings"):
+        read_stored_space(stored)

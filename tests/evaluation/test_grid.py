@@ -277,3 +277,8 @@ def test_a_plan_has_each_cell_once_and_comes_back_from_disk(
     (tmp_path / "grids" / "small.json").write_text("{}")
     with pytest.raises(CMRError, match="is not the plan of a grid"):
         Plan.load(tmp_path / "grids" / "small.json")
+
+
+def test_a_grid_nested_deep_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CMRError, match="cannot be read as TOML"):
+        parse(tmp_path, "x = " + "[" * 10_000)

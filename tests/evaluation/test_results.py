@@ -200,3 +200,29 @@ versions()
 assert not {"torch", "sklearn", "scipy", "faiss"} & set(sys.modules), sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"map_avg": 0.375', '"map_avg": 1e999', "not a finite number"),
+        ('"epochs": 20', '"epochs": 1' + "0" * 30, "more than 64 bits"),
+        ('"seed": 0', '"seed": 0, "settings": "none"', "settings: "),
+        ('"seed": 0', '"seed": 0, "classes": [1]', "classes.0: "),
+        ('"seed": 0', '"seed": 0, "pr_curve_i2t": 3', "pr_curve_i2t: "),
+        ('"seed": 0', '"seed": 0, "per_class_map_i2t": {"0": "x"}', "per_class_map_i2t.0"),
+    ],
+)
+def test_what_no_run_holds_is_left_out(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "runs.jsonl"
+    append_run(record(), path)
+    path.write_text(path.read_text().replace(old, new))
+    found, problems = read_runs(path)
+    assert found == []
+    assert message in problems[0]
+
+
+def test_a_store_that_is_no_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataNotFoundError, match="no runs are stored"):
+        read_runs(tmp_path / "file" / "runs.jsonl")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -212,3 +213,37 @@ def test_a_gallery_of_format_1_is_read_and_written_anew(gallery: Gallery, tmp_pa
     again = Gallery.open(folder)
     assert len(again) == 59
     assert json.loads((folder / "manifest.json").read_text())["format_version"] == 2
+
+
+def test_only_listed_files_are_opened(saved: Path, tmp_path: Path) -> None:
+    """A path in the place of a file's name would be opened wherever it leads."""
+    outside = tmp_path / "outside.parquet"
+    file_of(saved, "items").rename(outside)
+    content = json.loads((saved / "manifest.json").read_text())
+    del content["sha256"]
+    content["files"].pop(content["segments"][0]["items"])
+    for name in (str(outside), "../outside.parquet"):
+        content["segments"][0]["items"] = name
+        write(saved, content)
+        with pytest.raises(ModelFormatError, match="has no checksum"):
+            Gallery.open(saved)
+
+
+def test_items_that_unpack_without_end_are_refused(saved: Path) -> None:
+    items = pq.read_table(file_of(saved, "items"))
+    text = pa.DictionaryArray.from_arrays(
+        pa.array([0] * len(items), pa.int32()), pa.array(["x" * 8_000_000])
+    )
+    table = items.append_column("text", text)
+    pq.write_table(table, file_of(saved, "items"), store_schema=False)
+    resign(saved)
+    gallery = Gallery.open(saved)
+    with pytest.raises(ModelFormatError, match="unpacks to more than"):
+        gallery.search(np.ones(12))
+
+
+def test_a_manifest_that_is_a_folder_is_an_error(saved: Path) -> None:
+    (saved / "manifest.json").unlink()
+    (saved / "manifest.json").mkdir()
+    with pytest.raises(ModelFormatError, match="is damaged"):
+        Manifest.read(saved)

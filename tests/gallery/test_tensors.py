@@ -46,3 +46,11 @@ def test_no_damage_is_read_as_something_else(tmp_path):
         path.write_bytes(whole.replace(old, new))
         with pytest.raises(ModelFormatError):
             map_tensors(path)
+
+
+@pytest.mark.parametrize("shape", ["[1e999]", "[NaN]", '"123"', "[[1]]", "null", "[true, 1e308]"])
+def test_shapes_that_are_none(tmp_path, shape):
+    header = b'{"x": {"dtype": "U8", "shape": %s, "data_offsets": [0, 3]}}' % shape.encode()
+    (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header + b"abc")
+    with pytest.raises(ModelFormatError):
+        map_tensors(tmp_path / "x")

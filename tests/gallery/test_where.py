@@ -90,3 +90,12 @@ def test_what_is_no_condition(text):
 def test_what_does_not_fit_the_columns(text, message):
     with pytest.raises(QueryError, match=message):
         Where(text).mask(pa.Table.from_pylist(ROWS))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["year = \u00b2", "year = 1e", "year = " + "9" * 5000, "label = '\ud800'", "year = 0x1F"],
+)
+def test_numbers_and_texts_that_are_none(text):
+    with pytest.raises(QueryError):
+        Where(text).mask(pa.Table.from_pylist(ROWS))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from cmr_hub.projections.background import Background, progress_file, work
-from cmr_hub.projections.jobs import MapInput, MapJobs, MapState
+from cmr_hub.projections.jobs import MapInput, MapJobs, MapState, _read_map
 from cmr_hub.projections.methods import ProjectionOptions, project_stages
 
 
@@ -106,3 +107,19 @@ def test_work_tells_its_share_and_its_problem(tmp_path) -> None:
     with pytest.raises(SystemExit):
         work(tmp_path, "k", fail)
     assert progress_file(tmp_path, "k").read_text() == "too few"
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        [np.zeros((3, 2)), np.zeros((40, 2))],
+        [np.zeros(40), np.zeros(40)],
+        [np.full((40, 2), np.nan), np.zeros((40, 2))],
+        [np.zeros((40, 2), np.int64), np.zeros((40, 2))],
+    ],
+    ids=["rows", "dimensions", "not finite", "whole numbers"],
+)
+def test_a_map_of_something_else_is_none(tmp_path, maps: list[np.ndarray]) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(save({f"{n:04}": rows for n, rows in enumerate(maps)}))
+    assert _read_map(path, GIVEN) is None

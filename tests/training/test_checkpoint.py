@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmr_hub.errors import TrainingError
-from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.checkpoint import Progress, _digest, read_checkpoint, write_checkpoint
 
 TENSORS = {"networks/a": torch.arange(6.0).reshape(2, 3), "optimizer/0/step": torch.tensor(4.0)}
 PROGRESS = Progress(3, [{"epoch": 1, "loss": 0.1 + 0.2}], best_epoch=2, best_score=1 / 3)
@@ -62,3 +62,12 @@ def test_safetensors_of_another_kind(path):
         save_file(tensors, path, metadata=metadata)
         with pytest.raises(TrainingError, match="is damaged"):
             read_checkpoint(path, "key")
+
+
+def test_facts_that_are_no_facts(tmp_path):
+    """Whoever writes a file can write its checksum too."""
+    for text in ("3", "[" * 100_000, '{"key": "key"}'):
+        metadata = {"progress": text, "sha256": _digest(text, TENSORS)}
+        save_file(TENSORS, tmp_path / "c", metadata=metadata)
+        with pytest.raises(TrainingError, match="is damaged"):
+            read_checkpoint(tmp_path / "c", "key")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.experiment import validation_map
@@ -65,3 +66,11 @@ def test_files_are_read_back_and_damaged_ones_refused(tmp_path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(ModelFormatError, match="holds no snapshots"):
         read_snapshots(path)
+
+
+def test_snapshots_of_whole_numbers_are_refused(tmp_path) -> None:
+    rows = np.ones((1, 2), np.int64)
+    tensors = {"ids": np.frombuffer(b"a", np.uint8), "000000/images": rows, "000000/texts": rows}
+    (tmp_path / "s").write_bytes(save(tensors))
+    with pytest.raises(ModelFormatError, match="holds no snapshots"):
+        read_snapshots(tmp_path / "s")

@@ -81,7 +81,10 @@ def raw_features(directory: str | Path) -> FloatArray:
 
 
 def _read(path: Path) -> FloatArray | None:
-    return (kept_arrays(path) or {}).get("images")
+    rows = (kept_arrays(path) or {}).get("images")
+    if rows is None or rows.ndim != 2 or rows.dtype != np.float32:
+        return None
+    return rows if np.isfinite(rows).all() else None
 
 
 def _main(folder: Path, key: str, directory: str) -> None:

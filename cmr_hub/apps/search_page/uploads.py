@@ -92,6 +92,9 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
 
 
 def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Image.Image | CMRError:
+    # Other methods ask for as much memory as the file says.
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return ImageError(f"cannot read the picture {name}: make the zip file with plain deflate")
     try:
         # The size in the header may be a lie: no more than the limit is unpacked.
         with file.open(entry) as part:
@@ -101,7 +104,7 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
         why = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
     except RuntimeError:
         why = "the zip file has a password"
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError):
         why = "this part of the zip file is damaged"
     except ImageError as error:
         why = str(error)
@@ -111,4 +114,5 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
 def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     hidden = name.name.startswith(".") or "__MACOSX" in name.parts
-    return not entry.is_dir() and not hidden and name.suffix.lower() in _SUFFIXES
+    # The ending first: a name of no letters cannot be asked whether it is a folder's.
+    return name.suffix.lower() in _SUFFIXES and not hidden and not entry.is_dir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,11 +88,14 @@ def read_transformer(folder: Path) -> Transformer:
         tokenizer.model_max_length,
         getattr(model.config, "max_position_embeddings", None),
     )
+    max_tokens = min((n for n in limits if isinstance(n, int) and n > 0), default=0)
+    if not max_tokens:
+        raise CMRError(f"sentence: {folder} does not say how long a text may be")
     digests = "".join(sha256_of_file(file) for file in weights)
     return Transformer(
         model.eval(),
         tokenizer,
-        min(int(limit) for limit in limits if limit),
+        max_tokens,
         hashlib.sha256(digests.encode()).hexdigest(),
     )
 
@@ -143,9 +147,14 @@ def _require_mean_pooling(folder: Path) -> None:
     if not (folder / "modules.json").is_file():
         return
     for module in _read_json(folder / "modules.json", list):
+        if not isinstance(module, dict):
+            raise CMRError(f"sentence: {folder / 'modules.json'} is not a list of modules")
         kind = str(module.get("type", "")).rpartition(".")[2]
         if kind == "Pooling":
-            pooling = _read_json(folder / str(module.get("path", "")) / "config.json")
+            own = str(module.get("path", ""))
+            if not re.fullmatch(r"[\w-]*", own):
+                raise CMRError(f"sentence: {own[:80]!r} is not a folder of {folder}")
+            pooling = _read_json(folder / own / "config.json")
             mean = pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"
             if mean:
                 continue
@@ -162,7 +171,7 @@ def _read_json(file: Path, kind: type[Any] = dict) -> Any:
         return kind()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CMRError(f"sentence: {file} cannot be read as JSON: {error}") from error
     if not isinstance(content, kind):
         raise CMRError(f"sentence: {file} is not a JSON {kind.__name__}")

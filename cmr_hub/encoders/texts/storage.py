@@ -87,6 +87,6 @@ def _read_json(file: Path) -> JSONObject:
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         arrays: dict[str, np.ndarray] = from_half(load(file.read_bytes()))
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(f"{file} cannot be read: {error}") from error
     return arrays

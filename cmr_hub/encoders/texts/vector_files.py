@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.errors import DataFormatError, DataNotFoundError
 from cmr_hub.types import FloatArray
 
-_HEADER = re.compile(rb"[0-9]+ [0-9]+[ \r\n]*")
+_HEADER = re.compile(rb"[0-9]{1,18} [0-9]{1,18}[ \r\n]*")
 _MAX_LINE = 1 << 20
+_DEFLATE = 1032
+"""A byte of gzip is so many bytes at most."""
 
 
 def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str], FloatArray]:
@@ -41,7 +44,7 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
             words, vectors = _read_binary(file, limit)
         else:
             words, vectors = _read_text(file, limit)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataFormatError(f"{file}: cannot be read to its end: {error}") from error
     if not words:
         raise DataFormatError(f"{file}: holds no word vectors")
@@ -143,7 +146,8 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     promised, dim = map(int, header.split())
     keyed_vectors = optional_import("gensim.models", f"reading {file.name}").KeyedVectors
     # A damaged header must not ask for more memory than the file can fill.
-    if file.suffix != ".gz" and promised * dim * 4 > file.stat().st_size:
+    most = file.stat().st_size * (_DEFLATE if file.suffix == ".gz" else 1)
+    if promised * dim * 4 > most:
         raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
     try:
         loaded = keyed_vectors.load_word2vec_format(str(file), binary=True, limit=limit)

@@ -7,15 +7,19 @@ they lie.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean
 from cmr_hub.datasets.report import ReadReport
+from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
 from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.gallery.indexing.told import json_record, told_by
+
+if TYPE_CHECKING:
+    import tarfile
 
 _TEXTS = (".txt", ".json", ".cls")
 
@@ -26,7 +30,7 @@ def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -
     Only whole, uncompressed tar files are read; where one is damaged, what came before is kept.
     """
     try:
-        with tarfile.open(shard, "r:") as tar:
+        with open_tar(shard) as tar:
             sample: dict[str, tarfile.TarInfo] = {}
             key = ""
             for member in tar:
@@ -41,7 +45,7 @@ def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -
                     sample, key = {}, stem
                 sample[ending] = member
             yield from _entry(tar, shard, folder, modified, sample, report)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except DAMAGED as error:
         report.add("damaged record", shard, f"not a whole tar file: {error}")
 
 

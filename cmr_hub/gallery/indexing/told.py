@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cmr_hub.datasets.metadata import TEXT_KEYS, record_label, record_sentences
+from cmr_hub.datasets.metadata import TEXT_KEYS, is_clean, record_label, record_sentences
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.gallery.indexing.entry import RESERVED
 from cmr_hub.gallery.items import COLUMNS, MODALITY
@@ -26,15 +26,25 @@ class Told:
 
 def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
     """What a record of metadata says."""
-    metadata = {
-        name: value
-        for name, value in record.items()
-        if name not in _KNOWN and isinstance(value, str | int | float | bool)
-    }
+    metadata = {}
+    for name, value in record.items():
+        if name in _KNOWN or not isinstance(value, str | int | float | bool):
+            continue
+        if is_clean(name) and _can_be_kept(value):
+            metadata[name] = value
+        else:
+            report.add("damaged record", where, f"the value of {name!r} cannot be kept")
     plain = dict(record)
     return Told(
         record_sentences(plain, where, report), record_label(plain, where, report), metadata
     )
+
+
+def _can_be_kept(value: object) -> bool:
+    """Not text that cannot be written to a file, nor a whole number of more than 64 bits."""
+    if isinstance(value, str):
+        return is_clean(value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 def json_record(text: str, where: str, report: ReadReport) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from cmr_hub.atomic import atomic_directory, storing
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS
+from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import DataFormatError
 
 _REVISION = ".revision"
@@ -44,7 +44,7 @@ def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
     noted = target / _REVISION
     if noted.is_file() and noted.read_text(encoding="utf-8") == revision:
         return target
-    total = sum(pq.read_metadata(path).num_rows for path in files)
+    total = sum(_opened(path).count for path in files)
     with (
         atomic_directory(target) as fresh,
         tqdm(total=total, desc="unpacking", unit="image", disable=None) as bar,
@@ -63,10 +63,10 @@ def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
 def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
     """Writes the pictures of one file; gives what is said of each."""
     number = 0
+    file = _opened(path)
+    names = _class_names(file.schema)
     try:
-        file = pq.ParquetFile(path)
-        names = _class_names(file.schema_arrow)
-        for batch in file.iter_batches(_ROWS):
+        for batch in file.batches(_ROWS):
             for record in batch.to_pylist():
                 picture = record.pop(column) or {}
                 data = picture.get("bytes")
@@ -77,20 +77,30 @@ def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
                 with storing(own / name):  # not an OSError: the Parquet file is not to blame
                     (own / name).write_bytes(data)
                 yield {"file_name": name, **_named(record, names)}
-    except (pa.ArrowException, OSError) as error:
+    except (OSError, ValueError, OverflowError) as error:  # dates that Python does not have
+        raise DataFormatError(f"{path} is damaged: {error}") from error
+
+
+def _opened(path: Path) -> ParquetTable:
+    try:
+        return ParquetTable(path)
+    except OSError as error:
         raise DataFormatError(f"{path} is damaged: {error}") from error
 
 
 def _column(path: Path) -> str | None:
     """The column of a Parquet file that holds pictures."""
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataFormatError(f"{path} is damaged: {error}") from error
-    for field in schema:
-        if pa.types.is_struct(field.type) and {"bytes", "path"} <= {f.name for f in field.type}:
+    for field in _opened(path).schema:
+        if pa.types.is_struct(field.type) and _is_picture(field.type):
             return str(field.name)
     return None
+
+
+def _is_picture(kind: pa.StructType) -> bool:
+    """`bytes` and `path`, of these types: text for bytes could not be written to a file."""
+    kinds = {field.name: field.type for field in kind}
+    data, path = kinds.get("bytes", pa.null()), kinds.get("path", pa.null())
+    return bool(pa.types.is_binary(data) and pa.types.is_string(path))
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:

@@ -168,3 +168,25 @@ def test_zips_that_are_none(tmp_path) -> None:
     (tmp_path / "locked.zip").write_bytes(bytes(data))
     ((_, why),) = pictures_in([tmp_path / "locked.zip"])
     assert str(why) == "cannot read the picture a.png: the zip file has a password"
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_otherwise_is_told(tmp_path, kind: int) -> None:
+    """Such parts ask for as much memory as they say, and fail in ways of their own."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", kind) as file:
+        file.writestr("a.png", picture_bytes("PNG", Image.new("RGB", (5, 5), RED)))
+    ((name, found),) = pictures_in([tmp_path / "x.zip"])
+    assert name == "a.png"
+    assert "plain deflate" in str(found)
+
+
+def test_a_part_without_a_name_is_passed_over(tmp_path) -> None:
+    picture = picture_bytes("PNG", Image.new("RGB", (5, 5), RED))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("nameless.png", picture)
+        file.writestr("b.png", picture)
+    content = (tmp_path / "x.zip").read_bytes().replace(b"nameless", b"\0ameless")
+    (tmp_path / "x.zip").write_bytes(content)
+    ((name, found),) = pictures_in([tmp_path / "x.zip"])
+    assert name == "b.png"
+    assert mean(found) == RED

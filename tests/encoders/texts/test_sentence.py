@@ -8,6 +8,7 @@ import torch
 
 from cmr_hub.encoders.texts.last_layers import pool
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
+from cmr_hub.encoders.texts.sentence_files import _require_mean_pooling
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
 
@@ -234,3 +235,18 @@ def test_all_minilm() -> None:
     )
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
     assert encoder.knows(["aeroplane"])
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ('["x"]', "not a list of modules"),
+        ('[{"type": "x.Pooling", "path": "../outside"}]', "is not a folder of"),
+        ('[{"type": "x.Pooling", "path": "/etc"}]', "is not a folder of"),
+        ("[" * 100_000, "cannot be read as JSON"),
+    ],
+)
+def test_modules_that_lead_elsewhere(tmp_path, modules, message) -> None:
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(CMRError, match=message):
+        _require_mean_pooling(tmp_path)

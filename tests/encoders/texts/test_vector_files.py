@@ -159,3 +159,22 @@ def test_the_published_subset(data_home) -> None:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     nearest = np.argsort(-(unit @ unit[words.index("dog")]))[1:6]
     assert {"cat", "dogs"} <= {words[index] for index in nearest}
+
+
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.bin.gz"])
+def test_gzip_that_is_damaged_within(tmp_path, name) -> None:
+    data = bytearray(gzip.compress(b"4 3\n" + b"dog 1 2 3\n" * 50))
+    data[12:16] = b"\xff" * 4
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataFormatError, match=r"cannot be read to its end|starts with two"):
+        read_vectors(tmp_path / name)
+
+
+@pytest.mark.parametrize("header", ["9" * 5000 + " 3", f"{10**15} {10**15}"])
+@pytest.mark.parametrize("name", ["a.txt", "a.bin", "a.bin.gz"])
+def test_a_header_that_promises_too_much(tmp_path, name, header) -> None:
+    content = header.encode() + b"\ndog 1 2 3\n"
+    packed = gzip.compress(content) if name.endswith("gz") else content
+    (tmp_path / name).write_bytes(packed)
+    with pytest.raises(DataFormatError):
+        read_vectors(tmp_path / name)

@@ -301,3 +301,16 @@ def test_kills_lose_and_double_nothing(saved_model, folder, tmp_path) -> None:
     index_folder(last, folder)
     assert len(last) == len(rows_of(last, folder)) == 9
     last.store.verify()
+
+
+def test_values_that_no_table_holds_are_left_out(gallery, tmp_path) -> None:
+    base = tmp_path / "odd"
+    picture(base / "a.png", 1)
+    picture(base / "b.png", 2)
+    (base / "a.json").write_text('{"year": 1%s, "note": "\\ud800", "place": "here"}' % ("0" * 30))
+    summary = index_folder(gallery, base)
+    assert sorted(summary.refused) == [
+        f"{base / 'a.json'}: the value of 'note' cannot be kept",
+        f"{base / 'a.json'}: the value of 'year' cannot be kept",
+    ]
+    assert sorted(gallery.items.column("place").to_pylist(), key=str) == [None, "here"]

@@ -1,0 +1,87 @@
+"""Parquet files from outside, read some rows at a time: what would fill the memory is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+ROWS = 65_536
+"""In a batch."""
+_FREE = 256 * 2**20
+_RATIO = 256
+"""No honest table packs so well: beyond `_FREE` a byte may become so many."""
+
+
+class ParquetTable:
+    """A Parquet file, open: it may be removed and still be read.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: its text is the reason, without the path; FileNotFoundError where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            metadata = pq.read_metadata(path)
+            self.schema: pa.Schema = metadata.schema.to_arrow_schema()
+            names = [field.name for field in self.schema if _is_text(field.type)]
+            # A column that says the same in every row is a few bytes long until it is written out.
+            self._file = pq.ParquetFile(path, metadata=metadata, read_dictionary=names)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # Arrow raises nearly every kind on damaged input
+            raise OSError(f"not Parquet: {error}") from error
+        self.count = int(metadata.num_rows)
+        self._limit = _FREE + _RATIO * path.stat().st_size
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        self._told = sum(group.total_byte_size for group in groups)
+
+    def batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+        """The table, so many rows at a time.
+
+        Raises:
+            OSError: damaged, or it unpacks to far more than any honest table of its size.
+        """
+        self._refuse(self._told)
+        taken = 0
+        try:
+            for batch in self._file.iter_batches(rows):
+                batch.validate(full=True)
+                taken += sum(map(_written_out, batch.columns))
+                self._refuse(taken)
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        column.cast(field.type) if column.type != field.type else column
+                        for column, field in zip(batch.columns, self.schema, strict=True)
+                    ],
+                    schema=self.schema,
+                )
+        except OSError:
+            raise
+        except Exception as error:  # as above
+            raise OSError(f"not Parquet: {error}") from error
+
+    def table(self) -> pa.Table:
+        """All rows at once. Raises OSError, as `batches`."""
+        return pa.Table.from_batches(self.batches(), schema=self.schema)
+
+    def _refuse(self, size: int) -> None:
+        if size > self._limit:
+            raise OSError(f"it unpacks to more than {self._limit:,} bytes")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _written_out(column: pa.Array) -> int:
+    if not isinstance(column, pa.DictionaryArray) or not _is_text(column.type.value_type):
+        return int(column.nbytes)
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return pc.sum(lengths.take(column.indices)).as_py() or 0
