@@ -18,11 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-DOCS = Path(__file__).parent
-ROOT = DOCS.parent
-sys.path.insert(0, str(ROOT))
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-
 from PIL import Image
 
 from cmr_hub import load
@@ -33,6 +28,8 @@ from cmr_hub.gallery.contact_sheet import contact_sheet
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 QUERY = "two red buses on a street at night"
 COLOURS = 128
 """Of a picture: enough for drawings, and a third of the bytes."""
@@ -100,7 +97,7 @@ def contact_sheet_picture(browser: Browser) -> None:
 def search_page_picture(browser: Browser) -> None:
     """What `make demo` serves, after a question."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         shown = build_page(load())
         try:
             page = window(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pdoc
 
-ROOT = Path(__file__).parents[1]
 LEFT_OUT = (
     # Scripts that Streamlit runs, not modules to be imported.
     "!cmr_hub.apps.dashboard.pages",
@@ -29,6 +28,5 @@ def write_reference(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     write_reference(Path(sys.argv[1]))
     print(f"Wrote {Path(sys.argv[1]) / 'index.html'}")
