@@ -91,7 +91,7 @@ def contact_sheet_picture(browser: Browser) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "hits.html")
         file.write_text(text, encoding="utf-8")
-        keep(window(browser, file.as_uri(), 1000, 640), "contact-sheet.png")
+        keep(window(browser, file.as_uri(), 1000, 720), "contact-sheet.png")
 
 
 def search_page_picture(browser: Browser) -> None:
@@ -107,8 +107,7 @@ def search_page_picture(browser: Browser) -> None:
             box.fill(QUERY)
             box.press("Enter")
             page.locator("#search-results .tile img").nth(7).wait_for()
-            page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(1000)
+            page.wait_for_timeout(2000)
             keep(page, "search-page.png")
         finally:
             shown.close()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pdoc
 
+import cmr_hub
+
 LEFT_OUT = (
     # Scripts that Streamlit runs, not modules to be imported.
     "!cmr_hub.apps.dashboard.pages",
@@ -22,6 +24,9 @@ LEFT_OUT = (
 def write_reference(out: Path) -> None:
     """A page for every module of the package, and a search index."""
     pdoc.render.configure(docformat="google", footer_text="CMR Hub", search=True)
+    for name in cmr_hub.__all__:
+        # Imported when first asked for, and pdoc does not ask.
+        vars(cmr_hub)[name] = getattr(cmr_hub, name)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module="pdoc")
         pdoc.pdoc("cmr_hub", *LEFT_OUT, output_directory=out)
