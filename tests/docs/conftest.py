@@ -11,17 +11,20 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from documents import HOME, Block, commands, plain
+from PIL import Image
 
-from cmr_hub.datasets import PairDataset, load_dataset
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.releases import release_directory
 
 SERVES = ("make demo", "cmr demo", "cmr dashboard")
 """What commands begin with that go on until Ctrl-C."""
 ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+")
-SECONDS = 240
+SECONDS = 900
 
 
 class Reader:
@@ -171,11 +174,31 @@ class Reader:
         path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """A picture of the package's own gallery."""
+
+    path: Path
+    sentences: list[str]
+    label: str
+
+    def save(self, path: Path) -> Path:
+        """As a file of another name and form."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(self.path) as image:
+            image.convert("RGB").save(path)
+        return path
+
+
 @pytest.fixture(scope="session")
-def drawn() -> PairDataset:
-    """300 sketches, 15 of each class, in the cache of the tests."""
-    found = load_dataset("sketches", protocol="200/100", check_images=False)
-    assert isinstance(found, PairDataset)
+def sketches() -> dict[str, list[Sketch]]:
+    """Twelve of each class."""
+    release = release_directory("default")
+    table = LocalStore.open(release / "gallery", root=release / "pictures").table()
+    found: dict[str, list[Sketch]] = {}
+    for row in table.to_pylist():
+        sketch = Sketch(Path(row["path"]), row["sentences"], row["label"])
+        found.setdefault(sketch.label, []).append(sketch)
     return found
 
 
