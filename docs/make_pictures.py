@@ -137,7 +137,8 @@ def dashboard() -> Iterator[str]:
 
 def dashboard_pictures(browser: Browser, address: str) -> None:
     """The common space, a point of it pointed at; and single queries."""
-    page = window(browser, f"{address}/space?space=model+default&pairs=true", 1280, 1160)
+    page = window(browser, f"{address}/space?space=model+default&method=t-SNE", 1280, 1160)
+    page.get_by_role("link", name="Common space").wait_for()
     page.locator(f"{MAP} .gl-container canvas").first.wait_for()
     page.locator(f"{MAP} .nsewdrag").first.wait_for()
     page.wait_for_timeout(2000)
@@ -148,6 +149,7 @@ def dashboard_pictures(browser: Browser, address: str) -> None:
     page.wait_for_timeout(1000)
     keep(page, "dashboard-space.png")
     page = window(browser, f"{address}/explorer?space=model+default&way=t2i", 1280, 1500)
+    page.get_by_role("link", name="Common space").wait_for()
     page.locator(".cmr-card img").nth(11).wait_for()
     page.locator(".js-plotly-plot").first.wait_for()
     page.wait_for_timeout(2000)
