@@ -8,15 +8,18 @@ BIN := $(VENV)/bin
 MODEL ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage mutation lint bench clean
+.PHONY: help install demo test coverage mutation lint bench docs pictures clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
+	@echo "make install           only make the environment, .venv"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
 	@echo "make lint              ruff, import-linter, vulture and mypy"
 	@echo "make coverage          run all tests and count the lines that they run"
 	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
 	@echo "make bench [FULL=1]    measure against peers; one table of ratios, docs/benchmarks.md"
+	@echo "make docs              the API reference, into build/docs"
+	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
@@ -32,6 +35,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
 	@touch $@
+
+install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo_gradio.py $(MODEL)
@@ -58,6 +63,12 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks $(if $(FULL),--full)
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_reference.py build/docs
+
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_pictures.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -22,7 +22,9 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.evaluation.benchmarks import BENCHMARKS
 
 HOME = Path(__file__).parents[1]
-DOCUMENTS = (HOME / "README.md", HOME / "docs" / "benchmarks.md")
+DOCUMENTS = tuple(
+    HOME / name for name in ("README.md", "docs/benchmarks.md", "docs/search-page.md")
+)
 BLOCK = re.compile(r"(<!-- benchmarks: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Rows = dict[str, Any]

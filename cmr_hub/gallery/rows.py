@@ -84,6 +84,7 @@ class Rows:
 
     @property
     def dim(self) -> int | None:
+        """d, the length of the vectors; None while there is none."""
         for segment in self.segments:
             for column in segment.vectors.values():
                 return int(column.matrix.shape[1])

@@ -21,7 +21,7 @@ def table():
             sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md", "docs/search-page.md"])
 def test_documents_show_what_was_measured(table, document):
     text = (HOME / document).read_text(encoding="utf-8")
     assert table.BLOCK.search(text), "run `python benchmarks/table.py`"

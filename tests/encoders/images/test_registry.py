@@ -12,7 +12,7 @@ def test_classes_go_by_their_own_name(name):
 
 
 def test_unknown_name():
-    known = "mobilenet_v2, mobilenet_v2_fine, vgg16"
+    known = ", ".join(IMAGE_ENCODERS)
     with pytest.raises(UnknownNameError, match=f"image encoder 'vgg'; .* {known}"):
         image_encoder("vgg")
 

@@ -1,0 +1,230 @@
+"""A copy of the clone and a home folder, in which the commands of a page are given one by one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from documents import HOME, Block, commands, plain
+from PIL import Image
+
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.releases import release_directory
+
+SERVES = ("make demo", "cmr demo", "cmr dashboard")
+"""What commands begin with that go on until Ctrl-C."""
+ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+")
+SECONDS = 900
+
+
+class Reader:
+    """A person with a clone, who does what a page says, in the page's order.
+
+    Args:
+        clone: a copy of the repository, with its environment in `.venv`.
+        home: the home folder.
+        environment: further variables.
+    """
+
+    def __init__(self, clone: Path, home: Path, environment: dict[str, str]) -> None:
+        self.clone, self.home = clone, home
+        self.servers: list[subprocess.Popen[bytes]] = []
+        self.address = ""
+        browser = home / "browser"
+        browser.write_text(f'#!/bin/sh\necho "$1" >> {home}/opened\n')
+        browser.chmod(0o755)
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CMR_", "HF_", "VIRTUAL_ENV", "PYTEST_", "COVERAGE_", "COV_"))
+        }
+        venv = str(Path(sys.prefix, "bin"))
+        path = [part for part in os.environ["PATH"].split(os.pathsep) if part != venv]
+        self.environment |= {
+            "HOME": str(home),
+            "PATH": os.pathsep.join(path),
+            # The copy of the package, not that which is installed in the environment.
+            "PYTHONPATH": str(clone),
+            "BROWSER": str(browser),
+            "GRADIO_TEMP_DIR": str(home / "gradio"),
+            "HF_HUB_OFFLINE": "1",
+            "CMR_CACHE_HOME": os.environ["CMR_CACHE_HOME"],
+        }
+        self.environment |= environment
+
+    def activate(self) -> None:
+        """As `. .venv/bin/activate` does."""
+        path = f"{self.clone}/.venv/bin{os.pathsep}{self.environment['PATH']}"
+        self.environment["PATH"] = path
+
+    def opened(self) -> list[str]:
+        """The addresses that a browser was asked to show."""
+        found = self.home / "opened"
+        return found.read_text().splitlines() if found.exists() else []
+
+    def follow(self, block: Block, without: Callable[[str], bool]) -> str:
+        """Does what a block says, but for the commands that `without` names; gives the output."""
+        if block.file is not None:
+            self._new_file(block)
+        elif block.language == "diff":
+            self._change(block)
+        elif block.language == "python":
+            return self._run(f"python - <<'BLOCK'\n{block.text}BLOCK\n", block)
+        elif block.language == "sh":
+            return "".join(self._shell(block, without))
+        return ""
+
+    def leave(self) -> None:
+        """Ends what is served, as Ctrl-C does."""
+        for server in self.servers:
+            os.killpg(server.pid, signal.SIGINT)
+        for server in self.servers:
+            try:
+                server.wait(timeout=20)
+            finally:
+                if server.poll() is None:
+                    os.killpg(server.pid, signal.SIGKILL)
+
+    def _shell(self, block: Block, without: Callable[[str], bool]) -> Iterator[str]:
+        script = ""
+        for command in commands(block.text):
+            if without(plain(command)):
+                continue
+            if plain(command).startswith(SERVES):
+                yield self._run(script, block)
+                script = ""
+                self._serve(command, block)
+            else:
+                # The page has the usual port; here another may be the first free one.
+                script += command.replace("http://127.0.0.1:7860", self.address)
+        yield self._run(script, block)
+
+    def _run(self, script: str, block: Block) -> str:
+        """Runs lines of bash; what they change of the environment is kept."""
+        kept = self.home / "environment"
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"{script}\nenv -0 > {kept}"],
+            cwd=self.clone,
+            env=self.environment,
+            input="y\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        assert ran.returncode == 0, f"{block.where}\n{script}\n{ran.stdout[-3000:]}{ran.stderr}"
+        assert "Traceback" not in ran.stderr, f"{block.where}\n{script}\n{ran.stderr}"
+        pairs = kept.read_text().split("\0")
+        self.environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        return ran.stdout
+
+    def _serve(self, command: str, block: Block) -> None:
+        """Starts a server and opens its page."""
+        log = self.home / f"server-{len(self.servers)}.log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.clone,
+                env=self.environment | {"PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.servers.append(server)
+        end = time.monotonic() + SECONDS
+        while not (found := ADDRESS.search(log.read_text())):
+            assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
+            assert time.monotonic() < end, f"{block.where}: {command} gives no address"
+            time.sleep(0.1)
+        self.address = found[0]
+        while True:
+            try:
+                with urllib.request.urlopen(self.address, timeout=30) as answer:
+                    assert answer.status == 200
+                    return
+            except OSError:
+                assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
+                assert time.monotonic() < end, f"{block.where}: {command} does not answer"
+                time.sleep(0.1)
+
+    def _new_file(self, block: Block) -> None:
+        path = self.clone / str(block.file)
+        assert not path.exists(), f"{block.where}: {block.file} is there already"
+        path.write_text(block.text, encoding="utf-8")
+
+    def _change(self, block: Block) -> None:
+        """Applies a `diff` block, whose first line names the file."""
+        name, *lines = block.text.splitlines(keepends=True)
+        path = self.clone / name.removeprefix(" # ").strip()
+        text = path.read_text(encoding="utf-8")
+        old = "".join(line[1:] for line in lines if not line.startswith("+"))
+        new = "".join(line[1:] for line in lines if not line.startswith("-"))
+        assert text.count(old) == 1, f"{block.where}: these lines are not in {path.name}:\n{old}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A picture of the package's own gallery."""
+
+    path: Path
+    sentences: list[str]
+    label: str
+
+    def save(self, path: Path) -> Path:
+        """As a file of another name and form."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(self.path) as image:
+            image.convert("RGB").save(path)
+        return path
+
+
+@pytest.fixture(scope="session")
+def sketches() -> dict[str, list[Sketch]]:
+    """Twelve of each class."""
+    release = release_directory("default")
+    table = LocalStore.open(release / "gallery", root=release / "pictures").table()
+    found: dict[str, list[Sketch]] = {}
+    for row in table.to_pylist():
+        sketch = Sketch(Path(row["path"]), row["sentences"], row["label"])
+        found.setdefault(sketch.label, []).append(sketch)
+    return found
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of this clone. Its `.venv` is this environment, said to be up to date."""
+    clone = tmp_path / "cmr-hub"
+    ignore = shutil.ignore_patterns(".git", ".venv", "build", "runs", ".*_cache", "curves")
+    shutil.copytree(HOME, clone, ignore=ignore)
+    environment = clone / ".venv"
+    environment.mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if not part.name.startswith(".installed"):
+            (environment / part.name).symlink_to(part)
+    for stamp in (".installed", ".installed-dev"):
+        (environment / stamp).touch()
+    return clone
+
+
+@pytest.fixture
+def reader(clone: Path, tmp_path: Path) -> Iterator[Reader]:
+    """Someone who has just cloned the repository and knows nothing of it."""
+    if sys.prefix == sys.base_prefix:
+        pytest.skip("needs a virtual environment, as `make test` makes it")
+    home = tmp_path / "home"
+    home.mkdir()
+    person = Reader(clone, home, {})
+    yield person
+    person.leave()

@@ -1,0 +1,300 @@
+"""Each command of the documents is run, in the order of its page, by someone with a fresh clone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import typer
+from documents import HOME, PAGES, Block, blocks, every_command, prose, text_of
+from hub_server import TOKEN, HubServer
+from safetensors.torch import save_file
+
+from cmr_hub.cli import app
+
+NOT_RUN = {
+    "make test": "it runs these tests",
+    "make lint": "CI runs it before the tests",
+    ".venv/bin/python -m pytest tests/docs": "it runs these tests",
+    "hf auth login": "asks for a password of the Hub",
+    "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
+    "--collection pets": "needs servers; tests/gallery/indexing/test_cluster.py runs it with them",
+    'cmr search http://host:19530/pets "two dogs on a beach"': "needs a server; "
+    "tests/gallery/test_milvus.py runs it with one",
+    # Hours of training. tests/cli and tests/releases run them on a few pictures.
+    "cmr distill flickr8k pascal-sentence --teacher mobilenet_v2.safetensors "
+    "--out distill": "hours",
+    "cmr align flickr8k pascal-sentence sketches:12000/1000 "
+    "--encoder distill/encoder.safetensors --out aligned": "hours",
+    "cmr align flickr8k pascal-sentence sketches:12000/1000 --out undistilled": "hours",
+    "cmr release flickr8k pascal-sentence sketches:12000/1000 --aligned aligned "
+    "--out cmr_hub/releases/default --figures results/default.json": "reads what they wrote",
+    "cmr release flickr8k pascal-sentence sketches:12000/1000 --aligned undistilled "
+    "--out runs/undistilled --figures results/default-undistilled.json": "reads what they wrote",
+    "cmr quality-curve --distilled distill --aligned aligned --undistilled undistilled": "the same",
+}
+"""Commands that no test of this file runs, and why."""
+
+LANGUAGES = {"sh", "python", "diff", "json", "mermaid"}
+
+
+def without(command: str) -> bool:
+    return command in NOT_RUN
+
+
+def follow(reader, page: str) -> list[str]:
+    """Does all that a page says; gives what each block printed."""
+    return [reader.follow(block, without) for block in blocks(page)]
+
+
+# ---- what the pages take for granted
+
+
+@pytest.fixture
+def pictures(reader, sketches) -> Path:
+    """`~/Pictures`: some files and folders, and nothing that tells of them."""
+    folder = reader.home / "Pictures"
+    for name, of in {"dog": "dog", "cat": "cat", "bus": "bus", "beach": "boat"}.items():
+        sketches[of][0].save(folder / f"{name}.jpg")
+    for number, of in enumerate(sketches):
+        sketches[of][1].save(folder / "2024 holiday" / f"IMG_{number:04}.jpg")
+    (folder / "notes.txt").write_text("nothing")
+    return folder
+
+
+@pytest.fixture
+def pets(reader, sketches) -> Path:
+    """`~/Pictures/pets`: an ImageFolder of four classes, each with 8 to train and 4 to test."""
+    folder = reader.home / "Pictures" / "pets"
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for name in ("dog", "cat", "bird", "horse"):
+        for number, sketch in enumerate(sketches[name][:12]):
+            split = "train" if number < 8 else "test"
+            path = sketch.save(folder / split / f"{name}{number}.jpg")
+            line = {"file_name": path.name, "captions": sketch.sentences, "label": name}
+            lines[split].append(json.dumps(line))
+    for split, rows in lines.items():
+        (folder / split / "metadata.jsonl").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.fixture
+def datasets(reader, sketches) -> Path:
+    """`$CMR_DATA_HOME` with Pascal Sentence and Flickr30k, as small as they can be, of sketches."""
+    home = reader.home / "data"
+    table = []
+    for name in ("bus", "cat", "dog", "motorbike", "person", "sheep"):
+        for number, sketch in enumerate(sketches[name][:12]):
+            item = f"{name}_{number:06}"
+            sketch.save(home / "pascal-sentence" / "dataset" / name / f"{item}.jpg")
+            text = home / "pascal-sentence" / "sentence" / name / f"{item}.txt"
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text("\n".join(sketch.sentences))
+            path = sketch.save(home / "flickr30k" / "flickr30k-images" / f"{item}.jpg")
+            sentences = [{"raw": sentence, "tokens": []} for sentence in sketch.sentences]
+            split = ("train", "train", "train", "val", "test")[number % 5]
+            table.append({"filename": path.name, "split": split, "sentences": sentences})
+    (home / "flickr30k" / "dataset_flickr30k.json").write_text(json.dumps({"images": table}))
+    reader.environment["CMR_DATA_HOME"] = str(home)
+    return home
+
+
+@pytest.fixture
+def weights(reader, mobilenet_file) -> Path:
+    """Weights of MobileNetV2 in the clone, random ones."""
+    return Path(shutil.copy(mobilenet_file, reader.clone / "mobilenet_v2.safetensors"))
+
+
+# ---- the pages
+
+
+def test_readme(reader, pictures, datasets, weights) -> None:
+    """The five minutes, with an environment that is there already; and what comes after them."""
+    outputs = follow(reader, "README.md")
+    (sheet,) = reader.opened()
+    page = Path(sheet.removeprefix("file://")).read_text()
+    assert page.count("<img") == 10
+    assert "IMG_" in page
+    assert (reader.clone / "hits.html").read_text().count("<img") == 8
+    assert any("map_avg" in output for output in outputs)
+    assert (reader.clone / "runs/pascal/config.json").is_file()
+
+
+def test_quick_start(reader, pictures) -> None:
+    outputs = follow(reader, "docs/quick-start.md")
+    assert "bus" in outputs[1]
+    (sheet,) = reader.opened()
+    assert Path(sheet.removeprefix("file://")).read_text().count("<img") == 10
+
+
+def test_your_own_pictures(reader, pictures) -> None:
+    reader.activate()
+    outputs = follow(reader, "docs/your-own-pictures.md")
+    (sheet,) = reader.opened()
+    # `year >= 2020` passes one picture.
+    assert Path(sheet.removeprefix("file://")).read_text().count("<img") == 1
+    assert (reader.clone / "hits.html").is_file()
+    assert any("1 removed" in output for output in outputs)
+    assert any("is whole" in output for output in outputs)
+
+
+def test_search_page(reader, pictures) -> None:
+    reader.activate()
+    shutil.copy(pictures / "bus.jpg", reader.clone / "bus.jpg")
+    (asked,) = [found for found in follow(reader, "docs/search-page.md") if found]
+    first, second = split_json(asked)
+    assert len(first["pictures"]) == len(second["sentences"]) == 5
+
+
+def split_json(text: str) -> Iterable[dict[str, object]]:
+    """JSON objects one after the other."""
+    decoder = json.JSONDecoder()
+    while text := text.strip():
+        found, end = decoder.raw_decode(text)
+        yield found
+        text = text[end:]
+
+
+def test_train_your_own(reader, pets, weights) -> None:
+    reader.activate()
+    follow(reader, "docs/train-your-own.md")
+    assert (reader.clone / "my-results" / "report.md").is_file()
+    assert (reader.clone / "sketches.png").is_file()
+    assert (reader.clone / "runs/sketches/snapshots.safetensors").is_file()
+
+
+def test_hub(reader) -> None:
+    from cmr_hub import load
+
+    server = HubServer()
+    try:
+        reader.activate()
+        for name in [name for name in reader.environment if name.startswith("HF_")]:
+            del reader.environment[name]
+        reader.environment |= {
+            "HF_ENDPOINT": server.url,
+            "HF_HOME": str(reader.home / "hf"),
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        }
+        load().save_pretrained(reader.clone / "runs" / "pascal")
+        follow(reader, "docs/hub.md")
+        files = server.repositories["model", "user/cmr-pascal"].files()
+    finally:
+        server.shutdown()
+    assert {"README.md", "config.json", "gallery/manifest.json"} <= files.keys()
+    assert (reader.clone / "space" / "app.py").is_file()
+    assert (reader.clone / "board" / "Dockerfile").is_file()
+
+
+def test_add_a_loss(reader) -> None:
+    reader.activate()
+    outputs = follow(reader, "docs/add-a-loss.md")
+    assert any(re.search(r"\d+ passed", output) for output in outputs)
+
+
+def test_add_an_encoder(reader, pets) -> None:
+    import torch
+
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    from torchvision.models import resnet18
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(resnet18().state_dict(), reader.clone / "resnet18.safetensors")
+    reader.activate()
+    outputs = follow(reader, "docs/add-an-encoder.md")
+    assert any(re.search(r"\d+ passed", output) for output in outputs)
+
+
+def test_add_a_dataset(reader, datasets, weights) -> None:
+    reader.activate()
+    outputs = follow(reader, "docs/add-a-dataset.md")
+    assert any("2 passed" in output for output in outputs)
+    assert any("flickr30k, protocol karpathy: 72 items" in output for output in outputs)
+
+
+def test_the_study(reader, data_home, mobilenet_weights) -> None:
+    reader.activate()
+    reader.environment["CMR_DATA_HOME"] = str(data_home)
+    (reader.clone / "mobilenet_v2.safetensors").symlink_to(mobilenet_weights)
+    shutil.copytree(HOME / "results" / "curves", reader.clone / "results" / "curves")
+    (output,) = [found for found in follow(reader, "docs/study.md") if found]
+    assert re.search(r"^0 run, \d\d+ there already, 0 failed", output, re.MULTILINE)
+    written = (reader.clone / "results" / "report.md").read_text()
+    assert written == text_of("results/report.md")
+
+
+def test_contributing(reader) -> None:
+    outputs = follow(reader, "CONTRIBUTING.md")
+    assert any(re.search(r"\d+ passed", output) for output in outputs)
+
+
+# ---- no command slips through
+
+
+def test_every_page_is_followed() -> None:
+    followed = set(re.findall(r'follow\(reader, "(.+?)"\)', Path(__file__).read_text()))
+    with_commands = {page for page, command in every_command() if command not in NOT_RUN}
+    assert with_commands <= followed
+
+
+def test_what_is_not_run_is_there() -> None:
+    assert NOT_RUN.keys() <= {command for _, command in every_command()}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_languages(page) -> None:
+    assert {block.language for block in blocks(page)} <= LANGUAGES
+    assert text_of(page).count("```") == 2 * len(blocks(page))
+
+
+def test_json_is_read_as_it_is_shown() -> None:
+    for block in all_blocks("json"):
+        for line in block.text.splitlines():
+            json.loads(line)
+
+
+def all_blocks(language: str) -> list[Block]:
+    return [block for page in PAGES for block in blocks(page) if block.language == language]
+
+
+def parser(words: list[str]) -> tuple[object, list[str]]:
+    """The command that the words begin with, and the rest of them."""
+    found = typer.main.get_command(app)
+    while words and hasattr(found, "commands") and words[0] in found.commands:
+        found, words = found.commands[words[0]], words[1:]
+    assert not hasattr(found, "commands") or not words or words[0].startswith("-"), words
+    return found, words
+
+
+@pytest.mark.parametrize("command", sorted({c for _, c in every_command() if c[:4] == "cmr "}))
+def test_commands_are_understood(command) -> None:
+    """Those not run too: every argument is one that the command has."""
+    found, words = parser(shlex.split(command.partition("<<")[0])[1:])
+    if "--help" not in words:
+        found.make_context("cmr", words)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_prose_names_is_there(page) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text(), re.MULTILINE))
+    for code in re.findall(r"`([^`\n]+)`", prose(page)):
+        if code.startswith("make ") and "=" not in code:
+            assert code.split()[1] in targets, code
+        elif code.startswith("python ") and code.split()[1].endswith(".py"):
+            assert (HOME / code.split()[1]).is_file(), code
+        elif code.startswith("cmr "):
+            found, words = parser(shlex.split(code)[1:])
+            known = {option for parameter in found.params for option in parameter.opts}
+            options = [word for word in words if word.startswith("--") and word != "--help"]
+            assert set(options) <= known, code

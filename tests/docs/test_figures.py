@@ -1,0 +1,105 @@
+"""Every figure of the pages in `docs/` stands in `results/`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from documents import HOME, text_of
+from shown import default_rows, figures, rows
+
+STUDY = " ".join(text_of("docs/study.md").split())
+STUDY_LINES = text_of("docs/study.md").splitlines()
+PUBLISHED = tomllib.loads(text_of("cmr_hub/evaluation/published.toml"))
+COMPARED = (
+    "cmr-best",
+    "class posteriors",
+    "FUME",
+    "SDML",
+    "DSCMR",
+    "ACMR, as the paper has it",
+    "CCA",
+)
+OF_2019 = {
+    "text-features": {
+        "TF-IDF": "bow",
+        "word2vec, trained here": "word2vec",
+        "GloVe 6B, 50-d": "glove",
+    },
+    "third-loss": {
+        "adversarial": "adversarial",
+        "MMD": "mmd",
+        "CORAL": "coral",
+        "correlation": "correlation",
+    },
+    "losses": {
+        "label": "label",
+        "label + triplet": "label-triplet",
+        "label + triplet + adversarial": "all-losses",
+    },
+}
+
+
+@pytest.mark.parametrize("table", OF_2019)
+def test_what_is_not_found_again(table) -> None:
+    for name, ours in figures(table).items():
+        theirs = ""
+        if key := OF_2019[table].get(name):
+            average = PUBLISHED[f"study-2019-{key}"]["figures"]["wikipedia"]["average"]
+            theirs = f"{average:.3f}".removeprefix("0") + " "
+        assert f"| {name} | {ours} | {theirs}|" in STUDY_LINES
+
+
+def test_fine_tuning() -> None:
+    frozen, text, image = figures("fine-tuning").values()
+    assert f"come from {frozen} to {text} (one layer of the sentence encoder) or {image}" in STUDY
+
+
+def test_who_is_first_on_the_sorted_splits() -> None:
+    for table, name, sentence in (
+        ("methods-pascal", "class posteriors", "on 800/200 plain class posteriors come first ({})"),
+        ("methods-pascal-validation", "FUME", "on 800/100/100 FUME ({})"),
+    ):
+        found = rows(table)
+        assert max(found, key=lambda row: float(found[row]["map_avg_mean"])) == name
+        assert sentence.format(figures(table)[name]) in STUDY
+
+
+def test_how_much_seeds_and_splits_matter() -> None:
+    spread = {}
+    for table in ("methods-pascal-random", "methods-pascal"):
+        found = rows(table)
+        of = [float(found[name]["map_avg_std"]) for name in COMPARED]
+        spread[table] = f"{min(of):.3f} to {max(of):.3f}".replace("0.", ".")
+    assert f"vary by {spread['methods-pascal-random']}, over seeds" in STUDY
+    assert f"on the sorted split by {spread['methods-pascal']}." in STUDY
+    assert f"the table of methods has {len(rows('methods-pascal'))} rows" in STUDY
+
+
+def test_paper_and_code() -> None:
+    found = figures("methods-pascal")
+    paper, code = (found[f"ACMR, as the {which} has it"] for which in ("paper", "code"))
+    assert f"the paper's losses reach {paper} and the code's {code}" in STUDY
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *default_rows("default.json", ", distilled first"),
+        *default_rows("default-undistilled.json", ", not distilled"),
+    ],
+)
+def test_what_distillation_brought(row) -> None:
+    assert row in text_of("docs/default-release.md")
+
+
+def test_what_can_be_chosen() -> None:
+    """The lists of presets, encoders and datasets name all that there are."""
+    from cmr_hub.datasets import DATASETS
+    from cmr_hub.encoders.images import IMAGE_ENCODERS
+    from cmr_hub.encoders.texts import TEXT_ENCODERS
+
+    named = set(re.findall(r"`([\w-]+)`", text_of("docs/train-your-own.md")))
+    assert {*DATASETS, *IMAGE_ENCODERS, *TEXT_ENCODERS} <= named
+    assert (HOME / "grids" / "study.toml").is_file()

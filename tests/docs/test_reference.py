@@ -1,0 +1,80 @@
+"""The API reference: every public name says what it is, and all of it can be written."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from documents import HOME
+
+PACKAGE = HOME / "cmr_hub"
+# As in docs/make_reference.py: scripts of Streamlit, and drawings that do what their names say.
+LEFT_OUT = {"pages", "objects", "props", "settings"}
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if not LEFT_OUT & {*path.parts}]
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def is_public(path: Path) -> bool:
+    return not any(part.startswith("_") for part in path.with_suffix("").parts)
+
+
+def of_the_reference() -> Iterator[tuple[Path, ast.Module]]:
+    for path in FILES:
+        inside = path.relative_to(PACKAGE)
+        if inside.name == "__init__.py" or is_public(inside):
+            yield inside, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def names(node: ast.AST) -> Iterator[Definition]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Definition) and not child.name.startswith("_"):
+            yield child
+
+
+def of_protocols() -> set[str]:
+    """What the package's protocols say of methods: who follows one need not say it again."""
+    return {
+        method.name
+        for _, module in of_the_reference()
+        for node in names(module)
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+        for method in names(node)
+        if ast.get_docstring(method)
+    }
+
+
+def test_public_names_say_what_they_are() -> None:
+    missing, told = [], of_protocols()
+    for path, module in of_the_reference():
+        if ast.get_docstring(module) is None and module.body:
+            missing.append(f"{path}")
+        for node in names(module):
+            if ast.get_docstring(node) is None:
+                missing.append(f"{path}: {node.name}")
+            # A method of a class with a base may have its docstring from there.
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                missing += [
+                    f"{path}: {node.name}.{method.name}"
+                    for method in names(node)
+                    if ast.get_docstring(method) is None and method.name not in told
+                ]
+    assert missing == []
+
+
+def test_the_reference_is_written_without_a_warning(tmp_path) -> None:
+    ran = subprocess.run(
+        [sys.executable, HOME / "docs" / "make_reference.py", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "Warning" not in ran.stderr
+    page = (tmp_path / "cmr_hub" / "losses" / "infonce.html").read_text(encoding="utf-8")
+    assert "Radford et al., CLIP" in page
+    assert len(list(tmp_path.rglob("*.html"))) > 200
