@@ -4,17 +4,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Nothing that is not in a lock file, and nothing whose hash is not there.
+LOCKED := $(PIP) install -q --require-hashes --no-deps
 # What `make demo` opens: a model directory; by default the model that comes with the package.
 MODEL ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench lock licences sbom audit clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
 	@echo "make lint              ruff and mypy"
 	@echo "make bench             measure against peers; ratios are printed"
+	@echo "make lock [UPGRADE=1]  lock the requirements again; then run make licences sbom"
+	@echo "make audit             ask for known weaknesses of what is locked"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
@@ -22,13 +27,16 @@ $(BIN)/python:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+# PyPI's torch for Linux misses NVIDIA's libraries after the first line, other builds miss nothing.
+$(VENV)/.installed: requirements.lock requirements-cuda.lock pyproject.toml | $(BIN)/python
+	$(LOCKED) -r requirements.lock
+	@$(PIP) check >/dev/null || { echo $(LOCKED) -r requirements-cuda.lock; \
+		$(LOCKED) -r requirements-cuda.lock; $(PIP) check; }
+	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -44,6 +52,18 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
+
+licences: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.licences
+
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.sbom
+
+audit: $(VENV)/.installed-dev
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements-dev.lock -r requirements-cuda.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
