@@ -27,11 +27,16 @@ $(BIN)/python:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# PyPI's torch for Linux misses NVIDIA's libraries after the first line, other builds miss nothing.
-$(VENV)/.installed: requirements.lock requirements-cuda.lock pyproject.toml | $(BIN)/python
+# The build of torch without CUDA where pip is set up to find it; else PyPI's, whose build for Linux
+# then misses NVIDIA's libraries.
+$(VENV)/.locked: requirements.lock requirements-cpu.lock requirements-cuda.lock | $(BIN)/python
+	@$(LOCKED) -r requirements-cpu.lock 2>/dev/null || true
 	$(LOCKED) -r requirements.lock
 	@$(PIP) check >/dev/null || { echo $(LOCKED) -r requirements-cuda.lock; \
-		$(LOCKED) -r requirements-cuda.lock; $(PIP) check; }
+		$(LOCKED) -r requirements-cuda.lock && $(PIP) check; }
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.locked
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -9,17 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from tools.locked import CUDA, DEV, HOME, RUN, Locked, parse, read, write
 
-# PyTorch has builds without CUDA on an index of its own, as version 2.13.0+cpu. Here are the
-# hashes of those that the lock shall allow beside PyPI's.
-CPU_BUILDS: Final = {
-    "2.13.0": ("sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",),
-}
 # Only PyPI's builds of torch for Linux need these.
 _CUDA_PREFIXES: Final = ("nvidia-", "cuda-", "triton")
 _MADE: Final = "Made by `make lock`; do not edit."
@@ -41,15 +35,7 @@ def compile_lock(requirements: Path, preferred: Iterable[Locked]) -> list[Locked
              "--fork-strategy", "fewest"],
             cwd=HOME, check=True,
         )  # fmt: skip
-        return [_with_cpu_build(entry) for entry in parse(out.read_text(encoding="utf-8"))]
-
-
-def _with_cpu_build(entry: Locked) -> Locked:
-    if entry.name != "torch":
-        return entry
-    if entry.version not in CPU_BUILDS:
-        raise SystemExit(f"put the hashes of torch {entry.version}+cpu in CPU_BUILDS")
-    return replace(entry, hashes=(*entry.hashes, *CPU_BUILDS[entry.version]))
+        return parse(out.read_text(encoding="utf-8"))
 
 
 def main(*, upgrade: bool) -> None:
@@ -66,7 +52,7 @@ def main(*, upgrade: bool) -> None:
     write(
         RUN,
         f"All that requirements.txt needs, on every platform. {_MADE}\n"
-        "With a torch from PyPI on Linux, requirements-cuda.lock is needed too.",
+        "With PyPI's torch on Linux, requirements-cuda.lock is needed too.",
         [entry for entry in run if entry not in cuda],
     )
     write(CUDA, f"What PyPI's builds of torch for Linux need besides. {_MADE}", cuda)

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 HOME: Final = Path(__file__).parents[1]
 RUN: Final = HOME / "requirements.lock"
+CPU: Final = HOME / "requirements-cpu.lock"
 CUDA: Final = HOME / "requirements-cuda.lock"
 DEV: Final = HOME / "requirements-dev.lock"
 _HASH: Final = "--hash="

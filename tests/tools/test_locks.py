@@ -9,8 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pip_requirements_parser import RequirementsFile
 
-from tools.lock import CPU_BUILDS
-from tools.locked import CUDA, DEV, HOME, RUN, parse, read
+from tools.locked import CPU, CUDA, DEV, HOME, RUN, parse, read
 
 LOCKS = (RUN, CUDA, DEV)
 TARGETS = [
@@ -29,7 +28,7 @@ def pins(*paths) -> dict[str, str]:
     return {entry.name: entry.version for entry in read(*paths)}
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", (*LOCKS, CPU), ids=lambda path: path.name)
 def test_an_independent_reader_finds_the_same(path):
     found = {
         (canonicalize_name(each.name), each.get_pinned_version): sorted(each.hash_options)
@@ -40,7 +39,7 @@ def test_an_independent_reader_finds_the_same(path):
     assert found == ours
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", (*LOCKS, CPU), ids=lambda path: path.name)
 def test_each_entry_is_whole(path):
     for entry in read(path):
         assert entry.hashes, entry
@@ -49,7 +48,7 @@ def test_each_entry_is_whole(path):
         assert not entry.requirement.url, entry
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", (*LOCKS, CPU), ids=lambda path: path.name)
 def test_no_line_names_a_place(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"https?:|file:|--index|--find-links|--extra|(^|\s)/", text)
@@ -113,10 +112,8 @@ def test_only_torch_needs_what_is_for_cuda():
     assert not cuda & {entry.name for entry in others}
 
 
-def test_both_builds_of_torch_may_be_installed():
-    (torch,) = (entry for entry in read(RUN) if entry.name == "torch")
-    cpu = set(CPU_BUILDS[torch.version])
-    assert cpu < set(torch.hashes)
+def test_the_build_without_cuda_is_of_the_same_version():
+    assert pins(CPU) == {"torch": f"{pins(RUN)['torch']}+cpu"}
 
 
 def test_what_builds_the_package_is_locked():
