@@ -21,6 +21,7 @@ SUPPORT = Path(__file__).parent / "support"
 QUIETING = ("HF_", "GRADIO_", "STREAMLIT_", "RAY_", "DO_NOT_TRACK", "PYTHON", "HTTP", "http")
 ALONE = sys.platform == "linux" and os.geteuid() == 0
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
+RESULTS = str(Path(__file__).parents[1] / "results")
 OWN = {None, "", "localhost", "0.0.0.0", "::"}
 SERVER = """
 import signal, socket, subprocess, sys, time, urllib.request
@@ -152,8 +153,23 @@ def test_the_search_page(asked):
 
 
 def test_the_dashboard(asked):
-    results = str(Path(__file__).parents[1] / "results")
-    assert asked("-c", server(DASHBOARD_PAGE, "dashboard", "--results", results)) == []
+    assert asked("-c", server(DASHBOARD_PAGE, "dashboard", "--results", RESULTS)) == []
+
+
+def test_the_dashboard_open_to_others_and_asked_by_a_foreign_page(asked):
+    visit = f"""
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+    try:
+        connect(f"ws://127.0.0.1:{{port}}/_stcore/stream", origin="http://192.0.2.1")
+    except InvalidStatus:
+        pass
+    else:
+        raise AssertionError("let in")
+    {DASHBOARD_PAGE}"""
+    found = asked("-c", server(visit, "dashboard", "--results", RESULTS, "--host", "0.0.0.0"))
+    # A UDP socket that is connected and never written to: it tells which address this machine has.
+    assert {host for host, stack in found if "get_internal_ip" not in stack} == set()
 
 
 @pytest.mark.parametrize("module", ["transformers", "huggingface_hub", "gradio", "streamlit"])
