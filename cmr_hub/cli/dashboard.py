@@ -41,8 +41,8 @@ def dashboard(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"
         ) from error
 
-    # Streamlit asks a machine on the Internet what this one is called there, to print it and to tell
-    # pages of its own from others.
+    # Streamlit asks a machine on the Internet for the address of this one, to print it and to tell
+    # its own pages from others.
     net_util.get_external_ip = lambda: None
     arguments = [str(SCRIPT), f"--server.address={host}", f"--server.port={port}"]
     named = [option for path in model or [] for option in ("--model", str(path))]
