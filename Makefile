@@ -68,7 +68,8 @@ sbom: $(VENV)/.installed-dev
 	$(BIN)/python -m tools.sbom
 
 audit: $(VENV)/.installed-dev
-	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements-dev.lock -r requirements-cuda.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock \
+		-r requirements-cuda.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

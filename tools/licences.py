@@ -61,8 +61,8 @@ packages' own metadata; the expressions are SPDX.
 
 Most ask for no more than that their notices are kept. These ask for more:
 
-- **LGPL**: {LGPL}. It is imported as it is, by text encoders of the extra `text` only. Whoever ships
-  a changed copy of it must publish the changes, and whoever ships it must let users replace it.
+- **LGPL**: {LGPL}. It is imported as it is, by text encoders of the extra `text` only. Who ships a
+  changed copy must publish the changes, and who ships it must let users replace it.
 - **MPL**: {MPL}. Files of theirs that are changed and shipped must be published.
 - **NVIDIA's own licences**: the CUDA libraries, which are not free software. Only PyPI's torch for
   Linux needs them.
