@@ -172,7 +172,7 @@ def test_the_dashboard_open_to_others_and_asked_by_a_foreign_page(asked):
     assert {host for host, stack in found if "get_internal_ip" not in stack} == set()
 
 
-@pytest.mark.parametrize("module", ["transformers", "huggingface_hub", "gradio", "streamlit"])
-def test_libraries_at_import(asked, module):
+def test_libraries_at_import(asked):
     prepare = "from cmr_hub.encoders.torchvision_ops import ensure_torchvision as e; e()"
-    assert asked("-c", f"{prepare}; import {module}") == []
+    libraries = "transformers, huggingface_hub, gradio, streamlit"
+    assert asked("-c", f"{prepare}; import {libraries}") == []
