@@ -11,12 +11,14 @@ LOCKED := $(PIP) install -q --require-hashes --no-deps
 MODEL ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock licences sbom audit clean
+.PHONY: help demo test coverage mutation lint bench lock licences sbom audit clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
-	@echo "make lint              ruff and mypy"
+	@echo "make lint              ruff, import-linter, vulture and mypy"
+	@echo "make coverage          run all tests and count the lines that they run"
+	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
 	@echo "make bench             measure against peers; ratios are printed"
 	@echo "make lock [UPGRADE=1]  lock the requirements again; then run make licences sbom"
 	@echo "make audit             ask for known weaknesses of what is locked"
@@ -50,9 +52,21 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto
 
+coverage: $(VENV)/.installed-dev
+	rm -f .coverage*
+	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m tools.coverage
+
+mutation: $(VENV)/.installed-dev
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/python -m tools.mutation
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev

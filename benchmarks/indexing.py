@@ -44,6 +44,7 @@ CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
     (CompactEncoder, 1, 4_000),
     (CompactEncoder, 2, 4_000),
+    (MobileNetV2Encoder, 1, 1_000),
     (MobileNetV2Encoder, 2, 1_000),
     (VGG16Encoder, 2, 200),
 )

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
-from cmr_hub.cli.options import Cache, TextOptions, console, named_options
+from cmr_hub.cli.options import Cache, Seed, TextOptions, Threads, console, named_options
 
 if TYPE_CHECKING:
     from cmr_hub.training.align import Aligned
-    from cmr_hub.types import FloatArray, IntArray
 
 
 def align(
@@ -26,10 +25,8 @@ def align(
     text_option: TextOptions = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
     views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    threads: Annotated[
-        int, typer.Option(min=1, help="Of the processor; no more than are free.")
-    ] = 1,
+    seed: Seed = 0,
+    threads: Threads = 1,
     cache: Cache = None,
 ) -> None:
     """Trains the image encoder `compact` and the text encoder `text-cnn` on each other.
@@ -42,17 +39,18 @@ def align(
 
     Example: `cmr align flickr8k sketches --encoder compact/encoder.safetensors --out aligned`
     """
-    import torch
-
     from cmr_hub.atomic import atomic_file
     from cmr_hub.cache_home import default_cache_home
     from cmr_hub.encoders.images.compact import CompactEncoder
     from cmr_hub.encoders.images.weights import read_weights
     from cmr_hub.encoders.texts.storage import save_text_encoder
     from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
-    from cmr_hub.training.align import Alignment, captioned_pictures
+    from cmr_hub.evaluation.captions import caption_figures
+    from cmr_hub.training.align import Alignment
     from cmr_hub.training.align import align as train
+    from cmr_hub.training.captioned import captioned_pictures
     from cmr_hub.training.outcome import write_outcome
+    from cmr_hub.training.threads import torch_threads
     from cmr_hub.training.views import PixelSettings, draw_pixels
 
     settings = Alignment() if epochs is None else Alignment(epochs=epochs)
@@ -81,9 +79,7 @@ def align(
         write_outcome(found.encoder, found.history, out)
         save_text_encoder(found.text_encoder, out)
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         home = (cache or default_cache_home()) / "views"
         drawn = draw_pixels(pictures.images, drawing, home, progress=True)
         result = train(
@@ -92,14 +88,12 @@ def align(
             words,
             settings,
             seed,
-            retrieval_figures,
+            caption_figures,
             encoder=start,
             checkpoints=out / "checkpoint",
             save=save,
             progress=True,
         )
-    finally:
-        torch.set_num_threads(before)
     last = result.history[-1]
     measured = "; ".join(
         f"{name} " + ", ".join(f"{figure} {value:.3f}" for figure, value in figures.items())
@@ -107,38 +101,3 @@ def align(
     )
     seconds = sum(row["seconds"] for row in result.history)
     console.print(f"{last['epoch']} epochs in {seconds:.0f} s: {measured}. Saved {out}.")
-
-
-def retrieval_figures(
-    images: FloatArray, sentences: FloatArray, owners: IntArray, labels: IntArray
-) -> dict[str, float]:
-    """How well sentences and pictures find each other.
-
-    Args:
-        images: (n, d).
-        sentences: (m, d).
-        owners: (m,) the picture of each sentence.
-        labels: (n,), -1 for none.
-
-    Returns:
-        `recall@1` and `recall@10` of sentences that look for their picture among all; where
-        there are labels `map`, of those pictures and their sentences both ways, averaged.
-    """
-    import numpy as np
-
-    from cmr_hub.evaluation.metrics import mean, mean_average_precision, recall_at_k
-    from cmr_hub.evaluation.ranking import ranked_chunks
-
-    own = np.concatenate(
-        [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
-    )
-    figures = {f"recall@{k}": mean(recall_at_k(own, k)) for k in (1, 10)}
-    known = labels >= 0
-    if known.any():
-        told = known[owners]
-        shown, said = images[known], sentences[told]
-        shown_labels, said_labels = labels[known], labels[owners[told]]
-        there = mean_average_precision(shown, said, shown_labels, said_labels).value
-        back = mean_average_precision(said, shown, said_labels, shown_labels).value
-        figures["map"] = (there + back) / 2
-    return figures

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
-from cmr_hub.cli.options import Cache, console
+from cmr_hub.cli.options import Cache, Seed, Threads, console
 
 if TYPE_CHECKING:
     from cmr_hub.training.distill import Distilled
@@ -21,10 +21,8 @@ def distill(
     out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
     views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    threads: Annotated[
-        int, typer.Option(min=1, help="Of the processor; no more than are free.")
-    ] = 1,
+    seed: Seed = 0,
+    threads: Threads = 1,
     cache: Cache = None,
 ) -> None:
     """Trains the image encoder `compact` from random weights to see what mobilenet_v2 sees.
@@ -36,7 +34,6 @@ def distill(
 
     Example: `cmr distill flickr8k pascal-sentence --teacher mobilenet_v2.safetensors --out compact`
     """
-    import torch
     from safetensors.torch import save as pack
 
     from cmr_hub.atomic import atomic_file
@@ -46,6 +43,7 @@ def distill(
     from cmr_hub.training.distill import Distillation, training_pictures
     from cmr_hub.training.distill import distill as train
     from cmr_hub.training.outcome import write_outcome
+    from cmr_hub.training.threads import torch_threads
     from cmr_hub.training.views import Teacher, ViewSettings, draw_views
 
     settings = Distillation() if epochs is None else Distillation(epochs=epochs)
@@ -71,9 +69,7 @@ def distill(
         with atomic_file(out / "projection.safetensors") as file:
             file.write_bytes(pack(result.projection))
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         taught = Teacher(encoder)
         home = (cache or default_cache_home()) / "views"
         drawn = draw_views(pictures.images, taught, drawing, home, progress=True)
@@ -87,8 +83,6 @@ def distill(
             save=save,
             progress=True,
         )
-    finally:
-        torch.set_num_threads(before)
     last = result.history[-1]
     measured = ", ".join(
         f"{name.replace('_', ' ')} {value:.3f}"

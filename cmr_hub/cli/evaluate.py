@@ -71,7 +71,8 @@ def _own(
     model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
 ) -> tuple[RetrievalReport, JSONObject]:
     """Figures on the dataset that the model was trained on."""
-    from cmr_hub.evaluation.experiment import complete_pairs, evaluate_embeddings, paired_features
+    from cmr_hub.evaluation.experiment import evaluate_embeddings
+    from cmr_hub.evaluation.pairs import complete_pairs, paired_features
 
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():

@@ -29,6 +29,8 @@ TextOptions = Annotated[
     list[str] | None,
     typer.Option(help="An option of the text encoder as name=value; may be repeated."),
 ]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Threads = Annotated[int, typer.Option(min=1, help="Of the processor; no more than are free.")]
 ModelName = Annotated[
     str,
     typer.Argument(

@@ -22,7 +22,7 @@ def quality_curve(
 
     Example: `cmr quality-curve --distilled compact --aligned aligned --undistilled aligned-random`
     """
-    from cmr_hub.releases.quality_curve import (
+    from cmr_hub.releasing.quality_curve import (
         keep_record,
         quality_curve,
         write_quality_curves,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
-from cmr_hub.cli.options import Cache, console
+from cmr_hub.cli.options import Cache, Seed, console
 
 
 def release(
@@ -19,7 +19,7 @@ def release(
     figures: Annotated[
         Path, typer.Option(help="Where to write how it was trained and what was measured.")
     ] = Path("results/default.json"),
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Seed = 0,
     cache: Cache = None,
 ) -> None:
     """Trains the release that comes with the package: projectors for captions on both encoders.
@@ -34,7 +34,7 @@ def release(
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images import image_encoder
     from cmr_hub.encoders.texts.storage import load_text_encoder
-    from cmr_hub.releases.build import build_release
+    from cmr_hub.releasing.build import build_release
 
     loaded = load_pairs(datasets)
     compact = image_encoder("compact", aligned / "encoder.safetensors")

@@ -42,7 +42,7 @@ def ablate(
     Example: `cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors`
     """
     from cmr_hub.evaluation.ablate import planned_cells, run_grid
-    from cmr_hub.evaluation.grid import read_grid
+    from cmr_hub.evaluation.grid_file import read_grid
 
     grid = read_grid(grid_file)
     weights = _weights(image_weights)

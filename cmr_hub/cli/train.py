@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cmr_hub.cli.options import Cache, Protocol, Root, TextOptions, console, named_options
+from cmr_hub.cli.options import Cache, Protocol, Root, Seed, TextOptions, console, named_options
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
@@ -52,7 +52,7 @@ def train(
         int, typer.Option(min=0, help="Train so many last layers of the sentence encoder too.")
     ] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Seed = 0,
     gallery: Annotated[
         GalleryChoice, typer.Option(help="Which pairs to save with the model, for searching.")
     ] = GalleryChoice.TEST,

@@ -6,6 +6,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def read_image(source: ImageSource, *, max_pixels: int | None = None) -> Image.I
     """
     is_open = isinstance(source, Image.Image)
     try:
-        return _rgb(source if isinstance(source, Image.Image) else _open(Path(source)), max_pixels)
+        image = source if isinstance(source, Image.Image) else _open(Path(source))
+        return _rgb(image, max_pixels, keep=is_open)
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
         where = "the given picture" if is_open else f"the picture {source}"
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
@@ -116,10 +118,11 @@ def _open_bytes(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
-def _rgb(image: Image.Image, max_pixels: int | None) -> Image.Image:
+def _rgb(image: Image.Image, max_pixels: int | None, *, keep: bool = False) -> Image.Image:
+    """A new picture, or the same one changed unless it is to be kept: copies take a third."""
     _check_size(*image.size, MAX_PIXELS if max_pixels is None else max_pixels)
     image.load()
-    return _to_rgb(_upright(image))
+    return _to_rgb(_upright(image.copy() if keep else image))
 
 
 def _check_size(width: int, height: int, most: int) -> None:
@@ -130,10 +133,10 @@ def _check_size(width: int, height: int, most: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # an unreadable orientation is no reason to lose a whole picture
-        return image
+    # An unreadable orientation is no reason to lose a whole picture.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -146,4 +149,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -18,19 +18,19 @@ from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.evaluation.artifacts import keep_embeddings, write_curve
-from cmr_hub.evaluation.grid import NONE, PRECOMPUTED, Grid
-from cmr_hub.evaluation.plan import Cell, make_plan
-from cmr_hub.evaluation.planned import RUNS, Plan
-from cmr_hub.evaluation.results import append_run, read_runs
-from cmr_hub.evaluation.transfer import text_queries
-from cmr_hub.evaluation.workers import (
+from cmr_hub.evaluation.cells import (
     Finished,
     Materials,
     build_text_encoder,
     load_cell_dataset,
     load_other_data,
-    run_all,
 )
+from cmr_hub.evaluation.grid import NONE, PRECOMPUTED, Grid
+from cmr_hub.evaluation.plan import Cell, make_plan
+from cmr_hub.evaluation.planned import RUNS, Plan
+from cmr_hub.evaluation.results import append_run, read_runs
+from cmr_hub.evaluation.transfer import text_queries
+from cmr_hub.evaluation.workers import run_all
 from cmr_hub.types import Document
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +14,12 @@ import numpy as np
 from cmr_hub.baselines.base import Baseline
 from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
-from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
 from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.evaluation.pairs import complete_pairs, paired_features, training_splits
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -127,7 +126,7 @@ def run_experiment(
         raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
     watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
     if frozen:
-        splits = _splits(dataset, method, seed, features)
+        splits = training_splits(dataset, method, seed, features)
         fitted = _fit(method, splits, seed, checkpoints, watch, progress=progress)
     else:
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
@@ -144,28 +143,16 @@ def run_experiment(
             checkpoints,
             progress=progress,
         )
-        splits = _splits(dataset, method, seed, features)
+        splits = training_splits(dataset, method, seed, features)
     if isinstance(method, Preset) and method.linear_expert is not None:
         fitted = _with_experts(fitted, splits, method.linear_expert)
-    centroids = None
-    if dataset.classes:
-        centroids = ClassCentroids.fit(
-            fitted.images.embed(splits.final.images),
-            fitted.texts.embed(splits.final.texts),
-            splits.final.labels,
-            len(dataset.classes),
-        )
+    centroids = _centroids(fitted, splits.final) if dataset.classes else None
     test_features = features(test)
     embeddings = (
         fitted.images.embed(test_features.images),
         fitted.texts.embed(test_features.texts),
     )
     report = evaluate_embeddings(*embeddings, test_features.labels, centroids)
-    unknown = 0
-    if not isinstance(test, FeatureDataset) and text_encoder is not None:
-        unknown = sum(not text_encoder.knows(document) for document in test.sentences)
-        if unknown:
-            logger.warning("%d test texts have no known word and rank by chance", unknown)
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
@@ -176,18 +163,13 @@ def run_experiment(
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
         "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
-        "preset": method.name,
-        "objective": objective_name(method) if isinstance(method, Preset) else "closed form",
-        "settings": method.as_dict() if isinstance(method, Preset) else fitted.settings,
-        "seed": seed,
-        "epochs": fitted.epochs,
-        "seconds": round(fitted.seconds, 3),
+        **_method_record(method, fitted, seed),
         "pairs": {
             "train": len(splits.final),
             "validation": len(splits.validation),
             "test": len(test),
         },
-        "test_texts_without_known_word": unknown,
+        "test_texts_without_known_word": _count_unknown(test, text_encoder),
         **report.to_dict(),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -217,6 +199,41 @@ class _Fitted:
     history: list[dict[str, Any]]
     epochs: int
     seconds: float
+
+
+def _centroids(fitted: _Fitted, pairs: PairedFeatures) -> ClassCentroids:
+    return ClassCentroids.fit(
+        fitted.images.embed(pairs.images),
+        fitted.texts.embed(pairs.texts),
+        pairs.labels,
+        pairs.n_classes,
+    )
+
+
+def _count_unknown(test: PairDataset | FeatureDataset, text_encoder: TextEncoder | None) -> int:
+    """How many test texts have no word that the encoder knows; they rank by chance."""
+    if isinstance(test, FeatureDataset) or text_encoder is None:
+        return 0
+    unknown = sum(not text_encoder.knows(document) for document in test.sentences)
+    if unknown:
+        logger.warning("%d test texts have no known word and rank by chance", unknown)
+    return unknown
+
+
+def _method_record(method: Preset | Baseline, fitted: _Fitted, seed: int) -> JSONObject:
+    """What was trained, how and for how long."""
+    if isinstance(method, Preset):
+        objective, settings = objective_name(method), method.as_dict()
+    else:
+        objective, settings = "closed form", fitted.settings
+    return {
+        "preset": method.name,
+        "objective": objective,
+        "settings": settings,
+        "seed": seed,
+        "epochs": fitted.epochs,
+        "seconds": round(fitted.seconds, 3),
+    }
 
 
 def _fit(
@@ -308,7 +325,7 @@ def _fine_tune(
         layers = sentences.last_layers(text_tuning.layers)
         text_tail = TextTail(layers, text_tuning.learning_rate)
     trained = train_projectors(
-        _splits(dataset, method, seed, inputs),
+        training_splits(dataset, method, seed, inputs),
         method,
         seed,
         validation_map,
@@ -332,30 +349,6 @@ def _tunable(encoder: TextEncoder) -> SentenceEncoder:
     )
 
 
-def _splits(
-    dataset: PairDataset | FeatureDataset,
-    method: Preset | Baseline,
-    seed: int,
-    features: Callable[[Any], PairedFeatures],
-) -> TrainingSplits:
-    """The protocol's own validation split, or else a part of the training pairs."""
-    train = features(dataset.split("train"))
-    if "validation" in dataset.split_names:
-        return TrainingSplits(train, features(dataset.split("validation")), refit=None)
-    fraction = method.validation_fraction if isinstance(method, Preset) else 0.15
-    return _carve_validation(train, fraction, seed)
-
-
-def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> TrainingSplits:
-    kept, held_out = stratified_holdout(train.labels, fraction, seed)
-    if not len(held_out):
-        raise TrainingError(
-            f"{len(train)} training pairs in {train.n_classes} classes are too few: "
-            "at least one class needs two, so that one can be held out for validation"
-        )
-    return TrainingSplits(train.subset(kept), train.subset(held_out), refit=train)
-
-
 def objective_name(preset: Preset) -> str:
     """The weighted terms as a short string: `0.5 label + 1 triplet`."""
     return " + ".join(
@@ -373,63 +366,6 @@ def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> f
     i2t = mean_average_precision(images, texts, labels, labels).value
     t2i = mean_average_precision(texts, images, labels, labels).value
     return (i2t + t2i) / 2
-
-
-def complete_pairs(dataset: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
-    """The items that have a picture, a text and, where there are classes, a label.
-
-    The others are counted in the log.
-    """
-    if isinstance(dataset, FeatureDataset):
-        return dataset
-    whole = [
-        image is not None and bool(sentences) and (label >= 0 or not dataset.classes)
-        for image, sentences, label in zip(
-            dataset.images, dataset.sentences, dataset.labels, strict=True
-        )
-    ]
-    if not any(whole):
-        raise TrainingError(
-            f"{dataset.name} has no item with a picture, a text and a label; "
-            "training needs all three"
-        )
-    if not all(whole):
-        logger.warning(
-            "%d of %d items are left out: they lack a picture, a text or a label",
-            whole.count(False),
-            len(whole),
-        )
-    return dataset.subset(np.array(whole))
-
-
-def paired_features(
-    dataset: PairDataset | FeatureDataset,
-    image_encoder: ImageEncoder | None,
-    text_encoder: TextEncoder | None,
-    cache: FeatureCache,
-    *,
-    progress: bool = False,
-) -> PairedFeatures:
-    """The feature rows of complete pairs, images through the cache.
-
-    Raises:
-        TrainingError: pictures and sentences without encoders.
-        ImageError: a picture cannot be read.
-    """
-    n_classes = len(dataset.classes)
-    if isinstance(dataset, FeatureDataset):
-        return PairedFeatures(
-            dataset.image_features, dataset.text_features, dataset.labels, n_classes
-        )
-    if image_encoder is None or text_encoder is None:
-        raise TrainingError("pictures and sentences need an image encoder and a text encoder")
-    images = [path for path in dataset.images if path is not None]
-    return PairedFeatures(
-        cache.encode(image_encoder, images, progress=progress),
-        cache.encode_texts(text_encoder, dataset.sentences, progress=progress),
-        dataset.labels,
-        n_classes,
-    )
 
 
 def evaluate_embeddings(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.atomic import atomic_file
+from cmr_hub.evaluation.planned import RUNS
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.hub.card_pictures import draw_common_space, draw_curves
 from cmr_hub.loading import load
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import JSONObject
 
-RUNS: Final = "runs.jsonl"
 PICTURES_SHOWN: Final = {
     f"{CARD_PICTURES}/training.png": "Training",
     f"{CARD_PICTURES}/common-space.png": "The gallery in the common space (t-SNE)",

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from cmr_hub.errors import CMRError
-from cmr_hub.losses import build_loss, loss_options
+from cmr_hub.losses import build_loss
 from cmr_hub.losses.base import Loss
-from cmr_hub.types import JSONObject
 
 
 @dataclass(frozen=True)
 class Term:
-    """One loss of an objective: its name in the registry, its weight, all of its options."""
+    """One loss of an objective and its weight."""
 
     loss: Loss
-    name: str
     weight: float = 1.0
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Objective(nn.Module):
@@ -105,13 +102,6 @@ class Objective(nn.Module):
         """The terms that every pair must have a label for."""
         return [name for name, term in self.terms.items() if not term.loss.takes_unlabelled]
 
-    def describe(self) -> JSONObject:
-        """What `build_objective` needs to make it again: loss, weight and all options by term."""
-        return {
-            name: {"loss": term.name, "weight": term.weight, **term.options}
-            for name, term in self.terms.items()
-        }
-
     @property
     def classifier(self) -> nn.Linear | None:
         """The label classifier of the first term that has one."""
@@ -138,8 +128,7 @@ def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: 
         options = dict(description)
         name, weight = options.pop("loss", term), options.pop("weight", 1.0)
         _check_weight(term, weight)
-        loss = build_loss(name, dim, n_classes, **options)
-        terms[term] = Term(loss, name, weight, loss_options(name) | options)
+        terms[term] = Term(build_loss(name, dim, n_classes, **options), weight)
     return Objective(terms)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cmr_hub.encoders.images import image_encoder_class
 from cmr_hub.encoders.texts.base import TextEncoder
@@ -16,7 +16,6 @@ from cmr_hub.models.card_figures import Figure, as_table, figures
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, ModelCardData
 
-    from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
@@ -25,8 +24,27 @@ _MADE_HERE: Final = {"compact": "compact, made as docs/default-release.md of CMR
 _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
+class Described(Protocol):
+    """What a card tells of a model: a `CrossModalModel` has it all."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def text_encoder(self) -> TextEncoder | None: ...
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    @property
+    def training(self) -> JSONObject: ...
+
+    @property
+    def gallery(self) -> Sized | None: ...
+
+
 def model_card(
-    model: CrossModalModel,
+    model: Described,
     *,
     title: str,
     load_name: str,
@@ -85,7 +103,7 @@ def template_path() -> Path:
 
 
 def _card_data(
-    model: CrossModalModel, title: str, measured: Sequence[Figure], data: Sequence[About]
+    model: Described, title: str, measured: Sequence[Figure], data: Sequence[About]
 ) -> ModelCardData:
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -144,7 +162,7 @@ def _base_model(training: JSONObject) -> str | None:
     return _BASE_MODELS.get(source, source if "/" in source else None)
 
 
-def _limits(model: CrossModalModel) -> list[str]:
+def _limits(model: Described) -> list[str]:
     """What its parts cannot do, in plain words."""
     found = []
     words = _vocabulary(model.text_encoder)

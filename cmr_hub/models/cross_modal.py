@@ -7,75 +7,28 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from PIL import Image
-from safetensors.numpy import save as save_arrays
-from safetensors.torch import save
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
-from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
-from cmr_hub.half import to_half
 from cmr_hub.models.card import model_card
-from cmr_hub.models.centroids import ClassCentroids
-from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
 from cmr_hub.models.download import HubSource
-from cmr_hub.models.files import (
-    PROJECTORS,
-    StoredImageEncoder,
-    blueprint,
-    check_dim,
-    check_tensors,
-    checksums,
-    describe_projector,
-    fill_projector,
-    read_history,
-    read_tensors,
-    refuse_foreign_directory,
-    refuse_without_tensors,
-    tensor_shapes,
-    verify_files,
-)
-from cmr_hub.models.inspection import inspect_directory, is_repository
-from cmr_hub.models.names import CARD, CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS
-from cmr_hub.models.safetensors_header import read_header
+from cmr_hub.models.files import StoredImageEncoder, refuse_foreign_directory
+from cmr_hub.models.inspection import is_repository
+from cmr_hub.models.names import CARD, GALLERY, PICTURES
+from cmr_hub.models.stored import ModelParts, read_parts, write_parts
 from cmr_hub.models.upload import model_upload
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.models.centroids import ClassCentroids
     from cmr_hub.models.projector import Projector
+    from cmr_hub.models.search_index import SearchIndex
     from cmr_hub.types import Document, FloatArray, ImageSource, JSONObject, Modality
-
-
-class SearchIndex(Protocol):
-    """What a gallery must do to be attached to a model."""
-
-    @property
-    def targets(self) -> tuple[Modality, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def search(
-        self,
-        query: Any,
-        k: int = 10,
-        target: Modality | None = None,
-        offset: int = 0,
-        *,
-        where: str | None = None,
-        min_score: float | None = None,
-        distinct: float | None = None,
-    ) -> list[Any]: ...
-
-    def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
-
-    def copy_pictures(self, directory: str | Path) -> None: ...
 
 
 class CrossModalModel:
@@ -269,31 +222,9 @@ class CrossModalModel:
         """
         refuse_foreign_directory(Path(directory))
         with atomic_directory(directory) as fresh:
-            # Not save_file, which makes files that only their owner can read.
-            (fresh / TENSORS).write_bytes(save(self._tensors()))
-            if self.text_encoder is not None:
-                save_text_encoder(self.text_encoder, fresh)
-            encoder, described = self.image_encoder, None
-            if encoder is not None:
-                described = ImageEncoderConfig(
-                    name=encoder.name, source=encoder.source, fingerprint=encoder.fingerprint
-                )
-                if encoder.source == "file":
-                    weights = {name: value.numpy() for name, value in encoder.state.items()}
-                    (fresh / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
-            (fresh / HISTORY).write_text(json.dumps(self.history), encoding="utf-8")
             if self.gallery is not None and pictures:
                 self.gallery.copy_pictures(fresh / PICTURES)
-            config = ModelConfig(
-                image_projector=describe_projector(self.image_projector),
-                text_projector=describe_projector(self.text_projector),
-                image_encoder=described,
-                text_encoder=None if self.text_encoder is None else self.text_encoder.name,
-                classes=list(self.classes),
-                training=self.training,
-                files=checksums(fresh),
-            )
-            (fresh / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            write_parts(self._parts(), fresh)
             if self.gallery is not None:
                 self.gallery.save(fresh / GALLERY, root=f"../{PICTURES}" if pictures else None)
 
@@ -373,49 +304,29 @@ class CrossModalModel:
 
     @classmethod
     def _read(cls, directory: Path) -> Self:
-        inspect_directory(directory)
-        config = read_config(directory / CONFIG)
-        refuse_without_tensors(directory, config)
-        # What is cheap first: shapes against the config, then every byte.
-        projectors = {part: blueprint(getattr(config, part)) for part in PROJECTORS}
-        check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
-        verify_files(directory, config.files)
-        tensors = read_tensors(directory / TENSORS)
-        image_projector, text_projector = (
-            fill_projector(projector, tensors, part) for part, projector in projectors.items()
-        )
-        centroids = None
-        if config.classes:
-            centroids = ClassCentroids(
-                tensors["centroids.images"].numpy(), tensors["centroids.texts"].numpy()
-            )
-        text_encoder = None
-        if config.text_encoder is not None:
-            text_encoder = load_text_encoder(directory)
-            check_dim("text_projector", text_projector.in_dim, text_encoder.dim)
-        stored = config.image_encoder
+        parts = read_parts(directory)
         return cls(
-            image_projector,
-            text_projector,
-            image_encoder=None
-            if stored is None
-            else StoredImageEncoder(stored, directory, image_projector.in_dim),
-            text_encoder=text_encoder,
-            classes=config.classes,
-            centroids=centroids,
-            training=config.training,
-            history=read_history(directory / HISTORY),
+            parts.image_projector,
+            parts.text_projector,
+            image_encoder=parts.image_encoder,
+            text_encoder=parts.text_encoder,
+            classes=parts.classes,
+            centroids=parts.centroids,
+            training=parts.training,
+            history=parts.history,
         )
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors: dict[str, Tensor] = {}
-        for part in PROJECTORS:
-            state = getattr(self, part).state_dict()
-            tensors |= {f"{part}.{name}": value for name, value in state.items()}
-        if self.centroids is not None:
-            tensors["centroids.images"] = torch.from_numpy(self.centroids.images)
-            tensors["centroids.texts"] = torch.from_numpy(self.centroids.texts)
-        return tensors
+    def _parts(self) -> ModelParts:
+        return ModelParts(
+            self.image_projector,
+            self.text_projector,
+            self._image_encoder,
+            self.text_encoder,
+            self.classes,
+            self.centroids,
+            self.training,
+            self.history,
+        )
 
 
 def _refuse_single(items: object, name: str) -> None:

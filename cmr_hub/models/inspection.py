@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from cmr_hub.encoders.texts.sentence import OFFLINE_MINILM
+from cmr_hub.encoders.texts.sentence_files import OFFLINE_MINILM
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from cmr_hub.checksums import sha256_of_arrays
-from cmr_hub.datasets.joined import joined
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts.text_cnn_network import NOTHING, padded
 from cmr_hub.errors import TrainingError
@@ -28,17 +27,14 @@ from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.augmentation import resized, varied
 from cmr_hub.training.epochs import Run, Schedule
-from cmr_hub.training.held_out import held_out
 from cmr_hub.training.precision import low_precision
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
     from cmr_hub.encoders.texts.text_cnn_network import TextCNN
+    from cmr_hub.training.captioned import Captioned
     from cmr_hub.training.views import PixelViews
-    from cmr_hub.types import FloatArray, ImageSource, IntArray
+    from cmr_hub.types import FloatArray, IntArray
 
 Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray, IntArray], dict[str, float]]"
 """(n, d) embeddings of pictures, (m, d) of sentences, (m,) the picture of each sentence, (n,)
@@ -97,66 +93,6 @@ class Alignment(Schedule):
             raise TrainingError(
                 f"a learning rate above 0 is wanted, not {self.projector_learning_rate}"
             )
-
-
-@dataclass(frozen=True)
-class Captioned:
-    """Pictures with their sentences, of which some are held out to measure the training.
-
-    Attributes:
-        images: N pictures, all of training splits.
-        sentences: N tuples, none of them empty.
-        labels: (N,) int64 in [0, n_classes), -1 where there is none.
-        n_classes: number of classes.
-        sources: names of the datasets.
-        source: (N,) int64, which of them a picture is of.
-        held_out: (N,) bool.
-    """
-
-    images: tuple[ImageSource, ...]
-    sentences: tuple[tuple[str, ...], ...]
-    labels: IntArray
-    n_classes: int
-    sources: tuple[str, ...]
-    source: IntArray
-    held_out: npt.NDArray[np.bool_]
-
-
-def captioned_pictures(
-    datasets: Sequence[PairDataset], seed: int, *, share: float = 0.05
-) -> Captioned:
-    """The pictures with sentences of the training splits, classes of one name made one.
-
-    Args:
-        datasets: with a training split; nothing else of them is looked at.
-        seed: of the choice of what is held out.
-        share: held out of each dataset, and of each of its classes.
-
-    Raises:
-        UnknownNameError: a dataset has no training split.
-        DataFormatError: no dataset, or one given twice.
-    """
-    parts = []
-    for dataset in datasets:
-        part = dataset.split("train")
-        pairs = zip(part.images, part.sentences, strict=True)
-        parts.append(part.subset(np.array([image is not None and any(s) for image, s in pairs])))
-    whole = joined(parts)
-    chosen = [
-        held_out(
-            part.labels, np.random.default_rng((seed, number)), unlabelled=share, labelled=share
-        )
-        for number, part in enumerate(parts)
-    ]
-    return Captioned(
-        tuple(image for image in whole.images if image is not None),
-        whole.sentences,
-        whole.labels,
-        len(whole.classes),
-        tuple(part.name for part in parts),
-        np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
-        np.concatenate(chosen),
-    )
 
 
 @dataclass(frozen=True)

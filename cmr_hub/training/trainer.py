@@ -11,8 +11,6 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -27,6 +25,7 @@ from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.threads import torch_threads
 
 if TYPE_CHECKING:
     from cmr_hub.models.projector import Output
@@ -103,7 +102,9 @@ def train_projectors(
     """
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    # The networks are small: threads that share one layer wait for each other more than they work,
+    # up to many times slower when another program takes a core. Runs side by side use the cores.
+    with torch_threads(1), torch.random.fork_rng(devices=[]):
         if not preset.early_stopping:
             whole = _Phase("final", splits.final, preset, seed, home, tails)
             whole.run(preset.epochs, snapshots=snapshots, progress=progress)
@@ -122,18 +123,6 @@ def train_projectors(
         final = _Phase("final", splits.refit, preset, seed, home, tails)
         final.run(epochs, snapshots=snapshots, progress=progress)
     return _result(final, select.progress.history + final.progress.history, epochs)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The networks are small: threads that share one layer wait for each other more than they work,
-    up to many times slower when another program takes a core. Runs side by side use the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _result(phase: _Phase, history: list[dict[str, Any]], epochs: int) -> TrainedProjectors:

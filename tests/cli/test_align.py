@@ -9,11 +9,11 @@ import pytest
 from safetensors.torch import save_file
 
 from cmr_hub import cli
-from cmr_hub.cli.align import retrieval_figures
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder
 from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
+from cmr_hub.evaluation.captions import caption_figures
 from cmr_hub.training import epochs, views
 from cmr_hub.training.align import Alignment
 
@@ -140,7 +140,7 @@ def test_figures_are_plain_loops():
     generator = np.random.default_rng(0)
     images, sentences = generator.normal(size=(30, 4)), generator.normal(size=(70, 4))
     owners, labels = generator.integers(0, 30, 70), generator.integers(-1, 3, 30)
-    found = retrieval_figures(images, sentences, owners, labels)
+    found = caption_figures(images, sentences, owners, labels)
 
     def cosines(query, gallery):
         return gallery @ query / np.linalg.norm(gallery, axis=1) / np.linalg.norm(query)
@@ -162,4 +162,4 @@ def test_figures_are_plain_loops():
     there = [ap(images[i], labels[i], sentences[said], told[said]) for i in np.flatnonzero(known)]
     back = [ap(sentences[i], told[i], images[known], labels[known]) for i in np.flatnonzero(said)]
     assert found["map"] == pytest.approx((np.mean(there) + np.mean(back)) / 2)
-    assert "map" not in retrieval_figures(images, sentences, owners, np.full(30, -1))
+    assert "map" not in caption_figures(images, sentences, owners, np.full(30, -1))

@@ -21,12 +21,14 @@ from cmr_hub.cli import app
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.evaluation.ablate import Summary, planned_cells, run_grid
 from cmr_hub.evaluation.artifacts import read_curve
-from cmr_hub.evaluation.grid import Choice, build_method, read_grid
+from cmr_hub.evaluation.cells import Materials, Workbench
+from cmr_hub.evaluation.grid import Choice, build_method
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.metrics import mean_average_precision
 from cmr_hub.evaluation.plan import Cell, make_plan
 from cmr_hub.evaluation.report import write_report
 from cmr_hub.evaluation.results import read_runs
-from cmr_hub.evaluation.workers import Bench, Materials, run_all
+from cmr_hub.evaluation.workers import run_all
 from cmr_hub.training.presets import PRESETS, Preset
 
 
@@ -116,7 +118,7 @@ def test_a_preset_as_it_stands_leaves_its_test_embeddings(
 ) -> None:
     cells = planned_cells(read_grid(small_grid), tmp_path, {})[1]
     changed = next(cell for cell in cells if cell.settings.method.name == "acmr-paper")
-    bench = Bench(Materials({}, None, {str(changed.settings.dataset): frozenset()}))
+    bench = Workbench(Materials({}, None, {str(changed.settings.dataset): frozenset()}))
     finished = bench.run(changed)
     assert finished.embeddings is None
 
@@ -207,7 +209,7 @@ def test_encoders_must_fit_the_dataset(
     small_grid: Path, synthetic_home: Path, tmp_path: Path
 ) -> None:
     cell = planned_cells(read_grid(small_grid), tmp_path, {})[1][0]
-    bench = Bench(Materials({}, None, {str(cell.settings.dataset): frozenset()}))
+    bench = Workbench(Materials({}, None, {str(cell.settings.dataset): frozenset()}))
     settings = cell.settings.model_copy(update={"image_encoder": "mobilenet_v2"})
     with pytest.raises(CMRError, match="its own features: both encoders must be 'precomputed'"):
         bench.run(replace(cell, settings=settings))

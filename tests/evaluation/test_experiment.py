@@ -12,12 +12,11 @@ from cmr_hub.datasets import FeatureDataset, load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import TrainingError, UnknownNameError
 from cmr_hub.evaluation.experiment import (
-    complete_pairs,
     objective_name,
-    paired_features,
     run_experiment,
     validation_map,
 )
+from cmr_hub.evaluation.pairs import complete_pairs, paired_features
 from cmr_hub.evaluation.results import REQUIRED, append_run, read_runs
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.presets import Preset

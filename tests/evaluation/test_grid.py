@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.grid import Grid, build_method, read_grid
+from cmr_hub.evaluation.grid import Grid, build_method
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.plan import make_plan
 from cmr_hub.evaluation.planned import Plan, saved_plans
 from cmr_hub.training.presets import PRESETS, Preset

@@ -88,7 +88,7 @@ def test_figures_are_those_of_trec_eval(relevance: np.ndarray) -> None:
     oracle = pytrec_eval.RelevanceEvaluator(judged, measures).evaluate(run)
     relevant = relevance.sum(axis=1)
     assert relevant.max() <= 50  # so trec_eval's divisor, R, is min(50, R)
-    curve = interpolated_precision(relevance, 11)
+    curve = interpolated_precision(relevance)
     columns = {
         "map": average_precision(relevance),
         "map_cut_50": average_precision(relevance, 50, "relevant"),
@@ -99,6 +99,10 @@ def test_figures_are_those_of_trec_eval(relevance: np.ndarray) -> None:
     for measure, found in columns.items():
         expected = [oracle[str(number)][measure] for number in range(len(relevance))]
         np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=measure)
+
+
+def test_eleven_levels_are_the_custom(relevance: np.ndarray) -> None:
+    assert interpolated_precision(relevance).shape == (60, 11)
 
 
 def test_the_two_denominators_differ_as_described() -> None:
@@ -188,6 +192,16 @@ def test_accuracy_is_that_of_scikit_learn() -> None:
     )
 
 
+def test_queries_without_answers_are_not_divided_by_zero() -> None:
+    relevance = np.array([[False, True, True], [False, False, False]])
+    with np.errstate(all="raise"):
+        for denominator in ("relevant", "hits"):
+            for k in (1, None):
+                found = average_precision(relevance, k, denominator)
+                assert math.isnan(found[1])
+                assert found[0] == (0 if k == 1 else pytest.approx((1 / 2 + 2 / 3) / 2))
+
+
 def test_bad_input_is_refused_in_words(relevance: np.ndarray) -> None:
     with pytest.raises(QueryError, match="k must be 1"):
         average_precision(relevance, 0)
@@ -203,13 +217,17 @@ def test_bad_input_is_refused_in_words(relevance: np.ndarray) -> None:
         recall_at_k(relevance[:, :0], 1)
     with pytest.raises(QueryError, match="2 or more levels"):
         interpolated_precision(relevance, 1)
-    with pytest.raises(QueryError, match="no query has an answer"):
+    with pytest.raises(QueryError, match=r"^no query has an answer"):
         mean(np.array([np.nan, np.nan]))
-    with pytest.raises(QueryError, match="gallery labels: expected 3"):
+    with pytest.raises(QueryError, match=r"^query labels: expected 3"):
+        mean_average_precision(np.eye(3), np.eye(3), np.arange(2), np.arange(3))
+    with pytest.raises(QueryError, match=r"^query labels: expected 2"):
+        per_class_map(np.array([0.1, 0.2]), np.arange(3))
+    with pytest.raises(QueryError, match=r"^gallery labels: expected 3"):
         mean_average_precision(np.eye(3), np.eye(3), np.arange(3), np.arange(2))
     with pytest.raises(QueryError, match="no query has an answer"):
         mean_average_precision(np.eye(3), np.eye(3), np.arange(3), np.arange(3, 6))
-    with pytest.raises(QueryError, match="predicted labels: expected 3"):
+    with pytest.raises(QueryError, match=r"^predicted labels: expected 3"):
         classification_accuracy([1, 2], [1, 2, 3])
-    with pytest.raises(QueryError, match="not defined"):
+    with pytest.raises(QueryError, match=r"^accuracy of no items"):
         classification_accuracy([], [])

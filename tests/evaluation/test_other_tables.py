@@ -12,13 +12,13 @@ from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.ablate import planned_cells, run_grid
+from cmr_hub.evaluation.cells import Materials, Workbench
 from cmr_hub.evaluation.content_based import content_based_map
 from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.grid import read_grid
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.report import write_report
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.transfer import evaluate_transfer
-from cmr_hub.evaluation.workers import Bench, Materials
 from cmr_hub.training.presets import PRESETS
 
 GRID = """
@@ -116,7 +116,7 @@ def test_the_same_figures_as_by_hand(home, grid, mobilenet, mobilenet_file, tmp_
     _, cells, _ = planned_cells(grid, tmp_path / "results", weights)
     data = {str(cell.settings.dataset): frozenset() for cell in cells}
     data[str(cells[0].settings.test_on)] = frozenset({"test/sea0.png"})
-    bench = Bench(Materials(weights, tmp_path / "cache", data))
+    bench = Workbench(Materials(weights, tmp_path / "cache", data))
     transferred, content = (bench.run(cell).record for cell in (cells[0], cells[2]))
 
     colours = load_dataset("folder", home / "colours")
@@ -144,4 +144,4 @@ def test_a_baseline_that_is_no_model_cannot_be_tested_elsewhere(home, tmp_path, 
     cell = planned_cells(read_grid(path), tmp_path / "results", weights)[1][0]
     data = {str(cell.settings.dataset): frozenset()}
     with pytest.raises(CMRError, match="random is no pair of projectors"):
-        Bench(Materials(weights, tmp_path / "cache", data)).run(cell)
+        Workbench(Materials(weights, tmp_path / "cache", data)).run(cell)

@@ -6,7 +6,7 @@ import pytest
 from cmr_hub.errors import QueryError
 from cmr_hub.evaluation import ranking
 from cmr_hub.evaluation.metrics import mean_average_precision
-from cmr_hub.evaluation.ranking import rank
+from cmr_hub.evaluation.ranking import rank, ranked_chunks
 
 
 def test_order_is_that_of_plain_cosine() -> None:
@@ -28,6 +28,35 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, scores_at_once: 
     whole = rank(queries, gallery)
     monkeypatch.setattr(ranking, "SCORES_AT_ONCE", scores_at_once)
     np.testing.assert_array_equal(rank(queries, gallery), whole)
+
+
+def test_a_chunk_holds_as_many_queries_as_fit_and_one_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for scores_at_once, lengths in ((1, [1] * 5), (12, [2, 2, 1]), (100, [5])):
+        monkeypatch.setattr(ranking, "SCORES_AT_ONCE", scores_at_once)
+        chunks = [order for _, order in ranked_chunks(np.ones((5, 2)), np.ones((6, 2)))]
+        assert [len(order) for order in chunks] == lengths
+
+
+def test_the_shuffle_that_breaks_ties_is_one_for_ever() -> None:
+    assert rank(np.ones((1, 2)), np.ones((8, 2))).tolist() == [[6, 2, 1, 7, 3, 0, 5, 4]]
+
+
+def test_ties_below_the_best_are_broken_by_the_shuffle_too() -> None:
+    gallery = np.repeat([[0.0, 1.0], [0.6, 0.8], [1.0, 0.0]], [1, 400, 1], axis=0)
+    shuffle = [row for row in rank(np.ones((1, 2)), np.ones((402, 2)))[0] if 0 < row < 401]
+    for order in rank(np.array([[0.0, 1.0], [1.0, 0.0]]), gallery):
+        assert order[1:-1].tolist() == shuffle
+
+
+def test_scores_are_of_double_precision_whatever_comes() -> None:
+    random = np.random.default_rng(6)
+    centre = random.normal(size=64)
+    near = (centre + 1e-4 * random.normal(size=(500, 64))).astype(np.float32)
+    queries = random.normal(size=(20, 64)).astype(np.float32)
+    expected = rank(queries.astype(np.float64), near.astype(np.float64))
+    np.testing.assert_array_equal(rank(queries, near), expected)
 
 
 def test_repeated_rows_stay_together_in_one_order_for_all_queries() -> None:
@@ -74,7 +103,10 @@ def test_negative_zero_and_zero_rows_tie() -> None:
 def test_lengths_at_the_edge_of_floats_do_not_matter() -> None:
     random = np.random.default_rng(5)
     queries, gallery = random.normal(size=(5, 6)), random.normal(size=(20, 6))
-    np.testing.assert_array_equal(rank(queries * 1e-300, gallery * 1e300), rank(queries, gallery))
+    expected = rank(queries, gallery)
+    np.testing.assert_array_equal(rank(queries * 1e-300, gallery * 1e300), expected)
+    lengths = np.logspace(-300, 300, 20)[:, None]
+    np.testing.assert_array_equal(rank(queries, gallery * lengths), expected)
 
 
 @pytest.mark.parametrize(

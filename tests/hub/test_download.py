@@ -10,7 +10,8 @@ from pathlib import Path
 import hub_calls
 import pytest
 from hostile import HOSTILE, hostile_copy, words
-from hub_server import TOKEN, Fault
+from hub_repository import Fault
+from hub_server import TOKEN
 
 from cmr_hub.errors import HubError, ModelFormatError
 

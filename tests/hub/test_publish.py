@@ -6,7 +6,8 @@ import shutil
 
 import hub_calls
 import pytest
-from hub_server import TOKEN, Fault
+from hub_repository import Fault
+from hub_server import TOKEN
 
 from cmr_hub.errors import HubError
 from cmr_hub.loading import load

@@ -120,7 +120,9 @@ def test_modality_classifier_has_the_released_widths_and_no_activation() -> None
 
 def test_features_must_be_shown_before_every_batch(batch: Any) -> None:
     loss = ACMRReleasedLoss(6, 4).double()
-    with pytest.raises(CMRError, match="observe"):
+    with pytest.raises(
+        CMRError, match=r"^ACMRReleasedLoss chooses .* call observe\(image_features"
+    ):
         loss(*batch)
     loss.observe(*features())
     loss(*batch)
@@ -129,3 +131,9 @@ def test_features_must_be_shown_before_every_batch(batch: Any) -> None:
     loss.observe(*(rows[:7] for rows in features()))
     with pytest.raises(CMRError, match="observe"):
         loss(*batch)
+
+
+@pytest.mark.parametrize(("dim", "widths"), [(40, [20, 10, 2]), (3, [1, 1, 2]), (1, [1, 1, 2])])
+def test_widths_of_the_modality_classifier(dim: int, widths: list[int]) -> None:
+    layers = ACMRReleasedLoss(dim, 2).modality_classifier
+    assert [layer.out_features for layer in layers] == widths

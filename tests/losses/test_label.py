@@ -25,3 +25,23 @@ def test_uninformed_classifier_gives_twice_log_k(batch: Any) -> None:
     torch.nn.init.zeros_(loss.classifier.weight)
     torch.nn.init.zeros_(loss.classifier.bias)
     assert math.isclose(loss(*batch).item(), 2 * math.log(4))
+
+
+def test_pairs_without_a_label_do_not_count(batch: Any) -> None:
+    loss = LabelLoss(6, 4).double()
+    some = batch._replace(labels=torch.where(torch.arange(12) % 3 > 0, batch.labels, -1))
+    known = some.labels >= 0
+    value = loss(*some)
+    assert math.isclose(value.item(), loss(*(tensor[known] for tensor in batch)).item())
+    value.backward()
+    assert not batch.images.grad[~known].any()
+    assert batch.images.grad[known].any()
+
+
+def test_no_label_at_all_teaches_nothing(batch: Any) -> None:
+    loss = LabelLoss(6, 4).double()
+    value = loss(batch.images, batch.texts, torch.full_like(batch.labels, -1))
+    value.backward()
+    assert value == 0
+    assert not batch.images.grad.any()
+    assert not batch.texts.grad.any()

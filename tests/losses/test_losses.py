@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.losses import LOSSES, build_loss, loss_class, loss_options
-from cmr_hub.losses.base import Loss
+from cmr_hub.losses.base import Loss, nothing
 
 DIM, CLASSES = 6, 4
 
@@ -25,6 +25,19 @@ OTHER_GRADIENT = {
 }
 # Draws its triplets at random unless told otherwise.
 STEADY = {"triplet": {"mining": "batch-hard"}}
+
+# Stored runs name a loss without the options that are its defaults: they may never change.
+DEFAULTS = {
+    "cosface": {"scale": 64.0, "margin": 0.35},
+    "dcca": {"ridge": 1e-3},
+    "fume": {"alpha": 1.0},
+    "infonce": {"temperature": 0.07},
+    "mrl": {"beta": 0.7, "temperature": 1.0},
+    "normsoftmax": {"scale": 20.0, "margin": 0.0},
+    "proxy-anchor": {"alpha": 32.0, "delta": 0.1},
+    "supcon": {"temperature": 0.1},
+    "triplet": {"margin": 0.3, "mining": "random"},
+}
 
 
 def value_of(loss: Loss, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
@@ -107,6 +120,24 @@ def test_gradient_is_the_derivative(name: str, batch: tuple[Tensor, Tensor, Tens
     assert torch.autograd.gradcheck(value, (images, texts, *parameters.values()), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["coral", "correlation", "dcca", "dcca-ey", "mmd"])
+def test_one_pair_teaches_nothing_of_a_distribution_and_two_do(
+    name: str, batch: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    loss = build_loss(name, DIM, CLASSES).double()
+    assert loss(*(tensor[:1] for tensor in batch)) == 0
+    assert loss(*(tensor[:2] for tensor in batch)).abs() > 1e-6
+
+
+def test_nothing_is_zero_of_zero_rows_too() -> None:
+    images, texts = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
+    value = nothing(images, texts)
+    value.backward()
+    assert value == 0
+    assert images.grad is not None
+    assert not images.grad.any()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_order_of_the_batch_does_not_matter(
     name: str, batch: tuple[Tensor, Tensor, Tensor]
@@ -166,6 +197,20 @@ def test_docstring_has_the_fixed_shape(name: str) -> None:
         assert f"{option}: " in text, f"{option} is not explained under Args"
 
 
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults(name: str) -> None:
+    loss = build_loss(name, DIM, CLASSES)
+    assert {option: getattr(loss, option) for option in DEFAULTS[name]} == DEFAULTS[name]
+
+
+# Without numbers nothing can be asked of the labels (label), and torch has no covariance (coral).
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"coral", "label"}))
+def test_all_is_computed_where_the_rows_are(name: str) -> None:
+    loss = build_loss(name, DIM, CLASSES, **STEADY.get(name, {})).to("meta")
+    images, texts, labels = (tensor.to("meta") for tensor in rows("one class"))
+    assert value_of(loss, images, texts, labels).device.type == "meta"
+
+
 def test_sizes_go_to_those_that_want_them() -> None:
     assert build_loss("label", 5, 3).classifier.weight.shape == (3, 5)
     assert not list(build_loss("triplet", 5, 3, margin=0.2).parameters())
@@ -192,6 +237,7 @@ def test_unknown_names_and_options_are_told() -> None:
         ("cosface", {"margin": 1}),
         ("cosface", {"margin": "wide"}),
         ("cosface", {"scale": True}),
+        ("proxy-anchor", {"alpha": 0}),
         ("proxy-anchor", {"delta": 0}),
         ("mrl", {"beta": 1.5}),
         ("fume", {"alpha": float("inf")}),

@@ -11,7 +11,12 @@ import torch
 from cmr_hub.losses.mmd import MMDLoss
 
 
-def test_equals_a_plain_loop(batch: Any) -> None:
+@pytest.mark.parametrize("spread", [1.0, 0.05])
+def test_equals_a_plain_loop(batch: Any, spread: float) -> None:
+    centre = torch.linspace(1, 2, 6, dtype=torch.float64)
+    batch = batch._replace(
+        images=centre + spread * batch.images, texts=centre + spread * batch.texts
+    )
     v, w, _ = batch.unit_arrays()
     joint = [*v, *w]
     h = np.mean([sum((a - b) ** 2) for a, b in permutations(joint, 2)])

@@ -48,5 +48,12 @@ def test_probability_near_one_stays_finite() -> None:
 
 
 def test_one_class_is_too_few() -> None:
-    with pytest.raises(CMRError, match="two classes"):
+    with pytest.raises(CMRError, match=r"^MRL needs two classes"):
         MRLLoss(4, 1)
+
+
+def test_either_part_alone(batch: Any) -> None:
+    v, w = unit(batch.images), unit(batch.texts)
+    contrast = MRLLoss(6, 4, beta=0.0).double()(*batch)
+    torch.testing.assert_close(contrast, multimodal_contrastive(v, w, 1.0))
+    assert MRLLoss(6, 4, beta=1.0).double()(*batch) < 0

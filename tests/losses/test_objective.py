@@ -46,22 +46,13 @@ def test_parameters_of_all_terms_are_found_and_restored(batch: Any) -> None:
     assert torch.equal(objective(*rows)[0], twin(*rows)[0])
 
 
-def test_description_is_json_and_builds_the_same_again() -> None:
-    description = build_objective(SPEC, 6, 4).describe()
-    assert description == {
-        "label": {"loss": "label", "weight": 0.5},
-        "hard": {"loss": "triplet", "weight": 2, "margin": 0.4, "mining": "batch-hard"},
-        "adversarial": {"loss": "adversarial", "weight": 1.0, "hidden": [3]},
-    }
-    again = build_objective(json.loads(json.dumps(description)), 6, 4)
-    assert again.describe() == description
-
-
-def test_defaults_are_described() -> None:
-    description = build_objective({"triplet": {}}, 6, 4).describe()
-    assert description == {
-        "triplet": {"loss": "triplet", "weight": 1.0, "margin": 0.3, "mining": "random"}
-    }
+def test_built_of_a_plain_description() -> None:
+    terms = build_objective(json.loads(json.dumps(SPEC)), 6, 4).terms
+    assert [term.weight for term in terms.values()] == [0.5, 2, 1.0]
+    assert [type(term.loss).__name__ for term in terms.values()] == [
+        *("LabelLoss", "TripletLoss", "AdversarialLoss"),
+    ]
+    assert (terms["hard"].loss.margin, terms["hard"].loss.mining) == (0.4, "batch-hard")
 
 
 def test_schedule_and_observe_reach_every_term() -> None:
@@ -78,7 +69,7 @@ def test_schedule_and_observe_reach_every_term() -> None:
             self.heard += (image_features, text_features)
 
     listeners = [Listener(), Listener()]
-    objective = Objective({str(i): Term(one, "listener") for i, one in enumerate(listeners)})
+    objective = Objective({str(i): Term(one) for i, one in enumerate(listeners)})
     features = torch.ones(2), torch.zeros(2)
     objective.schedule(0.25)
     objective.observe(*features)
@@ -113,7 +104,7 @@ def test_weight_zero_only_watches(batch: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({}, "at least one term"),
+        ({}, "^an objective needs at least one term"),
         ({"label": {"weight": -1}}, "weight of 'label'"),
         ({"label": {"weight": "1"}}, "weight of 'label'"),
         ({"label": {"weight": float("nan")}}, "weight of 'label'"),
@@ -131,6 +122,14 @@ def test_mistakes_are_told(spec: dict[str, Any], message: str) -> None:
         build_objective(spec, 6, 4)
 
 
+def test_a_bad_weight_of_a_term_is_told_by_its_name() -> None:
+    label = build_objective({"label": {}}, 6, 4).terms["label"].loss
+    with pytest.raises(
+        CMRError, match=r"^the weight of 'mine' must be a number, 0 or more, not -1"
+    ):
+        Objective({"mine": Term(label, -1)})
+
+
 def test_unknown_loss_is_told() -> None:
     with pytest.raises(UnknownNameError, match="proxy-anchor"):
         build_objective({"mine": {}}, 6, 4)
@@ -140,7 +139,7 @@ def test_misfitting_batches_are_told() -> None:
     objective = build_objective({"label": {}}, 6, 4)
     z, y = torch.randn(3, 6), torch.zeros(3).long()
     for images, texts, labels in [(z, z[:2], y), (z, z, y[:2]), (z[:0], z[:0], y[:0])]:
-        with pytest.raises(CMRError, match="a batch needs"):
+        with pytest.raises(CMRError, match=r"^a batch needs images \(B, d\)"):
             objective(images, texts, labels)
 
 

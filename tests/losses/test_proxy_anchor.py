@@ -35,3 +35,9 @@ def test_classes_out_of_the_batch_are_only_pushed(batch: Any) -> None:
 
 def test_large_alpha_does_not_overflow(batch: Any) -> None:
     assert torch.isfinite(ProxyAnchorLoss(6, 4, alpha=1e4).double()(*batch))
+
+
+def test_proxies_start_as_the_authors_code_has_them() -> None:
+    torch.manual_seed(0)
+    proxies = ProxyAnchorLoss(16, 800).proxies
+    assert math.isclose(proxies.std().item(), math.sqrt(2 / 800), rel_tol=0.03)

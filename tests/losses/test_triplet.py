@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmr_hub.errors import UnknownNameError
 from cmr_hub.losses.triplet import TripletLoss
 
 MARGIN = 0.3
@@ -72,6 +73,15 @@ def test_semi_hard_falls_back_to_the_farthest() -> None:
     assert math.isclose(value.item(), expected, rel_tol=1e-6)
 
 
+def test_semi_hard_is_farther_than_the_positive_not_as_far() -> None:
+    images = torch.tensor([[1.0, 0.0]] * 3)
+    texts = torch.tensor([[0.0, 1.0], [0.0, 1.0], [-1.0, 0.0]])
+    # Images: (2, 4), (2, 4) and (4, 2), where nothing is farther. Texts: all as far as their own.
+    expected = (0 + 0 + 2.3 + 0.3 + 0.3 + 0.3) / 6
+    value = TripletLoss(0.3, "semi-hard")(images, texts, torch.arange(3))
+    assert math.isclose(value.item(), expected, rel_tol=1e-6)
+
+
 def test_global_seed_fixes_the_draw(batch: Any) -> None:
     loss = TripletLoss()
     values = []
@@ -101,3 +111,9 @@ def test_separated_classes_cost_nothing(mining: Any) -> None:
     assert TripletLoss(MARGIN, mining)(z, z, labels) == 0
     # Swapped classes: every positive at 2, every negative at 0 or 2.
     assert TripletLoss(MARGIN, "batch-hard")(z, z.roll(1, 0), labels).item() == pytest.approx(2.3)
+
+
+def test_unknown_mining_is_told_with_the_known_ones() -> None:
+    told = "^unknown mining 'hardest'; choose one of: random, semi-hard, batch-hard$"
+    with pytest.raises(UnknownNameError, match=told):
+        TripletLoss(mining="hardest")

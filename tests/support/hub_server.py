@@ -4,68 +4,21 @@ Everything is kept in memory. `faults` says which requests go wrong, and how.
 """
 
 import base64
-import hashlib
 import json
 import re
 import socket
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from hub_repository import Fault, Repository, git_sha1, sha256
 
 TOKEN = "hf_TheTokenThatNobodyMaySee"
 LICENSES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-4.0", "other"}
 LARGE = re.compile(r"\.(safetensors|parquet|png|jpg|webp)$")
-
-
-def git_sha1(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@dataclass
-class Repository:
-    """Branches name commits; a commit is all files by path."""
-
-    private: bool = False
-    gated: bool = False
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, branch: str, files: dict[str, bytes]) -> str:
-        past = self.branches.get(branch, "")
-        text = past + "".join(f"{path}{sha256(content)}" for path, content in sorted(files.items()))
-        sha = hashlib.sha1(text.encode()).hexdigest()
-        self.commits[sha] = dict(files)
-        self.branches[branch] = sha
-        return sha
-
-    def files(self, branch: str = "main") -> dict[str, bytes]:
-        return self.commits[self.branches[branch]]
-
-
-@dataclass
-class Fault:
-    """A request that goes wrong.
-
-    Attributes:
-        request: a pattern of `METHOD /path`.
-        status: what is answered; 0 cuts the connection in the middle of the answer.
-        times: how often.
-    """
-
-    request: str
-    status: int
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-    body: str = "no"
 
 
 class HubServer(ThreadingHTTPServer):

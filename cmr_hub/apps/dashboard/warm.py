@@ -3,11 +3,11 @@
 Nothing here uses Streamlit, whose caches and components need its server.
 """
 
-import pandas  # type: ignore[import-untyped] # noqa: F401
-import scipy.stats  # noqa: F401
+from importlib import import_module
 
-import cmr_hub.evaluation.report
-import cmr_hub.plots.results
-import cmr_hub.plots.space
-import cmr_hub.plots.training
-import cmr_hub.projections.jobs  # noqa: F401
+for name in (
+    *("pandas", "scipy.stats"),
+    *("cmr_hub.evaluation.report", "cmr_hub.plots.results", "cmr_hub.plots.space"),
+    *("cmr_hub.plots.training", "cmr_hub.projections.jobs"),
+):
+    import_module(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 import torch
@@ -11,18 +13,29 @@ import torch
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_AHEAD = 2  # pieces of work for each thread: it never waits for the next one
 
-def side_by_side(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
+
+def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """`map(work, items)` in as many threads as torch has, each with one thread of torch's own.
 
     Threads that share one convolution wait for each other whenever another program takes a core.
+    Items are taken as they are needed, and those that are being worked on are few.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(items) == 1:
-        yield from map(work, items)
+    source = iter(items)
+    first = list(islice(source, 2))
+    if threads == 1 or len(first) < 2:
+        yield from map(work, chain(first, source))
         return
+    waiting: deque[Future[Out]] = deque()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(work, items)
+            for item in chain(first, source):
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > _AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
     finally:
         torch.set_num_threads(threads)

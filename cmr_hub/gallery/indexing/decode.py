@@ -48,9 +48,10 @@ class Decoded:
 def decoded(
     entries: Sequence[Entry], preprocessing: Preprocessing, workers: int
 ) -> Iterator[tuple[Entry, Decoded]]:
-    """Every entry with its picture, in order; only a few are held in memory.
+    """Every entry with its picture, in any order; only a few are held in memory.
 
-    A handful is decoded right here: it would take longer to start a process.
+    A handful is decoded right here: it would take longer to start a process. So is what comes
+    next whenever this process would have to wait for another one.
 
     Raises:
         CMRError: a process died, for want of memory perhaps.
@@ -69,6 +70,10 @@ def decoded(
                     waiting.append((chunk, pool.submit(_decode, places, preprocessing)))
                 if not waiting:
                     return
+                if not waiting[0][1].done() and (own := list(islice(source, _CHUNK))):
+                    places = [entry.place for entry in own]
+                    yield from zip(own, _decode(places, preprocessing), strict=True)
+                    continue
                 chunk, future = waiting.popleft()
                 yield from zip(chunk, future.result(), strict=True)
         except BrokenProcessPool as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import Decoded, decoded
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.indexing.entry import Entry
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import FloatArray
-
-_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,9 @@ Encode: TypeAlias = Callable[
 ]
 """(entries, model, SHA-256 of contents whose vectors are known) → all entries, in any order."""
 
+Group: TypeAlias = "list[tuple[Entry, Decoded]]"
+"""As many pictures as the network is given at once."""
+
 
 def encoded_here(
     entries: Sequence[Entry],
@@ -60,18 +63,20 @@ def encoded_here(
         CMRError: the model cannot encode pictures, or a process died.
     """
     encoder = image_encoder_of(model)
-    waiting: list[tuple[Entry, Decoded]] = []
     workers = workers or max(1, (os.cpu_count() or 1) // 2)
-    for entry, picture in decoded(entries, encoder.preprocessing, workers):
-        if picture.pixels is None or picture.sha256 in known:
-            yield entry, Encoded(picture.sha256, None, picture.problem)
-            continue
-        waiting.append((entry, picture))
-        if len(waiting) == _BATCH:
-            yield from _encode(model, waiting)
-            waiting = []
-    if waiting:
-        yield from _encode(model, waiting)
+
+    def encode(group: Group) -> list[tuple[Entry, Encoded]]:
+        return _encode(group, model, known)
+
+    groups = _groups(decoded(entries, encoder.preprocessing, workers), encoder.batch_size)
+    for group in side_by_side(encode, groups):
+        yield from group
+
+
+def _groups(pictures: Iterable[tuple[Entry, Decoded]], size: int) -> Iterator[Group]:
+    source = iter(pictures)
+    while group := list(islice(source, size)):
+        yield group
 
 
 def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
@@ -82,10 +87,18 @@ def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
 
 
 def _encode(
-    model: CrossModalModel, pictures: Sequence[tuple[Entry, Decoded]]
-) -> Iterator[tuple[Entry, Encoded]]:
-    pixels = [picture.pixels for _, picture in pictures if picture.pixels is not None]
-    features = image_encoder_of(model).encode_pixels(np.stack(pixels))
-    vectors = model.image_projector.embed(features)
-    for (entry, picture), vector in zip(pictures, vectors, strict=True):
-        yield entry, Encoded(picture.sha256, vector)
+    group: Group, model: CrossModalModel, known: Container[str]
+) -> list[tuple[Entry, Encoded]]:
+    new = {
+        place: picture.pixels
+        for place, (_, picture) in enumerate(group)
+        if picture.pixels is not None and picture.sha256 not in known
+    }
+    vectors: dict[int, FloatArray] = {}
+    if new:
+        features = image_encoder_of(model).encode_pixels(np.stack(list(new.values())))
+        vectors = dict(zip(new, model.image_projector.embed(features), strict=True))
+    return [
+        (entry, Encoded(picture.sha256, vectors.get(place), picture.problem))
+        for place, (entry, picture) in enumerate(group)
+    ]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub_server import HubServer, Repository
+from hub_repository import Repository
+from hub_server import HubServer
 from pictures import picture
 
 from cmr_hub.errors import DataFormatError, DataNotFoundError

@@ -10,6 +10,7 @@ import streamlit as st
 
 from cmr_hub.apps.dashboard.box import figure_box, figures
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, show_map, stages_of
+from cmr_hub.apps.dashboard.raw_features import FeatureJobs
 from cmr_hub.apps.dashboard.sources import (
     SpaceSource,
     answers_of,
@@ -23,7 +24,6 @@ from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.report import number
 from cmr_hub.evaluation.space import Direction, Space, modality_gap, silhouette
-from cmr_hub.gallery.raw_features import FeatureJobs
 from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
 from cmr_hub.projections.jobs import MapInput
 

@@ -9,13 +9,16 @@ from cmr_hub.datasets.sketches.colours import RGB, Tone, lit_by
 from cmr_hub.datasets.sketches.kit import Art
 
 WIDTH, HEIGHT = 320, 240
-TIMES = ("day", "sunset", "night")
-WEATHERS = ("sunny", "clear", "cloudy", "rainy", "snowy", "foggy")
 
 
 @dataclass(frozen=True)
 class Air:
-    """Hour and weather, and the dice for details that no sentence names."""
+    """Hour and weather, and the dice for details that no sentence names.
+
+    Attributes:
+        time: day, sunset or night.
+        weather: sunny, clear, cloudy, rainy, snowy or foggy.
+    """
 
     time: str
     weather: str

@@ -48,7 +48,7 @@ class FeatureJobs:
         if rows is not None:
             return FeatureState(rows)
         job = self.background.state(
-            key, lambda: ["cmr_hub.gallery.raw_features", str(self.folder), key, directory]
+            key, lambda: ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
         )
         if job.is_running:
             return FeatureState()

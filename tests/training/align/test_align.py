@@ -1,95 +1,22 @@
 """Alignment, on plain coloured pictures whose sentences name the colour."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from alignment import SETTINGS, SIDE, N, V, no_score, weights
 
-from cmr_hub.cli.align import retrieval_figures
-from cmr_hub.datasets import load_dataset
-from cmr_hub.encoders.images.compact import CompactEncoder
-from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.errors import DataFormatError, TrainingError, UnknownNameError
+from cmr_hub.errors import TrainingError
+from cmr_hub.evaluation.captions import caption_figures
 from cmr_hub.training import align as module
-from cmr_hub.training import epochs
-from cmr_hub.training.align import Alignment, Captioned, align, captioned_pictures
+from cmr_hub.training.align import align
 from cmr_hub.training.views import PixelViews
-
-N, V, SIDE = 48, 2, 32
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 50), "blue": (40, 60, 220), "grey": (90,) * 3}
-SETTINGS = Alignment(
-    epochs=3,
-    batch_size=8,
-    learning_rate=3e-3,
-    sizes=((32, 1.0),),
-    dim=16,
-    image_hidden=(),
-    text_hidden=(16,),
-    projector_learning_rate=3e-3,
-    alike=2,
-)
-
-
-@pytest.fixture(autouse=True)
-def _full_precision(monkeypatch):
-    monkeypatch.setattr(module, "low_precision", nullcontext)
-
-
-@pytest.fixture
-def pictures():
-    """Half of them, of another dataset, have no label; every sixth is held out."""
-    names = [list(COLOURS)[row % 4] for row in range(N)]
-    held_out = np.isin(np.arange(N) % 24, (0, 7, 14, 21))
-    return Captioned(
-        images=tuple(f"{row}.png" for row in range(N)),
-        sentences=tuple((f"a {name} picture", f"something {name}") for name in names),
-        labels=np.where(np.arange(N) < 24, np.arange(N) % 4, -1),
-        n_classes=4,
-        sources=("labelled", "plain"),
-        source=np.arange(N) // 24,
-        held_out=held_out,
-    )
-
-
-@pytest.fixture
-def views():
-    generator = torch.Generator().manual_seed(0)
-    colours = torch.tensor(list(COLOURS.values()))[torch.arange(N) % 4]
-    noise = torch.randint(-25, 26, (N, V, SIDE, SIDE, 3), generator=generator)
-    pixels = (colours.view(N, 1, 1, 1, 3) + noise).clamp(0, 255).to(torch.uint8)
-    return PixelViews(pixels, tuple(map(str, range(N))))
-
-
-@pytest.fixture
-def words(pictures):
-    options = {"dim": 8, "min_count": 1, "epochs": 20, "filters": 16}
-    return text_encoder("text-cnn", **options).fit(pictures.sentences)
-
-
-@pytest.fixture
-def start():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(9)
-        return CompactEncoder(CompactEncoder.build().state_dict(), "file")
-
-
-def no_score(images, sentences, owners, labels):
-    return {}
-
-
-def weights(result):
-    return result.encoder.weights_sha256
-
-
-def without_seconds(history):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 
 def test_it_learns(views, pictures, words):
     settings = replace(SETTINGS, epochs=16)
-    result = align(views, pictures, words, settings, 0, retrieval_figures)
+    result = align(views, pictures, words, settings, 0, caption_figures)
     first, last = result.history[0], result.history[-1]
     assert last["loss"] < 0.6 * first["loss"]
     assert last["infonce"] < first["infonce"]
@@ -151,8 +78,8 @@ def test_held_out_pictures_teach_nothing(views, pictures, words):
     )
     labels = np.where(pictures.held_out, 0, pictures.labels)
     changed = replace(pictures, sentences=others, labels=labels)
-    first = align(views, pictures, words, SETTINGS, 0, retrieval_figures)
-    other = align(PixelViews(pixels, views.keys), changed, words, SETTINGS, 0, retrieval_figures)
+    first = align(views, pictures, words, SETTINGS, 0, caption_figures)
+    other = align(PixelViews(pixels, views.keys), changed, words, SETTINGS, 0, caption_figures)
     assert weights(other) == weights(first)
     assert other.history[-1]["loss"] == first.history[-1]["loss"]
     assert other.history[-1]["held_out"] != first.history[-1]["held_out"]
@@ -302,71 +229,6 @@ def test_starts_from_the_encoder(views, pictures, words, start):
     assert weights(other) != weights(first)
 
 
-class StoppedError(Exception):
-    """As a kill would end it."""
-
-
-@pytest.mark.parametrize("stop_after", [1, 2])
-def test_resumed_run_is_as_if_never_stopped(
-    views, pictures, words, start, tmp_path, monkeypatch, stop_after
-):
-    monkeypatch.setattr(epochs, "_CHECKPOINT_SECONDS", 0.0)
-
-    def run(checkpoints=None):
-        return align(
-            views,
-            pictures,
-            words,
-            SETTINGS,
-            0,
-            retrieval_figures,
-            encoder=start,
-            checkpoints=checkpoints,
-        )
-
-    whole = run()
-    write, written = epochs.write_checkpoint, []
-
-    def write_and_stop(*arguments):
-        write(*arguments)
-        written.append(arguments)
-        if len(written) == stop_after:
-            raise StoppedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(epochs, "write_checkpoint", write_and_stop)
-        with pytest.raises(StoppedError):
-            run(tmp_path)
-    torch.rand(7)
-    resumed = run(tmp_path)
-    assert weights(resumed) == weights(whole)
-    assert without_seconds(resumed.history) == without_seconds(whole.history)
-    assert run(tmp_path).history == resumed.history
-
-
-@pytest.mark.parametrize("change", ["learning_rate", "seed", "start", "sentence", "held out"])
-def test_checkpoint_of_another_run_is_refused(views, pictures, words, start, tmp_path, change):
-    settings = replace(SETTINGS, epochs=1)
-    align(views, pictures, words, settings, 0, no_score, checkpoints=tmp_path)
-    if change == "learning_rate":
-        settings = replace(settings, learning_rate=1e-4)
-    elif change == "sentence":
-        pictures = replace(pictures, sentences=(("blue",), *pictures.sentences[1:]))
-    elif change == "held out":
-        pictures = replace(pictures, held_out=np.arange(N) == 5)
-    with pytest.raises(TrainingError, match="another preset, seed, data"):
-        align(
-            views,
-            pictures,
-            words,
-            settings,
-            int(change == "seed"),
-            no_score,
-            encoder=start if change == "start" else None,
-            checkpoints=tmp_path,
-        )
-
-
 def test_seed(views, pictures, words):
     first, second = (align(views, pictures, words, SETTINGS, seed, no_score) for seed in (0, 1))
     assert weights(first) != weights(second)
@@ -421,45 +283,3 @@ def test_loss_that_is_not_finite(views, pictures, words):
 def test_settings_out_of_range(wrong):
     with pytest.raises(TrainingError, match=r"wanted|wants"):
         replace(SETTINGS, **wrong)
-
-
-def test_captioned_pictures(colour_folder):
-    dataset = load_dataset("folder", colour_folder)
-    other = replace(dataset, name="other", classes=("Flame", "mud", "sea"))
-    plain = replace(dataset, name="plain", labels=np.full(len(dataset), -1), classes=())
-    found = captioned_pictures([dataset, other, plain], seed=0, share=0.25)
-    assert len(found.images) == len(found.sentences) == 72
-    assert all("train" in path.parts and "test" not in path.parts for path in found.images)
-    assert found.n_classes == 4
-    assert found.sources == ("folder", "other", "plain")
-    assert found.source.tolist() == [0] * 24 + [1] * 24 + [2] * 24
-    for label in range(3):
-        assert found.held_out[:24][found.labels[:24] == label].sum() == 2
-    flame = found.labels[np.array(["flame" in path.name for path in found.images])]
-    assert set(flame[:16]) == {0}
-    assert (found.labels[48:] == -1).all()
-    assert found.held_out[48:].sum() == 6
-    again = captioned_pictures([dataset, other, plain], seed=0, share=0.25)
-    assert np.array_equal(again.held_out, found.held_out)
-    different = captioned_pictures([dataset, other, plain], seed=1, share=0.25)
-    assert not np.array_equal(different.held_out, found.held_out)
-
-
-def test_pairs_that_are_not_whole_are_left_out(colour_folder):
-    dataset = load_dataset("folder", colour_folder)
-    images = tuple(None if row == 1 else image for row, image in enumerate(dataset.images))
-    sentences = tuple(() if row == 2 else told for row, told in enumerate(dataset.sentences))
-    whole = captioned_pictures([dataset], seed=0)
-    found = captioned_pictures([replace(dataset, images=images, sentences=sentences)], seed=0)
-    gone = {dataset.images[row] for row in (1, 2)} & set(whole.images)
-    assert set(found.images) == set(whole.images) - gone
-
-
-def test_datasets_that_do_not_fit(colour_folder):
-    dataset = load_dataset("folder", colour_folder)
-    with pytest.raises(UnknownNameError, match="train"):
-        captioned_pictures([dataset.split("test")], seed=0)
-    with pytest.raises(DataFormatError, match="different datasets"):
-        captioned_pictures([dataset, dataset], seed=0)
-    with pytest.raises(DataFormatError, match="one at least"):
-        captioned_pictures([], seed=0)

@@ -14,9 +14,10 @@ from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, TrainingError
-from cmr_hub.releases import build, release_directory, train
-from cmr_hub.releases.build import build_release, measure
-from cmr_hub.releases.train import _held_out, _Score, train_release
+from cmr_hub.releases import release_directory
+from cmr_hub.releasing import build, train
+from cmr_hub.releasing.build import build_release, measure
+from cmr_hub.releasing.train import _held_out, _Score, train_release
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 PLACES = ("meadow", "kitchen")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cmr_hub.errors import DataFormatError
-from cmr_hub.releases.quality_curve import keep_record, quality_curve, write_quality_curves
+from cmr_hub.releasing.quality_curve import keep_record, quality_curve, write_quality_curves
 
 
 @pytest.fixture

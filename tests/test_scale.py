@@ -1,0 +1,50 @@
+"""Every measured figure of docs/scale.md stands in `results/benchmarks.json`."""
+
+import json
+from pathlib import Path
+
+HOME = Path(__file__).parents[1]
+PAGE = (HOME / "docs" / "scale.md").read_text(encoding="utf-8")
+MEASURED = json.loads((HOME / "results" / "benchmarks.json").read_text(encoding="utf-8"))
+
+
+def point(name: str, found: dict) -> str:
+    return (
+        f"| {name} | {found['engine']} | {found['p50_milliseconds']:.1f} "
+        f"| {found['recall_at_10']:.3f} | {found['seconds_to_first_answer']:.1f} "
+        f"| {found['mebibytes']:,} |"
+    )
+
+
+def test_the_curve():
+    scale = MEASURED["gallery-scale"]
+    for found in scale["curve"]:
+        assert point(f"{found['vectors']:,}", found) in PAGE
+    assert point("1,000,000 much harder", scale["much_harder_vectors"]) in PAGE
+    assert f"{scale['links']} links, ef {scale['ef']}" in PAGE
+
+
+def test_conditions():
+    for share in (10, 1):
+        found = MEASURED["gallery-filters"][f"{share}_percent_pass"]
+        row = (
+            f"| {share} % | {found['p50_milliseconds']:.1f} "
+            f"| {found['filtered_over_unfiltered']:.1f} | {found['recall_at_10']:.3f} "
+            f"| {found['first_query_milliseconds']:.0f} |"
+        )
+        assert row in PAGE
+
+
+def test_eight_bits_lose_nothing():
+    found = MEASURED["gallery-codes"]
+    recalls = [f"{found[bits]['recall_at_10']:.3f}" for bits in ("8_bits", "16_bits")]
+    words = " ".join(PAGE.split())
+    assert f"among {found['vectors']:,} vectors Recall@10 is {recalls[0]} with 8 bits" in words
+    assert recalls[0] == recalls[1]
+
+
+def test_kills():
+    found = MEASURED["indexing-faults"]
+    words = " ".join(PAGE.split())
+    said = "After {kills} kills at random moments of `cmr index` {lost_or_double_rows} rows"
+    assert said.format(**found) in words
