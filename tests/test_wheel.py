@@ -76,4 +76,4 @@ def test_it_works_without_the_clone(built, tmp_path):
         **{"cwd": tmp_path, "env": clean},
         **{"capture_output": True, "text": True, "timeout": 300},
     )
-    assert "car" in found.stdout
+    assert " red " in found.stdout
