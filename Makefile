@@ -4,11 +4,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Nothing that is not in a lock file, and nothing whose hash is not there.
+LOCKED := $(PIP) install -q --require-hashes --no-deps
 # What `make demo` opens: a model directory; by default the model that comes with the package.
 MODEL ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage mutation lint bench docs pictures clean
+.PHONY: help install demo test coverage mutation lint bench docs pictures lock licences sbom audit clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
@@ -20,6 +23,8 @@ help:
 	@echo "make bench [FULL=1]    measure against peers; one table of ratios, docs/benchmarks.md"
 	@echo "make docs              the API reference, into build/docs"
 	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
+	@echo "make lock [UPGRADE=1]  lock the requirements again; then run make licences sbom"
+	@echo "make audit             ask for known weaknesses of what is locked"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
@@ -27,13 +32,21 @@ $(BIN)/python:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+# The build of torch without CUDA where pip is set up to find it; else PyPI's, whose build for Linux
+# then misses NVIDIA's libraries.
+$(VENV)/.locked: requirements.lock requirements-cpu.lock requirements-cuda.lock | $(BIN)/python
+	@$(LOCKED) -r requirements-cpu.lock 2>/dev/null || true
+	$(LOCKED) -r requirements.lock
+	@$(PIP) check >/dev/null || { echo $(LOCKED) -r requirements-cuda.lock; \
+		$(LOCKED) -r requirements-cuda.lock && $(PIP) check; }
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+$(VENV)/.installed: pyproject.toml $(VENV)/.locked
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/.installed
@@ -69,6 +82,19 @@ docs: $(VENV)/.installed-dev
 
 pictures: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_pictures.py
+
+lock: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
+
+licences: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.licences
+
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.sbom
+
+audit: $(VENV)/.installed-dev
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock \
+		-r requirements-cuda.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -31,6 +31,7 @@ def dashboard(
     Example: `cmr dashboard --model runs`
     """
     try:
+        from streamlit import net_util
         from streamlit.web import cli
 
         # What the first page needs is there before the first visitor.
@@ -40,6 +41,9 @@ def dashboard(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"
         ) from error
 
+    # Streamlit asks a machine on the Internet for the address of this one, to print it and to tell
+    # its own pages from others.
+    net_util.get_external_ip = lambda: None
     arguments = [str(SCRIPT), f"--server.address={host}", f"--server.port={port}"]
     named = [option for path in model or [] for option in ("--model", str(path))]
     cli.main(
