@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -103,3 +104,13 @@ def test_what_can_be_chosen() -> None:
     named = set(re.findall(r"`([\w-]+)`", text_of("docs/train-your-own.md")))
     assert {*DATASETS, *IMAGE_ENCODERS, *TEXT_ENCODERS} <= named
     assert (HOME / "grids" / "study.toml").is_file()
+
+
+def test_how_well_the_tests_test() -> None:
+    """Of the faults that were put in."""
+    found = json.loads(text_of("results/mutation.json"))
+    left = found["survivors"]
+    assert all(fault["why"] for fault in left)
+    words = " ".join(text_of("docs/tests.md").split())
+    said = f"Of {found['mutants']:,} faults {found['killed']:,} are noticed; {len(left)} are left"
+    assert said in words
