@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cmr_process import STOPPED, Cmr, Cut, Ended
 
-from cmr_hub.evaluation.grid import read_grid
+from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.plan import make_plan
 from cmr_hub.evaluation.results import read_runs
 

@@ -27,21 +27,21 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         ["align", "folder", "--out", "x", *SQUARES],
     ),
     "release": (
-        "cmr_hub.releases.build:build_release",
+        "cmr_hub.releasing.build:build_release",
         ["release", "folder", "--aligned", "{aligned}", "--out", "x", "--figures", "f.json"],
     ),
     "quality-curve": (
-        "cmr_hub.releases.quality_curve:keep_record",
+        "cmr_hub.releasing.quality_curve:keep_record",
         [
             *("quality-curve", "--distilled", "{aligned}", "--aligned", "{aligned}"),
             *("--undistilled", "{aligned}", "--results", "r"),
         ],
     ),
     "evaluate": (
-        "cmr_hub.evaluation.experiment:paired_features",
+        "cmr_hub.evaluation.pairs:paired_features",
         ["evaluate", "{model}", "--root", "{pictures}"],
     ),
-    "ablate": ("cmr_hub.evaluation.grid:read_grid", ["ablate", "g.toml", "--results", "r"]),
+    "ablate": ("cmr_hub.evaluation.grid_file:read_grid", ["ablate", "g.toml", "--results", "r"]),
     "report": ("cmr_hub.evaluation.report:write_report", ["report", "--results", "r"]),
     "index": (
         "cmr_hub.gallery.indexing.index:folder_entries",
