@@ -97,10 +97,17 @@ def _column(path: Path) -> str | None:
 
 
 def _is_picture(kind: pa.StructType) -> bool:
-    """`bytes` and `path`, of these types: text for bytes could not be written to a file."""
+    """`bytes` and `path`, of these types: text for bytes could not be written to a file.
+
+    Where no picture has a path, its column may have no type.
+    """
     kinds = {field.name: field.type for field in kind}
-    data, path = kinds.get("bytes", pa.null()), kinds.get("path", pa.null())
-    return bool(pa.types.is_binary(data) and pa.types.is_string(path))
+    if not {"bytes", "path"} <= kinds.keys():
+        return False
+    data, path = kinds["bytes"], kinds["path"]
+    is_data = pa.types.is_binary(data) or pa.types.is_large_binary(data)
+    is_path = pa.types.is_string(path) or pa.types.is_large_string(path) or pa.types.is_null(path)
+    return bool(is_data and is_path)
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
