@@ -24,11 +24,20 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 89_000_000
 
 
-def read_image(source: ImageSource, *, max_pixels: int | None = None) -> Image.Image:
+def read_image(
+    source: ImageSource, *, max_pixels: int | None = None, enough: int | None = None
+) -> Image.Image:
     """The picture as RGB, upright as its EXIF orientation says; always a new image.
 
     Transparent pixels are laid over white, 16-bit grey is scaled to 8 bits, and of an animation
     the first frame counts (of an open image: the current frame).
+
+    Args:
+        source: a path or an open image.
+        max_pixels: of width × height.
+        enough: a length of the shorter side, in pixels, that is all the caller needs. A JPEG file
+            that is at least twice as large is decoded to 1/2, 1/4 or 1/8 of its size, not below
+            this: a photograph of 12 megapixels in a fraction of the time and memory.
 
     Raises:
         ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`;
@@ -38,20 +47,22 @@ def read_image(source: ImageSource, *, max_pixels: int | None = None) -> Image.I
     is_open = isinstance(source, Image.Image)
     try:
         image = source if isinstance(source, Image.Image) else _open(Path(source))
-        return _rgb(image, max_pixels, keep=is_open)
+        return _rgb(image, max_pixels, enough, keep=is_open)
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
         where = "the given picture" if is_open else f"the picture {source}"
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
 
 
-def decode_image(data: bytes, *, max_pixels: int | None = None) -> Image.Image:
+def decode_image(
+    data: bytes, *, max_pixels: int | None = None, enough: int | None = None
+) -> Image.Image:
     """The picture in these bytes, as `read_image` gives it.
 
     Raises:
         ImageError: as `read_image`; the message is the reason alone.
     """
     try:
-        return _rgb(_open_bytes(data), max_pixels)
+        return _rgb(_open_bytes(data), max_pixels, enough)
     except Exception as error:
         raise ImageError(_reason(error)) from error
 
@@ -120,9 +131,13 @@ def _open_bytes(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
-def _rgb(image: Image.Image, max_pixels: int | None, *, keep: bool = False) -> Image.Image:
+def _rgb(
+    image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
+) -> Image.Image:
     """A new picture, or the same one changed unless it is to be kept: copies take a third."""
     _check_size(*image.size, MAX_PIXELS if max_pixels is None else max_pixels)
+    if enough is not None and not keep:
+        image.draft(None, (enough, enough))
     image.load()
     return _to_rgb(_upright(image.copy() if keep else image))
 

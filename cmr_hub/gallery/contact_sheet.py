@@ -53,7 +53,7 @@ def _picture(path: Path | None, words: str) -> str:
     if path is None:
         return "no picture"
     try:
-        image = read_image(path)
+        image = read_image(path, enough=_SIDE)
     except ImageError:
         return "the picture is no longer there"
     image.thumbnail((_SIDE, _SIDE))

@@ -125,8 +125,8 @@ def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike
     encoder = model.image_encoder
     if encoder is None:
         raise CMRError("a model of precomputed features cannot look at pictures")
-    image = read_image(picture)
     shown = encoder.preprocessing
+    image = read_image(picture, enough=shown.enough)
     pixels = shown.pixels(image)
     mean = np.round(np.array(shown.mean) * 255).astype(np.uint8)
     edges = np.linspace(0, shown.crop, CELLS + 1).astype(int)

@@ -15,9 +15,10 @@ from cmr_hub.errors import ImageError
 FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
 
 
-def photograph(width=96, height=64):
+def photograph(width=96, height=64, grain=4):
     """Smooth noise: large enough when compressed that cutting it hurts."""
-    noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    size = (height // grain, width // grain, 3)
+    noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
 
 
@@ -243,3 +244,44 @@ def test_a_tar_file_that_goes_back_is_not_followed_for_ever(tmp_path):
     (tmp_path / "x.tar").write_bytes(data)
     with pytest.raises(ImageError, match="negative"):
         read_image(tmp_path / "x.tar" / "c.png")
+
+
+@pytest.mark.parametrize(
+    ("size", "shrunk"),
+    [((1600, 1200), (400, 300)), ((1200, 2050), (300, 513)), ((9000, 512), (4500, 256))],
+)
+def test_of_a_large_jpeg_no_more_is_decoded_than_is_enough(tmp_path, size, shrunk):
+    path = tmp_path / "large.jpg"
+    photograph(*size, grain=64).save(path, quality=95)
+    whole, seen = read_image(path), read_image(path, enough=256)
+    assert seen.size == shrunk
+    expected = np.asarray(whole.resize(shrunk, Image.Resampling.BOX), dtype=float)
+    assert np.abs(pixels(seen) - expected).mean() < 1.5
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(ImageError, match=r"large\.jpg"):
+        read_image(path, enough=256)
+
+
+def test_a_picture_is_decoded_whole_where_less_would_not_be_enough(tmp_path):
+    path, other = tmp_path / "a.jpg", tmp_path / "a.png"
+    photograph(800, 508).save(path)
+    photograph(800, 508).save(other)
+    np.testing.assert_array_equal(pixels(read_image(path, enough=256)), pixels(read_image(path)))
+    assert read_image(other, enough=8).size == (800, 508)
+    with Image.open(path) as image:
+        assert read_image(image, enough=8).size == (800, 508)
+        assert image.size == (800, 508)
+
+
+def test_limits_are_on_the_whole_picture_however_little_is_enough(tmp_path):
+    path = tmp_path / "large.jpg"
+    photograph(1600, 1200).save(path)
+    with pytest.raises(ImageError, match="1600 × 1200 pixels"):
+        read_image(path, max_pixels=10**6, enough=64)
+
+
+def test_a_smaller_picture_is_turned_as_the_large_one(tmp_path):
+    path, exif = tmp_path / "turned.jpg", Image.Exif()
+    exif[0x0112] = 6
+    photograph(1600, 1200).save(path, exif=exif)
+    assert read_image(path, enough=256).size == (300, 400)

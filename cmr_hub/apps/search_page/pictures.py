@@ -74,7 +74,7 @@ def jpeg(source: str | Path | Image.Image, side: int, quality: int = 85) -> byte
     Raises:
         ImageError: it cannot be read.
     """
-    image = read_image(source)
+    image = read_image(source, enough=side)
     image.thumbnail((side, side))
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)

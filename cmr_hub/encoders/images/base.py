@@ -130,7 +130,9 @@ class ImageEncoder(ABC):
         """
 
         def prepare(chunk: Sequence[ImageSource]) -> Tensor:
-            return torch.stack([self.preprocessing(read_image(image)) for image in chunk])
+            shown = self.preprocessing
+            pictures = (read_image(image, enough=shown.enough) for image in chunk)
+            return torch.stack([shown(picture) for picture in pictures])
 
         with tqdm(
             total=len(images),

@@ -31,6 +31,14 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
+    @property
+    def enough(self) -> int:
+        """The shorter side, in pixels, from which more detail is averaged away by resizing.
+
+        Twice what it is resized to, so that resizing still averages over two pixels and more.
+        """
+        return 2 * self.resize
+
     def __call__(self, image: Image.Image) -> Tensor:
         """RGB picture → (3, crop, crop) float32.
 

@@ -113,7 +113,8 @@ def decode_one(place: Place, preprocessing: Preprocessing) -> Decoded:
         return Decoded("", None, str(error))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        return Decoded(sha256, preprocessing.pixels(decode_image(data)))
+        picture = decode_image(data, enough=preprocessing.enough)
+        return Decoded(sha256, preprocessing.pixels(picture))
     except ImageError as error:
         return Decoded(sha256, None, str(error))
 

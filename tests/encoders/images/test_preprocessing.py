@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.images.preprocessing import Preprocessing
+from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.images.preprocessing import Preprocessing, Squashing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 ensure_torchvision()
@@ -84,3 +85,19 @@ def test_the_centre_is_what_is_seen():
     image.paste("white", (100, 0, 200, 100))
     pixels = Preprocessing(resize=50, crop=50, mean=(0, 0, 0), std=(1, 1, 1))(image)
     assert pixels[:, :, 1:-1].min() == 1
+
+
+@pytest.mark.parametrize("shown", [Preprocessing(257, 225), Squashing(128, 128)])
+def test_what_is_enough_of_a_large_picture_shows_the_same(shown, tmp_path):
+    """Sharp edges and fine noise, as in photographs; to a few of 255 levels."""
+    generator = np.random.default_rng(0)
+    picture = np.asarray(smooth_picture(3000, 2200), dtype=float)
+    picture += generator.normal(0, 12, picture.shape)
+    picture[700:1500, 900:2100] = generator.integers(0, 256, 3)
+    path = tmp_path / "large.jpg"
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+    seen = read_image(path, enough=shown.enough)
+    assert min(seen.size) < 1200
+    difference = np.abs(shown.pixels(seen).astype(float) - shown.pixels(read_image(path)))
+    assert difference.mean() < 1
+    assert np.percentile(difference, 99) < 6
