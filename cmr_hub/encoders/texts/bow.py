@@ -94,9 +94,12 @@ class BowEncoder(TextEncoder):
         vocabulary = self._fitted_vocabulary()
         if not documents:
             return np.zeros((0, len(vocabulary)), dtype=np.float32)
-        counter = CountVectorizer(
-            analyzer=self._content_words, vocabulary=vocabulary, dtype=np.float64
-        )
+
+        def known_words(document: Document) -> list[str]:
+            # Stop words are not in the vocabulary. CountVectorizer is slow with words it lacks.
+            return [word for word in document_words(document) if word in vocabulary]
+
+        counter = CountVectorizer(analyzer=known_words, vocabulary=vocabulary, dtype=np.float64)
         counts = counter.transform(documents)
         rows = normalize(counts) if self._tfidf is None else self._tfidf.transform(counts)
         dense: FloatArray = rows.astype(np.float32).toarray()

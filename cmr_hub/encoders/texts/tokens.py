@@ -11,6 +11,7 @@ from cmr_hub.types import Document
 
 # Disjoint classes on both sides of the apostrophe: the time is linear in the text's length.
 _WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
+_WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # the same where there is none, in half the time
 
 
 def words(text: str) -> list[str]:
@@ -21,7 +22,8 @@ def words(text: str) -> list[str]:
     composed forms are made one (NFKC, ’ is '). Everything else, control characters and emoji
     too, only parts words.
     """
-    return _WORD.findall(_plain(text))
+    plain = _plain(text)
+    return (_WORD if "'" in plain else _WITHOUT_APOSTROPHE).findall(plain)
 
 
 def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:

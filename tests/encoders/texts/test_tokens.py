@@ -1,8 +1,10 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cmr_hub.encoders.texts.tokens import document_words, unique, words
+from cmr_hub.encoders.texts.tokens import document_words, unique, word_spans, words
 from cmr_hub.errors import CMRError
 
 
@@ -47,3 +49,10 @@ def test_a_bare_string_is_no_document() -> None:
 
 def test_unique_keeps_the_order() -> None:
     assert unique(["b", "a", "b"]) == ["b", "a"]
+
+
+@given(st.text(st.sampled_from("abs'’ _-é\u0301ﬁ1\ud800") | st.characters()))
+def test_spans_are_of_the_same_words(text: str) -> None:
+    plain, spans = word_spans(text)
+    assert [word for word, _, _ in spans] == words(text)
+    assert all(plain[start:end] in (word, f"{word}'s") for word, start, end in spans)
