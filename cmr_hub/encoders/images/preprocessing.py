@@ -61,9 +61,12 @@ class Preprocessing:
         """(B, crop, crop, 3) → (B, 3, crop, crop) float32."""
         import torch
 
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        values = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        return values.sub_(mean).div_(std)
+        # Whole lines of pixels at once: three colours at a time are half as fast.
+        count, height, width, colours = pixels.shape
+        mean, std = (torch.tensor(values).repeat(width) for values in (self.mean, self.std))
+        lines = torch.from_numpy(pixels).reshape(count, height, width * colours).float()
+        lines.div_(255).sub_(mean).div_(std)
+        return lines.view(pixels.shape).permute(0, 3, 1, 2)
 
     def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
         """A random view, as networks are trained with: RGB picture → (3, crop, crop) float32.

@@ -1,4 +1,4 @@
-"""Pictures of entries become vectors on the machines of a Ray cluster.
+"""Pictures of entries become features on the machines of a Ray cluster.
 
 The same actors run on one machine and on many. Ray does again what a machine that fails has not
 finished. The gallery has one writer all the same: what is encoded comes back to the process that
@@ -52,14 +52,14 @@ def encoded_on_ray(
     if not entries:
         return
     ray, data = _ray()
-    parts = ray.put((image_encoder_of(model), model.image_projector))
+    encoder = ray.put(image_encoder_of(model))
     most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     blocks = [
         _places(start, entries[start : start + _BLOCK]) for start in range(0, len(entries), _BLOCK)
     ]
     done = data.from_arrow(blocks).map_batches(
         _Encoder,
-        fn_constructor_args=(parts,),
+        fn_constructor_args=(encoder,),
         batch_format="pyarrow",
         batch_size=None,
         concurrency=(1, most),
@@ -68,12 +68,12 @@ def encoded_on_ray(
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in batch.to_pylist():
-                vector = row["vector"]
+                features = row["features"]
                 yield (
                     entries[row["number"]],
                     Encoded(
                         row["sha256"],
-                        None if vector is None else np.array(vector, dtype=np.float32),
+                        None if features is None else np.array(features, dtype=np.float32),
                         row["problem"],
                     ),
                 )
@@ -85,14 +85,14 @@ def encoded_on_ray(
 
 
 class _Encoder:
-    """An actor that turns places of pictures into vectors."""
+    """An actor that turns places of pictures into features."""
 
-    def __init__(self, parts: Any) -> None:
+    def __init__(self, encoder: Any) -> None:
         import ray
         import torch
 
         torch.set_num_threads(1)  # one core each is what the cluster has given
-        self.encoder, self.projector = ray.get(parts)
+        self.encoder = ray.get(encoder)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         pictures = [
@@ -102,17 +102,17 @@ class _Encoder:
             for row in batch.to_pylist()
         ]
         pixels = {at: one.pixels for at, one in enumerate(pictures) if one.pixels is not None}
-        vectors: list[Any] = [None] * len(pictures)
+        features: list[Any] = [None] * len(pictures)
         if pixels:
-            features = self.encoder.encode_pixels(np.stack(list(pixels.values())))
-            for at, vector in zip(pixels, self.projector.embed(features), strict=True):
-                vectors[at] = vector
+            rows = self.encoder.encode_pixels(np.stack(list(pixels.values())))
+            for at, row in zip(pixels, rows, strict=True):
+                features[at] = row
         return pa.table(
             {
                 "number": batch.column("number"),
                 "sha256": pa.array([one.sha256 for one in pictures], pa.string()),
                 "problem": pa.array([one.problem for one in pictures], pa.string()),
-                "vector": pa.array(vectors, pa.list_(pa.float32())),
+                "features": pa.array(features, pa.list_(pa.float32())),
             }
         )
 

@@ -1,4 +1,4 @@
-"""Pictures of entries become vectors, on this machine."""
+"""Pictures of entries become features, on this machine."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A picture's vector, or why there is none.
+    """A picture's features, or why there are none.
 
     Attributes:
         sha256: of its bytes; "" where they cannot be read.
-        vector: (d,) of length 1; None where there is a problem or the content was known.
+        features: (dim,) of the image encoder; None where there is a problem or the content was
+            known. Projecting them is left to who writes them: many at once cost less.
         problem: why it cannot be read.
     """
 
     sha256: str
-    vector: FloatArray | None
+    features: FloatArray | None
     problem: str = ""
 
 
@@ -66,7 +67,7 @@ def encoded_here(
     workers = workers or max(1, (os.cpu_count() or 1) // 2)
 
     def encode(group: Group) -> list[tuple[Entry, Encoded]]:
-        return _encode(group, model, known)
+        return _encode(group, encoder, known)
 
     groups = _groups(decoded(entries, encoder.preprocessing, workers), encoder.batch_size)
     for group in side_by_side(encode, groups):
@@ -87,18 +88,18 @@ def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
 
 
 def _encode(
-    group: Group, model: CrossModalModel, known: Container[str]
+    group: Group, encoder: ImageEncoder, known: Container[str]
 ) -> list[tuple[Entry, Encoded]]:
     new = {
         place: picture.pixels
         for place, (_, picture) in enumerate(group)
         if picture.pixels is not None and picture.sha256 not in known
     }
-    vectors: dict[int, FloatArray] = {}
+    features: dict[int, FloatArray] = {}
     if new:
-        features = image_encoder_of(model).encode_pixels(np.stack(list(new.values())))
-        vectors = dict(zip(new, model.image_projector.embed(features), strict=True))
+        rows = encoder.encode_pixels(np.stack(list(new.values())))
+        features = dict(zip(new, rows, strict=True))
     return [
-        (entry, Encoded(picture.sha256, vectors.get(place), picture.problem))
+        (entry, Encoded(picture.sha256, features.get(place), picture.problem))
         for place, (entry, picture) in enumerate(group)
     ]

@@ -93,13 +93,13 @@ class _Row:
         entry: its picture.
         id: None for a new row, which gets one when it is written.
         sha256: of its content.
-        vector: None if it is that of the same content.
+        features: of its picture; None if the vector is that of the same content.
     """
 
     entry: Entry
     id: str | None
     sha256: str
-    vector: FloatArray | None
+    features: FloatArray | None
 
 
 class _Run:
@@ -145,7 +145,7 @@ class _Run:
                     if picture.problem:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
-                        self.ready.append(self._row(entry, picture.sha256, picture.vector))
+                        self.ready.append(self._row(entry, picture.sha256, picture.features))
                     late = time.monotonic() - self.committed > _COMMIT_SECONDS
                     if late or len(self.ready) >= _COMMIT_ROWS:
                         self._commit()
@@ -174,29 +174,29 @@ class _Run:
             self.ready.append(_Row(entry, row["id"], row["sha256"], None))
         return True
 
-    def _row(self, entry: Entry, sha256: str, vector: FloatArray | None) -> _Row:
+    def _row(self, entry: Entry, sha256: str, features: FloatArray | None) -> _Row:
         """The row of a picture that was read; a known content keeps its row."""
         before = self.known.get(str(entry.path))
         same = self.by_content.get(sha256, [])
         if before is not None and before.get("sha256") == sha256:
             self.summary.updated += 1
-            return self._claimed(entry, before, vector)
+            return self._claimed(entry, before, features)
         if before is not None:
             self.replaced.append(before)
             self.gone.discard(before["id"])
         for row in same:
             if row["id"] in self.gone and row["path"] not in self.here:
                 self.summary.moved += 1
-                return self._claimed(entry, row, vector)
+                return self._claimed(entry, row, features)
         if before is None:
             self.summary.added += 1
         else:
             self.summary.updated += 1
-        return _Row(entry, None, sha256, vector)
+        return _Row(entry, None, sha256, features)
 
-    def _claimed(self, entry: Entry, row: Mapping[str, Any], vector: FloatArray | None) -> _Row:
+    def _claimed(self, entry: Entry, row: Mapping[str, Any], features: FloatArray | None) -> _Row:
         self.gone.discard(row["id"])
-        return _Row(entry, row["id"], row["sha256"], vector)
+        return _Row(entry, row["id"], row["sha256"], features)
 
     def _named(self, rows: Sequence[_Row]) -> list[_Row]:
         """Gives new rows ids, made of their content; a second copy of it has `-2` at the end."""
@@ -234,19 +234,27 @@ class _Run:
             self.spared |= {contents[id_]: vector for id_, vector in vectors}
 
     def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
-        """(n, d) of these rows; where they have none, that of the same content."""
+        """(n, d) of these rows; where they have no features, that of the same content."""
         wanted = {
             self.by_content[row.sha256][0]["id"]: row.sha256
             for row in rows
-            if row.vector is None and row.sha256 not in self.spared
+            if row.features is None and row.sha256 not in self.spared
         }
         there = self.store.rows(list(wanted))
-        found = dict(self.spared)
+        known = dict(self.spared)
         if len(there):
             ids = there.items.column("id").to_pylist()
-            vectors = zip(ids, there.vectors["image"].matrix, strict=True)
-            found |= {wanted[id_]: vector for id_, vector in vectors}
-        return np.stack([found[row.sha256] if row.vector is None else row.vector for row in rows])
+            found = zip(ids, there.vectors["image"].matrix, strict=True)
+            known |= {wanted[id_]: vector for id_, vector in found}
+        vectors = np.empty((len(rows), self.model.dim), dtype=np.float32)
+        for at, row in enumerate(rows):
+            if row.features is None:
+                vectors[at] = known[row.sha256]
+        fresh = {at: row.features for at, row in enumerate(rows) if row.features is not None}
+        if fresh:
+            projected = self.model.image_projector.embed(np.stack(list(fresh.values())))
+            vectors[list(fresh)] = projected
+        return vectors
 
     def _segment(self, rows: Sequence[_Row]) -> Segment:
         items = [
