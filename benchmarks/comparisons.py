@@ -59,6 +59,7 @@ TABLE = (
         "a picture, MobileNetV2, decoded", "transformers pipeline", ("images", "pipeline"), 1
     ),
     Comparison("a picture, VGG16", LOOP, ("images", "vgg16")),
+    Comparison("decoding 12 megapixels", "Pillow, decoded whole", ("images", "decoding")),
     Comparison(
         "a sentence, all-MiniLM-L6-v2", SAME, ("texts", "sentence"), memory=("texts", MINILM)
     ),
@@ -92,6 +93,7 @@ TABLE = (
         for name, key, threads in (
             ("compact", "compact", 1),
             ("compact", "compact", 2),
+            ("MobileNetV2", "mobilenet_v2", 1),
             ("MobileNetV2", "mobilenet_v2", 2),
             ("VGG16", "vgg16", 2),
         )

@@ -7,6 +7,8 @@
   bytes first, the loop is given floats.
 - `pipeline`: open pictures of 500 x 375, beside the `image-feature-extraction` pipeline of
   transformers with MobileNetV2 at the same size. It takes the faster of batches of 1 and of 32.
+- `decoding`: a JPEG file of 12 megapixels, smooth noise too, to the pixels that MobileNetV2 is
+  shown, beside the same with the file decoded whole by Pillow.
 - `batches`: the cost of a picture against the size of the batch, ours and the bare loop.
 
 Weights are random: they take as long as any. Both have as many threads as torch takes.
@@ -16,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 
 import numpy as np
 import torch
 from PIL import Image
 from turns import beside, record, rounded, turns
 
+from cmr_hub.datasets.images import decode_image
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
@@ -35,7 +39,7 @@ ENCODERS: dict[type[ImageEncoder], int] = {
     VGG16Encoder: 16,
 }
 """With the number of pictures of a round."""
-SIZES = (1, 2, 4, 8, 32)
+SIZES = (1, 2, 4, 8, 16, 32)
 
 
 def photographs(count: int) -> list[Image.Image]:
@@ -112,6 +116,24 @@ def pipeline() -> dict[str, object]:
     return {**row, "peer_batch_size": int(best)}
 
 
+def decoding() -> dict[str, object]:
+    """A photograph as cameras make them, beside Pillow."""
+    shown, file = MobileNetV2Encoder.preprocessing, BytesIO()
+    (image,) = photographs(1)
+    image.resize((4000, 3000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=88)
+    data = file.getvalue()
+    times = turns(
+        {
+            "ours": lambda: shown.pixels(decode_image(data, enough=shown.enough)),
+            "whole": lambda: shown.pixels(Image.open(BytesIO(data)).convert("RGB")),
+        },
+        10,
+    )
+    row = beside(times["ours"], times["whole"], "Pillow, decoded whole")
+    print("decoding", row, flush=True)
+    return row
+
+
 def batches() -> dict[str, list[dict[str, float]]]:
     """Milliseconds a picture against the size of the batch."""
     curves = {}
@@ -140,7 +162,7 @@ def batches() -> dict[str, list[dict[str, float]]]:
 
 
 def main() -> None:
-    row = {**bare(), "pipeline": pipeline(), "batches": batches()}
+    row = {**bare(), "pipeline": pipeline(), "decoding": decoding(), "batches": batches()}
     record("images", {**row, "threads": torch.get_num_threads()})
 
 

@@ -165,6 +165,36 @@ def map_curve(rows: Rows) -> str:
     return markdown(("queries and items", *names), cells)
 
 
+def indexing(rows: Rows) -> str:
+    """Indexing beside the encoder alone, and what the cores allow."""
+    own = rows.get("indexing-throughput", {})
+    cells = []
+    for key in (key for key in own if key.endswith("_threads")):
+        encoder, threads, _ = key.rsplit("_", 2)
+        figures = own[key]
+        cells.append(
+            [
+                encoder,
+                threads,
+                f"{figures['images_per_second']:.1f}",
+                f"{figures['bare_images_per_second']:.1f}",
+                times(figures["ours_over_bare_loop"]),
+                f"{figures['decode_milliseconds']:.2f} ms",
+                times(figures["cores_allow"]),
+            ]
+        )
+    head = (
+        "encoder",
+        "its threads",
+        "indexed a second",
+        "encoder alone",
+        "ratio",
+        "decoding, one core",
+        "the cores allow",
+    )
+    return markdown(head, cells)
+
+
 def memory(rows: Rows) -> str:
     """What each task takes, ours and the peer's."""
     cells = [
@@ -237,6 +267,7 @@ BLOCKS: dict[str, Callable[[Rows], str]] = {
     "image-batches": image_batches,
     "text-batches": text_batches,
     "map-curve": map_curve,
+    "indexing": indexing,
     "memory": memory,
     "runtimes": runtimes,
     "machine": machine,

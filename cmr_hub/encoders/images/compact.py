@@ -33,6 +33,7 @@ class CompactEncoder(ImageEncoder):
     name = "compact"
     dim = _DIM
     preprocessing = Squashing(resize=128, crop=128)
+    batch_size = 16  # of pictures this small; benchmarks/images.py
 
     @staticmethod
     def build() -> nn.Sequential:
