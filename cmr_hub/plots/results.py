@@ -164,7 +164,14 @@ def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -
         ]
         for r, line, counts in zip(grid.rows, grid.best, grid.counts, strict=True)
     ]
-    figure = _tiles(values, grid.rows, grid.columns, hover, down=row, across=column)
+    figure = _tiles(
+        values,
+        grid.rows,
+        grid.columns,
+        hover,
+        down=row,
+        across=f"{column}; in the tiles {metric}, {direction}",
+    )
     if len(grid.columns) > _DIGITS_UP_TO:
         return figure.update_traces(
             texttemplate="", showscale=True, colorbar={"title": {"text": metric}, "thickness": 12}
@@ -242,7 +249,7 @@ def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
         ]
         for label, line in zip(classes, values, strict=True)
     ]
-    return _tiles(values, classes, list(groups), hover, zmin=0, zmax=1)
+    return _tiles(values, classes, list(groups), hover, across="MAP@all by class", zmin=0, zmax=1)
 
 
 def confusion(answers: Answers, classes: Sequence[str], depth: int) -> go.Figure:

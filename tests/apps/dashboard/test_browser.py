@@ -96,7 +96,7 @@ def look(browser, address: str) -> Iterator[Callable[..., Page]]:
 
 
 def test_a_link_leads_to_a_page_with_its_style_and_navigation(look) -> None:
-    page = look("explorer?way=t2i")
+    page = look("explorer?way=text→image")
     expect(page.get_by_role("link", name="Common space")).to_be_visible()
     expect(page.locator(".cmr-card").first).to_have_css("display", "flex")
 
