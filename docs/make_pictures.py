@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from PIL import Image
 
@@ -33,6 +34,10 @@ ROOT = DOCS.parent
 QUERY = "two red buses on a street at night"
 COLOURS = 128
 """Of a picture: enough for drawings, and a third of the bytes."""
+CURVES = [
+    f"{method} · concat · mobilenet_v2_fine · 800/200 · pascal-sentence"
+    for method in ("acmr-paper", "correlation", "mmd")
+]
 MAP = ".st-key-map-figure .js-plotly-plot"
 # Where a point of the map is in the window.
 POINT = """([selector, place]) => {
@@ -136,7 +141,17 @@ def dashboard() -> Iterator[str]:
 
 
 def dashboard_pictures(browser: Browser, address: str) -> None:
-    """The common space, a point of it pointed at; and single queries."""
+    """The study: tables, ablations and curves; the sketches: common space and single queries."""
+    for name, query, height in (
+        ("overview", "", 1180),
+        ("ablations", "ablations?method=acmr-paper&by=texts", 1000),
+        ("training", "training?" + urlencode({"run": CURVES, "smoothing": 0.5}, doseq=True), 1080),
+    ):
+        page = window(browser, f"{address}/{query}", 1280, height)
+        page.get_by_role("link", name="Common space").wait_for()
+        page.locator(".js-plotly-plot, [data-testid=stDataFrame]").first.wait_for()
+        page.wait_for_timeout(3000)
+        keep(page, f"dashboard-{name}.png")
     page = window(browser, f"{address}/space?space=model+default&method=t-SNE", 1280, 1160)
     page.get_by_role("link", name="Common space").wait_for()
     page.locator(f"{MAP} .gl-container canvas").first.wait_for()
@@ -148,7 +163,7 @@ def dashboard_pictures(browser: Browser, address: str) -> None:
     page.locator(".card img").wait_for()
     page.wait_for_timeout(1000)
     keep(page, "dashboard-space.png")
-    page = window(browser, f"{address}/explorer?space=model+default&way=t2i", 1280, 1500)
+    page = window(browser, f"{address}/explorer?space=model+default&way=text→image", 1280, 1500)
     page.get_by_role("link", name="Common space").wait_for()
     page.locator(".cmr-card img").nth(11).wait_for()
     page.locator(".js-plotly-plot").first.wait_for()

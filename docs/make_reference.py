@@ -17,7 +17,7 @@ import cmr_hub
 PACKAGE = Path(cmr_hub.__file__).parent
 LEFT_OUT = (
     # Scripts that Streamlit runs, not modules to be imported.
-    "apps/dashboard/pages",
+    "apps/dashboard/views",
     "apps/dashboard/app.py",
     # Drawings: each function draws what its name says.
     *(f"datasets/sketches/{part}" for part in ("objects", "props", "settings")),

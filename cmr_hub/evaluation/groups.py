@@ -222,7 +222,21 @@ def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
 def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
     """A name for each group without one factor: groups that differ in it alone share a name."""
     telling = [name for name in telling_factors(groups) if name != apart]
-    return [" · ".join(group.factors[name] for name in telling) or "all" for group in groups]
+    return [name or "all" for name in _factor_names(groups, telling)]
+
+
+def _factor_names(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
+    objectives: defaultdict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        objectives[group.factors["method"]].add(group.factors["objective"])
+
+    def name_of(group: RunGroup) -> str:
+        # A method says what its objective is, unless it has several.
+        is_said = "method" in telling and len(objectives[group.factors["method"]]) == 1
+        parts = [name for name in telling if name != "objective" or not is_said]
+        return " · ".join(group.factors[name] for name in parts)
+
+    return [name_of(group) for group in groups]
 
 
 def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
@@ -232,17 +246,8 @@ def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
         groups: to be named.
         telling: the factors.
     """
-    objectives: defaultdict[str, set[str]] = defaultdict(set)
-    for group in groups:
-        objectives[group.factors["method"]].add(group.factors["objective"])
-
-    def name_of(group: RunGroup) -> str:
-        # A method says what its objective is, unless it has several.
-        is_said = "method" in telling and len(objectives[group.factors["method"]]) == 1
-        parts = [name for name in telling if name != "objective" or not is_said]
-        return " · ".join(group.factors[name] for name in parts) or group.factors["method"]
-
-    names = [name_of(group) for group in groups]
+    named = zip(groups, _factor_names(groups, telling), strict=True)
+    names = [name or group.factors["method"] for group, name in named]
     alike: defaultdict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
         alike[name].append(place)

@@ -1,19 +1,20 @@
-"""Figures of groups of runs: bars, heat maps, curves."""
+"""Figures of groups of runs: bars, differences, heat maps, curves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.report import number
-from cmr_hub.plots.style import DASHES, SCALE, colour, finish, plain, short, two_lines
+from cmr_hub.evaluation.report import LEVEL, number, verdict
+from cmr_hub.plots.style import DASHES, MUTED, SCALE, colour, finish, plain, short, two_lines
 
 if TYPE_CHECKING:
     from cmr_hub.evaluation.groups import FactorGrid, RunGroup
     from cmr_hub.evaluation.space import Answers
+    from cmr_hub.evaluation.tables import Significance
 
 _BAR = 22  # pixels
 _GAP = 1.5  # from one row to the next, in bars
@@ -105,6 +106,45 @@ def _spread(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
+def differences(
+    compared: Sequence[Significance], names: Sequence[str], metric: str, direction: str
+) -> go.Figure:
+    """A dot for each difference to a reference, with its 95 % interval; filled if significant."""
+    figure = go.Figure()
+    for index, title, symbol in ((0, "significant", ""), (6, "not significant", "-open")):
+        places = [n for n, one in enumerate(compared) if _is_significant(one) == (index == 0)]
+        shown = [compared[place] for place in places]
+        # One seed alone has no interval.
+        half = [0.0 if one.high is None else one.high - one.difference for one in shown]
+        figure.add_scatter(
+            x=[one.difference for one in shown],
+            y=places,
+            mode="markers",
+            marker={"color": colour(index), "size": 10, "symbol": f"circle{symbol}"},
+            error_x={"type": "data", "array": half, "thickness": 1.8, "width": 4},
+            text=[
+                f"{plain(names[place])}<br>{plain(verdict(one))}"
+                for place, one in zip(places, shown, strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            name=title,
+        )
+    finish(figure, height=int(120 + _BAR * _GAP * len(compared)))
+    figure.add_vline(0, line={"color": MUTED, "width": 1.5})
+    figure.update_yaxes(
+        tickvals=list(range(len(compared))),
+        ticktext=[two_lines(name) for name in names],
+        range=[len(compared) - 0.4, -0.6],
+        zeroline=False,
+    )
+    figure.update_xaxes(title=f"difference of {metric}, {direction}", zeroline=False)
+    return figure
+
+
+def _is_significant(one: Significance) -> bool:
+    return one.p is not None and one.p < LEVEL
+
+
 def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -> go.Figure:
     """The best mean for every pair of values of two factors."""
     values = [
@@ -124,26 +164,58 @@ def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -
         ]
         for r, line, counts in zip(grid.rows, grid.best, grid.counts, strict=True)
     ]
-    digits = len(grid.columns) <= _DIGITS_UP_TO
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=[short(name, 24) for name in grid.columns],
-            y=[short(name, 24) for name in grid.rows],
-            colorscale=SCALE,
-            hovertext=hover,
-            hovertemplate="%{hovertext}<extra></extra>",
-            text=[["" if v is None else number(v) for v in line] for line in values],
-            texttemplate="%{text}" if digits else "",
-            colorbar={"title": {"text": metric}, "thickness": 12},
-            xgap=1,
-            ygap=1,
-        )
+    figure = _tiles(
+        values,
+        grid.rows,
+        grid.columns,
+        hover,
+        down=row,
+        across=f"{column}; in the tiles {metric}, {direction}",
     )
-    finish(figure, height=170 + 32 * len(grid.rows))
-    figure.update_xaxes(title=column, showgrid=False, tickangle=-35, type="category")
-    figure.update_yaxes(title=row, showgrid=False, autorange="reversed", type="category")
+    if len(grid.columns) > _DIGITS_UP_TO:
+        return figure.update_traces(
+            texttemplate="", showscale=True, colorbar={"title": {"text": metric}, "thickness": 12}
+        )
     return figure
+
+
+def _tiles(
+    values: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    hover: Sequence[Sequence[str]],
+    *,
+    down: str = "",
+    across: str = "",
+    **look: Any,
+) -> go.Figure:
+    """A tile with its figure for each pair of names: these are places on the axes, or two that are
+    shortened alike would share a tile."""
+    tiles = go.Heatmap(
+        z=values,
+        colorscale=SCALE,
+        hovertext=hover,
+        hovertemplate="%{hovertext}<extra></extra>",
+        text=[["" if v is None else number(v) for v in line] for line in values],
+        texttemplate="%{text}",
+        showscale=False,
+        xgap=1,
+        ygap=1,
+    )
+    figure = finish(go.Figure(tiles).update_traces(look), height=150 + 26 * len(rows))
+    for update, names, title in (
+        (figure.update_xaxes, columns, across),
+        (figure.update_yaxes, rows, down),
+    ):
+        update(
+            title=title,
+            tickvals=list(range(len(names))),
+            ticktext=[short(name, 24) for name in names],
+            showgrid=False,
+            zeroline=False,
+        )
+    figure.update_xaxes(tickangle=-35)
+    return figure.update_yaxes(autorange="reversed")
 
 
 def precision_recall(
@@ -167,54 +239,39 @@ def precision_recall(
 
 
 def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    """MAP@all by class, a line of tiles for each name."""
+    """MAP@all by class, a column of tiles for each name."""
     classes = list(dict.fromkeys(name for figures in groups.values() for name in figures))
-    values = [[figures.get(name) for name in classes] for figures in groups.values()]
-    figure = go.Figure(
-        go.Heatmap(
-            z=list(map(list, zip(*values, strict=True))),
-            x=[short(name, 22) for name in groups],
-            y=[short(name, 22) for name in classes],
-            zmin=0,
-            zmax=1,
-            colorscale=SCALE,
-            text=[
-                ["" if v is None else number(v) for v in column]
-                for column in zip(*values, strict=True)
-            ],
-            texttemplate="%{text}",
-            hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>",
-            colorbar={"title": {"text": "MAP@all"}, "thickness": 12},
-            xgap=1,
-            ygap=1,
-        )
-    )
-    finish(figure, height=150 + 24 * len(classes))
-    figure.update_xaxes(showgrid=False, tickangle=-35, type="category")
-    figure.update_yaxes(showgrid=False, autorange="reversed", type="category")
-    return figure
+    values = [[figures.get(name) for figures in groups.values()] for name in classes]
+    hover = [
+        [
+            f"{plain(label)}<br>{plain(name)}: {'–' if value is None else number(value)}"
+            for name, value in zip(groups, line, strict=True)
+        ]
+        for label, line in zip(classes, values, strict=True)
+    ]
+    return _tiles(values, classes, list(groups), hover, across="MAP@all by class", zmin=0, zmax=1)
 
 
 def confusion(answers: Answers, classes: Sequence[str], depth: int) -> go.Figure:
     """Of the first hits of a class's queries, the share of every class."""
-    shares = np.asarray(answers.confusion)
-    named = [short(name, 18) for name in classes]
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=named,
-            y=named,
-            zmin=0,
-            zmax=1,
-            colorscale=SCALE,
-            hovertemplate=f"asked %{{y}}, found %{{x}}:<br>%{{z:.0%}} of the first {depth}"
-            "<extra></extra>",
-            colorbar={"title": {"text": "share"}, "thickness": 12, "tickformat": ".0%"},
-            xgap=1,
-            ygap=1,
-        )
+    shares = np.asarray(answers.confusion).tolist()
+    hover = [
+        [
+            f"asked {plain(asked)}, found {plain(found)}:<br>{share:.0%} of the first {depth}"
+            for found, share in zip(classes, line, strict=True)
+        ]
+        for asked, line in zip(classes, shares, strict=True)
+    ]
+    return _tiles(
+        shares,
+        classes,
+        classes,
+        hover,
+        down="asked",
+        across="found",
+        zmin=0,
+        zmax=1,
+        texttemplate="",
+        showscale=True,
+        colorbar={"title": {"text": "share"}, "thickness": 12, "tickformat": ".0%"},
     )
-    finish(figure, height=150 + 22 * len(classes))
-    figure.update_xaxes(title="found", showgrid=False, tickangle=-45, type="category")
-    figure.update_yaxes(title="asked", showgrid=False, autorange="reversed", type="category")
-    return figure

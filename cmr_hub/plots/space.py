@@ -67,8 +67,8 @@ def space_map(
             trace(
                 **_axes(_segments(space, coordinates)),
                 mode="lines",
-                line={"color": MUTED, "width": 1 if flat else 2},
-                opacity=0.5,
+                # In space a translucent line is not drawn at all.
+                line={"color": MUTED if flat else "#8A8A8A", "width": 1 if flat else 2},
                 hoverinfo="skip",
                 name="pairs",
                 showlegend=False,

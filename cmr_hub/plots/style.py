@@ -40,7 +40,9 @@ def plain(text: object) -> str:
 
 def short(text: str, length: int = _LONG) -> str:
     """A name that fits beside an axis, as `plain`."""
-    return plain(text if len(text) <= length else f"{text[: length - 1]}…")
+    # What tells long names apart is often their end.
+    end = length // 3
+    return plain(text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}")
 
 
 def two_lines(name: str) -> str:

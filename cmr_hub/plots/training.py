@@ -24,16 +24,23 @@ NAMES = {
 """What people call the columns; the others are called by their names."""
 _FIRST = tuple(NAMES)[:2]
 _LAST = tuple(NAMES)[2:]
+_ACMR = {"label_loss": "label", "triplet_loss": "triplet", "domain_loss": "adversarial"}
+"""What ACMR's code and its logs call the losses; they stand in one figure with ours."""
 _DASH = {"final": "dash", "log": "dot"}
 
 
 def quantities(runs: Mapping[str, Sequence[Curve]]) -> list[str]:
     """All columns of all runs: loss and validation first, the settings last."""
     found = dict.fromkeys(
-        name for curves in runs.values() for curve in curves for name in curve.columns
+        _quantity(name) for curves in runs.values() for curve in curves for name in curve.columns
     )
     parts = [name for name in found if name not in (*_FIRST, *_LAST)]
     return [n for n in _FIRST if n in found] + parts + [n for n in _LAST if n in found]
+
+
+def _quantity(column: str) -> str:
+    name = column.removeprefix("acmr-released/")
+    return _ACMR.get(name, name)
 
 
 def title(quantity: str) -> str:
@@ -51,7 +58,8 @@ def training(
     figure = go.Figure()
     for index, (name, curves) in enumerate(runs.items()):
         for curve in curves:
-            values = curve.columns.get(quantity)
+            columns = {_quantity(column): values for column, values in curve.columns.items()}
+            values = columns.get(quantity)
             if values is None or all(value is None for value in values):
                 continue
             line = {"color": colour(index), "dash": _DASH.get(curve.phase, "solid"), "width": 2}
@@ -68,7 +76,7 @@ def training(
     figure.update_xaxes(title="epoch")
     drawn = [value for trace in figure.data for value in trace.y if value is not None]
     if log:
-        figure.update_yaxes(type="log")
+        figure.update_yaxes(type="log", nticks=4, exponentformat="power")
     elif drawn and min(drawn) == max(drawn) > 0:
         figure.update_yaxes(range=[0, 2 * max(drawn)])  # a flat line would be drawn around zero
     return figure

@@ -7,7 +7,15 @@ import pytest
 from cmr_hub.evaluation.curves import Curve
 from cmr_hub.evaluation.groups import factor_grid, grouped
 from cmr_hub.evaluation.space import Space, SpaceItem, answers
-from cmr_hub.plots.results import bars, confusion, heat, per_class, precision_recall
+from cmr_hub.evaluation.tables import significance
+from cmr_hub.plots.results import (
+    bars,
+    confusion,
+    differences,
+    heat,
+    per_class,
+    precision_recall,
+)
 from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
 from cmr_hub.plots.style import as_html, file_name, plain, two_lines
 from cmr_hub.plots.training import quantities, training
@@ -60,6 +68,51 @@ def test_tiles() -> None:
     assert tiles.text[0][0] == ".250"
 
 
+def test_names_that_are_shortened_alike_have_tiles_of_their_own() -> None:
+    long = "0.5 label + 1 triplet + 0.1 {}, and as many epochs again"
+    names = [long.format("mmd"), long.format("coral")]
+    figure = heat(
+        factor_grid(
+            grouped([record(0, 0.1 * n, objective=name) for n, name in enumerate(names, 1)]),
+            *("objective", "texts", "MAP@all", "average"),
+        ),
+        *("MAP@all", "average", "objective", "texts"),
+    )
+    (tiles,) = figure.data
+    assert sorted(line[0] for line in tiles.z) == pytest.approx([0.1, 0.2])
+    assert tiles.y is None
+    assert list(figure.layout.yaxis.tickvals) == [0, 1]
+    columns = per_class({name: {"cat": 0.5} for name in names})
+    assert len(columns.layout.xaxis.ticktext) == len(columns.data[0].z[0]) == 2
+
+
+def test_differences_and_their_intervals() -> None:
+    reference = {0: 0.5, 1: 0.6, 2: 0.7}
+    better = significance({0: 0.61, 1: 0.70, 2: 0.81}, reference)
+    alike = significance({0: 0.4, 1: 0.8, 2: 0.6}, reference)
+    alone = significance({0: 0.7}, reference)
+    assert better
+    assert alike
+    assert alone
+    figure = differences([alike, better, alone], ["b", EVIL, "c"], "MAP@all", "average")
+    sure, unsure = figure.data
+    assert (list(sure.x), list(sure.y)) == ([better.difference], [1])
+    assert better.high is not None
+    assert sure.x[0] + sure.error_x.array[0] == pytest.approx(better.high)
+    assert list(unsure.y) == [0, 2]
+    assert unsure.error_x.array[1] == 0
+    assert "<img" not in figure.to_json()
+
+
+def test_the_end_of_a_long_name_is_kept() -> None:
+    mmd, coral = (
+        two_lines(f"acmr-paper · bow · mobilenet_v2 · 0.5 label + 1 triplet + {last}")
+        for last in ("0.1 mmd", "100 coral")
+    )
+    assert mmd != coral
+    assert len(mmd) < 120
+
+
 def test_curves() -> None:
     figure = precision_recall({EVIL: ([0, 1], [1, 0.5]), "b": ([0, 1], [1, 0.2])})
     assert [list(trace.y) for trace in figure.data] == [[1, 0.5], [1, 0.2]]
@@ -82,6 +135,16 @@ def test_training_curves() -> None:
     assert "<img" not in training(runs, "loss").to_json()
 
 
+def test_a_log_stands_in_the_figures_of_our_losses() -> None:
+    runs = {
+        "ours": [Curve("select", [1], {"label": [2.0]})],
+        "released": [Curve("final", [1], {"acmr-released/label_loss": [3.0]})],
+        "log": [Curve("log", [1], {"label_loss": [4.0], "emb_loss": [9.0]})],
+    }
+    assert quantities(runs) == ["label", "emb_loss"]
+    assert [trace.y[0] for trace in training(runs, "label").data] == [2, 3, 4]
+
+
 def space(count: int = 24, classes: int = 20) -> Space:
     rows = np.random.default_rng(0).normal(size=(2, count, 4)).astype(np.float32)
     items = tuple(SpaceItem(str(n), f"{EVIL}{n % classes:02}" if n else None) for n in range(count))
@@ -102,6 +165,9 @@ def test_every_point_is_drawn_once(colour_by: str, dimensions: int) -> None:
     for trace in figure.data[1:-1]:
         assert trace.x == pytest.approx(at[list(trace.customdata), 0])
     assert len(figure.data[0].x) == 3 * 24
+    if dimensions == 3:  # where WebGL draws no translucent line
+        assert figure.data[0].opacity is None
+        assert figure.data[0].line.color.startswith("#")
     assert list(figure.data[-1].text) == ["1"]
     assert "<img" not in figure.to_json()
 

@@ -153,7 +153,7 @@ def _card(card: Card) -> str:
 
 def figures(shown: Mapping[str, str]) -> None:
     """Single figures with their names, as many in a line as there is room for."""
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for name, value in shown.items():
             st.metric(name, value, width="content")
 

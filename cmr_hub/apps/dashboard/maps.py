@@ -76,7 +76,7 @@ def map_settings(points: int) -> ProjectionOptions:
             bind="query-params",
         )
         min_dist = st.slider(
-            "Least distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist", bind="query-params"
+            "Minimum distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist", bind="query-params"
         )
     return ProjectionOptions(
         method=method,
@@ -162,13 +162,15 @@ def show_map(
         selected = figure_box(figure, title, key="map", select=True, alt=title)
     with right:
         hover_card(space, source.name + source_facts(source), "map-figure")
-    _selection(space, [place for place in selected if place < len(space.rows)])
+    if selected:
+        _selection(space, [place for place in selected if place < len(space.rows)])
+    elif figure.layout.scene.xaxis.range:
+        st.caption("A click selects a point.")
+    else:
+        st.caption("The tools at the figure's top right select points by a box or a lasso.")
 
 
 def _selection(space: Space, places: Sequence[int]) -> None:
-    if not places:
-        st.caption("The tools at the figure's top right select points by a box or a lasso.")
-        return
     st.subheader(f"{len(places):,} selected")
     if len(places) > _MOST_CARDS:
         st.caption(f"The first {_MOST_CARDS} are shown.")

@@ -21,7 +21,9 @@ PAGES: Final = {
 }
 """Title and icon by the name that stands in the address."""
 
-_FOLDER: Final = Path(__file__).parent / "pages"
+# Not "pages": Streamlit serves what lies in a folder of that name beside its script by itself, and
+# then a first visitor who follows a link sees a page without style and navigation.
+_FOLDER: Final = Path(__file__).parent / "views"
 
 
 def page_file(name: str) -> Path:

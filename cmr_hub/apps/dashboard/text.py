@@ -9,7 +9,7 @@ from typing import Final
 import streamlit as st
 
 STYLE: Final = """<style>
-.block-container { max-width: 1240px; padding-top: 3.2rem; padding-bottom: 4rem; }
+.block-container { max-width: 1240px; padding: 3.2rem clamp(1rem, 3vw, 3rem) 4rem; }
 h1 { font-weight: 600 !important; letter-spacing: -.01em; }
 h2, h3 { font-weight: 600 !important; }
 .cmr-cards { display: grid; gap: .75rem;

@@ -95,6 +95,27 @@ def look(browser, address: str) -> Iterator[Callable[..., Page]]:
     assert hosts <= {"127.0.0.1", None}
 
 
+def test_a_link_leads_to_a_page_with_its_style_and_navigation(look) -> None:
+    page = look("explorer?way=text→image")
+    expect(page.get_by_role("link", name="Common space")).to_be_visible()
+    expect(page.locator(".cmr-card").first).to_have_css("display", "flex")
+
+
+def test_the_theme_is_the_browsers(browser, address: str) -> None:
+    def lightness(scheme: str) -> int:
+        with browser.new_context(color_scheme=scheme) as context:
+            page = context.new_page()
+            page.goto(address)
+            page.locator("h1").wait_for()
+            colour = page.locator("[data-testid=stApp]").evaluate(
+                "app => getComputedStyle(app).backgroundColor"
+            )
+        return int(re.findall(r"\d+", colour)[0])
+
+    assert lightness("dark") < 64
+    assert lightness("light") > 192
+
+
 def place_of(page: Page, place: int) -> tuple[float, float]:
     """Where a point is drawn, in the window."""
     page.locator(f"{PLOT} .nsewdrag").first.wait_for()
@@ -114,8 +135,8 @@ def place_of(page: Page, place: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def open_space(look: Callable[..., Page], sketches: Path, query: str = "") -> Page:
-    page = look(f"space?space=model+{sketches}{query}")
+def open_space(look: Callable[..., Page], sketches: Path) -> Page:
+    page = look(f"space?space=model+{sketches}")
     page.locator(f"{PLOT} .gl-container canvas").first.wait_for()
     return page
 
@@ -199,7 +220,7 @@ def test_the_epochs_slide(look, sketches: Path) -> None:
 
 
 def test_a_map_is_waited_for(look, sketches: Path) -> None:
-    page = open_space(look, sketches, "&method=UMAP")
+    page = look(f"space?space=model+{sketches}&method=UMAP")
     expect(page.locator(f"{PLOT} .gl-container canvas").first).to_be_visible(timeout=120_000)
 
 

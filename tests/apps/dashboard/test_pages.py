@@ -1,58 +1,24 @@
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from cmr_hub.apps.dashboard.navigation import PAGES
 from cmr_hub.cli.dashboard import SCRIPT
-from cmr_hub.evaluation.groups import grouped
 from cmr_hub.evaluation.report import number, write_report
-from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.space import answers, ranking
 from cmr_hub.evaluation.stored_space import read_stored_space, stored_spaces
 from cmr_hub.training.checkpoint import Progress, write_checkpoint
 
 from .conftest import ROWS, SEEDS, record, write_runs, write_study
+from .shown import figure, frames, key_of, numbers, words
 
 EVIL = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) **b** :red[c] $x$"
-
-
-def figure(app: AppTest, place: int = 0) -> dict[str, Any]:
-    """What a Plotly figure of a page was drawn from."""
-    return json.loads(app.get("plotly_chart")[place].proto.spec)
-
-
-def numbers(column: Any) -> list[float]:
-    """A column of a figure; Plotly packs long ones."""
-    if isinstance(column, dict):
-        return np.frombuffer(base64.b64decode(column["bdata"]), column["dtype"]).tolist()
-    return list(column)
-
-
-def key_of(results: Path, texts: str) -> str:
-    groups = grouped(read_runs(results / "runs.jsonl")[0])
-    return next(group.key for group in groups if group.factors["texts"] == texts)
-
-
-def words(app: AppTest) -> str:
-    kinds = ("markdown", "caption", "info", "warning", "error", "success", "text", "header")
-    return "\n".join(str(part.value) for kind in kinds for part in app.get(kind))
-
-
-def frames(app: AppTest) -> list[list[list[str]]]:
-    """The tables of a page, their headers first, as text."""
-    return [
-        [list(frame.value.columns), *[[str(v) for v in row] for row in frame.value.to_numpy()]]
-        for frame in app.dataframe
-    ]
 
 
 # ---- every page in every state
@@ -64,6 +30,13 @@ def test_no_results(name: str, visit_page, tmp_path: Path) -> None:
     assert not app.exception
     assert not app.error
     assert app.title
+
+
+def test_streamlit_serves_no_page_by_itself(visit_page, tmp_path: Path) -> None:
+    """Not even to the first visitor, whose page would have neither style nor navigation."""
+    assert not (SCRIPT.parent / "pages").exists()
+    app = visit_page("explorer", tmp_path / "absent")
+    assert any(".cmr-card {" in part.proto.body for part in app.get("html"))
 
 
 def test_what_to_do_without_results(visit_page, tmp_path: Path) -> None:
@@ -186,10 +159,17 @@ def test_bars_and_differences_are_those_of_the_report(visit_page, tmp_path: Path
         assert average.startswith(number(by_texts[texts]))
     app.selectbox(key="view").select("differences").run()
     app.selectbox(key="reference").select(key_of(tmp_path, "bow")).run()
-    said = {row[0]: row[1] for row in frames(app)[0][1:]}
+    said = {row[0]: row[-1] for row in frames(app)[0][1:]}
     report = (tmp_path / "report.md").read_text()
     assert f"- GloVe: {said['glove']}" in report
     assert f"- LDA: {said['lda']}" in report
+
+
+def test_the_published_figures_stand_beside_ours(visit_page, study: Path) -> None:
+    app = visit_page("overview", study)
+    order = list(app.dataframe[1].proto.column_order)
+    place = next(n for n, name in enumerate(order) if name.startswith("published"))
+    assert order[place - 1 : place + 2 : 2] == ["average", "MAP@50"]
 
 
 def test_new_runs_are_told(visit_page, tmp_path: Path) -> None:
@@ -200,50 +180,6 @@ def test_new_runs_are_told(visit_page, tmp_path: Path) -> None:
     app = visit_page("overview", tmp_path)
     changed = next(table for table in frames(app) if "seeds then" in table[0])
     assert [row[1:4] for row in changed[1:]] == [["LDA", "5", "3"]]
-
-
-# ---- ablations
-
-
-def test_filters_and_their_addresses(visit_page, study: Path) -> None:
-    app = visit_page("ablations", study, metric="R@5", direction="text→image", texts=["glove"])
-    assert not app.exception
-    assert app.selectbox(key="metric").value == "R@5"
-    assert "5 runs, 1 ways to do it" in words(app)
-    assert figure(app)["data"][0]["x"] == [pytest.approx(0.6)]
-    app.multiselect(key="terms").select("triplet").run()
-    assert "5 runs" in words(app)
-    app.multiselect(key="dataset").set_value([]).run()
-    assert not app.exception
-
-
-@pytest.mark.parametrize("view", ["heat", "table", "curves", "classes", "differences", "bars"])
-@pytest.mark.parametrize("metric", ["MAP@all", "P@10"])
-def test_views(view: str, metric: str, visit_page, study: Path) -> None:
-    app = visit_page("ablations", study)
-    app.selectbox(key="metric").select(metric).run()
-    app.selectbox(key="view").select(view).run()
-    assert not app.exception
-    assert app.dataframe or app.get("plotly_chart")
-
-
-def test_a_figure_that_no_run_has(visit_page, tmp_path: Path) -> None:
-    bare = record("LDA", 0)
-    del bare["recall_i2t"]
-    write_runs(tmp_path, [bare])
-    app = visit_page("ablations", tmp_path)
-    app.selectbox(key="metric").select("R@1").run()
-    assert not app.exception
-    assert "None of the chosen runs has R@1" in app.info[0].value
-
-
-def test_downloads(visit_page, study: Path) -> None:
-    app = visit_page("ablations", study)
-    app.selectbox(key="view").select("table").run()
-    labels = [button.proto.label for button in app.get("download_button")]
-    assert labels == ["CSV", "LaTeX"]
-    app.selectbox(key="view").select("bars").run()
-    assert "HTML, with all that draws it" in [b.proto.label for b in app.get("download_button")]
 
 
 # ---- training
@@ -363,7 +299,7 @@ def test_the_figures_of_a_stored_space(visit_page, study: Path) -> None:
     assert shown["AP of the query"] == number(ranking(space, "i2t", worst).ap or 0)
     assert shown["MAP@all, image→text"] == number(found.map)
     assert shown["Relevant"] == "10 of 30"
-    cards = app.get("html")[-1].proto.body
+    cards = next(part.proto.body for part in app.get("html") if 'cmr-miss"' in part.proto.body)
     hits = ranking(space, "i2t", worst).hits[:12]
     assert re.findall(r"✓ hit|✗ miss", cards) == ["✓ hit" if hit else "✗ miss" for hit in hits]
 
@@ -377,6 +313,8 @@ def test_two_runs_side_by_side(visit_page, study: Path) -> None:
     app.selectbox(key="way").select("t2i").run()
     assert not app.exception
     assert len(app.metric) == 6
+    charts = app.get("plotly_chart")
+    assert [json.loads(chart.proto.spec)["data"][0]["type"] for chart in charts] == ["heatmap"] * 2
     app.selectbox(key="other").select("model:default").run()
     assert "This query is not in its test set" in words(app)
 

@@ -28,12 +28,13 @@ from cmr_hub.evaluation.groups import (
 )
 from cmr_hub.evaluation.report import verdict
 from cmr_hub.evaluation.sheet import Sheet
-from cmr_hub.plots.results import bars, heat, per_class, precision_recall
+from cmr_hub.plots.results import bars, differences, heat, per_class, precision_recall
 
 if TYPE_CHECKING:
     from cmr_hub.evaluation.sheet import Value
 
 _NOTHING: Final = "nothing"
+_NAME: Final = "configuration"
 _MOST_BARS: Final = 20
 _MOST_LINES: Final = 8
 _MOST_RUNS: Final = 500
@@ -58,7 +59,7 @@ def page() -> None:
 @st.fragment
 def _body(store: RunStore) -> None:
     picked = _pick(store.groups)
-    columns = st.columns([2, 2, 3])
+    columns = st.columns(4)
     metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
     direction = columns[1].selectbox(
         "Direction", list(DIRECTIONS), key="direction", bind="query-params"
@@ -93,7 +94,9 @@ def _body(store: RunStore) -> None:
     elif view == "classes":
         _classes(groups, names, direction)
     else:
-        _bars(store, groups, names, metric, direction)
+        with columns[3]:
+            by = _colour_by()
+        _bars(store, groups, names, metric, direction, by)
 
 
 def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
@@ -117,30 +120,38 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
         )
         picked = chosen(groups, wanted, have)
         runs = sum(group.n for group in picked)
-        st.caption(f"{runs:,} runs, {len(picked):,} ways to do it")
+        st.caption(f"Runs: {runs:,}. Configurations: {len(picked):,}.")
     return picked
 
 
 def _usual(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
-    """The dataset and protocol that most ways were measured on: what is shown first."""
+    """The dataset and protocol of most configurations: what is shown first."""
     both = Counter((group.factors["dataset"], group.factors["protocol"]) for group in groups)
     dataset, protocol = both.most_common(1)[0][0]
     return {"dataset": [dataset], "protocol": [protocol]}
 
 
-def _bars(
-    store: RunStore, groups: list[RunGroup], names: list[str], metric: str, direction: str
-) -> None:
-    shown = groups[:_MOST_BARS]
-    if len(shown) < len(groups):
-        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; the filters above bring the others.")
-    by = st.columns(3)[0].selectbox(
+def _colour_by() -> str:
+    return st.selectbox(
         "Colour by",
         [_NOTHING, *_FILTERS],
         key="by",
         bind="query-params",
         help="Bars that differ in nothing else then stand together.",
     )
+
+
+def _bars(
+    store: RunStore,
+    groups: list[RunGroup],
+    names: list[str],
+    metric: str,
+    direction: str,
+    by: str,
+) -> None:
+    shown = groups[:_MOST_BARS]
+    if len(shown) < len(groups):
+        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; choose above to see others.")
     series = None if by == _NOTHING else [group.factors[by] for group in shown]
     rows = names[: len(shown)]
     if series is not None:
@@ -192,7 +203,7 @@ def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
     figure_box(
         heat(grid, metric, direction, row, column), f"{metric} by {row} and {column}", key="heat"
     )
-    st.caption("Each tile shows the best mean over seeds among the ways with both values.")
+    st.caption("Each tile shows the best mean over seeds of the configurations with both values.")
 
 
 def _differences(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
@@ -206,20 +217,20 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
     )
     reference = next(group for group in groups if group.key == key)
     found = against(groups, reference, metric, direction)
-    rows: list[list[Value]] = [
-        [name, said, compared.difference, compared.low, compared.high, compared.p, compared.n]
-        for name, group, compared in zip(names, groups, found, strict=True)
-        if group is not reference and compared is not None
-        for said in [verdict(compared)]
-    ]
-    if not rows:
-        st.info("No other way was run with a seed of the reference: nothing can be paired.")
+    paired = [(name, one) for name, one in zip(names, found, strict=True) if one is not None]
+    if not paired:
+        st.info("No other configuration was run with a seed of the reference: nothing to pair.")
         return
-    sheet_box(
-        Sheet(["", "in words", "difference", "95 % from", "to", "p", "seeds"], rows),
-        f"differences {metric} {direction}",
-        key="differences",
-    )
+    title = f"differences {metric} {direction}"
+    first = paired[:_MOST_BARS]
+    figure = differences([one for _, one in first], [name for name, _ in first], metric, direction)
+    figure_box(figure, title, key="differences")
+    rows: list[list[Value]] = [
+        [name, one.difference, one.low, one.high, one.p, one.n, verdict(one)]
+        for name, one in paired
+    ]
+    header = [_NAME, "difference", "95 % from", "to", "p", "seeds", "in words"]
+    sheet_box(Sheet(header, rows), title, key="differences-table")
     st.caption(
         "Paired over seeds, two-sided t-test, not corrected for several comparisons; the interval "
         "is of 95 %."
@@ -230,21 +241,28 @@ def _table(groups: list[RunGroup], names: list[str], metric: str, direction: str
     rows: list[list[Value]] = [
         [
             name,
-            *(group.factors[factor] for factor in FACTORS),
-            group.n,
             group.mean(metric, direction),
             group.std(metric, direction),
+            len(group.values(metric, direction)),
+            *(group.factors[factor] for factor in FACTORS),
         ]
         for name, group in zip(names[:_MOST_RUNS], groups[:_MOST_RUNS], strict=True)
     ]
-    header = ["", *FACTORS, "seeds", f"{metric} {direction}", "std"]
-    sheet_box(Sheet(header, rows), f"runs {metric} {direction}", key="table")
+    header = [_NAME, f"{metric} {direction}", "std", "seeds", *FACTORS]
+    alike = set(FACTORS) - set(telling_factors(groups))
+    sheet_box(
+        Sheet(header, rows),
+        f"runs {metric} {direction}",
+        key="table",
+        column_order=[title for title in header if title not in alike],
+    )
 
 
 def _lines(groups: list[RunGroup], names: list[str]) -> list[tuple[RunGroup, str]]:
+    """Some groups, and what tells them from each other."""
     by_key = dict(zip([group.key for group in groups], names, strict=True))
     keys = st.multiselect(
-        "Ways",
+        "Configurations",
         list(by_key),
         default=list(by_key)[:4],
         format_func=by_key.__getitem__,
@@ -252,7 +270,8 @@ def _lines(groups: list[RunGroup], names: list[str]) -> list[tuple[RunGroup, str
         bind="query-params",
         max_selections=_MOST_LINES,
     )
-    return [(group, name) for group, name in zip(groups, names, strict=True) if group.key in keys]
+    picked = [group for group in groups if group.key in keys]
+    return list(zip(picked, labels(picked, telling_factors(picked)), strict=True))
 
 
 def _curves(groups: list[RunGroup], names: list[str], direction: str) -> None:

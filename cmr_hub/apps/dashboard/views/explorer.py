@@ -90,19 +90,35 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     )
     side = "image" if way == "i2t" else "text"
     _query(asked, int(rows[places[chosen]]), side)
-    panels = st.columns(2) if other is not None else [st.container()]
-    with panels[0]:
-        _ranking(source, asked, found, way, chosen)
+    panels = [(source, asked, found)]
     if other is not None:
-        with panels[1]:
-            try:
-                compared = space(other)
-                _ranking(other, compared, answers_of(other, compared, way), way, chosen)
-            except CMRError as error:
-                st.error(literal(error))
-    if found.confusion is not None:
-        st.header("Confusion between classes")
-        figure_box(confusion(found, asked.classes, DEPTH), "confusion", key="confusion")
+        try:
+            compared = space(other)
+            panels.append((other, compared, answers_of(other, compared, way)))
+        except CMRError as error:
+            st.error(literal(error))
+    for column, (one, its, answered) in zip(st.columns(len(panels)), panels, strict=True):
+        with column:
+            _ranking(one, its, answered, way, chosen)
+    _confusions(panels)
+
+
+def _confusions(panels: list[tuple[SpaceSource, Space, Answers]]) -> None:
+    if all(found.confusion is None for _, _, found in panels):
+        return
+    st.header("Confusion between classes")
+    for place, column in enumerate(st.columns(len(panels))):
+        source, asked, found = panels[place]
+        with column:
+            st.caption(literal(source.name))
+            if found.confusion is None:
+                st.info("Its items have no classes.")
+            else:
+                figure_box(
+                    confusion(found, asked.classes, DEPTH),
+                    f"confusion {source.name}",
+                    key=f"confusion-{place}",
+                )
 
 
 def _ordered(found: Answers, order: str) -> IntArray:

@@ -91,9 +91,9 @@ def _body(source: SpaceSource, shown: Space) -> None:
             st.error(literal(error))
             return
         right = np.concatenate([one.first for one in both])
-    figure = space_map(
-        shown.at(epoch), maps[place], colour_by, right, limits=map_limits(maps), pairs=pairs
-    )
+    # PCA shows all epochs on one scale; that of t-SNE and UMAP means nothing.
+    limits = map_limits(maps if options.method == "pca" else [maps[place]])
+    figure = space_map(shown.at(epoch), maps[place], colour_by, right, limits=limits, pairs=pairs)
     show_map(
         shown,
         source,

@@ -88,7 +88,10 @@ def _log() -> Curve | None:
             return None
         curve, wrong = parse_acmr_log(text)
         if curve is not None:
-            st.caption(f"{len(curve.epochs):,} points read; drawn as “log”.")
+            st.caption(
+                f"{len(curve.epochs):,} points read; drawn as “log”. Its losses may be on another "
+                "scale."
+            )
         if wrong:
             st.warning("\n\n".join(map(literal, wrong)))
         return curve
