@@ -154,12 +154,11 @@ class LocalStore:
             rows, graphs = self._rows, dict(self._rows.graphs)
             for target in rows.vector_counts:
                 columns = [column.matrix for column in rows.columns(target)]
-                part = rows.graphs.get(target)
-                graph = None if part is None else part.load()
-                known = 0 if graph is None else len(graph)
                 total = sum(map(len, columns))
-                if total <= EXACT_LIMIT or total - known <= TAIL_LIMIT:
+                part = rows.graphs.get(target)
+                if total <= EXACT_LIMIT or total - rows.in_graph(target) <= TAIL_LIMIT:
                     continue
+                graph = None if part is None else part.load_own()
                 graph = _extended(graph, columns, target, progress=progress)
                 graphs[target] = GraphPart(len(rows.segments), _always(graph))
             if graphs != rows.graphs:

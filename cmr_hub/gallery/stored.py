@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,7 +204,6 @@ def _graph_part(
         if target in segment.vectors
     ]
 
-    @cache
     def load() -> Graph:
         from cmr_hub.gallery.graph import Graph
 
