@@ -78,7 +78,7 @@ class Gallery:
             model_name: what `cmr_hub.load` takes to get this model again.
 
         Raises:
-            ModelFormatError: something else is in the directory.
+            ModelFormatError: something is in the directory, be it a gallery.
             GalleryInUseError: another process is writing there.
         """
         if directory is None:
