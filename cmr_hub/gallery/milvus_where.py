@@ -48,7 +48,7 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
             name = _name(column_name(node.this))
             values = ", ".join(_value(literal(value)) for value in node.expressions)
             test = f"{name} {'in' if wanted else 'not in'} [{values}]"
-        case exp.Between():
+        case exp.Between() if not node.args.get("symmetric"):
             name = _name(column_name(node.this))
             low, high = (_value(literal(node.args[end])) for end in ("low", "high"))
             test = (

@@ -143,7 +143,7 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
             name = column_name(node.this)
             each = [_compare(table, name, "==", literal(value)) for value in node.expressions]
             return reduce(pc.or_kleene, each)
-        case exp.Between():
+        case exp.Between() if not node.args.get("symmetric"):
             name = column_name(node.this)
             return pc.and_kleene(
                 _compare(table, name, ">=", literal(node.args["low"])),

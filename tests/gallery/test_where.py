@@ -68,6 +68,7 @@ def test_a_condition_is_the_plain_one(text, passes):
         "year + 1 = 2009",
         "1 = 1",
         "label = NULL",
+        "year BETWEEN SYMMETRIC 2010 AND 2008",
         "(" * 3000 + "seen" + ")" * 3000,
     ],
 )
