@@ -97,7 +97,8 @@ def read_rows(
             before, manifest = manifest, Manifest.read(directory)
             if manifest == before:
                 raise ModelFormatError(
-                    f"{error.filename} is missing: the gallery is not whole; index again"
+                    f"{error.filename} is missing: the gallery is not whole; "
+                    "make a new one with `cmr index`"
                 ) from error
     raise ModelFormatError(f"{directory} changes faster than it can be read; try again")
 
