@@ -44,11 +44,11 @@ def _expression(node: exp.Expr, *, wanted: bool) -> str:
 
 def _leaf(node: exp.Expr, *, wanted: bool) -> str:
     match node:
-        case exp.In() if node.expressions and not node.args.get("query"):
+        case exp.In() if node.expressions:
             name = _name(column_name(node.this))
             values = ", ".join(_value(literal(value)) for value in node.expressions)
             test = f"{name} {'in' if wanted else 'not in'} [{values}]"
-        case exp.Between() if not node.args.get("symmetric"):
+        case exp.Between():
             name = _name(column_name(node.this))
             low, high = (_value(literal(node.args[end])) for end in ("low", "high"))
             test = (

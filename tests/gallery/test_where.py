@@ -38,6 +38,9 @@ ROWS = [
         ("label IS NOT NULL", lambda row: row["label"] is not None),
         ("label LIKE '%o_'", lambda row: row["label"] == "dog"),
         ("label ILIKE 'DO%'", lambda row: row["label"] == "dog"),
+        ("label NOT LIKE 'd%'", lambda row: row["label"] not in (None, "dog")),
+        ("label NOT ILIKE 'DO%'", lambda row: row["label"] not in (None, "dog")),
+        ("NOT label NOT LIKE 'd%' AND seen", lambda row: row["label"] == "dog"),
         ("label = 'it''s 100%'", lambda row: row["label"] == "it's 100%"),
         ("\"label\" = 'dog' OR year = 2010", lambda row: row["year"] in (2008, 2010)),
         # Three-valued logic: unknown OR true is true, NOT unknown is unknown.
