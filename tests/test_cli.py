@@ -215,7 +215,7 @@ def test_train_with_fine_tuning_of_texts(
     assert model.search("flame", k=1)
 
 
-def test_search(cmr, trained, colour_folder):
+def test_search(cmr, trained, colour_folder, tmp_path):
     directory = trained / "model"
     model = cmr_hub.load(directory)
     picture = colour_folder / "test" / "sea1.png"
@@ -232,6 +232,9 @@ def test_search(cmr, trained, colour_folder):
         assert [hit["score"] for hit in hits] == [hit.score for hit in expected]
         assert hits[0]["path"] == str(expected[0].path)
         assert hits[0]["sentences"] == list(expected[0].sentences)
+        page = ["--html", tmp_path / "hits.html"]
+        assert cmr("search", directory, *arguments, "--json", *page) == 0
+        assert json.loads(cmr.out) == hits
     assert cmr("search", directory, "flame", "-k", 2) == 0
     first, second = model.search("flame", k=2)
     for hit in (first, second):
@@ -303,6 +306,7 @@ def test_errors_are_one_line(cmr, trained, colour_folder, mobilenet_file, tmp_pa
     assert "type a sentence" in cmr.fails("search", model, "")
     assert "use other words" in cmr.fails("search", model, "zyx")
     assert "absent.png" in cmr.fails("search", model, "--image", tmp_path / "absent.png")
+    assert "codec can't encode" in cmr.fails("gallery", "remove", model / "gallery", "\udcff")
 
 
 def test_wrong_use_is_refused_by_the_parser(cmr, trained):

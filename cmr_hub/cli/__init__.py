@@ -57,7 +57,7 @@ def main() -> None:
     )
     try:
         app()
-    except (CMRError, OSError) as error:
+    except (CMRError, OSError, UnicodeEncodeError) as error:
         errors.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:

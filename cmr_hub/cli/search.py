@@ -97,11 +97,12 @@ def search(
             file.write_text(contact_sheet(hits, title), encoding="utf-8")
         if show:
             webbrowser.open(page.absolute().as_uri())
-        console.print(f"{len(hits)} hits in {page}", soft_wrap=True)
-    elif as_json:
-        typer.echo(json.dumps([asdict(hit) for hit in hits], indent=2, default=str))
-    else:
+        if not as_json:
+            console.print(f"{len(hits)} hits in {page}", soft_wrap=True)
+    elif not as_json:
         console.print(_table(hits))
+    if as_json:
+        typer.echo(json.dumps([asdict(hit) for hit in hits], indent=2, default=str))
 
 
 def _table(hits: list[Hit]) -> Table:

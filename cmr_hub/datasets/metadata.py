@@ -24,7 +24,11 @@ TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 def walk(base: Path, report: ReadReport) -> list[Path]:
     """All files in the folder, sorted. Hidden folders and linked ones are not entered."""
     files: list[Path] = []
-    for parent, folders, names in os.walk(base):
+
+    def note(error: OSError) -> None:
+        report.add("unreadable folder", error.filename, error.strerror or "")
+
+    for parent, folders, names in os.walk(base, onerror=note):
         for folder in sorted(folders):
             path = Path(parent, folder)
             if path.is_symlink():

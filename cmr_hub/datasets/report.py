@@ -26,6 +26,7 @@ ProblemKind = Literal[
     "duplicate id",
     "unlisted file",
     "unexpected file",
+    "unreadable folder",
     "class size",
     "missing class",
 ]

@@ -29,13 +29,17 @@ class GalleryDirectory:
         self.path = Path(path).absolute()
         self._lock = FileLock(self.path / _LOCK, timeout=0)
 
+    def holds_gallery(self) -> bool:
+        """Whether a gallery is there already."""
+        return (self.path / FILE_NAME).is_file()
+
     def claim(self) -> bool:
         """Makes the directory, if need be; tells whether it was not there.
 
         Raises:
             ModelFormatError: there is something else than a gallery.
         """
-        if self.path.exists() and not (self.path / FILE_NAME).is_file():
+        if self.path.exists() and not self.holds_gallery():
             kept = {_LOCK, _WRITER}
             if not self.path.is_dir() or any(
                 entry.name not in kept and not _is_ours(entry.name) for entry in self.path.iterdir()
@@ -65,7 +69,7 @@ class GalleryDirectory:
         except Timeout as error:
             writer = "another process"
             with suppress(OSError):
-                writer = (self.path / _WRITER).read_text(encoding="utf-8")
+                writer = (self.path / _WRITER).read_text(encoding="utf-8") or writer
             raise GalleryInUseError(
                 f"{writer} is writing to {self.path}: wait until it has finished, or stop it. "
                 "Searching goes on meanwhile"

@@ -78,7 +78,7 @@ class Gallery:
             model_name: what `cmr_hub.load` takes to get this model again.
 
         Raises:
-            ModelFormatError: something else is in the directory.
+            ModelFormatError: something is in the directory, be it a gallery.
             GalleryInUseError: another process is writing there.
         """
         if directory is None:
@@ -309,12 +309,14 @@ class Gallery:
         row = self.store.rows([id])
         if not len(row):
             raise QueryError(f"there is no item {id!r} in the gallery")
+        if not row.vectors:
+            raise QueryError(f"the item {id!r} has no vector to compare with others")
         own: Modality = "image" if "image" in row.vectors else "text"
         vector = row.vectors[own].matrix[0]
-        offset = options.pop("offset", 0)
-        hits = self.search(vector, k + offset + 1, target or own, **options)
-        others = [hit for hit in hits if hit.id != id][offset : offset + k]
-        return [hit.at_rank(rank) for rank, hit in enumerate(others, offset + 1)]
+        page = Page(k, options.pop("offset", 0))
+        hits = self.search(vector, page.offset + k + 1, target or own, **options)
+        others = [hit for hit in hits if hit.id != id][page.offset : page.offset + k]
+        return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
 
     def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
         """Why an item was found where it was: its rank, score and nearest training class.

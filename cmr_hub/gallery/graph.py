@@ -96,6 +96,10 @@ class Graph:
         there = found[0] >= 0
         return scores[0, there], found[0, there]
 
+    def copy(self) -> Self:
+        """The same, to be added to apart."""
+        return self.of_arrays(self.arrays(), self.index.d, len(self))
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Vectors and links, to be kept in a file."""
         hnsw, storage = self.index.hnsw, self._codes

@@ -86,6 +86,8 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
         raise ModelFormatError(f"the items have no column {', '.join(missing)}")
     if len(set(table.column_names)) < len(table.column_names):
         raise ModelFormatError("two columns of the items have the same name")
+    if MODALITY in table.column_names:
+        raise ModelFormatError(f"no column of the items can be called {MODALITY!r}")
     others = [name for name in table.column_names if name not in COLUMNS]
     table = table.select([*COLUMNS, *others]).combine_chunks()
     for place, (name, kind) in enumerate(COLUMNS.items()):

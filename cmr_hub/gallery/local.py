@@ -56,13 +56,15 @@ class LocalStore:
         """An empty gallery in a new or empty directory.
 
         Raises:
-            ModelFormatError: something else is there.
+            ModelFormatError: something is there, be it a gallery.
             GalleryInUseError: another process is making it.
         """
         store = cls(model_id, model_name)
         store.directory = GalleryDirectory(directory)
         store.directory.claim()
         with store.directory.writing():
+            if store.directory.holds_gallery():
+                raise ModelFormatError(f"{directory} is a gallery already: open it, or remove it")
             store._commit(Rows())
         return store
 
@@ -154,12 +156,11 @@ class LocalStore:
             rows, graphs = self._rows, dict(self._rows.graphs)
             for target in rows.vector_counts:
                 columns = [column.matrix for column in rows.columns(target)]
-                part = rows.graphs.get(target)
-                graph = None if part is None else part.load()
-                known = 0 if graph is None else len(graph)
                 total = sum(map(len, columns))
-                if total <= EXACT_LIMIT or total - known <= TAIL_LIMIT:
+                part = rows.graphs.get(target)
+                if total <= EXACT_LIMIT or total - rows.in_graph(target) <= TAIL_LIMIT:
                     continue
+                graph = None if part is None else part.load_own()
                 graph = _extended(graph, columns, target, progress=progress)
                 graphs[target] = GraphPart(len(rows.segments), _always(graph))
             if graphs != rows.graphs:
@@ -215,12 +216,18 @@ class LocalStore:
 
         Raises:
             GalleryInUseError: another process is writing.
+            ModelFormatError: another has put the gallery of another model in its place.
         """
         if self.directory is None:
             yield
             return
         with self.directory.writing():
             there = Manifest.read(self.directory.path) if self._manifest is not None else None
+            if there is not None and there.model_id != self.model_id:
+                raise ModelFormatError(
+                    f"{self.directory.path} is now a gallery of model {there.model_id!r}, not of "
+                    f"{self.model_id!r}: open it again"
+                )
             if there != self._manifest:
                 self._manifest, self._rows = read_rows(self.directory.path, self._root)
             yield

@@ -159,7 +159,8 @@ class Manifest(BaseModel):
                 raise ModelFormatError(f"{path} cannot be read: {error}") from error
             if not same:
                 raise ModelFormatError(
-                    f"{path} is damaged: it does not match its checksum in {FILE_NAME}; index again"
+                    f"{path} is damaged: it does not match its checksum in {FILE_NAME}; "
+                    "make a new gallery with `cmr index`"
                 )
 
 

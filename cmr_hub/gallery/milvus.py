@@ -34,6 +34,7 @@ _BATCH = 512
 _MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
 _INDEX = {"M": 32, "efConstruction": 200}
 _EF = 320
+_PAIR = f'columns["{MODALITY}"] == "pair"'
 _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
 
@@ -94,10 +95,18 @@ class MilvusStore:
             return
         items = rows.items.to_pylist()
         ids = [item["id"] for item in items]
-        if max(map(len, ids)) > _MAX_ID:
-            raise ModelFormatError(f"an id in Milvus has at most {_MAX_ID} letters")
+        if max(len(id_.encode()) for id_ in ids) > _MAX_ID:
+            raise ModelFormatError(f"an id in Milvus has at most {_MAX_ID} bytes")
         places = {name: column.rows.tolist() for name, column in rows.vectors.items()}
         pairs = set(places.get("image", ())) & set(places.get("text", ()))
+        # Before anything is removed: an item may be too long.
+        entities = {
+            target: [
+                _entity(items[at], "pair" if at in pairs else target, vector)
+                for at, vector in zip(places[target], column.matrix, strict=True)
+            ]
+            for target, column in rows.vectors.items()
+        }
         # A run that was killed goes on with what `table` has not; so what that looks at, the image
         # vectors, comes last.
         self.remove(replacing)
@@ -107,19 +116,14 @@ class MilvusStore:
         for target in ("text", "image"):
             if target not in rows.vectors:
                 continue
-            column = rows.vectors[target]
-            self._prepare(target, column.matrix.shape[1])
-            entities = [
-                _entity(items[at], "pair" if at in pairs else target, vector)
-                for at, vector in zip(column.rows.tolist(), column.matrix, strict=True)
-            ]
-            for part in _batches(entities):
+            self._prepare(target, rows.vectors[target].matrix.shape[1])
+            for part in _batches(entities[target]):
                 self.server.call("upsert", self._collection(target), part)
 
     def remove(self, ids: Sequence[str]) -> int:
-        there = sorted(self.known(ids))
-        for target in self.there:
-            self._delete(target, there)
+        there = self.known(ids)
+        for target in self.targets:  # the pictures first: see `_there`
+            self._delete(target, ids)
         return len(there)
 
     def table(self, where: Where | None = None) -> pa.Table:
@@ -132,7 +136,7 @@ class MilvusStore:
         return self._table(f"{path} >= {first} and {path} < {last}")
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        return {row["id"] for target in self.there for row in self._get(target, ids, [])}
+        return {row["id"] for _, row in self._there(ids, [])}
 
     def _table(self, condition: str) -> pa.Table:
         both = f"({condition}) and {_ONLY_TEXT}" if condition else _ONLY_TEXT
@@ -146,10 +150,9 @@ class MilvusStore:
     def rows(self, ids: Sequence[str]) -> Segment:
         items: dict[str, Item] = {}
         vectors: dict[Modality, dict[str, Any]] = {target: {} for target in get_args(Modality)}
-        for target in self.there:
-            for row in self._get(target, ids, ["item", "vector"]):
-                items[row["id"]] = _item(row["item"])
-                vectors[target][row["id"]] = row["vector"]
+        for target, row in self._there(ids, ["item", "vector"]):
+            items[row["id"]] = _item(row["item"])
+            vectors[target][row["id"]] = row["vector"]
         names = list(items)
         columns = {}
         for target, own in vectors.items():
@@ -189,7 +192,11 @@ class MilvusStore:
             self.server.call("flush", self._collection(target))
 
     def compact(self, *, progress: bool = False) -> None:
-        """Asks Milvus to free the place of removed rows; it does so in its own time."""
+        """Asks Milvus to free the place of removed rows; it does so in its own time.
+
+        Removes too what a kill has left of pairs; nobody should be writing meanwhile.
+        """
+        self._delete("text", sorted(self._pairs("text") - self._pairs("image")))
         self.optimise(progress=progress)
         for target in self.there:
             self.server.call("compact", self._collection(target))
@@ -215,7 +222,7 @@ class MilvusStore:
         if lone:
             raise ModelFormatError(
                 f"{self.address}: {len(lone)} pairs have one vector, e.g. {min(lone)!r}: "
-                "index again"
+                "index again, then compact"
             )
 
     def facts(self) -> dict[str, str]:
@@ -238,7 +245,7 @@ class MilvusStore:
                 self.dim = int(notes["dim"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ModelFormatError(f"{name} is there and is no gallery of ours") from error
-            self.server.call("load_collection", name)
+            self._load(name)
             self.there.add(target)
         return notes
 
@@ -255,19 +262,19 @@ class MilvusStore:
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         schema.add_field("item", DataType.VARCHAR, max_length=_MAX_ITEM)
         schema.add_field("columns", DataType.JSON)
-        indexes = client.prepare_index_params()
-        indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_INDEX)
         name = self._collection(target)
-        self.server.call(
-            "create_collection",
-            name,
-            schema=schema,
-            index_params=indexes,
-            consistency_level="Strong",
-        )
-        self.server.call("load_collection", name)
+        self.server.call("create_collection", name, schema=schema, consistency_level="Strong")
+        self._load(name)
         self.there.add(target)
         self.dim = dim
+
+    def _load(self, name: str) -> None:
+        """Makes a collection searchable; a kill may have come before its index was made."""
+        if not self.server.call("list_indexes", name):
+            indexes = self.server.client.prepare_index_params()
+            indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_INDEX)
+            self.server.call("create_index", name, indexes)
+        self.server.call("load_collection", name)
 
     def _delete(self, target: Modality, ids: Sequence[str]) -> None:
         if target in self.there:
@@ -281,6 +288,26 @@ class MilvusStore:
         name = self._collection(target)
         for part in _batches(ids):
             yield from self.server.call("get", name, ids=part, output_fields=["id", *fields])
+
+    def _there(
+        self, ids: Sequence[str], fields: list[str]
+    ) -> Iterator[tuple[Modality, dict[str, Any]]]:
+        """The vectors of these ids, as far as `table` has them.
+
+        A kill between the two vectors of a pair leaves that of its text. It does not count: a run
+        that goes on would give the picture another id.
+        """
+        shown: set[str] = set()
+        for target in self.targets:
+            for row in self._get(target, ids, ["columns", *fields]):
+                if target == "image":
+                    shown.add(row["id"])
+                elif row["columns"][MODALITY] == "pair" and row["id"] not in shown:
+                    continue
+                yield target, row
+
+    def _pairs(self, target: Modality) -> set[str]:
+        return {row["id"] for row in self._rows(target, _PAIR, [])}
 
     def _rows(self, target: str, condition: str, fields: list[str]) -> Iterator[dict[str, Any]]:
         """The rows that pass."""

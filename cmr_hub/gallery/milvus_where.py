@@ -17,7 +17,8 @@ def milvus_condition(where: Where) -> str:
     """The boolean expression of Milvus that is true for the rows that pass.
 
     Milvus knows no unknown: a column that is null is not there. So each comparison asks for its
-    column first, and NOT is moved inwards to the comparisons.
+    column first, and NOT is moved inwards to the comparisons. Nor does it know the types of columns
+    and which there are: '5' is not 5, and a column of no row is null in all.
 
     Raises:
         QueryError: it holds what Milvus cannot do: ILIKE, or a LIKE that is more than a beginning.
@@ -44,7 +45,7 @@ def _expression(node: exp.Expr, *, wanted: bool) -> str:
 
 def _leaf(node: exp.Expr, *, wanted: bool) -> str:
     match node:
-        case exp.In() if node.expressions and not node.args.get("query"):
+        case exp.In() if node.expressions:
             name = _name(column_name(node.this))
             values = ", ".join(_value(literal(value)) for value in node.expressions)
             test = f"{name} {'in' if wanted else 'not in'} [{values}]"

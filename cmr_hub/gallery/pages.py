@@ -37,6 +37,10 @@ class Page:
                 f"k must be 1 or more and offset 0 or more, not {self.k} and {self.offset}"
             )
 
+    def admits(self, score: float) -> bool:
+        """Whether a hit is good enough."""
+        return self.min_score is None or score >= self.min_score
+
 
 def search_pages(
     store: Store, queries: npt.NDArray[np.float64], target: Modality, page: Page
@@ -52,7 +56,7 @@ def search_pages(
             kept = _kept(found, page)
             # Near-duplicates were hidden, and there are more to take their places.
             is_short = len(kept) < wanted and len(found.items) == fetched
-            if page.distinct is None or not is_short:
+            if page.distinct is None or not is_short or not page.admits(found.scores[-1]):
                 break
             fetched *= 2
             (found,) = store.search(query[None], fetched, target, page.where)

@@ -36,7 +36,12 @@ class GraphPart:
     segments: int
     load: Callable[[], Graph]
     record: GraphRecord | None = None
-    """Of its file, where it has one."""
+    """Of its file, where it has one: then each `load` reads it anew."""
+
+    def load_own(self) -> Graph:
+        """One to add to: nobody else searches it, and it may stay half done."""
+        graph = self.load()
+        return graph if self.record is not None else graph.copy()
 
 
 class Rows:
@@ -107,6 +112,12 @@ class Rows:
             for segment, start in zip(self.segments, self.starts, strict=False)
             if target in segment.vectors
         ]
+
+    def in_graph(self, target: Modality) -> int:
+        """How many vectors a graph holds."""
+        covered = self.graphs[target].segments if target in self.graphs else 0
+        own = (segment.vectors.get(target, ()) for segment in self.segments[:covered])
+        return sum(map(len, own))
 
     def numbers(self, ids: Sequence[str]) -> IntArray:
         """The row numbers of these ids, increasing; unknown ones are left out."""

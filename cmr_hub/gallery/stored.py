@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +97,8 @@ def read_rows(
             before, manifest = manifest, Manifest.read(directory)
             if manifest == before:
                 raise ModelFormatError(
-                    f"{error.filename} is missing: the gallery is not whole; index again"
+                    f"{error.filename} is missing: the gallery is not whole; "
+                    "make a new one with `cmr index`"
                 ) from error
     raise ModelFormatError(f"{directory} changes faster than it can be read; try again")
 
@@ -205,7 +205,6 @@ def _graph_part(
         if target in segment.vectors
     ]
 
-    @cache
     def load() -> Graph:
         from cmr_hub.gallery.graph import Graph
 

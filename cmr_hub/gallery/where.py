@@ -37,6 +37,7 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
 }
 _NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ARGUMENTS = {"this", "expression", "expressions", "low", "high", "is_string", "quoted"}
 _HELP = (
     "a condition compares columns with values, e.g. "
     "label = 'dog' AND (year BETWEEN 2005 AND 2010 OR folder LIKE 'holiday%')"
@@ -69,7 +70,11 @@ class Where:
             raise QueryError(f"cannot understand the condition {text!r}: {_HELP}") from error
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Expr):
             raise QueryError(f"the condition {text!r} is not one expression: {_HELP}")
-        self.tree: exp.Expr = parsed[0]
+        self.tree: exp.Expr = parsed[0].transform(_with_not, copy=False)
+        for node in self.tree.walk():
+            # What is not looked at below may turn the meaning round, as SYMMETRIC does.
+            if any(value for name, value in node.args.items() if name not in _ARGUMENTS):
+                raise refuse(node)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Where) and self.text == other.text
@@ -101,7 +106,7 @@ def comparison(node: exp.Expr) -> tuple[str, str, Any]:
 
 def column_name(node: exp.Expr) -> str:
     """The name of a column, which is all that the node may be."""
-    if not isinstance(node, exp.Column) or node.table:
+    if not isinstance(node, exp.Column):
         raise QueryError(f"{node.sql()!r} is not the name of a column: {_HELP}")
     return str(node.name)
 
@@ -127,6 +132,14 @@ def refuse(node: exp.Expr) -> QueryError:
     return QueryError(f"{node.sql()!r} is more than a condition may hold: {_HELP}")
 
 
+def _with_not(node: exp.Expr) -> exp.Expr:
+    """`NOT LIKE` as NOT and LIKE, whichever way this sqlglot has read it."""
+    if node.args.get("negate"):
+        node.set("negate", None)
+        return exp.Not(this=node)
+    return node
+
+
 def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
     match node:
         case exp.Paren():
@@ -139,7 +152,7 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
             return pc.invert(_evaluate(node.this, table))
         case exp.Is() if isinstance(node.expression, exp.Null):
             return pc.is_null(_column(table, column_name(node.this)))
-        case exp.In() if node.expressions and not node.args.get("query"):
+        case exp.In() if node.expressions:
             name = column_name(node.this)
             each = [_compare(table, name, "==", literal(value)) for value in node.expressions]
             return reduce(pc.or_kleene, each)

@@ -119,6 +119,7 @@ def test_what_came_and_went(changed: Gallery, gallery: Gallery) -> None:
         "path IS NOT NULL AND (year < 2003 OR label IN ('class-1', 'class-2'))",
         "year NOT BETWEEN 2002 AND 2006",
         "label LIKE 'class%'",
+        "label NOT LIKE 'class-1%'",
         "modality = 'pair'",
         "modality = 'text'",
     ],

@@ -16,6 +16,7 @@ from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.hit import Hit
 from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.vectors import VectorColumn
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
@@ -154,6 +155,32 @@ def test_what_cannot_be_searched(gallery: Gallery, arguments: dict[str, Any], me
     with pytest.raises(QueryError, match=message):
         gallery.search(**{"query": np.ones(12), **arguments})
     assert gallery.search_many(np.ones((0, 12))) == []
+    for page in ({"k": 0}, {"offset": -1}):
+        with pytest.raises(QueryError, match="k must be 1 or more"):
+            gallery.more_like("item-1", **page)
+
+
+def test_an_item_without_vectors_is_like_nothing() -> None:
+    some = VectorColumn(unit_rows(1, 2, 4), np.array([0, 1]))
+    gallery = Gallery.from_vectors(table(3), image_embeddings=some, model_id="m")
+    with pytest.raises(QueryError, match="'item-2' has no vector"):
+        gallery.more_like("item-2")
+
+
+def test_a_least_score_ends_the_hunt_for_distinct_hits(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    search = gallery.store.search
+
+    def counted(queries: Any, count: int, *rest: Any) -> Any:
+        counts.append(count)
+        return search(queries, count, *rest)
+
+    monkeypatch.setattr(gallery.store, "search", counted)
+    hits = gallery.search(np.ones(12), 10)
+    assert gallery.search(np.ones(12), 10, min_score=hits[4].score, distinct=1.1) == hits[:5]
+    assert counts == [10, 10]
 
 
 @pytest.mark.parametrize(

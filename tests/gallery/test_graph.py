@@ -149,3 +149,31 @@ def test_links_that_lead_astray_are_refused(vectors: np.ndarray, tmp_path: Path)
     write_tensors(tmp_path / "g", {name: [array] for name, array in arrays.items()})
     for name, array in map_tensors(tmp_path / "g").items():
         np.testing.assert_array_equal(array, arrays[name])
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_an_interrupted_extension_changes_no_search(
+    vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: bool
+) -> None:
+    store = local.LocalStore.create(tmp_path / "g", "m") if on_disk else local.LocalStore("m")
+    gallery = Gallery(store)
+    put(gallery, vectors, 0, 2000)
+    store.optimise()
+    put(gallery, vectors, 2000, 2900)
+    query = vectors[2899]  # which the extension does not reach
+    before = gallery.search(query, 30)
+
+    def interrupted(bar: object, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(graphs, "_BLOCK", 600)
+        patch.setattr(local.tqdm, "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.optimise()
+    assert gallery.search(query, 30) == before
+    put(gallery, np.tile(-query, (COUNT, 1)), 2900, COUNT)
+    assert gallery.search(query, 30) == before
+    store.optimise()
+    assert store.facts()["search"] == "image: graph"
+    assert gallery.search(query)[0].id == "2899"

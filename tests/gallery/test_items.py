@@ -115,6 +115,7 @@ def test_a_table_with_other_string_types_and_column_order_is_taken() -> None:
         ({"path": pa.array(["/a.jpg", "/x/../b.jpg"])}, "absolute"),
         ({"path": pa.array(["/a.jpg", ""])}, "absolute"),
         ({"sentences": pa.array(["one", "two"])}, "column sentences must be"),
+        ({"modality": pa.array(["image", "text"])}, "can be called 'modality'"),
     ],
 )
 def test_a_wrong_table_is_refused_in_words(change: dict[str, pa.Array], message: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmr_hub.errors import GalleryInUseError
+from cmr_hub.errors import GalleryInUseError, ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import Manifest
@@ -54,6 +54,20 @@ def test_a_writer_begins_with_what_the_last_one_left(gallery: Gallery, tmp_path:
     first.remove(["item-0"])
     second.remove(["item-1"])
     assert len(second) == len(Gallery.open(tmp_path / "g")) == 58
+
+
+def test_another_gallery_is_never_written_over_or_into(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    with pytest.raises(ModelFormatError, match="a gallery already"):
+        LocalStore.create(tmp_path / "g", "model-a")
+    opened = Gallery.open(tmp_path / "g")
+    assert len(opened) == 60
+    other = LocalStore("model-b")
+    other.put(part(gallery, 0, 5))
+    other.save(tmp_path / "g")
+    with pytest.raises(ModelFormatError, match="now a gallery of model 'model-b'"):
+        opened.store.put(part(gallery, 5, 6))
+    assert len(Gallery.open(tmp_path / "g")) == 5
 
 
 def test_a_second_writer_is_told_who_the_first_is(gallery: Gallery, tmp_path: Path) -> None:

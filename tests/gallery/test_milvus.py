@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from milvus_process import MilvusProcess
 from pictures import picture
@@ -17,7 +18,11 @@ from pictures import picture
 from cmr_hub import cli, load
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing.index import index_folder
+from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.milvus_server import MilvusAddress
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.loading import open_gallery
 
 pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[milvus]'")
@@ -125,6 +130,46 @@ def test_a_server_killed_while_a_folder_is_indexed(
         whole.search("the sea", where="label LIKE '%1'")
     with pytest.raises(QueryError, match="16,384"):
         whole.search("the sea", 20_000)
+
+
+def test_what_a_kill_leaves_half_done(server, saved_model, tmp_path) -> None:
+    """The text of a pair without its picture; a collection without its index."""
+    folder, model = tmp_path / "pictures", load(saved_model)
+    for i in range(3):
+        picture(folder / f"{i}.png", i)
+        (folder / f"{i}.txt").write_text("the sea")
+    address = MilvusAddress(server.uri, "half")
+    first = Gallery(MilvusStore(address, model.fingerprint), model)
+    index_folder(first, folder)
+    ids = set(first.items["id"].to_pylist())
+    client = first.store.server.client
+    client.delete("half_image", ids=sorted(ids)[:2])
+    client.release_collection("half_text")
+    client.drop_index("half_text", "vector")
+
+    again = Gallery(MilvusStore(address), model)
+    assert again.store.known(sorted(ids)) == {max(ids)}
+    assert len(again.store.rows(sorted(ids))) == len(again) == 1
+    with pytest.raises(ModelFormatError, match=r"2 pairs have one vector.*compact"):
+        again.store.verify()
+    assert index_folder(again, folder).added == 2
+    assert set(again.items["id"].to_pylist()) == ids
+    again.store.verify()
+
+    client.delete("half_image", ids=[min(ids)])
+    again.store.compact()
+    again.store.verify()
+    assert again.store.vector_counts == {"image": 2, "text": 2}
+
+
+def test_an_item_too_long_removes_nothing(server) -> None:
+    store = MilvusStore(MilvusAddress(server.uri, "long"), "m")
+    vector = VectorColumn.full(np.eye(1, 8, dtype=np.float32))
+    store.put(Segment(items_table([Item("a", Path("/a.jpg"))]), {"image": vector}))
+    for item in (Item("b", Path("/b.jpg"), ("word " * 20_000,)), Item("é" * 200, Path("/b.jpg"))):
+        with pytest.raises(ModelFormatError, match="bytes"):
+            store.put(Segment(items_table([item]), {"image": vector}), replacing=["a"])
+    assert len(store) == 1
 
 
 def run(arguments: list[object], patch: pytest.MonkeyPatch) -> int:

@@ -38,6 +38,9 @@ ROWS = [
         ("label IS NOT NULL", lambda row: row["label"] is not None),
         ("label LIKE '%o_'", lambda row: row["label"] == "dog"),
         ("label ILIKE 'DO%'", lambda row: row["label"] == "dog"),
+        ("label NOT LIKE 'd%'", lambda row: row["label"] not in (None, "dog")),
+        ("label NOT ILIKE 'DO%'", lambda row: row["label"] not in (None, "dog")),
+        ("NOT label NOT LIKE 'd%' AND seen", lambda row: row["label"] == "dog"),
         ("label = 'it''s 100%'", lambda row: row["label"] == "it's 100%"),
         ("\"label\" = 'dog' OR year = 2010", lambda row: row["year"] in (2008, 2010)),
         # Three-valued logic: unknown OR true is true, NOT unknown is unknown.
@@ -68,6 +71,7 @@ def test_a_condition_is_the_plain_one(text, passes):
         "year + 1 = 2009",
         "1 = 1",
         "label = NULL",
+        "year BETWEEN SYMMETRIC 2010 AND 2008",
         "(" * 3000 + "seen" + ")" * 3000,
     ],
 )

@@ -61,9 +61,14 @@ def leaves(draw: st.DrawFn) -> Plain:
         shape = re.compile(
             "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in pattern), re.DOTALL
         )
+        no = draw(st.sampled_from(["", "NOT "]))
         return (
-            f"word LIKE {quoted(pattern)}",
-            lambda row: None if row["word"] is None else shape.fullmatch(row["word"]) is not None,
+            f"word {no}LIKE {quoted(pattern)}",
+            lambda row: (
+                None
+                if row["word"] is None
+                else (shape.fullmatch(row["word"]) is not None) is (no == "")
+            ),
         )
     column = draw(st.sampled_from(["word", "number", "share"]))
     values = WORDS if column == "word" else NUMBERS

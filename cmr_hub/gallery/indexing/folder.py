@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
+    is_clean,
     is_inside,
     metadata_files,
     picture_path,
@@ -45,6 +47,11 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
             continue
         if path.is_symlink() and not is_inside(path, base):
             report.add("unsafe path", path, "a link that leads out of the folder")
+            continue
+        if not is_clean(str(path)):
+            # The name is of another encoding than UTF-8, in which a gallery keeps it.
+            shown = os.fsencode(path).decode(errors="replace")
+            report.add("unsafe path", shown, "the name is not UTF-8: rename it")
             continue
         folder = path.parent.relative_to(base).as_posix()
         folder = "" if folder == "." else folder

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
+_REFUSED = ("unsafe path", "unreadable folder", "damaged record", "duplicate id")
 
 
 def index_folder(
@@ -77,7 +78,7 @@ def index_folder(
         run.summary.refused = [
             f"{problem.path}: {problem.detail or problem.kind}"
             for problem in report
-            if problem.kind in ("unsafe path", "damaged record", "duplicate id")
+            if problem.kind in _REFUSED
         ]
         run.encode_new(encode, progress=progress)
         run.remove_gone()

@@ -19,7 +19,8 @@ class Summary:
     without_image: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    """Names that lead out of the folder, and metadata that cannot be understood."""
+    """Names that lead out of the folder or cannot be kept, folders that cannot be read, and
+    metadata that cannot be understood."""
 
     def text(self, first: int = 3) -> str:
         """For a person, with the `first` few of what went wrong."""

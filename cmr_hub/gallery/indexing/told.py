@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
     for name, value in record.items():
         if name in _KNOWN or not isinstance(value, str | int | float | bool):
             continue
+        if isinstance(value, float) and math.isnan(value):
+            continue  # so pandas writes what is missing
         if is_clean(name) and _can_be_kept(value):
             metadata[name] = value
         else:

@@ -314,3 +314,41 @@ def test_values_that_no_table_holds_are_left_out(gallery, tmp_path) -> None:
         f"{base / 'a.json'}: the value of 'year' cannot be kept",
     ]
     assert sorted(gallery.items.column("place").to_pylist(), key=str) == [None, "here"]
+
+
+def test_a_number_that_is_none_says_nothing(gallery, tmp_path) -> None:
+    base = tmp_path / "odd"
+    picture(base / "a.png", 1)
+    picture(base / "b.png", 2)
+    (base / "a.json").write_text('{"year": NaN}')  # as pandas writes what is missing
+    (base / "b.json").write_text('{"year": 2001}')
+    index_folder(gallery, base)
+    assert {row["year"] for row in gallery.items.to_pylist()} == {None, 2001}
+    assert index_folder(gallery, base).unchanged == 2
+
+
+def test_a_name_that_is_not_utf_8_stops_nothing(gallery, tmp_path) -> None:
+    base = tmp_path / "odd"
+    picture(base / "a.png", 1)
+    shutil.copy(base / "a.png", os.fsencode(base) + b"/\xff.png")
+    summary = index_folder(gallery, base)
+    assert (len(gallery), summary.refused) == (
+        1,
+        [f"{base}/\ufffd.png: the name is not UTF-8: rename it"],
+    )
+    summary.text().encode()
+
+
+def test_a_folder_that_cannot_be_read_is_told(gallery, tmp_path, monkeypatch) -> None:
+    base = tmp_path / "odd"
+    picture(base / "a.png", 1)
+    picture(base / "sub" / "b.png", 2)
+    scandir = os.scandir
+
+    def forbidden(path):
+        if str(path).endswith("/sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    assert index_folder(gallery, base).refused == [f"{base}/sub: Permission denied"]
