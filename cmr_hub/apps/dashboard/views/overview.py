@@ -133,7 +133,7 @@ def _tables(home: Sources) -> None:
     st.header("Tables beside published figures")
     st.caption(
         "Ours: mean ± standard deviation over seeds. Published figures were measured by others "
-        "under their own protocols, which the notes give."
+        "under their own protocols, which the notes below each table give."
     )
     names = sorted(plans, key=lambda name: (name != _STUDY, name))
     name = st.selectbox(
@@ -156,9 +156,10 @@ def _tables(home: Sources) -> None:
         if alike:
             st.caption(literal(", ".join(f"{name}: {value}" for name, value in alike.items())))
         sheet_box(plain, result.table.id, key=f"table-{result.table.id}", column_order=telling)
-        with st.expander("Findings, and the protocols of the published figures"):
+        if shown.notes:
+            st.caption("  \n".join(map(literal, shown.notes)))
+        with st.expander("Findings"):
             st.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
-            st.text("\n".join(shown.notes))
 
 
 _WHAT = ("dataset", "protocol", "images", "texts", "n")
