@@ -230,6 +230,16 @@ def test_wrong_weights_are_noticed_before_any_work(
     assert not (tmp_path / "model.checkpoints").exists()
 
 
+@pytest.mark.parametrize("wrong", [["--text-encoder", "nonsense"], ["--text-option", "topics=2"]])
+def test_a_wrong_text_encoder_is_noticed_before_any_work(
+    cmr: Cmr, tmp_path: Path, wrong: list[str]
+) -> None:
+    # Neither the data nor the weights are there.
+    line = cmr("train", "folder", "--root", tmp_path / "absent", "--out", tmp_path / "m", *wrong)
+    assert wrong[1].partition("=")[0] in line.error
+    assert not list(tmp_path.iterdir())
+
+
 def test_checkpoints_are_as_readable_as_other_files(
     cmr: Cmr, wikipedia: Path, tmp_path: Path
 ) -> None:
