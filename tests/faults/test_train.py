@@ -211,7 +211,7 @@ def test_features_are_not_cached_where_there_is_no_room(
     ended = cmr(*arguments, cut=cut, sets=chunks)
     assert ended.code == 0, ended.err
     assert ended.err.count("features were computed but not cached") == 1
-    assert str(disk.path / "cache") in ended.err.replace("\n", "")
+    assert str(disk.path / "cache") in "".join(ended.err.split())  # lines are broken anywhere
     disk.make_room()
     assert "not cached" not in cmr(*arguments).err
     assert len(records(tmp_path)) == 2

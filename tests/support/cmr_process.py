@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import resource
@@ -83,7 +84,8 @@ class Cut:
                 self._do()
             return result
 
-        setattr(owner, name, cut)
+        is_static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+        setattr(owner, name, staticmethod(cut) if is_static else cut)
 
     def _do(self) -> None:
         match self.do:
