@@ -17,34 +17,40 @@ import cmr_hub
 PACKAGE = Path(cmr_hub.__file__).parent
 LEFT_OUT = (
     # Scripts that Streamlit runs, not modules to be imported.
-    "apps/dashboard/views",
-    "apps/dashboard/app.py",
+    PACKAGE / "apps/dashboard/views",
+    PACKAGE / "apps/dashboard/app.py",
     # Drawings: each function draws what its name says.
-    *(f"datasets/sketches/{part}" for part in ("objects", "props", "settings")),
+    *(PACKAGE / f"datasets/sketches/{part}" for part in ("objects", "props", "settings")),
 )
+
+
+def name(path: Path) -> str:
+    """Of the module at a path."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
 
 
 def modules() -> Iterator[str]:
     """The names of all modules of the reference."""
-    left_out = [PACKAGE / part for part in LEFT_OUT]
     for path in sorted(PACKAGE.rglob("*.py")):
-        if not any(path.is_relative_to(part) for part in left_out):
-            name = path.relative_to(PACKAGE.parent).with_suffix("")
-            yield ".".join(name.parts).removesuffix(".__init__")
+        if not any(path.is_relative_to(part) for part in LEFT_OUT):
+            yield name(path)
 
 
 def write_reference(out: Path) -> None:
     """A page for every module of the package, and a search index."""
     pdoc.render.configure(docformat="google", footer_text="CMR Hub", search=True)
-    for name in cmr_hub.__all__:
+    for public in cmr_hub.__all__:
         # Imported when first asked for, and pdoc does not ask.
-        vars(cmr_hub)[name] = getattr(cmr_hub, name)
+        vars(cmr_hub)[public] = getattr(cmr_hub, public)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module="pdoc")
         # The page then has the annotation as it is written, which is what it should have: the
         # names of heavy libraries are known to type checkers only.
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
-        pdoc.pdoc(*modules(), output_directory=out)
+        # A package brings its modules along, but for those that have an `__all__`.
+        warnings.filterwarnings("ignore", "The module specification .* adds a module", UserWarning)
+        pdoc.pdoc(*modules(), *(f"!{name(path)}" for path in LEFT_OUT), output_directory=out)
 
 
 if __name__ == "__main__":

@@ -44,9 +44,11 @@ def search(
     text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to search with.")] = None,
     weight: Annotated[
-        float,
-        typer.Option(help="Of the sentence, where there is a picture too; below 0 is unwanted."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Of the sentence, where there is a picture too, by default 1; below 0 is unwanted."
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Pass over so many of the best.")] = 0,
     target: Annotated[
@@ -74,9 +76,11 @@ def search(
     from cmr_hub.gallery.query import Mix
     from cmr_hub.loading import open_gallery
 
+    if weight is not None and (image is None or text is None):
+        raise QueryError("--weight is of a sentence beside a picture: give both, or leave it out")
     query: Query
     if image is not None:
-        query = image if text is None else Mix((1, image), (weight, text))
+        query = image if text is None else Mix((1, image), (1 if weight is None else weight, text))
     elif text is not None:
         query = text
     else:

@@ -91,7 +91,8 @@ def train(
         method = replace(method, epochs=epochs)
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
-    # A wrong file is noticed before anything is read; what is not named may have to be downloaded.
+    # A wrong name or file is noticed before anything is read or downloaded.
+    texts = text_encoder(text_encoder_name, **named_options(text_option))
     images = image_encoder(image_encoder_name, image_weights) if image_weights else None
     loaded = load_dataset(dataset, root, protocol)
     pictures = isinstance(loaded, PairDataset)
@@ -100,14 +101,13 @@ def train(
     elif images is None:
         images = image_encoder(image_encoder_name)
     features = FeatureCache(cache)
-    options = named_options(text_option)
     with sole_writer(checkpoints, "give another --out"):
         experiment = run_experiment(
             loaded,
             method,
             seed,
             image_encoder=images,
-            text_encoder=text_encoder(text_encoder_name, **options) if pictures else None,
+            text_encoder=texts if pictures else None,
             fine_tuning=FineTuning(fine_tune) if fine_tune else None,
             text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
             cache=features,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -19,6 +21,7 @@ from cmr_hub.errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
     from cmr_hub.types import JSONObject
 
@@ -95,6 +98,36 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
             "go on with the same settings, choose another output directory, or remove it"
         )
     return progress, tensors
+
+
+def joined(parts: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: `part/name` of each part, `optimizer/weight/slot`."""
+    tensors = {
+        f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()
+    }
+    for weight, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{weight}/{slot}": value for slot, value in slots.items()}
+    return {name: value.contiguous() for name, value in tensors.items()}
+
+
+def parted(
+    tensors: Mapping[str, Tensor], optimizer: Optimizer
+) -> defaultdict[str, dict[str, Tensor]]:
+    """The parts that were `joined`; the optimizer gets back its own."""
+    parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = value
+    state = optimizer.state_dict()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for name, value in parts.pop("optimizer", {}).items():
+        index, _, slot = name.partition("/")
+        # The fused optimizer walks through memory: strides must be those of the weights.
+        like = weights[int(index)]
+        kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        state["state"].setdefault(int(index), {})[slot] = kept
+    optimizer.load_state_dict(state)
+    return parts
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

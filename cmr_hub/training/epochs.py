@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr_hub.errors import TrainingError
-from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.checkpoint import (
+    Progress,
+    joined,
+    parted,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
@@ -223,21 +229,9 @@ class Run(ABC, Generic[Result]):
         if found is None:
             return
         self.progress, tensors = found
-        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
-        for name, value in tensors.items():
-            group, _, rest = name.partition("/")
-            groups[group][rest] = value
+        states = parted(tensors, self.optimizer)
         for name, part in self.parts.items():
-            part.load_state_dict(groups[name])
-        adam = self.optimizer.state_dict()
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        for name, value in groups["optimizer"].items():
-            index, _, slot = name.partition("/")
-            # The fused optimizer walks through memory: strides must be those of the weights.
-            like = weights[int(index)]
-            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-            adam["state"].setdefault(int(index), {})[slot] = kept
-        self.optimizer.load_state_dict(adam)
+            part.load_state_dict(states[name])
 
     def _save(self, key: str) -> None:
         if self.file is None:
@@ -245,13 +239,6 @@ class Run(ABC, Generic[Result]):
         due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
         if not (due or self.progress.finished):
             return
-        tensors = {
-            f"{name}/{slot}": value
-            for name, part in self.parts.items()
-            for slot, value in part.state_dict().items()
-        }
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
-        write_checkpoint(self.file, key, self.progress, tensors)
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        write_checkpoint(self.file, key, self.progress, joined(states, self.optimizer))
         self.saved_at = time.monotonic()

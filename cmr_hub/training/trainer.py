@@ -24,7 +24,13 @@ from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.projector import Projector
-from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cmr_hub.training.checkpoint import (
+    Progress,
+    joined,
+    parted,
+    read_checkpoint,
+    write_checkpoint,
+)
 from cmr_hub.training.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -363,17 +369,9 @@ class _Phase:
         if found is None:
             return
         self.progress, tensors = found
-        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
-        for name, value in tensors.items():
-            group, _, rest = name.partition("/")
-            groups[group][rest] = value
-        self.networks.load_state_dict(groups["networks"])
-        self.best = groups["best"]
-        adam = self.optimizer.state_dict()
-        for name, value in groups["optimizer"].items():
-            index, _, slot = name.partition("/")
-            adam["state"].setdefault(int(index), {})[slot] = value
-        self.optimizer.load_state_dict(adam)
+        states = parted(tensors, self.optimizer)
+        self.networks.load_state_dict(states["networks"])
+        self.best = states["best"]
 
     def _save(self, key: str) -> None:
         if self.file is None:
@@ -381,9 +379,6 @@ class _Phase:
         due = time.monotonic() - self.saved_at >= _CHECKPOINT_SECONDS
         if not (due or self.progress.finished):
             return
-        tensors = {f"networks/{k}": v for k, v in self.networks.state_dict().items()}
-        tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
-        write_checkpoint(self.file, key, self.progress, tensors)
+        states = {"networks": self.networks.state_dict(), "best": self.best}
+        write_checkpoint(self.file, key, self.progress, joined(states, self.optimizer))
         self.saved_at = time.monotonic()

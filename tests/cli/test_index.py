@@ -75,6 +75,9 @@ def test_a_picture_and_a_sentence_at_once(cmr, indexed, saved_model, colour_fold
     assert code == 0
     expected = gallery.search(Mix((1, picture), (-0.5, "flame")), target="image")
     assert [hit["id"] for hit in json.loads(text)] == [hit.id for hit in expected]
+    code, _, told = cmr("search", indexed, "flame", "--weight", "-0.5")
+    assert code == 2
+    assert "--weight is of a sentence beside a picture" in told
 
 
 def test_contact_sheet(cmr, indexed, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from cmr_hub.cli import app
 NOT_RUN = {
     "make test": "it runs these tests",
     "make lint": "CI runs it before the tests",
+    "make bench": "half an hour; tests/benchmarks has what writes the table",
+    "make bench FULL=1": "hours; the same",
     ".venv/bin/python -m pytest tests/docs": "it runs these tests",
     "hf auth login": "asks for a password of the Hub",
     "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
@@ -283,6 +286,14 @@ def test_commands_are_understood(command) -> None:
     found, words = parser(shlex.split(command.partition("<<")[0])[1:])
     if "--help" not in words:
         found.make_context("cmr", words)
+
+
+@pytest.mark.parametrize("command", sorted(c for c in NOT_RUN if c.startswith("make ")))
+def test_make_knows_what_it_would_do(command) -> None:
+    ran = subprocess.run(
+        [*command.split(), "--dry-run"], cwd=HOME, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -211,7 +211,7 @@ def test_features_are_not_cached_where_there_is_no_room(
     ended = cmr(*arguments, cut=cut, sets=chunks)
     assert ended.code == 0, ended.err
     assert ended.err.count("features were computed but not cached") == 1
-    assert str(disk.path / "cache") in ended.err.replace("\n", "")
+    assert str(disk.path / "cache") in "".join(ended.err.split())  # lines are broken anywhere
     disk.make_room()
     assert "not cached" not in cmr(*arguments).err
     assert len(records(tmp_path)) == 2
@@ -228,6 +228,16 @@ def test_wrong_weights_are_noticed_before_any_work(
     line = cmr(*pictures(tmp_path / "absent", weights, tmp_path)).error
     assert str(weights) in line
     assert not (tmp_path / "model.checkpoints").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--text-encoder", "nonsense"], ["--text-option", "topics=2"]])
+def test_a_wrong_text_encoder_is_noticed_before_any_work(
+    cmr: Cmr, tmp_path: Path, wrong: list[str]
+) -> None:
+    # Neither the data nor the weights are there.
+    line = cmr("train", "folder", "--root", tmp_path / "absent", "--out", tmp_path / "m", *wrong)
+    assert wrong[1].partition("=")[0] in line.error
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoints_are_as_readable_as_other_files(

@@ -18,8 +18,12 @@ from cmr_hub.models.names import CARD
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
+MAX_CARD_BYTES: Final = 1_000_000
+MAX_CARD_PICTURES_BYTES: Final = 8_000_000
+"""Of all pictures of a card together: each visit gets them with the page."""
+
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
+_PICTURE: Final = re.compile(r"!\[([^\[\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
 _PROGRAMS: Final = """
 ## From Python
 
@@ -91,8 +95,12 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
 
 
 def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
-    """The model card without its settings, its pictures in it."""
-    if directory is None or not (directory / CARD).is_file():
+    """The model card without its settings, its pictures in it.
+
+    Anybody may have written it: one that is too large is not shown, nor are pictures of more than
+    `MAX_CARD_PICTURES_BYTES` in all or outside the directory.
+    """
+    if directory is None or not _can_be_shown(directory / CARD):
         title = Path(name).name
         try:
             text = str(model_card(model, title=title, load_name=name))
@@ -100,12 +108,30 @@ def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
             # One can search with it all the same.
             return f"# {title}\n\nThis model has no card: {error}."
         return _FRONT_MATTER.sub("", text)
-    text = _FRONT_MATTER.sub("", (directory / CARD).read_text(encoding="utf-8"))
+    text = (directory / CARD).read_text(encoding="utf-8", errors="replace")
+    left = MAX_CARD_PICTURES_BYTES
 
     def inlined(found: re.Match[str]) -> str:
-        path = (directory / found[2]).resolve()
-        if not path.is_relative_to(directory.resolve()) or not path.is_file():
+        nonlocal left
+        picture = _picture(directory, found[2], left)
+        if picture is None:
             return found[1]
-        return f"![{found[1]}](data:image/png;base64,{b64encode(path.read_bytes()).decode()})"
+        left -= len(picture)
+        return f"![{found[1]}](data:image/png;base64,{b64encode(picture).decode()})"
 
-    return _PICTURE.sub(inlined, text)
+    return _PICTURE.sub(inlined, _FRONT_MATTER.sub("", text))
+
+
+def _can_be_shown(card: Path) -> bool:
+    return card.is_file() and card.stat().st_size <= MAX_CARD_BYTES
+
+
+def _picture(directory: Path, name: str, at_most: int) -> bytes | None:
+    """What is in a file of the directory; None without one, or if it is too large."""
+    path = (directory / name).resolve()
+    try:
+        if path.is_relative_to(directory.resolve()) and path.stat().st_size <= at_most:
+            return path.read_bytes()
+    except OSError:  # not there, a folder, or a name that no file can have
+        pass
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -97,13 +98,13 @@ class Engine:
 
     def shown(self, hit: Hit) -> JSONObject:
         """A result as the page and the service show it."""
-        name = hit.metadata.get("name")
+        name = name_of(hit.id, hit.path, hit.metadata.get("name"))
         return {
             "rank": hit.rank,
             "id": hit.id,
             "score": round(hit.score, 6),
             "class": hit.label,
-            "caption": hit.sentences[0] if hit.sentences else str(name or hit.label or hit.id),
+            "caption": hit.sentences[0] if hit.sentences else name,
             "sentences": list(hit.sentences),
             "picture": None if hit.path is None else self.address(hit.id),
         }
@@ -186,3 +187,8 @@ class Engine:
 def _listed(values: tuple[str, ...]) -> str:
     """Values as constants of a condition."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def name_of(id: str, path: str | Path | None, name: object = None) -> str:
+    """What to call an item: the name that it was given, its file's, or its id."""
+    return str(name or (path and Path(path).name) or id)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from cmr_hub.apps.search_page.about_tab import about_tab
 from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.compare_tab import compare_tab
-from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.engine import Engine, name_of
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
 from cmr_hub.apps.search_page.http_api import http_routes
 from cmr_hub.apps.search_page.own_tab import own_tab
@@ -164,7 +164,7 @@ def _examples(engine: Engine) -> JSONObject:
         "pictures": [
             {
                 "id": item["id"],
-                "caption": item["label"] or item["id"],
+                "caption": item["label"] or name_of(item["id"], item["path"]),
                 "picture": engine.address(item["id"]),
             }
             for item in items

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
+from cmr_hub.apps.search_page.engine import name_of
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.explain import nearest_classes, saliency, word_contributions
 
@@ -41,7 +42,6 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
     (item,) = row.items.to_pylist()
     target = target if target in row.vectors else next(iter(row.vectors))
     vector = row.vectors[target].matrix[0].astype(np.float64)
-    name = item.get("name")
     more = {
         key: str(value)
         for key, value in item.items()
@@ -52,7 +52,7 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
     shown: JSONObject = {
         "id": id,
         "target": target,
-        "title": str(item["label"] or name or id),
+        "title": str(item["label"] or name_of(id, item["path"], item.get("name"))),
         "class": item["label"],
         "sentences": list(item["sentences"] or ()),
         "picture": None if item["path"] is None else engine.address(id),

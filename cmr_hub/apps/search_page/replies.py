@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.engine import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
         row = engine.gallery.store.rows([answer.ask.like])
         (item,) = row.items.to_pylist()
         shown["like"] = {
-            "title": item["label"] or item.get("name") or item["id"],
+            "title": item["label"] or name_of(item["id"], item["path"], item.get("name")),
             "picture": None if item["path"] is None else engine.address(item["id"]),
         }
     return fresh({"status": "\n".join(line for line in lines if line), **shown})

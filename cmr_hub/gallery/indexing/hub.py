@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from cmr_hub.cache_home import default_cache_home
-from cmr_hub.errors import DataNotFoundError
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
+from cmr_hub.models.hub_errors import hub_errors, patiently
 
 _OWN = ".cache"  # where huggingface_hub notes what it has downloaded
 
@@ -26,24 +26,21 @@ def fetch_dataset(name: str) -> Path:
         The folder of its pictures.
 
     Raises:
-        DataNotFoundError: no such dataset or revision, or the Hub cannot be reached.
+        HubError: no such dataset or revision, or the Hub cannot be reached.
         DataFormatError: a Parquet file is damaged.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repository, _, revision = name.partition("@")
     home = default_cache_home() / "hub"
     folder = home / repository.replace("/", "--")
-    try:
-        told = HfApi().dataset_info(repository, revision=revision or None)
-        snapshot_download(repository, repo_type="dataset", revision=told.sha, local_dir=folder)
-    except HFValidationError as error:
-        raise DataNotFoundError(f"{repository!r} is not a dataset's name: OWNER/NAME") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataNotFoundError(
-            f"the dataset {name} cannot be had from the Hub: {error}"
-        ) from error
+    with hub_errors(name):
+        told = patiently(lambda: HfApi().dataset_info(repository, revision=revision or None))
+        patiently(
+            lambda: snapshot_download(
+                repository, repo_type="dataset", revision=told.sha, local_dir=folder
+            )
+        )
     _remove_others(folder, {sibling.rfilename for sibling in told.siblings or ()})
     return unpack_pictures(folder, folder.with_name(f"{folder.name}.pictures"), str(told.sha))
 

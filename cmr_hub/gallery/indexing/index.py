@@ -81,7 +81,8 @@ def index_folder(
             if problem.kind in _REFUSED
         ]
         run.encode_new(encode, progress=progress)
-        run.remove_gone()
+        unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
+        run.remove_gone(unseen)
         gallery.store.optimise(progress=progress)
     return run.summary
 
@@ -154,8 +155,14 @@ class _Run:
         finally:  # also when it was stopped
             self._commit()
 
-    def remove_gone(self) -> None:
-        """Removes the rows of pictures that are no longer there, or no longer readable."""
+    def remove_gone(self, unseen: Sequence[Path]) -> None:
+        """Removes the rows of pictures that are no longer there, or no longer readable.
+
+        Those below the folders `unseen` may still be there, and stay.
+        """
+        for path, row in self.known.items():
+            if any(Path(path).is_relative_to(folder) for folder in unseen):
+                self.gone.discard(row["id"])
         self.summary.removed = len(self.gone)
         if self.gone:
             self.store.remove(sorted(self.gone))

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask, cleaned, sentence
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.reasons import told
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
@@ -178,3 +180,15 @@ def test_results_as_json(engine) -> None:
     assert plain.shown(hit)["picture"] is None
     assert plain.shown(hit)["caption"] == "x"
     assert plain.labels == plain.sources == []
+
+
+def test_a_picture_without_words_is_called_by_its_file(model) -> None:
+    gallery = Gallery.from_vectors(
+        items_table([Item(id="0f3a", path=Path("/holiday/IMG_1.jpg"))]),
+        image_embeddings=np.eye(1, model.dim),
+        model_id=model.fingerprint,
+    )
+    engine = Engine(model, gallery)
+    answer = engine.answer(Ask(text="red"))
+    assert engine.shown(answer.pictures[0])["caption"] == "IMG_1.jpg"
+    assert told(engine, answer, "0f3a", "image")["title"] == "IMG_1.jpg"

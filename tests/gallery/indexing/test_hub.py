@@ -14,7 +14,7 @@ from hub_repository import Repository
 from hub_server import HubServer
 from pictures import picture
 
-from cmr_hub.errors import DataFormatError, DataNotFoundError
+from cmr_hub.errors import DataFormatError, HubError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing.hub import fetch_dataset
 from cmr_hub.gallery.indexing.index import index_folder
@@ -117,12 +117,19 @@ def test_pictures_in_parquet_files(server, model, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("user/nobody", "cannot be had"),
-        ("user/pets@nowhere", "cannot be had"),
-        ("a/b/c", "OWNER/NAME"),
+        ("user/nobody", "there is no repository user/nobody"),
+        ("user/pets@nowhere", "has no such revision"),
+        ("a/b/c", "cannot be the name of a repository"),
     ],
 )
 def test_what_is_not_there(server, folder, name, message) -> None:
     push(server, folder)
-    with pytest.raises(DataNotFoundError, match=message):
+    with pytest.raises(HubError, match=message):
         fetch_dataset(name)
+
+
+def test_a_hub_that_does_not_answer_is_told(server, monkeypatch) -> None:
+    monkeypatch.setattr("cmr_hub.models.hub_errors.WAITS", (0.0,))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match="the connection to the Hub failed"):
+        fetch_dataset("user/pets")

@@ -339,10 +339,15 @@ def test_a_name_that_is_not_utf_8_stops_nothing(gallery, tmp_path) -> None:
     summary.text().encode()
 
 
-def test_a_folder_that_cannot_be_read_is_told(gallery, tmp_path, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_read_is_told_and_loses_no_row(
+    gallery, tmp_path, monkeypatch
+) -> None:
     base = tmp_path / "odd"
     picture(base / "a.png", 1)
+    picture(base / "gone.png", 3)
     picture(base / "sub" / "b.png", 2)
+    assert index_folder(gallery, base).added == 3
+    (base / "gone.png").unlink()
     scandir = os.scandir
 
     def forbidden(path):
@@ -351,4 +356,7 @@ def test_a_folder_that_cannot_be_read_is_told(gallery, tmp_path, monkeypatch) ->
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", forbidden)
-    assert index_folder(gallery, base).refused == [f"{base}/sub: Permission denied"]
+    summary = index_folder(gallery, base)
+    assert summary.refused == [f"{base}/sub: Permission denied"]
+    assert summary.removed == 1
+    assert set(rows_of(gallery, base)) == {"a.png", "sub/b.png"}
