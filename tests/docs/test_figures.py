@@ -106,6 +106,13 @@ def test_what_can_be_chosen() -> None:
     assert (HOME / "grids" / "study.toml").is_file()
 
 
+def test_how_much_the_tests_run() -> None:
+    """Of the lines of the package."""
+    found = json.loads(text_of("results/coverage.json"))["all"]
+    said = f"Of {found['lines']:,} lines {found['share']:.1%} are run".replace("%", " %")
+    assert said in " ".join(text_of("docs/tests.md").split())
+
+
 def test_how_well_the_tests_test() -> None:
     """Of the faults that were put in."""
     found = json.loads(text_of("results/mutation.json"))
