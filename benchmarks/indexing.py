@@ -33,7 +33,7 @@ from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.encoders.images.vgg16 import VGG16Encoder
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing.decode import decode_one
+from cmr_hub.gallery.indexing.decode import decode
 from cmr_hub.gallery.indexing.entry import Place
 from cmr_hub.gallery.indexing.index import index_folder
 from cmr_hub.gallery.local import LocalStore
@@ -126,8 +126,7 @@ def compare(number: int) -> None:
         pixels = np.stack([encoder.preprocessing.pixels(read_image(path)) for path in paths])
         few = [Place(path) for path in paths[:200]]
         started = time.process_time()
-        for place in few:
-            decode_one(place, encoder.preprocessing)
+        decode(few, encoder.preprocessing)
         decoding = (time.process_time() - started) / len(few)
         bare, ours = [], []
         for _ in range(ROUNDS):

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from cmr_hub.errors import CMRError
-from cmr_hub.gallery.indexing.decode import decode_one
-from cmr_hub.gallery.indexing.encode import Encoded, image_encoder_of
+from cmr_hub.gallery.indexing.decode import decode
+from cmr_hub.gallery.indexing.encode import Encoded, encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
 
 if TYPE_CHECKING:
@@ -95,24 +95,14 @@ class _Encoder:
         self.encoder = ray.get(encoder)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        pictures = [
-            decode_one(
-                Place(Path(row["file"]), row["offset"], row["size"]), self.encoder.preprocessing
-            )
-            for row in batch.to_pylist()
-        ]
-        pixels = {at: one.pixels for at, one in enumerate(pictures) if one.pixels is not None}
-        features: list[Any] = [None] * len(pictures)
-        if pixels:
-            rows = self.encoder.encode_pixels(np.stack(list(pixels.values())))
-            for at, row in zip(pixels, rows, strict=True):
-                features[at] = row
+        places = [Place(Path(row["file"]), row["offset"], row["size"]) for row in batch.to_pylist()]
+        found = list(encoded(decode(places, self.encoder.preprocessing), self.encoder))
         return pa.table(
             {
                 "number": batch.column("number"),
-                "sha256": pa.array([one.sha256 for one in pictures], pa.string()),
-                "problem": pa.array([one.problem for one in pictures], pa.string()),
-                "features": pa.array(features, pa.list_(pa.float32())),
+                "sha256": pa.array([one.sha256 for one in found], pa.string()),
+                "problem": pa.array([one.problem for one in found], pa.string()),
+                "features": pa.array([one.features for one in found], pa.list_(pa.float32())),
             }
         )
 

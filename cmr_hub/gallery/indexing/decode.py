@@ -18,64 +18,76 @@ from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.images import MAX_BYTES, decode_image
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from cmr_hub.encoders.images.preprocessing import Preprocessing
 
 _FEW = 64
-_CHUNK = 8
-_AHEAD = 16
-"""Chunks in work for each process."""
+_AHEAD = 128
+"""Pictures in work for each process."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A picture as the encoder wants it, or why there is none."""
+    """Pictures as the encoder wants them.
 
-    sha256: str
-    """Of its bytes."""
-    pixels: npt.NDArray[np.uint8] | None
-    problem: str = ""
+    Attributes:
+        sha256: of the bytes of each; "" where they cannot be read.
+        problems: why there is no picture; "" where there is one.
+        pixels: (n, crop, crop, 3) of those without a problem, in their order.
+    """
+
+    sha256: list[str]
+    problems: list[str]
+    pixels: npt.NDArray[np.uint8]
 
 
 def decoded(
-    entries: Sequence[Entry], preprocessing: Preprocessing, workers: int
-) -> Iterator[tuple[Entry, Decoded]]:
-    """Every entry with its picture, in any order; only a few are held in memory.
+    entries: Sequence[Entry], preprocessing: Preprocessing, size: int, workers: int
+) -> Iterator[tuple[Sequence[Entry], Decoded]]:
+    """All entries with their pictures, in any order; only a few are held in memory.
 
     A handful is decoded right here: it would take longer to start a process. So is what comes
     next whenever this process would have to wait for another one.
 
+    Args:
+        entries: where the pictures are.
+        preprocessing: what the encoder is shown of them.
+        size: pictures at a time.
+        workers: processes that decode.
+
     Raises:
         CMRError: a process died, for want of memory perhaps.
     """
-    if len(entries) <= _FEW:
-        yield from ((entry, decode_one(entry.place, preprocessing)) for entry in entries)
-        return
-    waiting: deque[tuple[list[Entry], Future[list[Decoded]]]] = deque()
     source = iter(entries)
+    if len(entries) <= _FEW:
+        while own := list(islice(source, size)):
+            yield own, decode([entry.place for entry in own], preprocessing)
+        return
+    waiting: deque[tuple[list[Entry], Future[Decoded]]] = deque()
+    ahead = max(2, _AHEAD // size) * workers
     # Not forked: torch has threads here already, and they would not be there.
     with ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker) as pool:
         try:
             while True:
-                while len(waiting) < _AHEAD * workers and (chunk := list(islice(source, _CHUNK))):
+                while len(waiting) < ahead and (chunk := list(islice(source, size))):
                     places = [entry.place for entry in chunk]
-                    waiting.append((chunk, pool.submit(_decode, places, preprocessing)))
+                    waiting.append((chunk, pool.submit(decode, places, preprocessing)))
                 if not waiting:
                     return
-                if not waiting[0][1].done() and (own := list(islice(source, _CHUNK))):
-                    places = [entry.place for entry in own]
-                    yield from zip(own, _decode(places, preprocessing), strict=True)
+                if not waiting[0][1].done() and (own := list(islice(source, size))):
+                    yield own, decode([entry.place for entry in own], preprocessing)
                     continue
                 chunk, future = waiting.popleft()
-                yield from zip(chunk, future.result(), strict=True)
+                yield chunk, future.result()
         except BrokenProcessPool as error:
             names = ", ".join(str(entry.path) for entry in chunk[:3])
             raise CMRError(
@@ -101,22 +113,23 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _decode(places: Sequence[Place], preprocessing: Preprocessing) -> list[Decoded]:
-    return [decode_one(place, preprocessing) for place in places]
-
-
-def decode_one(place: Place, preprocessing: Preprocessing) -> Decoded:
-    """Reads and decodes one picture."""
-    try:
-        data = _read(place)
-    except OSError as error:
-        return Decoded("", None, str(error))
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        picture = decode_image(data, enough=preprocessing.enough)
-        return Decoded(sha256, preprocessing.pixels(picture))
-    except ImageError as error:
-        return Decoded(sha256, None, str(error))
+def decode(places: Sequence[Place], preprocessing: Preprocessing) -> Decoded:
+    """Reads and decodes pictures."""
+    sha256, problems, pixels = [], [], []
+    for place in places:
+        digest, problem = "", ""
+        try:
+            data = _read(place)
+            digest = hashlib.sha256(data).hexdigest()
+            picture = decode_image(data, enough=preprocessing.enough)
+            pixels.append(preprocessing.pixels(picture))
+        except (OSError, ImageError) as error:
+            problem = str(error) or type(error).__name__
+        sha256.append(digest)
+        problems.append(problem)
+    side = preprocessing.crop
+    block = np.stack(pixels) if pixels else np.empty((0, side, side, 3), dtype=np.uint8)
+    return Decoded(sha256, problems, block)
 
 
 def _read(place: Place) -> bytes:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
-
-import numpy as np
 
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import CMRError
@@ -43,9 +40,6 @@ Encode: TypeAlias = Callable[
 ]
 """(entries, model, SHA-256 of contents whose vectors are known) → all entries, in any order."""
 
-Group: TypeAlias = "list[tuple[Entry, Decoded]]"
-"""As many pictures as the network is given at once."""
-
 
 def encoded_here(
     entries: Sequence[Entry],
@@ -66,18 +60,13 @@ def encoded_here(
     encoder = image_encoder_of(model)
     workers = workers or max(1, (os.cpu_count() or 1) // 2)
 
-    def encode(group: Group) -> list[tuple[Entry, Encoded]]:
-        return _encode(group, encoder, known)
+    def encode(part: tuple[Sequence[Entry], Decoded]) -> list[tuple[Entry, Encoded]]:
+        own, pictures = part
+        return list(zip(own, encoded(pictures, encoder, known), strict=True))
 
-    groups = _groups(decoded(entries, encoder.preprocessing, workers), encoder.batch_size)
-    for group in side_by_side(encode, groups):
-        yield from group
-
-
-def _groups(pictures: Iterable[tuple[Entry, Decoded]], size: int) -> Iterator[Group]:
-    source = iter(pictures)
-    while group := list(islice(source, size)):
-        yield group
+    size = encoder.batch_size
+    for part in side_by_side(encode, decoded(entries, encoder.preprocessing, size, workers)):
+        yield from part
 
 
 def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
@@ -87,19 +76,17 @@ def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
     return model.image_encoder
 
 
-def _encode(
-    group: Group, encoder: ImageEncoder, known: Container[str]
-) -> list[tuple[Entry, Encoded]]:
-    new = {
-        place: picture.pixels
-        for place, (_, picture) in enumerate(group)
-        if picture.pixels is not None and picture.sha256 not in known
-    }
-    features: dict[int, FloatArray] = {}
-    if new:
-        rows = encoder.encode_pixels(np.stack(list(new.values())))
-        features = dict(zip(new, rows, strict=True))
-    return [
-        (entry, Encoded(picture.sha256, features.get(place), picture.problem))
-        for place, (entry, picture) in enumerate(group)
+def encoded(
+    pictures: Decoded, encoder: ImageEncoder, known: Container[str] = ()
+) -> Iterator[Encoded]:
+    """The features of each, or its problem; none of contents whose vectors are `known`."""
+    is_new = [
+        sha256 not in known
+        for sha256, problem in zip(pictures.sha256, pictures.problems, strict=True)
+        if not problem
     ]
+    pixels = pictures.pixels if all(is_new) else pictures.pixels[is_new]
+    rows = iter(encoder.encode_pixels(pixels))
+    new = iter(is_new)
+    for sha256, problem in zip(pictures.sha256, pictures.problems, strict=True):
+        yield Encoded(sha256, next(rows) if not problem and next(new) else None, problem)
