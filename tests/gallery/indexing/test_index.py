@@ -248,7 +248,7 @@ def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> No
 
     def stopped(*arguments):
         for number, one in enumerate(decoded(*arguments)):
-            if number == 6:
+            if number == 3:
                 raise KeyboardInterrupt
             yield one
 
