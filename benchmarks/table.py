@@ -236,16 +236,24 @@ def runtimes(rows: Rows) -> str:
 
 def machine(rows: Rows) -> str:
     """How busy the machine was."""
-    loads = [
-        row["load"]
-        for name, row in rows.items()
-        if "load" in row and name in {comparison.at[0] for comparison in TABLE}
-    ]
-    return (
-        f"These figures are of {rows['training']['versions']['cpus']} processors, whose load was "
-        f"from {min(loads):.1f} to {max(loads):.1f}.\nAbove the number of processors, they worked "
-        "for others too; then rivals that use several threads\nlose more than those that use one.\n"
-    )
+    cpus = rows["training"]["versions"]["cpus"]
+    loads = {
+        row.task: rows[row.at[0]]["load"] for row in TABLE if "load" in rows.get(row.at[0], {})
+    }
+    # A benchmark keeps all processors busy by itself, and a little more.
+    busy = {task: load for task, load in loads.items() if load > 2 * cpus}
+    quiet = [load for task, load in loads.items() if task not in busy]
+    text = f"These figures are of {cpus} processors"
+    if quiet:
+        text += f", whose load was from {min(quiet):.1f} to {max(quiet):.1f}"
+    lines = [f"{text}."]
+    if busy:
+        named = ", ".join(f"{task} (load {load:.0f})" for task, load in busy.items())
+        lines += [
+            f"They worked for others too in these: {named}.",
+            "There, rivals that use several threads lose more than those that use one.",
+        ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def page(rows: Rows) -> str:

@@ -78,3 +78,16 @@ def test_turns_leave_out_the_round_that_warms_up(monkeypatch):
     assert times == {"ours": (1.0, 2.0, 4.0), "peer": (3.0, 4.0, 20.0)}
     row = turns.beside(times["ours"], times["peer"], "peer", per=2)
     assert row == {"peer": "peer", "seconds": 1.0, "peer_seconds": 2.0, "peer_over_ours": 3.0}
+
+
+def test_a_busy_machine_is_told(table):
+    rows = {
+        "training": {"versions": {"cpus": 2}, "load": 2.1},
+        "images": {"load": 1.0},
+        "tsne": {"load": 9.6},
+    }
+    said = table.machine(rows)
+    assert "2 processors, whose load was from 1.0 to 2.1." in said
+    assert "in these: t-SNE of 10,000 points (load 10)." in said
+    rows["tsne"]["load"] = 3.0
+    assert table.machine(rows).count("\n") == 1
