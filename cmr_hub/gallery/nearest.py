@@ -1,6 +1,6 @@
 """The nearest vectors of a gallery in this process: exact, or by a graph where there are many.
 
-FAISS finds candidates in 32 or 8 bits; they are scored again in float64, each row by itself.
+FAISS finds candidates in 32, 16 or 8 bits; they are scored again in float64, each row by itself.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ SCAN_LIMIT = 25_000
 SPARE = 16
 """Rows fetched beyond those asked for, so that near ties can be settled exactly."""
 _BATCH = 4
+ROUGH_FROM = 5_000
+"""From so many vectors on, a single query looks at them in 16 bits first: half the memory to read.
+"""
+_ROUGH_SPARE = 192
+"""Then so many rows more are fetched, since 16 bits leave more near ties."""
+_ROUGH_ERROR = 1.01 * 2.0**-8
+"""What 16 bits (bfloat16) may change a score by: every number of a vector by at most 2⁻⁸ of it, so
+the vector, of length 1 within `NORM_TOLERANCE`, by that length, and a score by no more (Cauchy)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,7 @@ class NearestVectors:
         self.everything = Selection(
             len(self), (None,) * len(self.columns), 0 if graph is None else len(graph), None
         )
+        self._rough: dict[int, faiss.IndexScalarQuantizer] = {}
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -82,8 +91,8 @@ class NearestVectors:
         """Rows, float64 scores and vectors of the `count` best for (Q, d) unit queries.
 
         Best first, ties by row number. Without a graph the result is exact: a row that FAISS left
-        out scores at most its last candidate and the rounding error of float32; if that could
-        reach the last row asked for, more candidates are fetched.
+        out scores at most its last candidate and the error of 16 bits, or of float32; if that could
+        reach the last row asked for, candidates are fetched in 32 bits, then more of them.
         """
         count = min(count, among.size)
         if not count:
@@ -93,27 +102,31 @@ class NearestVectors:
         # A thread more costs a single query more than it gains, and torch has its own.
         faiss.omp_set_num_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1)
         exact = not self._uses_graph(count, among)
+        # Beside a graph, which is there for many vectors, a copy of all would take too much memory.
+        few = self.graph is None and among is self.everything and len(queries) < _BATCH
+        rough = few and len(self) >= ROUGH_FROM
         rounding = (queries.shape[1] + 2) * float(np.finfo(np.float32).eps)
         narrow = queries.astype(np.float32)
         fetch = min(among.size, count + max(SPARE, count // 8))
+        wide = min(among.size, fetch + _ROUGH_SPARE) if rough else fetch
+        first = self._candidates(narrow, wide, among, exact=exact, rough=rough)
         results = []
-        for query, (approximate, places) in zip(
-            queries, self._candidates(narrow, fetch, among, exact=exact), strict=True
-        ):
-            fetched, last, found = fetch, approximate[-1], places
+        for query, (approximate, places) in zip(queries, first, strict=True):
+            fetched, last, found = wide, approximate[-1], places
+            error = rounding + _ROUGH_ERROR if rough else rounding
             while True:
                 vectors = self._take(found)
                 scores = (vectors.astype(np.float64) * query).sum(axis=1)
                 order = np.lexsort((found, -scores))[:count]
                 if len(order) == count and (
-                    not exact or fetched == among.size or scores[order[-1]] > last + rounding
+                    not exact or fetched == among.size or scores[order[-1]] > last + error
                 ):
                     break
                 # Also where a graph found too few: it walked around those that may be found.
-                fetched = min(among.size, 2 * fetched)
+                fetched = min(among.size, fetched if error > rounding else 2 * fetched)
                 again = query[None].astype(np.float32)
                 ((wider, found),) = self._candidates(again, fetched, among, exact=True)
-                last = wider[-1]
+                last, error = wider[-1], rounding
             results.append((self._rows(found[order]), scores[order], vectors[order]))
         return results
 
@@ -124,13 +137,12 @@ class NearestVectors:
         return count * 20 < among.in_graph
 
     def _candidates(
-        self, queries: FloatArray, fetch: int, among: Selection, *, exact: bool
+        self, queries: FloatArray, fetch: int, among: Selection, *, exact: bool, rough: bool = False
     ) -> list[tuple[FloatArray, IntArray]]:
         """Approximate scores and positions of the `fetch` best of each query."""
         first = 0 if exact else self.covered
-        parts = [
-            self._scan(queries, fetch, part, among) for part in range(first, len(among.places))
-        ]
+        scan = self._scan_roughly if rough else self._scan
+        parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
         found = []
         for at, query in enumerate(queries):
             lists = [(scores[at], places[at]) for scores, places in parts]
@@ -160,6 +172,20 @@ class NearestVectors:
             sizes = (queries.shape[1], len(queries), len(matrix), size, count)
             results = [faiss.swig_ptr(array) for array in (scores, found)]
             faiss.knn_inner_products_by_idx(*arrays, *sizes, *results, 0)
+        return scores, found + self.starts[part]
+
+    def _scan_roughly(
+        self, queries: FloatArray, fetch: int, part: int, among: Selection
+    ) -> tuple[FloatArray, IntArray]:
+        """As `_scan`, of all vectors of one column, in 16 bits."""
+        matrix = self.columns[part].matrix
+        index = self._rough.get(part)
+        if index is None:
+            kind = faiss.ScalarQuantizer.QT_bf16
+            index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+            index.add(matrix)
+            self._rough[part] = index  # once it is whole: others may be searching
+        scores, found = index.search(queries, min(fetch, len(matrix)))
         return scores, found + self.starts[part]
 
     def _rows(self, places: IntArray) -> IntArray:
