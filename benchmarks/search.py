@@ -4,8 +4,8 @@
     python benchmarks/search.py 1000000   # other numbers; the first time 20 minutes for the graph
 
 The ten nearest of random vectors; `gallery.py` says how they are drawn, and measures how many of
-the nearest are found. Turn by turn, six queries a turn; the first one, which finds the caches full
-of a rival's vectors, does not count:
+the nearest are found. Turn by turn, thirty queries a turn; the first ten, which find the caches full
+of a rival's vectors, do not count:
 
 - FAISS: `IndexFlatIP`, which compares with every vector, with as many threads as it takes;
 - FAISS, the same graph: above 200,000 vectors, where ours walks a graph, that graph without ours
@@ -30,7 +30,7 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
-from gallery import DIM, draw, gallery_of
+from gallery import DIM, TURN, TURNS, WARM, draw, gallery_of
 from safetensors.numpy import load_file
 from turns import beside, record, seconds
 
@@ -39,7 +39,7 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS, Graph
 from cmr_hub.gallery.local import EXACT_LIMIT
 
-K, QUERIES, TURNS = 10, 60, 10
+K = 10
 SIZES = (10_000, 100_000)
 MILVUS_LIMIT, MILVUS_BATCH = 100_000, 5_000
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"
@@ -136,10 +136,10 @@ def measured(count: int, server: Any) -> dict[str, object]:
     if server is not None and count <= MILVUS_LIMIT:
         rivals["Milvus HNSW"] = milvus(server, rows)
     times: dict[str, list[float]] = {name: [] for name in rivals}
-    for turn in np.split(draw(QUERIES, 3), TURNS):
+    for turn in np.split(draw(TURNS * TURN, 3), TURNS):
         for name, search in rivals.items():
             taken = [seconds(partial(search, query)) for query in turn]
-            times[name] += taken[1:]
+            times[name] += taken[WARM:]
     found = {
         name: beside(times["ours"], taken, name) for name, taken in times.items() if name != "ours"
     }
