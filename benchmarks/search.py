@@ -4,8 +4,8 @@
     python benchmarks/search.py 1000000   # other numbers; the first time 20 minutes for the graph
 
 The ten nearest of random vectors; `gallery.py` says how they are drawn, and measures how many of
-the nearest are found. Turn by turn, thirty queries a turn; the first ten, which find the caches full
-of a rival's vectors, do not count:
+the nearest are found. Turn by turn, 30 queries a turn; the first ten, which find the caches full of
+a rival's vectors, do not count:
 
 - FAISS: `IndexFlatIP`, which compares with every vector, with as many threads as it takes;
 - FAISS, the same graph: above 200,000 vectors, where ours walks a graph, that graph without ours
