@@ -75,8 +75,8 @@ HEAD = ("what", "peer", "ours", "peer ÷ ours", "goal", "memory", "peer ÷ ours"
 
 
 def goal(ratio: float, least: float) -> str:
-    """The goal, and whether the ratio, as it is shown, meets it."""
-    return f"≥ {least:.2g} {'met' if round(ratio, 2) >= least else 'MISSED'}"
+    """The goal, and whether it is met."""
+    return f"≥ {least:.2g} {'met' if ratio >= least else 'MISSED'}"
 
 
 def taken(figures: dict[str, float]) -> float:

@@ -42,9 +42,8 @@ def page() -> None:
     st.header("Best of each table")
     st.caption("MAP@all, unless the last column says something else.")
     results = [result for _, filled in found.plans for result in filled]
-    results.sort(
-        key=lambda result: result.table.measure != "map"
-    )  # the others are less to the point
+    # The others are less to the point.
+    results.sort(key=lambda result: result.table.measure != "map")
     sheet_box(best(results), "best models", key="best")
     _released(home)
     _tables(home)
