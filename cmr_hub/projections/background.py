@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import subprocess
 import sys
 import threading
@@ -63,6 +64,8 @@ class Background:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    # Threads that wait actively take the cores from the page and from each other.
+                    env={"OMP_WAIT_POLICY": "passive", **os.environ},
                 )
                 return JobState(is_running=True)
             said = self._said(key)

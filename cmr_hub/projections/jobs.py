@@ -25,7 +25,7 @@ from cmr_hub.projections.methods import Progress, ProjectionOptions, project_sta
 if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the methods: a higher one makes older maps be computed anew."""
 
 

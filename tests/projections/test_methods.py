@@ -5,9 +5,10 @@ import pytest
 from pydantic import ValidationError
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
+from sklearn.neighbors import NearestNeighbors
 
 from cmr_hub.errors import QueryError
-from cmr_hub.projections.methods import ProjectionOptions, project_stages
+from cmr_hub.projections.methods import ProjectionOptions, _nearest, project_stages
 
 LABELS = np.arange(60) % 3
 
@@ -70,3 +71,19 @@ def test_only_options_that_count_are_used() -> None:
     one = ProjectionOptions(method="tsne", min_dist=0.5)
     assert one.used() == ProjectionOptions(method="tsne").used()
     assert one.used() != ProjectionOptions(method="tsne", perplexity=10).used()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_nearest_rows_are_scikit_learns(metric: str) -> None:
+    generator = np.random.default_rng(3)
+    given = generator.normal(size=(80, 6)) + (100 if metric == "euclidean" else 0)
+    given[40:46] = given[0]  # more of a kind than neighbours are asked for
+    if metric == "cosine":
+        given /= np.linalg.norm(given, axis=1, keepdims=True)
+    found, distances = _nearest(given, 5, metric)
+    assert found.shape == distances.shape == (80, 5)
+    assert not (found == np.arange(80)[:, None]).any()
+    expected, numbers = NearestNeighbors(n_neighbors=5, metric=metric).fit(given).kneighbors()
+    assert distances == pytest.approx(expected, abs=2e-3)
+    alone = np.setdiff1d(np.arange(80), [0, *range(40, 46)])
+    assert [set(row) for row in found[alone[:10]]] == [set(row) for row in numbers[alone[:10]]]
