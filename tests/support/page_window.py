@@ -24,6 +24,21 @@ def search_for(window, text: str, expected: str, panel: str = "search") -> None:
     expect(status(window, panel)).to_contain_text(expected)
 
 
+def set_number(window, label: str, number: str) -> None:
+    """Types into the box of a slider, again if it was lost.
+
+    Gradio draws what lies below an accordion once more just after it was opened, faster than a
+    person types, and what was typed before is gone.
+    """
+    box = window.get_by_label(f"number input for {label}").first
+    for _ in range(30):
+        box.fill(number)
+        window.wait_for_timeout(1_000)
+        if box.input_value() == number:
+            return
+    raise AssertionError(f"{label} does not stay at {number}")
+
+
 def classes(window, panel: str = "search") -> list[str]:
     return tiles(window, panel).locator(".class").all_inner_texts()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from page_window import classes, first_is, search_for, status, tiles
+from page_window import classes, first_is, search_for, set_number, status, tiles
 from playwright.sync_api import expect
 
 from cmr_hub.apps.search_page.page import EMPTY
@@ -93,8 +93,7 @@ def test_options(visit, url) -> None:
     window = visit(url)
     search_for(window, "a red square", "12 pictures found")
     window.locator("#search-options").get_by_text("Options").click()
-    window.get_by_label("number input for Number of results").first.fill("3")
-    window.get_by_label("number input for Number of results").first.press("Enter")
+    set_number(window, "Number of results", "3")
     search_for(window, "a red square", "3 pictures found")
     window.get_by_label("Class", exact=True).first.click()
     window.get_by_role("option", name="blue").first.click()
@@ -105,7 +104,7 @@ def test_options(visit, url) -> None:
     expect(window.locator("#search-results tbody tr")).to_have_count(3)
     window.get_by_label("Pictures", exact=True).first.check()
     expect(status(window)).to_contain_text("3 pictures found")
-    window.get_by_label("number input for Least score").first.fill("1")
+    set_number(window, "Least score", "1")
     search_for(window, "a red square", "Nothing was found; take a filter away")
 
 
