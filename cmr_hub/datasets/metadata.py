@@ -17,6 +17,11 @@ from cmr_hub.errors import DataFormatError
 
 TEXT_KEYS = ("captions", "caption", "text")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+UNREAD_ENDINGS = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),  # of cameras
+)
+"""Pictures too, of formats that are not read."""
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """Of several in one folder the first is read."""
 

@@ -27,6 +27,7 @@ ProblemKind = Literal[
     "unlisted file",
     "unexpected file",
     "unreadable folder",
+    "unread format",
     "class size",
     "missing class",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
+    UNREAD_ENDINGS,
     is_clean,
     is_inside,
     metadata_files,
@@ -43,6 +44,8 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
     names = set(files)
     for path in files:
         ending = path.suffix.lower()
+        if ending in UNREAD_ENDINGS:
+            report.add("unread format", path, ending)
         if ending not in IMAGE_ENDINGS and ending != ".tar":
             continue
         if path.is_symlink() and not is_inside(path, base):

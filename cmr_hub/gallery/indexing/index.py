@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,10 +72,15 @@ def index_folder(
     with gallery.store.writing():
         table = gallery.store.table_below(str(base))
         entries = settled(list(folder_entries(base, report)), table.schema)
+        passed = Counter(one.detail for one in report if one.kind == "unread format")
         if not entries:
-            raise DataNotFoundError(f"there are no pictures in {base}")
+            raise DataNotFoundError(
+                f"there are no pictures in {base}"
+                + (f" of a format that is read, only {', '.join(passed)}" if passed else "")
+            )
         run = _Run(gallery, table.to_pylist(), entries)
         run.summary.without_image = report.counts.get("missing image", 0)
+        run.summary.other_formats = dict(passed.most_common())
         run.summary.refused = [
             f"{problem.path}: {problem.detail or problem.kind}"
             for problem in report

@@ -17,6 +17,8 @@ class Summary:
     removed: int = 0
     without_caption: int = 0
     without_image: int = 0
+    other_formats: dict[str, int] = field(default_factory=dict)
+    """By ending the pictures of formats that are not read."""
     unreadable: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     """Names that lead out of the folder or cannot be kept, folders that cannot be read, and
@@ -30,6 +32,9 @@ class Summary:
             f"{self.without_caption:,} without caption, {self.without_image:,} rows without image, "
             f"{len(self.unreadable):,} unreadable",
         ]
+        if self.other_formats:
+            counts = ", ".join(f"{n:,} {ending}" for ending, n in self.other_formats.items())
+            lines.append(f"passed over, since the format is not read: {counts}; convert to JPEG")
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:

@@ -175,6 +175,20 @@ def test_every_kind_of_picture(gallery, model, tmp_path) -> None:
     np.testing.assert_allclose(gallery.vectors("image"), expected, atol=1e-6)
 
 
+def test_formats_that_are_not_read_are_told(gallery, folder, tmp_path) -> None:
+    only = tmp_path / "phone"
+    only.mkdir()
+    (only / "a.HEIC").write_bytes(b"x")
+    with pytest.raises(DataNotFoundError, match=r"a format that is read, only \.heic"):
+        index_folder(gallery, only)
+    for name in ("sub/a.heic", "b.HEIC", "c.nef", ".hidden.heic"):
+        (folder / name).write_bytes(b"x")
+    summary = index_folder(gallery, folder)
+    assert summary.added == 9
+    assert summary.other_formats == {".heic": 2, ".nef": 1}
+    assert "the format is not read: 2 .heic, 1 .nef; convert to JPEG" in summary.text()
+
+
 def test_bombs_are_unreadable(gallery, folder, monkeypatch) -> None:
     monkeypatch.setattr("cmr_hub.datasets.images.MAX_PIXELS", 1000)
     summary = index_folder(gallery, folder)
