@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cmr_hub.errors import HubError, ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.local import LocalStore
-from cmr_hub.gallery.manifest import FILE_NAME
+from cmr_hub.gallery.manifest import holds_gallery
 from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.download import HubSource
@@ -89,7 +89,7 @@ def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
         ModelFormatError: there is no gallery, it is not whole, or it is of another model.
     """
     directory = Path(name)
-    if MilvusAddress.is_one(name) or (directory / FILE_NAME).exists():
+    if MilvusAddress.is_one(name) or holds_gallery(directory):
         store = open_store(name)
         chosen = model if model is not None else store.model_name
         if chosen is None:

@@ -121,7 +121,7 @@ def index(
 def _gallery(where: Path | MilvusAddress, model: str) -> Gallery:
     """The one that is there, or a new one."""
     from cmr_hub.gallery.gallery import Gallery
-    from cmr_hub.gallery.manifest import FILE_NAME
+    from cmr_hub.gallery.manifest import holds_gallery
     from cmr_hub.loading import load, model_name
 
     loaded = load(model)
@@ -129,6 +129,6 @@ def _gallery(where: Path | MilvusAddress, model: str) -> Gallery:
         from cmr_hub.gallery.milvus import MilvusStore
 
         return Gallery(MilvusStore(where, loaded.fingerprint, model_name(model)), loaded)
-    if (where / FILE_NAME).exists():
+    if holds_gallery(where):
         return Gallery.open(where, loaded)
     return Gallery.create(where, loaded, model_name=model_name(model))

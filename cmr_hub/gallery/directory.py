@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from cmr_hub.atomic import storing, sync
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
-from cmr_hub.gallery.manifest import FILE_NAME, FILE_PATTERN, FileRecord, Manifest
+from cmr_hub.gallery.manifest import FILE_PATTERN, FileRecord, Manifest, holds_gallery
 from cmr_hub.writer import this_process
 
 _LOCK, _WRITER = ".lock", ".writer"
@@ -29,17 +29,13 @@ class GalleryDirectory:
         self.path = Path(path).absolute()
         self._lock = FileLock(self.path / _LOCK, timeout=0)
 
-    def holds_gallery(self) -> bool:
-        """Whether a gallery is there already."""
-        return (self.path / FILE_NAME).is_file()
-
     def claim(self) -> bool:
         """Makes the directory, if need be; tells whether it was not there.
 
         Raises:
             ModelFormatError: there is something else than a gallery.
         """
-        if self.path.exists() and not self.holds_gallery():
+        if self.path.exists() and not holds_gallery(self.path):
             kept = {_LOCK, _WRITER}
             if not self.path.is_dir() or any(
                 entry.name not in kept and not _is_ours(entry.name) for entry in self.path.iterdir()

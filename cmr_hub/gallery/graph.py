@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import faiss
 import numpy as np
+import torch
 
 from cmr_hub.errors import ModelFormatError
 
@@ -67,6 +68,7 @@ class Graph:
 
     def add(self, matrices: Iterable[FloatArray]) -> Iterator[int]:
         """Adds vectors block by block, and tells after each how many it were."""
+        faiss.omp_set_num_threads(torch.get_num_threads())  # a search has set it to one
         for matrix in matrices:
             for start in range(0, len(matrix), _BLOCK):
                 block = np.ascontiguousarray(matrix[start : start + _BLOCK])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.directory import GalleryDirectory
 from cmr_hub.gallery.items import joined_tables
-from cmr_hub.gallery.manifest import Manifest
+from cmr_hub.gallery.manifest import Manifest, holds_gallery
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.stored import expect, read_rows, rows_of, write_rows
 from cmr_hub.gallery.vectors import refuse_other_lengths
@@ -63,7 +63,7 @@ class LocalStore:
         store.directory = GalleryDirectory(directory)
         store.directory.claim()
         with store.directory.writing():
-            if store.directory.holds_gallery():
+            if holds_gallery(store.directory.path):
                 raise ModelFormatError(f"{directory} is a gallery already: open it, or remove it")
             store._commit(Rows())
         return store

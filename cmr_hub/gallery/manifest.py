@@ -164,6 +164,11 @@ class Manifest(BaseModel):
                 )
 
 
+def holds_gallery(directory: Path) -> bool:
+    """Whether there is a gallery, whole or not."""
+    return (directory / FILE_NAME).is_file()
+
+
 def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a gallery that had one segment, in two files of fixed names."""
     count, names = content["count"], ("items.parquet", "embeddings.safetensors")

@@ -25,7 +25,7 @@ from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.space import Answers, Direction, Space, SpaceItem, answers
 from cmr_hub.evaluation.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.evaluation.tables import TableResult, table_result
-from cmr_hub.gallery.manifest import FILE_NAME
+from cmr_hub.gallery.manifest import FILE_NAME, holds_gallery
 from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
@@ -71,7 +71,7 @@ class Sources:
             if (directory / GALLERY).is_dir()
         }
         for directory in self._candidates():
-            if (directory / FILE_NAME).is_file():
+            if holds_gallery(directory):
                 found.setdefault(str(directory), directory)
         return found
 
