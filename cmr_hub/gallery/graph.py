@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.gallery.huge_pages import in_huge_pages
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -145,6 +146,7 @@ class Graph:
         faiss.copy_array_to_vector(offsets.astype(np.uint64), hnsw.offsets)
         storage.ntotal = graph.index.ntotal = count
         hnsw.entry_point, hnsw.max_level = (int(value) for value in entry)
+        in_huge_pages(graph.index, _view(storage.codes), _view(hnsw.neighbors))
         return graph
 
 

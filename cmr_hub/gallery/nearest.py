@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 import torch
 
+from cmr_hub.gallery.huge_pages import in_huge_pages
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ class NearestVectors:
             kind = faiss.ScalarQuantizer.QT_bf16
             index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.add(matrix)
+            codes = faiss.rev_swig_ptr(index.codes.data(), index.codes.size())
+            in_huge_pages(index, codes)
             self._rough[part] = index  # once it is whole: others may be searching
         scores, found = index.search(queries, min(fetch, len(matrix)))
         return scores, found + self.starts[part]
