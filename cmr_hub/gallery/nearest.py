@@ -113,8 +113,11 @@ class NearestVectors:
         first = self._candidates(narrow, wide, among, exact=exact, rough=rough)
         results = []
         for query, (approximate, places) in zip(queries, first, strict=True):
-            fetched, last, found = wide, approximate[-1], places
             error = rounding + _ROUGH_ERROR if rough else rounding
+            fetched, last = wide, approximate[-1]
+            # `count` of them score no less than that one does, each within the error: what is
+            # lower by more than the errors of two is none of the best, and is not fetched.
+            found = places[approximate >= approximate[count - 1] - 2 * error] if rough else places
             while True:
                 vectors = self._take(found)
                 scores = (vectors.astype(np.float64) * query).sum(axis=1)
