@@ -108,9 +108,9 @@ class Graph:
         hnsw, storage = self.index.hnsw, self._codes
         low, width = faiss.vector_to_array(storage.sq.trained)
         return {
-            "codes": _view(storage.codes).reshape(len(self), -1),
+            "codes": view(storage.codes).reshape(len(self), -1),
             "bounds": np.array([low, low + width], dtype=np.float32),
-            "neighbors": _view(hnsw.neighbors),
+            "neighbors": view(hnsw.neighbors),
             "levels": faiss.vector_to_array(hnsw.levels),
             "entry": np.array([hnsw.entry_point, hnsw.max_level], dtype=np.int64),
         }
@@ -146,11 +146,14 @@ class Graph:
         faiss.copy_array_to_vector(offsets.astype(np.uint64), hnsw.offsets)
         storage.ntotal = graph.index.ntotal = count
         hnsw.entry_point, hnsw.max_level = (int(value) for value in entry)
-        in_huge_pages(graph.index, _view(storage.codes), _view(hnsw.neighbors))
         return graph
 
+    def settle(self) -> None:
+        """Moves it to large pages: it is searched from now on, and not added to any more."""
+        in_huge_pages(self.index, view(self._codes.codes), view(self.index.hnsw.neighbors))
 
-def _view(vector: Any) -> npt.NDArray[Any]:
+
+def view(vector: Any) -> npt.NDArray[Any]:
     """The contents of a vector of FAISS, which must outlive them."""
     found: npt.NDArray[Any] = faiss.rev_swig_ptr(vector.data(), vector.size())
     return found

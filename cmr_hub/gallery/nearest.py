@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 import torch
 
+from cmr_hub.gallery.graph import view
 from cmr_hub.gallery.huge_pages import in_huge_pages
 from cmr_hub.gallery.vectors import VectorColumn
 
@@ -71,6 +72,8 @@ class NearestVectors:
             len(self), (None,) * len(self.columns), 0 if graph is None else len(graph), None
         )
         self._rough: dict[int, faiss.IndexScalarQuantizer] = {}
+        if graph is not None:
+            graph.settle()
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -188,8 +191,7 @@ class NearestVectors:
             kind = faiss.ScalarQuantizer.QT_bf16
             index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.add(matrix)
-            codes = faiss.rev_swig_ptr(index.codes.data(), index.codes.size())
-            in_huge_pages(index, codes)
+            in_huge_pages(index, view(index.codes))
             self._rough[part] = index  # once it is whole: others may be searching
         scores, found = index.search(queries, min(fetch, len(matrix)))
         return scores, found + self.starts[part]

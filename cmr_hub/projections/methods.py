@@ -198,19 +198,20 @@ def _nearest(
     """
     import faiss
 
-    # Far from the origin the differences would be lost in 32 bits.
-    points = _as_float32(rows if metric == "cosine" else rows - rows.mean(0))
     if metric == "cosine":
+        points = _as_float32(rows)
         scores, found = faiss.knn(points, points, k + 1, faiss.METRIC_INNER_PRODUCT)
-        distances = 1 - scores
+        distances = np.maximum(1 - scores, 0)
     else:
+        # Far from the origin the differences would be lost in 32 bits.
+        points = _as_float32(rows - rows.mean(0))
         squares, found = faiss.knn(points, points, k + 1)
         distances = np.sqrt(np.maximum(squares, 0))
     # Not the row itself; where more than k are as near, it may be missing: then not the last.
     own = found == np.arange(len(rows))[:, None]
     own[~own.any(1), -1] = True
     shape = len(rows), k
-    nearest = np.maximum(distances[~own].reshape(shape), 0).astype(np.float64)
+    nearest = distances[~own].reshape(shape).astype(np.float64)
     return found[~own].reshape(shape).astype(np.int64), nearest
 
 
