@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import thumbnail
-from cmr_hub.apps.dashboard.text import escaped
+from cmr_hub.apps.dashboard.text import escaped, literal
 from cmr_hub.plots.style import as_html, file_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from cmr_hub.evaluation.sheet import Sheet
+    from cmr_hub.evaluation.sheet import Sheet, Value
     from cmr_hub.evaluation.space import SpaceItem
 
 _WHOLE = 40  # rows of a table that is shown without scrolling
@@ -86,17 +86,14 @@ def figure_box(
 
 
 def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
-    """Shows a table that sorts by a click on its header, with CSV and LaTeX beside it."""
-    columns = {
-        title: [row[place] for row in sheet.rows] for place, title in enumerate(sheet.header)
-    }
+    """Shows a table that sorts by a click on its header; below it a menu saves it."""
     numbers = {
         title: st.column_config.NumberColumn(format="%.2g" if title == "p" else "%.3f")
-        for title, values in columns.items()
+        for title, values in _columns(sheet).items()
         if any(isinstance(value, float) for value in values)
     }
     shown = st.dataframe(
-        columns,
+        _columns(sheet),
         key=key,
         hide_index=True,
         column_config=numbers,
@@ -104,22 +101,45 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
         placeholder="–",
         **options,
     )
-    with st.container(horizontal=True):
-        for form, text, mime in (
-            ("CSV", sheet.csv, "text/csv"),
-            ("LaTeX", sheet.latex, "application/x-tex"),
+    _save(sheet, name, key)
+    return shown
+
+
+def words_box(sheet: Sheet, name: str, *, key: str) -> None:
+    """Shows a short table whose long cells are wrapped, not cut; below it a menu saves it."""
+    columns = {
+        _together(title): [_together(value) for value in values]
+        for title, values in _columns(sheet).items()
+    }
+    st.table(columns, border="horizontal", hide_index=True)
+    _save(sheet, name, key)
+
+
+def _together(value: Value) -> str:
+    """A figure and its spread stay on one line."""
+    return literal(value).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def _columns(sheet: Sheet) -> dict[str, list[Value]]:
+    return {title: [row[place] for row in sheet.rows] for place, title in enumerate(sheet.header)}
+
+
+def _save(sheet: Sheet, name: str, key: str) -> None:
+    with st.popover("Save table", icon=":material/download:", type="tertiary", key=f"{key}-save"):
+        for form, text, ending, mime in (
+            ("CSV", sheet.csv, "csv", "text/csv"),
+            ("LaTeX", sheet.latex, "tex", "application/x-tex"),
         ):
             st.download_button(
                 form,
-                data=text(),
-                file_name=f"{file_name(name)}.{'csv' if form == 'CSV' else 'tex'}",
+                data=text,
+                file_name=f"{file_name(name)}.{ending}",
                 mime=mime,
                 key=f"{key}-{form}",
                 on_click="ignore",
                 icon=":material/download:",
                 type="tertiary",
             )
-    return shown
 
 
 @dataclass(frozen=True)

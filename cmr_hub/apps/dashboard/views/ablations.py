@@ -42,7 +42,7 @@ _FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
 
 
 def page() -> None:
-    """Everything below the filters is one fragment: a change runs nothing else."""
+    """The filters are a fragment and what they let through another: a change runs no more."""
     st.title("Ablations")
     home = sources()
     store = run_store(home)
@@ -58,7 +58,11 @@ def page() -> None:
 
 @st.fragment
 def _body(store: RunStore) -> None:
-    picked = _pick(store.groups)
+    _shown(store, _pick(store.groups))
+
+
+@st.fragment
+def _shown(store: RunStore, picked: list[RunGroup]) -> None:
     columns = st.columns(4)
     metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
     direction = columns[1].selectbox(

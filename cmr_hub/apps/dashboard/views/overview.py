@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figures, sheet_box
+from cmr_hub.apps.dashboard.box import figures, sheet_box, words_box
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.evaluation.changes import Change, changes
@@ -44,7 +44,7 @@ def page() -> None:
     results = [result for _, filled in found.plans for result in filled]
     # The others are less to the point.
     results.sort(key=lambda result: result.table.measure != "map")
-    sheet_box(best(results), "best models", key="best")
+    words_box(best(results), "best models", key="best")
     _released(home)
     _tables(home)
     _changes(home, results)
@@ -125,6 +125,7 @@ def _released(home: Sources) -> None:
     )
 
 
+@st.fragment
 def _tables(home: Sources) -> None:
     plans = {plan.name: (plan, filled) for plan, filled in tables(home).plans}
     if not plans:
@@ -157,8 +158,9 @@ def _tables(home: Sources) -> None:
         sheet_box(plain, result.table.id, key=f"table-{result.table.id}", column_order=telling)
         if shown.notes:
             st.caption("  \n".join(map(literal, shown.notes)))
-        with st.expander("Findings"):
-            st.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
+        findings = st.expander("Findings", key=f"findings-{result.table.id}", on_change="rerun")
+        if findings.open:
+            findings.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
 
 
 _WHAT = ("dataset", "protocol", "images", "texts", "n")
