@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cmr_hub.errors import ModelFormatError
+
+if TYPE_CHECKING:
+    from cmr_hub.types import IntArray
 
 COLUMNS = {
     "id": pa.string(),
@@ -99,7 +103,7 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
     ids = table.column("id")
     if ids.null_count:
         raise ModelFormatError("an item has no id")
-    if pc.count_distinct(ids).as_py() < len(ids):
+    if len(ids.unique()) < len(ids):
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
         raise ModelFormatError(
@@ -108,6 +112,13 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
     if not relative and pc.any(_matches(table, NOT_ABSOLUTE)).as_py():
         raise ModelFormatError("the paths of items must be absolute, without '..' or '//'")
     return table
+
+
+def picked(table: pa.Table, rows: IntArray) -> pa.Table:
+    """Some rows of a table, by their numbers."""
+    numbers = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
+    # Not pa.array: Arrow imports pandas to see whether it was given a series of it.
+    return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
 
 
 def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:

@@ -132,8 +132,8 @@ class LocalStore:
 
     def table_below(self, folder: str) -> pa.Table:
         items = self._rows.items
-        below = pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/")
-        return items.filter(pc.coalesce(below, False))
+        # What has no path is neither: a filter drops it.
+        return items.filter(pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/"))
 
     def known(self, ids: Sequence[str]) -> set[str]:
         return self._rows.known(ids)

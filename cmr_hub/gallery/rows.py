@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.gallery.items import MODALITY, joined_tables
+from cmr_hub.gallery.items import MODALITY, joined_tables, picked
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
 from cmr_hub.gallery.vectors import VectorColumn
@@ -186,21 +188,33 @@ class Rows:
         where: Where | None = None,
     ) -> list[Found]:
         """See `store.Store.search`."""
-        among = self._selection(target, where)
+        with self._reading() if where is None else nullcontext():
+            among = self._selection(target, where)
+            found = self.nearest(target).search(queries, count, among)
         return [
-            Found(self._items(rows), scores, vectors)
-            for rows, scores, vectors in self.nearest(target).search(queries, count, among)
+            Found(picked(self.table, rows).to_pylist(), scores, vectors)
+            for rows, scores, vectors in found
         ]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Reads the items, the first time beside what is done meanwhile, which must not need them.
+
+        Those of a million take a second, and so does a graph.
+        """
+        if "table" in vars(self):
+            yield
+            return
+        with ThreadPoolExecutor(1) as pool:
+            items = pool.submit(lambda: self.table)
+            yield
+            items.result()
 
     def _select(self, target: Modality, where: Where | None) -> Selection:
         nearest = self.nearest(target)
         if where is None:
             return nearest.select(self.alive) if len(self.removed) else nearest.everything
         return nearest.select(self.filtered(where))
-
-    def _items(self, rows: IntArray) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = self.table.take(pa.array(rows)).to_pylist()
-        return items
 
     def _modalities(self) -> pa.Array:
         shown, told = (np.zeros(self.starts[-1], dtype=bool) for _ in range(2))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.gallery.items import checked_items, join_root, joined_tables
+from cmr_hub.gallery.items import checked_items, join_root, joined_tables, picked
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
 from cmr_hub.types import Modality
@@ -42,7 +42,7 @@ class Segment:
     def take(self, rows: IntArray) -> Segment:
         """Some of its rows."""
         return Segment(
-            self.items.take(pa.array(rows)),
+            picked(self.items, rows),
             {name: column.take(rows) for name, column in self.vectors.items()},
         )
 

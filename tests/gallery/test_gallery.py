@@ -277,3 +277,15 @@ Gallery.open(sys.argv[1])
 assert not {"faiss", "torch"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "g")], check=True, timeout=60)
+
+
+def test_the_first_answer_does_not_wait_for_pandas(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    script = f"""
+import sys
+from cmr_hub.gallery.gallery import Gallery
+found = Gallery.open(sys.argv[1])
+assert found.search([1.0] * {gallery.dim}) and len(found.store.table_below("/data"))
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "g")], check=True, timeout=60)
