@@ -17,6 +17,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -33,6 +34,8 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.evaluation.benchmarks import record_benchmark
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
+from cmr_hub.gallery.held import AFTER
+from cmr_hub.gallery.huge_pages import THREAD
 
 DIM, QUERIES = 256, 300
 TURNS, TURN, WARM = 4, 30, 10
@@ -107,6 +110,14 @@ def recall(gallery: Gallery, queries: np.ndarray, rows: np.ndarray, where: str |
     return found / best.size
 
 
+def warm(gallery: Gallery) -> None:
+    """Searches until the gallery is as it will be from then on."""
+    milliseconds(gallery.search, draw(AFTER, 5))
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join()
+
+
 OPEN = """
 import sys, time
 import faiss, numpy as np, pyarrow.parquet, torch
@@ -147,7 +158,8 @@ def measured(count: int, fall: float) -> dict[str, Any]:
     queries = draw(QUERIES, 1, fall)
     directory = gallery_of(count, fall)
     gallery = Gallery.open(directory)
-    found = recall(gallery, queries, np.arange(count), None)  # and warm from here on
+    found = recall(gallery, queries, np.arange(count), None)
+    warm(gallery)
     times = milliseconds(gallery.search, queries)
     sizes = [path.stat().st_size for path in directory.iterdir()]
     point = {
@@ -168,7 +180,7 @@ def filters() -> dict[str, object]:
     gallery = Gallery.open(gallery_of(MILLION))
     queries = draw(QUERIES, 2)
     figures: dict[str, object] = {"vectors": MILLION}
-    recall(gallery, queries[:1], np.arange(MILLION), None)  # warm from here on
+    warm(gallery)
     for name, share in (("tenth", 10), ("hundredth", 1)):
         where = f"{name} = 0"
         (first,) = milliseconds(partial(gallery.search, where=where), queries[:1])
@@ -226,7 +238,7 @@ def exact() -> dict[str, object]:
     bare = faiss.IndexFlatIP(DIM)
     bare.add(draw(count, 0))
     ours, theirs = [], []
-    gallery.vectors("image")  # warm from here on
+    warm(gallery)
     for turn in np.split(draw(TURNS * TURN, 3), TURNS):
         faiss.omp_set_num_threads(threads)
         theirs += milliseconds(lambda one: bare.search(one[None], 10), turn)[WARM:]
@@ -250,6 +262,7 @@ def peer() -> dict[str, object]:
     gallery = Gallery.open(gallery_of(count))
     corpus = torch.from_numpy(draw(count, 0))
     ours, theirs, dots = [], [], []
+    warm(gallery)
     for turn in np.split(draw(TURNS * TURN, 4), TURNS):
         tensors = list(torch.from_numpy(turn)[:, None])
         theirs += milliseconds(lambda one: semantic_search(one, corpus), tensors)[WARM:]

@@ -30,7 +30,7 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
-from gallery import DIM, TURN, TURNS, WARM, draw, gallery_of
+from gallery import DIM, TURN, TURNS, WARM, draw, gallery_of, warm
 from safetensors.numpy import load_file
 from turns import beside, record, seconds
 
@@ -135,6 +135,7 @@ def measured(count: int, server: Any) -> dict[str, object]:
         rivals["FAISS, the same graph"] = graph(directory, count)
     if server is not None and count <= MILVUS_LIMIT:
         rivals["Milvus HNSW"] = milvus(server, rows)
+    warm(gallery)
     times: dict[str, list[float]] = {name: [] for name in rivals}
     for turn in np.split(draw(TURNS * TURN, 3), TURNS):
         for name, search in rivals.items():

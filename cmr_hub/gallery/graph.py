@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LINKS = 32
 EF_CONSTRUCTION = 200
-EF_SEARCH = 256
+EF_SEARCH = 200
 """Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
 _FILTER_MARGIN = 4
 _BLOCK = 20_000

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+THREAD: Final = "vectors to large pages"
+"""The name of those that move and copy beside what goes on."""
 _PAGE: Final = 2 * 2**20
 _WORTH_IT: Final = 8 * _PAGE
 _COLLAPSE: Final = 25
@@ -42,4 +44,4 @@ def in_huge_pages(owner: object, *arrays: npt.NDArray[Any]) -> None:
                 madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), wish)
 
     # Half a gigabyte takes up to a second, which the first search need not wait for.
-    Thread(target=move, args=(owner,), daemon=True).start()
+    Thread(target=move, args=(owner,), name=THREAD, daemon=True).start()

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from cmr_hub.gallery.graph import view
+from cmr_hub.gallery.held import HeldVectors
 from cmr_hub.gallery.huge_pages import in_huge_pages
 from cmr_hub.gallery.vectors import VectorColumn
 
@@ -71,6 +72,7 @@ class NearestVectors:
         self.everything = Selection(
             len(self), (None,) * len(self.columns), 0 if graph is None else len(graph), None
         )
+        self._vectors = HeldVectors(column.matrix for column in self.columns)
         self._rough: dict[int, faiss.IndexScalarQuantizer] = {}
         if graph is not None:
             graph.settle()
@@ -103,6 +105,7 @@ class NearestVectors:
             return [(np.empty(0, np.int64), np.empty(0), np.empty((0, 0), np.float32))] * len(
                 queries
             )
+        self._vectors.searched()
         # A thread more costs a single query more than it gains, and torch has its own.
         faiss.omp_set_num_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1)
         exact = not self._uses_graph(count, among)
@@ -165,7 +168,7 @@ class NearestVectors:
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
         """Compares with every vector of one column that may be found: (Q, ≤ fetch) each."""
-        matrix, places = self.columns[part].matrix, among.places[part]
+        matrix, places = self._vectors.matrices[part], among.places[part]
         size = len(matrix) if places is None else len(places)
         count = min(fetch, size)
         if not count:
@@ -185,7 +188,7 @@ class NearestVectors:
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
         """As `_scan`, of all vectors of one column, in 16 bits."""
-        matrix = self.columns[part].matrix
+        matrix = self._vectors.matrices[part]
         index = self._rough.get(part)
         if index is None:
             kind = faiss.ScalarQuantizer.QT_bf16
@@ -201,7 +204,7 @@ class NearestVectors:
         return self._gather(places, [column.rows for column in self.columns])
 
     def _take(self, places: IntArray) -> FloatArray:
-        return self._gather(places, [column.matrix for column in self.columns])
+        return self._gather(places, self._vectors.matrices)
 
     def _gather(self, places: IntArray, parts: Sequence[npt.NDArray[np.generic]]) -> np.ndarray:
         if len(parts) == 1:
