@@ -105,19 +105,29 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
     return shown
 
 
-def words_box(sheet: Sheet, name: str, *, key: str) -> None:
-    """Shows a short table whose long cells are wrapped, not cut; below it a menu saves it."""
-    columns = {
-        _together(title): [_together(value) for value in values]
-        for title, values in _columns(sheet).items()
-    }
-    st.table(columns, border="horizontal", hide_index=True)
+def words_box(sheet: Sheet, name: str, *, key: str, shown: Sequence[str] = ()) -> None:
+    """Shows a short table whose long cells are wrapped, not cut; below it a menu saves it.
+
+    Args:
+        sheet: what is saved.
+        name, key: as in `sheet_box`.
+        shown: the columns that are shown, in order; default all.
+    """
+    columns = _columns(sheet)
+    st.table(
+        {_said(title): [_said(value) for value in columns[title]] for title in shown or columns},
+        border="horizontal",
+        hide_index=True,
+    )
     _save(sheet, name, key)
 
 
-def _together(value: Value) -> str:
-    """A figure and its spread stay on one line."""
-    return literal(value).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+def _said(value: Value) -> str:
+    """A cell as markdown; a figure and its spread stay on one line."""
+    if value is None:
+        return "–"
+    text = f"{value:.3f}" if isinstance(value, float) else literal(value)
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _columns(sheet: Sheet) -> dict[str, list[Value]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,17 @@ def words(app: AppTest) -> str:
 
 
 def frames(app: AppTest) -> list[list[list[str]]]:
-    """The tables of a page, their headers first, as text."""
+    """The tables of a page, their headers first, as one reads them."""
     return [
-        [list(frame.value.columns), *[[str(v) for v in row] for row in frame.value.to_numpy()]]
-        for frame in app.dataframe
+        [[plain(name) for name in frame.value.columns], *map(_cells, frame.value.to_numpy())]
+        for frame in (*app.table, *app.dataframe)
     ]
+
+
+def _cells(row: Iterable[object]) -> list[str]:
+    return [plain(value) for value in row]
+
+
+def plain(text: object) -> str:
+    """Without what keeps signs from being markup, and with spaces of one kind."""
+    return str(text).replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figures, sheet_box, words_box
+from cmr_hub.apps.dashboard.box import figures, words_box
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.evaluation.changes import Change, changes
@@ -118,7 +118,7 @@ def _released(home: Sources) -> None:
         return
     st.header("The model that comes with the package")
     st.caption("text→image, one sentence asked")
-    sheet_box(
+    words_box(
         Sheet(["dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
         "default model",
         key="release",
@@ -155,7 +155,7 @@ def _tables(home: Sources) -> None:
         alike, telling = folded(plain)
         if alike:
             st.caption(literal(", ".join(f"{name}: {value}" for name, value in alike.items())))
-        sheet_box(plain, result.table.id, key=f"table-{result.table.id}", column_order=telling)
+        words_box(plain, result.table.id, key=f"table-{result.table.id}", shown=telling)
         if shown.notes:
             st.caption("  \n".join(map(literal, shown.notes)))
         findings = st.expander("Findings", key=f"findings-{result.table.id}", on_change="rerun")
@@ -196,7 +196,7 @@ def _changes(home: Sources, results: list[TableResult]) -> None:
         st.success("Nothing: the report shows what is stored.", icon=":material/check:")
         return
     st.caption("`cmr report` brings the report up to date.")
-    sheet_box(changed(found[:_SHOWN_CHANGES]), "changes", key="changes")
+    words_box(changed(found[:_SHOWN_CHANGES]), "changes", key="changes")
 
 
 def changed(found: list[Change]) -> Sheet:
