@@ -40,7 +40,7 @@ def test_eight_bits_lose_nothing():
     few, many = (found[bits]["recall_at_10"] for bits in ("8_bits", "16_bits"))
     said = f"Recall@10 is {few:.3f} with 8 bits and {many:.3f} with 16"
     assert f"among {found['vectors']:,} vectors {said}" in " ".join(PAGE.split())
-    assert few > many - 0.002
+    assert few >= many
 
 
 def test_kills():

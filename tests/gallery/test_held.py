@@ -11,6 +11,7 @@ import pytest
 from cmr_hub.gallery import held
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.held import AFTER, PLENTY, HeldVectors
+from cmr_hub.gallery.huge_pages import THREAD
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 
 
@@ -22,11 +23,15 @@ def mapped(tmp_path: Path) -> np.ndarray:
 
 
 def searched(vectors: HeldVectors, times: int) -> None:
-    before = set(threading.enumerate())
     for _ in range(times):
         vectors.searched()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(60)
+    settle()
+
+
+def settle() -> None:
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join(60)
 
 
 def test_copied_after_some_searches(mapped: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,10 +59,8 @@ def test_a_stored_gallery_finds_the_same(
     gallery.save(tmp_path / "g")
     monkeypatch.setattr(held, "free_memory", lambda: 2**40)
     stored, query = Gallery.open(tmp_path / "g"), np.random.default_rng(1).normal(size=12)
-    before = set(threading.enumerate())
     found = [stored.search(query, k=60) for _ in range(AFTER)]
-    for thread in set(threading.enumerate()) - before:
-        thread.join(60)
+    settle()
     found.append(stored.search(query, k=60))
     assert all(hits == gallery.search(query, k=60) for hits in found)
     (vectors,) = stored.store._rows.nearest("image")._vectors.matrices

@@ -87,13 +87,14 @@ def figure_box(
 
 def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
     """Shows a table that sorts by a click on its header; below it a menu saves it."""
+    columns = _columns(sheet)
     numbers = {
         title: st.column_config.NumberColumn(format="%.2g" if title == "p" else "%.3f")
-        for title, values in _columns(sheet).items()
+        for title, values in columns.items()
         if any(isinstance(value, float) for value in values)
     }
     shown = st.dataframe(
-        _columns(sheet),
+        columns,
         key=key,
         hide_index=True,
         column_config=numbers,

@@ -16,7 +16,7 @@ from cmr_hub.evaluation.stored_space import read_stored_space, stored_spaces
 from cmr_hub.training.checkpoint import Progress, write_checkpoint
 
 from .conftest import ROWS, SEEDS, record, write_runs, write_study
-from .shown import figure, frames, key_of, numbers, words
+from .shown import figure, frames, key_of, numbers, plain, words
 
 EVIL = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) **b** :red[c] $x$"
 
@@ -133,8 +133,10 @@ def test_the_tables_are_those_of_the_report(visit_page, tmp_path: Path) -> None:
     printed = report_cells(tmp_path)
     shown = next(table for table in frames(app) if table[0][0] == "row")
     header = ["row", *printed[0][1:]]
-    # What is the same in every row stands above the table.
-    assert set(header) - set(shown[0]) <= {"dataset", "protocol", "images", "texts", "n"}
+    for name in set(header) - set(shown[0]):
+        # The same in every row that was run here: it stands above the table.
+        (value,) = {row[header.index(name)] for row in printed[1:]} - {""}
+        assert f"{'seeds' if name == 'n' else name}: {value}" in plain(words(app))
     order = [header.index(name) for name in shown[0]]
     assert shown[1:] == [[row[place] for place in order] for row in printed[1:]]
     assert len(shown) == 1 + len(ROWS) + 1
@@ -142,10 +144,10 @@ def test_the_tables_are_those_of_the_report(visit_page, tmp_path: Path) -> None:
     best = frames(app)[0][1]
     assert f"Best here: {best[1]}, {best[2]} (n = {best[3]})." in report
     app.session_state["findings-text-features"] = True
-    plain = words(app.run()).replace("\\", "")
+    said = plain(words(app.run()))
     for line in report.splitlines():
         if line.startswith(("- GloVe", "- LDA", "- Order found")):
-            assert line in plain
+            assert line in said
     assert "the report shows what is stored" in words(app)
 
 
