@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cmr_hub.cli.options import Protocol, Root, console
 from cmr_hub.datasets import dataset_names, load_dataset
@@ -39,7 +39,7 @@ def data(
         console.print(f"The overview is in {contact_sheet}.")
         return
     if name is None:
-        table = Table("dataset", "found")
+        table = Table("dataset", Column("found", overflow="fold"))
         for known in dataset_names():
             table.add_row(known, _where(known))
         console.print(table)

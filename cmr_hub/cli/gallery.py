@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cmr_hub.cli.options import console
 from cmr_hub.errors import QueryError
@@ -25,7 +25,7 @@ def info(gallery: Name) -> None:
 
     store = open_store(gallery)
     vectors = ", ".join(f"{count:,} {name}" for name, count in store.vector_counts.items())
-    table = Table(show_header=False)
+    table = Table("", Column(overflow="fold"), show_header=False)
     for name, value in {
         "items": f"{len(store):,}",
         "vectors": f"{vectors}, {store.dim} numbers each" if vectors else "none",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from cmr_hub.cli.options import console
 
@@ -131,7 +131,7 @@ def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
     changes = upload.changes()
     different = [change for change in changes if change.what != "same"]
     where = f"{upload.kind} {upload.repository}" + (f", {upload.branch}" if upload.branch else "")
-    table = Table("", "file", "size", title=where, title_justify="left")
+    table = Table("", Column("file", overflow="fold"), "size", title=where, title_justify="left")
     for change in different[:SHOWN]:
         table.add_row(_SIGNS[change.what], change.path, decimal(change.size))
     console.print(table)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 import webbrowser
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cmr_hub.cli.options import console
 from cmr_hub.errors import QueryError
@@ -106,16 +105,22 @@ def search(
     elif not as_json:
         console.print(_table(hits))
     if as_json:
-        typer.echo(json.dumps([asdict(hit) for hit in hits], indent=2, default=str))
+        typer.echo(json.dumps([hit.record() for hit in hits], indent=2, default=str))
 
 
 def _table(hits: list[Hit]) -> Table:
-    table = Table("rank", "score", "label", "sentence", "path")
-    for hit in hits:
-        sentence = hit.sentences[0] if hit.sentences else ""
-        table.add_row(
-            str(hit.rank), f"{hit.score:.3f}", hit.label, sentence, str(hit.path or hit.id)
-        )
+    columns = {
+        "rank": [str(hit.rank) for hit in hits],
+        "score": [f"{hit.score:.3f}" for hit in hits],
+        "label": [hit.label or "" for hit in hits],
+        "sentence": [hit.sentences[0] if hit.sentences else "" for hit in hits],
+        "path": [hit.file or hit.id for hit in hits],
+    }
+    there = {name: cells for name, cells in columns.items() if any(cells) or not hits}
+    # A path that is cut does not say which file it is.
+    table = Table(*(Column(name, overflow="fold") for name in there))
+    for row in zip(*there.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,24 @@ class Hit:
     id: str
     score: float
     """Cosine similarity to the query, in [-1, 1]."""
-    path: Path | None
-    """The picture's absolute path; None for an item without a picture."""
+    file: str | None
+    """The picture's absolute path as text; None for an item without a picture."""
     sentences: tuple[str, ...]
     label: str | None
     metadata: dict[str, Any] = field(default_factory=dict)
     """The item's other columns."""
+
+    @property
+    def path(self) -> Path | None:
+        """The picture's absolute path; None for an item without a picture."""
+        # Made when asked for: a path takes its text apart, which for ten hits is a tenth of the
+        # time of a search among a million.
+        return None if self.file is None else Path(self.file)
+
+    def record(self) -> dict[str, Any]:
+        """What is known, by name: for JSON."""
+        record = asdict(self)
+        return {"path" if name == "file" else name: record[name] for name in record}
 
     def at_rank(self, rank: int) -> Hit:
         """The same in another place."""
@@ -51,7 +63,7 @@ def hit_of(item: Mapping[str, Any], score: float, rank: int) -> Hit:
         id=item["id"],
         # Rows are of length 1 but for rounding.
         score=min(max(score, -1.0), 1.0),
-        path=None if item["path"] is None else Path(item["path"]),
+        file=item["path"],
         sentences=tuple(item["sentences"] or ()),
         label=item["label"],
         metadata={name: item[name] for name in item if name not in COLUMNS},

@@ -159,6 +159,9 @@ class NearestVectors:
             if not exact and self.graph is not None:
                 share = among.in_graph / len(self.graph)
                 lists.append(self.graph.search(query, fetch, share, among.bits))
+            if len(lists) == 1:  # best first already
+                found += lists
+                continue
             scores, places = (np.concatenate(part) for part in zip(*lists, strict=True))
             best = np.argsort(-scores, kind="stable")[:fetch]
             found.append((scores[best], places[best]))

@@ -109,11 +109,15 @@ def test_a_hit_says_all_that_is_known(gallery: Gallery) -> None:
             rank=1,
             id=f"item-{row}",
             score=hit.score,
-            path=None if row == 3 else Path(f"/data/class-{row % 3}/{row}.jpg"),
+            file=None if row == 3 else f"/data/class-{row % 3}/{row}.jpg",
             sentences=tuple(f"sentence {row} {j}" for j in range(row % 4)),
             label=None if row == 2 else f"class-{row % 3}",
             metadata={"year": 2000 + row},
         )
+        assert hit.path == (None if row == 3 else Path(f"/data/class-{row % 3}/{row}.jpg"))
+        names = ["rank", "id", "score", "path", "sentences", "label", "metadata"]
+        assert list(hit.record()) == names
+        assert hit.record()["path"] == hit.file
         assert hit.score == pytest.approx(1, abs=1e-6)
         assert hit.score <= 1
         assert type(hit.score) is float
