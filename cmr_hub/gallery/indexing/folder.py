@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISLNK
 
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
@@ -41,32 +42,37 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         raise DataNotFoundError(f"{base} is not a folder")
     files = [path for path in walk(base, report) if not path.name.startswith(".")]
     told = _tables(files, base, report)
-    names = set(files)
+    beside = {path for path in files if path.suffix in _SIDECARS}
+    folders: dict[Path, str] = {}
     for path in files:
         ending = path.suffix.lower()
         if ending in UNREAD_ENDINGS:
             report.add("unread format", path, ending)
         if ending not in IMAGE_ENDINGS and ending != ".tar":
             continue
-        if path.is_symlink() and not is_inside(path, base):
-            report.add("unsafe path", path, "a link that leads out of the folder")
-            continue
         if not is_clean(str(path)):
             # The name is of another encoding than UTF-8, in which a gallery keeps it.
             shown = os.fsencode(path).decode(errors="replace")
             report.add("unsafe path", shown, "the name is not UTF-8: rename it")
             continue
-        folder = path.parent.relative_to(base).as_posix()
-        folder = "" if folder == "." else folder
         try:
-            status = path.stat()
+            status = path.lstat()
+            if S_ISLNK(status.st_mode):
+                if not is_inside(path, base):
+                    report.add("unsafe path", path, "a link that leads out of the folder")
+                    continue
+                status = path.stat()
         except OSError as error:
             report.add("broken image", path, str(error))
             continue
+        if path.parent not in folders:
+            folder = path.parent.relative_to(base).as_posix()
+            folders[path.parent] = "" if folder == "." else folder
+        folder = folders[path.parent]
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
-        words = told[path] if path in told else _sidecar(path, names, report)
+        words = told[path] if path in told else _sidecar(path, beside, report)
         yield Entry(
             path,
             Place(path),
@@ -94,12 +100,12 @@ def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Tol
     return told
 
 
-def _sidecar(path: Path, names: set[Path], report: ReadReport) -> Told:
-    for ending, read in ((".json", _json_sidecar), (".txt", _text_sidecar)):
-        beside = path.with_suffix(ending)
-        if beside in names:
-            text = read_text(beside, report)
-            return Told() if text is None else read(text, beside, report)
+def _sidecar(path: Path, beside: set[Path], report: ReadReport) -> Told:
+    for ending, read in _SIDECARS.items() if beside else ():
+        own = path.with_suffix(ending)
+        if own in beside:
+            text = read_text(own, report)
+            return Told() if text is None else read(text, own, report)
     return Told()
 
 
@@ -110,3 +116,6 @@ def _json_sidecar(text: str, path: Path, report: ReadReport) -> Told:
 
 def _text_sidecar(text: str, path: Path, report: ReadReport) -> Told:
     return Told(split_lines(text))
+
+
+_SIDECARS = {".json": _json_sidecar, ".txt": _text_sidecar}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -69,7 +71,7 @@ def index_folder(
         encode = partial(encoded_on_ray, workers=workers)
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
-    with gallery.store.writing():
+    with gallery.store.writing(), _old_objects_left_alone():
         table = gallery.store.table_below(str(base))
         entries = settled(list(folder_entries(base, report)), table.schema)
         passed = Counter(one.detail for one in report if one.kind == "unread format")
@@ -91,6 +93,19 @@ def index_folder(
         run.remove_gone(unseen)
         gallery.store.optimise(progress=progress)
     return run.summary
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Garbage is looked for among new objects only: torch's are many, and take .3 s each time."""
+    if gc.get_freeze_count():  # somebody has seen to it, and wants it to stay so
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @dataclass(frozen=True, eq=False)
