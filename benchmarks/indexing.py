@@ -53,6 +53,15 @@ ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
 """With the threads of the encoder, and how many pictures."""
 ROUNDS = 3
 KILLS, KILLED_PICTURES = 50, 1_000
+PART_DONE = 10
+"""So many of the kills must find a part of the gallery written, else they prove little."""
+OFTEN = [
+    sys.executable,
+    "-c",
+    "from cmr_hub.gallery.indexing import index; index._COMMIT_SECONDS = 0.1; "
+    "from cmr_hub.cli import main; main()",
+]
+"""`cmr index` that writes ten times a second instead of every five seconds: more to be torn."""
 WRITTEN = 200_000
 
 
@@ -158,7 +167,7 @@ def faults() -> dict[str, object]:
     """The command killed at random moments: nothing is lost or double."""
     generator = np.random.default_rng(0)
     with pictures(KILLED_PICTURES) as home:
-        command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
+        command = [*OFTEN, "index", str(home / "p"), "--out", str(home / "g")]
         started = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         whole = time.perf_counter() - started
@@ -185,6 +194,7 @@ def faults() -> dict[str, object]:
         found = verified(home / "g", known)
         wrong = found ^ {str(path) for path in (home / "p").rglob("*.jpg")}
     check(f"lost or double rows after {kills} kills", len(wrong), "≤", 0)
+    check("kills that found a part done", partly, "≥", PART_DONE)
     return {
         "kills": kills,
         "kills_with_a_part_done": partly,
