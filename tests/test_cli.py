@@ -1,7 +1,6 @@
 """The command line, run in this process as its console script runs it."""
 
 import json
-import re
 import shutil
 import sys
 
@@ -241,22 +240,6 @@ def test_search(cmr, trained, colour_folder, tmp_path):
     for hit in (first, second):
         assert f"{hit.score:.3f}" in cmr.out
         assert hit.label in cmr.out
-
-
-def test_hits_as_a_table(cmr, colour_folder, tmp_path):
-    """Without columns that no hit has, and paths whole, over several lines where they are long."""
-    bare = tmp_path / "bare"
-    bare.mkdir()
-    for name in ("sea0.png", "sea1.png"):
-        shutil.copy(colour_folder / "test" / name, bare)
-    gallery = tmp_path / "gallery"
-    assert cmr("index", bare, "--out", gallery) == 0, cmr.err
-    assert cmr("search", gallery, "a blue sea") == 0, cmr.err
-    (heading,) = [line for line in cmr.out.splitlines() if "rank" in line]
-    assert re.findall(r"\w+", heading) == ["rank", "score", "path"]
-    paths = "".join(line.split("│")[3].strip() for line in cmr.out.splitlines() if "│" in line)
-    assert str(bare / "sea0.png") in paths
-    assert str(bare / "sea1.png") in paths
 
 
 def test_sentences_are_shown_as_they_are(cmr, colour_folder, mobilenet_file, tmp_path):

@@ -1,6 +1,7 @@
 """`cmr index`, `cmr search` and `cmr gallery`, as their console script runs them."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -140,3 +141,20 @@ def test_errors_say_what_to_do(
     assert code == 2
     assert "Traceback" not in error
     assert message in error
+
+
+def test_hits_as_a_table(cmr, saved_model, colour_folder, tmp_path) -> None:
+    """Without columns that no hit has, and paths whole, over several lines where they are long."""
+    bare = tmp_path / ("a-long-name-without-spaces" * 9)
+    bare.mkdir()
+    for name in ("sea0.png", "sea1.png"):
+        shutil.copy(colour_folder / "test" / name, bare)
+    code, _, err = cmr("index", bare, "--out", tmp_path / "g", "--model", saved_model)
+    assert code == 0, err
+    code, out, err = cmr("search", tmp_path / "g", "flame", "--model", saved_model)
+    assert code == 0, err
+    (heading,) = [line for line in out.splitlines() if "rank" in line]
+    assert re.findall(r"\w+", heading) == ["rank", "score", "path"]
+    paths = re.sub(r"\s", "", "".join(row.split("│")[3] for row in out.splitlines() if "│" in row))
+    for name in ("sea0.png", "sea1.png"):
+        assert str(bare / name) in paths

@@ -271,12 +271,14 @@ def test_figures_are_saved(look) -> None:
     assert "Plotly.newPlot" in text
     page.get_by_role("radio", name="SVG").click()
     page.keyboard.press("Escape")
+    # For a moment the figure that goes is there beside the one that comes.
+    page.wait_for_function(
+        "() => { const plots = document.querySelectorAll('.st-key-bars-figure .js-plotly-plot');"
+        " return plots.length === 1"
+        " && plots[0]._context?.toImageButtonOptions.format === 'svg'; }"
+    )
     page.locator(".st-key-bars-figure .js-plotly-plot").hover()
     camera = page.locator(".st-key-bars-figure .modebar-btn").first
-    page.wait_for_function(
-        "() => document.querySelector('.st-key-bars-figure .js-plotly-plot')"
-        "?._context?.toImageButtonOptions.format === 'svg'"
-    )
     with page.expect_download() as got:
         camera.click()
     assert got.value.suggested_filename == "map-all-average.svg"
