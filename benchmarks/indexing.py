@@ -56,10 +56,8 @@ KILLS, KILLED_PICTURES = 50, 1_000
 PART_DONE = 10
 """So many of the kills must find a part of the gallery written, else they prove little."""
 OFTEN = [
-    sys.executable,
-    "-c",
-    "from cmr_hub.gallery.indexing import index; index._COMMIT_SECONDS = 0.1; "
-    "from cmr_hub.cli import main; main()",
+    *CMR[:-1],
+    f"from cmr_hub.gallery.indexing import index; index._COMMIT_SECONDS = 0.1; {CMR[-1]}",
 ]
 """`cmr index` that writes ten times a second instead of every five seconds: more to be torn."""
 WRITTEN = 200_000

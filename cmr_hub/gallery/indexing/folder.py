@@ -65,10 +65,11 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         except OSError as error:
             report.add("broken image", path, str(error))
             continue
-        if path.parent not in folders:
-            folder = path.parent.relative_to(base).as_posix()
-            folders[path.parent] = "" if folder == "." else folder
-        folder = folders[path.parent]
+        parent = path.parent
+        if parent not in folders:
+            folder = parent.relative_to(base).as_posix()
+            folders[parent] = "" if folder == "." else folder
+        folder = folders[parent]
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
