@@ -123,7 +123,7 @@ class Rows:
 
     def numbers(self, ids: Sequence[str]) -> IntArray:
         """The row numbers of these ids, increasing; unknown ones are left out."""
-        if not self.segments:
+        if not self.segments or not ids:
             return _NO_ROWS
         there = pc.is_in(self.table.column("id"), value_set=pa.array(ids, pa.string()))
         found: IntArray = np.flatnonzero(there.to_numpy() & self.alive)
