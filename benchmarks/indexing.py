@@ -48,7 +48,7 @@ ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
     (CompactEncoder, 2, 8_000),
     (MobileNetV2Encoder, 1, 1_000),
     (MobileNetV2Encoder, 2, 1_000),
-    (VGG16Encoder, 2, 200),
+    (VGG16Encoder, 2, 400),
 )
 """With the threads of the encoder, and how many pictures."""
 ROUNDS = 3

@@ -34,15 +34,16 @@ def walk(base: Path, report: ReadReport) -> list[Path]:
         report.add("unreadable folder", error.filename, error.strerror or "")
 
     for parent, folders, names in os.walk(base, onerror=note):
+        here = Path(parent)
         for folder in sorted(folders):
-            path = Path(parent, folder)
+            path = here / folder
             if path.is_symlink():
                 report.add("unsafe path", path, "a link to a folder is not followed")
             elif folder.startswith("."):
                 report.add("unexpected file", path, "a hidden folder is not read")
                 folders.remove(folder)
-        files += [Path(parent, name) for name in names]
-    return sorted(files)
+        files += [here / name for name in names]
+    return sorted(files, key=lambda path: path.parts)
 
 
 def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:

@@ -6,6 +6,7 @@ This module, which those processes import, imports no torch.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _FEW = 64
 _AHEAD = 128
 """Pictures in work for each process."""
+_slots: npt.NDArray[np.uint8]
+"""(slot, picture, crop, crop, 3): memory that a process which decodes shares with the main one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,22 +75,33 @@ def decoded(
         while own := list(islice(source, size)):
             yield own, decode([entry.place for entry in own], preprocessing)
         return
-    waiting: deque[tuple[list[Entry], Future[Decoded]]] = deque()
-    ahead = max(2, _AHEAD // size) * workers
     # Not forked: torch has threads here already, and they would not be there.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker) as pool:
+    context = get_context("spawn")
+    # Pixels sent as results would hold up the encoder: a thread here would unpack them.
+    side = preprocessing.crop
+    shape = (max(2, _AHEAD // size) * workers, size, side, side, 3)
+    memory = context.RawArray("B", math.prod(shape))
+    slots = np.frombuffer(memory, np.uint8).reshape(shape)
+    free = list(range(len(slots)))
+    waiting: deque[tuple[list[Entry], int, Future[tuple[list[str], list[str]]]]] = deque()
+    with ProcessPoolExecutor(workers, context, _prepare_worker, (memory, shape)) as pool:
         try:
             while True:
-                while len(waiting) < ahead and (chunk := list(islice(source, size))):
+                while free and (chunk := list(islice(source, size))):
                     places = [entry.place for entry in chunk]
-                    waiting.append((chunk, pool.submit(decode, places, preprocessing)))
+                    slot = free.pop()
+                    work = pool.submit(_decode_into, slot, places, preprocessing)
+                    waiting.append((chunk, slot, work))
                 if not waiting:
                     return
-                if not waiting[0][1].done() and (own := list(islice(source, size))):
+                if not waiting[0][2].done() and (own := list(islice(source, size))):
                     yield own, decode([entry.place for entry in own], preprocessing)
                     continue
-                chunk, future = waiting.popleft()
-                yield chunk, future.result()
+                chunk, slot, work = waiting.popleft()
+                sha256, problems = work.result()
+                pixels = slots[slot, : problems.count("")].copy()
+                free.append(slot)
+                yield chunk, Decoded(sha256, problems, pixels)
         except BrokenProcessPool as error:
             names = ", ".join(str(entry.path) for entry in chunk[:3])
             raise CMRError(
@@ -99,7 +113,9 @@ def decoded(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(memory: Any, shape: tuple[int, ...]) -> None:
+    global _slots  # noqa: PLW0603 - it reaches a process of a pool in no other way
+    _slots = np.frombuffer(memory, np.uint8).reshape(shape)
     # Ctrl-C is for the main process, which keeps what is done and then ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -113,23 +129,43 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def decode(places: Sequence[Place], preprocessing: Preprocessing) -> Decoded:
-    """Reads and decodes pictures."""
-    sha256, problems, pixels = [], [], []
+def _decode_into(
+    slot: int, places: Sequence[Place], preprocessing: Preprocessing
+) -> tuple[list[str], list[str]]:
+    """What `decode` says of pictures, whose pixels are left in shared memory."""
+    done = decode(places, preprocessing, _slots[slot])
+    return done.sha256, done.problems
+
+
+def decode(
+    places: Sequence[Place],
+    preprocessing: Preprocessing,
+    out: npt.NDArray[np.uint8] | None = None,
+) -> Decoded:
+    """Reads and decodes pictures.
+
+    Args:
+        places: where they are.
+        preprocessing: what the encoder is shown of them.
+        out: (at least as many, crop, crop, 3), where the pixels shall lie.
+    """
+    sha256, problems = [], []
+    side = preprocessing.crop
+    pixels = np.empty((len(places), side, side, 3), dtype=np.uint8) if out is None else out
+    count = 0
     for place in places:
         digest, problem = "", ""
         try:
             data = _read(place)
             digest = hashlib.sha256(data).hexdigest()
             picture = decode_image(data, enough=preprocessing.enough)
-            pixels.append(preprocessing.pixels(picture))
+            pixels[count] = preprocessing.pixels(picture)
+            count += 1
         except (OSError, ImageError) as error:
             problem = str(error) or type(error).__name__
         sha256.append(digest)
         problems.append(problem)
-    side = preprocessing.crop
-    block = np.stack(pixels) if pixels else np.empty((0, side, side, 3), dtype=np.uint8)
-    return Decoded(sha256, problems, block)
+    return Decoded(sha256, problems, pixels[:count])
 
 
 def _read(place: Place) -> bytes:

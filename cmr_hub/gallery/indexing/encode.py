@@ -64,7 +64,7 @@ def encoded_here(
         own, pictures = part
         return list(zip(own, encoded(pictures, encoder, known), strict=True))
 
-    size = encoder.batch_size
+    size = 2 * encoder.batch_size  # each hand-over holds up the encoder a little
     for part in side_by_side(encode, decoded(entries, encoder.preprocessing, size, workers)):
         yield from part
 
