@@ -43,7 +43,7 @@ def walk(base: Path, report: ReadReport) -> list[Path]:
                 report.add("unexpected file", path, "a hidden folder is not read")
                 folders.remove(folder)
         files += [here / name for name in names]
-    return sorted(files, key=lambda path: path.parts)
+    return sorted(files)
 
 
 def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:

@@ -88,9 +88,8 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
 
 def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Told]:
     told: dict[Path, Told] = {}
-    tables = metadata_files(files, base, report)
-    on_disk = set(files) if tables else set()
-    for table in tables:
+    on_disk = set(files)
+    for table in metadata_files(files, base, report):
         for where, record in records(table, report):
             path = picture_path(base, table, record, where, on_disk, report)
             if path is None:
