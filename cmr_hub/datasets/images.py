@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.tars import DAMAGED, open_tar
@@ -79,6 +78,8 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
         except ImageError as error:
             return str(error.__cause__ and _reason(error.__cause__))
         return None
+
+    from tqdm import tqdm  # a seventh of the start of a process that decodes
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reasons = tqdm(

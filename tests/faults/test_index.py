@@ -13,10 +13,7 @@ from pictures import picture
 
 from cmr_hub.gallery.gallery import Gallery
 
-PIECES = {
-    "cmr_hub.gallery.indexing.index:_COMMIT_ROWS": 2,
-    "cmr_hub.gallery.indexing.encode:_BATCH": 2,
-}
+PIECES = {"cmr_hub.gallery.indexing.index:_COMMIT_ROWS": 2}
 COUNT = 8
 
 

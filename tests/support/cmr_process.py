@@ -250,7 +250,9 @@ def _run(request: Mapping[str, Any]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for place, value in request["sets"].items():
             module, _, name = place.partition(":")
-            setattr(importlib.import_module(module), name, value)
+            owner = importlib.import_module(module)
+            getattr(owner, name)  # that there is none would go unseen
+            setattr(owner, name, value)
         if request["cut"] is not None:
             Cut(**request["cut"]).arm()
         sys.argv = ["cmr", *request["arguments"]]

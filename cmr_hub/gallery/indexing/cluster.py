@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import decode
-from cmr_hub.gallery.indexing.encode import Encoded, encoded, image_encoder_of
+from cmr_hub.gallery.indexing.encode import Encoded, Encoding, encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
 
 if TYPE_CHECKING:
@@ -29,59 +29,68 @@ _BLOCK = 64
 """Pictures in a task: half a second of work, more than a task costs."""
 
 
-def encoded_on_ray(
-    entries: Sequence[Entry],
-    model: CrossModalModel,
-    known: Container[str],
-    *,
-    workers: int | None = None,
-) -> Iterator[tuple[Entry, Encoded]]:
-    """Ray Data reads, decodes and encodes in a pool of actors, one a core; see `encode.Encode`.
+class EncodingOnRay(Encoding):
+    """Ray Data reads, decodes and encodes in a pool of actors, one a core.
 
     The cluster is the one that Ray finds: where `RAY_ADDRESS` says, else a new one on this machine.
     The pictures must be under the same paths on all machines. What is known already is encoded
     again if its file was touched.
 
     Args:
-        entries, model, known: as `encode.Encode` says.
+        model: with the image encoder.
         workers: actors at most; default the cores of the cluster.
 
     Raises:
-        CMRError: Ray is not installed, or the cluster cannot go on.
+        CMRError: the model cannot encode pictures.
     """
-    if not entries:
-        return
-    ray, data = _ray()
-    encoder = ray.put(image_encoder_of(model))
-    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    blocks = [
-        _places(start, entries[start : start + _BLOCK]) for start in range(0, len(entries), _BLOCK)
-    ]
-    done = data.from_arrow(blocks).map_batches(
-        _Encoder,
-        fn_constructor_args=(encoder,),
-        batch_format="pyarrow",
-        batch_size=None,
-        concurrency=(1, most),
-        num_cpus=1,
-    )
-    try:
-        for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for row in batch.to_pylist():
-                features = row["features"]
-                yield (
-                    entries[row["number"]],
-                    Encoded(
-                        row["sha256"],
-                        None if features is None else np.array(features, dtype=np.float32),
-                        row["problem"],
-                    ),
-                )
-    except ray.exceptions.RayError as error:
-        raise CMRError(
-            f"the cluster cannot go on: {str(error).strip().splitlines()[-1]}. "
-            "What was indexed before is kept"
-        ) from error
+
+    def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
+        self.encoder, self.workers = image_encoder_of(model), workers
+
+    def __exit__(self, *error: object) -> None:
+        """The cluster stays connected: others may use it."""
+
+    def expect(self, count: int) -> None:
+        """A cluster is there already, or nothing goes on while it starts."""
+
+    def encoded(
+        self, entries: Sequence[Entry], known: Container[str]
+    ) -> Iterator[tuple[Entry, Encoded]]:
+        """See `Encoding`; Ray may also not be installed, or the cluster not go on."""
+        if not entries:
+            return
+        ray, data = _ray()
+        encoder = ray.put(self.encoder)
+        most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        blocks = [
+            _places(start, entries[start : start + _BLOCK])
+            for start in range(0, len(entries), _BLOCK)
+        ]
+        done = data.from_arrow(blocks).map_batches(
+            _Encoder,
+            fn_constructor_args=(encoder,),
+            batch_format="pyarrow",
+            batch_size=None,
+            concurrency=(1, most),
+            num_cpus=1,
+        )
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for row in batch.to_pylist():
+                    features = row["features"]
+                    yield (
+                        entries[row["number"]],
+                        Encoded(
+                            row["sha256"],
+                            None if features is None else np.array(features, dtype=np.float32),
+                            row["problem"],
+                        ),
+                    )
+        except ray.exceptions.RayError as error:
+            raise CMRError(
+                f"the cluster cannot go on: {str(error).strip().splitlines()[-1]}. "
+                "What was indexed before is kept"
+            ) from error
 
 
 class _Encoder:

@@ -12,12 +12,12 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.preprocessing import Preprocessing
 
 _FEW = 64
+"""As many are decoded sooner here than a process starts."""
 _AHEAD = 128
 """Pictures in work for each process."""
 _slots: npt.NDArray[np.uint8]
@@ -46,71 +47,118 @@ class Decoded:
         sha256: of the bytes of each; "" where they cannot be read.
         problems: why there is no picture; "" where there is one.
         pixels: (n, crop, crop, 3) of those without a problem, in their order.
+        slot: of the shared memory in which they lie, if they do.
     """
 
     sha256: list[str]
     problems: list[str]
     pixels: npt.NDArray[np.uint8]
+    slot: int | None = None
 
 
-def decoded(
-    entries: Sequence[Entry], preprocessing: Preprocessing, size: int, workers: int
-) -> Iterator[tuple[Sequence[Entry], Decoded]]:
-    """All entries with their pictures, in any order; only a few are held in memory.
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Pictures handed to another process, which will say SHA-256 and problems of each."""
 
-    A handful is decoded right here: it would take longer to start a process. So is what comes
-    next whenever this process would have to wait for another one.
+    entries: Sequence[Entry]
+    slot: int
+    said: Future[tuple[list[str], list[str]]]
+
+
+class Decoders:
+    """Processes that decode pictures while this one encodes; they end with a `with`, or soon after.
 
     Args:
-        entries: where the pictures are.
-        preprocessing: what the encoder is shown of them.
-        size: pictures at a time.
-        workers: processes that decode.
-
-    Raises:
-        CMRError: a process died, for want of memory perhaps.
+        preprocessing: what the encoder is shown of the pictures.
+        size: pictures at a time, at most.
+        workers: processes.
+        held: so many times `size` pictures the caller holds at once; more are no harm, but slow.
     """
-    source = iter(entries)
-    if len(entries) <= _FEW:
-        while own := list(islice(source, size)):
-            yield own, decode([entry.place for entry in own], preprocessing)
-        return
-    # Not forked: torch has threads here already, and they would not be there.
-    context = get_context("spawn")
-    # Pixels sent as results would hold up the encoder: a thread here would unpack them.
-    side = preprocessing.crop
-    shape = (max(2, _AHEAD // size) * workers, size, side, side, 3)
-    memory = context.RawArray("B", math.prod(shape))
-    slots = np.frombuffer(memory, np.uint8).reshape(shape)
-    free = list(range(len(slots)))
-    waiting: deque[tuple[list[Entry], int, Future[tuple[list[str], list[str]]]]] = deque()
-    with ProcessPoolExecutor(workers, context, _prepare_worker, (memory, shape)) as pool:
+
+    def __init__(self, preprocessing: Preprocessing, size: int, workers: int, held: int) -> None:
+        self.preprocessing, self.size, self.workers = preprocessing, size, workers
+        side = preprocessing.crop
+        self._shape = (held + max(2, _AHEAD // size) * workers, size, side, side, 3)
+        self._free = list(range(self._shape[0]))
+        self._slots: npt.NDArray[np.uint8]
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def expect(self, count: int) -> None:
+        """Says that so many pictures will come, or more: now is the time to start processes.
+
+        For a handful none is started: they are decoded sooner here.
+        """
+        if self._pool is not None or count <= _FEW:
+            return
+        # Not forked: torch has threads here already, and they would not be there.
+        context = get_context("spawn")
+        # Pixels sent as results would hold up the encoder: a thread here would unpack them.
+        memory = context.RawArray("B", math.prod(self._shape))
+        self._slots = np.frombuffer(memory, np.uint8).reshape(self._shape)
+        initargs = (memory, self._shape)
+        self._pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
+        for _ in range(self.workers):
+            self._pool.submit(os.getpid)  # work starts them
+
+    def decoded(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Decoded]]:
+        """All entries with their pictures, in any order; only a few are held in memory.
+
+        What comes next is decoded right here whenever this process would have to wait for another.
+        To be called once; what it gives is to be given back with `release`.
+
+        Raises:
+            CMRError: a process died, for want of memory perhaps.
+        """
+        source = iter(entries)
+        self.expect(len(entries))
+        waiting: deque[_Work] = deque()
+        near = entries
         try:
             while True:
-                while free and (chunk := list(islice(source, size))):
-                    places = [entry.place for entry in chunk]
-                    slot = free.pop()
-                    work = pool.submit(_decode_into, slot, places, preprocessing)
-                    waiting.append((chunk, slot, work))
-                if not waiting:
+                waiting.extend(self._handed_over(source))
+                if waiting and waiting[0].said.done():
+                    work = waiting.popleft()
+                    near = work.entries
+                    sha256, problems = work.said.result()
+                    pixels = self._slots[work.slot, : problems.count("")]
+                    yield work.entries, Decoded(sha256, problems, pixels, work.slot)
+                elif own := list(islice(source, self.size)):
+                    yield own, decode([entry.place for entry in own], self.preprocessing)
+                elif waiting:
+                    wait([waiting[0].said])
+                else:
                     return
-                if not waiting[0][2].done() and (own := list(islice(source, size))):
-                    yield own, decode([entry.place for entry in own], preprocessing)
-                    continue
-                chunk, slot, work = waiting.popleft()
-                sha256, problems = work.result()
-                pixels = slots[slot, : problems.count("")].copy()
-                free.append(slot)
-                yield chunk, Decoded(sha256, problems, pixels)
         except BrokenProcessPool as error:
-            names = ", ".join(str(entry.path) for entry in chunk[:3])
+            names = ", ".join(str(entry.path) for entry in near[:3])
             raise CMRError(
                 f"a process that decodes pictures died, near {names}: is there enough memory? In a "
                 "script this must be called under `if __name__ == '__main__':`. What was indexed "
                 "before is kept"
             ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _handed_over(self, source: Iterator[Entry]) -> Iterator[_Work]:
+        """What comes next, handed to the processes while there is room."""
+        while self._pool is not None and self._free:
+            entries = list(islice(source, self.size))
+            if not entries:
+                self._pool.shutdown(wait=False)  # they may end while the last is encoded
+                return
+            slot = self._free.pop()
+            places = [entry.place for entry in entries]
+            said = self._pool.submit(_decode_into, slot, places, self.preprocessing)
+            yield _Work(entries, slot, said)
+
+    def release(self, pictures: Decoded) -> None:
+        """Says that the pixels are no longer needed; any thread may."""
+        if pictures.slot is not None:
+            self._free.append(pictures.slot)
 
 
 def _prepare_worker(memory: Any, shape: tuple[int, ...]) -> None:

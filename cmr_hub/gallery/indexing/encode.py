@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Container, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import pieces_in_work, side_by_side
 from cmr_hub.errors import CMRError
-from cmr_hub.gallery.indexing.decode import Decoded, decoded
+from cmr_hub.gallery.indexing.decode import Decoded, Decoders
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
@@ -34,39 +36,65 @@ class Encoded:
     problem: str = ""
 
 
-Encode: TypeAlias = Callable[
-    ["Sequence[Entry]", "CrossModalModel", Container[str]],
-    "Iterator[tuple[Entry, Encoded]]",
-]
-"""(entries, model, SHA-256 of contents whose vectors are known) → all entries, in any order."""
+class Encoding(AbstractContextManager["Encoding"]):
+    """Where pictures are decoded and encoded; what it started ends with the `with`."""
+
+    @abstractmethod
+    def expect(self, count: int) -> None:
+        """Says that so many pictures will come, or more: what is slow to start may start."""
+
+    @abstractmethod
+    def encoded(
+        self, entries: Sequence[Entry], known: Container[str]
+    ) -> Iterator[tuple[Entry, Encoded]]:
+        """All entries, in any order.
+
+        Args:
+            entries: where the pictures are.
+            known: SHA-256 of contents whose vectors are known.
+
+        Raises:
+            CMRError: it cannot go on; the message says why.
+        """
 
 
-def encoded_here(
-    entries: Sequence[Entry],
-    model: CrossModalModel,
-    known: Container[str],
-    *,
-    workers: int | None = None,
-) -> Iterator[tuple[Entry, Encoded]]:
-    """Encodes in this process what others decode; see `Encode`.
+class EncodingHere(Encoding):
+    """Encodes in this process what others decode.
 
     Args:
-        entries, model, known: as `Encode` says.
+        model: with the image encoder.
         workers: processes that decode; default one for two cores.
 
     Raises:
-        CMRError: the model cannot encode pictures, or a process died.
+        CMRError: the model cannot encode pictures.
     """
-    encoder = image_encoder_of(model)
-    workers = workers or max(1, (os.cpu_count() or 1) // 2)
 
-    def encode(part: tuple[Sequence[Entry], Decoded]) -> list[tuple[Entry, Encoded]]:
-        own, pictures = part
-        return list(zip(own, encoded(pictures, encoder, known), strict=True))
+    def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
+        self.encoder = image_encoder_of(model)
+        self.decoders = Decoders(
+            self.encoder.preprocessing,
+            2 * self.encoder.batch_size,  # each hand-over holds up the encoder a little
+            workers or max(1, (os.cpu_count() or 1) // 2),
+            pieces_in_work(),
+        )
 
-    size = 2 * encoder.batch_size  # each hand-over holds up the encoder a little
-    for part in side_by_side(encode, decoded(entries, encoder.preprocessing, size, workers)):
-        yield from part
+    def __exit__(self, *error: object) -> None:
+        self.decoders.__exit__(*error)
+
+    def expect(self, count: int) -> None:
+        self.decoders.expect(count)
+
+    def encoded(
+        self, entries: Sequence[Entry], known: Container[str]
+    ) -> Iterator[tuple[Entry, Encoded]]:
+        def encode(part: tuple[Sequence[Entry], Decoded]) -> list[tuple[Entry, Encoded]]:
+            own, pictures = part
+            done = list(zip(own, encoded(pictures, self.encoder, known), strict=True))
+            self.decoders.release(pictures)
+            return done
+
+        for part in side_by_side(encode, self.decoders.decoded(entries)):
+            yield from part
 
 
 def image_encoder_of(model: CrossModalModel) -> ImageEncoder:

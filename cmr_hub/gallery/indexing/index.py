@@ -8,8 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
-from cmr_hub.gallery.indexing.encode import Encode, encoded_here
+from cmr_hub.gallery.indexing.encode import Encoding, EncodingHere
 from cmr_hub.gallery.indexing.entry import RESERVED, Entry
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.summary import Summary
@@ -29,8 +28,11 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
+    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.gallery.gallery import Gallery
-    from cmr_hub.types import FloatArray
+    from cmr_hub.gallery.store import Store
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import FloatArray, Modality
 
 _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
@@ -64,23 +66,27 @@ def index_folder(
         CMRError: the gallery has no model, or that has no encoders; or the cluster cannot go on.
         GalleryInUseError: another process is writing to the gallery.
     """
-    encode: Encode = partial(encoded_here, workers=workers)
-    if cluster == "ray":
-        from cmr_hub.gallery.indexing.cluster import encoded_on_ray
-
-        encode = partial(encoded_on_ray, workers=workers)
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
-    with gallery.store.writing(), _old_objects_left_alone():
+    model, text_encoder = _with_encoders(gallery.model)
+    with (
+        _encoding(model, cluster, workers) as encoding,
+        gallery.store.writing(),
+        _old_objects_left_alone(),
+    ):
         table = gallery.store.table_below(str(base))
-        entries = settled(list(folder_entries(base, report)), table.schema)
+        found = []
+        for entry in folder_entries(base, report):
+            found.append(entry)
+            encoding.expect(len(found) - len(table))
+        entries = settled(found, table.schema)
         passed = Counter(one.detail for one in report if one.kind == "unread format")
         if not entries:
             raise DataNotFoundError(
                 f"there are no pictures in {base}"
                 + (f" of a format that is read, only {', '.join(passed)}" if passed else "")
             )
-        run = _Run(gallery, table.to_pylist(), entries)
+        run = _Run(gallery.store, model, text_encoder, table.to_pylist(), entries)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.other_formats = dict(passed.most_common())
         run.summary.refused = [
@@ -88,11 +94,27 @@ def index_folder(
             for problem in report
             if problem.kind in _REFUSED
         ]
-        run.encode_new(encode, progress=progress)
+        run.encode_new(encoding, progress=progress)
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
         run.remove_gone(unseen)
         gallery.store.optimise(progress=progress)
     return run.summary
+
+
+def _encoding(
+    model: CrossModalModel, cluster: Literal["ray"] | None, workers: int | None
+) -> Encoding:
+    if cluster == "ray":
+        from cmr_hub.gallery.indexing.cluster import EncodingOnRay
+
+        return EncodingOnRay(model, workers)
+    return EncodingHere(model, workers)
+
+
+def _with_encoders(model: CrossModalModel | None) -> tuple[CrossModalModel, TextEncoder]:
+    if model is None or model.text_encoder is None:
+        raise CMRError("indexing needs a gallery opened with a model that has encoders")
+    return model, model.text_encoder
 
 
 @contextmanager
@@ -129,12 +151,14 @@ class _Run:
     """One run over the entries of a folder, of which there are `rows` already."""
 
     def __init__(
-        self, gallery: Gallery, rows: Sequence[dict[str, Any]], entries: Sequence[Entry]
+        self,
+        store: Store,
+        model: CrossModalModel,
+        text_encoder: TextEncoder,
+        rows: Sequence[dict[str, Any]],
+        entries: Sequence[Entry],
     ) -> None:
-        model = gallery.model
-        if model is None or model.text_encoder is None:
-            raise CMRError("indexing needs a gallery opened with a model that has encoders")
-        self.store, self.model, self.text_encoder = gallery.store, model, model.text_encoder
+        self.store, self.model, self.text_encoder = store, model, text_encoder
         self.entries = entries
         self.here = {str(entry.path) for entry in entries}
         self.summary = Summary(
@@ -156,7 +180,7 @@ class _Run:
         """Vectors by content of rows that were replaced: another picture may have become that."""
         self.committed = time.monotonic()
 
-    def encode_new(self, encode: Encode, *, progress: bool) -> None:
+    def encode_new(self, encoding: Encoding, *, progress: bool) -> None:
         """Encodes what is not known yet, and writes it from time to time."""
         new = [entry for entry in self.entries if not self._is_known(entry)]
         bar = tqdm(
@@ -164,7 +188,7 @@ class _Run:
         )
         try:
             with bar:
-                for entry, picture in encode(new, self.model, self.by_content):
+                for entry, picture in encoding.encoded(new, self.by_content):
                     if picture.problem:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
@@ -227,21 +251,21 @@ class _Run:
         self.gone.discard(row["id"])
         return _Row(entry, row["id"], row["sha256"], features)
 
-    def _named(self, rows: Sequence[_Row]) -> list[_Row]:
-        """Gives new rows ids, made of their content; a second copy of it has `-2` at the end."""
-        named = {at: row for at, row in enumerate(rows) if row.id is not None}
+    def _ids(self, rows: Sequence[_Row]) -> list[str]:
+        """Of new rows made of their content; a second copy of it has `-2` at the end."""
+        ids = [row.id for row in rows]
         for copy in count(1):
-            waiting = [at for at in range(len(rows)) if at not in named]
+            waiting = [at for at, id_ in enumerate(ids) if id_ is None]
             if not waiting:
                 break
             ends = "" if copy == 1 else f"-{copy}"
-            ids = [f"{rows[at].sha256[:_ID_LENGTH]}{ends}" for at in waiting]
-            taken = self.store.known(ids)
-            for at, id_ in zip(waiting, ids, strict=True):
+            wanted = [f"{rows[at].sha256[:_ID_LENGTH]}{ends}" for at in waiting]
+            taken = self.store.known(wanted)
+            for at, id_ in zip(waiting, wanted, strict=True):
                 if id_ not in taken:
                     taken.add(id_)
-                    named[at] = replace(rows[at], id=id_)
-        return [named[at] for at in range(len(rows))]
+                    ids[at] = id_
+        return [id_ for id_ in ids if id_ is not None]
 
     def _commit(self) -> None:
         """Writes the rows that are ready, all or none; what fails is not tried again."""
@@ -249,18 +273,24 @@ class _Run:
         replaced, self.replaced = self.replaced, []
         if ready:
             self._spare(replaced)
-            ids = [row["id"] for row in replaced]
-            self.store.put(self._segment(self._named(ready)), replacing=ids)
+            self.store.put(self._segment(ready), replacing=[row["id"] for row in replaced])
         self.committed = time.monotonic()
 
     def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
         """Keeps the vectors of rows that are about to go."""
         contents = {row["id"]: row["sha256"] for row in replaced if row.get("sha256")}
-        going = self.store.rows(list(contents))
-        if len(going):
-            ids = going.items.column("id").to_pylist()
-            vectors = zip(ids, going.vectors["image"].matrix, strict=True)
-            self.spared |= {contents[id_]: vector for id_, vector in vectors}
+        self.spared |= self._stored(contents)
+
+    def _stored(self, contents: Mapping[str, str]) -> dict[str, FloatArray]:
+        """Vectors by content of the rows, those that are there, whose contents are given by id."""
+        if not contents:
+            return {}
+        there = self.store.rows(list(contents))
+        if not len(there):
+            return {}
+        ids = there.items.column("id").to_pylist()
+        vectors = zip(ids, there.vectors["image"].matrix, strict=True)
+        return {contents[id_]: vector for id_, vector in vectors}
 
     def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
         """(n, d) of these rows; where they have no features, that of the same content."""
@@ -269,12 +299,7 @@ class _Run:
             for row in rows
             if row.features is None and row.sha256 not in self.spared
         }
-        there = self.store.rows(list(wanted))
-        known = dict(self.spared)
-        if len(there):
-            ids = there.items.column("id").to_pylist()
-            found = zip(ids, there.vectors["image"].matrix, strict=True)
-            known |= {wanted[id_]: vector for id_, vector in found}
+        known = self.spared | self._stored(wanted)
         vectors = np.empty((len(rows), self.model.dim), dtype=np.float32)
         for at, row in enumerate(rows):
             if row.features is None:
@@ -288,7 +313,7 @@ class _Run:
     def _segment(self, rows: Sequence[_Row]) -> Segment:
         items = [
             Item(
-                id=row.id or "",
+                id=id_,
                 path=row.entry.path,
                 sentences=row.entry.sentences,
                 label=row.entry.label,
@@ -300,19 +325,16 @@ class _Run:
                     "modified": row.entry.modified,
                 },
             )
-            for row in rows
+            for row, id_ in zip(rows, self._ids(rows), strict=True)
         ]
         told = [
             place for place, item in enumerate(items) if self.text_encoder.knows(item.sentences)
         ]
-        texts = self.model.encode_documents([items[place].sentences for place in told])
-        return Segment(
-            items_table(items),
-            {
-                "image": VectorColumn.full(self._vectors(rows)),
-                "text": VectorColumn(texts, np.array(told, dtype=np.int64)),
-            },
-        )
+        vectors: dict[Modality, VectorColumn] = {"image": VectorColumn.full(self._vectors(rows))}
+        if told:
+            texts = self.model.encode_documents([items[place].sentences for place in told])
+            vectors["text"] = VectorColumn(texts, np.array(told, dtype=np.int64))
+        return Segment(items_table(items), vectors)
 
 
 def _says_the_same(row: Mapping[str, Any], entry: Entry) -> bool:

@@ -52,18 +52,18 @@ def test_a_node_that_dies_costs_nothing(
     here = Gallery.create(tmp_path / "here", model)
     expected = index_folder(here, folder)
     monkeypatch.setattr(cluster, "_BLOCK", 4)
-    encoded_on_ray = cluster.encoded_on_ray
+    encoded = cluster.EncodingOnRay.encoded
     killed_at: list[int] = []
 
-    def with_a_kill(*arguments, **options):
-        for number, one in enumerate(encoded_on_ray(*arguments, **options)):
+    def with_a_kill(*arguments):
+        for number, one in enumerate(encoded(*arguments)):
             if number == 20:
                 assert sum(each["Alive"] for each in ray.nodes()) == 2
                 kill(second_node)
                 killed_at.append(number)
             yield one
 
-    monkeypatch.setattr(cluster, "encoded_on_ray", with_a_kill)
+    monkeypatch.setattr(cluster.EncodingOnRay, "encoded", with_a_kill)
     there = Gallery.create(tmp_path / "there", model)
     found = index_folder(there, folder, cluster="ray")
     assert killed_at == [20]

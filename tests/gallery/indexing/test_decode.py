@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from cmr_hub.encoders.images import parallel
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.gallery.indexing import decode
-from cmr_hub.gallery.indexing.decode import Decoded, decoded
+from cmr_hub.gallery.indexing.decode import Decoded, Decoders
+from cmr_hub.gallery.indexing.encode import EncodingHere
 from cmr_hub.gallery.indexing.entry import Entry, Place
 
 SHOWN = Preprocessing(resize=16, crop=12)
@@ -24,11 +28,49 @@ def test_memory_that_is_used_again_mixes_nothing_up(tmp_path, monkeypatch) -> No
     entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(60)]
     for number in (0, 7, 8, 58):
         entries[number].path.write_bytes(b"no picture")
-    # All parts are held until the end, as threads that encode may hold some.
-    parts = list(decoded(entries, SHOWN, 3, 2))
+    seen: list[Path] = []
+    held: deque[tuple[Sequence[Entry], Decoded]] = deque()  # as threads that encode hold some
+    with Decoders(SHOWN, size=3, workers=2, held=4) as decoders:
+        for part in decoders.decoded(entries):
+            held.append(part)
+            seen += [entry.path for entry in part[0]]
+            if len(held) == 4:
+                own, pictures = held.popleft()
+                _same(pictures, own)
+                decoders.release(pictures)
+    for own, pictures in held:
+        _same(pictures, own)
+    assert sorted(seen) == [entry.path for entry in entries]
+
+
+def test_what_is_never_given_back_is_not_overwritten(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(decode, "_FEW", 1)
+    monkeypatch.setattr(decode, "_AHEAD", 6)
+    monkeypatch.setattr(decode.Future, "done", lambda future: True)
+    entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(60)]
+    with Decoders(SHOWN, size=3, workers=1, held=1) as decoders:
+        parts = list(decoders.decoded(entries))
     assert sorted(entry.path for own, _ in parts for entry in own) == [e.path for e in entries]
+    assert {pictures.slot for _, pictures in parts} == {None, 0, 1, 2}
     for own, pictures in parts:
         _same(pictures, own)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_memory_is_given_back_once_encoded(tmp_path, model, monkeypatch, threads: int) -> None:
+    monkeypatch.setattr(decode, "_FEW", 1)
+    monkeypatch.setattr(decode, "_AHEAD", 2)
+    monkeypatch.setattr(decode.Future, "done", lambda future: True)
+    monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: threads)
+    entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(40)]
+    with EncodingHere(model, workers=1) as encoding:
+        free = sorted(encoding.decoders._free)
+        done = {entry.path: found.features for entry, found in encoding.encoded(entries, ())}
+        assert sorted(encoding.decoders._free) == free
+    assert len(free) == 2 + parallel.pieces_in_work()
+    expected = model.image_encoder.encode([entry.path for entry in entries])
+    found = np.stack([done[entry.path] for entry in entries])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def _picture(path: Path, seed: int) -> Entry:

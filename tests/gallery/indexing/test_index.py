@@ -24,7 +24,7 @@ from PIL import Image
 from cmr_hub.encoders.images import parallel
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing import encode, index
+from cmr_hub.gallery.indexing import encode
 from cmr_hub.gallery.indexing.index import index_folder
 
 
@@ -192,13 +192,13 @@ def test_formats_that_are_not_read_are_told(gallery, folder, tmp_path) -> None:
 
 def test_garbage_is_looked_for_as_before_afterwards(gallery, folder, monkeypatch) -> None:
     during = []
-    real = index.encoded_here
+    real = encode.EncodingHere.encoded
 
-    def encode(*arguments, **options):
+    def encoded(*arguments):
         during.append(gc.get_freeze_count())
-        return real(*arguments, **options)
+        return real(*arguments)
 
-    monkeypatch.setattr(index, "encoded_here", encode)
+    monkeypatch.setattr(encode.EncodingHere, "encoded", encoded)
     index_folder(gallery, folder)
     assert during[0] > 0
     assert gc.get_freeze_count() == 0
@@ -282,7 +282,7 @@ def test_processes_decode_the_same(gallery, folder, tmp_path, model, monkeypatch
 def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(type(gallery.model.image_encoder), "batch_size", 1)
     monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: 1)
-    decoded = encode.decoded
+    decoded = encode.Decoders.decoded
 
     def stopped(*arguments):
         for number, one in enumerate(decoded(*arguments)):
@@ -291,7 +291,7 @@ def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> No
             yield one
 
     with monkeypatch.context() as patch:
-        patch.setattr(encode, "decoded", stopped)
+        patch.setattr(encode.Decoders, "decoded", stopped)
         with pytest.raises(KeyboardInterrupt):
             index_folder(gallery, folder)
     done = len(Gallery.open(tmp_path / "gallery"))
