@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 from cmr_hub.encoders.images import parallel
 from cmr_hub.encoders.images.preprocessing import Preprocessing
+from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing import decode
 from cmr_hub.gallery.indexing.decode import Decoded, Decoders
 from cmr_hub.gallery.indexing.encode import EncodingHere
@@ -71,6 +73,18 @@ def test_memory_is_given_back_once_encoded(tmp_path, model, monkeypatch, threads
     expected = model.image_encoder.encode([entry.path for entry in entries])
     found = np.stack([done[entry.path] for entry in entries])
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_process_that_dies_is_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(decode, "_FEW", 1)
+    entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(20)]
+    others = multiprocessing.active_children()
+    with Decoders(SHOWN, size=3, workers=1, held=1) as decoders:
+        decoders.expect(len(entries))
+        (process,) = (one for one in multiprocessing.active_children() if one not in others)
+        process.kill()
+        with pytest.raises(CMRError, match=r"died, near .*00\.png.*is there enough memory\?"):
+            list(decoders.decoded(entries))
 
 
 def _picture(path: Path, seed: int) -> Entry:
