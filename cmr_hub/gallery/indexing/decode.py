@@ -12,8 +12,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context, parent_process
@@ -81,6 +82,7 @@ class Decoders:
         self._shape = (held + max(2, _AHEAD // size) * workers, size, side, side, 3)
         self._free = list(range(self._shape[0]))
         self._slots: npt.NDArray[np.uint8]
+        self._waiting: deque[_Work] = deque()
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -89,6 +91,11 @@ class Decoders:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            # If all had been handed over, that waited for nothing. What is being decoded must not
+            # land in memory that has since gone to somebody else.
+            for work in self._waiting:
+                with suppress(CancelledError):
+                    work.said.exception()
 
     def expect(self, count: int) -> None:
         """Says that so many pictures will come, or more: now is the time to start processes.
@@ -118,7 +125,7 @@ class Decoders:
         """
         source = iter(entries)
         self.expect(len(entries))
-        waiting: deque[_Work] = deque()
+        waiting = self._waiting
         near = entries
         try:
             while True:

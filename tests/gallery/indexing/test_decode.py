@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,8 +88,21 @@ def test_a_process_that_dies_is_told(tmp_path, monkeypatch) -> None:
             list(decoders.decoded(entries))
 
 
-def _picture(path: Path, seed: int) -> Entry:
-    pixels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+def test_nothing_is_written_to_the_memory_afterwards(tmp_path) -> None:
+    """It may be another's by then. All is handed over here, and the first part is waited for."""
+    entries = [_picture(tmp_path / "large.png", 0, size=(1000, 700))] * 100
+    with Decoders(SHOWN, size=10, workers=1, held=1) as decoders:
+        decoders.expect(len(entries))
+        for _, pictures in decoders.decoded(entries):
+            if pictures.slot is not None:
+                break
+    left = decoders._slots.copy()
+    time.sleep(0.5)
+    np.testing.assert_array_equal(decoders._slots, left)
+
+
+def _picture(path: Path, seed: int, size: tuple[int, int] = (20, 30)) -> Entry:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return Entry(path, Place(path), 0, 0, "")
 
