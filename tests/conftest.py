@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +74,20 @@ def mobilenet_weights(data_home: Path) -> Path:
     path = data_home.parent / "weights" / "mobilenet_v2_imagenet.safetensors"
     assert path.is_file(), f"with CMR_DATA_HOME set the tests need {path}"
     return path
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """No test leaves OpenMP or MKL another number of threads: the next ones would use them."""
+
+    def threads() -> list[str]:
+        return re.findall(
+            r"max_threads\(\) : (\d+)", sys.modules["torch"].__config__.parallel_info()
+        )
+
+    before = threads() if "torch" in sys.modules else None
+    yield
+    assert before is None or threads() == before
 
 
 @pytest.fixture(scope="session", autouse=True)

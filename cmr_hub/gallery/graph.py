@@ -16,6 +16,7 @@ import torch
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.huge_pages import in_huge_pages
+from cmr_hub.gallery.threads import faiss_threads
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,11 +70,11 @@ class Graph:
 
     def add(self, matrices: Iterable[FloatArray]) -> Iterator[int]:
         """Adds vectors block by block, and tells after each how many it were."""
-        faiss.omp_set_num_threads(torch.get_num_threads())  # a search has set it to one
         for matrix in matrices:
             for start in range(0, len(matrix), _BLOCK):
                 block = np.ascontiguousarray(matrix[start : start + _BLOCK])
-                self.index.add(block)
+                with faiss_threads(torch.get_num_threads()):
+                    self.index.add(block)
                 yield len(block)
 
     def search(

@@ -16,6 +16,7 @@ import torch
 from cmr_hub.gallery.graph import view
 from cmr_hub.gallery.held import HeldVectors
 from cmr_hub.gallery.huge_pages import in_huge_pages
+from cmr_hub.gallery.threads import faiss_threads
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
@@ -106,8 +107,6 @@ class NearestVectors:
                 queries
             )
         self._vectors.searched()
-        # A thread more costs a single query more than it gains, and torch has its own.
-        faiss.omp_set_num_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1)
         exact = not self._uses_graph(count, among)
         # Beside a graph, which is there for many vectors, a copy of all would take too much memory.
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
@@ -152,19 +151,21 @@ class NearestVectors:
         """Approximate scores and positions of the `fetch` best of each query."""
         first = 0 if exact else self.covered
         scan = self._scan_roughly if rough else self._scan
-        parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
         found = []
-        for at, query in enumerate(queries):
-            lists = [(scores[at], places[at]) for scores, places in parts]
-            if not exact and self.graph is not None:
-                share = among.in_graph / len(self.graph)
-                lists.append(self.graph.search(query, fetch, share, among.bits))
-            if len(lists) == 1:  # best first already
-                found += lists
-                continue
-            scores, places = (np.concatenate(part) for part in zip(*lists, strict=True))
-            best = np.argsort(-scores, kind="stable")[:fetch]
-            found.append((scores[best], places[best]))
+        # A thread more costs a single query more than it gains.
+        with faiss_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1):
+            parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
+            for at, query in enumerate(queries):
+                lists = [(scores[at], places[at]) for scores, places in parts]
+                if not exact and self.graph is not None:
+                    share = among.in_graph / len(self.graph)
+                    lists.append(self.graph.search(query, fetch, share, among.bits))
+                if len(lists) == 1:  # best first already
+                    found += lists
+                    continue
+                scores, places = (np.concatenate(part) for part in zip(*lists, strict=True))
+                best = np.argsort(-scores, kind="stable")[:fetch]
+                found.append((scores[best], places[best]))
         return found
 
     def _scan(

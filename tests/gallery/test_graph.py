@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
-import torch
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery import graph as graphs
@@ -179,13 +177,3 @@ def test_an_interrupted_extension_changes_no_search(
     store.optimise()
     assert store.facts()["search"] == "image: graph"
     assert gallery.search(query)[0].id == "2899"
-
-
-def test_a_graph_grows_with_all_threads_after_a_search(
-    vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    faiss.omp_set_num_threads(1)
-    graph = Graph.for_vectors([vectors])
-    assert sum(graph.add([vectors])) == len(graph) == len(vectors)
-    assert faiss.omp_get_max_threads() == 2

@@ -19,6 +19,7 @@ from cmr_hub.gallery.indexing import decode
 from cmr_hub.gallery.indexing.decode import Decoded, Decoders
 from cmr_hub.gallery.indexing.encode import EncodingHere
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.training.threads import torch_threads
 
 SHOWN = Preprocessing(resize=16, crop=12)
 
@@ -64,13 +65,12 @@ def test_memory_is_given_back_once_encoded(tmp_path, model, monkeypatch, threads
     monkeypatch.setattr(decode, "_FEW", 1)
     monkeypatch.setattr(decode, "_AHEAD", 2)
     monkeypatch.setattr(decode.Future, "done", lambda future: True)
-    monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: threads)
     entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(40)]
-    with EncodingHere(model, workers=1) as encoding:
+    with torch_threads(threads), EncodingHere(model, workers=1) as encoding:
         free = sorted(encoding.decoders._free)
         done = {entry.path: found.features for entry, found in encoding.encoded(entries, ())}
         assert sorted(encoding.decoders._free) == free
-    assert len(free) == 2 + parallel.pieces_in_work()
+        assert len(free) == 2 + parallel.pieces_in_work()
     expected = model.image_encoder.encode([entry.path for entry in entries])
     found = np.stack([done[entry.path] for entry in entries])
     np.testing.assert_allclose(found, expected, atol=1e-5)
