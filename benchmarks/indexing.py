@@ -17,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,6 +43,11 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
+
+    from cmr_hub.encoders.images.preprocessing import Preprocessing
 
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
@@ -91,9 +98,13 @@ def model_with(kind: type[ImageEncoder]) -> CrossModalModel:
 
 
 def throughput() -> dict[str, object]:
-    """Pictures a second beside a bare forward loop on decoded pictures, turn by turn."""
+    """Pictures a second beside a bare forward loop on decoded pictures, turn by turn.
+
+    Where that loop leaves a core free, it runs once more while another process decodes as many
+    pictures and hands none over: what a core that is busy takes from the other.
+    """
     cores = os.cpu_count() or 1
-    figures: dict[str, object] = {"rounds": ROUNDS, "cores": cores}
+    figures: dict[str, Any] = {"rounds": ROUNDS, "cores": cores}
     for number, (kind, threads, count) in enumerate(ENCODERS):
         # A process of its own, as `cmr index` is one: those that decode import what its main
         # module does, and here that would be torch.
@@ -102,11 +113,12 @@ def throughput() -> dict[str, object]:
         done = subprocess.run(
             command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True
         )
-        bare, ours, decoding = json.loads(done.stdout.splitlines()[-1])
+        bare, beside, ours, decoding = json.loads(done.stdout.splitlines()[-1])
         encoding = 1 / statistics.median(bare)  # of `threads` cores
-        ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
+        ratio = over(ours, bare)
         check(f"indexing / bare loop, {kind.name}, {threads} threads", ratio, "≥", 0.95)
-        figures[f"{kind.name}_{threads}_threads"] = {
+        key = f"{kind.name}_{threads}_threads"
+        figures[key] = {
             "pictures": count,
             "ours_over_bare_loop": rounded(ratio),
             "images_per_second": rounded(statistics.median(ours)),
@@ -115,11 +127,21 @@ def throughput() -> dict[str, object]:
             # Encoding and decoding share the cores.
             "cores_allow": rounded(min(1, cores * encoding / (threads * encoding + decoding))),
         }
+        if beside:
+            figures[key] |= {
+                "bare_beside_decoding_over_bare_loop": rounded(over(beside, bare)),
+                "ours_over_bare_beside_decoding": rounded(over(ours, beside)),
+            }
     return figures
 
 
+def over(these: Sequence[float], those: Sequence[float]) -> float:
+    """The median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(these, those, strict=True))
+
+
 def compare(number: int) -> None:
-    """Prints pictures a second, bare and ours, of each round with one of `ENCODERS`.
+    """Prints pictures a second with one of `ENCODERS`, of each round: bare, beside decoding, ours.
 
     And the seconds of one core that decoding a picture takes.
     """
@@ -134,16 +156,46 @@ def compare(number: int) -> None:
         few = [Place(path) for path in paths[:200]]
         started = time.process_time()
         decode(few, encoder.preprocessing)
-        decoding = (time.process_time() - started) / len(few)
-        bare, ours = [], []
+        seconds = (time.process_time() - started) / len(few)
+        bare, beside, ours = [], [], []
         for _ in range(ROUNDS):
-            started = time.perf_counter()
-            encoder.encode_pixels(pixels)
-            between = time.perf_counter()
-            index_folder(Gallery.create(None, model), home / "p")
-            bare.append(count / (between - started))
-            ours.append(count / (time.perf_counter() - between))
-    print(json.dumps([bare, ours, decoding]))
+            with pictures_a_second(count, bare):
+                encoder.encode_pixels(pixels)
+            if threads < (os.cpu_count() or 1):
+                with (
+                    meanwhile_decoding(paths, encoder.preprocessing),
+                    pictures_a_second(count, beside),
+                ):
+                    encoder.encode_pixels(pixels)
+            with pictures_a_second(count, ours):
+                index_folder(Gallery.create(None, model), home / "p")
+    print(json.dumps([bare, beside, ours, seconds]))
+
+
+@contextmanager
+def pictures_a_second(count: int, into: list[float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    into.append(count / (time.perf_counter() - started))
+
+
+@contextmanager
+def meanwhile_decoding(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[None]:
+    """Another process, which has started before, decodes the pictures once."""
+    context = get_context("spawn")
+    ready = context.Barrier(2)
+    process = context.Process(target=decode_all, args=(ready, paths, preprocessing))
+    process.start()
+    ready.wait()
+    yield
+    process.terminate()
+    process.join()
+
+
+def decode_all(ready: Barrier, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
+    ready.wait()
+    for path in paths:
+        decode([Place(path)], preprocessing)
 
 
 def again() -> dict[str, object]:

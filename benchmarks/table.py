@@ -172,6 +172,7 @@ def indexing(rows: Rows) -> str:
     for key in (key for key in own if key.endswith("_threads")):
         encoder, threads, _ = key.rsplit("_", 2)
         figures = own[key]
+        beside = figures.get("bare_beside_decoding_over_bare_loop")
         cells.append(
             [
                 encoder,
@@ -181,6 +182,7 @@ def indexing(rows: Rows) -> str:
                 times(figures["ours_over_bare_loop"]),
                 f"{figures['decode_milliseconds']:.2f} ms",
                 times(figures["cores_allow"]),
+                times(beside) if beside else "",
             ]
         )
     head = (
@@ -191,6 +193,7 @@ def indexing(rows: Rows) -> str:
         "ratio",
         "decoding, one core",
         "the cores allow",
+        "encoder beside decoding",
     )
     return markdown(head, cells)
 
