@@ -131,7 +131,7 @@ def align(
     word that the text encoder knows are left out.
 
     Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine.
+    same bits as one that was never stopped, on the same machine with as many threads.
 
     Args:
         views: of `pictures.images`, in their order.

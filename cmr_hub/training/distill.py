@@ -255,7 +255,7 @@ def distill(
     """Trains a compact encoder from random weights to predict the teacher's features.
 
     Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine.
+    same bits as one that was never stopped, on the same machine with as many threads.
 
     Args:
         views: of `pictures.images`, in their order.

@@ -94,7 +94,7 @@ class Run(ABC, Generic[Result]):
     """One training, from the start or from its checkpoint.
 
     Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine.
+    same bits as one that was never stopped, on the same machine with as many threads.
 
     Args:
         parts: what is trained, by name.
