@@ -43,6 +43,7 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
@@ -87,13 +88,11 @@ def pictures(count: int) -> Iterator[Path]:
 def model_with(kind: type[ImageEncoder]) -> CrossModalModel:
     """Random weights: they take as long as any."""
     encoder = kind(kind.build().state_dict(), "file")
-    text = load().text_encoder
+    text = load().text.encoder
     assert text is not None
     return CrossModalModel(
-        Projector(encoder.dim, (512,), 256),
-        Projector(text.dim, (512,), 256),
-        image_encoder=encoder,
-        text_encoder=text,
+        ImageTower(encoder, Projector(encoder.dim, (512,), 256)),
+        TextTower(text, Projector(text.dim, (512,), 256)),
     )
 
 
@@ -148,7 +147,7 @@ def compare(number: int) -> None:
     kind, threads, count = ENCODERS[number]
     torch.set_num_threads(threads)
     model = model_with(kind)
-    encoder = model.image_encoder
+    encoder = model.image.encoder
     assert encoder is not None
     with pictures(count) as home:
         paths = sorted((home / "p").rglob("*.jpg"))

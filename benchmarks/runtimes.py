@@ -34,6 +34,7 @@ from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.towers import ImageTower
 from cmr_hub.releases import release_directory
 from cmr_hub.releasing.build import measure
 
@@ -195,7 +196,7 @@ def judged(
     model: CrossModalModel, networks: dict[str, Network], sketches: list[Path]
 ) -> dict[str, dict[str, Any]]:
     """What the features of each are worth in the embedded default."""
-    encoder = model.image_encoder
+    encoder = model.image.encoder
     assert encoder is not None
     dataset = load_dataset("sketches", protocol=SKETCHES)
     ours = unit(encoder.encode(sketches))
@@ -204,10 +205,8 @@ def judged(
         own = in_place(encoder, network)
         cosines = (unit(own.encode(sketches)) * ours).sum(axis=1)
         other = CrossModalModel(
-            model.image_projector,
-            model.text_projector,
-            image_encoder=own,
-            text_encoder=model.text_encoder,
+            ImageTower(own, model.image.projector),
+            model.text,
         )
         with tempfile.TemporaryDirectory() as cache:  # none may find the features of another
             figures = measure(other, dataset, FeatureCache(Path(cache)))
@@ -228,7 +227,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     model = load()
-    encoder = model.image_encoder
+    encoder = model.image.encoder
     assert encoder is not None
     sketches = sorted((release_directory("default") / "pictures").iterdir())
     shown = [encoder.preprocessing(read_image(path)) for path in sketches[:CALIBRATION]]

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmr_hub.downloads import downloads
+from cmr_hub.encoders.pretrained import PREFIX
+from cmr_hub.encoders.pretrained.files import MODULES, OPEN_CLIP_CONFIG, PretrainedFiles, needed
+from cmr_hub.encoders.texts.storage import SETTINGS_FILE
 from cmr_hub.errors import HubError, ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import holds_gallery
 from cmr_hub.gallery.milvus_server import MilvusAddress
+from cmr_hub.hub_download import HubSource, is_repository, patterns_of
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.download import HubSource
-from cmr_hub.models.inspection import is_repository
-from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
+from cmr_hub.models.files import choose_model_files
+from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
+from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cmr_hub.gallery.store import Store
+
+
+_OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
+"""Every model of this library has one of these files beside its config, and no other model has."""
 
 
 def load(
@@ -28,55 +40,161 @@ def load(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
+    allow_download: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
 ) -> CrossModalModel:
     """Reads a model; its gallery, if it has one, is attached for `model.search`.
 
     Args:
-        name: a directory that `cmr train` or `model.save_pretrained` wrote, the name of a
-            release that comes with the package, or a repository on the Hub, `user/name`. Without
-            it the embedded default: no weights are downloaded, and its gallery of sketches is
-            ready to be searched.
+        name: a directory that `cmr train` or `model.save_pretrained` wrote; the name of a release
+            that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
+            ...): a directory or a repository on the Hub, `user/name` or `user/name@revision`, that
+            sentence-transformers or open_clip can read. A repository may hold a model of this
+            library too. Without a name it is the embedded default: no weights are downloaded, and
+            its gallery of sketches is ready to be searched.
         revision, token, cache_dir, local_files_only, force_download: of a repository, as in
             huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
             without any request.
+        allow_download: fetch also what the model itself names, such as the encoder that it was
+            trained on. Otherwise that is only looked for in the caches: whoever wrote a model does
+            not decide whom this machine asks.
+        device: `auto` (the first accelerator that torch finds, else the CPU), `cpu`, `cuda`,
+            `cuda:1`, `mps`.
+        precision: see `CrossModalModel.to`.
 
     Raises:
-        ModelFormatError: none of the three, or a file of it is missing, damaged, could run code
-            or does not fit.
+        ModelFormatError: none of these, or a file of it is missing, damaged, could run code or
+            does not fit.
         HubError: the repository cannot be read.
+        CMRError: a library for it is not installed, or there is no such device.
 
     Example:
         >>> from cmr_hub import load                                        # doctest: +SKIP
         >>> load().search("two red buses on a street at night", k=5)        # doctest: +SKIP
         >>> load("runs/pascal").search("two men on a motorbike", k=5)       # doctest: +SKIP
-        >>> load("user/cmr-pascal", revision="v1")                          # doctest: +SKIP
+        >>> load("openai/clip-vit-base-patch32").encode_texts(["a dog"])    # doctest: +SKIP
     """
-    directory = Path(name)
+    plain = str(name).removeprefix(PREFIX)
+    directory = Path(plain)
     if directory.is_dir():
-        return _open(directory)
-    if str(name) in RELEASES:
-        return _open(release_directory(str(name)))
-    if isinstance(name, str) and is_repository(name) and not directory.exists():
-        source = HubSource(name, revision, token, cache_dir, local_files_only, force_download)
+        with downloads(allowed=allow_download):
+            model = _open_directory(directory)
+    elif plain in RELEASES:
+        model = _open(release_directory(plain))
+        model.source = plain
+    else:
+        repository, _, at = plain.partition("@")
+        if not isinstance(name, str) or not is_repository(repository) or directory.exists():
+            raise ModelFormatError(
+                f"there is no model directory {directory}, and no release of this name "
+                f"({', '.join(RELEASES)}); train one with `cmr train --out {directory}`"
+            )
+        source = HubSource(
+            repository, revision or at or None, token, cache_dir, local_files_only, force_download
+        )
         try:
-            # A downloaded gallery may show no other pictures of this machine than its own.
-            return source.read(lambda fetched: _open(fetched, pictures=fetched / PICTURES))
+            model = _from_hub(source, allow_download=allow_download)
         except HubError as error:
-            raise HubError(f"there is no model directory {name}; and on the Hub: {error}") from None
-    raise ModelFormatError(
-        f"there is no model directory {directory}, and no release of this name "
-        f"({', '.join(RELEASES)}); train one with `cmr train --out {directory}`"
-    )
-
-
-def _open(directory: Path, pictures: Path | None = None) -> CrossModalModel:
-    model = CrossModalModel.from_pretrained(directory)
-    if (directory / GALLERY).exists():
-        model.gallery = Gallery.open(directory / GALLERY, model, root=pictures)
+            raise HubError(
+                f"there is no model directory {plain}; and on the Hub: {error}"
+            ) from None
+    if device != "cpu" or precision is not None:
+        model.to(device, precision=precision)
     return model
 
 
-def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
+def _open_directory(directory: Path) -> CrossModalModel:
+    if _holds_model(directory) or not _holds_encoder(directory):
+        model = _open(directory)
+    else:
+        model = _dual_encoder(PretrainedFiles.of(directory))
+    model.source = str(directory.resolve())
+    return model
+
+
+def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
+    """A model of this library, or a dual encoder: its files say which."""
+
+    def choose(sizes: Mapping[str, int], where: str) -> Sequence[str]:
+        if any(name in sizes for name in _OURS):
+            return choose_model_files(sizes, where)
+        return patterns_of(needed(sizes, where)[1])
+
+    def read(directory: Path) -> CrossModalModel:
+        with downloads(allowed=allow_download):
+            if any((directory / name).exists() for name in _OURS):
+                # A downloaded gallery may show no other pictures of this machine than its own.
+                model = CrossModalModel.read_downloaded(directory)
+                _attach(model, directory, pictures=directory / PICTURES)
+            else:
+                found = PretrainedFiles.of(
+                    directory, repository=source.repository, commit=directory.name
+                )
+                model = _dual_encoder(found)
+        model.source = f"{source.repository}@{directory.name}"
+        return model
+
+    return source.read(choose, read)
+
+
+def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
+    """Both sides of a pretrained encoder, without projectors."""
+    from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
+    from cmr_hub.encoders.pretrained.load import backbone
+    from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
+
+    network = backbone(files)
+    for side, reads in (("image", "pictures"), ("text", "texts")):
+        if (network.image_dim if side == "image" else network.text_dim) is None:
+            raise ModelFormatError(
+                f"{files.name} reads no {reads}: it is no model for search by itself. Train "
+                f"projectors on it: cmr train DATASET "
+                f"--{'text' if side == 'image' else 'image'}-encoder hf:{files.name}"
+            )
+    return CrossModalModel(
+        ImageTower(PretrainedImageEncoder(network), None),
+        TextTower(PretrainedTextEncoder(network), None),
+    )
+
+
+def _holds_model(directory: Path) -> bool:
+    """Whether this is a model of this library; many programs call a file config.json."""
+    try:
+        content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return (directory / HISTORY).exists()
+    return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
+
+
+def _holds_encoder(directory: Path) -> bool:
+    if any((directory / name).is_file() for name in (MODULES, OPEN_CLIP_CONFIG)):
+        return True
+    try:
+        content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "model_type" in content
+
+
+def _open(directory: Path) -> CrossModalModel:
+    model = CrossModalModel.from_pretrained(directory)
+    _attach(model, directory)
+    return model
+
+
+def _attach(model: CrossModalModel, directory: Path, pictures: Path | None = None) -> None:
+    if (directory / GALLERY).exists():
+        model.gallery = Gallery.open(directory / GALLERY, model, root=pictures)
+
+
+def open_gallery(
+    name: str | Path,
+    model: str | Path | None = None,
+    *,
+    allow_download: bool = False,
+    device: str = "auto",
+) -> Gallery:
     """Opens a gallery together with the model that made its vectors.
 
     Args:
@@ -84,25 +202,31 @@ def open_gallery(name: str | Path, model: str | Path | None = None) -> Gallery:
             (`http://host:19530/collection`); or what `load` takes, for the gallery saved with a
             model.
         model: what `load` takes; default the one that the gallery says it was made with.
+        allow_download: fetch that one from the Hub if it is not on this machine.
+        device: see `load`.
 
     Raises:
         ModelFormatError: there is no gallery, it is not whole, or it is of another model.
+        HubError: its model is not on this machine, and may not or cannot be fetched.
     """
     directory = Path(name)
     if MilvusAddress.is_one(name) or holds_gallery(directory):
         store = open_store(name)
-        chosen = model if model is not None else store.model_name
-        if chosen is None:
+        if model is not None:
+            return Gallery(store, load(model, allow_download=allow_download, device=device))
+        if store.model_name is None:
             raise ModelFormatError(
                 f"{name} does not say which model it was made with; name it with --model"
             )
-        return Gallery(store, load(chosen))
+        with downloads(allowed=allow_download):
+            made_with = load(store.model_name, allow_download=allow_download, device=device)
+        return Gallery(store, made_with)
     has_model = (directory / CONFIG).exists() or str(name) in RELEASES
     if not has_model and (directory.is_dir() or not is_repository(str(name))):
         raise ModelFormatError(
             f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
         )
-    found = load(name).gallery
+    found = load(name, allow_download=allow_download, device=device).gallery
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found
@@ -123,9 +247,3 @@ def open_store(name: str | Path) -> Store:
 
         return MilvusStore(MilvusAddress.parse(str(name)))
     return LocalStore.open(name)
-
-
-def model_name(name: str | Path) -> str:
-    """What a gallery notes of its model: its name, or the absolute path of a directory."""
-    directory = Path(name)
-    return str(directory.resolve()) if directory.is_dir() else str(name)

@@ -232,6 +232,7 @@ def _model(encoder: ImageEncoder, folder: Path) -> CrossModalModel:
     from cmr_hub.models.centroids import ClassCentroids
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.models.projector import Projector
+    from cmr_hub.models.towers import ImageTower, TextTower
 
     dataset = load_dataset("folder", folder)
     assert isinstance(dataset, PairDataset)
@@ -240,10 +241,8 @@ def _model(encoder: ImageEncoder, folder: Path) -> CrossModalModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = CrossModalModel(
-            Projector(1280, (5,), 6, "tanh", (0.2, 0.5), "sphere", 5.0),
-            Projector(words.dim, (7, 4), 6),
-            image_encoder=encoder,
-            text_encoder=words,
+            ImageTower(encoder, Projector(1280, (5,), 6, "tanh", (0.2, 0.5), "sphere", 5.0)),
+            TextTower(words, Projector(words.dim, (7, 4), 6)),
             classes=dataset.classes,
             centroids=ClassCentroids(*centroids),
             training={"dataset": "folder", "protocol": "folders", "seed": 3},

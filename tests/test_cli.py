@@ -193,7 +193,7 @@ def test_train_with_fine_tuning(cmr, trained, colour_folder, mobilenet_file, tmp
     (record,), _ = read_runs(tmp_path / "runs.jsonl")
     assert record["fine_tuned"]["blocks"] == 1
     tuned, frozen = cmr_hub.load(tmp_path / "model"), cmr_hub.load(trained / "model")
-    assert tuned.image_encoder.weights_sha256 != frozen.image_encoder.weights_sha256
+    assert tuned.image.encoder.weights_sha256 != frozen.image.encoder.weights_sha256
     assert len(tuned.gallery) == 12
     assert tuned.search("flame", k=1)
 
@@ -211,7 +211,7 @@ def test_train_with_fine_tuning_of_texts(
     assert record["text_fine_tuned"]["layers"] == 1
     assert record["fine_tuned"] is None
     model = cmr_hub.load(tmp_path / "model")
-    assert model.text_encoder.state()[1]
+    assert model.text.encoder.state()[1]
     assert model.search("flame", k=1)
 
 

@@ -9,6 +9,7 @@ from cmr_hub.errors import ImageError, ModelFormatError, QueryError
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 
 def test_model_and_gallery(saved_model, model):
@@ -24,7 +25,8 @@ def test_model_and_gallery(saved_model, model):
 
 
 def test_model_without_a_gallery(tmp_path):
-    CrossModalModel(Projector(4, (), 2), Projector(4, (), 2)).save_pretrained(tmp_path / "m")
+    towers = ImageTower(None, Projector(4, (), 2)), TextTower(None, Projector(4, (), 2))
+    CrossModalModel(*towers).save_pretrained(tmp_path / "m")
     loaded = cmr_hub.load(tmp_path / "m")
     assert loaded.gallery is None
     with pytest.raises(QueryError, match="no gallery"):
@@ -74,7 +76,7 @@ def test_a_picture_that_is_gone_cannot_be_copied(saved_model, tmp_path):
 def test_gallery_of_another_model(saved_model, tmp_path):
     directory = shutil.copytree(saved_model, tmp_path / "m")
     config = json.loads((directory / "config.json").read_text())
-    config["text_projector"]["activation"] = "tanh"
+    config["text_tower"]["projector"]["activation"] = "tanh"
     (directory / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelFormatError, match="holds vectors of model"):
         cmr_hub.load(directory)

@@ -30,6 +30,7 @@ from cmr_hub.half import from_half, rounded_to_half, to_half
 from cmr_hub.models.config import ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from cmr_hub.training.snapshots import read_snapshots, write_snapshots
 
@@ -204,7 +205,9 @@ def test_models(
     image: dict[str, Any], text: dict[str, Any], told: dict[str, Any], seed: int
 ) -> None:
     torch.manual_seed(seed)
-    model = CrossModalModel(Projector(**image), Projector(**text), training=told)
+    model = CrossModalModel(
+        ImageTower(None, Projector(**image)), TextTower(None, Projector(**text)), training=told
+    )
     features = torch.randn(3, image["in_dim"]).numpy(), torch.randn(3, text["in_dim"]).numpy()
     with TemporaryDirectory() as folder:
         model.save_pretrained(Path(folder) / "m")
@@ -213,8 +216,8 @@ def test_models(
     assert ModelConfig.model_validate_json(config.model_dump_json()) == config
     assert found.fingerprint == model.fingerprint
     for own, read, rows in (
-        (model.image_projector, found.image_projector, features[0]),
-        (model.text_projector, found.text_projector, features[1]),
+        (model.image.projector, found.image.projector, features[0]),
+        (model.text.projector, found.text.projector, features[1]),
     ):
         np.testing.assert_array_equal(read.embed(rows), own.embed(rows))
 

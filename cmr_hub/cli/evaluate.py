@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import Cache, ModelName, Root, console
+from cmr_hub.cli.options import AllowDownload, Cache, Device, ModelName, Root, console
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.errors import CMRError
 
@@ -33,6 +33,8 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     cache: Cache = None,
+    device: Device = "auto",
+    allow_download: AllowDownload = False,
 ) -> None:
     """Measures a saved model again, on its own dataset or on another.
 
@@ -46,7 +48,7 @@ def evaluate(
     from cmr_hub.evaluation.transfer import evaluate_transfer
     from cmr_hub.loading import load
 
-    model = load(model_name)
+    model = load(model_name, device=device, allow_download=allow_download)
     if dataset is None:
         if results is not None:
             raise CMRError("--results wants --dataset: training has already added its own line")
@@ -80,14 +82,14 @@ def _own(
     loaded = load_dataset(trained["dataset"], root, trained["protocol"])
     features = paired_features(
         complete_pairs(loaded).split(split),
-        model.image_encoder,
-        model.text_encoder,
+        model.image.encoder,
+        model.text.encoder,
         cache,
         progress=True,
     )
     report = evaluate_embeddings(
-        model.image_projector.embed(features.images),
-        model.text_projector.embed(features.texts),
+        model.image.embed(features.images),
+        model.text.embed(features.texts),
         features.labels,
         model.centroids,
     )

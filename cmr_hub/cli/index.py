@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import Device, ModelOption, console
 from cmr_hub.errors import DataNotFoundError, QueryError
 from cmr_hub.gallery.milvus_server import (
     CA_VARIABLE,
@@ -45,9 +45,8 @@ def index(
     out: Annotated[
         Path | None, typer.Option(help="The gallery's directory; may be there already.")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="A model directory, or the name of a release.")
-    ] = "default",
+    model: ModelOption = "default",
+    device: Device = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
@@ -102,7 +101,7 @@ def index(
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
-    gallery = _gallery(where, model)
+    gallery = _gallery(where, model, device)
     summary = index_folder(
         gallery,
         folder,
@@ -118,17 +117,17 @@ def index(
     )
 
 
-def _gallery(where: Path | MilvusAddress, model: str) -> Gallery:
+def _gallery(where: Path | MilvusAddress, model: str, device: str) -> Gallery:
     """The one that is there, or a new one."""
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.manifest import holds_gallery
-    from cmr_hub.loading import load, model_name
+    from cmr_hub.loading import load
 
-    loaded = load(model)
+    loaded = load(model, device=device)
     if isinstance(where, MilvusAddress):
         from cmr_hub.gallery.milvus import MilvusStore
 
-        return Gallery(MilvusStore(where, loaded.fingerprint, model_name(model)), loaded)
+        return Gallery(MilvusStore(where, loaded.fingerprint, loaded.source), loaded)
     if holds_gallery(where):
         return Gallery.open(where, loaded)
-    return Gallery.create(where, loaded, model_name=model_name(model))
+    return Gallery.create(where, loaded, model_name=loaded.source)

@@ -29,14 +29,38 @@ TextOptions = Annotated[
     list[str] | None,
     typer.Option(help="An option of the text encoder as name=value; may be repeated."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Threads = Annotated[int, typer.Option(min=1, help="Of the processor; no more than are free.")]
 ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A model directory, as `cmr train --out` writes it, `default`, or a repository on "
-        "the Hub, user/name.",
+        help="A model directory, as `cmr train --out` writes it; `default`; or a repository on "
+        "the Hub, user/name or user/name@revision: of a model of this library, or of a dual "
+        "encoder such as CLIP or SigLIP.",
+    ),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help="A model directory; `default`; or a repository on the Hub, user/name or "
+        "user/name@revision: of a model of this library, or of a dual encoder such as CLIP or "
+        "SigLIP."
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Run the encoders on this device: cpu, cuda, cuda:1, mps; auto is the first "
+        "accelerator, else the CPU."
+    ),
+]
+AllowDownload = Annotated[
+    bool,
+    typer.Option(
+        "--allow-download",
+        help="Fetch what the gallery or the model itself names, such as its encoder, if it is not "
+        "on this machine. Without it only what you name is fetched.",
     ),
 ]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import AllowDownload, Device, console
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def search(
         float | None, typer.Option(help="Hide hits more similar than this to a better one.")
     ] = None,
     model: Model = None,
+    device: Device = "auto",
+    allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet here.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Show a contact sheet.")] = False,
@@ -84,7 +86,7 @@ def search(
         query = text
     else:
         raise QueryError("give a sentence, or a picture with --image, to search with")
-    hits = open_gallery(gallery, model).search(
+    hits = open_gallery(gallery, model, allow_download=allow_download, device=device).search(
         query,
         k,
         None if target is None else target.value,

@@ -31,14 +31,24 @@ def train(
     root: Root = None,
     protocol: Protocol = None,
     image_encoder_name: Annotated[
-        str, typer.Option("--image-encoder", help=f"One of: {', '.join(IMAGE_ENCODERS)}.")
+        str,
+        typer.Option(
+            "--image-encoder",
+            help=f"One of: {', '.join(IMAGE_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
+            "hf:DIRECTORY for a pretrained one.",
+        ),
     ] = "mobilenet_v2",
     image_weights: Annotated[
         Path | None,
         typer.Option(help="The encoder's weights as safetensors; else torchvision downloads its."),
     ] = None,
     text_encoder_name: Annotated[
-        str, typer.Option("--text-encoder", help=f"One of: {', '.join(TEXT_ENCODERS)}.")
+        str,
+        typer.Option(
+            "--text-encoder",
+            help=f"One of: {', '.join(TEXT_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
+            "hf:DIRECTORY for a pretrained one.",
+        ),
     ] = "bow",
     text_option: TextOptions = None,
     preset: Annotated[

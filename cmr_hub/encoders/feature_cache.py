@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 
 if TYPE_CHECKING:
+    from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.types import Document, FloatArray, ImageSource
@@ -47,6 +49,13 @@ def image_key(image: ImageSource) -> bytes:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
+
+
+def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
+    """One for each encoder and precision: rows of float32 on the CPU stay equal to the bit."""
+    plain = re.sub(r"[^\w.-]+", "_", name)[-64:].strip("_.")
+    where = "" if placement.is_reference else f"-{placement.device}-{placement.precision}"
+    return f"{plain}-{fingerprint[:16]}{where.replace(':', '_')}.sqlite"
 
 
 class FeatureCache:
@@ -81,7 +90,7 @@ class FeatureCache:
             return encoder.encode([images[at] for at in positions])
 
         keys = [image_key(image) for image in images]
-        file = f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+        file = _file_name(encoder.name, encoder.fingerprint, encoder.placement)
         return self._rows(file, encoder.dim, keys, compute, progress=progress)
 
     def encode_texts(
@@ -105,7 +114,7 @@ class FeatureCache:
             return encoder.transform([documents[at] for at in positions])
 
         keys = [hashlib.sha256(json.dumps(list(text)).encode()).digest() for text in documents]
-        file = f"{encoder.name}-{encoder.fingerprint[:16]}.sqlite"
+        file = _file_name(encoder.name, encoder.fingerprint, encoder.placement)
         return self._rows(file, encoder.dim, keys, compute, progress=progress)
 
     def _rows(

@@ -24,6 +24,7 @@ from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import ImageTail, view_activations
 from cmr_hub.training.finetune_text import TextTail
@@ -177,10 +178,8 @@ def run_experiment(
     model = None
     if isinstance(fitted.images, Projector) and isinstance(fitted.texts, Projector):
         model = CrossModalModel(
-            fitted.images,
-            fitted.texts,
-            image_encoder=image_encoder,
-            text_encoder=text_encoder,
+            ImageTower(image_encoder, fitted.images),
+            TextTower(text_encoder, fitted.texts),
             classes=dataset.classes,
             centroids=centroids,
             training=record,

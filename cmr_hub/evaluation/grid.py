@@ -17,6 +17,7 @@ from pydantic import (
 
 from cmr_hub.datasets import DATASETS
 from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.evaluation.methods import get_method
@@ -77,11 +78,16 @@ def _check_dataset(choice: Choice) -> Choice:
 
 
 def _check_image_encoder(name: str) -> str:
-    _known("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
+    if not name.startswith(PREFIX):
+        _known("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
     return name
 
 
 def _check_text_encoder(choice: Choice) -> Choice:
+    if choice.name.startswith(PREFIX):  # read when it is needed, and not fetched for a check
+        if choice.options:
+            raise ValueError(f"{choice.name} has no options")
+        return choice
     _known("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED, NONE])
     if choice.name not in (PRECOMPUTED, NONE):
         _mendable(text_encoder, choice.name, **choice.options)

@@ -65,7 +65,7 @@ def evaluate_transfer(
         UnknownNameError: no such split.
         ImageError: a picture cannot be read.
     """
-    images, texts = model.image_encoder, model.text_encoder
+    images, texts = model.image.encoder, model.text.encoder
     if isinstance(dataset, FeatureDataset) or images is None or texts is None:
         raise CMRError(
             "only a model with both encoders can be measured on another dataset, and only on one "
@@ -90,8 +90,8 @@ def evaluate_transfer(
         )
     paths = [path for path in part.images if path is not None]
     report = evaluate_retrieval(
-        model.image_projector.embed(cache.encode(images, paths, progress=progress)),
-        model.text_projector.embed(cache.encode_texts(texts, documents, progress=progress)),
+        model.image.encode(paths, cache=cache, progress=progress),
+        model.text.encode(documents, cache=cache, progress=progress, check=False),
         part.labels if labelled else None,
         text_owner=owner,
     )

@@ -33,15 +33,14 @@ def build_gallery(
         CMRError: the model has no encoders, or nothing is left.
         ImageError: a picture cannot be read.
     """
-    encoder = model.text_encoder
-    if encoder is None:
+    if not model.text.has_encoder:
         raise CMRError("a model of precomputed features cannot embed pictures and sentences")
     items = [
         Item(id=id_, path=path, sentences=sentences, label=dataset.label_name(row))
         for row, (id_, path, sentences) in enumerate(
             zip(dataset.ids, dataset.images, dataset.sentences, strict=True)
         )
-        if path is not None or encoder.knows(sentences)
+        if path is not None or model.text.knows(sentences)
     ]
     if not items:
         raise CMRError(f"nothing in {dataset.name} can be searched by this model")

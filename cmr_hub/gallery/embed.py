@@ -31,12 +31,11 @@ def embedded(
         ModelFormatError: the items do not make a table.
         ImageError: a picture cannot be read.
     """
-    encoder = model.image_encoder
-    if encoder is None or model.text_encoder is None:
+    if not (model.image.has_encoder and model.text.has_encoder):
         raise CMRError("a model of precomputed features cannot embed pictures and sentences")
     table = items_table(items)
     shown = np.flatnonzero([item.path is not None for item in items])
-    told = np.flatnonzero([model.text_encoder.knows(item.sentences) for item in items])
+    told = np.flatnonzero([model.text.knows(item.sentences) for item in items])
     nothing = np.setdiff1d(np.arange(len(items)), np.union1d(shown, told))
     if len(nothing):
         raise CMRError(
@@ -44,15 +43,12 @@ def embedded(
             f"e.g. {items[nothing[0]].id!r}: leave them out"
         )
     paths = [path for item in items if (path := item.path) is not None]
-    if cache is None:
-        features = encoder.encode(paths, progress=progress)
-    else:
-        features = cache.encode(encoder, paths, progress=progress)
+    images = model.image.encode(paths, cache=cache, progress=progress)
     texts = model.encode_documents([items[int(row)].sentences for row in told])
     return Segment(
         table,
         {
-            "image": VectorColumn(model.image_projector.embed(features), shown),
+            "image": VectorColumn(images, shown),
             "text": VectorColumn(texts, told),
         },
     )

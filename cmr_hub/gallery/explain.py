@@ -79,8 +79,7 @@ def word_contributions(
     Raises:
         CMRError: the model has no text encoder, or no word of a text is known.
     """
-    encoder = model.text_encoder
-    if encoder is None:
+    if not model.text.has_encoder:
         raise CMRError("a model of precomputed features cannot read words")
     target = np.asarray(vector, dtype=np.float64)
     parts = query.parts if isinstance(query, Mix) else ((1.0, query),)
@@ -92,11 +91,11 @@ def word_contributions(
         if not isinstance(part, str):
             continue
         plain, spans = word_spans(part)
-        unknown = set(encoder.unknown_words(part))
+        unknown = set(model.text.unknown_words(part))
         spans = spans[:MOST_WORDS]
         shorter = [plain[:start] + " " + plain[end:] for _, start, end in spans]
         rest = np.repeat((whole - own)[None], len(spans), axis=0)
-        told = [row for row, text in enumerate(shorter) if encoder.knows((text,))]
+        told = [row for row, text in enumerate(shorter) if model.text.knows((text,))]
         if told:
             rest[told] += weight * model.encode_texts([shorter[row] for row in told])
         for (word, _, _), without in zip(spans, _cosines(rest, target), strict=True):
@@ -122,34 +121,28 @@ def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike
         CMRError: the model has no image encoder.
         ImageError: the picture cannot be read.
     """
-    encoder = model.image_encoder
-    if encoder is None:
+    if not model.image.has_encoder:
         raise CMRError("a model of precomputed features cannot look at pictures")
-    shown = encoder.preprocessing
-    image = read_image(picture, enough=shown.enough)
-    pixels = shown.pixels(image)
-    mean = np.round(np.array(shown.mean) * 255).astype(np.uint8)
-    edges = np.linspace(0, shown.crop, CELLS + 1).astype(int)
+    shown = model.image.required_encoder.preprocessing
+    canvas, box = shown.canvas(read_image(picture, enough=shown.enough))
+    rows_at, columns_at = (
+        np.linspace(0, length, CELLS + 1).astype(int) for length in canvas.shape[:2]
+    )
     windows = [
         (row, column) for row in range(CELLS - _WINDOW + 1) for column in range(CELLS - _WINDOW + 1)
     ]
-    covered = np.repeat(pixels[None], len(windows) + 1, axis=0)
+    covered = np.repeat(canvas[None], len(windows) + 1, axis=0)
     for view, (row, column) in zip(covered[1:], windows, strict=True):
-        rows = slice(edges[row], edges[row + _WINDOW])
-        view[rows, edges[column] : edges[column + _WINDOW]] = mean
-    vectors = model.image_projector.embed(encoder.encode_pixels(covered))
+        rows = slice(rows_at[row], rows_at[row + _WINDOW])
+        view[rows, columns_at[column] : columns_at[column + _WINDOW]] = shown.blank
+    vectors = model.image.encode_pixels(shown.from_canvas(covered))
     scores = vectors.astype(np.float64) @ np.asarray(vector, dtype=np.float64)
     sums, counts = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
     for lost, (row, column) in zip(scores[0] - scores[1:], windows, strict=True):
         cells = slice(row, row + _WINDOW), slice(column, column + _WINDOW)
         sums[cells] += lost
         counts[cells] += 1
-    left, top, right, bottom = shown.box(*image.size)
-    width, height = image.size
-    return Saliency(
-        (sums / counts).astype(np.float32),
-        (left / width, top / height, right / width, bottom / height),
-    )
+    return Saliency((sums / counts).astype(np.float32), box)
 
 
 def nearest_classes(

@@ -15,12 +15,12 @@ from cmr_hub.hub.bundle import (
     requirements,
     version_here,
 )
+from cmr_hub.hub_download import is_repository
+from cmr_hub.hub_errors import hub_errors, patiently
 from cmr_hub.models.card_data import about
-from cmr_hub.models.config import ModelConfig, read_config
+from cmr_hub.models.config import EncoderConfig, ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import model_files
-from cmr_hub.models.hub_errors import hub_errors, patiently
-from cmr_hub.models.inspection import is_repository
 from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
 
 PYTHON: Final = "3.11"
@@ -79,9 +79,12 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
     return Path(out)
 
 
-def extras_for(text_encoder: str | None) -> tuple[str, ...]:
-    """The package's extras that the page of a model with this text encoder needs."""
-    return ("demo", *_EXTRAS.get(text_encoder or "", ()))
+def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
+    """The package's extras that the page of a model with these encoders needs."""
+    found = ["demo"]
+    for encoder in filter(None, encoders):
+        found += ("clip",) if encoder.is_pretrained else _EXTRAS.get(encoder.name, ())
+    return tuple(dict.fromkeys(found))
 
 
 def _with_model(fresh: Path, directory: Path) -> None:
@@ -136,7 +139,7 @@ def _write_page(
     """`README.md` with the settings that the Hub reads, `app.py` and `requirements.txt`."""
     from huggingface_hub import SpaceCard, SpaceCardData
 
-    extras = extras_for(config.text_encoder)
+    extras = extras_for(config.image_tower.encoder, config.text_tower.encoder)
     names = str(config.training.get("dataset") or "").split("+")
     terms = [about(dataset) for dataset in names if dataset]
     data = SpaceCardData(

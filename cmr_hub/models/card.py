@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from cmr_hub.encoders.images import image_encoder_class
+from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
+from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.installed import file_beside_package
@@ -16,6 +17,7 @@ from cmr_hub.models.card_figures import Figure, as_table, figures
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, ModelCardData
 
+    from cmr_hub.models.towers import ImageTower, TextTower
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
@@ -31,7 +33,10 @@ class Described(Protocol):
     def dim(self) -> int: ...
 
     @property
-    def text_encoder(self) -> TextEncoder | None: ...
+    def image(self) -> ImageTower: ...
+
+    @property
+    def text(self) -> TextTower: ...
 
     @property
     def classes(self) -> Sequence[str]: ...
@@ -133,7 +138,7 @@ def _card_data(
             *dict.fromkeys(str(name) for name in [*encoders, *objective] if name),
         ],
         datasets=[name for name in str(training.get("dataset", "")).split("+") if name] or None,
-        base_model=_base_model(training),
+        base_model=_base_model(training, model.image.encoder, model.text.encoder),
         model_name=title,
         eval_results=results or None,
         license="apache-2.0" if _open(data) else "other",
@@ -154,8 +159,14 @@ def _licence(data: Sequence[About]) -> str:
     )
 
 
-def _base_model(training: JSONObject) -> str | None:
-    """The repository on the Hub that a part of the model comes from."""
+def _base_model(training: JSONObject, *encoders: object) -> str | list[str] | None:
+    """The repositories on the Hub that parts of the model come from."""
+    sources = [str(getattr(encoder, "source", "")) for encoder in encoders]
+    named = [
+        source.removeprefix(PREFIX).partition("@")[0] for source in sources if PREFIX in source
+    ]
+    if named:
+        return list(dict.fromkeys(named))
     if training.get("text_encoder") not in ("sentence", "concat"):
         return None
     source = (training.get("text_options") or {}).get("source", "offline-minilm")
@@ -165,18 +176,18 @@ def _base_model(training: JSONObject) -> str | None:
 def _limits(model: Described) -> list[str]:
     """What its parts cannot do, in plain words."""
     found = []
-    words = _vocabulary(model.text_encoder)
+    words = _vocabulary(model.text.encoder)
     if words:
         found.append(f"It knows {words:,} English words and leaves out all others.")
-    else:
+    elif not _is_pretrained(model.text.encoder):
         found.append("English only.")
     if model.training.get("text_encoder") in _WITHOUT_ORDER:
         found.append(
             "It does not see the order of words: “a dog on a man” and “a man on a dog” are the "
             "same to it."
         )
-    name = model.training.get("image_encoder")
-    if isinstance(name, str):
+    name = str(model.training.get("image_encoder"))
+    if name in IMAGE_ENCODERS:
         side = image_encoder_class(name).preprocessing.crop
         found.append(f"It looks at {side} × {side} pixels of a picture: what is small is lost.")
     found.append(
@@ -191,9 +202,13 @@ def _limits(model: Described) -> list[str]:
     return found
 
 
+def _is_pretrained(encoder: TextEncoder | None) -> bool:
+    return encoder is not None and encoder.name.startswith(PREFIX)
+
+
 def _vocabulary(encoder: TextEncoder | None) -> int:
     """How many words an encoder knows; 0 for one that reads parts of words."""
-    if encoder is None:
+    if encoder is None or _is_pretrained(encoder):
         return 0
     settings = encoder.state()[0]
     return len(settings.get("words", settings).get("vocabulary", ()))

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.projector import Output
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _MAX_BYTES = 1_000_000
+_FORMAT_1: Final = ("image_projector", "text_projector", "image_encoder", "text_encoder")
 
 Width = Annotated[int, Field(gt=0, le=1_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -53,15 +54,51 @@ class ProjectorConfig(_Strict):
         return self
 
 
-class ImageEncoderConfig(_Strict):
-    """Which image encoder, and where its weights are: `file` means in this directory.
+class EncoderConfig(_Strict):
+    """Which encoder, and where it is.
 
-    `fingerprint` is the encoder's own, of its weights and its preprocessing.
+    `source` is `file` where its weights or vocabulary are in this directory, `torchvision:NAME` or
+    `hf:REPOSITORY@COMMIT` where they can be fetched again. `fingerprint` changes with everything
+    that changes a row; None for a text encoder that was fitted here, whose files the manifest has.
+    `sha256` is of the files of a pretrained encoder.
     """
 
     name: str
     source: str
-    fingerprint: Sha256
+    dim: Width
+    fingerprint: Sha256 | None = None
+    sha256: Sha256 | None = None
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it is read by a library, and not built here."""
+        return self.sha256 is not None
+
+
+class TowerConfig(_Strict):
+    """An encoder, a projector, or one after the other: see `cmr_hub.models.towers`."""
+
+    encoder: EncoderConfig | None
+    projector: ProjectorConfig | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.encoder is None and self.projector is None:
+            raise ValueError("a tower has an encoder, a projector, or both")
+        if self.encoder is not None and self.projector is not None:
+            dims = self.projector.in_dim, self.encoder.dim
+            if dims[0] != dims[1]:
+                raise ValueError(
+                    f"the projector takes rows of {dims[0]} numbers, its encoder gives {dims[1]}"
+                )
+        return self
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the common space."""
+        if self.projector is not None:
+            return self.projector.dim
+        return 0 if self.encoder is None else self.encoder.dim
 
 
 class ModelConfig(_Strict):
@@ -72,12 +109,10 @@ class ModelConfig(_Strict):
     free-form: what was run and what it measured, for people and the card.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     library_name: Literal["cmr-hub"] = "cmr-hub"
-    image_projector: ProjectorConfig
-    text_projector: ProjectorConfig
-    image_encoder: ImageEncoderConfig | None
-    text_encoder: str | None
+    image_tower: TowerConfig
+    text_tower: TowerConfig
     classes: list[str]
     training: dict[str, Any]
     files: dict[FileName, Sha256]
@@ -99,11 +134,13 @@ def read_config(path: Path) -> ModelConfig:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not valid JSON: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise ModelFormatError(
-            f"{path} has format version {version!r}; this release reads version {FORMAT_VERSION}. "
+            f"{path} has format version {version!r}; this release reads 1 and {FORMAT_VERSION}. "
             "Install the cmr-hub release that wrote it, or train again."
         )
+    if version == 1:
+        content = _of_format_1(content)
     try:
         return ModelConfig.model_validate_json(json.dumps(content))
     except ValidationError as error:
@@ -112,3 +149,19 @@ def read_config(path: Path) -> ModelConfig:
             for problem in error.errors()[:3]
         )
         raise ModelFormatError(f"{path} is not a valid model config: {problems}") from error
+
+
+def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
+    """A config from before there were towers. What is wrong with it is left for the check."""
+    found = {name: value for name, value in content.items() if name not in _FORMAT_1}
+    found["format_version"] = FORMAT_VERSION
+    for side in ("image", "text"):
+        projector, encoder = (content.get(f"{side}_{part}") for part in ("projector", "encoder"))
+        if isinstance(encoder, str):
+            encoder = {"name": encoder, "source": "file"}
+        if isinstance(encoder, dict) and isinstance(projector, dict):
+            encoder = {"dim": projector.get("in_dim"), **encoder}
+        found[f"{side}_tower"] = {"encoder": encoder, "projector": projector}
+        if projector is None:
+            found[f"{side}_projector"] = None  # which the check names
+    return found

@@ -1,4 +1,4 @@
-"""CrossModalModel: two encoders, two projectors, one common space."""
+"""CrossModalModel: a tower of pictures and a tower of texts, into one common space."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-from PIL import Image
-
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
-from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError
+from cmr_hub.encoders.devices import Placement
+from cmr_hub.errors import CMRError, ModelFormatError, QueryError
+from cmr_hub.hub_download import HubSource, is_repository
 from cmr_hub.models.card import model_card
-from cmr_hub.models.download import HubSource
-from cmr_hub.models.files import StoredImageEncoder, refuse_foreign_directory
-from cmr_hub.models.inspection import is_repository
+from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
+from cmr_hub.models.inspection import refuse_local_sources
 from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
+from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
 from cmr_hub.models.upload import model_upload
 
 if TYPE_CHECKING:
-    from cmr_hub.encoders.images.base import ImageEncoder
-    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.centroids import ClassCentroids
-    from cmr_hub.models.projector import Projector
     from cmr_hub.models.search_index import SearchIndex
     from cmr_hub.types import Document, FloatArray, ImageSource, JSONObject, Modality
 
@@ -35,17 +32,16 @@ class CrossModalModel:
     """Encodes pictures and sentences into one common space, and searches there.
 
     Args:
-        image_projector, text_projector: into the same dimension d.
-        image_encoder: an encoder, a stored one that is built when it is first needed, or None for
-            a model of precomputed features.
-        text_encoder: a fitted encoder, or None likewise.
+        image: the tower of pictures: an encoder, a projector, or one after the other.
+        text: the tower of texts likewise, into the same dimension d.
         classes: names of the labels it was trained with; may be empty.
         centroids: of those classes; None without classes.
         training: what was run and measured, as JSON; kept in `config.json`.
         history: one row per epoch with every named part; kept in `history.json`.
+        source: what `cmr_hub.load` takes to get this model again; None where nothing does.
 
     Raises:
-        ModelFormatError: the projectors' dimensions differ, or there are classes without centroids
+        ModelFormatError: the towers' dimensions differ, or there are classes without centroids
             or centroids without classes.
 
     Example:
@@ -56,60 +52,63 @@ class CrossModalModel:
 
     def __init__(
         self,
-        image_projector: Projector,
-        text_projector: Projector,
+        image: ImageTower,
+        text: TextTower,
         *,
-        image_encoder: ImageEncoder | StoredImageEncoder | None = None,
-        text_encoder: TextEncoder | None = None,
         classes: Sequence[str] = (),
         centroids: ClassCentroids | None = None,
         training: JSONObject | None = None,
         history: Sequence[Mapping[str, float]] = (),
+        source: str | None = None,
     ) -> None:
-        if image_projector.dim != text_projector.dim:
+        if image.dim != text.dim:
             raise ModelFormatError(
-                f"no common space: the image projector has {image_projector.dim} dimensions, "
-                f"the text projector {text_projector.dim}"
+                f"no common space: the image tower gives {image.dim} dimensions, "
+                f"the text tower {text.dim}"
             )
         if bool(classes) != (centroids is not None):
             raise ModelFormatError("a model has both classes and centroids, or neither")
-        self.image_projector = image_projector.eval()
-        self.text_projector = text_projector.eval()
-        self._image_encoder = image_encoder
-        self.text_encoder = text_encoder
+        self.image, self.text = image, text
         self.classes = tuple(classes)
         self.centroids = centroids
         self.training = dict(training or {})
         self.history = [dict(row) for row in history]
+        self.source = source
         self.gallery: SearchIndex | None = None
 
     @property
     def dim(self) -> int:
         """Dimension d of the common space."""
-        return self.image_projector.dim
-
-    @property
-    def image_encoder(self) -> ImageEncoder | None:
-        """The image encoder; loaded now if it was not yet."""
-        if isinstance(self._image_encoder, StoredImageEncoder):
-            self._image_encoder = self._image_encoder.load()
-        return self._image_encoder
+        return self.image.dim
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides an embedding. Galleries keep it and refuse another's."""
         digest = hashlib.sha256()
-        for projector in (self.image_projector, self.text_projector):
-            state = {name: value.numpy() for name, value in projector.state_dict().items()}
-            digest.update(sha256_of_arrays(state).encode())
-            digest.update(json.dumps(projector.settings, sort_keys=True).encode())
-        if self._image_encoder is not None:
-            digest.update(self._image_encoder.fingerprint.encode())
-        if self.text_encoder is not None:
-            settings, arrays = self.text_encoder.state()
-            digest.update(json.dumps([self.text_encoder.name, settings], sort_keys=True).encode())
-            digest.update(sha256_of_arrays(arrays).encode())
+        for projector in (self.image.projector, self.text.projector):
+            if projector is not None:
+                state = {name: value.numpy() for name, value in projector.state_dict().items()}
+                digest.update(sha256_of_arrays(state).encode())
+                digest.update(json.dumps(projector.settings, sort_keys=True).encode())
+        for tower in (self.image, self.text):
+            digest.update(tower.identity.encode())
         return digest.hexdigest()
+
+    def to(self, device: str = "auto", *, precision: str | None = None) -> Self:
+        """Moves the encoders to a device. Embeddings come back as float32 all the same.
+
+        Args:
+            device: `auto` (the first accelerator, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
+            precision: `float32`, `bfloat16` or `float16`; default float32 on the CPU, and on an
+                accelerator bfloat16 where it has that, else float16.
+
+        Raises:
+            CMRError: there is no such device here, or no such precision.
+        """
+        placement = Placement.of(device, precision)
+        self.image.to(placement)
+        self.text.to(placement)
+        return self
 
     def encode_images(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
         """Paths or open pictures → (N, d) float32 unit vectors.
@@ -118,14 +117,7 @@ class CrossModalModel:
             ImageError: a picture cannot be read; the message names it.
             CMRError: the model was trained on precomputed features and has no image encoder.
         """
-        encoder = self.image_encoder
-        if encoder is None:
-            raise CMRError(
-                "this model was trained on precomputed features and cannot read pictures; "
-                "give feature rows to model.image_projector.embed instead"
-            )
-        _refuse_single(images, "images")
-        return self.image_projector.embed(encoder.encode(list(images), progress=progress))
+        return self.image.encode(images, progress=progress)
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Strings → (N, d) float32 unit vectors.
@@ -134,7 +126,7 @@ class CrossModalModel:
             UnknownWordsError: a text is empty or has no word that the text encoder knows.
             CMRError: the model was trained on precomputed features and has no text encoder.
         """
-        _refuse_single(texts, "texts")
+        refuse_single(texts, "texts")
         return self.encode_documents([(text,) for text in texts])
 
     def encode_documents(self, documents: Sequence[Document]) -> FloatArray:
@@ -143,16 +135,7 @@ class CrossModalModel:
         Raises:
             UnknownWordsError, CMRError: as `encode_texts`.
         """
-        encoder = self.text_encoder
-        if encoder is None:
-            raise CMRError(
-                "this model was trained on precomputed features and cannot read text; "
-                "give feature rows to model.text_projector.embed instead"
-            )
-        for document in documents:
-            if not encoder.knows(document):
-                raise UnknownWordsError(_nothing_known(encoder, document))
-        return self.text_projector.embed(encoder.transform(documents))
+        return self.text.encode(documents)
 
     def predict_classes(self, embeddings: FloatArray, modality: Modality) -> list[str]:
         """(N, d) unit vectors of one modality → the names of their nearest classes.
@@ -299,17 +282,21 @@ class CrossModalModel:
         if isinstance(name, str) and is_repository(name) and not Path(name).exists():
             return HubSource(
                 name, revision, token, cache_dir, local_files_only, force_download
-            ).read(cls._read)
+            ).read(choose_model_files, cls.read_downloaded)
         return cls._read(Path(name))
+
+    @classmethod
+    def read_downloaded(cls, directory: Path) -> Self:
+        """Reads a directory that came from elsewhere: it may point at no file of this machine."""
+        refuse_local_sources(directory)
+        return cls._read(directory)
 
     @classmethod
     def _read(cls, directory: Path) -> Self:
         parts = read_parts(directory)
         return cls(
-            parts.image_projector,
-            parts.text_projector,
-            image_encoder=parts.image_encoder,
-            text_encoder=parts.text_encoder,
+            parts.image,
+            parts.text,
             classes=parts.classes,
             centroids=parts.centroids,
             training=parts.training,
@@ -318,28 +305,5 @@ class CrossModalModel:
 
     def _parts(self) -> ModelParts:
         return ModelParts(
-            self.image_projector,
-            self.text_projector,
-            self._image_encoder,
-            self.text_encoder,
-            self.classes,
-            self.centroids,
-            self.training,
-            self.history,
+            self.image, self.text, self.classes, self.centroids, self.training, self.history
         )
-
-
-def _refuse_single(items: object, name: str) -> None:
-    """A lone string is a sequence too, of letters: almost surely a slip."""
-    if isinstance(items, str | Path | Image.Image):
-        raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
-
-
-def _nothing_known(encoder: TextEncoder, document: Document) -> str:
-    text = " ".join(document)
-    unknown = encoder.unknown_words(text)
-    if not unknown:
-        return "the text has no words; type a sentence"
-    shown = ", ".join(word[:40] for word in unknown[:8])
-    more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-    return f"no word of the text is known to this model: {shown}{more}; use other words"

@@ -12,14 +12,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cmr_hub.checksums import sha256_of_file
-from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
-from cmr_hub.errors import ModelFormatError, UnknownNameError
-from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, ProjectorConfig
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.models.config import ModelConfig, ProjectorConfig
+from cmr_hub.models.inspection import refuse_code, refuse_size
 from cmr_hub.models.names import (
     CARD,
     CARD_PICTURES,
     CONFIG,
+    ENCODERS,
     GALLERY,
     HISTORY,
     IMAGE_WEIGHTS,
@@ -32,18 +33,30 @@ from cmr_hub.models.projector import Projector
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.models.safetensors_header import TensorInfo
 
-PROJECTORS: Final = ("image_projector", "text_projector")
 _FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
-_FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES)
+_FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES, ENCODERS)
 _ALL: Final = {*_FILES, *_FOLDERS, SNAPSHOTS}  # snapshots are not published
 
 
 def model_patterns() -> list[str]:
     """Glob patterns of all files that a model directory can have."""
     return [*_FILES, *(f"{folder}/*" for folder in _FOLDERS)]
+
+
+def choose_model_files(sizes: Mapping[str, int], where: str) -> list[str]:
+    """Patterns of what to fetch of a repository that holds a model of this library.
+
+    Raises:
+        ModelFormatError: it holds none, or a file that could run code or is too large.
+    """
+    for name, size in sizes.items():
+        refuse_code(name, where)
+        refuse_size(name, size, where)
+    if CONFIG not in sizes:
+        raise ModelFormatError(f"{where} is not a model of this library: it has no {CONFIG}")
+    return model_patterns()
 
 
 def is_model_file(path: str) -> bool:
@@ -183,7 +196,7 @@ def tensor_shapes(
         for name, value in projector.state_dict().items()
     }
     if config.classes:
-        points = (len(config.classes), config.image_projector.dim)
+        points = (len(config.classes), config.image_tower.dim)
         shapes |= {"centroids.images": points, "centroids.texts": points}
     return shapes
 
@@ -193,48 +206,6 @@ def fill_projector(projector: Projector, tensors: Mapping[str, Tensor], part: st
     state = {name: tensors[f"{part}.{name}"] for name in projector.state_dict()}
     projector.load_state_dict(state, strict=True, assign=True)
     return projector
-
-
-def check_dim(part: str, in_dim: int, dim: int) -> None:
-    """Raises ModelFormatError if the projector does not take the encoder's rows."""
-    if in_dim != dim:
-        raise ModelFormatError(
-            f"{CONFIG}: {part} takes rows of {in_dim} numbers, its encoder gives {dim}"
-        )
-
-
-class StoredImageEncoder:
-    """The image encoder of a saved model, built when it is first needed.
-
-    Its name and file are checked now, its weights then.
-
-    Raises:
-        UnknownNameError, ModelFormatError.
-    """
-
-    def __init__(self, config: ImageEncoderConfig, directory: Path, in_dim: int) -> None:
-        if config.name not in IMAGE_ENCODERS:
-            raise UnknownNameError("image encoder", config.name, sorted(IMAGE_ENCODERS))
-        self.config, self.in_dim = config, in_dim
-        self.weights = directory / IMAGE_WEIGHTS if config.source == "file" else None
-        if self.weights is not None and not self.weights.is_file():
-            raise ModelFormatError(f"{directory} is incomplete: {IMAGE_WEIGHTS} is missing")
-
-    @property
-    def fingerprint(self) -> str:
-        """What the encoder's own fingerprint must be."""
-        return self.config.fingerprint
-
-    def load(self) -> ImageEncoder:
-        """Builds the encoder. Raises ModelFormatError or WeightsError if it is not the same."""
-        encoder = image_encoder(self.config.name, self.weights)
-        check_dim("image_projector", self.in_dim, encoder.dim)
-        if encoder.fingerprint != self.fingerprint:
-            raise ModelFormatError(
-                f"the model was trained with other weights or another preprocessing of "
-                f"{self.config.name} than this release and {self.config.source} give"
-            )
-        return encoder
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

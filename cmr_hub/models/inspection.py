@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,16 @@ from typing import Any, Final
 from cmr_hub.encoders.texts.sentence_files import OFFLINE_MINILM
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES, TENSORS
+from cmr_hub.hub_download import is_repository
+from cmr_hub.models.names import (
+    CONFIG,
+    ENCODERS,
+    GALLERY,
+    HISTORY,
+    IMAGE_WEIGHTS,
+    PICTURES,
+    TENSORS,
+)
 from cmr_hub.models.safetensors_header import read_header
 
 MAX_BYTES: Final = {
@@ -25,13 +33,8 @@ MAX_BYTES: Final = {
 }
 """What a model of ours can need at most."""
 
+_READ_INSIDE: Final = (GALLERY, PICTURES, ENCODERS)
 _RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py")
-_REPOSITORY: Final = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
-
-
-def is_repository(name: str) -> bool:
-    """Whether this can be the name of a repository on the Hub, `user/name`."""
-    return _REPOSITORY.match(name) is not None
 
 
 def inspect_directory(directory: Path) -> None:
@@ -113,8 +116,8 @@ def refuse_local_sources(directory: Path) -> None:
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """What lies in the directory, and all below its gallery and its pictures."""
-    within = [entry.path for entry in _sorted(directory) if entry.name in (GALLERY, PICTURES)]
+    """What lies in the directory, and all below its gallery, pictures and encoders."""
+    within = [entry.path for entry in _sorted(directory) if entry.name in _READ_INSIDE]
     yield from _sorted(directory)
     while within:
         for entry in _sorted(within.pop()):

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
+from cmr_hub.downloads import downloads, downloads_allowed
+from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
+from cmr_hub.errors import ModelFormatError, UnknownNameError
 from cmr_hub.half import to_half
 from cmr_hub.models.centroids import ClassCentroids
-from cmr_hub.models.config import ImageEncoderConfig, ModelConfig, read_config
+from cmr_hub.models.config import (
+    EncoderConfig,
+    ModelConfig,
+    ProjectorConfig,
+    TowerConfig,
+    read_config,
+)
 from cmr_hub.models.files import (
-    PROJECTORS,
-    StoredImageEncoder,
     blueprint,
-    check_dim,
     check_tensors,
     checksums,
     describe_projector,
@@ -31,8 +37,9 @@ from cmr_hub.models.files import (
     verify_files,
 )
 from cmr_hub.models.inspection import inspect_directory
-from cmr_hub.models.names import CONFIG, HISTORY, IMAGE_WEIGHTS, TENSORS
+from cmr_hub.models.names import CONFIG, ENCODERS, HISTORY, IMAGE_WEIGHTS, TENSORS
 from cmr_hub.models.safetensors_header import read_header
+from cmr_hub.models.towers import ImageTower, Lazy, TextTower
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,19 +47,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.projector import Projector
     from cmr_hub.types import JSONObject
+
+E = TypeVar("E", "ImageEncoder", "TextEncoder")
 
 
 @dataclass(frozen=True)
 class ModelParts:
     """All that a `CrossModalModel` is made of, but its gallery; see there."""
 
-    image_projector: Projector
-    text_projector: Projector
-    image_encoder: ImageEncoder | StoredImageEncoder | None
-    text_encoder: TextEncoder | None
+    image: ImageTower
+    text: TextTower
     classes: Sequence[str]
     centroids: ClassCentroids | None
     training: JSONObject
@@ -65,18 +73,22 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
     What lies there already, such as the gallery's pictures, goes into the list of checksums.
 
     Raises:
-        ModelFormatError, WeightsError: a stored image encoder cannot be loaded to be kept.
+        ModelFormatError, WeightsError: a stored encoder cannot be loaded to be kept.
     """
     # Not save_file, which makes files that only their owner can read.
     (directory / TENSORS).write_bytes(save(_tensors(parts)))
-    if parts.text_encoder is not None:
-        save_text_encoder(parts.text_encoder, directory)
+    image = TowerConfig(
+        encoder=_write_image_encoder(parts.image.encoder, directory),
+        projector=_described(parts.image.projector),
+    )
+    text = TowerConfig(
+        encoder=_write_text_encoder(parts.text.encoder, directory),
+        projector=_described(parts.text.projector),
+    )
     (directory / HISTORY).write_text(json.dumps(parts.history), encoding="utf-8")
     config = ModelConfig(
-        image_projector=describe_projector(parts.image_projector),
-        text_projector=describe_projector(parts.text_projector),
-        image_encoder=_write_image_encoder(parts.image_encoder, directory),
-        text_encoder=None if parts.text_encoder is None else parts.text_encoder.name,
+        image_tower=image,
+        text_tower=text,
         classes=list(parts.classes),
         training=parts.training,
         files=checksums(directory),
@@ -96,30 +108,32 @@ def read_parts(directory: Path) -> ModelParts:
     config = read_config(directory / CONFIG)
     refuse_without_tensors(directory, config)
     # Shapes against the config, then every byte.
-    projectors = {part: blueprint(getattr(config, part)) for part in PROJECTORS}
+    towers = {"image_projector": config.image_tower, "text_projector": config.text_tower}
+    projectors = {
+        part: blueprint(tower.projector)
+        for part, tower in towers.items()
+        if tower.projector is not None
+    }
     check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
     verify_files(directory, config.files)
     tensors = read_tensors(directory / TENSORS)
-    image_projector, text_projector = (
-        fill_projector(projector, tensors, part) for part, projector in projectors.items()
-    )
+    filled = {
+        part: fill_projector(projector, tensors, part) for part, projector in projectors.items()
+    }
     centroids = None
     if config.classes:
         centroids = ClassCentroids(
             tensors["centroids.images"].numpy(), tensors["centroids.texts"].numpy()
         )
-    text_encoder = None
-    if config.text_encoder is not None:
-        text_encoder = load_text_encoder(directory)
-        check_dim("text_projector", text_projector.in_dim, text_encoder.dim)
-    image_encoder = None
-    if config.image_encoder is not None:
-        image_encoder = StoredImageEncoder(config.image_encoder, directory, image_projector.in_dim)
     return ModelParts(
-        image_projector,
-        text_projector,
-        image_encoder,
-        text_encoder,
+        ImageTower(
+            _read_image_encoder(config.image_tower.encoder, directory),
+            filled.get("image_projector"),
+        ),
+        TextTower(
+            _read_text_encoder(config.text_tower.encoder, directory),
+            filled.get("text_projector"),
+        ),
         config.classes,
         centroids,
         config.training,
@@ -127,27 +141,157 @@ def read_parts(directory: Path) -> ModelParts:
     )
 
 
-def _write_image_encoder(
-    encoder: ImageEncoder | StoredImageEncoder | None, directory: Path
-) -> ImageEncoderConfig | None:
+def _described(projector: Projector | None) -> ProjectorConfig | None:
+    return None if projector is None else describe_projector(projector)
+
+
+def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> EncoderConfig | None:
     """Keeps its weights where they cannot be downloaded again."""
+    from cmr_hub.encoders.images.network import NetworkEncoder
+    from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
+
     if encoder is None:
         return None
-    if isinstance(encoder, StoredImageEncoder):
-        encoder = encoder.load()
-    if encoder.source == "file":
+    sha256 = None
+    if isinstance(encoder, PretrainedImageEncoder):
+        sha256 = _keep_files(encoder.backbone.files, directory)
+    elif encoder.source == "file" and isinstance(encoder, NetworkEncoder):
         weights = {name: value.numpy() for name, value in encoder.state.items()}
         (directory / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
-    return ImageEncoderConfig(
-        name=encoder.name, source=encoder.source, fingerprint=encoder.fingerprint
+    return EncoderConfig(
+        name=encoder.name,
+        source=encoder.source,
+        dim=encoder.dim,
+        fingerprint=encoder.fingerprint,
+        sha256=sha256,
     )
 
 
+def _write_text_encoder(encoder: TextEncoder | None, directory: Path) -> EncoderConfig | None:
+    from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
+
+    if encoder is None:
+        return None
+    if isinstance(encoder, PretrainedTextEncoder):
+        return EncoderConfig(
+            name=encoder.name,
+            source=encoder.source,
+            dim=encoder.dim,
+            fingerprint=encoder.fingerprint,
+            sha256=_keep_files(encoder.backbone.files, directory),
+        )
+    save_text_encoder(encoder, directory)
+    return EncoderConfig(name=encoder.name, source="file", dim=encoder.dim)
+
+
+def _keep_files(files: PretrainedFiles, directory: Path) -> str:
+    """Copies a pretrained encoder's files where no repository has them; gives their SHA-256."""
+    if files.repository is None:
+        files.copy_to(_folder(directory, files.sha256))
+    return files.sha256
+
+
+def _folder(directory: Path, sha256: str) -> Path:
+    """Where the files of a pretrained encoder lie in a model's directory; both sides share it."""
+    return directory / ENCODERS / sha256[:16]
+
+
+def _read_image_encoder(config: EncoderConfig | None, directory: Path) -> Lazy[ImageEncoder] | None:
+    """The image encoder of a saved model; its name and files are checked now, its weights then."""
+    if config is None:
+        return None
+    if config.is_pretrained:
+        files = _files_of(config, directory)
+
+        def load() -> ImageEncoder:
+            from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
+            from cmr_hub.encoders.pretrained.load import backbone
+
+            return _same(PretrainedImageEncoder(backbone(_verified(files, config))), config)
+
+        return Lazy(load, config.dim, str(config.fingerprint))
+    if config.name not in IMAGE_ENCODERS:
+        raise UnknownNameError("image encoder", config.name, sorted(IMAGE_ENCODERS))
+    if config.fingerprint is None:
+        raise ModelFormatError(f"{directory / CONFIG}: the image encoder has no fingerprint")
+    weights = directory / IMAGE_WEIGHTS if config.source == "file" else None
+    if weights is not None and not weights.is_file():
+        raise ModelFormatError(f"{directory} is incomplete: {IMAGE_WEIGHTS} is missing")
+    # What may be fetched is decided now; the network may be built later, in another thread.
+    allowed = downloads_allowed()
+
+    def build() -> ImageEncoder:
+        with downloads(allowed=allowed):
+            return _same(image_encoder(config.name, weights), config)
+
+    return Lazy(build, config.dim, config.fingerprint)
+
+
+def _read_text_encoder(
+    config: EncoderConfig | None, directory: Path
+) -> TextEncoder | Lazy[TextEncoder] | None:
+    if config is None:
+        return None
+    if not config.is_pretrained:
+        return load_text_encoder(directory)
+    files = _files_of(config, directory)
+
+    def load() -> TextEncoder:
+        from cmr_hub.encoders.pretrained.load import backbone
+        from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
+
+        return _same(PretrainedTextEncoder(backbone(_verified(files, config))), config)
+
+    return Lazy(load, config.dim, str(config.fingerprint))
+
+
+def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:
+    """The files of a pretrained encoder: of this directory, or of the repository it names."""
+    from cmr_hub.encoders.pretrained.files import PretrainedFiles
+    from cmr_hub.encoders.pretrained.hub import locate
+
+    if config.source == "file":
+        folder = _folder(directory, str(config.sha256))
+        if not folder.is_dir():
+            raise ModelFormatError(
+                f"{directory} is incomplete: {folder.relative_to(directory)} is missing"
+            )
+        return PretrainedFiles.of(folder, label=config.name.removeprefix("hf:"))
+    if not config.source.startswith("hf:"):
+        raise ModelFormatError(
+            f"{directory / CONFIG}: {config.source[:80]!r} is no source of an encoder"
+        )
+    return locate(config.source, only_hub=True)
+
+
+def _verified(files: PretrainedFiles, config: EncoderConfig) -> PretrainedFiles:
+    if files.sha256 != config.sha256:
+        raise ModelFormatError(
+            f"the files of {config.name} are not those that the model was saved with "
+            "(SHA-256 differs)"
+        )
+    return files
+
+
+def _same(encoder: E, config: EncoderConfig) -> E:
+    """Raises ModelFormatError for an encoder that is not the one the model was saved with."""
+    if encoder.fingerprint != config.fingerprint or encoder.dim != config.dim:
+        raise ModelFormatError(
+            f"the model was trained with other weights or another preprocessing of "
+            f"{config.name} than this release and {config.source} give"
+        )
+    return encoder
+
+
 def _tensors(parts: ModelParts) -> dict[str, Tensor]:
-    projectors = {"image_projector": parts.image_projector, "text_projector": parts.text_projector}
+    projectors = {
+        "image_projector": parts.image.projector,
+        "text_projector": parts.text.projector,
+    }
     tensors: dict[str, Tensor] = {
         f"{part}.{name}": value
         for part, projector in projectors.items()
+        if projector is not None
         for name, value in projector.state_dict().items()
     }
     if parts.centroids is not None:

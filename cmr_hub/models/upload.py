@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from cmr_hub.checksums import sha256_of_file
+from cmr_hub.hub_errors import hub_errors, patiently
 from cmr_hub.models.files import is_model_file, model_files
-from cmr_hub.models.hub_errors import hub_errors, patiently
 from cmr_hub.models.names import GALLERY, PICTURES
 from cmr_hub.version import __version__
 

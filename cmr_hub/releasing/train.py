@@ -18,6 +18,7 @@ from cmr_hub.evaluation.metrics import mean_average_precision
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.presets import Preset
 from cmr_hub.training.trainer import train_projectors
@@ -116,10 +117,8 @@ def train_release(
         len(dataset.classes),
     )
     return CrossModalModel(
-        trained.image_projector,
-        trained.text_projector,
-        image_encoder=image_encoder,
-        text_encoder=text_encoder,
+        ImageTower(image_encoder, trained.image_projector),
+        TextTower(text_encoder, trained.text_projector),
         classes=dataset.classes,
         centroids=centroids,
         training={

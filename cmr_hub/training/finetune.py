@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.errors import TrainingError
 from cmr_hub.memory import require_memory
 
@@ -121,6 +122,8 @@ def view_activations(
         raise TrainingError("there are no pictures to fine-tune with")
     frozen, _ = encoder.cut(tuning.blocks)
     prepare = encoder.preprocessing
+    if not isinstance(prepare, Preprocessing):
+        raise TrainingError(f"{encoder.name} has no random views to be fine-tuned with")
 
     def work(row: int) -> npt.NDArray[np.float16]:
         picture, generator = read_image(images[row]), np.random.default_rng((seed, row))

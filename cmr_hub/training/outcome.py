@@ -12,11 +12,11 @@ from safetensors.torch import save
 from cmr_hub.atomic import atomic_file
 
 if TYPE_CHECKING:
-    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.images.network import NetworkEncoder
 
 
 def write_outcome(
-    encoder: ImageEncoder, history: Iterable[Mapping[str, Any]], folder: Path
+    encoder: NetworkEncoder, history: Iterable[Mapping[str, Any]], folder: Path
 ) -> None:
     """Writes encoder.safetensors (weights in 16 bits) and history.jsonl (a line an epoch)."""
     halves = {

@@ -152,8 +152,8 @@ def test_test_pairs_change_nothing_that_was_learnt(name, pairs):
     assert first.record["settings"] == second.record["settings"]
     json.dumps(first.record, allow_nan=False)
     if name in saved:
-        assert first.model.image_projector.embed(pairs(9, 5).images).tolist() == (
-            second.model.image_projector.embed(pairs(9, 5).images).tolist()
+        assert first.model.image.projector.embed(pairs(9, 5).images).tolist() == (
+            second.model.image.projector.embed(pairs(9, 5).images).tolist()
         )
 
 
@@ -167,7 +167,7 @@ def test_those_that_are_projectors_are_saved_and_read_back(name, pairs, tmp_path
     read = CrossModalModel.from_pretrained(tmp_path / "model")
     asked = pairs(40, 3)
     np.testing.assert_array_equal(
-        read.image_projector.embed(asked.images), found.test_embeddings[0]
+        read.image.projector.embed(asked.images), found.test_embeddings[0]
     )
-    np.testing.assert_array_equal(read.text_projector.embed(asked.texts), found.test_embeddings[1])
+    np.testing.assert_array_equal(read.text.projector.embed(asked.texts), found.test_embeddings[1])
     assert read.training["settings"] == found.record["settings"]

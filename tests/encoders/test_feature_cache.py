@@ -10,6 +10,7 @@ from PIL import Image
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.encoders import feature_cache
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache, image_key
 from cmr_hub.errors import ImageError
 
@@ -19,7 +20,7 @@ DIM = 1280
 class Counting:
     """The mean colour of a picture, spread over as many numbers as a true encoder gives."""
 
-    name, dim = "counting", DIM
+    name, dim, placement = "counting", DIM, Placement()
 
     def __init__(self, fingerprint="a" * 64, stop_after=None):
         self.fingerprint = fingerprint
@@ -269,7 +270,7 @@ def test_home(tmp_path, monkeypatch):
 class CountingText:
     """Lengths of the sentences, spread as above."""
 
-    name, dim = "counting-text", DIM
+    name, dim, placement = "counting-text", DIM, Placement()
 
     def __init__(self, fingerprint, parts=()):
         self.fingerprint = fingerprint

@@ -67,7 +67,7 @@ def pictures(colour_folder):
 def state(experiment):
     return {
         name: value
-        for part in (experiment.model.image_projector, experiment.model.text_projector)
+        for part in (experiment.model.image.projector, experiment.model.text.projector)
         for name, value in part.state_dict(prefix=str(part.in_dim)).items()
     }
 
@@ -85,8 +85,8 @@ def test_features(preset, tmp_path):
     assert report.text_accuracy > 0.9
 
     test = dataset.split("test")
-    images = model.image_projector.embed(test.image_features)
-    texts = model.text_projector.embed(test.text_features)
+    images = model.image.projector.embed(test.image_features)
+    texts = model.text.projector.embed(test.text_features)
     np.testing.assert_array_equal(experiment.test_embeddings[0], images)
     np.testing.assert_array_equal(experiment.test_embeddings[1], texts)
     assert experiment.test.ids == test.ids
@@ -143,7 +143,7 @@ def test_own_validation_split_is_not_trained_on(preset):
         == max(first.history, key=lambda row: (row["validation_map"], -row["epoch"]))["epoch"]
     )
     mean = dataset.split("train").image_features.mean(axis=0)
-    np.testing.assert_allclose(first.model.image_projector.scaling.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(first.model.image.projector.scaling.mean, mean, rtol=1e-5)
 
 
 def test_without_one_all_training_pairs_are_learnt_from(preset):
@@ -151,9 +151,9 @@ def test_without_one_all_training_pairs_are_learnt_from(preset):
     experiment = run_experiment(dataset, preset, seed=0)
     assert {row["phase"] for row in experiment.history} == {"select", "final"}
     train = dataset.split("train")
-    scaling = experiment.model.image_projector.scaling
+    scaling = experiment.model.image.projector.scaling
     np.testing.assert_allclose(scaling.mean, train.image_features.mean(axis=0), rtol=1e-5)
-    rows = experiment.model.image_projector.embed(train.image_features)
+    rows = experiment.model.image.projector.embed(train.image_features)
     mean = rows[train.labels == 1].mean(axis=0)
     np.testing.assert_allclose(
         experiment.model.centroids.images[1], mean / np.linalg.norm(mean), rtol=1e-4

@@ -12,6 +12,7 @@ from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.evaluation.results import append_run, read_runs
 from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.towers import ImageTower, TextTower
 
 
 @pytest.fixture
@@ -45,8 +46,8 @@ def test_captions_are_queries_of_their_own(model, captions, caplog):
 
     # A plain loop: how many captions find their picture, how many pictures a caption of theirs.
     images = model.encode_images([path for path, _ in pairs])
-    known = [model.text_encoder.transform([(text,)]) for _, text in texts]
-    rows = model.text_projector.embed(np.concatenate(known))
+    known = [model.text.encoder.transform([(text,)]) for _, text in texts]
+    rows = model.text.projector.embed(np.concatenate(known))
     owners = np.array([owner for owner, _ in texts])
     for k in (1, 5, 10):
         found = [owners[i] in np.argsort(-(images @ row))[:k] for i, row in enumerate(rows)]
@@ -87,6 +88,8 @@ def test_what_cannot_be_measured(model, captions):
     textless = replace(captions, sentences=((),) * len(captions))
     with pytest.raises(CMRError, match="the test split of other has no picture with a text"):
         evaluate_transfer(model, textless, "test", FeatureCache())
-    features_only = CrossModalModel(model.image_projector, model.text_projector)
+    features_only = CrossModalModel(
+        ImageTower(None, model.image.projector), TextTower(None, model.text.projector)
+    )
     with pytest.raises(CMRError, match="both encoders"):
         evaluate_transfer(features_only, captions, "test", FeatureCache())

@@ -9,6 +9,7 @@ from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.build import build_gallery
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ def test_nothing_to_find(model, dataset):
 
 
 def test_model_of_features(dataset):
-    model = CrossModalModel(Projector(4, (), 2), Projector(4, (), 2))
+    model = CrossModalModel(
+        ImageTower(None, Projector(4, (), 2)), TextTower(None, Projector(4, (), 2))
+    )
     with pytest.raises(CMRError, match="precomputed features"):
         build_gallery(model, dataset)
 

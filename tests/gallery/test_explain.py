@@ -12,6 +12,7 @@ from cmr_hub.gallery.explain import CELLS, nearest_classes, saliency, word_contr
 from cmr_hub.gallery.query import Mix, query_vector
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 
 def unit(vector) -> np.ndarray:
@@ -24,12 +25,10 @@ def model(model) -> CrossModalModel:
     """With a text projector that tells every word from every other."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        linear = Projector(model.text_encoder.dim, (), model.dim)
+        linear = Projector(model.text.encoder.dim, (), model.dim)
     return CrossModalModel(
-        model.image_projector,
-        linear,
-        image_encoder=model.image_encoder,
-        text_encoder=model.text_encoder,
+        model.image,
+        TextTower(model.text.encoder, linear),
         classes=model.classes,
         centroids=model.centroids,
     )
@@ -105,13 +104,13 @@ def test_a_map_against_a_plain_loop(model, vector, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     found = saliency(model, path, vector)
-    shown = model.image_encoder.preprocessing
+    shown = model.image.encoder.preprocessing
     pixels = shown.pixels(read_image(path))
     mean = np.array([round(255 * value) for value in shown.mean])
 
     def score(view):
-        features = model.image_encoder.encode_pixels(view[None])
-        return float(model.image_projector.embed(features)[0].astype(np.float64) @ vector)
+        features = model.image.encoder.encode_pixels(view[None])
+        return float(model.image.projector.embed(features)[0].astype(np.float64) @ vector)
 
     step = shown.crop / CELLS
     lost = {}
@@ -155,7 +154,9 @@ def test_classes_against_a_plain_loop(model, vector):
 
 
 def test_models_without_classes_or_encoders(model, vector):
-    bare = CrossModalModel(model.image_projector, model.text_projector)
+    bare = CrossModalModel(
+        ImageTower(None, model.image.projector), TextTower(None, model.text.projector)
+    )
     assert nearest_classes(bare, vector, "image") == []
     with pytest.raises(CMRError, match="cannot read words"):
         word_contributions(bare, "flame", vector)

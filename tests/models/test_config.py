@@ -15,16 +15,31 @@ PROJECTOR = {
     "output": "linear",
     "radius": 1.0,
 }
+IMAGES = {
+    "name": "mobilenet_v2",
+    "source": "file",
+    "dim": 4,
+    "fingerprint": "0" * 64,
+    "sha256": None,
+}
+TEXTS = {"name": "bow", "source": "file", "dim": 4, "fingerprint": None, "sha256": None}
 CONFIG = {
+    "format_version": 2,
+    "library_name": "cmr-hub",
+    "image_tower": {"encoder": IMAGES, "projector": PROJECTOR},
+    "text_tower": {"encoder": TEXTS, "projector": PROJECTOR},
+    "classes": ["cat", "dog"],
+    "training": {"seed": 1, "nested": {"list": [1, None, "x"]}},
+    "files": {"model.safetensors": "f" * 64},
+}
+FORMAT_1 = {
     "format_version": 1,
     "library_name": "cmr-hub",
     "image_projector": PROJECTOR,
     "text_projector": PROJECTOR,
     "image_encoder": {"name": "mobilenet_v2", "source": "file", "fingerprint": "0" * 64},
     "text_encoder": "bow",
-    "classes": ["cat", "dog"],
-    "training": {"seed": 1, "nested": {"list": [1, None, "x"]}},
-    "files": {"model.safetensors": "f" * 64},
+    **{key: CONFIG[key] for key in ("classes", "training", "files")},
 }
 
 
@@ -56,52 +71,93 @@ def test_round_trip(path):
     assert isinstance(config, ModelConfig)
 
 
+def test_format_1_is_read_as_towers(path):
+    path.write_text(json.dumps(FORMAT_1))
+    assert json.loads(read_config(path).model_dump_json()) == CONFIG
+    path.write_text(json.dumps(FORMAT_1 | {"image_encoder": None, "text_encoder": None}))
+    config = read_config(path)
+    assert config.image_tower.encoder is None
+    assert config.text_tower.encoder is None
+    assert config.text_tower.dim == 2
+
+
 @pytest.mark.parametrize(
-    "value", [{**CONFIG, "image_encoder": None, "text_encoder": None, "classes": []}]
+    ("key", "value"),
+    [
+        *((key, ...) for key in FORMAT_1 if key not in ("format_version", "library_name")),
+        ("image_projector", None),
+        ("image_projector", [PROJECTOR]),
+        ("text_projector", PROJECTOR | {"more": 1}),
+        ("image_encoder", {"name": "mobilenet_v2", "source": "file", "fingerprint": "0" * 63}),
+        ("image_encoder", {"name": None, "source": "file", "fingerprint": "0" * 64}),
+        ("text_encoder", 1),
+        ("more", 1),
+    ],
 )
-def test_model_of_features(path, value):
-    path.write_text(json.dumps(value))
-    assert read_config(path).image_encoder is None
+def test_wrong_value_in_format_1(path, key, value):
+    config = {name: old for name, old in FORMAT_1.items() if name != key}
+    path.write_text(json.dumps(config if value is ... else config | {key: value}))
+    if value is ... and key.endswith("encoder"):  # a model of features
+        assert read_config(path)
+        return
+    with pytest.raises(ModelFormatError, match=r"config\.json is not a valid model config"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("side", ["image_tower", "text_tower"])
+def test_towers_of_one_part(path, side):
+    for part in ("encoder", "projector"):
+        path.write_text(changed(f"{side}.{part}", None))
+        tower = getattr(read_config(path), side)
+        assert getattr(tower, part) is None
+        assert tower.dim == (2 if part == "encoder" else 4)
+    path.write_text(json.dumps(CONFIG | {side: {"encoder": None, "projector": None}}))
+    with pytest.raises(ModelFormatError, match="an encoder, a projector, or both"):
+        read_config(path)
+    path.write_text(changed(f"{side}.encoder.dim", 5))
+    with pytest.raises(ModelFormatError, match="takes rows of 4 numbers, its encoder gives 5"):
+        read_config(path)
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
         *((key, ...) for key in CONFIG if key not in ("format_version", "library_name")),
-        *((f"image_projector.{key}", ...) for key in PROJECTOR),
-        ("image_encoder.fingerprint", ...),
+        *((f"image_tower.projector.{key}", ...) for key in PROJECTOR),
+        ("image_tower.encoder.dim", ...),
         ("more", 1),
-        ("text_projector.more", 1),
-        ("image_encoder.more", 1),
+        ("text_tower.projector.more", 1),
+        ("text_tower.more", 1),
+        ("image_tower.encoder.more", 1),
         ("library_name", "other"),
-        ("image_projector", None),
-        ("image_projector", [PROJECTOR]),
-        ("image_projector.in_dim", -4),
-        ("image_projector.in_dim", 0),
-        ("image_projector.in_dim", "4"),
-        ("image_projector.in_dim", 4.5),
-        ("image_projector.in_dim", True),
-        ("image_projector.in_dim", 10**9),
-        ("image_projector.hidden", [-3]),
-        ("image_projector.hidden", 3),
-        ("image_projector.hidden", [1] * 100),
-        ("image_projector.dim", 0),
-        ("image_projector.activation", "exec"),
-        ("image_projector.activation", ["relu"]),
-        ("image_projector.dropout", [0.5]),
-        ("image_projector.dropout", [0.5, 0.5, 0.5]),
-        ("image_projector.dropout", [2.0, 0.0]),
-        ("image_projector.dropout", [-0.1, 0.0]),
-        ("image_projector.dropout", [math.nan, 0.0]),
-        ("image_projector.output", "cube"),
-        ("image_projector.radius", 0.0),
-        ("image_projector.radius", math.inf),
-        ("image_projector.radius", math.nan),
-        ("image_projector.radius", None),
-        ("image_encoder.name", None),
-        ("image_encoder.fingerprint", "0" * 63),
-        ("image_encoder.fingerprint", "g" * 64),
-        ("text_encoder", 1),
+        ("image_tower", None),
+        ("image_tower", [PROJECTOR]),
+        ("image_tower.projector.in_dim", -4),
+        ("image_tower.projector.in_dim", 0),
+        ("image_tower.projector.in_dim", "4"),
+        ("image_tower.projector.in_dim", 4.5),
+        ("image_tower.projector.in_dim", True),
+        ("image_tower.projector.in_dim", 10**9),
+        ("image_tower.projector.hidden", [-3]),
+        ("image_tower.projector.hidden", 3),
+        ("image_tower.projector.hidden", [1] * 100),
+        ("image_tower.projector.dim", 0),
+        ("image_tower.projector.activation", "exec"),
+        ("image_tower.projector.activation", ["relu"]),
+        ("image_tower.projector.dropout", [0.5]),
+        ("image_tower.projector.dropout", [0.5, 0.5, 0.5]),
+        ("image_tower.projector.dropout", [2.0, 0.0]),
+        ("image_tower.projector.dropout", [-0.1, 0.0]),
+        ("image_tower.projector.dropout", [math.nan, 0.0]),
+        ("image_tower.projector.output", "cube"),
+        ("image_tower.projector.radius", 0.0),
+        ("image_tower.projector.radius", math.inf),
+        ("image_tower.projector.radius", math.nan),
+        ("image_tower.projector.radius", None),
+        ("image_tower.encoder.name", None),
+        ("image_tower.encoder.fingerprint", "0" * 63),
+        ("image_tower.encoder.fingerprint", "g" * 64),
+        ("text_tower.encoder", 1),
         ("classes", "cat"),
         ("classes", [1]),
         ("training", []),
@@ -133,15 +189,15 @@ def test_names_of_files_stay_in_the_directory(path, name):
 @pytest.mark.parametrize("dim", [1, 2])
 def test_posterior_needs_room_for_a_class(path, dim):
     projector = PROJECTOR | {"output": "posterior-0", "dim": dim}
-    path.write_text(json.dumps(CONFIG | {"image_projector": projector}))
-    with pytest.raises(ModelFormatError, match=r"image_projector: .*3 dimensions"):
+    path.write_text(changed("image_tower.projector", projector))
+    with pytest.raises(ModelFormatError, match=r"image_tower\.projector: .*3 dimensions"):
         read_config(path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [], {}])
+@pytest.mark.parametrize("version", [0, 3, "1", None, [], {}])
 def test_other_version(path, version):
     path.write_text(changed("format_version", version))
-    with pytest.raises(ModelFormatError, match="this release reads version 1"):
+    with pytest.raises(ModelFormatError, match="this release reads 1 and 2"):
         read_config(path)
 
 

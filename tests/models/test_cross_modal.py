@@ -11,6 +11,7 @@ from cmr_hub.errors import CMRError, ImageError, ModelFormatError, QueryError, U
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 SENTENCES = ["a picture of flame", "grass", "SEA, sea; flame!"]
 FILES = {
@@ -31,7 +32,9 @@ def saved(saved_model, tmp_path):
 
 @pytest.fixture
 def feature_model():
-    return CrossModalModel(Projector(4, (3,), 2), Projector(5, (), 2))
+    return CrossModalModel(
+        ImageTower(None, Projector(4, (3,), 2)), TextTower(None, Projector(5, (), 2))
+    )
 
 
 def test_embeddings_are_the_projections_of_features(model, paths):
@@ -40,10 +43,10 @@ def test_embeddings_are_the_projections_of_features(model, paths):
         assert rows.dtype == np.float32
         assert rows.shape == (count, model.dim) == (count, 6)
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
-    features = model.image_encoder.encode(paths)
-    np.testing.assert_array_equal(images, model.image_projector.embed(features))
-    rows = model.text_encoder.transform([(sentence,) for sentence in SENTENCES])
-    np.testing.assert_array_equal(texts, model.text_projector.embed(rows))
+    features = model.image.encoder.encode(paths)
+    np.testing.assert_array_equal(images, model.image.projector.embed(features))
+    rows = model.text.encoder.transform([(sentence,) for sentence in SENTENCES])
+    np.testing.assert_array_equal(texts, model.text.projector.embed(rows))
     opened = [Image.open(path) for path in paths]
     np.testing.assert_array_equal(images, model.encode_images(opened))
     np.testing.assert_array_equal(
@@ -66,7 +69,7 @@ def test_saved_and_loaded_to_the_bit(model, saved, paths):
     assert loaded.training == model.training
     assert loaded.history == model.history
     assert loaded.gallery is None
-    assert not loaded.image_projector.training
+    assert not loaded.image.projector.training
     rows = model.encode_images(paths)
     for modality in ("image", "text"):
         expected = [
@@ -87,14 +90,14 @@ def test_loaded_model_is_saved_again(saved, tmp_path, paths):
 
 
 def test_weights_that_can_be_downloaded_are_not_kept(model, tmp_path, monkeypatch):
-    encoder = model.image_encoder
+    encoder = model.image.encoder
     source = "torchvision:MobileNet_V2_Weights.IMAGENET1K_V1"
     monkeypatch.setattr(encoder, "source", source)
     model.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model" / "image_encoder.safetensors").exists()
     loaded = CrossModalModel.from_pretrained(tmp_path / "model")
     monkeypatch.setattr(type(encoder), "download", lambda: (encoder.state, encoder.source))
-    assert loaded.image_encoder.fingerprint == encoder.fingerprint
+    assert loaded.image.encoder.fingerprint == encoder.fingerprint
 
     other = {name: value + 1 for name, value in encoder.state.items()}
     monkeypatch.setattr(type(encoder), "download", lambda: (other, encoder.source))
@@ -106,9 +109,9 @@ def test_weights_that_can_be_downloaded_are_not_kept(model, tmp_path, monkeypatc
 def test_images_are_needed_for_images_only(saved):
     loaded = CrossModalModel.from_pretrained(saved)
     loaded.encode_texts(SENTENCES)
-    assert not hasattr(loaded._image_encoder, "encode")
-    assert hasattr(loaded.image_encoder, "encode")
-    assert loaded.image_encoder is loaded.image_encoder
+    assert not hasattr(loaded.image._encoder, "encode")
+    assert hasattr(loaded.image.encoder, "encode")
+    assert loaded.image.encoder is loaded.image.encoder
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_model_of_features(feature_model, tmp_path):
     loaded = CrossModalModel.from_pretrained(tmp_path / "model")
     rows = np.ones((2, 4), np.float32)
     np.testing.assert_array_equal(
-        loaded.image_projector.embed(rows), feature_model.image_projector.embed(rows)
+        loaded.image.projector.embed(rows), feature_model.image.projector.embed(rows)
     )
     for ask in (loaded.encode_images, loaded.encode_texts, loaded.encode_documents):
         with pytest.raises(CMRError, match="trained on precomputed features"):
@@ -206,16 +209,22 @@ def test_model_of_features(feature_model, tmp_path):
 
 def test_parts_that_do_not_belong_together():
     with pytest.raises(ModelFormatError, match=r"no common space: .* 2 dimensions, .* 3"):
-        CrossModalModel(Projector(4, (), 2), Projector(4, (), 3))
+        CrossModalModel(ImageTower(None, Projector(4, (), 2)), TextTower(None, Projector(4, (), 3)))
     centroids = ClassCentroids(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32))
     for options in ({"classes": ["cat"]}, {"centroids": centroids}):
         with pytest.raises(ModelFormatError, match="both classes and centroids, or neither"):
-            CrossModalModel(Projector(4, (), 2), Projector(4, (), 2), **options)
+            CrossModalModel(
+                ImageTower(None, Projector(4, (), 2)),
+                TextTower(None, Projector(4, (), 2)),
+                **options,
+            )
 
 
 @pytest.mark.parametrize("options", [{"dropout": (0, 0)}, {"output": "sphere", "radius": 5}])
 def test_fingerprint_outlives_saving(tmp_path, options):
-    model = CrossModalModel(Projector(4, (3,), 2, **options), Projector(4, (), 2))
+    model = CrossModalModel(
+        ImageTower(None, Projector(4, (3,), 2, **options)), TextTower(None, Projector(4, (), 2))
+    )
     model.save_pretrained(tmp_path / "model")
     assert CrossModalModel.from_pretrained(tmp_path / "model").fingerprint == model.fingerprint
 
@@ -223,18 +232,19 @@ def test_fingerprint_outlives_saving(tmp_path, options):
 def test_fingerprint_changes_with_all_that_changes_an_embedding(model, colour_folder):
     def fingerprint(**changes):
         parts = {
-            "image_projector": model.image_projector,
-            "text_projector": model.text_projector,
-            "image_encoder": model.image_encoder,
-            "text_encoder": model.text_encoder,
+            "image_projector": model.image.projector,
+            "text_projector": model.text.projector,
+            "image_encoder": model.image.encoder,
+            "text_encoder": model.text.encoder,
         } | changes
         return CrossModalModel(
-            parts.pop("image_projector"), parts.pop("text_projector"), **parts
+            ImageTower(parts["image_encoder"], parts["image_projector"]),
+            TextTower(parts["text_encoder"], parts["text_projector"]),
         ).fingerprint
 
     def projector(**changes):
-        made = Projector(**{**model.image_projector.settings, **changes})
-        made.load_state_dict(model.image_projector.state_dict())
+        made = Projector(**{**model.image.projector.settings, **changes})
+        made.load_state_dict(model.image.projector.state_dict())
         return made
 
     other_scale, other_weight = projector(), projector()
@@ -304,4 +314,4 @@ def test_failed_save_leaves_the_older_model(model, saved, monkeypatch):
 def test_model_can_be_moved(saved, tmp_path, model):
     shutil.move(saved, tmp_path / "elsewhere")
     loaded = CrossModalModel.from_pretrained(str(tmp_path / "elsewhere"))
-    assert loaded.image_encoder.fingerprint == model.image_encoder.fingerprint
+    assert loaded.image.encoder.fingerprint == model.image.encoder.fingerprint

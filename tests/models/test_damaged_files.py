@@ -30,7 +30,7 @@ def target(saved_model: Path) -> Target:
     config = json.loads(files["config.json"])
     if weights is not None:
         config["files"].pop("image_encoder.safetensors", None)
-        config["image_encoder"] = None
+        config["image_tower"]["encoder"] = None
         files["config.json"] = as_json(config)
 
     def read(folder: Path) -> None:
@@ -38,7 +38,7 @@ def target(saved_model: Path) -> Target:
         read_config(folder / "config.json")
         read_header(folder / "model.safetensors")
         model = load(folder)
-        if model.text_encoder is not None:
+        if model.text.encoder is not None:
             assert model.encode_texts(["a picture of grass"]).shape == (1, model.dim)
         if (folder / "history.json").is_file():
             read_history(folder / "history.json")

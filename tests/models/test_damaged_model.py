@@ -93,9 +93,9 @@ def test_tensors_that_do_not_fit(saved, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["image_projector"].update(hidden=[5, 5]), r"layers\.\d"),
-        (lambda c: c["image_projector"].update(in_dim=1281), "float32"),
-        (lambda c: c["text_projector"].update(dim=10**6), "float32"),
+        (lambda c: c["image_tower"]["projector"].update(hidden=[5, 5]), r"layers\.\d"),
+        (lambda c: c["image_tower"]["projector"].update(in_dim=1281), "takes rows of 1281"),
+        (lambda c: c["text_tower"]["projector"].update(dim=10**6), "float32"),
         (lambda c: c.update(classes=["flame"]), "centroids.images"),
         (lambda c: c.update(classes=[]), "no part of the model uses"),
     ],
@@ -107,7 +107,7 @@ def test_config_that_does_not_fit(saved, change, message):
 
 
 def test_unknown_image_encoder(saved):
-    edit_config(saved, lambda config: config["image_encoder"].update(name="resnet"))
+    edit_config(saved, lambda config: config["image_tower"]["encoder"].update(name="resnet"))
     with pytest.raises(CMRError, match="unknown image encoder 'resnet'"):
         CrossModalModel.from_pretrained(saved)
 
@@ -127,5 +127,5 @@ def test_text_encoder_of_another_model(saved):
     with pytest.raises(ModelFormatError, match=r"text_encoder.* checksum is not right"):
         CrossModalModel.from_pretrained(saved)
     edit_config(saved, lambda config: None)
-    with pytest.raises(ModelFormatError, match="text_projector takes rows of"):
+    with pytest.raises(ModelFormatError, match="takes rows of"):
         CrossModalModel.from_pretrained(saved)

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.models.inspection import inspect_directory, is_repository, refuse_local_sources
+from cmr_hub.hub_download import is_repository
+from cmr_hub.models.inspection import inspect_directory, refuse_local_sources
 
 
 def test_a_card_and_notes_are_no_harm(saved_model, tmp_path):

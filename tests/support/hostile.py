@@ -27,6 +27,11 @@ class Payload:
         return os.system, (f'touch "${MARKER}"',)
 
 
+def wide(content):
+    content["image_tower"]["projector"].update(WIDE)
+    content["image_tower"]["encoder"]["dim"] = WIDE["in_dim"]
+
+
 def config(change: Callable[[dict], object]) -> Damage:
     def damage(directory: Path) -> None:
         path = directory / "config.json"
@@ -181,19 +186,19 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
         "has no checksum of model.safetensors",
     ),
     "a huge shape in the config": (
-        config(lambda content: content["image_projector"].update(WIDE)),
+        config(wide),
         r"the config asks for float32 \(1000000,",
     ),
     "a shape beyond all": (
-        config(lambda content: content["image_projector"].update(in_dim=10**12)),
+        config(lambda content: content["image_tower"]["projector"].update(in_dim=10**12)),
         "in_dim: Input should be less than or equal to 1000000",
     ),
     "NaN in the config": (
-        config(lambda content: content["image_projector"].update(radius=float("nan"))),
+        config(lambda content: content["image_tower"]["projector"].update(radius=float("nan"))),
         "radius: Input should be",
     ),
     "an encoder that is a module": (
-        config(lambda content: content["image_encoder"].update(name="os:system")),
+        config(lambda content: content["image_tower"]["encoder"].update(name="os:system")),
         "unknown image encoder 'os:system'",
     ),
     # ---- the weights

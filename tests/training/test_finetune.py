@@ -14,7 +14,7 @@ from cmr_hub import memory
 from cmr_hub.baselines import baseline
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, TrainingError
@@ -42,7 +42,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(6, 2)
 
 
-class SmallEncoder(ImageEncoder):
+class SmallEncoder(NetworkEncoder):
     name: ClassVar[str] = "small"
     dim: ClassVar[int] = 6
     preprocessing: ClassVar[Preprocessing] = Preprocessing(16, 16)
@@ -321,7 +321,7 @@ def test_experiment(encoder, dataset, preset, tuning, tmp_path):
     assert tuned.record["pairs"] == frozen.record["pairs"]
     assert {row["phase"] for row in tuned.history} == {"select", "final"}
     model = tuned.model
-    assert model.image_encoder.weights_sha256 != encoder.weights_sha256
+    assert model.image.encoder.weights_sha256 != encoder.weights_sha256
 
     test = dataset.split("test")
     embeddings = model.encode_images(test.images)

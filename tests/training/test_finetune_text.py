@@ -259,9 +259,9 @@ def test_experiment(mobilenet, source, dataset, preset, tuning, images_too, tmp_
     assert tuned.record["text_fine_tuned"] == {"layers": 1, "learning_rate": 1e-3}
     assert (tuned.record["fine_tuned"] is not None) == images_too
     model = tuned.model
-    changed = model.image_encoder.weights_sha256 != mobilenet.weights_sha256
+    changed = model.image.encoder.weights_sha256 != mobilenet.weights_sha256
     assert changed == images_too
-    assert model.text_encoder.fingerprint != words.fingerprint
+    assert model.text.encoder.fingerprint != words.fingerprint
 
     test = dataset.split("test")
     embeddings = model.encode_documents(test.sentences)

@@ -70,14 +70,14 @@ def raw_features(directory: str | Path) -> FloatArray:
     from cmr_hub.loading import load
 
     model = load(directory)
-    if not isinstance(model.gallery, Gallery) or model.image_encoder is None:
+    if not isinstance(model.gallery, Gallery) or not model.image.has_encoder:
         raise CMRError("this model has no gallery of pictures, or no image encoder")
     space = space_of(model.gallery.store)
     paths = [space.items[int(row)].path for row in space.image_rows]
     there = [path for path in paths if path is not None]
     if not there or len(there) < len(paths):
         raise CMRError("some pictures of this gallery are not on this machine")
-    return np.asarray(FeatureCache().encode(model.image_encoder, there), np.float32)
+    return np.asarray(FeatureCache().encode(model.image.required_encoder, there), np.float32)
 
 
 def _read(path: Path) -> FloatArray | None:

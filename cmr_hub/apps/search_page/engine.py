@@ -126,9 +126,7 @@ class Engine:
         for target in self._targets(ask, picture is not None):
             if target in there:
                 found[target] = self._search(ask, vector, target)
-        encoder = self.model.text_encoder
-        words = f"{ask.text} {ask.unwanted}"
-        unknown = [] if encoder is None else encoder.unknown_words(words)
+        unknown = self.model.text.unknown_words(f"{ask.text} {ask.unwanted}")
         return Answer(ask, query, vector, kind, found["image"], found["text"], unknown)
 
     def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:

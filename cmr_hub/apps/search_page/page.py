@@ -83,7 +83,7 @@ def build_page(
         QueryError: the model has no gallery, or a model cannot read pictures and sentences.
     """
     for each in (model, *(compare or {}).values()):
-        if each.image_encoder is None or each.text_encoder is None:
+        if not (each.image.has_encoder and each.text.has_encoder):
             raise QueryError(
                 "this model was trained on precomputed features and cannot read pictures and "
                 "sentences; train one on a dataset of pictures"

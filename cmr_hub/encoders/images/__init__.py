@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cmr_hub.encoders.pretrained import PREFIX
+from cmr_hub.errors import WeightsError
 from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.images.network import NetworkEncoder
 
 IMAGE_ENCODERS = {
     "compact": "cmr_hub.encoders.images.compact:CompactEncoder",
@@ -19,9 +22,9 @@ IMAGE_ENCODERS = {
 }
 
 
-def image_encoder_class(name: str) -> type[ImageEncoder]:
+def image_encoder_class(name: str) -> type[NetworkEncoder]:
     """The class registered under `name`. Raises UnknownNameError."""
-    encoder: type[ImageEncoder] = registered("image encoder", name, IMAGE_ENCODERS)
+    encoder: type[NetworkEncoder] = registered("image encoder", name, IMAGE_ENCODERS)
     return encoder
 
 
@@ -29,14 +32,24 @@ def image_encoder(name: str, weights: str | Path | None = None) -> ImageEncoder:
     """An image encoder with its weights.
 
     Args:
-        name: a key of IMAGE_ENCODERS.
+        name: a key of IMAGE_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
+            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads.
         weights: a local safetensors file with torchvision's key names; without it torchvision
             downloads its own.
 
     Raises:
         UnknownNameError: no such encoder.
         WeightsError: the file is missing, damaged or of another network; or the download failed.
+        ModelFormatError, HubError: a pretrained one cannot be read.
     """
+    if name.startswith(PREFIX):
+        from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
+        from cmr_hub.encoders.pretrained.hub import locate
+        from cmr_hub.encoders.pretrained.load import backbone
+
+        if weights is not None:
+            raise WeightsError(f"{name} has weights of its own: leave --image-weights out")
+        return PretrainedImageEncoder(backbone(locate(name)))
     from cmr_hub.encoders.images.weights import read_weights
 
     encoder = image_encoder_class(name)

@@ -2,137 +2,127 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.parallel import side_by_side
-from cmr_hub.encoders.images.preprocessing import Preprocessing
-from cmr_hub.encoders.images.weights import check_state
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, WeightsError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from PIL import Image
 
-    from cmr_hub.types import FloatArray, ImageSource
+    from cmr_hub.encoders.images.preprocessing import Box
+    from cmr_hub.types import FloatArray, ImageSource, JSONObject
+
+
+class Shown(Protocol):
+    """What a network is shown of a picture, as an array of fixed shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `pixels` gives."""
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of what `pixels` gives."""
+
+    @property
+    def enough(self) -> int:
+        """The shorter side, in pixels, from which more detail is averaged away by resizing."""
+
+    @property
+    def blank(self) -> npt.NDArray[np.uint8]:
+        """(3,) colour that tells the network nothing, or little."""
+
+    def pixels(self, image: Image.Image) -> npt.NDArray[Any]:
+        """RGB picture → an array of `shape` and `dtype`."""
+
+    def normalised(self, pixels: npt.NDArray[Any]) -> Any:
+        """(B, *shape) → what `ImageEncoder.forward` takes."""
+
+    def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
+        """RGB picture → the (height, width, 3) pixels that parts are covered on, and where in the
+        picture they lie."""
+
+    def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """(B, height, width, 3) pixels of `canvas` → (B, *shape)."""
 
 
 class ImageEncoder(ABC):
-    """Base of all image encoders.
+    """Base of all image encoders: pictures → feature rows.
 
-    Args:
-        state: the weights of the whole network, under torchvision's key names.
-        source: where they came from: `file`, or `torchvision:<weights name>`, which can be
-            downloaded again and so need not be kept beside a saved model.
-
-    Raises:
-        WeightsError: the weights are not of this network, or not finite.
+    Attributes:
+        name: what it is registered or loaded under.
+        dim: length of a feature row.
+        preprocessing: what the network is shown of a picture.
+        batch_size: pictures in one pass of the network, on the CPU.
+        source: where the weights came from: `file`, or where they can be fetched again.
+        placement: the device and the precision that it runs in.
     """
 
-    name: ClassVar[str]
-    dim: ClassVar[int]
-    preprocessing: ClassVar[Preprocessing]
-    # Small on purpose: larger batches need activations so big that the allocator returns them to
-    # the system after each layer, and the page faults cost more than the batch saves.
-    batch_size: ClassVar[int] = 4
+    name: str
+    dim: int
+    preprocessing: Shown
+    batch_size: int
+    source: str
+    placement: Placement = Placement()
 
-    def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
-        with torch.device("meta"):
-            blueprint = self.build()
-        self.state = check_state(blueprint, state, self.name)
-        self.source = source
-        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
-        self.network = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    @staticmethod
+    @property
     @abstractmethod
-    def build() -> Any:
-        """The whole network as torchvision defines it, weights not yet set."""
-
-    @staticmethod
-    @abstractmethod
-    def blocks(network: Any) -> nn.Sequential:
-        """The part of it that maps (B, 3, H, W) pixels to (B, dim) features.
-
-        Between any two of its blocks it may be cut, to fine-tune the last ones.
-        """
-
-    @staticmethod
-    def for_inference(features: nn.Sequential) -> nn.Module:
-        """The same function of (B, 3, H, W) pixels, faster if there is a way, never trained."""
-        return features
-
-    @staticmethod
-    @abstractmethod
-    def download() -> tuple[Mapping[str, Tensor], str]:
-        """torchvision's own weights and their source name."""
-
-    @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 of all weights; the same for the same weights in any file format."""
-        return sha256_of_arrays({name: value.numpy() for name, value in self.state.items()})
+        """SHA-256 of all weights."""
 
-    @cached_property
+    @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Changes with everything that changes a feature: network, weights, preprocessing."""
-        parts = [self.name, self.weights_sha256, asdict(self.preprocessing)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @abstractmethod
+    def forward(self, batch: Any) -> Tensor:
+        """What `preprocessing.normalised` gives of B pictures → (B, dim) features."""
+
+    @abstractmethod
+    def to(self, placement: Placement) -> Self:
+        """Moves the network to a device and precision. Returns self."""
 
     def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
-        """The frozen part, and a copy of the last `blocks` blocks that can be trained.
-
-        One after the other they map (B, 3, H, W) pixels to (B, dim) features.
+        """The frozen part and a copy of the last `blocks` blocks, to be trained.
 
         Raises:
-            CMRError: `blocks` is not in [1, number of blocks − 1].
+            CMRError: this encoder cannot be fine-tuned, or has not so many blocks.
         """
-        parts = list(self.blocks(self._whole()))
-        if not 0 < blocks < len(parts):
-            raise CMRError(
-                f"{self.name} can be fine-tuned in its last 1 to {len(parts) - 1} blocks, "
-                f"not in {blocks}"
-            )
-        tail = copy.deepcopy(nn.Sequential(*parts[-blocks:]))
-        frozen = self.for_inference(nn.Sequential(*parts[:-blocks])).requires_grad_(False)
-        return frozen.to(memory_format=torch.channels_last), tail  # type: ignore[call-overload]
+        raise CMRError(
+            f"{self.name} cannot be fine-tuned: train projectors on its features, "
+            "or choose mobilenet_v2 or vgg16"
+        )
 
-    def with_tail(self, tail: nn.Sequential) -> Self:
+    def with_tail(self, tail: nn.Sequential) -> ImageEncoder:
         """This encoder with the blocks that `cut` gave and training has changed since."""
-        network = self._whole()
-        state = {name: value.clone() for name, value in tail.state_dict().items()}
-        own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
-        own.load_state_dict(state, assign=True)
-        return type(self)(network.state_dict(), "file")
-
-    def _whole(self) -> Any:
-        with torch.device("meta"):
-            network = self.build()
-        network.load_state_dict(self.state, assign=True)
-        return network.eval()
+        raise CMRError(f"{self.name} cannot be fine-tuned")
 
     def encode(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
         """Pictures → (N, dim) float32 features.
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
+            WeightsError: the network gives values that are not finite.
         """
 
-        def prepare(chunk: Sequence[ImageSource]) -> Tensor:
+        def prepare(chunk: Sequence[ImageSource]) -> Any:
             shown = self.preprocessing
             pictures = (read_image(image, enough=shown.enough) for image in chunk)
-            return torch.stack([shown(picture) for picture in pictures])
+            return shown.normalised(np.stack([shown.pixels(picture) for picture in pictures]))
 
         with tqdm(
             total=len(images),
@@ -142,8 +132,8 @@ class ImageEncoder(ABC):
         ) as bar:
             return self._features(images, prepare, bar.update)
 
-    def encode_pixels(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
-        """(N, crop, crop, 3) of `Preprocessing.pixels` → (N, dim) float32 features.
+    def encode_pixels(self, pixels: npt.NDArray[Any]) -> FloatArray:
+        """(N, *shape) of `Preprocessing.pixels` → (N, dim) float32 features.
 
         The same rows as `encode` gives for the pictures.
         """
@@ -151,19 +141,32 @@ class ImageEncoder(ABC):
 
     def _features(
         self,
-        items: Sequence[Any] | npt.NDArray[np.uint8],
-        prepare: Callable[[Any], Tensor],
+        items: Sequence[Any] | npt.NDArray[Any],
+        prepare: Callable[[Any], Any],
         done: Callable[[int], object] = lambda count: None,
     ) -> FloatArray:
         rows = np.empty((len(items), self.dim), dtype=np.float32)
+        size = self.placement.batch_size(self.batch_size)
 
         def work(start: int) -> int:
-            batch = prepare(items[start : start + self.batch_size])
+            chunk = items[start : start + size]
             with torch.inference_mode():
-                features = self.network(batch.contiguous(memory_format=torch.channels_last))
-            rows[start : start + len(batch)] = features.numpy()
-            return len(batch)
+                features = self.forward(prepare(chunk)).float().cpu().numpy()
+            # One damaged tensor would otherwise make a gallery in which nothing is found.
+            if not np.isfinite(features).all():
+                raise WeightsError(
+                    f"{self.name} gives features that are not finite numbers: its weights are "
+                    "damaged, incomplete or do not fit this precision; load them again"
+                )
+            rows[start : start + len(chunk)] = features
+            return len(chunk)
 
-        for count in side_by_side(work, range(0, len(items), self.batch_size)):
+        for count in side_by_side(work, range(0, len(items), size)):
             done(count)
         return rows
+
+
+def fingerprint_of(name: str, weights_sha256: str, preprocessing: JSONObject) -> str:
+    """SHA-256 of an encoder's name, weights and preprocessing."""
+    parts = [name, weights_sha256, preprocessing]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Squashing
 from cmr_hub.errors import WeightsError
 
@@ -22,7 +22,7 @@ _STEM = 24
 _STAGES = ((32, 2, 2), (64, 2, 3), (96, 3, 4), (160, 3, 4))
 
 
-class CompactEncoder(ImageEncoder):
+class CompactEncoder(NetworkEncoder):
     """Inverted residuals (Sandler et al. 2018, arXiv 1801.04381), 1.3 million weights.
 
     A block that halves the size expands with one dense 3 × 3 convolution in place of a 1 × 1 and

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http.client import HTTPException
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cmr_hub.atomic import storing
+from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -29,6 +32,13 @@ def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
     """
     import torch
 
+    if not downloads_allowed():
+        kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
+        if not kept.is_file():
+            raise WeightsError(
+                f"{weights} is needed and not on this machine. It was named by a file, not by "
+                f"you, so it is not fetched: {HOW_TO_ALLOW}"
+            )
     try:
         with storing(torch.hub.get_dir()):
             state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.download import download_weights
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
@@ -20,7 +20,7 @@ ensure_torchvision()
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # noqa: E402
 
 
-class MobileNetV2Encoder(ImageEncoder):
+class MobileNetV2Encoder(NetworkEncoder):
     """The last convolution's activations, averaged over positions.
 
     257 pixels, not 224: at sizes n ≡ 1 mod 32 TensorFlow's and torchvision's padding agree, so

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,9 @@ from PIL import Image
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a picture, as shares of its width and height."""
 
 _AREA = (0.35, 1.0)
 _ASPECT = 4 / 3
@@ -38,6 +41,32 @@ class Preprocessing:
         Twice what it is resized to, so that resizing still averages over two pixels and more.
         """
         return 2 * self.resize
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `pixels` gives."""
+        return self.crop, self.crop, 3
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of what `pixels` gives."""
+        return np.uint8
+
+    def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
+        """RGB picture → the (height, width, 3) pixels that parts are covered on, and where in the
+        picture they lie."""
+        left, top, right, bottom = self.box(*image.size)
+        width, height = image.size
+        return self.pixels(image), (left / width, top / height, right / width, bottom / height)
+
+    @property
+    def blank(self) -> npt.NDArray[np.uint8]:
+        """(3,) colour that tells the network nothing: the mean of its training pictures."""
+        return np.round(np.array(self.mean) * 255).astype(np.uint8)
+
+    def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """(B, height, width, 3) pixels of `canvas` → (B, *shape) as `pixels` gives them."""
+        return canvases
 
     def __call__(self, image: Image.Image) -> Tensor:
         """RGB picture → (3, crop, crop) float32.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.download import download_weights
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
@@ -19,7 +19,7 @@ ensure_torchvision()
 from torchvision.models import VGG16_Weights, vgg16  # noqa: E402
 
 
-class VGG16Encoder(ImageEncoder):
+class VGG16Encoder(NetworkEncoder):
     """The second fully connected layer after its ReLU ("fc7"), 4096 numbers, all ≥ 0."""
 
     name = "vgg16"

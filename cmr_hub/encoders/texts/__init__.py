@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cmr_hub.encoders.pretrained import PREFIX
+from cmr_hub.errors import CMRError
 from cmr_hub.registry import registered
 
 if TYPE_CHECKING:
@@ -32,8 +34,24 @@ def _encoder_class(name: str) -> type[TextEncoder]:
 def text_encoder(name: str, /, **options: Any) -> TextEncoder:
     """A new text encoder, not fitted yet.
 
-    Raises UnknownNameError for the name and CMRError for an option, each naming the known ones.
+    Args:
+        name: a key of TEXT_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
+            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads.
+        options: of the encoder; a pretrained one has none.
+
+    Raises:
+        UnknownNameError: no such encoder.
+        CMRError: no such option; the known ones are named.
+        ModelFormatError, HubError: a pretrained one cannot be read.
     """
+    if name.startswith(PREFIX):
+        from cmr_hub.encoders.pretrained.hub import locate
+        from cmr_hub.encoders.pretrained.load import backbone
+        from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
+
+        if options:
+            raise CMRError(f"{name} has no options: leave {', '.join(options)} out")
+        return PretrainedTextEncoder(backbone(locate(name)))
     return _encoder_class(name)(**options)
 
 

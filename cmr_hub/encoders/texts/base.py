@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
+
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.devices import Placement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +23,7 @@ class TextEncoder(ABC):
     """
 
     name: ClassVar[str]
+    placement: Placement = Placement()
 
     @property
     @abstractmethod
@@ -32,6 +37,16 @@ class TextEncoder(ABC):
         None for an encoder that learns from the training text.
         """
         return None
+
+    @property
+    def identity(self) -> str:
+        """Changes with everything that changes a row: settings, vocabulary, weights."""
+        settings, arrays = self.state()
+        return json.dumps([self.name, settings], sort_keys=True) + sha256_of_arrays(arrays)
+
+    def to(self, placement: Placement) -> Self:
+        """Moves the network, if there is one, to a device and precision. Returns self."""
+        return self
 
     @property
     def parts(self) -> tuple[TextEncoder, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import text_encoder, text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.options import checked_options
@@ -37,6 +38,8 @@ class ConcatEncoder(TextEncoder):
     ) -> None:
         if self.name in encoders:
             raise CMRError("concat: an encoder cannot hold itself")
+        if pretrained := [name for name in encoders if name.startswith(PREFIX)]:
+            raise CMRError(f"concat: {pretrained[0]} cannot be a part; use 'sentence' instead")
         self.options: JSONObject = {"encoders": list(encoders)}
         self._parts = tuple(text_encoder(name) for name in encoders)
 

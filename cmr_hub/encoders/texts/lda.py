@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.encoders.texts.optional import optional_import
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
 from cmr_hub.encoders.texts.tokens import document_words, unique, words

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cmr_hub.checksums import sha256_of_file
-from cmr_hub.encoders.texts.optional import optional_import
+from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
+from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import CMRError
 
 OFFLINE_MINILM = "offline-minilm"
@@ -105,12 +106,24 @@ def _download(source: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = Path(snapshot_download(source, revision=revision, allow_patterns=list(_FILES)))
+        found = Path(
+            snapshot_download(
+                source,
+                revision=revision,
+                allow_patterns=list(_FILES),
+                local_files_only=not downloads_allowed(),
+            )
+        )
     except HFValidationError as error:
         raise CMRError(
             f"sentence: {source!r} is neither a directory here nor a Hub repository's name"
         ) from error
     except Exception as error:  # many kinds: no network, no such repository, no permission
+        if not downloads_allowed():
+            raise CMRError(
+                f"sentence: {source!r} is needed and not on this machine. It was named by a file, "
+                f"not by you, so it is not fetched: {HOW_TO_ALLOW}"
+            ) from error
         offline = " HF_HUB_OFFLINE is set: unset it, or" if constants.HF_HUB_OFFLINE else ""
         hint = f"{offline} give a local directory, or source={OFFLINE_MINILM!r}"
         raise CMRError(

@@ -13,7 +13,7 @@ from typing import IO, cast
 import numpy as np
 from tqdm import tqdm
 
-from cmr_hub.encoders.texts.optional import optional_import
+from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import DataFormatError, DataNotFoundError
 from cmr_hub.types import FloatArray
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from cmr_hub.encoders.texts.optional import optional_import
+from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.word_vectors import Aggregation, Pooling, Tokens, WordVectorEncoder
 from cmr_hub.errors import CMRError

@@ -1,6 +1,7 @@
 """Pictures read and decoded in other processes, while this one encodes.
 
-This module, which those processes import, imports no torch.
+This module, which those processes import, imports no torch. (The processor of a pretrained encoder
+does, and comes with the first work.)
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import math
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,14 +32,14 @@ from cmr_hub.gallery.indexing.entry import Entry, Place
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cmr_hub.encoders.images.preprocessing import Preprocessing
+    from cmr_hub.encoders.images.base import Shown
 
 _FEW = 64
 """As many are decoded sooner here than a process starts."""
 _AHEAD = 128
 """Pictures in work for each process."""
-_slots: npt.NDArray[np.uint8]
-"""(slot, picture, crop, crop, 3): memory that a process which decodes shares with the main one."""
+_slots: npt.NDArray[Any]
+"""(slot, picture, *shape): memory that a process which decodes shares with the main one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +49,14 @@ class Decoded:
     Attributes:
         sha256: of the bytes of each; "" where they cannot be read.
         problems: why there is no picture; "" where there is one.
-        pixels: (n, crop, crop, 3) of those without a problem, in their order.
+        pixels: (n, *shape), as the encoder's preprocessing gives them, of those without a
+            problem, in their order.
         slot: of the shared memory in which they lie, if they do.
     """
 
     sha256: list[str]
     problems: list[str]
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[Any]
     slot: int | None = None
 
 
@@ -76,12 +79,11 @@ class Decoders:
         held: so many times `size` pictures the caller holds at once; more are no harm, but slow.
     """
 
-    def __init__(self, preprocessing: Preprocessing, size: int, workers: int, held: int) -> None:
+    def __init__(self, preprocessing: Shown, size: int, workers: int, held: int) -> None:
         self.preprocessing, self.size, self.workers = preprocessing, size, workers
-        side = preprocessing.crop
-        self._shape = (held + max(2, _AHEAD // size) * workers, size, side, side, 3)
+        self._shape = (held + max(2, _AHEAD // size) * workers, size, *preprocessing.shape)
         self._free = list(range(self._shape[0]))
-        self._slots: npt.NDArray[np.uint8]
+        self._slots: npt.NDArray[Any]
         self._waiting: deque[_Work] = deque()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -107,9 +109,10 @@ class Decoders:
         # Not forked: torch has threads here already, and they would not be there.
         context = get_context("spawn")
         # Pixels sent as results would hold up the encoder: a thread here would unpack them.
-        memory = context.RawArray("B", math.prod(self._shape))
-        self._slots = np.frombuffer(memory, np.uint8).reshape(self._shape)
-        initargs = (memory, self._shape)
+        dtype = np.dtype(self.preprocessing.dtype)
+        memory = context.RawArray("B", math.prod(self._shape) * dtype.itemsize)
+        self._slots = np.frombuffer(memory, dtype).reshape(self._shape)
+        initargs = (memory, self._shape, dtype)
         self._pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
         for _ in range(self.workers):
             self._pool.submit(os.getpid)  # work starts them
@@ -168,9 +171,11 @@ class Decoders:
             self._free.append(pictures.slot)
 
 
-def _prepare_worker(memory: Any, shape: tuple[int, ...]) -> None:
+def _prepare_worker(memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     global _slots  # noqa: PLW0603 - it reaches a process of a pool in no other way
-    _slots = np.frombuffer(memory, np.uint8).reshape(shape)
+    _slots = np.frombuffer(memory, dtype).reshape(shape)
+    if "torch" in sys.modules:  # a library's own processor has brought it
+        sys.modules["torch"].set_num_threads(1)
     # Ctrl-C is for the main process, which keeps what is done and then ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -185,7 +190,7 @@ def _end_with_parent() -> None:
 
 
 def _decode_into(
-    slot: int, places: Sequence[Place], preprocessing: Preprocessing
+    slot: int, places: Sequence[Place], preprocessing: Shown
 ) -> tuple[list[str], list[str]]:
     """What `decode` says of pictures, whose pixels are left in shared memory."""
     done = decode(places, preprocessing, _slots[slot])
@@ -194,19 +199,19 @@ def _decode_into(
 
 def decode(
     places: Sequence[Place],
-    preprocessing: Preprocessing,
-    out: npt.NDArray[np.uint8] | None = None,
+    preprocessing: Shown,
+    out: npt.NDArray[Any] | None = None,
 ) -> Decoded:
     """Reads and decodes pictures.
 
     Args:
         places: where they are.
         preprocessing: what the encoder is shown of them.
-        out: (at least as many, crop, crop, 3), where the pixels shall lie.
+        out: (at least as many, *shape), where the pixels shall lie.
     """
     sha256, problems = [], []
-    side = preprocessing.crop
-    pixels = np.empty((len(places), side, side, 3), dtype=np.uint8) if out is None else out
+    shape = (len(places), *preprocessing.shape)
+    pixels = np.empty(shape, dtype=preprocessing.dtype) if out is None else out
     count = 0
     for place in places:
         digest, problem = "", ""

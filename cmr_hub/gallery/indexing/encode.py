@@ -73,7 +73,10 @@ class EncodingHere(Encoding):
         self.encoder = image_encoder_of(model)
         self.decoders = Decoders(
             self.encoder.preprocessing,
-            2 * self.encoder.batch_size,  # each hand-over holds up the encoder a little
+            2
+            * self.encoder.placement.batch_size(
+                self.encoder.batch_size
+            ),  # each hand-over holds up the encoder a little
             workers or max(1, (os.cpu_count() or 1) // 2),
             pieces_in_work(),
         )
@@ -99,9 +102,9 @@ class EncodingHere(Encoding):
 
 def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
     """Raises CMRError where there is none."""
-    if model.image_encoder is None:
+    if not model.image.has_encoder:
         raise CMRError("a model of precomputed features cannot index pictures")
-    return model.image_encoder
+    return model.image.required_encoder
 
 
 def encoded(

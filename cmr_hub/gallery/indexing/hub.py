@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
-from cmr_hub.models.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, patiently
 
 _OWN = ".cache"  # where huggingface_hub notes what it has downloaded
 

@@ -28,7 +28,6 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
-    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.store import Store
     from cmr_hub.models.cross_modal import CrossModalModel
@@ -68,7 +67,7 @@ def index_folder(
     """
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
-    model, text_encoder = _with_encoders(gallery.model)
+    model = _with_encoders(gallery.model)
     with (
         _encoding(model, cluster, workers) as encoding,
         gallery.store.writing(),
@@ -86,7 +85,7 @@ def index_folder(
                 f"there are no pictures in {base}"
                 + (f" of a format that is read, only {', '.join(passed)}" if passed else "")
             )
-        run = _Run(gallery.store, model, text_encoder, table.to_pylist(), entries)
+        run = _Run(gallery.store, model, table.to_pylist(), entries)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.other_formats = dict(passed.most_common())
         run.summary.refused = [
@@ -111,10 +110,10 @@ def _encoding(
     return EncodingHere(model, workers)
 
 
-def _with_encoders(model: CrossModalModel | None) -> tuple[CrossModalModel, TextEncoder]:
-    if model is None or model.text_encoder is None:
+def _with_encoders(model: CrossModalModel | None) -> CrossModalModel:
+    if model is None or not model.text.has_encoder:
         raise CMRError("indexing needs a gallery opened with a model that has encoders")
-    return model, model.text_encoder
+    return model
 
 
 @contextmanager
@@ -154,11 +153,10 @@ class _Run:
         self,
         store: Store,
         model: CrossModalModel,
-        text_encoder: TextEncoder,
         rows: Sequence[dict[str, Any]],
         entries: Sequence[Entry],
     ) -> None:
-        self.store, self.model, self.text_encoder = store, model, text_encoder
+        self.store, self.model = store, model
         self.entries = entries
         self.here = {str(entry.path) for entry in entries}
         self.summary = Summary(
@@ -306,7 +304,7 @@ class _Run:
                 vectors[at] = known[row.sha256]
         fresh = {at: row.features for at, row in enumerate(rows) if row.features is not None}
         if fresh:
-            projected = self.model.image_projector.embed(np.stack(list(fresh.values())))
+            projected = self.model.image.embed(np.stack(list(fresh.values())))
             vectors[list(fresh)] = projected
         return vectors
 
@@ -327,9 +325,7 @@ class _Run:
             )
             for row, id_ in zip(rows, self._ids(rows), strict=True)
         ]
-        told = [
-            place for place, item in enumerate(items) if self.text_encoder.knows(item.sentences)
-        ]
+        told = [place for place, item in enumerate(items) if self.model.text.knows(item.sentences)]
         vectors: dict[Modality, VectorColumn] = {"image": VectorColumn.full(self._vectors(rows))}
         if told:
             texts = self.model.encode_documents([items[place].sentences for place in told])

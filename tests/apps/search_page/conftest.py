@@ -20,7 +20,7 @@ from cmr_hub.apps.search_page import build_page, serve
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.evaluation.experiment import run_experiment
@@ -33,7 +33,7 @@ MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
 """Stands in a sentence of the gallery; the page must show it letter by letter."""
 
 
-class MeanColour(ImageEncoder):
+class MeanColour(NetworkEncoder):
     """The mean colour of a picture."""
 
     name: ClassVar[str] = "mean_colour"

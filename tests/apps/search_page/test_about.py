@@ -62,7 +62,7 @@ def test_any_card(model, data: st.DataObject) -> None:
 
 def test_a_card_of_the_record(tmp_path, model, monkeypatch) -> None:
     monkeypatch.setattr(
-        "cmr_hub.models.card.image_encoder_class", lambda name: type(model.image_encoder)
+        "cmr_hub.models.card.image_encoder_class", lambda name: type(model.image.encoder)
     )
     for directory in (None, tmp_path):
         card = card_of(model, "runs/squares", directory)

@@ -16,16 +16,15 @@ from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import items_table
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.towers import ImageTower, TextTower
 
 DEMO = Path(__file__).parents[3] / "demo_gradio.py"
 
 
 def other_gallery(model: CrossModalModel, gallery: object) -> CrossModalModel:
     other = CrossModalModel(
-        model.image_projector,
-        model.text_projector,
-        image_encoder=model.image_encoder,
-        text_encoder=model.text_encoder,
+        model.image,
+        model.text,
     )
     other.gallery = gallery
     return other
@@ -40,7 +39,9 @@ def test_models_that_cannot_be_searched(model) -> None:
     for gallery in (None, empty):
         with pytest.raises(QueryError, match=r"no gallery.*--gallery test"):
             build_page(other_gallery(model, gallery))
-    features = CrossModalModel(model.image_projector, model.text_projector)
+    features = CrossModalModel(
+        ImageTower(None, model.image.projector), TextTower(None, model.text.projector)
+    )
     for arguments in ((features, {}), (model, {"compare": {"features": features}})):
         with pytest.raises(QueryError, match="precomputed features"):
             build_page(arguments[0], **arguments[1])

@@ -71,7 +71,7 @@ def test_memory_is_given_back_once_encoded(tmp_path, model, monkeypatch, threads
         done = {entry.path: found.features for entry, found in encoding.encoded(entries, ())}
         assert sorted(encoding.decoders._free) == free
         assert len(free) == 2 + parallel.pieces_in_work()
-    expected = model.image_encoder.encode([entry.path for entry in entries])
+    expected = model.image.encoder.encode([entry.path for entry in entries])
     found = np.stack([done[entry.path] for entry in entries])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

@@ -129,7 +129,7 @@ def test_what_is_not_there(server, folder, name, message) -> None:
 
 
 def test_a_hub_that_does_not_answer_is_told(server, monkeypatch) -> None:
-    monkeypatch.setattr("cmr_hub.models.hub_errors.WAITS", (0.0,))
+    monkeypatch.setattr("cmr_hub.hub_errors.WAITS", (0.0,))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match="the connection to the Hub failed"):
         fetch_dataset("user/pets")

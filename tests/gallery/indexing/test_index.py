@@ -280,7 +280,7 @@ def test_processes_decode_the_same(gallery, folder, tmp_path, model, monkeypatch
 
 
 def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(type(gallery.model.image_encoder), "batch_size", 1)
+    monkeypatch.setattr(type(gallery.model.image.encoder), "batch_size", 1)
     monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: 1)
     decoded = encode.Decoders.decoded
 
@@ -309,7 +309,7 @@ decode._FEW = 1
 index._COMMIT_SECONDS = 0.0
 if __name__ == "__main__":
     gallery = Gallery.open(sys.argv[2], load(sys.argv[1]))
-    type(gallery.model.image_encoder).batch_size = 1
+    type(gallery.model.image.encoder).batch_size = 1
     print("ready", flush=True)
     index.index_folder(gallery, sys.argv[3])
 """

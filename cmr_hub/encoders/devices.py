@@ -1,0 +1,104 @@
+"""Where a network runs: which device, and in which precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PRECISIONS: Final = ("float32", "bfloat16", "float16")
+_ACCELERATOR_BATCH: Final = 64
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A device and a precision. The default is the reference: float32 on the CPU.
+
+    Attributes:
+        device: as torch names it: `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: one of PRECISIONS.
+    """
+
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @classmethod
+    def of(cls, device: str = "cpu", precision: str | None = None) -> Placement:
+        """The placement that a user asked for.
+
+        Args:
+            device: `auto` is the first accelerator that torch finds, else the CPU.
+            precision: None is float32 on the CPU, and on an accelerator bfloat16 where it has
+                that, else float16.
+
+        Raises:
+            CMRError: there is no such device here, or no such precision.
+        """
+        import torch
+
+        found = _first_device() if device == "auto" else device
+        try:
+            chosen = torch.device(found)
+            if chosen.type != "meta":
+                torch.empty(1, device=chosen)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise CMRError(
+                f"there is no device {device!r} here: choose one of {', '.join(devices())}, or "
+                f"auto ({str(error).splitlines()[0][:120]})"
+            ) from None
+        if chosen.type == "meta":
+            raise CMRError("the device meta holds no values; choose cpu")
+        if precision is None:
+            precision = "float32" if chosen.type == "cpu" else _half_precision(chosen)
+        if precision not in PRECISIONS:
+            raise CMRError(f"no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
+        return cls(str(chosen), precision)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch has it."""
+        import torch
+
+        found: torch.dtype = getattr(torch, self.precision)
+        return found
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether results are equal to the bit to those of any other run on this machine."""
+        return self == Placement()
+
+    def batch_size(self, on_cpu: int) -> int:
+        """How many items to give a network at a time; an accelerator wants many."""
+        return on_cpu if self.device == "cpu" else max(on_cpu, _ACCELERATOR_BATCH)
+
+    def tensor(self, values: Tensor) -> Tensor:
+        """`values` on this device; those that are floating-point in this precision."""
+        if self.is_reference:
+            return values
+        return values.to(self.device, self.dtype if values.is_floating_point() else None)
+
+
+def devices() -> list[str]:
+    """The devices that torch can use here."""
+    import torch
+
+    found = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    return [*found, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def _first_device() -> str:
+    found = devices()
+    return found[1] if len(found) > 1 else found[0]
+
+
+def _half_precision(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return "bfloat16"
+    return "float16"

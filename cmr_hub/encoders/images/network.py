@@ -1,0 +1,126 @@
+"""Image encoders that are one network built here, with its weights as a state dict."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.images.base import ImageEncoder, fingerprint_of
+from cmr_hub.encoders.images.weights import check_state
+from cmr_hub.encoders.meta import refuse_meta_tensors
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.devices import Placement
+    from cmr_hub.encoders.images.preprocessing import Preprocessing
+
+
+class NetworkEncoder(ImageEncoder):
+    """Base of the image encoders whose network is built here.
+
+    Args:
+        state: the weights of the whole network, under torchvision's key names.
+        source: where they came from: `file`, or `torchvision:<weights name>`, which can be
+            downloaded again and so need not be kept beside a saved model.
+
+    Raises:
+        WeightsError: the weights are not of this network, or not finite.
+    """
+
+    preprocessing: Preprocessing
+    # Small on purpose: larger batches need activations so big that the allocator returns them to
+    # the system after each layer, and the page faults cost more than the batch saves.
+    batch_size = 4
+
+    def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
+        with torch.device("meta"):
+            blueprint = self.build()
+        self.state = check_state(blueprint, state, self.name)
+        self.source = source
+        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
+        refuse_meta_tensors(features, self.name)
+        self.network = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @staticmethod
+    @abstractmethod
+    def build() -> Any:
+        """The whole network as torchvision defines it, weights not yet set."""
+
+    @staticmethod
+    @abstractmethod
+    def blocks(network: Any) -> nn.Sequential:
+        """The part of it that maps (B, 3, H, W) pixels to (B, dim) features.
+
+        Between any two of its blocks it may be cut, to fine-tune the last ones.
+        """
+
+    @staticmethod
+    def for_inference(features: nn.Sequential) -> nn.Module:
+        """The same function of (B, 3, H, W) pixels, faster if there is a way, never trained."""
+        return features
+
+    @staticmethod
+    @abstractmethod
+    def download() -> tuple[Mapping[str, Tensor], str]:
+        """torchvision's own weights and their source name."""
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of all weights; the same for the same weights in any file format."""
+        return sha256_of_arrays({name: value.numpy() for name, value in self.state.items()})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with everything that changes a feature: network, weights, preprocessing."""
+        return fingerprint_of(self.name, self.weights_sha256, asdict(self.preprocessing))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """(B, 3, H, W) pixels → (B, dim) features."""
+        placed = self.placement.tensor(batch.contiguous(memory_format=torch.channels_last))
+        features: Tensor = self.network(placed)
+        return features
+
+    def to(self, placement: Placement) -> Self:
+        self.network = self.network.to(placement.device, placement.dtype)
+        self.placement = placement
+        return self
+
+    def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
+        """The frozen part, and a copy of the last `blocks` blocks that can be trained.
+
+        One after the other they map (B, 3, H, W) pixels to (B, dim) features.
+
+        Raises:
+            CMRError: `blocks` is not in [1, number of blocks − 1].
+        """
+        parts = list(self.blocks(self._whole()))
+        if not 0 < blocks < len(parts):
+            raise CMRError(
+                f"{self.name} can be fine-tuned in its last 1 to {len(parts) - 1} blocks, "
+                f"not in {blocks}"
+            )
+        tail = copy.deepcopy(nn.Sequential(*parts[-blocks:]))
+        frozen = self.for_inference(nn.Sequential(*parts[:-blocks])).requires_grad_(False)
+        return frozen.to(memory_format=torch.channels_last), tail  # type: ignore[call-overload]
+
+    def with_tail(self, tail: nn.Sequential) -> Self:
+        """This encoder with the blocks that `cut` gave and training has changed since."""
+        network = self._whole()
+        state = {name: value.clone() for name, value in tail.state_dict().items()}
+        own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
+        own.load_state_dict(state, assign=True)
+        return type(self)(network.state_dict(), "file")
+
+    def _whole(self) -> Any:
+        with torch.device("meta"):
+            network = self.build()
+        network.load_state_dict(self.state, assign=True)
+        return network.eval()

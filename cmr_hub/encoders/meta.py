@@ -1,0 +1,27 @@
+"""Networks that look loaded and are not."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from cmr_hub.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def refuse_meta_tensors(network: nn.Module, name: str) -> None:
+    """Raises WeightsError where a tensor is still on the `meta` device, which holds no values.
+
+    A buffer that is in no state dict, such as `position_ids` of the networks of transformers, stays
+    there when a network is built on `meta` and its weights are assigned; what the network then
+    gives is silently wrong.
+    """
+    there = chain(network.named_parameters(), network.named_buffers())
+    empty = [key for key, tensor in there if tensor.is_meta]
+    if empty:
+        raise WeightsError(
+            f"{name} is incomplete: {len(empty)} tensors have no values, e.g. {empty[0]}. Build "
+            "the network on the CPU, or fill the buffers that are not in its state dict"
+        )

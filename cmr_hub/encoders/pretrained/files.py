@@ -1,0 +1,260 @@
+"""The files of a pretrained encoder: which of a repository are needed, and whether they are safe.
+
+Nothing but JSON, plain text, SentencePiece vocabularies and safetensors is ever read: no pickle and
+no program. What a repository holds beside that is neither fetched nor opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, TypeAlias
+
+from cmr_hub.checksums import sha256_of_file
+from cmr_hub.errors import ModelFormatError
+
+Library: TypeAlias = Literal["sentence-transformers", "open_clip"]
+
+OPEN_CLIP_CONFIG: Final = "open_clip_config.json"
+CONFIG: Final = "config.json"
+MODULES: Final = "modules.json"
+_ADAPTER: Final = "adapter_config.json"
+_OPEN_CLIP_WEIGHTS: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+_WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+_INDEX: Final = "model.safetensors.index.json"
+_TEXTS: Final = re.compile(r"[\w.-]+\.(json|txt|model|jinja)")
+_MODULE_FOLDER: Final = re.compile(r"\d{1,2}_[A-Za-z]{1,60}")
+_MODULE_TYPE: Final = re.compile(r"sentence_transformers\.[\w.]+")
+_PICKLES: Final = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx")
+_MOST_BYTES: Final = {".safetensors": 40 * 2**30, "": 64 * 2**20}
+
+
+@dataclass(frozen=True)
+class PretrainedFiles:
+    """The files of one pretrained encoder, all on this machine.
+
+    Attributes:
+        directory: where they lie.
+        names: relative paths of the files that are read.
+        library: the one that reads them.
+        repository: on the Hub; None for a local directory.
+        commit: of the repository.
+        label: what to call one that is in no repository; default the directory's name.
+    """
+
+    directory: Path
+    names: tuple[str, ...]
+    library: Library
+    repository: str | None = None
+    commit: str | None = None
+    label: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        directory: Path,
+        library: Library | None = None,
+        repository: str | None = None,
+        commit: str | None = None,
+        label: str | None = None,
+    ) -> PretrainedFiles:
+        """The encoder in a directory, with all that can be checked before it is loaded.
+
+        Raises:
+            ModelFormatError: no encoder of these libraries, or something in it is not safe.
+        """
+        where = repository or str(directory)
+        chosen, names = needed(_listed(directory), where, library)
+        for name in names:
+            _check(directory / name, where)
+        found = cls(directory, names, chosen, repository, commit, label)
+        if chosen == "sentence-transformers":
+            found._check_modules()
+        return found
+
+    @property
+    def name(self) -> str:
+        """What to call the encoder: its repository, or its directory's name."""
+        return self.repository or self.label or self.directory.resolve().name
+
+    @property
+    def source(self) -> str:
+        """What loads it again: `hf:REPOSITORY@COMMIT`, or `file` where it is in no repository."""
+        return "file" if self.repository is None else f"hf:{self.repository}@{self.commit}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the names and contents of all files that are read, wherever they lie."""
+        digest = hashlib.sha256(self.library.encode())
+        for name in sorted(self.names):
+            digest.update(f"{name}:{sha256_of_file(self.directory / name)};".encode())
+        return digest.hexdigest()
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The JSON object in one of the files; empty where it is not there."""
+        if name not in self.names:
+            return {}
+        content = _read_json(self.directory / name)
+        return content if isinstance(content, dict) else {}
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """A directory that holds these files and no others, for a library to load from."""
+        with TemporaryDirectory(prefix="cmr-encoder-") as folder:
+            for name in self.names:
+                target = Path(folder) / name
+                target.parent.mkdir(exist_ok=True)
+                source = (self.directory / name).resolve()
+                try:
+                    target.symlink_to(source)
+                except OSError:  # Windows allows links to some users only
+                    _link_or_copy(source, target)
+            yield Path(folder)
+
+    def copy_to(self, directory: Path) -> None:
+        """Copies the files, so that a saved model can be moved to another machine."""
+        for name in self.names:
+            target = directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.directory / name, target)
+
+    def _check_modules(self) -> None:
+        if MODULES not in self.names:
+            return
+        modules = _read_json(self.directory / MODULES)
+        if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+            raise ModelFormatError(f"{self.directory / MODULES} is not a list of modules")
+        for module in modules:
+            if not _MODULE_TYPE.fullmatch(str(module.get("type"))):
+                raise ModelFormatError(
+                    f"{self.name} needs {str(module.get('type'))[:80]!r}, which is code of its "
+                    "own: only modules of sentence-transformers are loaded"
+                )
+
+
+def needed(
+    sizes: Mapping[str, int], where: str, library: Library | None = None
+) -> tuple[Library, tuple[str, ...]]:
+    """Which files of a repository are needed, and which library reads them.
+
+    Args:
+        sizes: bytes by relative path of all its files.
+        where: what to call it in errors.
+        library: read it with this one, where both could.
+
+    Raises:
+        ModelFormatError: it is no encoder of these libraries, has no safetensors, or a file is
+            larger than any encoder's.
+    """
+    top = [name for name in sizes if "/" not in name]
+    open_clip_weights = [name for name in _OPEN_CLIP_WEIGHTS if name in sizes]
+    by_transformers = CONFIG in sizes or MODULES in sizes
+    if _ADAPTER in sizes and library is None:
+        raise ModelFormatError(
+            f"{where} is an adapter of another model (it has {_ADAPTER}): merge it into the whole "
+            "model first (merge_and_unload of peft) and load that"
+        )
+    weights: Iterable[str]
+    if library != "open_clip" and by_transformers:
+        folders = {
+            name.split("/")[0]
+            for name in sizes
+            if name.count("/") == 1 and _MODULE_FOLDER.fullmatch(name.split("/")[0])
+        }
+        if MODULES not in sizes:
+            folders = set()
+        parts = [name for name in sizes if "/" not in name or name.split("/")[0] in folders]
+        parts = [name for name in parts if name.count("/") <= 1]
+        weights = [name for name in parts if _WEIGHTS.fullmatch(name.split("/")[-1])]
+        if weights:
+            texts = [name for name in parts if _TEXTS.fullmatch(name.split("/")[-1])]
+            texts = [name for name in texts if name not in (OPEN_CLIP_CONFIG, _ADAPTER)]
+            return "sentence-transformers", _of_size(sizes, [*texts, *weights], where)
+    if library != "sentence-transformers" and OPEN_CLIP_CONFIG in sizes:
+        weights = open_clip_weights[:1] or [name for name in top if name == "model.safetensors"]
+        if weights:
+            texts = [name for name in top if _TEXTS.fullmatch(name) and name != _INDEX]
+            return "open_clip", _of_size(sizes, [*texts, *weights], where)
+    if not by_transformers and OPEN_CLIP_CONFIG not in sizes:
+        raise ModelFormatError(
+            f"{where} is not a model of this library, and no encoder that sentence-transformers or "
+            f"open_clip can read: it has no {CONFIG} and no {OPEN_CLIP_CONFIG}"
+        )
+    pickles = sorted(name for name in sizes if name.endswith(_PICKLES))
+    shown = f" (it has {', '.join(pickles[:3])})" if pickles else ""
+    raise ModelFormatError(
+        f"{where} has no weights as safetensors{shown}: other formats can run code and are not "
+        "read. Choose a repository or a revision that has model.safetensors (the Hub's converter "
+        "offers one as a pull request: revision='refs/pr/NUMBER'), or convert it with "
+        "https://huggingface.co/spaces/safetensors/convert"
+    )
+
+
+def total_bytes(sizes: Mapping[str, int], names: Iterable[str]) -> int:
+    """Bytes of all these files."""
+    return sum(sizes[name] for name in names)
+
+
+def _of_size(sizes: Mapping[str, int], names: Iterable[str], where: str) -> tuple[str, ...]:
+    chosen = tuple(sorted(set(names)))
+    for name in chosen:
+        most = _MOST_BYTES[".safetensors" if name.endswith(".safetensors") else ""]
+        if sizes[name] > most:
+            raise ModelFormatError(
+                f"{where}/{name} has {sizes[name]:,} bytes; the limit is {most:,}"
+            )
+    return chosen
+
+
+def _listed(directory: Path) -> dict[str, int]:
+    """Bytes by relative path of the files in a directory and its folders, one level deep."""
+    found: dict[str, int] = {}
+    for path in sorted(directory.iterdir()):
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        for file in inside:
+            if file.is_file():
+                found[file.relative_to(directory).as_posix()] = file.stat().st_size
+    return found
+
+
+def _check(path: Path, where: str) -> None:
+    """Raises ModelFormatError for what is no regular file, or no whole safetensors file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ModelFormatError(f"{where} is incomplete: {path.name} cannot be read") from error
+    if not stat.S_ISREG(mode):
+        raise ModelFormatError(f"{path} is not a regular file; remove it")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                file.keys()
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ModelFormatError(
+                f"{path} is not a whole safetensors file ({error}): delete it and load again"
+            ) from error
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

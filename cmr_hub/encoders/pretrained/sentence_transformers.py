@@ -1,0 +1,224 @@
+"""Encoders that sentence-transformers reads: CLIP, SigLIP, ALIGN, BERT, DINOv2 and many more."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from cmr_hub.encoders.meta import refuse_meta_tensors
+from cmr_hub.encoders.optional import optional_import
+from cmr_hub.encoders.pretrained.backbone import Backbone
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+from cmr_hub.errors import CMRError, ModelFormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from cmr_hub.encoders.pretrained.files import PretrainedFiles
+
+_STYLE = r"(?:\x1b\[\d+m)*"
+_MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
+# The networks of these kinds read the state of the last token, so texts must be padded as in
+# training; SigLIP 2 was trained on lower-case text, which its tokeniser does not see to.
+_PADDED = ("siglip", "siglip2", "siglip_text_model", "siglip2_text_model")
+_loading = threading.Lock()
+
+
+class SentenceTransformersBackbone(Backbone):
+    """A `SentenceTransformer`, with its own processor, tokeniser and pooling.
+
+    Args:
+        files: of a model that sentence-transformers (6.2 or newer) reads.
+
+    Raises:
+        CMRError: sentence-transformers is not installed.
+        ModelFormatError: it cannot read the files, weights are missing, or the model wants code of
+            its own.
+    """
+
+    def __init__(self, files: PretrainedFiles) -> None:
+        super().__init__()
+        self.files = files
+        self._model = _load(files)
+        first = self._model[0]
+        config = getattr(first, "config", None)
+        kind = str(getattr(config, "model_type", ""))
+        self._lower = kind in _PADDED
+        self._prompt = self._model.prompts.get(self._model.default_prompt_name or "")
+        self._max_tokens = _max_tokens(first, config, padded=self._lower)
+        self._processing: dict[str, Any] = {}
+        if self._lower:
+            text = {"padding": "max_length", "max_length": self._max_tokens, "truncation": True}
+            self._processing = {"processing_kwargs": {"text": text}}
+        reads = self._model.modalities
+        self._transform = _ImageTransform(first.processor) if "image" in reads else None
+        scale = getattr(getattr(first, "model", None), "logit_scale", None)
+        self.logit_scale = None if scale is None else float(scale.detach().exp())
+        with torch.inference_mode():
+            self.image_dim = self._probe_image() if "image" in reads else None
+            self.text_dim = len(self.texts(["a"])[0]) if "text" in reads else None
+
+    @property
+    def network(self) -> nn.Module:
+        found: nn.Module = self._model
+        return found
+
+    @property
+    def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
+        if self._transform is None:
+            raise CMRError(f"{self.files.name} reads no pictures")
+        return self._transform
+
+    def images(self, batch: dict[str, Tensor]) -> Tensor:
+        placed = {name: self.placement.tensor(value) for name, value in batch.items()}
+        rows: Tensor = self._model({**placed, "modality": "image"})["sentence_embedding"]
+        return rows
+
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        given = [text.lower() for text in texts] if self._lower else list(texts)
+        with self.lock:
+            features = self._model.preprocess(given, prompt=self._prompt, **self._processing)
+        placed = {
+            name: self.placement.tensor(value) if isinstance(value, torch.Tensor) else value
+            for name, value in features.items()
+        }
+        rows: Tensor = self._model(placed)["sentence_embedding"]
+        return rows
+
+    def is_cut(self, text: str) -> bool:
+        tokenizer = getattr(self._model, "tokenizer", None)
+        # Every token but the first and the last stands for a character at least.
+        if tokenizer is None or not self._max_tokens or len(text) + 2 <= self._max_tokens:
+            return False
+        with self.lock:
+            found = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+        return len(found) > self._max_tokens
+
+    def _probe_image(self) -> int:
+        prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
+        rows = self.images({name: value[None] for name, value in prepared.items()})
+        return len(rows[0])
+
+
+class _ImageTransform:
+    """The image processor of transformers; an object, so that it can be sent to a process."""
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = getattr(processor, "image_processor", processor)
+
+    def __call__(self, image: Image.Image) -> dict[str, Tensor]:
+        features = self._processor(images=[image], return_tensors="pt")
+        return {
+            name: value[0] for name, value in features.items() if isinstance(value, torch.Tensor)
+        }
+
+
+def _load(files: PretrainedFiles) -> Any:
+    ensure_torchvision()
+    library = optional_import("sentence_transformers", files.name, "clip")
+    # Loading patches the initialisation of networks for the whole process.
+    with _loading, files.staged() as directory, _quiet() as report:
+        try:
+            model = library.SentenceTransformer(
+                str(directory),
+                device="cpu",
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            )
+        except Exception as error:  # transformers names no base class for what files can do
+            raise ModelFormatError(
+                f"sentence-transformers cannot load {files.name}: {_reason(error, directory)}"
+            ) from error
+        missing = _MISSING.findall("\n".join(report))
+        if missing and all("pooler" in name for name in missing):
+            # Heads that only pre-training needs: the rows are pooled from tokens instead.
+            missing = []
+        elif not missing:
+            model = _with_pooler_output(model, directory)
+    if missing:
+        raise ModelFormatError(
+            f"{files.name} is incomplete: its files hold no weights for {len(missing)} tensors, "
+            f"e.g. {missing[0]}, which would be random"
+        )
+    model = model.eval().requires_grad_(False)
+    refuse_meta_tensors(model, files.name)
+    return model
+
+
+def _with_pooler_output(model: Any, directory: Path) -> Any:
+    """A network of pictures alone gives its own pooled row where it has one: that of DINOv2 is
+    the class token, that of ConvNeXt the normalised mean over positions."""
+    first = model[0]
+    if getattr(first, "modalities", None) != ["image"] or len(model) != 2:
+        return model
+    prepared = _ImageTransform(first.processor)(Image.new("RGB", (64, 64), "gray"))
+    with torch.inference_mode():
+        given = first.model(**{name: value[None] for name, value in prepared.items()})
+    pooled = getattr(given, "pooler_output", None)
+    if pooled is None or pooled.flatten(1).shape[1] != model.get_embedding_dimension():
+        return model
+    first.modality_config = {"image": {"method": "forward", "method_output_name": "pooler_output"}}
+    first.module_output_name = "sentence_embedding"
+    return type(model)(modules=[first, _flatten()], device="cpu")
+
+
+def _flatten() -> nn.Module:
+    class Flatten(torch.nn.Module):
+        """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
+
+        def forward(self, features: dict[str, Any]) -> dict[str, Any]:
+            features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
+            return features
+
+    return Flatten()
+
+
+def _max_tokens(first: Any, config: Any, *, padded: bool) -> int:
+    if padded:
+        text = getattr(config, "text_config", config)
+        return int(text.max_position_embeddings)
+    longest = getattr(first, "max_seq_length", None)
+    return longest if isinstance(longest, int) and 0 < longest < 1_000_000 else 0
+
+
+def _reason(error: Exception, directory: Path) -> str:
+    text = " ".join(str(error).replace(str(directory), "it").split())
+    if "trust_remote_code" in text:
+        return "it needs code of its own, which is never run"
+    return text[:300] or type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    """What transformers says while it loads, instead of its bars and tables on the screen."""
+    from transformers.utils import logging as transformers_logging
+
+    said: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    root = logging.getLogger("transformers")
+    handlers, propagate, level = root.handlers[:], root.propagate, root.level
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    root.handlers, root.propagate = [Collect()], False
+    root.setLevel(logging.WARNING)
+    try:
+        yield said
+    finally:
+        root.handlers, root.propagate = handlers, propagate
+        root.setLevel(level)
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,146 @@
+"""The text side of a pretrained encoder: CLIP, SigLIP, and any model of sentence-transformers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from cmr_hub.encoders.images.base import fingerprint_of
+from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.tokens import sentences
+from cmr_hub.errors import CMRError, WeightsError
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.devices import Placement
+    from cmr_hub.encoders.pretrained.backbone import Backbone
+    from cmr_hub.types import Document, FloatArray, JSONObject
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 16
+
+
+class PretrainedTextEncoder(TextEncoder):
+    """Texts through the text side of a backbone.
+
+    A document's row is the mean of its sentences' unit vectors. The network reads subwords, so no
+    word is unknown to it, of any language.
+
+    Args:
+        backbone: that reads texts.
+
+    Raises:
+        CMRError: it reads none.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._dim = backbone.require("text")
+        self.backbone = backbone
+        self.name = f"hf:{backbone.files.name}"  # type: ignore[misc]
+        self._is_told = False
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    @property
+    def source(self) -> str:
+        """What loads it again: `hf:REPOSITORY@COMMIT`, or `file`."""
+        return self.backbone.files.source
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files: they hold weights and tokeniser."""
+        return fingerprint_of("pretrained", self.backbone.files.sha256, {"side": "text"})
+
+    @property
+    def identity(self) -> str:
+        return self.fingerprint
+
+    @property
+    def placement(self) -> Placement:  # type: ignore[override]
+        """That of the backbone."""
+        return self.backbone.placement
+
+    def to(self, placement: Placement) -> Self:
+        self.backbone.to(placement)
+        return self
+
+    def fit(self, documents: Sequence[Document]) -> Self:
+        """Learns nothing: it is pretrained."""
+        del documents
+        return self
+
+    def transform(self, documents: Sequence[Document]) -> FloatArray:
+        """(N, dim) float32; a document without a word is a zero row."""
+        texts: list[str] = []
+        owner: list[int] = []
+        for number, document in enumerate(documents):
+            own = [text for text in sentences(document) if text.strip()]
+            texts += own
+            owner += [number] * len(own)
+        found = self._embed(texts)
+        rows = np.zeros((len(documents), self._dim), dtype=np.float32)
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        np.add.at(rows, owner, np.divide(found, lengths, out=found, where=lengths > 0))
+        counts = np.bincount(np.asarray(owner, dtype=np.int64), minlength=len(documents))
+        rows /= counts.clip(1).astype(np.float32)[:, np.newaxis]
+        return rows
+
+    def unknown_words(self, text: str) -> list[str]:
+        """None, ever."""
+        return []
+
+    def knows(self, document: Document) -> bool:
+        """Whether there is anything to read."""
+        return any(text.strip() for text in sentences(document))
+
+    def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        """Where it is; its files are saved by the tower."""
+        return {"source": self.source, "sha256": self.backbone.files.sha256}, {}
+
+    @classmethod
+    def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
+        raise CMRError("a pretrained text encoder is read from its files: cmr_hub.load")
+
+    def _embed(self, texts: Sequence[str]) -> FloatArray:
+        """(M, dim) rows of single texts, as the network gives them."""
+        self._tell_of_cut(texts)
+        rows = np.empty((len(texts), self._dim), dtype=np.float32)
+        # Texts of about one length stand together, so that little is padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        size = self.placement.batch_size(_BATCH)
+
+        def work(start: int) -> None:
+            chosen = order[start : start + size]
+            with torch.inference_mode():
+                found: Any = self.backbone.texts([texts[index] for index in chosen])
+                found = found.float().cpu().numpy()
+            if not np.isfinite(found).all():
+                raise WeightsError(
+                    f"{self.name} gives features that are not finite numbers: its weights are "
+                    "damaged, incomplete or do not fit this precision; load them again"
+                )
+            rows[chosen] = found
+
+        for _ in side_by_side(work, range(0, len(texts), size)):
+            pass
+        return rows
+
+    def _tell_of_cut(self, texts: Sequence[str]) -> None:
+        if self._is_told:
+            return
+        cut = next((text for text in texts if self.backbone.is_cut(text)), None)
+        if cut is not None:
+            self._is_told = True
+            logger.warning(
+                "%s reads the beginning of a long text only; it is cut: %.60s… (said once)",
+                self.name,
+                cut,
+            )

@@ -1,0 +1,244 @@
+"""Towers: each takes one modality into the common space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.devices import Placement
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.models.projector import Projector
+    from cmr_hub.types import Document, FloatArray, ImageSource
+
+E = TypeVar("E")
+
+
+class Lazy(Generic[E]):
+    """An encoder that is built when it is first needed, once, whichever thread needs it first.
+
+    Args:
+        build: makes it.
+        dim: length of its rows.
+        fingerprint: what its fingerprint is.
+    """
+
+    def __init__(self, build: Callable[[], E], dim: int, fingerprint: str) -> None:
+        self.dim, self.fingerprint = dim, fingerprint
+        self._build = build
+        self._built: E | None = None
+        self._placement: Placement | None = None
+        self._lock = threading.RLock()
+
+    def get(self) -> E:
+        """The encoder. Raises what building it raises."""
+        if self._built is None:
+            with self._lock:
+                if self._built is None:
+                    self._built = self._placed(self._build())
+        return self._built
+
+    def to(self, placement: Placement) -> None:
+        """Moves the encoder now, or when it is built."""
+        with self._lock:
+            self._placement = placement
+            if self._built is not None:
+                self._placed(self._built)
+
+    def _placed(self, encoder: Any) -> Any:
+        return encoder if self._placement is None else encoder.to(self._placement)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"encoder": self.get(), "dim": self.dim, "fingerprint": self.fingerprint}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        encoder = state["encoder"]
+        self.__init__(lambda: encoder, state["dim"], state["fingerprint"])  # type: ignore[misc]
+
+
+class _Tower(Generic[E]):
+    """An encoder, a projector, or one after the other.
+
+    Args:
+        encoder: gives feature rows; one that is `Lazy` is built when it is needed; None for a
+            model of precomputed features.
+        projector: takes them into the common space; None where the encoder's own rows are that.
+
+    Raises:
+        ModelFormatError: neither of them, or they do not fit together.
+    """
+
+    _reads: str
+
+    def __init__(self, encoder: E | Lazy[E] | None, projector: Projector | None) -> None:
+        if encoder is None and projector is None:
+            raise ModelFormatError("a tower has an encoder, a projector, or both")
+        self._encoder = encoder
+        self.projector = None if projector is None else projector.eval()
+        own: Any = encoder
+        if projector is not None and own is not None and own.dim != projector.in_dim:
+            raise ModelFormatError(
+                f"the projector takes rows of {projector.in_dim} numbers, "
+                f"the encoder of {self._reads} gives {own.dim}"
+            )
+
+    @property
+    def encoder(self) -> E | None:
+        """The encoder, built now if it was not yet; None for precomputed features."""
+        return self._encoder.get() if isinstance(self._encoder, Lazy) else self._encoder
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether it reads anything but feature rows; builds nothing."""
+        return self._encoder is not None
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the common space."""
+        own: Any = self.projector or self._encoder
+        return int(own.dim)
+
+    @property
+    def required_encoder(self) -> E:
+        """The encoder. Raises CMRError for a model of precomputed features."""
+        encoder = self.encoder
+        if encoder is None:
+            raise CMRError(
+                f"this model was trained on precomputed features and cannot read {self._reads}; "
+                f"give feature rows to model.{self._attribute}.embed instead"
+            )
+        return encoder
+
+    def embed(self, features: FloatArray) -> FloatArray:
+        """(N, D) feature rows of the encoder → (N, d) float32 unit vectors."""
+        if self.projector is not None:
+            return self.projector.embed(features)
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        unit: FloatArray = np.zeros_like(features)
+        np.divide(features, lengths, out=unit, where=lengths > 0)
+        return unit
+
+    def to(self, placement: Placement) -> None:
+        """Moves the encoder to a device and precision; the projector is small and stays."""
+        encoder: Any = self._encoder
+        if encoder is not None:
+            encoder.to(placement)
+
+    @property
+    def _attribute(self) -> str:
+        return "image" if self._reads == "pictures" else "text"
+
+
+class ImageTower(_Tower[ImageEncoder]):
+    """Pictures → the common space. See `_Tower`."""
+
+    _reads = "pictures"
+
+    @property
+    def identity(self) -> str:
+        """Of the encoder: its fingerprint; empty for precomputed features."""
+        return "" if self._encoder is None else self._encoder.fingerprint
+
+    def encode(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        cache: FeatureCache | None = None,
+        progress: bool = False,
+    ) -> FloatArray:
+        """Paths or open pictures → (N, d) float32 unit vectors.
+
+        Args:
+            images: the pictures.
+            cache: keeps the encoder's rows.
+            progress: show a bar.
+
+        Raises:
+            ImageError: a picture cannot be read; the message names it.
+            CMRError: a model of precomputed features.
+        """
+        encoder = self.required_encoder
+        refuse_single(images, "images")
+        if cache is not None:
+            return self.embed(cache.encode(encoder, images, progress=progress))
+        return self.embed(encoder.encode(list(images), progress=progress))
+
+    def encode_pixels(self, pixels: Any) -> FloatArray:
+        """Pictures as the encoder's preprocessing gives them → (N, d) float32 unit vectors."""
+        return self.embed(self.required_encoder.encode_pixels(pixels))
+
+
+class TextTower(_Tower[TextEncoder]):
+    """Texts → the common space. See `_Tower`."""
+
+    _reads = "text"
+
+    @property
+    def identity(self) -> str:
+        """Of the encoder: all that changes its rows; empty for precomputed features."""
+        if isinstance(self._encoder, Lazy):
+            return self._encoder.fingerprint
+        return "" if self._encoder is None else self._encoder.identity
+
+    def encode(
+        self,
+        documents: Sequence[Document],
+        *,
+        cache: FeatureCache | None = None,
+        progress: bool = False,
+        check: bool = True,
+    ) -> FloatArray:
+        """Documents (all sentences of an item each) → (N, d) float32 unit vectors.
+
+        Args:
+            documents: lists of sentences.
+            cache: keeps the encoder's rows, if it is a pretrained one.
+            progress: show a bar.
+            check: refuse a document without a known word, whose vector would mean nothing.
+
+        Raises:
+            UnknownWordsError: a document has no word that the encoder knows.
+            CMRError: a model of precomputed features.
+        """
+        encoder = self.required_encoder
+        if check:
+            for document in documents:
+                if not encoder.knows(document):
+                    raise UnknownWordsError(_nothing_known(encoder, document))
+        if cache is not None:
+            return self.embed(cache.encode_texts(encoder, documents, progress=progress))
+        return self.embed(encoder.transform(documents))
+
+    def knows(self, document: Document) -> bool:
+        """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""
+        return self.required_encoder.knows(document)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words that mean nothing to the encoder; none without an encoder."""
+        encoder = self.encoder
+        return [] if encoder is None else encoder.unknown_words(text)
+
+
+def refuse_single(items: object, name: str) -> None:
+    """A lone string is a sequence too, of letters: almost surely a slip. Raises CMRError."""
+    if isinstance(items, str | Path | Image.Image):
+        raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
+
+
+def _nothing_known(encoder: TextEncoder, document: Document) -> str:
+    text = " ".join(document)
+    unknown = encoder.unknown_words(text)
+    if not unknown:
+        return "the text has no words; type a sentence"
+    shown = ", ".join(word[:40] for word in unknown[:8])
+    more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+    return f"no word of the text is known to this model: {shown}{more}; use other words"
