@@ -23,7 +23,7 @@ def models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Short names, to be told all of; with --measure also a model directory, a release "
             "or a repository on the Hub.",
         ),
@@ -108,9 +108,7 @@ def _overview(entries: list[CatalogueEntry]) -> Table:
 
 
 def _all_of(entry: CatalogueEntry) -> Table:
-    table = Table(
-        entry.name, Column(overflow="fold"), Column("where it is from", overflow="fold")
-    )
+    table = Table(entry.name, Column(overflow="fold"), Column("where it is from", overflow="fold"))
     table.add_row("for", entry.purpose, "")
     table.add_row("repository", f"{entry.repository} ({entry.library})", entry.listed)
     if entry.download is not None:
@@ -135,9 +133,7 @@ def _in_brackets(note: str) -> str:
     return f"({note})" if note else ""
 
 
-def _measure(
-    names: list[str], batch: int, turns: int, threads: int | None, as_json: bool
-) -> None:
+def _measure(names: list[str], batch: int, turns: int, threads: int | None, as_json: bool) -> None:
     from cmr_hub.evaluation.speed import PICTURE_SIZE, measure_encoding
     from cmr_hub.loading import load
 
