@@ -54,7 +54,7 @@ def models(
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
     elif names:
         for entry in entries:
-            console.print(_all_of(entry), highlight=False)
+            console.print(_all_of(entry), highlight=False, soft_wrap=True)
     else:
         console.print(_overview(entries), highlight=False)
         console.print(
@@ -107,30 +107,29 @@ def _overview(entries: list[CatalogueEntry]) -> Table:
     return table
 
 
-def _all_of(entry: CatalogueEntry) -> Table:
-    table = Table(entry.name, Column(overflow="fold"), Column("where it is from", overflow="fold"))
-    table.add_row("for", entry.purpose, "")
-    table.add_row("repository", f"{entry.repository} ({entry.library})", entry.listed)
-    if entry.download is not None:
-        bytes_text = f"{size_text(entry.download.value)} {_in_brackets(entry.download.note)}"
-        table.add_row("download", bytes_text, entry.download.source)
+def _all_of(entry: CatalogueEntry) -> str:
+    """Each fact on a line, and below it the page it is from, whole, so that it can be opened."""
+    facts = [("repository", f"{entry.repository}, {entry.library}", entry.listed)]
+    if (size := entry.download) is not None:
+        text = f"{size_text(size.value)}{_in_brackets(size.note)}"
+        facts.append(("download", text, size.source))
     for label, fact in (
         ("dimension", entry.dimension),
         ("languages", entry.languages),
         ("licence", entry.licence),
     ):
         if fact is not None:
-            table.add_row(label, f"{fact.value} {_in_brackets(fact.note)}", fact.source)
+            facts.append((label, f"{fact.value}{_in_brackets(fact.note)}", fact.source))
     for figure in entry.figures:
-        label = f"{figure.dataset}, {figure.direction}"
-        table.add_row(
-            label, f"{figure.metric} {figure.value:.3f} ({figure.protocol})", figure.source
-        )
-    return table
+        label = f"{figure.dataset}, {figure.direction}, {figure.metric}"
+        text = f"{figure.value:.3f}{_in_brackets(figure.protocol)}"
+        facts.append((label, text, figure.source))
+    lines = (f"  {label}: {text}\n    {source}" for label, text, source in facts)
+    return "\n".join([f"{entry.name}: {entry.purpose}", *lines])
 
 
 def _in_brackets(note: str) -> str:
-    return f"({note})" if note else ""
+    return f" ({note})" if note else ""
 
 
 def _measure(names: list[str], batch: int, turns: int, threads: int | None, as_json: bool) -> None:

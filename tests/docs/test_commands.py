@@ -204,7 +204,7 @@ def test_hub(reader) -> None:
 def test_models(reader) -> None:
     reader.activate()
     outputs = follow(reader, "docs/models.md")
-    assert "google/siglip2-base-patch16-224" in outputs[0].replace("\n", "")
+    assert "google/siglip2-base-patch16-224" in outputs[0]
     assert "Median of 5 turns" in outputs[1]
 
 
