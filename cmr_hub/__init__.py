@@ -16,14 +16,16 @@ from cmr_hub.version import __version__
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import load
+    from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
 
-__all__ = ["CrossModalModel", "Gallery", "__version__", "load"]
+__all__ = ["CrossModalModel", "Gallery", "__version__", "list_models", "load"]
 
 # Imported when first used: `import cmr_hub` alone costs nothing.
 _LAZY = {
     "CrossModalModel": "cmr_hub.models.cross_modal",
     "Gallery": "cmr_hub.gallery.gallery",
+    "list_models": "cmr_hub.models.catalogue",
     "load": "cmr_hub.loading",
 }
 

@@ -33,12 +33,14 @@ def test_import_loads_only_itself():
 
 def test_registries_and_command_line_load_nothing_heavy():
     modules = ("datasets", "encoders.images", "encoders.texts", "losses", "baselines", "cli")
+    modules += ("models.catalogue",)
     assert not loaded_by(*(f"cmr_hub.{name}" for name in modules)) & HEAVY
 
 
 def test_public_names():
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import load
+    from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.version import __version__
 
@@ -46,6 +48,7 @@ def test_public_names():
     assert public == {
         "CrossModalModel": CrossModalModel,
         "Gallery": Gallery,
+        "list_models": list_models,
         "load": load,
         "__version__": __version__,
     }

@@ -29,6 +29,10 @@ NOT_RUN = {
     "--collection pets": "needs servers; tests/gallery/indexing/test_cluster.py runs it with them",
     'cmr search http://host:19530/pets "two dogs on a beach"': "needs a server; "
     "tests/gallery/test_milvus.py runs it with one",
+    "cmr models --measure siglip siglip2 --threads 4": "downloads them; tests/cli/test_models.py "
+    "measures a model that is there",
+    "cmr evaluate timm/vit_base_patch16_clip_224.laion400m_e32 --dataset flickr8k --root flickr8k "
+    "--split test": "downloads it, and wants Flickr8k",
     # Hours of training. tests/cli and tests/releases run them on a few pictures.
     "cmr distill flickr8k pascal-sentence --teacher mobilenet_v2.safetensors "
     "--out distill": "hours",
@@ -195,6 +199,13 @@ def test_hub(reader) -> None:
     assert {"README.md", "config.json", "gallery/manifest.json"} <= files.keys()
     assert (reader.clone / "space" / "app.py").is_file()
     assert (reader.clone / "board" / "Dockerfile").is_file()
+
+
+def test_models(reader) -> None:
+    reader.activate()
+    outputs = follow(reader, "docs/models.md")
+    assert "google/siglip2-base-patch16-224" in outputs[0]
+    assert "Median of 5 turns" in outputs[1]
 
 
 def test_add_a_loss(reader) -> None:

@@ -1,0 +1,166 @@
+"""`cmr models`: pretrained dual encoders with a short name, and how quick one is here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from cmr_hub.cli.options import console
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    from cmr_hub.evaluation.speed import EncodingSpeed
+    from cmr_hub.models.catalogue import CatalogueEntry
+
+_NOT_STATED = "not stated"
+
+
+def models(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Short names, to be told all of; with --measure also a model directory, a release "
+            "or a repository on the Hub.",
+        ),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Load each model and measure how long it takes.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="With --measure: of how many.")] = 32,
+    turns: Annotated[int, typer.Option(min=1, help="With --measure: of each kind.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="With --measure: of the processor.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """Lists the pretrained models that have a short name, or measures some on this machine.
+
+    Examples: `cmr models`, `cmr models siglip2`, `cmr models --measure clip siglip2`
+    """
+    if measure:
+        if not names:
+            raise CMRError("say which models to measure: cmr models --measure NAME...")
+        _measure(names, batch, turns, threads, as_json)
+        return
+    from cmr_hub.models.catalogue import list_models
+
+    entries = [_entry(name) for name in names] if names else list_models()
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+    elif names:
+        for entry in entries:
+            console.print(_all_of(entry), highlight=False, soft_wrap=True)
+    else:
+        console.print(_overview(entries), highlight=False)
+        console.print(
+            "COCO: recall@1 from text to image, zero-shot, as others published it. "
+            "`cmr models NAME` says where each fact is from.",
+            highlight=False,
+        )
+
+
+def _entry(name: str) -> CatalogueEntry:
+    from cmr_hub.models.catalogue import list_models, resolve, suggestions
+
+    entry = resolve(name)
+    if entry is None:
+        near = suggestions(name)
+        meant = f"did you mean {' or '.join(near)}?" if near else "choose one of: "
+        known = "" if near else ", ".join(known.name for known in list_models())
+        raise CMRError(f"no pretrained model has the short name {name!r}; {meant}{known}")
+    return entry
+
+
+def size_text(count: int) -> str:
+    """Bytes as megabytes or gigabytes of 1,000, to three figures.
+
+    Example:
+        >>> size_text(1_539_458_338)
+        '1.54 GB'
+    """
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _overview(entries: list[CatalogueEntry]) -> Table:
+    table = Table(
+        Column("name", no_wrap=True),
+        Column("for", overflow="fold"),
+        *(Column(name, overflow="fold") for name in ("download", "dim", "languages", "licence")),
+        "COCO",
+    )
+    for entry in entries:
+        figure = entry.figure()
+        table.add_row(
+            entry.name,
+            entry.purpose,
+            _NOT_STATED if entry.download is None else size_text(entry.download.value),
+            _NOT_STATED if entry.dimension is None else str(entry.dimension.value),
+            _NOT_STATED if entry.languages is None else entry.languages.value,
+            _NOT_STATED if entry.licence is None else entry.licence.value,
+            _NOT_STATED if figure is None else f"{figure.value:.3f}",
+        )
+    return table
+
+
+def _all_of(entry: CatalogueEntry) -> str:
+    """Each fact on a line, and below it the page it is from, whole, so that it can be opened."""
+    facts = [("repository", f"{entry.repository}, {entry.library}", entry.listed)]
+    if (size := entry.download) is not None:
+        text = f"{size_text(size.value)}{_in_brackets(size.note)}"
+        facts.append(("download", text, size.source))
+    for label, fact in (
+        ("dimension", entry.dimension),
+        ("languages", entry.languages),
+        ("licence", entry.licence),
+    ):
+        if fact is not None:
+            facts.append((label, f"{fact.value}{_in_brackets(fact.note)}", fact.source))
+    for figure in entry.figures:
+        label = f"{figure.dataset}, {figure.direction}, {figure.metric}"
+        text = f"{figure.value:.3f}{_in_brackets(figure.protocol)}"
+        facts.append((label, text, figure.source))
+    lines = (f"  {label}: {text}\n    {source}" for label, text, source in facts)
+    return "\n".join([f"{entry.name}: {entry.purpose}", *lines])
+
+
+def _in_brackets(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _measure(names: list[str], batch: int, turns: int, threads: int | None, as_json: bool) -> None:
+    from cmr_hub.evaluation.speed import PICTURE_SIZE, measure_encoding
+    from cmr_hub.loading import load
+
+    speeds: dict[str, EncodingSpeed] = {}
+    for name in names:
+        speeds[name] = measure_encoding(load(name), batch=batch, turns=turns, threads=threads)
+    if as_json:
+        records = [{"model": name, **asdict(speed)} for name, speed in speeds.items()]
+        typer.echo(json.dumps(records, indent=2))
+        return
+    table = Table(
+        Column("milliseconds for", overflow="fold"),
+        "a picture",
+        f"one of {batch} pictures",
+        "a sentence",
+        f"one of {batch} sentences",
+    )
+    for name, speed in speeds.items():
+        seconds = (
+            *(speed.picture_alone, speed.picture_in_batch),
+            *(speed.sentence_alone, speed.sentence_in_batch),
+        )
+        table.add_row(name, *(f"{1000 * value:.2f}" for value in seconds))
+    console.print(table, highlight=False)
+    width, height = PICTURE_SIZE
+    used = next(iter(speeds.values())).threads
+    console.print(
+        f"Median of {turns} turns on {used} {'thread' if used == 1 else 'threads'}; pictures of "
+        f"{width} × {height}, decoded before.",
+        highlight=False,
+    )

@@ -1,0 +1,112 @@
+"""How long a model takes for a picture and for a sentence on this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cmr_hub.training.threads import torch_threads
+from cmr_hub.types import FloatArray, ImageSource
+
+PICTURE_SIZE = (640, 480)
+"""Width and height of the pictures, in pixels."""
+_SUBJECTS = ("a dog", "two cats", "a red bus", "some people", "a boat")
+_PLACES = ("on a beach", "in the snow", "in a street", "beside a house", "at night", "on the grass")
+
+
+class Encodes(Protocol):
+    """What is measured: the part of a model that takes pictures and sentences."""
+
+    def encode_images(self, images: Sequence[ImageSource]) -> FloatArray:
+        """Pictures → (N, d)."""
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Sentences → (N, d)."""
+
+
+@dataclass(frozen=True)
+class EncodingSpeed:
+    """Seconds for one picture and one sentence, medians over the turns."""
+
+    picture_alone: float
+    picture_in_batch: float
+    sentence_alone: float
+    sentence_in_batch: float
+    batch: int
+    """How many were encoded together for the figures in a batch."""
+    turns: int
+    threads: int
+    """Of the processor, as torch was told."""
+
+
+def measure_encoding(
+    model: Encodes,
+    *,
+    batch: int = 32,
+    turns: int = 5,
+    threads: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> EncodingSpeed:
+    """Measures how long a model takes to encode, one by one and in batches.
+
+    The pictures are made here, of noise, and are in memory as decoded pixels: reading and decoding
+    files is not counted, resizing to what the model wants is. One turn of each kind goes before
+    those that count.
+
+    Args:
+        model: what is measured.
+        batch: how many pictures, and how many sentences, are encoded together.
+        turns: of each kind; the median of them counts.
+        threads: of the processor; default as many as torch has.
+        clock: tells seconds.
+
+    Raises:
+        CMRError: as the model's `encode_images` and `encode_texts`.
+    """
+    pictures, sentences = _pictures(batch), _sentences(batch)
+    count = torch.get_num_threads() if threads is None else threads
+
+    def seconds(encode: Callable[[], object], items: int) -> float:
+        encode()
+        taken = []
+        for _ in range(turns):
+            begun = clock()
+            encode()
+            taken.append(clock() - begun)
+        return statistics.median(taken) / items
+
+    with torch_threads(count):
+        return EncodingSpeed(
+            picture_alone=seconds(lambda: model.encode_images(pictures[:1]), 1),
+            picture_in_batch=seconds(lambda: model.encode_images(pictures), batch),
+            sentence_alone=seconds(lambda: model.encode_texts(sentences[:1]), 1),
+            sentence_in_batch=seconds(lambda: model.encode_texts(sentences), batch),
+            batch=batch,
+            turns=turns,
+            threads=count,
+        )
+
+
+def _pictures(count: int) -> list[Image.Image]:
+    generator = np.random.default_rng(0)
+    width, height = PICTURE_SIZE
+    shape = (height, width, 3)
+    return [
+        Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)) for _ in range(count)
+    ]
+
+
+def _sentences(count: int) -> list[str]:
+    """Captions of usual length; the numbers make each another one."""
+    return [
+        f"a picture of {_SUBJECTS[number % len(_SUBJECTS)]} "
+        f"{_PLACES[number % len(_PLACES)]}, number {number}"
+        for number in range(count)
+    ]
