@@ -16,6 +16,7 @@ from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import holds_gallery
 from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.hub_download import HubSource, is_repository, patterns_of
+from cmr_hub.models.catalogue import default_revision, resolve, suggestions
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import choose_model_files
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
@@ -49,10 +50,11 @@ def load(
     Args:
         name: a directory that `cmr train` or `model.save_pretrained` wrote; the name of a release
             that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
-            ...): a directory or a repository on the Hub, `user/name` or `user/name@revision`, that
-            sentence-transformers or open_clip can read. A repository may hold a model of this
-            library too. Without a name it is the embedded default: no weights are downloaded, and
-            its gallery of sketches is ready to be searched.
+            ...): a short name that `cmr models` lists, or a directory or a repository on the Hub,
+            `user/name` or `user/name@revision`, that sentence-transformers or open_clip can read.
+            A repository may hold a model of this library too. Without a name it is the embedded
+            default: no weights are downloaded, and its gallery of sketches is ready to be
+            searched.
         revision, token, cache_dir, local_files_only, force_download: of a repository, as in
             huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
             without any request.
@@ -84,15 +86,19 @@ def load(
         model = _open(release_directory(plain))
         model.source = plain
     else:
-        repository, _, at = plain.partition("@")
+        named, _, at = plain.partition("@")
+        entry = resolve(named)
+        repository = named if entry is None else entry.repository
         if not isinstance(name, str) or not is_repository(repository) or directory.exists():
+            near = suggestions(named)
             raise ModelFormatError(
-                f"there is no model directory {directory}, and no release of this name "
-                f"({', '.join(RELEASES)}); train one with `cmr train --out {directory}`"
+                f"there is no model directory {directory}, and no release "
+                f"({', '.join(RELEASES)}) or short name (`cmr models` lists them) like it; "
+                + (f"did you mean {' or '.join(near)}? Else " if near else "")
+                + f"train one with `cmr train --out {directory}`"
             )
-        source = HubSource(
-            repository, revision or at or None, token, cache_dir, local_files_only, force_download
-        )
+        chosen = revision or at or default_revision(repository)
+        source = HubSource(repository, chosen, token, cache_dir, local_files_only, force_download)
         try:
             model = _from_hub(source, allow_download=allow_download)
         except HubError as error:

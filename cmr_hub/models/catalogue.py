@@ -74,6 +74,8 @@ class CatalogueEntry(_Strict):
     """What it is for, in one sentence."""
     listed: Source
     """The page on which the name of the repository was read."""
+    revision: TextFact | None = None
+    """The commit that has safetensors, where the main branch is not known to have them."""
     download: NumberFact | None = None
     """Bytes that the first use fetches."""
     dimension: NumberFact | None = None
@@ -121,6 +123,14 @@ def list_models() -> list[CatalogueEntry]:
 def resolve(name: str) -> CatalogueEntry | None:
     """Finds the entry of a short name; None where no entry has it."""
     return _all().get(name)
+
+
+def default_revision(repository: str) -> str | None:
+    """Finds the commit to load a repository from where the user names none; None is its main
+    branch."""
+    found = (entry.revision for entry in list_models() if entry.repository == repository)
+    fact = next(found, None)
+    return None if fact is None else fact.value
 
 
 def suggestions(name: str) -> list[str]:
