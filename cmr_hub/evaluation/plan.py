@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmr_hub.checksums import sha256_of_file
+from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.evaluation.grid import (
     CONTENT_BASED,
@@ -160,6 +161,8 @@ def _text_facts(choice: Choice) -> JSONObject:
     if choice.name in (PRECOMPUTED, NONE):
         return {"name": choice.name}
     encoder = text_encoder(choice.name, **choice.options)
+    if choice.name.startswith(PREFIX):  # where it lies decides nothing
+        return {"name": PREFIX, "fingerprint": encoder.fingerprint}
     defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(type(encoder)).parameters.values()

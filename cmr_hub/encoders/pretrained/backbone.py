@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError
@@ -38,6 +38,13 @@ class Backbone(ABC):
     def __init__(self) -> None:
         self.placement = Placement()
         # Tokenisers set truncation and padding on shared state before each call.
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self.lock = threading.Lock()
 
     @property
