@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
@@ -237,7 +238,7 @@ def test_text_encoders(texts: list[str], weighting: str, asked: str) -> None:
 class Given:
     """An encoder of pictures that gives the rows it was given, each once."""
 
-    name, fingerprint = "given", "a" * 64
+    name, fingerprint, placement = "given", "a" * 64, Placement()
 
     def __init__(self, rows: np.ndarray) -> None:
         self.rows, self.dim = rows, rows.shape[1]
