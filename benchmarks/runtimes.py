@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from images import built, photographs
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 from turns import record, rounded, turns
 
 from cmr_hub import load
@@ -32,6 +31,7 @@ from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.images.fusion import fold_batch_norm
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.towers import ImageTower
@@ -145,7 +145,7 @@ def rivals(encoder: ImageEncoder, pixels: Tensor, folder: Path) -> dict[str, Net
     network = encoder.build()
     network.load_state_dict(encoder.state)
     plain = encoder.blocks(network.eval()).requires_grad_(False)
-    folded = fuse(copy.deepcopy(plain))
+    folded = fold_batch_norm(plain)
     file = exported(folded, pixels[:4], folder / f"{encoder.name}.onnx")
     return {
         OURS: encoder.network,

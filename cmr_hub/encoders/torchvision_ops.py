@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from importlib.machinery import PathFinder
+from threading import Lock
 
 import torch
 
@@ -20,6 +21,7 @@ _SCHEMAS = (
 )
 # torch removes a library's operators when the object that declared them is collected.
 _declared: torch.library.Library | None = None
+_declaring = Lock()  # torch refuses a second declaration
 
 
 def ensure_torchvision() -> None:
@@ -29,14 +31,15 @@ def ensure_torchvision() -> None:
     not installed (its own import then says so).
     """
     global _declared  # noqa: PLW0603
-    if _declared is not None or "torchvision" in sys.modules:
-        return
-    package = importlib.util.find_spec("torchvision")
-    if package is None or _operators_load(list(package.submodule_search_locations or [])):
-        return
-    _declared = torch.library.Library("torchvision", "DEF")
-    for schema in _SCHEMAS:
-        _declared.define(schema)
+    with _declaring:
+        if _declared is not None or "torchvision" in sys.modules:
+            return
+        package = importlib.util.find_spec("torchvision")
+        if package is None or _operators_load(list(package.submodule_search_locations or [])):
+            return
+        _declared = torch.library.Library("torchvision", "DEF")
+        for schema in _SCHEMAS:
+            _declared.define(schema)
 
 
 def _operators_load(package_folders: list[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable
+from itertools import count
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
@@ -35,12 +36,11 @@ class HeldVectors:
 
     def __init__(self, matrices: Iterable[FloatArray]) -> None:
         self.matrices = list(matrices)
-        self._searches = 0
+        self._searches = count(1)  # counts right in many threads
 
     def searched(self) -> None:
         """Tells of a search; after `AFTER` of them, copies are made beside what goes on."""
-        self._searches += 1
-        if self._searches != AFTER:
+        if next(self._searches) != AFTER:
             return
         needed = sum(matrix.nbytes for matrix in self.matrices if _is_mapped(matrix))
         if 0 < needed * PLENTY <= free_memory():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -50,6 +51,7 @@ class LocalStore:
         self._manifest: Manifest | None = None
         self._rows = Rows()
         self._root: str | None = None
+        self._writing = RLock()
 
     @classmethod
     def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
@@ -126,9 +128,10 @@ class LocalStore:
         return len(gone)
 
     def table(self, where: Where | None = None) -> pa.Table:
-        if where is None or not len(self._rows):
-            return self._rows.items
-        return self._rows.table.filter(pa.array(self._rows.filtered(where)))
+        rows = self._rows  # those of this moment, also where another thread is writing
+        if where is None or not len(rows):
+            return rows.items
+        return rows.table.filter(pa.array(rows.filtered(where)))
 
     def table_below(self, folder: str) -> pa.Table:
         items = self._rows.items
@@ -139,7 +142,8 @@ class LocalStore:
         return self._rows.known(ids)
 
     def rows(self, ids: Sequence[str]) -> Segment:
-        return self._rows.take(self._rows.numbers(ids))
+        rows = self._rows
+        return rows.take(rows.numbers(ids))
 
     def search(
         self,
@@ -214,12 +218,16 @@ class LocalStore:
     def writing(self) -> Iterator[None]:
         """Keeps other writers out; begins with what the last of them has left.
 
+        Writers of a gallery in memory, in several threads, wait for each other.
+
         Raises:
-            GalleryInUseError: another process is writing.
+            GalleryInUseError: another process, or another thread of this one, is writing to the
+                directory.
             ModelFormatError: another has put the gallery of another model in its place.
         """
         if self.directory is None:
-            yield
+            with self._writing:
+                yield
             return
         with self.directory.writing():
             there = Manifest.read(self.directory.path) if self._manifest is not None else None

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,6 +69,7 @@ class Rows:
         # A filter that is asked for again is not computed again.
         self._selection = lru_cache(_FILTERS)(self._select)
         self._nearest: dict[Modality, NearestVectors] = {}
+        self._making_nearest = Lock()
 
     def __len__(self) -> int:
         return int(self.starts[-1]) - len(self.removed)
@@ -171,14 +173,16 @@ class Rows:
 
     def nearest(self, target: Modality) -> NearestVectors:
         """The index of one modality, made when it is first asked for."""
-        if target not in self._nearest:
-            from cmr_hub.gallery.nearest import NearestVectors
+        # Once: a second thread would load the graph again, and selections are of one index.
+        with self._making_nearest:
+            if target not in self._nearest:
+                from cmr_hub.gallery.nearest import NearestVectors
 
-            self._nearest[target] = NearestVectors(
-                self.columns(target),
-                self.graphs[target].load() if target in self.graphs else None,
-            )
-        return self._nearest[target]
+                self._nearest[target] = NearestVectors(
+                    self.columns(target),
+                    self.graphs[target].load() if target in self.graphs else None,
+                )
+            return self._nearest[target]
 
     def search(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class StoredSegment(Segment):
     def __init__(self, directory: Path, record: SegmentRecord, root: str | None) -> None:
         self.record = record
         self._root = root
+        self._reading = Lock()
         # Open already: the file may be removed by a writer, and is then still here.
         self._where = directory / record.items
         try:
@@ -74,7 +76,9 @@ class StoredSegment(Segment):
     def items(self) -> pa.Table:
         """The table, with absolute paths."""
         try:
-            return join_root(checked_items(self._file.table(), relative=True), self._root)
+            with self._reading:  # an open Parquet file is for one thread at a time
+                table = self._file.table()
+            return join_root(checked_items(table, relative=True), self._root)
         except (pa.ArrowException, OSError, ModelFormatError) as error:
             raise ModelFormatError(f"{self._where}: {error}") from error
 

@@ -3,9 +3,11 @@
 import importlib.util
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
+from at_once import at_once
 
 from cmr_hub.encoders import torchvision_ops
 
@@ -72,6 +74,16 @@ def test_declares_once_where_the_operators_do_not_load(declared, monkeypatch):
     torchvision_ops.ensure_torchvision()
     torchvision_ops.ensure_torchvision()
     assert [schema.partition("(")[0] for schema in declared] == ["nms", "qnms"]
+
+
+def test_declares_once_in_many_threads(declared, monkeypatch):
+    monkeypatch.setattr(torchvision_ops, "_operators_load", lambda folders: time.sleep(0.05))
+
+    def help_and_look():
+        torchvision_ops.ensure_torchvision()
+        return len(declared)
+
+    assert at_once([help_and_look] * 4) == [2] * 4
 
 
 def test_nothing_where_the_operators_load(declared, monkeypatch):

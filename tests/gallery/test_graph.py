@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from at_once import at_once
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery import graph as graphs
@@ -177,3 +179,21 @@ def test_an_interrupted_extension_changes_no_search(
     store.optimise()
     assert store.facts()["search"] == "image: graph"
     assert gallery.search(query)[0].id == "2899"
+
+
+def test_many_threads_load_a_graph_once(
+    saved: Path, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = [], Graph.of_arrays
+
+    def noted(*arguments: object) -> Graph:
+        loaded.append(arguments)
+        time.sleep(0.05)
+        return load(*arguments)
+
+    monkeypatch.setattr(Graph, "of_arrays", noted)
+    gallery, query = Gallery.open(saved), rows(1, 1)[0]
+    first, *others = at_once([lambda: gallery.search(query, k=20)] * 4)
+    assert len(loaded) == 1
+    assert others == [first] * 3
+    assert first[0].score == pytest.approx((vectors @ query)[int(first[0].id)], abs=1e-6)

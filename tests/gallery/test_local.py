@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from at_once import at_once
 
+from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
+from cmr_hub.gallery import rows
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import joined_tables
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import Manifest
 from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.where import Where
 
 
 def part(gallery: Gallery, first: int, last: int) -> Segment:
@@ -130,3 +138,50 @@ def test_killed_at_any_moment_it_is_the_old_or_the_new(gallery: Gallery, tmp_pat
             assert hit.score == pytest.approx(own.sum() / np.sqrt(12))
     LocalStore.open(target).compact()
     assert not list(target.glob("*.tmp"))
+
+
+def test_threads_that_write_into_memory_lose_nothing(gallery: Gallery) -> None:
+    store = LocalStore("model-a")
+
+    def put(first: int) -> None:
+        for i in range(first, 60, 6):
+            store.put(part(gallery, i, i + 1))
+
+    at_once([partial(put, first) for first in range(6)])
+    assert set(store.table()["id"].to_pylist()) == {f"item-{i}" for i in range(60)}
+    assert store.vector_counts == {"image": 60, "text": 60}
+
+
+def test_a_table_is_of_one_moment(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = gallery.items
+    fresh = Gallery.from_vectors(expected, image_embeddings=gallery.vectors("image"), model_id="m")
+
+    def write_meanwhile(tables: Sequence[pa.Table]) -> pa.Table:
+        monkeypatch.undo()
+        fresh.store.put(part(gallery, 0, 30))
+        return joined_tables(tables)
+
+    monkeypatch.setattr(rows, "joined_tables", write_meanwhile)
+    assert fresh.store.table(Where("year >= 2000")).equals(expected)
+    assert fresh.store.table(Where("year >= 2000"))["id"][0].as_py() == "item-30"
+
+
+def test_an_items_file_is_read_by_one_thread_at_a_time(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.save(tmp_path / "g")
+    inside: list[int] = []
+    read = ParquetTable.table
+
+    def noted(self: ParquetTable) -> pa.Table:
+        inside.append(0)
+        time.sleep(0.02)
+        assert len(inside) == 1
+        try:
+            return read(self)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(ParquetTable, "table", noted)
+    opened = Gallery.open(tmp_path / "g")
+    assert at_once([lambda: opened.search(np.ones(12))] * 4) == [gallery.search(np.ones(12))] * 4

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.fx.experimental.optimization import fuse
 
+from cmr_hub.encoders.images.fusion import fold_batch_norm
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Squashing
 from cmr_hub.errors import WeightsError
@@ -56,8 +56,7 @@ class CompactEncoder(NetworkEncoder):
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
         # Batch norm becomes part of the convolution before it.
-        fused: nn.Module = fuse(features.eval())
-        return fused
+        return fold_batch_norm(features)
 
     @staticmethod
     def download() -> tuple[Mapping[str, Tensor], str]:

@@ -92,7 +92,10 @@ class Preprocessing:
 
         # Whole lines of pixels at once: three colours at a time are half as fast.
         count, height, width, colours = pixels.shape
-        mean, std = (torch.tensor(values).repeat(width) for values in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32).repeat(width)
+            for values in (self.mean, self.std)
+        )
         lines = torch.from_numpy(pixels).reshape(count, height, width * colours).float()
         lines.div_(255).sub_(mean).div_(std)
         return lines.view(pixels.shape).permute(0, 3, 1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -64,6 +65,7 @@ class LdaEncoder(TextEncoder):
         self._topic_words: FloatArray = np.zeros((0, 0), dtype=np.float32)
         self._alpha: FloatArray = np.zeros(0, dtype=np.float32)
         self._model: Any = None
+        self._inferring = Lock()
 
     @property
     def dim(self) -> int:
@@ -106,8 +108,10 @@ class LdaEncoder(TextEncoder):
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
             if counts:
-                self._model.random_state = utils.get_random_state(self.options["seed"])
-                rows[number] = self._model.inference([counts])[0][0]
+                # γ is drawn from the model's own generator: no other thread may draw meanwhile.
+                with self._inferring:
+                    self._model.random_state = utils.get_random_state(self.options["seed"])
+                    rows[number] = self._model.inference([counts])[0][0]
         totals = rows.sum(axis=1, keepdims=True)
         shares: FloatArray = np.divide(rows, totals, out=rows, where=totals > 0)
         return shares

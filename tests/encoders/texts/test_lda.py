@@ -1,7 +1,9 @@
 import json
+import time
 
 import numpy as np
 import pytest
+from at_once import at_once
 from gensim.models import LdaModel
 
 from cmr_hub.encoders.texts.lda import LdaEncoder
@@ -71,6 +73,19 @@ def test_a_row_depends_on_nothing_beside_it(encoder) -> None:
     np.testing.assert_array_equal(encoder.transform(TEST), alone)
     np.testing.assert_array_equal(encoder.transform(TEST), encoder.transform(TEST))
     assert encoder.transform([]).shape == (0, 2)
+
+
+def test_from_many_threads(encoder, monkeypatch) -> None:
+    expected = encoder.transform(TEST)
+    infer = LdaModel.inference
+
+    def wait_and_infer(*arguments):
+        time.sleep(0.001)
+        return infer(*arguments)
+
+    monkeypatch.setattr(LdaModel, "inference", wait_and_infer)
+    for rows in at_once([lambda: encoder.transform(TEST)] * 8):
+        np.testing.assert_array_equal(rows, expected)
 
 
 def test_a_seed_decides_all(encoder) -> None:

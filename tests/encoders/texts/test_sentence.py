@@ -1,11 +1,15 @@
 import importlib.util
 import json
 import sys
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from at_once import at_once
 
+from cmr_hub.encoders.texts import sentence_files
 from cmr_hub.encoders.texts.last_layers import pool
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.encoders.texts.sentence_files import _require_mean_pooling
@@ -250,3 +254,60 @@ def test_modules_that_lead_elsewhere(tmp_path, modules, message) -> None:
     (tmp_path / "modules.json").write_text(modules)
     with pytest.raises(CMRError, match=message):
         _require_mean_pooling(tmp_path)
+
+
+def test_from_many_threads(folder, encoder, monkeypatch) -> None:
+    # The more texts, the later they are embedded, and others look up words meanwhile.
+    texts = [[(f"the {x * n} dog", x * n) for x in "abcdefgh"[:n]] for n in range(1, 9)]
+    expected = [encoder.transform(documents) for documents in texts]
+    fresh = SentenceEncoder(source=str(folder)).fit([])  # all in one batch, padded
+    kind = type(fresh._tokenizer)
+    choose = kind.set_truncation_and_padding
+
+    def choose_and_wait(*arguments, **options):  # what it chooses is a state of the tokenizer
+        choose(*arguments, **options)
+        time.sleep(0.001)
+
+    monkeypatch.setattr(kind, "set_truncation_and_padding", choose_and_wait)
+    found = at_once([partial(fresh.transform, documents) for documents in texts])
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), rtol=0, atol=1e-6)
+
+
+def test_one_is_loaded_after_the_other(folder, monkeypatch) -> None:
+    """Meanwhile transformers replaces functions of torch, and puts back what it found."""
+    inside, most = [], []
+    build = sentence_files._build
+
+    def noted(found):
+        inside.append(found)
+        most.append(len(inside))
+        time.sleep(0.02)
+        try:
+            return build(found)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(sentence_files, "_build", noted)
+    linspace, initialiser = torch.linspace, torch.nn.init.normal_
+    at_once([lambda: SentenceEncoder(source=str(folder)).fit([])] * 4)
+    assert most == [1] * 4
+    assert (torch.linspace, torch.nn.init.normal_) == (linspace, initialiser)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_16_bits(folder, encoder, tmp_path, monkeypatch, dtype) -> None:
+    half = tmp_path / "half"
+    BertModel.from_pretrained(folder).to(dtype).save_pretrained(half)
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(half)
+    defaults = []
+    initialise = BertModel.__init__
+
+    def noted(self, *arguments, **options):
+        defaults.append(torch.get_default_dtype())
+        initialise(self, *arguments, **options)
+
+    monkeypatch.setattr(BertModel, "__init__", noted)
+    rows = SentenceEncoder(source=str(half)).fit([]).transform(DOCUMENTS)
+    assert defaults == [torch.float32]  # of all threads
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, encoder.transform(DOCUMENTS), atol=0.02)
