@@ -5,6 +5,7 @@ import pytest
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.config import ModelConfig, read_config
+from cmr_hub.models.files import blueprint
 
 PROJECTOR = {
     "in_dim": 4,
@@ -135,6 +136,31 @@ def test_posterior_needs_room_for_a_class(path, dim):
     projector = PROJECTOR | {"output": "posterior-0", "dim": dim}
     path.write_text(json.dumps(CONFIG | {"image_projector": projector}))
     with pytest.raises(ModelFormatError, match=r"image_projector: .*3 dimensions"):
+        read_config(path)
+
+
+RESIDUAL = PROJECTOR | {"in_dim": 2, "residual": True}
+
+
+def test_residual_is_optional_and_written_only_where_it_is(path):
+    content = CONFIG | {"text_projector": RESIDUAL}
+    path.write_text(json.dumps(content))
+    config = read_config(path)
+    assert config.text_projector.residual
+    assert not config.image_projector.residual
+    assert json.loads(config.model_dump_json()) == content
+    assert blueprint(config.text_projector).residual
+    plain = CONFIG | {"text_projector": RESIDUAL | {"residual": False}}
+    path.write_text(json.dumps(plain))
+    assert "residual" not in read_config(path).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "change", [{"in_dim": 4}, {"output": "sphere"}, {"residual": 1}, {"residual": "yes"}]
+)
+def test_residual_of_another_shape(path, change):
+    path.write_text(json.dumps(CONFIG | {"text_projector": RESIDUAL | change}))
+    with pytest.raises(ModelFormatError, match=r"text_projector.*(dim = in_dim|valid boolean)"):
         read_config(path)
 
 
