@@ -52,29 +52,30 @@ def evaluate(
     if dataset is None:
         if results is not None:
             raise CMRError("--results wants --dataset: training has already added its own line")
-        report, record = _own(model, model_name, root, split, FeatureCache(cache))
+        report, record, zero_shot = _own(model, model_name, root, split, FeatureCache(cache))
     else:
         transfer = evaluate_transfer(
             model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
         )
-        report, record = transfer.report, transfer.record
+        report, record, zero_shot = transfer.report, transfer.record, transfer.zero_shot
         if results is not None:
             append_run(record, results)
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return
     console.print(f"{record['dataset']}, protocol {record['protocol']}, {split} split")
-    console.print(report.table(), highlight=False)
+    console.print(report.table(zero_shot), highlight=False)
     if results is not None:
         console.print(f"Added a line to {results}.", soft_wrap=True)
 
 
 def _own(
     model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
-) -> tuple[RetrievalReport, JSONObject]:
-    """Figures on the dataset that the model was trained on."""
-    from cmr_hub.evaluation.experiment import evaluate_embeddings
+) -> tuple[RetrievalReport, JSONObject, RetrievalReport | None]:
+    """Figures on the dataset that the model was trained on, and zero-shot ones where it has any."""
+    from cmr_hub.evaluation.embedded import evaluate_embeddings, untrained_adapter
     from cmr_hub.evaluation.pairs import complete_pairs, paired_features
+    from cmr_hub.models.zero_shot_comparison import starts_from_features
 
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
@@ -93,7 +94,14 @@ def _own(
         features.labels,
         model.centroids,
     )
+    zero_shot = None
+    if starts_from_features(trained):
+        untrained = untrained_adapter(features.images.shape[1])
+        embeddings = untrained.embed(features.images), untrained.embed(features.texts)
+        zero_shot = evaluate_embeddings(*embeddings, features.labels, None)
     described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
     facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}
     facts["classes"] = list(model.classes)
-    return report, facts | report.to_dict()
+    if zero_shot is not None:
+        facts["zero_shot"] = zero_shot.to_dict()
+    return report, facts | report.to_dict(), zero_shot

@@ -137,7 +137,7 @@ def train(
         if experiment.stages:
             write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
         append_run(experiment.record, results)
-        console.print(experiment.report.table(), highlight=False)
+        console.print(experiment.summary(), soft_wrap=True, highlight=False)
         console.print(
             f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
             f"Saved {out}; added a line to {results}.",

@@ -132,6 +132,8 @@ class Workbench:
             cache=self.cache,
         )
         scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
+        if experiment.zero_shot is not None:  # epoch 0, which counts like any other
+            scores.append(experiment.zero_shot.validation_map)
         record = experiment.record
         if settings.test_on is not None:
             record = self._elsewhere(experiment, settings.test_on)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 DEPTHS = (1, 5, 10)
+
+_Row: TypeAlias = tuple[str, float | None, float | None]
+"""A name and its figures, images asked and texts asked."""
 
 
 @dataclass(frozen=True)
@@ -113,26 +117,44 @@ class RetrievalReport:
         record["recall_avg"] = self.recall_avg
         return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
 
-    def table(self) -> str:
-        """The figures as plain text, for people."""
+    def table(self, zero_shot: RetrievalReport | None = None) -> str:
+        """The figures as plain text, for people; below each that of `zero_shot`, if given."""
         i2t, t2i = self.i2t, self.t2i
         same = "class" if self.relevance == "class" else "own pair"
-        rows = [
+        lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
+        lines += _lines(self._shares(), [] if zero_shot is None else zero_shot._shares())
+        lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
+        if i2t.empty_queries or t2i.empty_queries:
+            lines.append(f"{'without answer':<32}{i2t.empty_queries:>12}{t2i.empty_queries:>12}")
+        lines += _lines(self._accuracies(), [] if zero_shot is None else zero_shot._accuracies())
+        return "\n".join(lines)
+
+    def _shares(self) -> list[_Row]:
+        i2t, t2i = self.i2t, self.t2i
+        return [
             ("MAP@all", i2t.map, t2i.map),
             (f"MAP@50 (divided by {self.map50_denominator})", i2t.map50, t2i.map50),
             *((f"Precision@{k}", i2t.precision[k], t2i.precision[k]) for k in DEPTHS),
             *((f"Recall@{k} (own pair)", i2t.recall[k], t2i.recall[k]) for k in DEPTHS),
         ]
-        lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
-        lines += [f"{name:<32}{a:>12.3f}{b:>12.3f}{(a + b) / 2:>8.3f}" for name, a, b in rows]
-        lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
-        if i2t.empty_queries or t2i.empty_queries:
-            lines.append(f"{'without answer':<32}{i2t.empty_queries:>12}{t2i.empty_queries:>12}")
-        if self.image_accuracy is not None:
-            lines.append(f"{'image accuracy':<32}{self.image_accuracy:>12.3f}")
-        if self.text_accuracy is not None:
-            lines.append(f"{'text accuracy':<32}{'':>12}{self.text_accuracy:>12.3f}")
-        return "\n".join(lines)
+
+    def _accuracies(self) -> list[_Row]:
+        rows = [
+            ("image accuracy", self.image_accuracy, None),
+            ("text accuracy", None, self.text_accuracy),
+        ]
+        return [row for row in rows if row[1:] != (None, None)]
+
+
+def _lines(rows: list[_Row], zero_shot: list[_Row]) -> list[str]:
+    pairs = zip_longest(rows, [("  zero-shot", *shares) for _, *shares in zero_shot])
+    return [_line(*row) for pair in pairs for row in pair if row is not None]
+
+
+def _line(name: str, i2t: float | None, t2i: float | None) -> str:
+    mean_ = None if i2t is None or t2i is None else (i2t + t2i) / 2
+    cells = ["" if share is None else f"{share:.3f}" for share in (i2t, t2i, mean_)]
+    return f"{name:<32}{cells[0]:>12}{cells[1]:>12}{cells[2]:>8}".rstrip()
 
 
 def evaluate_retrieval(

@@ -9,22 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from cmr_hub.baselines.base import Baseline
 from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
-from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.evaluation.embedded import ZeroShot, measure, validation_map
 from cmr_hub.evaluation.pairs import complete_pairs, paired_features, training_splits
 from cmr_hub.evaluation.results import versions
-from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
+from cmr_hub.models.zero_shot_comparison import against_zero_shot
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import ImageTail, view_activations
 from cmr_hub.training.finetune_text import TextTail
@@ -37,11 +34,12 @@ if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.evaluation.evaluate import RetrievalReport
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import LinearExpert
     from cmr_hub.training.snapshots import Stages
-    from cmr_hub.types import FloatArray, IntArray, JSONObject
+    from cmr_hub.types import FloatArray, JSONObject
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +57,7 @@ class Experiment:
         test: the test split, in the order of these rows.
         stages: the same by epoch, before training and at its end among them; empty unless asked
             for.
+        zero_shot: what the features reached before a residual preset was trained; else None.
     """
 
     model: CrossModalModel | None
@@ -68,6 +67,13 @@ class Experiment:
     test_embeddings: tuple[FloatArray, FloatArray]
     test: PairDataset | FeatureDataset
     stages: Stages
+    zero_shot: ZeroShot | None = None
+
+    def summary(self) -> str:
+        """The figures as plain text, beside zero-shot where there is such, and what was added."""
+        if self.zero_shot is None:
+            return self.report.table()
+        return f"{self.report.table(self.zero_shot.report)}\n{against_zero_shot(self.record)}"
 
 
 def run_experiment(
@@ -107,7 +113,8 @@ def run_experiment(
 
     Raises:
         TrainingError: an encoder is missing, the training split has too few labelled pairs, there
-            is nothing to fine-tune, or the method cannot do without labels.
+            is nothing to fine-tune, the method cannot do without labels, or it is residual and
+            the encoders do not share a space.
         UnknownNameError: the protocol has no training or no test split.
     """
     dataset = complete_pairs(dataset)
@@ -125,6 +132,12 @@ def run_experiment(
     frozen = fine_tuning is None and text_fine_tuning is None
     if snapshots and not (frozen and isinstance(method, Preset)):
         raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
+    zero_shot = None
+    if isinstance(method, Preset) and method.residual:
+        _refuse_two_spaces(method, train, image_encoder, text_encoder)
+        zero_shot = ZeroShot.measure(
+            training_splits(dataset, method, seed, features), features(test)
+        )
     watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
     if frozen:
         splits = training_splits(dataset, method, seed, features)
@@ -147,13 +160,8 @@ def run_experiment(
         splits = training_splits(dataset, method, seed, features)
     if isinstance(method, Preset) and method.linear_expert is not None:
         fitted = _with_experts(fitted, splits, method.linear_expert)
-    centroids = _centroids(fitted, splits.final) if dataset.classes else None
-    test_features = features(test)
-    embeddings = (
-        fitted.images.embed(test_features.images),
-        fitted.texts.embed(test_features.texts),
-    )
-    report = evaluate_embeddings(*embeddings, test_features.labels, centroids)
+    measured = measure(fitted.images, fitted.texts, splits.final, features(test))
+    report, embeddings = measured.report, measured.embeddings
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
@@ -172,6 +180,7 @@ def run_experiment(
         },
         "test_texts_without_known_word": _count_unknown(test, text_encoder),
         **report.to_dict(),
+        **({} if zero_shot is None else {"zero_shot": zero_shot.as_dict()}),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -181,13 +190,13 @@ def run_experiment(
             ImageTower(image_encoder, fitted.images),
             TextTower(text_encoder, fitted.texts),
             classes=dataset.classes,
-            centroids=centroids,
+            centroids=measured.centroids,
             training=record,
             history=fitted.history,
         )
     # Early stopping goes back to an earlier epoch: what came after it is not of this model.
     stages = {} if watch is None else watch.until(fitted.epochs, embeddings)
-    return Experiment(model, report, record, fitted.history, embeddings, test, stages)
+    return Experiment(model, report, record, fitted.history, embeddings, test, stages, zero_shot)
 
 
 @dataclass(frozen=True)
@@ -201,13 +210,18 @@ class _Fitted:
     run: str | None = None
 
 
-def _centroids(fitted: _Fitted, pairs: PairedFeatures) -> ClassCentroids:
-    return ClassCentroids.fit(
-        fitted.images.embed(pairs.images),
-        fitted.texts.embed(pairs.texts),
-        pairs.labels,
-        pairs.n_classes,
-    )
+def _refuse_two_spaces(
+    preset: Preset,
+    train: PairDataset | FeatureDataset,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+) -> None:
+    """Checks that features can share a space before any are computed, which may take long."""
+    if isinstance(train, FeatureDataset):
+        dims = train.image_features.shape[1], train.text_features.shape[1]
+        preset.common_dim(*dims, len(train.classes))
+    elif image_encoder is not None and text_encoder is not None:
+        preset.common_dim(image_encoder.dim, text_encoder.dim, len(train.classes))
 
 
 def _count_unknown(test: PairDataset | FeatureDataset, text_encoder: TextEncoder | None) -> int:
@@ -355,32 +369,4 @@ def objective_name(preset: Preset) -> str:
     """The weighted terms as a short string: `0.5 label + 1 triplet`."""
     return " + ".join(
         f"{term.get('weight', 1.0):g} {name}" for name, term in preset.objective.items()
-    )
-
-
-def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
-    """MAP@all, averaged over both directions: what chooses the epoch.
-
-    Without labels (all −1) only the own pair is relevant: MAP is then the mean reciprocal rank.
-    """
-    if (labels < 0).all():
-        labels = np.arange(len(labels))
-    i2t = mean_average_precision(images, texts, labels, labels).value
-    t2i = mean_average_precision(texts, images, labels, labels).value
-    return (i2t + t2i) / 2
-
-
-def evaluate_embeddings(
-    images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
-) -> RetrievalReport:
-    """All figures of (N, d) unit vectors of pairs, classification accuracies included.
-
-    Without labels (all −1) only the own pair is relevant.
-    """
-    return evaluate_retrieval(
-        images,
-        texts,
-        None if (labels < 0).all() else labels,
-        predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
-        predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
     )

@@ -109,7 +109,7 @@ def report_table(result: TableResult) -> ReportTable:
     header += [column.header for column in measure.columns]
     header += ["published elsewhere (i→t / t→i / average)"] * beside
     rows = []
-    for row in result.rows:
+    for row in result.shown:
         cells = _cells(row, measure.columns)
         rows.append([*cells, _published_beside(row, notes)] if beside else cells)
     for key in table.published:
@@ -195,11 +195,22 @@ def _findings(result: TableResult) -> list[str]:
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)
+    found += [
+        f"- {row.row.label} against its own zero-shot: {_against_zero_shot(row, before, figure)}"
+        for row in result.rows
+        if (before := row.zero_shot) is not None
+    ]
     compared = [row for row in result.rows if row.row.label != result.table.reference]
     if compared:
         found.append(f"\nCompared with **{result.table.reference}**, {measure.meaning}:\n")
         found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]
     return found
+
+
+def _against_zero_shot(row: RowResult, before: RowResult, figure: str) -> str:
+    compared = significance(row.values(figure), before.values(figure))
+    below = compared is not None and compared.difference < 0
+    return verdict(compared) + (": **training ended below zero-shot**" if below else "")
 
 
 def _order(rows: Iterable[RowResult], figure: str) -> str:

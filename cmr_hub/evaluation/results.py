@@ -51,24 +51,11 @@ _Numbers: TypeAlias = list[float | int] | None
 _Named: TypeAlias = dict[str, float | int | None] | None
 
 
-class _Optional(BaseModel):
-    """What a record may hold beside that and is looked at: absent or null where it was not
-    measured."""
+class _Figures(BaseModel):
+    """Figures of a run that are looked at: absent or null where they were not measured."""
 
     model_config = ConfigDict(strict=True)
 
-    cell: str | None = None
-    settings: _Object = None
-    text_options: _Object = None
-    fine_tuned: _Object = None
-    text_fine_tuned: _Object = None
-    trained_on: _Object = None
-    pairs: _Object = None
-    split: str | None = None
-    finished: str | None = None
-    relevance: str | None = None
-    map50_denominator: str | None = None
-    classes: list[str] | None = None
     pr_recall: _Numbers = None
     pr_curve_i2t: _Numbers = None
     pr_curve_t2i: _Numbers = None
@@ -83,6 +70,35 @@ class _Optional(BaseModel):
     map50_i2t: _Number = None
     map50_t2i: _Number = None
     validation_map: _Number = None
+
+
+class _ZeroShot(_Figures):
+    """What features that share a space reached before anything was trained on them."""
+
+    map_i2t: _Number
+    map_t2i: _Number
+    map_avg: _Number
+    map50_avg: _Number
+    image_accuracy: _Number
+    text_accuracy: _Number
+
+
+class _Optional(_Figures):
+    """What a record may hold beside `REQUIRED` and is looked at: absent or null likewise."""
+
+    cell: str | None = None
+    settings: _Object = None
+    text_options: _Object = None
+    fine_tuned: _Object = None
+    text_fine_tuned: _Object = None
+    trained_on: _Object = None
+    pairs: _Object = None
+    split: str | None = None
+    finished: str | None = None
+    relevance: str | None = None
+    map50_denominator: str | None = None
+    classes: list[str] | None = None
+    zero_shot: _ZeroShot | None = None
     test_texts_without_known_word: int | None = None
 
 

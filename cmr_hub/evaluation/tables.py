@@ -173,6 +173,17 @@ class RowResult:
         values = list(self.values(figure).values())
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
+    @property
+    def zero_shot(self) -> RowResult | None:
+        """The same runs before training; None where they do not tell it."""
+        before = {seed: record.get("zero_shot") for seed, record in self.records.items()}
+        if not before or not all(before.values()):
+            return None
+        label = f"{self.row.label}, zero-shot"
+        row = self.row.model_copy(update={"label": label, "method": "zero-shot", "published": ()})
+        found = {seed: record for seed, record in before.items() if record}
+        return RowResult(row, found, against_reference=None)
+
 
 @dataclass(frozen=True)
 class TableResult:
@@ -185,6 +196,12 @@ class TableResult:
     def reference(self) -> RowResult:
         """The row that the others are compared with."""
         return next(row for row in self.rows if row.row.label == self.table.reference)
+
+    @property
+    def shown(self) -> list[RowResult]:
+        """The rows, each with its zero-shot row below it, if it has one."""
+        pairs = ((row, row.zero_shot) for row in self.rows)
+        return [row for pair in pairs for row in pair if row is not None]
 
     @property
     def measure(self) -> Measure:
@@ -234,8 +251,8 @@ def _figures(records: Mapping[int, JSONObject], figure: str) -> dict[int, float]
 
 
 def write_csv(result: TableResult, path: str | Path) -> None:
-    """One line per row: what it is, how many seeds, mean and std of every figure, and the
-    difference to the reference with its 95 % interval and p."""
+    """One line per row, zero-shot rows among them: what it is, how many seeds, mean and std of
+    every figure, and the difference to the reference with its 95 % interval and p."""
     header = ["row", "dataset", "protocol", "image_features", "text_features", "method", "n_seeds"]
     figures = result.measure.figures
     header += [f"{figure}_{kind}" for figure in figures for kind in ("mean", "std")]
@@ -246,7 +263,7 @@ def write_csv(result: TableResult, path: str | Path) -> None:
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        for found in result.rows:
+        for found in result.shown:
             row, compared = found.row, found.against_reference
             what = [row.label, row.data, row.protocol, row.image_encoder, row.text_encoder]
             values = [

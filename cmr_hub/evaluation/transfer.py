@@ -12,14 +12,16 @@ import numpy as np
 
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.errors import CMRError
+from cmr_hub.evaluation.embedded import untrained_adapter
 from cmr_hub.evaluation.evaluate import RetrievalReport, evaluate_retrieval
 from cmr_hub.evaluation.results import versions
+from cmr_hub.models.zero_shot_comparison import starts_from_features
 
 if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import Document, IntArray, JSONObject
+    from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +32,13 @@ class Transfer:
 
     Attributes:
         report: the figures.
+        zero_shot: those of the features as they are, for a model that started from them.
         record: the same as a line for the results store; `trained_on` says on what.
     """
 
     report: RetrievalReport
     record: JSONObject
+    zero_shot: RetrievalReport | None = None
 
 
 def evaluate_transfer(
@@ -89,13 +93,19 @@ def evaluate_transfer(
             "%d of %d texts have no known word and rank by chance", unknown, len(documents)
         )
     paths = [path for path in part.images if path is not None]
-    report = evaluate_retrieval(
-        model.image.encode(paths, cache=cache, progress=progress),
-        model.text.encode(documents, cache=cache, progress=progress, check=False),
-        part.labels if labelled else None,
-        text_owner=owner,
-    )
+    image_rows = cache.encode(images, paths, progress=progress)
+    text_rows = cache.encode_texts(texts, documents, progress=progress)
+
+    def measured(images: FloatArray, texts: FloatArray) -> RetrievalReport:
+        labels = part.labels if labelled else None
+        return evaluate_retrieval(images, texts, labels, text_owner=owner)
+
+    report = measured(model.image.embed(image_rows), model.text.embed(text_rows))
     trained = model.training
+    zero_shot = None
+    if starts_from_features(trained):
+        untrained = untrained_adapter(image_rows.shape[1])
+        zero_shot = measured(untrained.embed(image_rows), untrained.embed(text_rows))
     described = ("preset", "objective", "settings", "text_options", "seed", "epochs")
     encoders = ("image_weights", "fine_tuned", "text_fine_tuned")
     record: JSONObject = {
@@ -111,10 +121,11 @@ def evaluate_transfer(
         "test_texts_without_known_word": unknown,
         "seconds": round(time.perf_counter() - started, 3),
         **report.to_dict(),
+        **({} if zero_shot is None else {"zero_shot": zero_shot.to_dict()}),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Transfer(report, record)
+    return Transfer(report, record, zero_shot)
 
 
 def text_queries(part: PairDataset) -> tuple[list[Document], IntArray]:

@@ -17,13 +17,13 @@ class SupConLoss(Loss):
         L = mean over the 2B anchors i of −1/|P(i)| Σ_{p∈P(i)} log[e^{s_ip/τ} / Σ_a e^{s_ia/τ}]
 
         s is the cosine, a runs over the other modality, P(i) are its rows of i's class (the own
-        partner is always one of them).
+        partner is always one of them). A row without a label has its own partner only.
 
     Args:
         temperature: τ; .05 to .1 is usual.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,).
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none.
 
     References:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362,
@@ -31,8 +31,10 @@ class SupConLoss(Loss):
 
     When to prefer:
         When relevance means "same class" and batches hold several rows of a class; with one row
-        of each it is `InfoNCELoss`.
+        of each, or without labels, it is `InfoNCELoss`.
     """
+
+    takes_unlabelled = True
 
     def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
@@ -40,7 +42,8 @@ class SupConLoss(Loss):
         self.temperature = temperature
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        same = (labels[:, None] == labels).to(images.dtype)
+        own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        same = (((labels[:, None] == labels) & (labels >= 0)) | own).to(images.dtype)
         positives = same / same.sum(1, keepdim=True)
         similarity = unit(images) @ unit(texts).T / self.temperature
         both = torch.cat([similarity, similarity.T])

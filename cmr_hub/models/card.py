@@ -12,7 +12,8 @@ from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.installed import file_beside_package
 from cmr_hub.models.card_data import About, about
-from cmr_hub.models.card_figures import Figure, as_table, figures
+from cmr_hub.models.card_figures import Figure, as_table, figures, zero_shot_figures
+from cmr_hub.models.zero_shot_comparison import against_zero_shot
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, ModelCardData
@@ -73,6 +74,7 @@ def model_card(
     training = model.training
     try:
         measured = figures(training, seeds)
+        before = zero_shot_figures(training, seeds)
         data = [about(name) for name in str(training.get("dataset", "")).split("+") if name]
         card: ModelCard = ModelCard.from_template(
             _card_data(model, title, measured, data),
@@ -81,7 +83,8 @@ def model_card(
             load_name=load_name,
             dim=model.dim,
             gallery=0 if model.gallery is None else len(model.gallery),
-            figures=as_table(measured) if measured else [],
+            figures=as_table([*measured, *before]) if measured else [],
+            zero_shot=against_zero_shot(training),
             seeds=len(seeds),
             seed=training.get("seed"),
             pictures=pictures or {},

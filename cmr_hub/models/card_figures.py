@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ class Figure:
         pictures: how many there were to be found, where the record says.
         value: as measured with this model's weights.
         spread: the values of all seeds, this model's among them.
+        zero_shot: whether it is of the features before training, and not of this model.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Figure:
     value: float
     pictures: int | None = None
     spread: tuple[float, ...] = ()
+    zero_shot: bool = False
 
     @property
     def metric(self) -> str:
@@ -50,7 +52,8 @@ class Figure:
     @property
     def place(self) -> tuple[str, str]:
         """On what, and by which protocol: what the rows of a table are."""
-        return ", ".join([self.dataset, self.split, *self._count]), self.protocol
+        before = ["zero-shot (before training)"] if self.zero_shot else []
+        return ", ".join([self.dataset, self.split, *self._count, *before]), self.protocol
 
     @property
     def _count(self) -> list[str]:
@@ -81,6 +84,17 @@ def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figu
             for figure in _of_release(dataset, found)
         ]
     return list(_of_run(training, seeds)) if "map_i2t" in training else []
+
+
+def zero_shot_figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
+    """Those that the features reached before training, of a run that tells it; likewise."""
+    if not training.get("zero_shot"):
+        return []
+    before = [
+        {key: record[key] for key in ("dataset", "protocol")} | record["zero_shot"]
+        for record in (training, *seeds)
+    ]
+    return [replace(figure, zero_shot=True) for figure in _of_run(before[0], before[1:])]
 
 
 def as_table(found: Sequence[Figure]) -> list[list[str]]:

@@ -6,7 +6,16 @@ import json
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.projector import Output
@@ -46,12 +55,27 @@ class ProjectorConfig(_Strict):
     dropout: tuple[Share, Share]
     output: Output
     radius: Annotated[float, Field(gt=0)]
+    residual: bool = False
 
     @model_validator(mode="after")
     def _room_for_a_class(self) -> Self:
         if self.output.startswith("posterior") and self.dim < 3:
             raise ValueError("posteriors need at least 3 dimensions: a class and two slots")
         return self
+
+    @model_validator(mode="after")
+    def _room_for_the_row(self) -> Self:
+        if self.residual and (self.in_dim != self.dim or self.output != "linear"):
+            raise ValueError("a residual projector has dim = in_dim and the output 'linear'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves `residual` out where it is not, for releases that do not know it."""
+        fields: dict[str, Any] = handler(self)
+        if not self.residual:
+            del fields["residual"]
+        return fields
 
 
 class EncoderConfig(_Strict):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -75,6 +76,20 @@ class Projector(nn.Module):
             the reduction of inner product to cosine of Bachrach et al., RecSys 2014;
             "tanh": z = tanh(y).
         radius: of the sphere.
+        residual: what is learnt is added to the row itself. With s the scale and μ the mean of
+            the `InputScaling`, and the network's last layer at zero to begin with,
+
+                z = x + g(x),  g(x) = network(s (x − μ)) / s,
+
+            so an untrained projector is the identity, and g is measured in the row's own units:
+            c times longer rows give the same cosines. For the two sides of a dual encoder (CLIP,
+            SigLIP), whose features share a space already. Wants dim = in_dim and output "linear".
+            Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019, for
+            the start as identity; Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3,
+            for features of a dual encoder, there as α g(x) + (1 − α) x.
+
+    Raises:
+        ModelFormatError: a residual projector of two dimensions, or of another output.
     """
 
     def __init__(
@@ -86,9 +101,16 @@ class Projector(nn.Module):
         dropout: tuple[float, float] = (0.0, 0.0),
         output: Output = "linear",
         radius: float = 1.0,
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        if residual and (in_dim != dim or output != "linear"):
+            raise ModelFormatError(
+                f"a residual projector adds to its row: it needs as many dimensions and the output "
+                f"'linear', not {in_dim} → {dim} and {output!r}"
+            )
         self.in_dim, self.dim, self.output, self.radius = in_dim, dim, output, radius
+        self.residual = residual
         self.settings: JSONObject = {
             "in_dim": in_dim,
             "hidden": list(hidden),
@@ -98,6 +120,8 @@ class Projector(nn.Module):
             "output": output,
             "radius": float(radius),
         }
+        if residual:  # else left out: fingerprints and files stay what they were without it
+            self.settings["residual"] = True
         widths = [in_dim, *hidden, dim]
         self.scaling = InputScaling(in_dim)
         layers: list[nn.Module] = [Dropout(dropout[0])]
@@ -106,10 +130,15 @@ class Projector(nn.Module):
         # The slots of a posterior are not outputs of the last layer.
         last = dim - 2 if output.startswith("posterior") else dim
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], last))
+        if residual:
+            for parameter in self.layers[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(B, in_dim) features → (B, dim) outputs z."""
         last: Tensor = self.layers(self.scaling(rows))
+        if self.residual:
+            return rows + last / self.scaling.scale
         match self.output:
             case "sphere":
                 return F.normalize(last) * self.radius

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
@@ -36,7 +37,8 @@ class Progress:
     Attributes:
         epoch: finished epochs.
         history: one row for each of them.
-        best_epoch, best_score: the epoch that scored best so far; 0 before any.
+        best_epoch, best_score: the epoch that scored best so far; 0 before any, and where the
+            start scored best.
         finished: nothing is left to do in this phase.
         run: a name that only this training has, however often it is stopped and resumed.
     """
@@ -58,7 +60,7 @@ def write_checkpoint(
         "epoch": progress.epoch,
         "history": progress.history,
         "best_epoch": progress.best_epoch,
-        "best_score": progress.best_score if progress.best_epoch else None,
+        "best_score": None if math.isinf(progress.best_score) else progress.best_score,
         "finished": progress.finished,
         "run": progress.run,
     }

@@ -55,7 +55,8 @@ class TrainedProjectors:
         image_projector, text_projector: in evaluation mode.
         history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
             named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
-        epochs: how many the projectors were trained for.
+        epochs: how many the projectors were trained for; 0 where residual projectors were best
+            before training.
         run: the name of this training, which it keeps when it is stopped and resumed.
         image_tail: the last blocks of the image encoder, where they were trained too.
         text_tail: the last layers of the sentence encoder likewise.
@@ -84,6 +85,7 @@ def train_projectors(
 ) -> TrainedProjectors:
     """Trains on the fit part, keeps the epoch that scores best on the validation part.
 
+    The start of residual projectors, the identity, is one of these epochs: the 0th.
     A preset without early stopping is trained on all of `splits.final` for its number of epochs.
     Where the splits have a `refit` part, the projectors are then trained on that from the start,
     for the chosen number of epochs.
@@ -105,8 +107,8 @@ def train_projectors(
         progress: show a bar, and print the log lines of losses that have one.
 
     Raises:
-        TrainingError: the loss or the score is not finite, or a checkpoint is damaged or of
-            another run.
+        TrainingError: the loss or the score is not finite, a checkpoint is damaged or of
+            another run, or the preset is residual and the features have different lengths.
     """
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
@@ -169,13 +171,20 @@ class _Networks(nn.Module):
         super().__init__()
         self.image_tail, self.text_tail = copy.deepcopy(tails)
         images, texts = self.features(data)
-        dim = data.n_classes + 2 if preset.dim is None else preset.dim
+        dim = preset.common_dim(images.shape[1], texts.shape[1], data.n_classes)
         posterior = preset.output == "posterior"
 
         def projector(in_dim: int, hidden: tuple[int, ...], slot: int) -> Projector:
             output = cast("Output", f"posterior-{slot}" if posterior else preset.output)
             return Projector(
-                in_dim, hidden, dim, preset.activation, preset.dropout, output, preset.radius
+                in_dim,
+                hidden,
+                dim,
+                preset.activation,
+                preset.dropout,
+                output,
+                preset.radius,
+                preset.residual,
             )
 
         self.image_projector = projector(images.shape[1], preset.image_hidden, slot=0)
@@ -260,6 +269,9 @@ class _Phase:
         state = self.progress
         if snapshots is not None and not state.epoch:
             snapshots(0, self._embed)
+        if self.preset.residual and validation is not None and score is not None and not self.best:
+            self._keep(self._score(validation, score))
+        state.finished |= state.epoch >= epochs
         with tqdm(
             total=epochs,
             initial=state.epoch,
@@ -274,8 +286,7 @@ class _Phase:
                 if validation is not None and score is not None:
                     row["validation_map"] = self._score(validation, score)
                     if row["validation_map"] > state.best_score:
-                        state.best_score, state.best_epoch = row["validation_map"], state.epoch
-                        self.best = {k: v.clone() for k, v in self.networks.state_dict().items()}
+                        self._keep(row["validation_map"])
                     waited = state.epoch - state.best_epoch
                     state.finished = waited >= self.preset.patience
                 state.finished |= state.epoch >= epochs
@@ -288,6 +299,11 @@ class _Phase:
                 bar.set_postfix(loss=f"{row['loss']:.3f}", map=f"{max(state.best_score, 0):.3f}")
         if self.best:
             self.networks.load_state_dict(self.best)
+
+    def _keep(self, score: float) -> None:
+        """Notes the networks as they are now as the best so far."""
+        self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
+        self.best = {name: value.clone() for name, value in self.networks.state_dict().items()}
 
     def _epoch(self) -> dict[str, Any]:
         started = time.perf_counter()

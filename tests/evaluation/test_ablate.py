@@ -248,3 +248,25 @@ def test_image_weights_want_a_name_and_a_file(small_grid: Path, given: str) -> N
     ran = CliRunner().invoke(app, ["ablate", str(small_grid), "--image-weights", given])
     assert isinstance(ran.exception, CMRError)
     assert "wants NAME=FILE" in str(ran.exception)
+
+
+def test_adapter_is_a_method_like_any_other(
+    small_grid: Path, synthetic_home: Path, tmp_path: Path
+) -> None:
+    """Its features are of one length by chance: no dual encoder, but all that the preset asks."""
+    small_grid.write_text(
+        small_grid.read_text().replace(
+            '{ label = "chance", method = "random" }',
+            '{ label = "adapted", method = { name = "adapter", epochs = 2 } }',
+        )
+    )
+    results = tmp_path / "results"
+    run_grid(read_grid(small_grid), results, workers=1)
+    adapted = [run for run in records(results) if run["preset"] == "adapter"]
+    assert len(adapted) == 2
+    for run in adapted:
+        assert run["validation_map"] >= run["zero_shot"]["validation_map"]
+        if not run["epochs"]:
+            assert run["map_avg"] == run["zero_shot"]["map_avg"]
+    text = write_report(results).read_text(encoding="utf-8")
+    assert "| adapted, zero-shot |" in text

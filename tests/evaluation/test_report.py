@@ -306,3 +306,26 @@ def test_numbers_are_as_in_tables_of_map(value: float, text: str) -> None:
 )
 def test_a_verdict_in_words(compared: Significance | None, words: str) -> None:
     assert verdict(compared) == words
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_an_adapted_row_stands_beside_zero_shot(tmp_path: Path, below: bool) -> None:
+    after, before = (BAD, GOOD) if below else (GOOD, BAD)
+    rows = (row("adapted"), row("other"))
+    table = PlannedTable(id="t", title="T", reference="other", published=(), rows=rows)
+    Plan(name="g", title="G", tables=(table,)).save(tmp_path)
+    for seed, figure in after.items():
+        untouched = record("adapted", seed, before[seed])
+        run = record("adapted", seed, figure) | {"zero_shot": untouched}
+        append_run(run, tmp_path / "runs.jsonl")
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith("| adapted, zero-shot ")]
+    mean, std = statistics.mean(before.values()), statistics.stdev(before.values())
+    assert f"**{number(mean)} ± {number(std)}**" in line
+    (found,) = [line for line in text.splitlines() if "against its own zero-shot" in line]
+    assert found.startswith(
+        f"- adapted against its own zero-shot: {verdict(significance(after, before))}"
+    )
+    assert ("training ended below zero-shot" in found) == below
+    assert "1 of 10 runs" not in text
+    assert "5 of 10 runs are done" in text

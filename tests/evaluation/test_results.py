@@ -226,3 +226,38 @@ def test_a_store_that_is_no_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataNotFoundError, match="no runs are stored"):
         read_runs(tmp_path / "file" / "runs.jsonl")
+
+
+ZERO_SHOT = {
+    "map_i2t": 0.4,
+    "map_t2i": 0.3,
+    "map_avg": 0.35,
+    "map50_avg": 0.5,
+    "image_accuracy": None,
+    "text_accuracy": None,
+    "recall_i2t": {"1": 0.5},
+    "validation_map": 0.3,
+}
+
+
+def test_zero_shot_figures_are_kept_and_older_lines_do_without(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    runs = [record(seed=0), record(seed=1, zero_shot=ZERO_SHOT), record(seed=2, zero_shot=None)]
+    for run in runs:
+        append_run(run, path)
+    assert read_runs(path) == (runs, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ([1], "zero_shot: "),
+        ("0.5", "zero_shot: "),
+        (ZERO_SHOT | {"map_avg": "0.5"}, r"zero_shot\.map_avg"),
+        (ZERO_SHOT | {"recall_i2t": [0.5]}, r"zero_shot\.recall_i2t"),
+        ({"map_avg": 0.5}, r"zero_shot\.map_i2t"),
+    ],
+)
+def test_zero_shot_figures_are_checked(tmp_path: Path, change: Any, message: str) -> None:
+    with pytest.raises(ModelFormatError, match=message):
+        append_run(record(zero_shot=change), tmp_path / "runs.jsonl")

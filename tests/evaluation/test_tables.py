@@ -158,3 +158,40 @@ def test_the_csv_has_a_line_per_row(tmp_path: Path) -> None:
         ("p", found.p),
     ):
         assert float(a[column]) == pytest.approx(value, rel=1e-5)
+
+
+def with_zero_shot(cell: str, figure: float, before: float) -> dict[str, Any]:
+    zero_shot = record("", before)
+    del zero_shot["cell"]
+    return record(cell, figure, zero_shot=zero_shot)
+
+
+def test_a_row_that_was_adapted_has_zero_shot_below_it(tmp_path: Path) -> None:
+    records = [with_zero_shot(f"a{seed}", value, B[seed]) for seed, value in A.items()]
+    records += [record(f"b{seed}", value) for seed, value in B.items()]
+    result = table_result(table(row("a", published=("x",)), row("b")), records)
+    assert [shown.row.label for shown in result.shown] == ["a", "a, zero-shot", "b"]
+    assert [found.row.label for found in result.rows] == ["a", "b"]
+    before = result.rows[0].zero_shot
+    assert before is not None
+    assert before.row.published == ()
+    assert before.n == 5
+    for figure in ("map_avg", "map_i2t", "map50_avg"):
+        assert before.mean(figure) == result.rows[1].mean(figure)
+        assert before.std(figure) == result.rows[1].std(figure)
+    assert result.rows[1].zero_shot is None
+
+    write_csv(result, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(encoding="utf-8") as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    assert list(lines) == ["a", "a, zero-shot", "b"]
+    assert float(lines["a, zero-shot"]["map_avg_mean"]) == pytest.approx(
+        statistics.mean(B.values())
+    )
+    assert lines["a, zero-shot"]["method"] == "zero-shot"
+
+
+def test_zero_shot_of_some_seeds_is_no_row() -> None:
+    records = [with_zero_shot("a0", 0.5, 0.4), record("a1", 0.5)]
+    assert table_result(table(row("a"), row("b")), records).rows[0].zero_shot is None
+    assert table_result(table(row("a"), row("b")), []).rows[0].zero_shot is None

@@ -5,13 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, UnknownNameError
+from cmr_hub.evaluation.evaluate import evaluate_retrieval
 from cmr_hub.evaluation.results import append_run, read_runs
 from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
 
 
@@ -93,3 +97,44 @@ def test_what_cannot_be_measured(model, captions):
     )
     with pytest.raises(CMRError, match="both encoders"):
         evaluate_transfer(features_only, captions, "test", FeatureCache())
+
+
+@pytest.fixture
+def adapted(mobilenet, colour_folder):
+    """A model whose projectors start from its features, and have gone some way from them."""
+    words = text_encoder("word2vec", dim=1280, epochs=1)
+    words.fit(load_dataset("folder", colour_folder).split("train").sentences)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        projectors = [Projector(1280, (), 1280, residual=True) for _ in range(2)]
+        for projector in projectors:
+            torch.nn.init.normal_(projector.layers[-1].weight)
+    return CrossModalModel(ImageTower(mobilenet, projectors[0]), TextTower(words, projectors[1]))
+
+
+TRAINED = {"preset": "adapter", "objective": "1 supcon", "seed": 0, "epochs": 3}
+
+
+def test_an_adapted_model_is_measured_beside_its_features(adapted, dataset, tmp_path):
+    whole = dataset.subset(np.flatnonzero([bool(s) for s in dataset.sentences]))
+    adapted.training = TRAINED | {"zero_shot": {"map_avg": 0.5}}
+    found = evaluate_transfer(adapted, whole, "test", FeatureCache())
+    part = whole.split("test")
+    images = adapted.image.encoder.encode(part.images)
+    texts = adapted.text.encoder.transform(part.sentences)
+    expected = evaluate_retrieval(images, texts, part.labels).map_avg
+    assert found.zero_shot.map_avg == pytest.approx(expected, abs=1e-6)
+    assert found.record["zero_shot"]["map_avg"] == found.zero_shot.map_avg
+    assert found.report.map_avg != found.zero_shot.map_avg
+    append_run(found.record, tmp_path / "runs.jsonl")
+    assert read_runs(tmp_path / "runs.jsonl")[1] == []
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"zero_shot": {"map_avg": 0.5}, "fine_tuned": {"blocks": 1}}]
+)
+def test_others_have_no_zero_shot(adapted, dataset, change):
+    adapted.training = TRAINED | change
+    found = evaluate_transfer(adapted, dataset, "test", FeatureCache())
+    assert found.zero_shot is None
+    assert "zero_shot" not in found.record

@@ -204,3 +204,19 @@ def test_the_card_of_the_default_release():
         for value in values:
             assert f"| {value:.3f}".replace("0.", ".") in text
             assert f"value: {round(value, 4)}\n" in text
+
+
+def test_an_adapted_model_stands_beside_zero_shot(saved_model, tmp_path):
+    before = {"map_i2t": 0.5, "map_t2i": 0.75, "map_avg": 0.625, "recall_avg": None}
+    record = RECORD | {"preset": "adapter", "zero_shot": before}
+    text = card_text(with_record(saved_model, tmp_path / "m", record))
+    rows = [line for line in text.splitlines() if line.startswith("| Pascal Sentence, test")]
+    assert rows == [
+        "| Pascal Sentence, test | 800/200 | .591 | .612 | .601 |",
+        "| Pascal Sentence, test, zero-shot (before training) | 800/200 | .500 | .750 | .625 |",
+    ]
+    assert "BELOW zero-shot on the test pairs: MAP@all 0.601 against 0.625." in text
+    # Only the model's own figures are told to the Hub.
+    values = {result.metric_value for result in ModelCard(text).data.eval_results}
+    assert values == {0.5906, 0.6123, 0.6015}
+    assert "zero-shot" not in card_text(with_record(saved_model, tmp_path / "o", RECORD))

@@ -5,6 +5,7 @@ import pytest
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.config import ModelConfig, read_config
+from cmr_hub.models.files import blueprint
 
 PROJECTOR = {
     "in_dim": 4,
@@ -191,6 +192,36 @@ def test_posterior_needs_room_for_a_class(path, dim):
     projector = PROJECTOR | {"output": "posterior-0", "dim": dim}
     path.write_text(changed("image_tower.projector", projector))
     with pytest.raises(ModelFormatError, match=r"image_tower\.projector: .*3 dimensions"):
+        read_config(path)
+
+
+RESIDUAL = PROJECTOR | {"in_dim": 2, "residual": True}
+
+
+def residual(**change):
+    """The config with a residual text projector, as JSON."""
+    tower = {"encoder": TEXTS | {"dim": 2}, "projector": RESIDUAL | change}
+    return json.dumps(CONFIG | {"text_tower": tower})
+
+
+def test_residual_is_optional_and_written_only_where_it_is(path):
+    path.write_text(residual())
+    config = read_config(path)
+    assert config.text_tower.projector.residual
+    assert not config.image_tower.projector.residual
+    assert config.model_dump_json().count("residual") == 1
+    assert read_config(path) == config
+    assert blueprint(config.text_tower.projector).residual
+    path.write_text(residual(residual=False))
+    assert "residual" not in read_config(path).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "change", [{"in_dim": 4}, {"output": "sphere"}, {"residual": 1}, {"residual": "yes"}]
+)
+def test_residual_of_another_shape(path, change):
+    path.write_text(residual(**change))
+    with pytest.raises(ModelFormatError, match=r"text_tower.*(dim = in_dim|valid boolean)"):
         read_config(path)
 
 

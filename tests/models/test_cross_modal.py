@@ -315,3 +315,22 @@ def test_model_can_be_moved(saved, tmp_path, model):
     shutil.move(saved, tmp_path / "elsewhere")
     loaded = CrossModalModel.from_pretrained(str(tmp_path / "elsewhere"))
     assert loaded.image.encoder.fingerprint == model.image.encoder.fingerprint
+
+
+def test_residual_projectors_come_back_to_the_bit(tmp_path):
+    torch.manual_seed(0)
+    images, texts = (Projector(4, (3,), 4, residual=True) for _ in range(2))
+    with torch.no_grad():
+        images.layers[-1].weight.normal_()
+    model = CrossModalModel(ImageTower(None, images), TextTower(None, texts))
+    model.save_pretrained(tmp_path / "m")
+    loaded = CrossModalModel.from_pretrained(tmp_path / "m")
+    assert loaded.fingerprint == model.fingerprint
+    rows = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(loaded.image.projector.embed(rows), images.embed(rows))
+    # The same weights without the skip path embed otherwise, and say so.
+    plain = [Projector(4, (3,), 4) for _ in range(2)]
+    for other, projector in zip(plain, (images, texts), strict=True):
+        other.load_state_dict(projector.state_dict())
+    other = CrossModalModel(ImageTower(None, plain[0]), TextTower(None, plain[1]))
+    assert other.fingerprint != model.fingerprint

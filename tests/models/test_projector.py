@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.dropout import Dropout
 from cmr_hub.models.projector import InputScaling, Projector
 
@@ -130,3 +131,74 @@ def test_settings_build_it_again():
             "radius": 2.0,
         }
     )
+
+
+def scramble(projector):
+    """Another last layer than the one at zero that a residual projector begins with."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in projector.layers[-1].parameters():
+            parameter.normal_()
+    return projector.eval()
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (7, 3)])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_residual_starts_as_the_identity(hidden, fitted):
+    projector = Projector(4, hidden, 4, dropout=(0.5, 0.5), residual=True).train()
+    if fitted:
+        projector.scaling.fit(torch.from_numpy(rows(50, 4, seed=1)))
+    features = rows(9, 4)
+    assert torch.equal(projector(torch.from_numpy(features)), torch.from_numpy(features))
+    lengths = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_allclose(projector.embed(features), features / lengths, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (7, 3)])
+def test_residual_adds_to_the_row_in_its_own_units(hidden):
+    projector = Projector(4, hidden, 4, "tanh", residual=True)
+    projector.scaling.fit(torch.from_numpy(rows(50, 4, seed=1)))
+    scramble(projector)
+    features = rows(9, 4)
+    found = projector(torch.from_numpy(features)).detach().numpy()
+    added = loop(projector, features) / projector.scaling.scale.item()
+    assert np.abs(added).max() > 0.1
+    np.testing.assert_allclose(found, features + added, rtol=1e-4, atol=1e-4)
+
+    longer = Projector(4, hidden, 4, "tanh", residual=True)
+    longer.load_state_dict(projector.state_dict())
+    longer.scaling.fit(torch.from_numpy(1000 * rows(50, 4, seed=1)))
+    np.testing.assert_allclose(longer.embed(1000 * features), projector.embed(features), atol=1e-5)
+
+
+def test_dropout_leaves_the_row_alone():
+    projector = scramble(Projector(4, (8,), 4, dropout=(0.0, 0.99), residual=True)).train()
+    with torch.no_grad():
+        projector.layers[-1].bias.zero_()
+    features = torch.from_numpy(rows(50, 4))
+    untouched = (projector(features) == features).all(1)
+    assert untouched.float().mean() > 0.5
+
+
+def test_residual_learns():
+    projector = Projector(4, (8,), 4, residual=True)
+    projector(torch.from_numpy(rows(9, 4))).square().sum().backward()
+    assert projector.layers[-1].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("dim", "output"),
+    [(5, "linear"), (4, "sphere"), (4, "softmax"), (4, "tanh"), (4, "posterior-0")],
+)
+def test_residual_of_another_shape_is_refused(dim, output):
+    with pytest.raises(ModelFormatError, match=f"not 4 → {dim} and '{output}'"):
+        Projector(4, (), dim, output=output, residual=True)
+
+
+def test_residual_is_in_the_settings_only_where_it_is():
+    assert "residual" not in Projector(4, (), 4).settings
+    projector = Projector(4, (3,), 4, residual=True)
+    assert projector.settings["residual"] is True
+    again = Projector(**projector.settings)
+    assert again.residual
+    assert again.settings == projector.settings

@@ -50,6 +50,11 @@ def test_stored_vectors_are_those_that_the_encoder_gives(model):
     np.testing.assert_allclose(found, 1, atol=1e-3)
 
 
+def test_galleries_made_with_it_stay_its_own(model):
+    """They keep this fingerprint: a release that computes another one would refuse them."""
+    assert model.fingerprint == "1189f8746c0752cf5d69118010e1d067e7ecb3e9b75a6750610b005624c4ef31"
+
+
 def test_it_is_small():
     folder = release_directory("default")
     sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}

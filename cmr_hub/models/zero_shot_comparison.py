@@ -1,0 +1,54 @@
+"""What a record says of a model whose projectors started as the identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+_COMPARED: Final = {
+    "map_avg": "MAP@all",
+    "recall_avg": "recall of the own pair (mean of @1, @5 and @10)",
+}
+
+
+def starts_from_features(record: JSONObject) -> bool:
+    """Whether the features of the model's own encoders are what training started from.
+
+    Those of an encoder that was fine-tuned are not.
+    """
+    tuned = record.get("fine_tuned") or record.get("text_fine_tuned")
+    return bool(record.get("zero_shot")) and not tuned
+
+
+def against_zero_shot(record: JSONObject) -> str:
+    """What training has changed on the test pairs, in plain words.
+
+    Args:
+        record: of a run; `zero_shot` in it holds the same figures of the untouched features.
+
+    Returns:
+        Empty for a run without such figures.
+    """
+    before = record.get("zero_shot")
+    if not before:
+        return ""
+    if not record["epochs"]:
+        return (
+            "No epoch was better than zero-shot on the validation pairs: "
+            "this model is the zero-shot model."
+        )
+    compared = [
+        (f"{name} {record[key]:.3f} against {before[key]:.3f}", record[key] - before[key])
+        for key, name in _COMPARED.items()
+        if record.get(key) is not None and before.get(key) is not None
+    ]
+    better = [said for said, difference in compared if difference > 0]
+    worse = [said for said, difference in compared if difference < 0]
+    found = []
+    if better:
+        found.append(f"Training added to zero-shot on the test pairs: {', '.join(better)}.")
+    if worse:
+        found.append(f"Training ended BELOW zero-shot on the test pairs: {', '.join(worse)}.")
+    return " ".join(found) or "Training changed nothing on the test pairs."

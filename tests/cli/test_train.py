@@ -1,0 +1,67 @@
+"""`cmr train --preset adapter`, as its console script runs it."""
+
+import json
+import sys
+
+import pytest
+
+import cmr_hub
+from cmr_hub import cli
+from cmr_hub.evaluation.results import read_runs
+
+
+@pytest.fixture
+def cmr(capsys, monkeypatch):
+    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def command(colour_folder, mobilenet_file, tmp_path):
+    return [
+        *("train", "folder", "--root", colour_folder, "--image-weights", mobilenet_file),
+        *("--preset", "adapter", "--epochs", 3, "--out", tmp_path / "model"),
+        *("--results", tmp_path / "runs.jsonl", "--text-encoder", "word2vec"),
+    ]
+
+
+def test_adapter_on_encoders_of_one_length(cmr, command, colour_folder, tmp_path):
+    code, out, err = cmr(*command, "--text-option", "dim=1280", "--text-option", "epochs=1")
+    assert code == 0, err
+    (record,), problems = read_runs(tmp_path / "runs.jsonl")
+    assert problems == []
+    before = record["zero_shot"]
+    lines = [line.split() for line in out.splitlines()]
+    for name, figures in (("MAP@all", record), ("zero-shot", before)):
+        assert [
+            name,
+            *(f"{figures[key]:.3f}" for key in ("map_i2t", "map_t2i", "map_avg")),
+        ] in lines
+    assert "zero-shot on the test pairs" in out or "is the zero-shot model" in out
+    model = cmr_hub.load(tmp_path / "model")
+    assert model.dim == 1280
+    assert len(model.gallery) == 12
+    code, out, _ = cmr("evaluate", tmp_path / "model", "--root", colour_folder, "--json")
+    assert code == 0
+    again = json.loads(out)
+    assert again["map_avg"] == pytest.approx(record["map_avg"], abs=1e-6)
+    assert again["zero_shot"]["map_avg"] == pytest.approx(before["map_avg"], abs=1e-6)
+    _, out, _ = cmr("evaluate", tmp_path / "model", "--root", colour_folder)
+    assert out.count("  zero-shot") == 8
+
+
+def test_adapter_wants_two_encoders_into_one_space(cmr, command, tmp_path):
+    code, _, err = cmr(*command)
+    assert code == 2
+    assert "error: adapter adds to features that share a space already." in err
+    assert "these give 1280 and 100 numbers" in err
+    assert list(tmp_path.iterdir()) == []
