@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from cmr_hub.cli.options import Cache, Protocol, Root, Seed, TextOptions, console, named_options
+from cmr_hub.cli.options import (
+    Cache,
+    Device,
+    Protocol,
+    Root,
+    Seed,
+    TextOptions,
+    console,
+    named_options,
+)
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
@@ -73,6 +82,7 @@ def train(
         "results/runs.jsonl"
     ),
     cache: Cache = None,
+    device: Device = "auto",
 ) -> None:
     """Trains projectors, measures them on the test split, and saves the model.
 
@@ -81,6 +91,7 @@ def train(
     Example: `cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --out runs/pascal`
     """
     from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.evaluation.experiment import run_experiment
     from cmr_hub.evaluation.results import append_run
@@ -102,7 +113,8 @@ def train(
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     # A wrong name or file is noticed before anything is read or downloaded.
-    texts = text_encoder(text_encoder_name, **named_options(text_option))
+    placement = Placement.of(device)
+    texts = text_encoder(text_encoder_name, **named_options(text_option)).to(placement)
     images = image_encoder(image_encoder_name, image_weights) if image_weights else None
     loaded = load_dataset(dataset, root, protocol)
     pictures = isinstance(loaded, PairDataset)
@@ -116,13 +128,14 @@ def train(
             loaded,
             method,
             seed,
-            image_encoder=images,
+            image_encoder=images and images.to(placement),
             text_encoder=texts if pictures else None,
             fine_tuning=FineTuning(fine_tune) if fine_tune else None,
             text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
             cache=features,
             checkpoints=checkpoints,
             snapshots=snapshots,
+            device=placement.device,
             progress=True,
         )
         model = experiment.model

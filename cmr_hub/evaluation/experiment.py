@@ -88,6 +88,7 @@ def run_experiment(
     cache: FeatureCache | None = None,
     checkpoints: str | Path | None = None,
     snapshots: bool = False,
+    device: str = "cpu",
     progress: bool = False,
 ) -> Experiment:
     """Trains on the training split and measures once on the test split.
@@ -109,6 +110,7 @@ def run_experiment(
         cache: where image features are kept; the default cache if None.
         checkpoints: a directory that makes the run resumable; see `train_projectors`.
         snapshots: embed the test split at a few epochs too, to look at; nothing is chosen by it.
+        device: where projectors are trained; encoders are where they were put.
         progress: show progress bars.
 
     Raises:
@@ -141,7 +143,7 @@ def run_experiment(
     watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
     if frozen:
         splits = training_splits(dataset, method, seed, features)
-        fitted = _fit(method, splits, seed, checkpoints, watch, progress=progress)
+        fitted = _fit(method, splits, seed, checkpoints, watch, device=device, progress=progress)
     else:
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
             raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
@@ -155,6 +157,7 @@ def run_experiment(
             text_fine_tuning,
             cache,
             checkpoints,
+            device=device,
             progress=progress,
         )
         splits = training_splits(dataset, method, seed, features)
@@ -258,6 +261,7 @@ def _fit(
     checkpoints: str | Path | None,
     snapshots: Snapshots | None,
     *,
+    device: str,
     progress: bool,
 ) -> _Fitted:
     if isinstance(method, Baseline):
@@ -273,6 +277,7 @@ def _fit(
         seed,
         validation_map,
         checkpoints=checkpoints,
+        device=device,
         snapshots=snapshots,
         progress=progress,
     )
@@ -312,6 +317,7 @@ def _fine_tune(
     cache: FeatureCache,
     checkpoints: str | Path | None,
     *,
+    device: str,
     progress: bool,
 ) -> tuple[_Fitted, ImageEncoder, TextEncoder]:
     """Trains projectors and the last part of one or both encoders, and gives the new encoders."""
@@ -348,6 +354,7 @@ def _fine_tune(
         image_tail=image_tail,
         text_tail=text_tail,
         checkpoints=checkpoints,
+        device=device,
         progress=progress,
     )
     if trained.image_tail is not None:

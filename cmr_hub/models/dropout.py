@@ -28,7 +28,8 @@ class Dropout(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         if not self.training or not self.dropped:
             return rows
-        words = torch.empty((rows.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        words = torch.empty((rows.numel() + 7) // 8, dtype=torch.int64, device=rows.device)
+        words.random_(-(2**63), None)
         drawn = words.view(torch.uint8)[: rows.numel()].view(rows.shape)
         kept = (drawn >= self.dropped).to(rows.dtype)
         return rows * kept.mul_(_LEVELS / (_LEVELS - self.dropped))

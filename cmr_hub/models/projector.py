@@ -164,7 +164,8 @@ class Projector(nn.Module):
         training = self.training
         self.eval()
         try:
-            unit: FloatArray = F.normalize(self(torch.from_numpy(rows))).numpy()
+            placed = torch.from_numpy(rows).to(self.scaling.mean.device)
+            unit: FloatArray = F.normalize(self(placed)).cpu().numpy()
         finally:
             self.train(training)
         return unit

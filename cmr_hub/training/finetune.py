@@ -84,7 +84,7 @@ class ImageTail(nn.Module):
     def draw(self, views: Tensor) -> Tensor:
         """(B, V, ...) views → (B, dim) features of one view of each, drawn at random."""
         chosen = torch.randint(views.shape[1], (len(views),))
-        features: Tensor = self(views[torch.arange(len(views)), chosen])
+        features: Tensor = self(views[torch.arange(len(views), device=views.device), chosen])
         return features
 
     @torch.no_grad()

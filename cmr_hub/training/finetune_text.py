@@ -69,7 +69,7 @@ class TextTail(nn.Module):
         document, sentence = chosen.nonzero(as_tuple=True)
         tokens = states[document, sentence].any(-1)
         lengths = tokens.sum(-1)
-        rows = torch.zeros(len(states), states.shape[-1])
+        rows = torch.zeros(len(states), states.shape[-1], device=states.device)
         for few in lengths.argsort(stable=True).split(_CHUNK):
             if len(few):
                 longest = int(lengths[few].max())
@@ -84,8 +84,13 @@ class TextTail(nn.Module):
         At least one sentence; every number of sentences is as likely as any other.
         """
         there = _sentences(states)
-        place = torch.rand(there.shape).masked_fill(~there, 2.0).argsort(1).argsort(1)
-        wanted = ((1 - torch.rand(len(there))) * there.sum(1)).ceil()
+        place = (
+            torch.rand(there.shape, device=there.device)
+            .masked_fill(~there, 2.0)
+            .argsort(1)
+            .argsort(1)
+        )
+        wanted = ((1 - torch.rand(len(there), device=there.device)) * there.sum(1)).ceil()
         features: Tensor = self(states, there & (place < wanted[:, None]))
         return features
 

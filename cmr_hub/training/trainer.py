@@ -81,6 +81,7 @@ def train_projectors(
     text_tail: TextTail | None = None,
     checkpoints: str | Path | None = None,
     snapshots: Snapshots | None = None,
+    device: str = "cpu",
     progress: bool = False,
 ) -> TrainedProjectors:
     """Trains on the fit part, keeps the epoch that scores best on the validation part.
@@ -104,6 +105,8 @@ def train_projectors(
             inputs, (N, S, T, D) states of the T tokens of S sentences of each document.
         checkpoints: a directory; a run that finds its checkpoints there goes on from them.
         snapshots: embeds its pairs at a few epochs of the phase that the projectors come from.
+        device: where to train, as torch names it, in float32. Only on the CPU are two runs equal
+            to the bit.
         progress: show a bar, and print the log lines of losses that have one.
 
     Raises:
@@ -116,10 +119,10 @@ def train_projectors(
     # up to many times slower when another program takes a core. Runs side by side use the cores.
     with torch_threads(1), torch.random.fork_rng(devices=[]):
         if not preset.early_stopping:
-            whole = _Phase("final", splits.final, preset, seed, home, tails)
+            whole = _Phase("final", splits.final, preset, seed, home, tails, device)
             whole.run(preset.epochs, snapshots=snapshots, progress=progress)
             return _result(whole, preset.epochs)
-        select = _Phase("select", splits.fit, preset, seed, home, tails)
+        select = _Phase("select", splits.fit, preset, seed, home, tails, device)
         select.run(
             preset.epochs,
             splits.validation,
@@ -130,7 +133,7 @@ def train_projectors(
         epochs = select.progress.best_epoch
         if splits.refit is None:
             return _result(select, epochs)
-        final = _Phase("final", splits.refit, preset, seed, home, tails)
+        final = _Phase("final", splits.refit, preset, seed, home, tails, device)
         final.run(epochs, snapshots=snapshots, progress=progress)
     return _result(final, epochs, before=select)
 
@@ -147,7 +150,7 @@ def remove_checkpoints(home: Path) -> None:
 
 
 def _result(phase: _Phase, epochs: int, before: _Phase | None = None) -> TrainedProjectors:
-    networks = phase.networks.eval()
+    networks = phase.networks.eval().cpu()
     phases = [phase] if before is None else [before, phase]
     return TrainedProjectors(
         networks.image_projector,
@@ -169,6 +172,7 @@ class _Networks(nn.Module):
 
     def __init__(self, data: PairedFeatures, preset: Preset, tails: Tails) -> None:
         super().__init__()
+        self.device = "cpu"
         self.image_tail, self.text_tail = copy.deepcopy(tails)
         images, texts = self.features(data)
         dim = preset.common_dim(images.shape[1], texts.shape[1], data.n_classes)
@@ -200,7 +204,9 @@ class _Networks(nn.Module):
 
     def features(self, data: PairedFeatures) -> tuple[Tensor, Tensor]:
         """(N, Di) and (N, Dt) of the pairs as they are, without augmentation or gradient."""
-        images, texts = torch.from_numpy(data.images), torch.from_numpy(data.texts)
+        images, texts = (
+            torch.from_numpy(part).to(self.device) for part in (data.images, data.texts)
+        )
         return (
             images if self.image_tail is None else self.image_tail.plain(images),
             texts if self.text_tail is None else self.text_tail.plain(texts),
@@ -234,12 +240,14 @@ class _Phase:
         seed: int,
         home: Path | None,
         tails: Tails,
+        device: str,
     ) -> None:
         self.name, self.data, self.preset, self.seed = name, data, preset, seed
         self.progress = Progress()
         torch.manual_seed(seed)
         self.tails = tails
-        self.networks = _Networks(data, preset, tails)
+        self.networks = _Networks(data, preset, tails).to(device)
+        self.networks.device = device
         self.optimizer = torch.optim.AdamW(
             self.networks.parameter_groups(),
             lr=preset.learning_rate,
@@ -249,7 +257,7 @@ class _Phase:
         )
         self.images = torch.from_numpy(data.images)
         self.texts = torch.from_numpy(data.texts)
-        self.labels = torch.from_numpy(data.labels)
+        self.labels = torch.from_numpy(data.labels).to(device)
         self.best: dict[str, Tensor] = {}
         self.file = None if home is None else home / f"{name}.safetensors"
         self.saved_at = time.monotonic()
@@ -335,7 +343,9 @@ class _Phase:
 
     def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
         networks = self.networks
-        images, texts = networks.drawn(self.images[batch], self.texts[batch])
+        images, texts = networks.drawn(
+            self.images[batch].to(networks.device), self.texts[batch].to(networks.device)
+        )
         networks.objective.schedule(schedule)
         networks.objective.observe(images.detach(), texts.detach())
         total, parts = networks.objective(
@@ -359,7 +369,7 @@ class _Phase:
         return value
 
     def _embed(self, pairs: PairedFeatures) -> tuple[FloatArray, FloatArray]:
-        images, texts = (part.numpy() for part in self.networks.features(pairs))
+        images, texts = (part.cpu().numpy() for part in self.networks.features(pairs))
         return (
             self.networks.image_projector.embed(images),
             self.networks.text_projector.embed(texts),

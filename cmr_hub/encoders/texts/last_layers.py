@@ -36,7 +36,9 @@ class LastLayers(nn.Module):
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """(M, T, D) states and the (M, T) mask, true where there is a token → (M, D)."""
         # Added to the attention's logits: every implementation of attention takes that.
-        hidden = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(states.dtype).min)
+        hidden = torch.zeros(mask.shape, device=mask.device).masked_fill(
+            ~mask, torch.finfo(states.dtype).min
+        )
         found = self.encoder(states, attention_mask=hidden[:, None, None, :])
         return pool(found.last_hidden_state, mask)
 
