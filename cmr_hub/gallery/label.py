@@ -135,12 +135,15 @@ def _written(table: pa.Table) -> list[list[str]]:
 def _refuse_column(column: Any, table: pa.Table) -> None:
     if not isinstance(column, str) or not column.strip() or not is_clean(column):
         raise QueryError(f"{column!r} is no name of a column")
-    own = {name for labels in _written(table) for name in labels}
-    own |= {probability_column(name) for name in own} | {"label"}
-    for name in (column, probability_column(column)):
+    written = {name for labels in _written(table) for name in labels}
+    own = {
+        column: {*written, "label"},
+        probability_column(column): map(probability_column, written),
+    }
+    for name, allowed in own.items():
         if name in _REFUSED:
             raise QueryError(f"the column {name!r} is the gallery's own: choose another name")
-        if name in table.column_names and name not in own:
+        if name in table.column_names and name not in allowed:
             raise QueryError(
                 f"the gallery has a column {name!r} from another source: choose another name"
             )

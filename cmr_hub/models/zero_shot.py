@@ -143,7 +143,7 @@ def _checked_templates(template: str | Sequence[str]) -> list[str]:
         raise QueryError(f"give a template, e.g. {TEMPLATE!r}")
     for one in templates:
         if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
-            raise QueryError(f"{str(one)[:80]!r} is no template: a text of {MAX_LETTERS:,} letters")
+            raise QueryError(f"{str(one)[:80]!r} is no text of at most {MAX_LETTERS:,} letters")
         # Only {} is replaced: str.format would let a template read attributes of the name.
         if one.count(_PLACE) != 1 or set(one.replace(_PLACE, "")) & {"{", "}"}:
             raise QueryError(
