@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, ImageSource
 
 TEMPLATE = "a photo of {}"
-DEFAULT_LOGIT_SCALE = 20.0
+DEFAULT_LOGIT_SCALE = 8.0
+"""For models that do not know theirs; the best of nine models that were trained here, on average
+(`benchmarks/zero_shot.py`, results/zero-shot.json). One alone may want half or thrice of it."""
 MAX_TEXTS = 100_000
 """Names times templates: the 1,000 classes of ImageNet with the 80 templates of CLIP are fewer."""
 MAX_LETTERS = 1_000
