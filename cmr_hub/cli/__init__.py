@@ -1,5 +1,5 @@
-"""`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate,
-report, models, index, search, demo, dashboard, gallery; and for the Hub: card, publish, space."""
+"""`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate, report, models,
+index, label, search, demo, dashboard, gallery; and for the Hub: card, publish, space."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
 from cmr_hub.cli.gallery import app as gallery
 from cmr_hub.cli.index import index
+from cmr_hub.cli.label import label
 from cmr_hub.cli.models import models
 from cmr_hub.cli.publish import publish, space
 from cmr_hub.cli.quality_curve import quality_curve
@@ -41,7 +42,7 @@ app = typer.Typer(
 _TRAINING = (train, distill, align, release, quality_curve)
 _PAGES = (demo, dashboard)
 _HUB = (card, publish)
-_USING = (models, index, search)
+_USING = (models, index, label, search)
 for command in (data, *_TRAINING, evaluate, ablate, report, *_USING, *_PAGES, *_HUB):
     app.command()(command)
 app.add_typer(gallery, name="gallery")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cmr_hub.atomic import storing
-from cmr_hub.errors import ImageError, ModelFormatError, QueryError
+from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.hit import Explanation, Hit
-from cmr_hub.gallery.items import Item, checked_items, split_root
+from cmr_hub.gallery.items import Item
+from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.pages import Page, search_pages
-from cmr_hub.gallery.query import Query, modality, query_vector, unit_rows
-from cmr_hub.gallery.segment import Segment
-from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
+from cmr_hub.gallery.pictures import copy_pictures
+from cmr_hub.gallery.query import Query, chosen_target, query_vector, unit_rows
+from cmr_hub.gallery.segment import segment_of
 from cmr_hub.gallery.where import Where
-from cmr_hub.types import Modality
+from cmr_hub.models.zero_shot import TEMPLATE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.gallery.store import Store
+    from cmr_hub.gallery.vectors import VectorColumn
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import FloatArray
+    from cmr_hub.types import FloatArray, Modality
 
 
 class Gallery:
@@ -205,25 +206,7 @@ class Gallery:
         text_embeddings: npt.ArrayLike | VectorColumn | None = None,
     ) -> None:
         """As `update`, of items whose vectors are there already. See `from_vectors`."""
-        table = checked_items(items)
-        given = {"image": image_embeddings, "text": text_embeddings}
-        vectors: dict[Modality, VectorColumn] = {
-            target: checked_vectors(target, rows, len(table))
-            for target in get_args(Modality)
-            if (rows := given[target]) is not None
-        }
-        if not vectors:
-            raise ModelFormatError("a gallery needs image_embeddings, text_embeddings, or both")
-        widths = {column.matrix.shape[1] for column in vectors.values() if len(column)}
-        if len(widths) > 1:
-            raise ModelFormatError(
-                "image and text vectors differ in width: they are not of one model"
-            )
-        if widths and self.dim is not None and widths != {self.dim}:
-            raise ModelFormatError(
-                f"vectors of {widths.pop()} numbers do not go with the gallery's, of {self.dim}"
-            )
-        self.store.put(Segment(table, vectors))
+        self.store.put(segment_of(items, image_embeddings, text_embeddings, self.dim))
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
         """Removes items by id and those that pass a condition; tells how many there were.
@@ -235,6 +218,43 @@ class Gallery:
         if where is not None:
             chosen += self.store.table(Where(where)).column("id").to_pylist()
         return self.store.remove(chosen)
+
+    def label(
+        self,
+        names: Sequence[str],
+        *,
+        template: str | Sequence[str] = TEMPLATE,
+        column: str = COLUMN,
+        min_probability: float | None = None,
+        temperature: float | None = None,
+        progress: bool = False,
+    ) -> dict[str | None, int]:
+        """Writes the most probable of some names of classes into a column; see `label_store`.
+
+        The vectors that are there are compared, as `CrossModalModel.classify` does. Its probability
+        goes into the column `<column>_probability`. Items without a picture get null.
+
+        Args:
+            names, template, temperature: as for `classify`.
+            column: `label` takes the place of what the dataset said.
+            min_probability: less probable names are not written: null.
+            progress: show a bar.
+
+        Returns:
+            How many pictures have each name, the most frequent first; None: no name.
+        """
+        if self.model is None:
+            raise QueryError("naming pictures needs the model: Gallery.open(directory, model)")
+        return label_store(
+            self.store,
+            self.model,
+            names,
+            template=template,
+            column=column,
+            min_probability=min_probability,
+            temperature=temperature,
+            progress=progress,
+        )
 
     def search(
         self,
@@ -270,7 +290,7 @@ class Gallery:
         """
         page = Page(k, offset, None if where is None else Where(where), min_score, distinct)
         vector = query_vector(self.model, query)
-        return self._search(vector[None], self._target(target, query), page)[0]
+        return self._search(vector[None], chosen_target(target, query, self.targets), page)[0]
 
     def search_many(
         self,
@@ -286,7 +306,7 @@ class Gallery:
         if queries.ndim != 2:
             raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
         page = Page(k, offset, None if where is None else Where(where))
-        return self._search(unit_rows(queries), self._target(target, queries), page)
+        return self._search(unit_rows(queries), chosen_target(target, queries, self.targets), page)
 
     def more_like(
         self,
@@ -363,29 +383,7 @@ class Gallery:
         Raises:
             ImageError: a picture is not there or cannot be read.
         """
-        root, items = split_root(self.items)
-        if root is None:
-            return
-        for name in filter(None, items.column("path").to_pylist()):
-            target = Path(directory) / name
-            try:
-                content = (Path(root) / name).read_bytes()
-            except OSError as error:
-                raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
-            with storing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-
-    def _target(self, target: Modality | None, query: Query) -> Modality:
-        if target is not None and target not in get_args(Modality):
-            raise QueryError(f"target must be 'image' or 'text', not {target!r}")
-        there = self.targets
-        if target is None:
-            target = "text" if modality(query) == "image" else "image"
-            return target if target in there or not there else there[0]
-        if there and target not in there:
-            raise QueryError(f"this gallery has no {target} vectors; search target={there[0]!r}")
-        return target
+        copy_pictures(self.items, Path(directory))
 
     def _search(
         self, queries: npt.NDArray[np.float64], target: Modality, page: Page

@@ -28,6 +28,12 @@ COLUMNS = {
 MODALITY = "modality"
 """The column that conditions see beside those of the table: `image`, `text` or `pair`."""
 
+ZERO_SHOT_COLUMNS = "zero_shot_columns"
+"""The column that lists those of a row that `Gallery.label` has written."""
+
+RESERVED = ("folder", "sha256", "size", "modified", ZERO_SHOT_COLUMNS)
+"""Columns that the package fills in itself, whatever a source says."""
+
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 """A part that is empty, `.` or `..`: a path with one may lead out of its root folder."""
 NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
@@ -119,6 +125,31 @@ def picked(table: pa.Table, rows: IntArray) -> pa.Table:
     numbers = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
     # Not pa.array: Arrow imports pandas to see whether it was given a series of it.
     return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
+
+
+def probability_column(column: str) -> str:
+    """Where the probabilities of the zero-shot labels in a column are."""
+    return f"{column}_probability"
+
+
+def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
+    """The table with other columns in the place of those of their names, or after the others.
+
+    Args:
+        table: of items.
+        columns: `id`, which says what row is meant, and the columns; a row whose id is not among
+            them gets null.
+    """
+    places = pc.index_in(table.column("id"), value_set=columns.column("id"))
+    for name in columns.column_names:
+        if name == "id":
+            continue
+        column = columns.column(name).take(places)
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name, column)
+    return table.combine_chunks()
 
 
 def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:

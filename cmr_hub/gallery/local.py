@@ -127,6 +127,12 @@ class LocalStore:
                 self._commit(Rows(old.segments, np.union1d(old.removed, gone), old.graphs))
         return len(gone)
 
+    def set_columns(self, columns: pa.Table) -> None:
+        with self.writing():
+            old = self._rows
+            changed = [segment.with_columns(columns) for segment in old.segments]
+            self._commit(Rows(changed, old.removed, old.graphs))
+
     def table(self, where: Where | None = None) -> pa.Table:
         rows = self._rows  # those of this moment, also where another thread is writing
         if where is None or not len(rows):

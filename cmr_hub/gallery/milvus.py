@@ -126,6 +126,11 @@ class MilvusStore:
             self._delete(target, ids)
         return len(there)
 
+    def set_columns(self, columns: pa.Table) -> None:
+        """Part by part: what a kill has left undone is done when it is asked for again."""
+        for part in _batches(self.table().column("id").to_pylist()):
+            self.put(self.rows(part).with_columns(columns))
+
     def table(self, where: Where | None = None) -> pa.Table:
         return self._table("" if where is None else milvus_condition(where))
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union, get_args
 
 import numpy as np
 from PIL import Image
 
 from cmr_hub.errors import QueryError
+from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import Modality
 
 Query: TypeAlias = Union[str, Path, "Image.Image", "npt.NDArray[np.floating]", "Mix"]
 """A sentence, a picture (a path or an open one), a vector, or a mix of those."""
@@ -44,6 +45,22 @@ def modality(query: Query) -> Modality | None:
     if isinstance(query, str):
         return "text"
     return "image" if isinstance(query, Path | Image.Image) else None
+
+
+def chosen_target(target: Modality | None, query: Query, there: Sequence[Modality]) -> Modality:
+    """What to compare with: as asked, else the other modality than the query's if it is there.
+
+    Raises:
+        QueryError: it is no modality, or the gallery has no vectors of it.
+    """
+    if target is not None and target not in get_args(Modality):
+        raise QueryError(f"target must be 'image' or 'text', not {target!r}")
+    if target is None:
+        target = "text" if modality(query) == "image" else "image"
+        return target if target in there or not there else there[0]
+    if there and target not in there:
+        raise QueryError(f"this gallery has no {target} vectors; search target={there[0]!r}")
+    return target
 
 
 def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.float64]:

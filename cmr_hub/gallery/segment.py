@@ -13,7 +13,13 @@ import pyarrow as pa
 
 from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.gallery.items import checked_items, join_root, joined_tables, picked
+from cmr_hub.gallery.items import (
+    checked_items,
+    join_root,
+    joined_tables,
+    picked,
+    with_columns,
+)
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
 from cmr_hub.types import Modality
@@ -31,11 +37,18 @@ class Segment:
     Args:
         items: the table, as `items.items_table` makes it.
         vectors: by modality.
+        record: of the stored segment that these vectors, all of them, are in already.
     """
 
-    def __init__(self, items: pa.Table, vectors: Mapping[Modality, VectorColumn]) -> None:
+    def __init__(
+        self,
+        items: pa.Table,
+        vectors: Mapping[Modality, VectorColumn],
+        record: SegmentRecord | None = None,
+    ) -> None:
         self.items = items
         self.vectors = {name: column for name, column in vectors.items() if len(column)}
+        self.record = record
 
     def __len__(self) -> int:
         return len(self.items)
@@ -47,9 +60,15 @@ class Segment:
             {name: column.take(rows) for name, column in self.vectors.items()},
         )
 
+    def with_columns(self, columns: pa.Table) -> Segment:
+        """The same vectors with other columns of items; see `items.with_columns`."""
+        return Segment(with_columns(self.items, columns), self.vectors, self.record)
+
 
 class StoredSegment(Segment):
     """A segment in files: items are read when they are first asked for, vectors are mapped."""
+
+    record: SegmentRecord
 
     def __init__(self, directory: Path, record: SegmentRecord, root: str | None) -> None:
         self.record = record
@@ -81,6 +100,41 @@ class StoredSegment(Segment):
             return join_root(checked_items(table, relative=True), self._root)
         except (pa.ArrowException, OSError, ModelFormatError) as error:
             raise ModelFormatError(f"{self._where}: {error}") from error
+
+
+def segment_of(
+    items: pa.Table,
+    images: npt.ArrayLike | VectorColumn | None,
+    texts: npt.ArrayLike | VectorColumn | None,
+    dim: int | None,
+) -> Segment:
+    """Items with vectors from outside, checked.
+
+    Args:
+        items: a table as `items.items_table` makes it.
+        images, texts: (N, d) rows, or a `VectorColumn` where only some items have one.
+        dim: of the vectors that they are to lie beside; None where there are none.
+
+    Raises:
+        ModelFormatError: see `Gallery.from_vectors`.
+    """
+    table = checked_items(items)
+    given: dict[Modality, npt.ArrayLike | VectorColumn | None] = {"image": images, "text": texts}
+    vectors = {
+        target: checked_vectors(target, rows, len(table))
+        for target, rows in given.items()
+        if rows is not None
+    }
+    if not vectors:
+        raise ModelFormatError("a gallery needs image_embeddings, text_embeddings, or both")
+    widths = {column.matrix.shape[1] for column in vectors.values() if len(column)}
+    if len(widths) > 1:
+        raise ModelFormatError("image and text vectors differ in width: they are not of one model")
+    if widths and dim is not None and widths != {dim}:
+        raise ModelFormatError(
+            f"vectors of {widths.pop()} numbers do not go with the gallery's, of {dim}"
+        )
+    return Segment(table, vectors)
 
 
 def joined(segments: Sequence[Segment]) -> Segment:

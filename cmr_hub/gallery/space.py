@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from cmr_hub.errors import QueryError
 from cmr_hub.evaluation.space import Space, SpaceItem
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from cmr_hub.gallery.store import Store
     from cmr_hub.training.snapshots import Stages
 
@@ -62,3 +65,18 @@ def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
                 if at < epoch
             }
     return Space(images, texts, image_rows, text_rows, items, stages, epoch)
+
+
+def labelled_by(space: Space, table: pa.Table, column: str) -> Space:
+    """The same space with the labels that its items have in another column.
+
+    Args:
+        space: of a gallery.
+        table: the items of that gallery.
+        column: of text; what is null or no longer there has no label.
+    """
+    ids, labels = table.column("id").to_pylist(), table.column(column).to_pylist()
+    named = dict(zip(ids, labels, strict=True))
+    return replace(
+        space, items=tuple(replace(item, label=named.get(item.id)) for item in space.items)
+    )

@@ -69,6 +69,13 @@ class Store(Protocol):
     def remove(self, ids: Sequence[str]) -> int:
         """Removes rows; tells how many there were."""
 
+    def set_columns(self, columns: pa.Table) -> None:
+        """Puts columns of all rows in the place of those of their names; vectors stay.
+
+        Args:
+            columns: `id` and the columns; rows of other ids get null.
+        """
+
     def table(self, where: Where | None = None) -> pa.Table:
         """All items, or those that pass."""
 

@@ -59,7 +59,7 @@ def write_rows(
             record = segment.record
             files |= {name: there[name] for name in (record.items, record.vectors)}
         else:
-            record = _write_segment(directory, segment, files, root)
+            record = _write_segment(directory, segment, there, files, root)
         segments.append(record)
     graphs = {}
     for target, part in rows.graphs.items():
@@ -140,23 +140,29 @@ def rows_of(
 def _write_segment(
     directory: GalleryDirectory,
     segment: Segment,
+    there: Mapping[str, FileRecord],
     files: dict[str, FileRecord],
     root: str | None,
 ) -> SegmentRecord:
-    shared, items = split_root(segment.items)
-    names = []
-    for kind, suffix, write in (
-        ("items", "parquet", lambda path: pq.write_table(items, path, compression="zstd")),
-        (
+    shared, table = split_root(segment.items)
+    items, files[items] = directory.add(
+        "items", "parquet", lambda path: pq.write_table(table, path, compression="zstd")
+    )
+    before = segment.record
+    if before is not None and before.vectors in there:
+        # Only its items are new: a million vectors are a gigabyte.
+        vectors, files[before.vectors] = before.vectors, there[before.vectors]
+        # Seen from the gallery, its pictures are where they were, wherever both are taken.
+        if before.root is not None and not Path(before.root).is_absolute():
+            root = before.root
+    else:
+        vectors, files[vectors] = directory.add(
             "vectors",
             "safetensors",
             lambda path: write_vectors(path, segment.vectors, len(segment)),
-        ),
-    ):
-        name, files[name] = directory.add(kind, suffix, write)
-        names.append(name)
+        )
     return SegmentRecord(
-        items=names[0], vectors=names[1], count=len(segment), root=shared and (root or shared)
+        items=items, vectors=vectors, count=len(segment), root=shared and (root or shared)
     )
 
 

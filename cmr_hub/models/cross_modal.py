@@ -21,6 +21,7 @@ from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
 from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
 from cmr_hub.models.upload import model_upload
+from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
     from cmr_hub.models.centroids import ClassCentroids
@@ -146,6 +147,51 @@ class CrossModalModel:
         if self.centroids is None:
             raise CMRError("this model was trained without classes and cannot name one")
         return [self.classes[index] for index in self.centroids.predict(embeddings, modality)]
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by before the softmax of `classify`: 1 / temperature.
+
+        A pretrained dual encoder has learnt its own.
+        """
+        return self.text.logit_scale or DEFAULT_LOGIT_SCALE
+
+    def classify(
+        self,
+        images: Sequence[ImageSource],
+        names: Sequence[str],
+        *,
+        template: str | Sequence[str] = TEMPLATE,
+        temperature: float | None = None,
+        progress: bool = False,
+    ) -> list[list[ClassProbability]]:
+        """Chooses for each picture among classes that are given by name (zero-shot).
+
+            p(c | v) = softmax_c(v · w_c / T),  v of the picture, w_c of the name in the template
+
+        Source: Radford et al. 2021 (CLIP), section 3.1.
+
+        Args:
+            images: N paths or open pictures.
+            names: of C classes, as a caption would call them.
+            template: a text with `{}` for the name; of several the vectors are averaged.
+            temperature: T; None takes 1 / `logit_scale`.
+            progress: show a bar.
+
+        Returns:
+            For each picture all names with their probabilities, best first.
+
+        Raises:
+            QueryError: the names, the template or the temperature cannot be used.
+            UnknownWordsError, ImageError, CMRError: as the encoders.
+
+        Example:
+            >>> model.classify(["rex.jpg"], ["a dog", "a receipt"])         # doctest: +SKIP
+            [[ClassProbability(name='a dog', probability=0.99), ...]]
+        """
+        return classify(
+            self, images, names, template=template, temperature=temperature, progress=progress
+        )
 
     def search(
         self,

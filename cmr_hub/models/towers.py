@@ -218,6 +218,13 @@ class TextTower(_Tower[TextEncoder]):
             return self.embed(cache.encode_texts(encoder, documents, progress=progress))
         return self.embed(encoder.transform(documents))
 
+    @property
+    def logit_scale(self) -> float | None:
+        """What the encoder multiplied cosines by in training; None where it does not say, or a
+        projector has made another space of its rows."""
+        encoder = self.encoder
+        return None if encoder is None or self.projector is not None else encoder.logit_scale
+
     def knows(self, document: Document) -> bool:
         """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""
         return self.required_encoder.knows(document)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from milvus_process import TOKEN, MilvusProcess, can_be_secured
@@ -196,3 +197,55 @@ def test_rows_of_one_modality_bursts_and_removal(make_store, gallery: Gallery, e
     assert some.remove(where="year > 0")
     assert len(some) == 0
     assert some.search(np.ones(12)) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_columns_are_replaced_and_vectors_stay(make_store, gallery: Gallery, engine: str) -> None:
+    rows = part(gallery, 0, 30)
+    store = make_store(engine)
+    column = type(rows.vectors["image"])
+    shown = np.arange(20)
+    store.put(
+        Segment(
+            rows.items.slice(0, 20),
+            {
+                "image": column(rows.vectors["image"].matrix[:20], shown),
+                "text": column(rows.vectors["text"].matrix[10:20], shown[10:]),
+            },
+        )
+    )
+    store.put(part(gallery, 20, 30))
+    store.remove(["item-4"])
+    before = {row["id"]: row for row in store.table().to_pylist()}
+    ids = [f"item-{i}" for i in range(0, 30, 2)]
+    for step in (1, 2):  # the second time they are there already
+        names = [None if i % 3 == 0 else f"name {step}" for i in range(15)]
+        store.set_columns(
+            pa.table({"id": ids, "name": names, "label": names, "parts": [["a", "b"]] * 15})
+        )
+        store = reopened(store)
+        store.verify()
+        named = dict(zip(ids, names, strict=True))
+        expected = [
+            row
+            | {
+                "name": named.get(id_),
+                "label": named.get(id_),
+                "parts": ["a", "b"] if id_ in named else None,
+            }
+            for id_, row in before.items()
+        ]
+        found = store.table().to_pylist()
+        assert sorted(found, key=lambda row: row["id"]) == sorted(
+            expected, key=lambda row: row["id"]
+        )
+        assert store.vector_counts == {"image": 29, "text": 20}
+    there = store.rows([f"item-{i}" for i in range(30)])
+    for target in ("image", "text"):
+        own = there.vectors[target]
+        for place, vector in zip(own.rows, own.matrix, strict=True):
+            number = int(there.items["id"][int(place)].as_py().removeprefix("item-"))
+            np.testing.assert_array_equal(vector, gallery.vectors(target)[number])
+    assert {row["id"] for row in store.table(Where("name = 'name 2'")).to_pylist()} == {
+        id_ for id_, name in named.items() if name and id_ in before
+    }

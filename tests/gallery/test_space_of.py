@@ -3,12 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
-from cmr_hub.gallery.space import space_of
+from cmr_hub.gallery.space import labelled_by, space_of
 from cmr_hub.gallery.vectors import VectorColumn
 
 
@@ -67,3 +68,22 @@ def test_an_empty_gallery() -> None:
     gallery.remove(["a", "b", "c"])
     with pytest.raises(QueryError, match="empty"):
         space_of(gallery.store)
+
+
+def test_the_labels_of_another_column() -> None:
+    images, texts = unit(0, 3), unit(1, 3)
+    gallery = Gallery.from_vectors(
+        ITEMS, image_embeddings=images, text_embeddings=texts, model_id="m"
+    )
+    space = space_of(gallery.store)
+    table = pa.table({"id": ["c", "x", "a"], "label": ["dog"] * 3, "zero_shot": ["sea", "y", None]})
+    found = labelled_by(space, table, "zero_shot")
+    assert [(item.id, item.label) for item in found.items] == [
+        ("a", None),
+        ("b", None),
+        ("c", "sea"),
+    ]
+    assert found.classes == ["sea"]
+    assert found.labels.tolist() == [-1, -1, 0]
+    assert found.images is space.images
+    assert [item.label for item in space.items] == ["cat", None, "dog"]

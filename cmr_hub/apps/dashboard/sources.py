@@ -265,6 +265,22 @@ def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
     return space_of(open_store(Path(directory)), read_snapshots(kept) if kept.is_file() else None)
 
 
+def zero_shot_spaces(source: SpaceSource, shown: Space) -> dict[str, Space]:
+    """A gallery's space with the labels of each column that `cmr label` has written, by column."""
+    if source.model is None:
+        return {}
+    return _zero_shot_spaces(str(source.model), _model_stamp(source.model), shown)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _zero_shot_spaces(directory: str, stamp_of_files: Stamp, _shown: Space) -> dict[str, Space]:
+    from cmr_hub.gallery.label import zero_shot_columns
+    from cmr_hub.gallery.space import labelled_by
+
+    table = open_store(Path(directory)).table()
+    return {column: labelled_by(_shown, table, column) for column in zero_shot_columns(table)}
+
+
 def answers_of(source: SpaceSource, asked: Space, way: Direction, epoch: int = -1) -> Answers:
     """The answers of a space, or of it at an epoch: computed once, until its files change."""
     return _answers(source_facts(source), way, epoch, asked)

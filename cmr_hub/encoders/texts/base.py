@@ -24,6 +24,8 @@ class TextEncoder(ABC):
 
     name: ClassVar[str]
     placement: Placement = Placement()
+    logit_scale: float | None = None
+    """What cosines with pictures were multiplied by in training, if it learnt that."""
 
     @property
     @abstractmethod

@@ -43,6 +43,7 @@ class PretrainedTextEncoder(TextEncoder):
         self._dim = backbone.require("text")
         self.backbone = backbone
         self.name = f"hf:{backbone.files.name}"  # type: ignore[misc]
+        self.logit_scale = backbone.logit_scale
         self._is_told = False
 
     @property

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-RESERVED = ("folder", "sha256", "size", "modified")
-"""Columns that indexing fills in itself."""
-
 
 @dataclass(frozen=True)
 class Place:

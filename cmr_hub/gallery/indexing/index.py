@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +20,17 @@ from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
 from cmr_hub.gallery.indexing.encode import Encoding, EncodingHere
-from cmr_hub.gallery.indexing.entry import RESERVED, Entry
+from cmr_hub.gallery.indexing.entry import Entry
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.summary import Summary
-from cmr_hub.gallery.items import COLUMNS, Item, items_table
+from cmr_hub.gallery.items import (
+    COLUMNS,
+    RESERVED,
+    ZERO_SHOT_COLUMNS,
+    Item,
+    items_table,
+    probability_column,
+)
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 
@@ -138,12 +145,14 @@ class _Row:
         id: None for a new row, which gets one when it is written.
         sha256: of its content.
         features: of its picture; None if the vector is that of the same content.
+        named: its zero-shot labels, which no source tells; with the column that lists them.
     """
 
     entry: Entry
     id: str | None
     sha256: str
     features: FloatArray | None
+    named: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Run:
@@ -222,7 +231,7 @@ class _Run:
             self.summary.unchanged += 1
         else:
             self.summary.updated += 1
-            self.ready.append(_Row(entry, row["id"], row["sha256"], None))
+            self.ready.append(_Row(entry, row["id"], row["sha256"], None, _named(row)))
         return True
 
     def _row(self, entry: Entry, sha256: str, features: FloatArray | None) -> _Row:
@@ -247,7 +256,7 @@ class _Run:
 
     def _claimed(self, entry: Entry, row: Mapping[str, Any], features: FloatArray | None) -> _Row:
         self.gone.discard(row["id"])
-        return _Row(entry, row["id"], row["sha256"], features)
+        return _Row(entry, row["id"], row["sha256"], features, _named(row))
 
     def _ids(self, rows: Sequence[_Row]) -> list[str]:
         """Of new rows made of their content; a second copy of it has `-2` at the end."""
@@ -314,9 +323,10 @@ class _Run:
                 id=id_,
                 path=row.entry.path,
                 sentences=row.entry.sentences,
-                label=row.entry.label,
+                label=row.named.get("label", row.entry.label),
                 metadata={
                     **row.entry.metadata,
+                    **{name: row.named[name] for name in row.named if name != "label"},
                     "folder": row.entry.folder,
                     "sha256": row.sha256,
                     "size": row.entry.size,
@@ -334,11 +344,19 @@ class _Run:
 
 
 def _says_the_same(row: Mapping[str, Any], entry: Entry) -> bool:
-    kept = {*COLUMNS, *RESERVED}
+    named = _named(row)
+    kept = {*COLUMNS, *RESERVED, *named}
     said = {name: value for name, value in row.items() if name not in kept and value is not None}
     return (
         tuple(row["sentences"] or ()) == entry.sentences
-        and row["label"] == entry.label
+        and ("label" in named or row["label"] == entry.label)
         and row["folder"] == entry.folder
-        and said == dict(entry.metadata)
+        and said == {name: entry.metadata[name] for name in entry.metadata if name not in named}
     )
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The zero-shot labels of a row with their probabilities, and the column that lists them."""
+    columns = row.get(ZERO_SHOT_COLUMNS) or ()
+    names = [*columns, *map(probability_column, columns), *([ZERO_SHOT_COLUMNS] if columns else [])]
+    return {name: row[name] for name in names}

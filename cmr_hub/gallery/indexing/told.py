@@ -10,8 +10,7 @@ from typing import Any
 
 from cmr_hub.datasets.metadata import TEXT_KEYS, is_clean, record_label, record_sentences
 from cmr_hub.datasets.report import ReadReport
-from cmr_hub.gallery.indexing.entry import RESERVED
-from cmr_hub.gallery.items import COLUMNS, MODALITY
+from cmr_hub.gallery.items import COLUMNS, MODALITY, RESERVED
 
 _KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
 

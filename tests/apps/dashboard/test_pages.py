@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cmr_hub import load
 from cmr_hub.apps.dashboard.navigation import PAGES
 from cmr_hub.cli.dashboard import SCRIPT
 from cmr_hub.evaluation.report import number, write_report
 from cmr_hub.evaluation.space import answers, ranking
 from cmr_hub.evaluation.stored_space import read_stored_space, stored_spaces
+from cmr_hub.releases import release_directory
 from cmr_hub.training.checkpoint import Progress, write_checkpoint
 
 from .conftest import ROWS, SEEDS, record, write_runs, write_study
@@ -332,6 +336,34 @@ def test_searching_a_gallery(visit_page, study: Path) -> None:
     assert list(figure(app)["data"][-1]["text"]) == [str(n) for n in range(1, 11)]
     app.text_input(key="q").set_value("wug blick").run()
     assert "No word" in app.warning[0].value or "no word" in app.warning[0].value
+
+
+def test_a_gallery_coloured_by_zero_shot_labels(visit_page, study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "models" / "named"
+    shutil.copytree(release_directory("default"), directory)
+    opened = load(directory).gallery
+    plain = visit_page("gallery", study, "--model", str(directory), gallery=str(directory))
+    assert not [box for box in plain.selectbox if box.key == "column"]
+    legend = {trace["name"] for trace in figure(plain)["data"]}
+    assert {"dog", "bus"} <= legend
+
+    counts = opened.label(["a dog", "a bus"])
+    opened.label(["day", "night"], column="time")
+    app = visit_page("gallery", study, "--model", str(directory), gallery=str(directory))
+    assert app.selectbox(key="column").options == ["label", "zero_shot", "time"]
+    assert {trace["name"] for trace in figure(app)["data"]} == legend
+    before = [numbers(trace["x"]) for trace in figure(app)["data"]]
+    app.selectbox(key="column").select("zero_shot").run()
+    assert not app.exception
+    traces = figure(app)["data"]
+    images = {trace["name"]: len(numbers(trace["x"])) for trace in traces if trace["showlegend"]}
+    assert images == {name: count for name, count in counts.items() if count}
+    after = [numbers(trace["x"]) for trace in traces]
+    assert sorted(chain(*after)) == sorted(chain(*before))  # the points are where they were
+    app = visit_page(
+        "gallery", study, "--model", str(directory), gallery=str(directory), column="time"
+    )
+    assert {trace["name"] for trace in figure(app)["data"]} <= {"day", "night", "no class"}
 
 
 def test_settings_are_the_same_in_the_package_and_beside_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -15,6 +16,7 @@ from cmr_hub.apps.dashboard.sources import (
     sources,
     space,
     thumbnail,
+    zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
 from cmr_hub.errors import CMRError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _TARGETS: Final[dict[Modality, str]] = {"image": "pictures", "text": "texts"}
 _MOST_LETTERS: Final = 2_000
+_DATASET: Final = "label"
 
 
 def page() -> None:
@@ -67,15 +70,16 @@ def _body(source: SpaceSource, shown: Space) -> None:
     hits = _search(source, text, target, int(count))
     options = map_settings(len(shown.rows))
     maps = maps_of(stages_of(source_facts(source), shown), options, "gallery")
+    name, coloured = _coloured(source, shown)
     if maps is not None:
         figure = space_map(
-            shown,
+            coloured,
             maps[-1],
-            "class" if shown.classes else "modality",
+            "class" if coloured.classes else "modality",
             limits=map_limits(maps),
             marked=places_of(shown, [hit.id for hit in hits], target),
         )
-        show_map(shown, source, figure, f"{source.name} {options.method}")
+        show_map(coloured, replace(source, name=name), figure, f"{name} {options.method}")
     if hits:
         st.header("Hits")
         cards(
@@ -86,6 +90,22 @@ def _body(source: SpaceSource, shown: Space) -> None:
             )
             for hit in hits
         )
+
+
+def _coloured(source: SpaceSource, shown: Space) -> tuple[str, Space]:
+    """The space with the labels that its colours mean, and a name that tells it from the others."""
+    named = zero_shot_spaces(source, shown)
+    if not named:
+        return source.name, shown
+    spaces = ({_DATASET: shown} if shown.classes else {}) | named
+    column = st.selectbox(
+        "Colour by",
+        list(spaces),
+        key="column",
+        bind="query-params",
+        help="The label that came with a picture, or what `cmr label` has called it.",
+    )
+    return f"{source.name} {column}", spaces[column]
 
 
 def _search(source: SpaceSource, text: str, target: Modality, count: int) -> list[Hit]:

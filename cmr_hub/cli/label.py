@@ -1,0 +1,103 @@
+"""`cmr label`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from cmr_hub.cli.options import console
+from cmr_hub.cli.search import Model
+from cmr_hub.errors import DataFormatError, DataNotFoundError, ModelFormatError
+
+_MOST_BYTES = 2**24
+
+
+def label(
+    gallery: Annotated[
+        str,
+        typer.Argument(help="A gallery's directory, or its address http://HOST:PORT/COLLECTION."),
+    ],
+    names: Annotated[
+        str,
+        typer.Option(help="A file with the name of a class a line; - is the standard input."),
+    ],
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The sentence around a name, with {} for it, by default 'a photo of {}'; of "
+            "several the mean is taken."
+        ),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to write the names, by default zero_shot; their probabilities go into "
+            "COLUMN_probability."
+        ),
+    ] = None,
+    model: Model = None,
+    min_probability: Annotated[
+        float | None, typer.Option(help="Write no name that is less probable.")
+    ] = None,
+) -> None:
+    """Names every picture of a gallery: of some names of classes the one that fits best.
+
+    No picture is read: the vectors that are there are compared with those of the names. Done again
+    it replaces what it wrote. In the file, empty lines and lines that begin with # are passed over.
+
+    Examples: `cmr label gallery --names names.txt`, then
+    `cmr search gallery "at night" --where "zero_shot = 'a dog' AND zero_shot_probability > 0.5"`
+    """
+    from cmr_hub.gallery.label import COLUMN
+    from cmr_hub.gallery.manifest import holds_gallery
+    from cmr_hub.gallery.milvus_server import MilvusAddress
+    from cmr_hub.loading import open_gallery
+    from cmr_hub.models.zero_shot import TEMPLATE
+
+    wanted = read_names(names)
+    if not MilvusAddress.is_one(gallery) and not holds_gallery(Path(gallery)):
+        raise ModelFormatError(f"there is no gallery in {gallery}; make one with `cmr index`")
+    counts = open_gallery(gallery, model).label(
+        wanted,
+        template=template or TEMPLATE,
+        column=COLUMN if column is None else column,
+        min_probability=min_probability,
+        progress=True,
+    )
+    given = {name: count for name, count in counts.items() if count}
+    table = Table(Column("name", overflow="fold"), Column("pictures", justify="right"))
+    for name, count in given.items():
+        table.add_row("(no name)" if name is None else name, f"{count:,}")
+    console.print(table, highlight=False)
+    unused = len(counts) - len(given)
+    if unused:
+        console.print(f"{unused:,} names fit no picture best", highlight=False, soft_wrap=True)
+
+
+def read_names(source: str) -> list[str]:
+    """The names of classes in a file, or in the standard input where it is called `-`.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        DataFormatError: it is not text in UTF-8, or too long for a list of names.
+    """
+    if source == "-":
+        content = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    else:
+        try:
+            with Path(source).expanduser().open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise DataNotFoundError(f"cannot read the names in {source}: {error}") from error
+    if len(content) > _MOST_BYTES:
+        raise DataFormatError(f"{source} is too long: a list of names has at most 16 MiB")
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{source} is not text in UTF-8: {error}") from error
+    stripped = (line.strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith("#")]

@@ -1,0 +1,33 @@
+"""Copies of the pictures of a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmr_hub.atomic import storing
+from cmr_hub.errors import ImageError
+from cmr_hub.gallery.items import split_root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def copy_pictures(items: pa.Table, directory: Path) -> None:
+    """Copies the pictures of items, in the folders that they have below their common one.
+
+    Raises:
+        ImageError: a picture is not there or cannot be read.
+    """
+    root, relative = split_root(items)
+    if root is None:
+        return
+    for name in filter(None, relative.column("path").to_pylist()):
+        target = directory / name
+        try:
+            content = (Path(root) / name).read_bytes()
+        except OSError as error:
+            raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
+        with storing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)

@@ -1,0 +1,191 @@
+"""Zero-shot classification: a picture is of the class whose name lies nearest to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from cmr_hub.datasets.metadata import is_clean
+from cmr_hub.errors import QueryError, UnknownWordsError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray, ImageSource
+
+TEMPLATE = "a photo of {}"
+DEFAULT_LOGIT_SCALE = 8.0
+"""For models that do not know theirs; the best of nine models that were trained here, on average
+(`benchmarks/zero_shot.py`, results/zero-shot.json). One alone may want half or thrice of it."""
+MAX_TEXTS = 100_000
+"""Names times templates: the 1,000 classes of ImageNet with the 80 templates of CLIP are fewer."""
+MAX_LETTERS = 1_000
+_PLACE = "{}"
+
+
+class ClassProbability(NamedTuple):
+    """A class and how probable it is that a picture shows it."""
+
+    name: str
+    probability: float
+    """In [0, 1]; those of all names add up to 1."""
+
+
+class DualEncoder(Protocol):
+    """What a model must do to name pictures."""
+
+    @property
+    def logit_scale(self) -> float: ...
+
+    def encode_images(
+        self, images: Sequence[ImageSource], *, progress: bool = False
+    ) -> FloatArray: ...
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray: ...
+
+
+def classify(
+    model: DualEncoder,
+    images: Sequence[ImageSource],
+    names: Sequence[str],
+    *,
+    template: str | Sequence[str] = TEMPLATE,
+    temperature: float | None = None,
+    progress: bool = False,
+) -> list[list[ClassProbability]]:
+    """Every name with its probability, for each picture, best first. See `CrossModalModel`."""
+    scale = softmax_temperature(model, temperature)
+    classes = class_vectors(model, names, template)
+    shares = class_probabilities(model.encode_images(images, progress=progress), classes, scale)
+    orders = np.argsort(-shares, axis=1, kind="stable")
+    return [
+        [ClassProbability(names[place], float(row[place])) for place in order]
+        for row, order in zip(shares, orders, strict=True)
+    ]
+
+
+def class_vectors(
+    model: DualEncoder, names: Sequence[str], template: str | Sequence[str] = TEMPLATE
+) -> FloatArray:
+    """The vectors of classes: of each name, the mean over the templates.
+
+    Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision,
+    ICML 2021, section 3.1.4.
+
+    Args:
+        model: encodes the texts.
+        names: C different ones.
+        template: a text with `{}` for the name, or several.
+
+    Returns:
+        (C, d) float32, rows of length 1.
+
+    Raises:
+        QueryError: there are no names, too many, one twice or one that is no text; or a template
+            has not one `{}`.
+        UnknownWordsError: the model knows no word of a name, whatever it knows of the template.
+    """
+    templates = _checked_templates(template)
+    names = _checked_names(names, len(templates))
+    bare = _bare_vectors(model, names)
+    total = np.zeros(bare.shape)
+    for one in templates:
+        texts = [one.replace(_PLACE, name) for name in names]
+        total += bare if one == _PLACE else model.encode_texts(texts)
+    lengths = np.linalg.norm(total, axis=1, keepdims=True)
+    if not lengths.all():
+        name = names[int(np.argmin(lengths))]
+        raise QueryError(f"the vectors of the templates of {name!r} cancel out: use others")
+    return np.asarray(total / lengths, dtype=np.float32)
+
+
+def class_probabilities(
+    images: npt.ArrayLike, classes: npt.ArrayLike, temperature: float
+) -> FloatArray:
+    """How probable each class is for each picture.
+
+        p(c | v) = exp(v · w_c / T) / Σ_k exp(v · w_k / T)
+
+    Source: Radford et al. 2021, section 3.1.2.
+
+    Args:
+        images: (N, d) rows v of length 1.
+        classes: (C, d) rows w of length 1.
+        temperature: T, above 0.
+
+    Returns:
+        (N, C) float32, rows that add up to 1.
+    """
+    cosines = np.asarray(images, dtype=np.float64) @ np.asarray(classes, dtype=np.float64).T
+    with np.errstate(over="ignore"):  # of a tiny T all but the best are −∞, and 0 in the end
+        logits = (cosines - cosines.max(axis=1, keepdims=True)) / temperature
+    shares = np.exp(logits)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
+    """The temperature to use: the given one, else that of the model, 1 / `logit_scale`.
+
+    Raises:
+        QueryError: it is not a number above 0.
+    """
+    if temperature is None:
+        return 1 / model.logit_scale
+    if not 0 < temperature < math.inf:
+        raise QueryError(f"the temperature must be a number above 0, not {temperature!r}")
+    return float(temperature)
+
+
+def _checked_templates(template: str | Sequence[str]) -> list[str]:
+    templates = [template] if isinstance(template, str) else list(template)
+    if not templates:
+        raise QueryError(f"give a template, e.g. {TEMPLATE!r}")
+    for one in templates:
+        if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
+            raise QueryError(f"{str(one)[:80]!r} is no text of at most {MAX_LETTERS:,} letters")
+        # Only {} is replaced: str.format would let a template read attributes of the name.
+        if one.count(_PLACE) != 1 or set(one.replace(_PLACE, "")) & {"{", "}"}:
+            raise QueryError(
+                f"the template {one!r} must have the name's place {{}} once and no other braces, "
+                f"as {TEMPLATE!r} does"
+            )
+    return templates
+
+
+def _checked_names(names: Sequence[str], templates: int) -> list[str]:
+    if isinstance(names, str):
+        raise QueryError(f"names must be a list; got the single text {names[:80]!r}")
+    names = list(names)
+    if not names:
+        raise QueryError("give the names of some classes to choose from")
+    if len(names) * templates > MAX_TEXTS:
+        raise QueryError(
+            f"{len(names):,} names with {templates:,} templates are too many: at most "
+            f"{MAX_TEXTS:,} texts are compared"
+        )
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or not is_clean(name):
+            raise QueryError(f"{str(name)[:80]!r} is no name of a class")
+        if len(name) > MAX_LETTERS:
+            raise QueryError(f"the name {name[:80]!r}… is longer than {MAX_LETTERS:,} letters")
+        if name in seen:
+            raise QueryError(f"the name {name!r} is there twice: classes must differ")
+        seen.add(name)
+    return names
+
+
+def _bare_vectors(model: DualEncoder, names: Sequence[str]) -> FloatArray:
+    """(C, d) of the names alone: a name is refused even where words of the template are known."""
+    try:
+        return model.encode_texts(names)
+    except UnknownWordsError:
+        for name in names:
+            try:
+                model.encode_texts([name])
+            except UnknownWordsError as error:
+                raise UnknownWordsError(f"the class {name!r}: {error}") from error
+        raise
