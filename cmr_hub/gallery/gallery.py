@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
-from cmr_hub.atomic import storing
-from cmr_hub.errors import ImageError, ModelFormatError, QueryError
+from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.hit import Explanation, Hit
-from cmr_hub.gallery.items import Item, checked_items, split_root
+from cmr_hub.gallery.items import Item, checked_items, copy_pictures
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.query import Query, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn, checked_vectors
-from cmr_hub.gallery.where import Where
+from cmr_hub.gallery.where import Where, condition
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ class Gallery:
                 "Gallery.open(directory, model)"
             )
         self.store.put(embedded(self.model, list(items), cache=cache, progress=progress))
+        self.calibrate()
 
     def add_vectors(
         self,
@@ -224,6 +225,17 @@ class Gallery:
                 f"vectors of {widths.pop()} numbers do not go with the gallery's, of {self.dim}"
             )
         self.store.put(Segment(table, vectors))
+        self.calibrate()
+
+    def calibrate(self) -> None:
+        """Learns how neutral sentences score, unless that is known: then hits have a `z`.
+
+        Whatever adds items does it too. A model that cannot read sentences learns nothing.
+        """
+        if self.model is None or self.store.neutral is not None:
+            return
+        if (neutral := neutral_of(self.model)) is not None:
+            self.store.keep_neutral(neutral)
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
         """Removes items by id and those that pass a condition; tells how many there were.
@@ -246,6 +258,8 @@ class Gallery:
         where: str | None = None,
         min_score: float | None = None,
         distinct: float | None = None,
+        clear: float | None = None,
+        query_modality: Modality | None = None,
     ) -> list[Hit]:
         """The items most similar to a text, a picture, a vector or a `Mix`.
 
@@ -260,6 +274,8 @@ class Gallery:
             min_score: the least cosine similarity of a hit.
             distinct: leave out an item whose cosine similarity to a better hit is above this:
                 .98 hides the other pictures of a burst.
+            clear: the least `z` of a hit, which is looked for among the 1,000 best scores.
+            query_modality: what a vector was made of; only hits of a text have a `z`.
 
         Returns:
             Hits, best first; ties in the order of the gallery.
@@ -268,7 +284,8 @@ class Gallery:
             QueryError: the query, or another argument, cannot be used; the message says why.
             UnknownWordsError, ImageError: as the model's encoders.
         """
-        page = Page(k, offset, None if where is None else Where(where), min_score, distinct)
+        neutral = neutral_for(self.store, query_modality or modality(query), clear)
+        page = Page(k, offset, condition(where), min_score, distinct, clear, neutral)
         vector = query_vector(self.model, query)
         return self._search(vector[None], self._target(target, query), page)[0]
 
@@ -285,7 +302,7 @@ class Gallery:
         queries = np.asarray(vectors, dtype=np.float64)
         if queries.ndim != 2:
             raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
-        page = Page(k, offset, None if where is None else Where(where))
+        page = Page(k, offset, condition(where))
         return self._search(unit_rows(queries), self._target(target, queries), page)
 
     def more_like(
@@ -299,9 +316,8 @@ class Gallery:
 
         Args:
             id: of the item; its picture is compared with pictures, else its text with texts.
-            k: how many.
+            k, options: as for `search`.
             target: compare with these instead.
-            options: as for `search`.
 
         Raises:
             QueryError: no such item, or as `search`.
@@ -356,25 +372,11 @@ class Gallery:
         self.store.save(directory, root=root)
 
     def copy_pictures(self, directory: str | Path) -> None:
-        """Copies the pictures of all items, in the folders that they have below their common one.
+        """Copies the pictures of all items: see `items.copy_pictures`.
 
         A saved gallery is then opened with `root=directory`, wherever that is taken.
-
-        Raises:
-            ImageError: a picture is not there or cannot be read.
         """
-        root, items = split_root(self.items)
-        if root is None:
-            return
-        for name in filter(None, items.column("path").to_pylist()):
-            target = Path(directory) / name
-            try:
-                content = (Path(root) / name).read_bytes()
-            except OSError as error:
-                raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
-            with storing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+        copy_pictures(self.items, Path(directory))
 
     def _target(self, target: Modality | None, query: Query) -> Modality:
         if target is not None and target not in get_args(Modality):

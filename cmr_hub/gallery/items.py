@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.atomic import storing
+from cmr_hub.errors import ImageError, ModelFormatError
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -175,3 +176,24 @@ def _matches(table: pa.Table, pattern: str) -> pa.ChunkedArray:
 
 def _with_paths(table: pa.Table, paths: pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.column_names.index("path"), "path", paths)
+
+
+def copy_pictures(items: pa.Table, directory: Path) -> None:
+    """Copies the pictures of items, in the folders that they have below their common one.
+
+    Raises:
+        ImageError: a picture is not there or cannot be read.
+        StorageError: the disk is full, or may only be read.
+    """
+    root, below = split_root(items)
+    if root is None:
+        return
+    for name in filter(None, below.column("path").to_pylist()):
+        target = directory / name
+        try:
+            content = (Path(root) / name).read_bytes()
+        except OSError as error:
+            raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
+        with storing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)

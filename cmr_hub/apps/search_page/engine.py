@@ -103,6 +103,7 @@ class Engine:
             "rank": hit.rank,
             "id": hit.id,
             "score": round(hit.score, 6),
+            "z": None if hit.z is None else round(hit.z, 2),
             "class": hit.label,
             "caption": hit.sentences[0] if hit.sentences else name,
             "sentences": list(hit.sentences),
@@ -121,11 +122,12 @@ class Engine:
     def _answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer:
         query, kind = self._query(ask, picture)
         vector = query_vector(self.model, query)
+        of_words = picture is None and ask.like is None
         there = self.gallery.targets
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
         for target in self._targets(ask, picture is not None):
             if target in there:
-                found[target] = self._search(ask, vector, target)
+                found[target] = self._search(ask, vector, target, of_words=of_words)
         encoder = self.model.text_encoder
         words = f"{ask.text} {ask.unwanted}"
         unknown = [] if encoder is None else encoder.unknown_words(words)
@@ -163,10 +165,15 @@ class Engine:
             return ("image", "text")
         return ("image",) if "image" in self.gallery.targets else ("text",)
 
-    def _search(self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality) -> list[Hit]:
+    def _search(
+        self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality, *, of_words: bool
+    ) -> list[Hit]:
+        is_clear_known = of_words and self.gallery.store.neutral is not None
         options: dict[str, Any] = {
             "where": self._where(ask),
             "min_score": ask.min_score,
+            "clear": ask.clear if is_clear_known else None,
+            "query_modality": "text" if of_words else "image",
             "distinct": NEAR_DUPLICATE if ask.distinct else None,
         }
         if ask.like is None:

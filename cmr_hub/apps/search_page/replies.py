@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import name_of
+from cmr_hub.gallery.clear import NOTHING_CLEAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,8 @@ def _found(answer: Answer, seconds: float) -> str:
     ]
     if not answer.pictures and not answer.texts:
         ask = answer.ask
+        if ask.clear is not None:
+            return NOTHING_CLEAR
         narrowed = ask.labels or ask.sources or ask.min_score is not None
         advice = "take a filter away or lower the least score" if narrowed else "search otherwise"
         return f"Nothing was found; {advice}."
