@@ -59,7 +59,7 @@ def search(
     min_score: Annotated[float | None, typer.Option(help="The least score of a hit.")] = None,
     clear: Annotated[
         float | None,
-        typer.Option(help="The least that a hit must stand out, e.g. CUT: for sentences."),
+        typer.Option(help="The least that a hit must stand out, e.g. 2.5: for sentences."),
     ] = None,
     distinct: Annotated[
         float | None, typer.Option(help="Hide hits more similar than this to a better one.")

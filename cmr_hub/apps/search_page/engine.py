@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -46,6 +46,8 @@ class Answer:
     texts: list[Hit] | None
     unknown: list[str] = field(default_factory=list)
     """Words of the query that the model does not know."""
+    is_cut: bool = False
+    """Whether only what stands out was shown; it is not known for every query and gallery."""
 
     def hit(self, id: str, target: Modality) -> Hit | None:
         """One of the results."""
@@ -123,15 +125,21 @@ class Engine:
         query, kind = self._query(ask, picture)
         vector = query_vector(self.model, query)
         of_words = picture is None and ask.like is None
+        is_cut = ask.clear is not None and of_words and self.gallery.store.neutral is not None
         there = self.gallery.targets
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
         for target in self._targets(ask, picture is not None):
             if target in there:
-                found[target] = self._search(ask, vector, target, of_words=of_words)
+                found[target] = self._search(
+                    ask if is_cut else replace(ask, clear=None),
+                    vector,
+                    target,
+                    of_words=of_words,
+                )
         encoder = self.model.text_encoder
         words = f"{ask.text} {ask.unwanted}"
         unknown = [] if encoder is None else encoder.unknown_words(words)
-        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown)
+        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
     def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:
         if ask.like is not None:
@@ -168,11 +176,10 @@ class Engine:
     def _search(
         self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality, *, of_words: bool
     ) -> list[Hit]:
-        is_clear_known = of_words and self.gallery.store.neutral is not None
         options: dict[str, Any] = {
             "where": self._where(ask),
             "min_score": ask.min_score,
-            "clear": ask.clear if is_clear_known else None,
+            "clear": ask.clear,
             "query_modality": "text" if of_words else "image",
             "distinct": NEAR_DUPLICATE if ask.distinct else None,
         }

@@ -31,7 +31,7 @@ def gradio_endpoints(service: Service) -> None:
             text: an English sentence, e.g. "two red buses on a street".
             count: how many pictures, 1 to 100.
             without: words for what should not be there.
-            clear: only pictures that stand out so far, e.g. CUT; 0 for any.
+            clear: only pictures that stand out so far, e.g. 2.5; 0 for any.
         """
         with _Told():
             return service.search_text(text, count, without, clear)

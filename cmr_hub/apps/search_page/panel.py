@@ -33,7 +33,7 @@ SHOW: Final[dict[str, Show]] = {
 
 
 MOST_CLEAR: Final = 6
-CLEAR: Final = "Only clear hits: how far one stands out, e.g. CUT (0: any)"
+CLEAR: Final = "Only clear hits: how far one stands out, e.g. 2.5 (0: any)"
 
 
 class Handlers:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, cleaned
+from cmr_hub.apps.search_page.replies import not_cut
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.clear import NOTHING_CLEAR
 
@@ -70,11 +71,13 @@ class Service:
         if answer is None:
             raise QueryError("the text is empty; give a sentence")
         shown = self._engine.shown
+        is_empty = not answer.pictures and not answer.texts
+        note = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
         return {
             "pictures": [shown(hit) for hit in answer.pictures or []],
             "sentences": [shown(hit) for hit in answer.texts or []],
             "unknown_words": answer.unknown,
-            "note": NOTHING_CLEAR if answer.ask.clear is not None and not answer.pictures else None,
+            "note": note or None,
         }
 
 
@@ -82,9 +85,9 @@ def _clear(value: Any) -> float | None:
     try:
         clear = float(value or 0)
     except (TypeError, ValueError, OverflowError) as error:
-        raise QueryError("clear must be a number, e.g. CUT") from error
+        raise QueryError("clear must be a number, e.g. 2.5") from error
     if not math.isfinite(clear):
-        raise QueryError("clear must be a number, e.g. CUT")
+        raise QueryError("clear must be a number, e.g. 2.5")
     return clear or None
 
 

@@ -31,6 +31,14 @@ def test_it_is_served_beside_the_page(url, model) -> None:
     ]
 
 
+def test_clear(client) -> None:
+    found = client.get("/search_text", params={"text": "red", "clear": "50"}).json()
+    assert found["pictures"] == []
+    assert found["note"] == "Nothing here stands out for this query."
+    found = client.get("/search_text", params={"text": "red", "clear": "nan"}).json()
+    assert found == {"error": "Clear must be a number, e.g. 2.5."}
+
+
 def test_search_text(client, model) -> None:
     found = client.get("/search_text", params={"text": "a blue wug", "without": "green"}).json()
     assert len(found["pictures"]) == 10
