@@ -141,7 +141,7 @@ def neutral_of(model: CrossModalModel) -> Neutral | None:
     neutral = Neutral.of_vectors(np.concatenate(known))
     try:
         keep_arrays(path, neutral.arrays())
-    except StorageError as error:
+    except (OSError, StorageError) as error:
         logger.warning("%s; the sentences are encoded again next time", error)
     return neutral
 

@@ -272,8 +272,7 @@ class Gallery:
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
             min_score: the least cosine similarity of a hit.
-            distinct: leave out an item whose cosine similarity to a better hit is above this:
-                .98 hides the other pictures of a burst.
+            distinct: leave out what is more similar than this to a better hit, e.g. .98.
             clear: the least `z` of a hit, which is looked for among the 1,000 best scores.
             query_modality: what a vector was made of; only hits of a text have a `z`.
 
@@ -372,10 +371,7 @@ class Gallery:
         self.store.save(directory, root=root)
 
     def copy_pictures(self, directory: str | Path) -> None:
-        """Copies the pictures of all items: see `items.copy_pictures`.
-
-        A saved gallery is then opened with `root=directory`, wherever that is taken.
-        """
+        """Copies the pictures: see `items.copy_pictures`. Then `open` with `root=directory`."""
         copy_pictures(self.items, Path(directory))
 
     def _target(self, target: Modality | None, query: Query) -> Modality:

@@ -166,12 +166,15 @@ def test_a_cache_that_cannot_be_written(default, tmp_path: Path, monkeypatch, ca
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CMR_CACHE_HOME", str(tmp_path / "file" / "cache"))
     assert neutral_of(default) is not None
+    assert "encoded again next time" in caplog.text
 
 
 def test_the_command(default, capsys, monkeypatch, tmp_path: Path) -> None:
     def cmr(*arguments: object) -> str:
         monkeypatch.setattr("sys.argv", ["cmr", "search", "default", *map(str, arguments)])
-        cli.main()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
         return capsys.readouterr().out
 
     first = default.search("a red bus", k=1)[0]

@@ -17,6 +17,7 @@ from cmr_hub.apps.search_page import http_api
 from cmr_hub.apps.search_page.http_api import http_routes
 from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.gallery.clear import Neutral
 
 
 @pytest.fixture
@@ -31,7 +32,12 @@ def test_it_is_served_beside_the_page(url, model) -> None:
     ]
 
 
-def test_clear(client) -> None:
+def test_clear(client, model, monkeypatch) -> None:
+    found = client.get("/search_text", params={"text": "a red", "clear": "50"}).json()
+    assert len(found["pictures"]) == 10
+    assert found["note"].startswith("All are shown")
+    neutral = Neutral(np.zeros(model.dim, np.float32), np.eye(model.dim, dtype=np.float32))
+    monkeypatch.setattr(model.gallery.store, "_neutral", neutral)
     found = client.get("/search_text", params={"text": "red", "clear": "50"}).json()
     assert found["pictures"] == []
     assert found["note"] == "Nothing here stands out for this query."
