@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from cmr_hub.gallery.store import Store
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import FloatArray, Modality
 
@@ -101,13 +100,15 @@ class Neutral:
         return self.mean.astype(np.float64), self.factor.astype(np.float64)
 
 
-def neutral_for(store: Store, modality: Modality | None, clear: float | None) -> Neutral | None:
+def neutral_for(
+    known: Neutral | None, modality: Modality | None, clear: float | None
+) -> Neutral | None:
     """What the scores of a query of this modality can be compared with: None but for a text.
 
     Raises:
         QueryError: `clear` is asked for, and there is nothing; or it is no number.
     """
-    neutral = store.neutral if modality == "text" else None
+    neutral = known if modality == "text" else None
     if clear is not None and not math.isfinite(clear):
         raise QueryError(f"`clear` must be a number of standard deviations, not {clear}")
     if clear is not None and neutral is None:

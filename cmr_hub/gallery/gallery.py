@@ -283,7 +283,7 @@ class Gallery:
             QueryError: the query, or another argument, cannot be used; the message says why.
             UnknownWordsError, ImageError: as the model's encoders.
         """
-        neutral = neutral_for(self.store, query_modality or modality(query), clear)
+        neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
         page = Page(k, offset, condition(where), min_score, distinct, clear, neutral)
         vector = query_vector(self.model, query)
         return self._search(vector[None], self._target(target, query), page)[0]

@@ -64,6 +64,7 @@ class MilvusStore:
         self.dim: int | None = None
         self.there: set[Modality] = set()
         self._neutral: Neutral | None = None
+        self._has_read_neutral = False
         noted = self._notes()
         if not noted and model_id is None:
             raise ModelFormatError(f"there is no gallery at {address}; make one with `cmr index`")
@@ -90,13 +91,14 @@ class MilvusStore:
 
     @property
     def neutral(self) -> Neutral | None:
-        if self._neutral is None:
+        if not self._has_read_neutral:
             self._neutral = read_neutral(self.server, self._collection("neutral"))
+            self._has_read_neutral = True
         return self._neutral
 
     def keep_neutral(self, neutral: Neutral) -> None:
         write_neutral(self.server, self._collection("neutral"), neutral)
-        self._neutral = neutral
+        self._neutral, self._has_read_neutral = neutral, True
 
     @contextmanager
     def writing(self) -> Iterator[None]:
