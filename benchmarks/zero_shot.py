@@ -69,8 +69,8 @@ def main() -> None:
         if (lists := [found[figure] for found in rows])
     }
     release = load()
-    assert release.image_encoder is not None
-    seen = row("default, which has seen the pictures", release, pascal, release.image_encoder)
+    assert release.image.encoder is not None
+    seen = row("default, which has seen the pictures", release, pascal, release.image.encoder)
     content = {
         "scales": SCALES,
         "default_logit_scale": DEFAULT_LOGIT_SCALE,
@@ -110,7 +110,7 @@ def row(
 ) -> dict[str, object]:
     """Accuracy, and for each scale the negative log-likelihood and the calibration error."""
     paths = [path for path in dataset.images if path is not None]
-    images = model.image_projector.embed(FeatureCache().encode(encoder, paths))
+    images = model.image.embed(FeatureCache().encode(encoder, paths))
     classes = class_vectors(model, [WORDS.get(name, name) for name in dataset.classes])
     right = dataset.labels
     figures: dict[str, list[float]] = {"nll": [], "ece": []}

@@ -57,6 +57,10 @@ def search(
         str | None, typer.Option(help="A condition on the columns, e.g. \"label = 'dog'\".")
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="The least score of a hit.")] = None,
+    clear: Annotated[
+        float | None,
+        typer.Option(help="The least that a hit must stand out, e.g. 2.5: for sentences."),
+    ] = None,
     distinct: Annotated[
         float | None, typer.Option(help="Hide hits more similar than this to a better one.")
     ] = None,
@@ -73,6 +77,7 @@ def search(
     `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`
     """
     from cmr_hub.atomic import atomic_file
+    from cmr_hub.gallery.clear import NOTHING_CLEAR
     from cmr_hub.gallery.contact_sheet import contact_sheet
     from cmr_hub.gallery.query import Mix
     from cmr_hub.loading import open_gallery
@@ -94,18 +99,20 @@ def search(
         where=where,
         min_score=min_score,
         distinct=distinct,
+        clear=clear,
     )
+    nothing = "Nothing was found." if clear is None else NOTHING_CLEAR
     if html is not None or show:
         page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
         title = " + ".join(filter(None, ["" if image is None else image.name, text]))
         with atomic_file(page) as file:
-            file.write_text(contact_sheet(hits, title), encoding="utf-8")
+            file.write_text(contact_sheet(hits, title, nothing), encoding="utf-8")
         if show:
             webbrowser.open(page.absolute().as_uri())
         if not as_json:
             console.print(f"{len(hits)} hits in {page}", soft_wrap=True)
     elif not as_json:
-        console.print(_table(hits))
+        console.print(_table(hits) if hits or clear is None else nothing)
     if as_json:
         typer.echo(json.dumps([hit.record() for hit in hits], indent=2, default=str))
 
@@ -114,6 +121,7 @@ def _table(hits: list[Hit]) -> Table:
     columns = {
         "rank": [str(hit.rank) for hit in hits],
         "score": [f"{hit.score:.3f}" for hit in hits],
+        "clear": ["" if hit.z is None else f"{hit.z:.1f}" for hit in hits],
         "label": [hit.label or "" for hit in hits],
         "sentence": [hit.sentences[0] if hit.sentences else "" for hit in hits],
         "path": [hit.file or hit.id for hit in hits],

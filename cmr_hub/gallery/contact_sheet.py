@@ -26,10 +26,10 @@ small { opacity: .7; }
 """
 
 
-def contact_sheet(hits: Sequence[Hit], title: str) -> str:
-    """The page as text; it needs no other file and no network."""
+def contact_sheet(hits: Sequence[Hit], title: str, nothing: str = "Nothing was found.") -> str:
+    """The page as text; it needs no other file and no network. Without hits it says `nothing`."""
     name = html.escape(title)
-    tiles = "\n".join(_tile(hit) for hit in hits) or "<p>Nothing was found.</p>"
+    tiles = "\n".join(_tile(hit) for hit in hits) or f"<p>{html.escape(nothing)}</p>"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{name}</title>'
@@ -42,7 +42,8 @@ def _tile(hit: Hit) -> str:
     words = " ".join(hit.sentences[:1])
     label = f"{hit.label} · " if hit.label else ""
     where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
-    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}", html.escape(words), where]
+    clear = "" if hit.z is None else f" · stands out {hit.z:.1f}"
+    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}", html.escape(words), where]
     return (
         f"<figure><div>{_picture(hit.path, words)}</div><figcaption>"
         f"{'<br>'.join(filter(None, lines))}</figcaption></figure>"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.hit import Explanation, Hit
 from cmr_hub.gallery.items import Item
@@ -16,9 +17,9 @@ from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
-from cmr_hub.gallery.query import Query, chosen_target, query_vector, unit_rows
+from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
-from cmr_hub.gallery.where import Where
+from cmr_hub.gallery.where import Where, condition
 from cmr_hub.models.zero_shot import TEMPLATE
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class Gallery:
                 "Gallery.open(directory, model)"
             )
         self.store.put(embedded(self.model, list(items), cache=cache, progress=progress))
+        self.calibrate()
 
     def add_vectors(
         self,
@@ -207,6 +209,17 @@ class Gallery:
     ) -> None:
         """As `update`, of items whose vectors are there already. See `from_vectors`."""
         self.store.put(segment_of(items, image_embeddings, text_embeddings, self.dim))
+        self.calibrate()
+
+    def calibrate(self) -> None:
+        """Learns how neutral sentences score, unless that is known: then hits have a `z`.
+
+        Whatever adds items does it too. A model that cannot read sentences learns nothing.
+        """
+        if self.model is None or self.store.neutral is not None:
+            return
+        if (neutral := neutral_of(self.model)) is not None:
+            self.store.keep_neutral(neutral)
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
         """Removes items by id and those that pass a condition; tells how many there were.
@@ -266,6 +279,8 @@ class Gallery:
         where: str | None = None,
         min_score: float | None = None,
         distinct: float | None = None,
+        clear: float | None = None,
+        query_modality: Modality | None = None,
     ) -> list[Hit]:
         """The items most similar to a text, a picture, a vector or a `Mix`.
 
@@ -278,8 +293,9 @@ class Gallery:
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
             min_score: the least cosine similarity of a hit.
-            distinct: leave out an item whose cosine similarity to a better hit is above this:
-                .98 hides the other pictures of a burst.
+            distinct: leave out what is more similar than this to a better hit, e.g. .98.
+            clear: the least `z` of a hit, which is looked for among the 1,000 best scores.
+            query_modality: what a vector was made of; only hits of a text have a `z`.
 
         Returns:
             Hits, best first; ties in the order of the gallery.
@@ -288,7 +304,8 @@ class Gallery:
             QueryError: the query, or another argument, cannot be used; the message says why.
             UnknownWordsError, ImageError: as the model's encoders.
         """
-        page = Page(k, offset, None if where is None else Where(where), min_score, distinct)
+        neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
+        page = Page(k, offset, condition(where), min_score, distinct, clear, neutral)
         vector = query_vector(self.model, query)
         return self._search(vector[None], chosen_target(target, query, self.targets), page)[0]
 
@@ -305,7 +322,7 @@ class Gallery:
         queries = np.asarray(vectors, dtype=np.float64)
         if queries.ndim != 2:
             raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
-        page = Page(k, offset, None if where is None else Where(where))
+        page = Page(k, offset, condition(where))
         return self._search(unit_rows(queries), chosen_target(target, queries, self.targets), page)
 
     def more_like(
@@ -319,9 +336,8 @@ class Gallery:
 
         Args:
             id: of the item; its picture is compared with pictures, else its text with texts.
-            k: how many.
+            k, options: as for `search`.
             target: compare with these instead.
-            options: as for `search`.
 
         Raises:
             QueryError: no such item, or as `search`.

@@ -25,6 +25,9 @@ class Hit:
     label: str | None
     metadata: dict[str, Any] = field(default_factory=dict)
     """The item's other columns."""
+    z: float | None = None
+    """How many standard deviations the score is above those of neutral sentences with this item;
+    None where that is not known: see `clear.Neutral`."""
 
     @property
     def path(self) -> Path | None:
@@ -56,7 +59,7 @@ class Explanation:
     """Of the classes that the model was trained with; None where there were none."""
 
 
-def hit_of(item: Mapping[str, Any], score: float, rank: int) -> Hit:
+def hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
     """A row of the table of items as a hit."""
     return Hit(
         rank=rank,
@@ -67,4 +70,5 @@ def hit_of(item: Mapping[str, Any], score: float, rank: int) -> Hit:
         sentences=tuple(item["sentences"] or ()),
         label=item["label"],
         metadata={name: item[name] for name in item if name not in COLUMNS},
+        z=z,
     )

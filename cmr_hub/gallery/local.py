@@ -19,12 +19,13 @@ from cmr_hub.gallery.directory import GalleryDirectory
 from cmr_hub.gallery.items import joined_tables
 from cmr_hub.gallery.manifest import Manifest, holds_gallery
 from cmr_hub.gallery.rows import GraphPart, Rows
-from cmr_hub.gallery.stored import expect, read_rows, rows_of, write_rows
+from cmr_hub.gallery.stored import expect, read_neutral, read_rows, rows_of, write_rows
 from cmr_hub.gallery.vectors import refuse_other_lengths
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.graph import Graph
     from cmr_hub.gallery.segment import Segment
     from cmr_hub.gallery.store import Found
@@ -50,6 +51,7 @@ class LocalStore:
         self.directory: GalleryDirectory | None = None
         self._manifest: Manifest | None = None
         self._rows = Rows()
+        self._neutral: Neutral | None = None
         self._root: str | None = None
         self._writing = RLock()
 
@@ -85,6 +87,7 @@ class LocalStore:
         store = cls(manifest.model_id, manifest.model_name)
         store.directory = GalleryDirectory(directory)
         store._manifest, store._rows = manifest, rows
+        store._neutral = read_neutral(store.directory.path, manifest)
         store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
         return store
 
@@ -102,6 +105,15 @@ class LocalStore:
     @property
     def vector_counts(self) -> dict[Modality, int]:
         return self._rows.vector_counts
+
+    @property
+    def neutral(self) -> Neutral | None:
+        return self._neutral
+
+    def keep_neutral(self, neutral: Neutral) -> None:
+        with self.writing():
+            self._neutral = neutral
+            self._commit(self._rows)
 
     @property
     def removed(self) -> int:
@@ -244,6 +256,7 @@ class LocalStore:
                 )
             if there != self._manifest:
                 self._manifest, self._rows = read_rows(self.directory.path, self._root)
+                self._neutral = read_neutral(self.directory.path, self._manifest)
             yield
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None:
@@ -258,7 +271,7 @@ class LocalStore:
             GalleryInUseError: another process is writing to it.
         """
         copy = LocalStore(self.model_id, self.model_name)
-        copy.directory = GalleryDirectory(directory)
+        copy.directory, copy._neutral = GalleryDirectory(directory), self._neutral
         is_new = copy.directory.claim()
         with copy.directory.writing():
             rows = self._rows
@@ -274,7 +287,9 @@ class LocalStore:
         if self.directory is not None:
             old = self._manifest.files if self._manifest is not None and keep_files else {}
             names = self.model_id, self.model_name
-            manifest = write_rows(self.directory, rows, old, *names, root=root)
+            manifest = write_rows(
+                self.directory, rows, old, *names, neutral=self._neutral, root=root
+            )
             self.directory.commit(manifest)
             rows = rows_of(self.directory.path, manifest, self._root, rows)
             self._manifest = manifest

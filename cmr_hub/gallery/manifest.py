@@ -81,6 +81,8 @@ class Manifest(BaseModel):
     """The file with the numbers of removed rows, in the order of the segments."""
     graphs: dict[Modality, GraphRecord]
     files: dict[str, FileRecord]
+    neutral: str | None = None
+    """The file with what neutral sentences score: see `clear.Neutral`. Not in older galleries."""
 
     @field_validator("files")
     @classmethod
@@ -95,14 +97,15 @@ class Manifest(BaseModel):
         """Only files with a checksum are opened, and none of another folder."""
         names = {name for part in self.segments for name in (part.items, part.vectors)}
         names |= {graph.file for graph in self.graphs.values()}
-        names |= set() if self.removed is None else {self.removed}
+        names |= {name for name in (self.removed, self.neutral) if name is not None}
         if not names <= self.files.keys():
             raise ValueError(f"{min(names - self.files.keys())!r} has no checksum")
         return self
 
     def write(self, directory: Path) -> None:
         """Puts this manifest in the place of the older one."""
-        content = self.model_dump()
+        # Without `neutral`, where it is not known: so older releases read it still.
+        content = self.model_dump(exclude_defaults=True)
         content["sha256"] = _digest(content)
         with atomic_file(directory / FILE_NAME) as file:
             file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

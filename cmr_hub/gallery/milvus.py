@@ -1,8 +1,8 @@
 """The store of many machines: a Milvus server or cluster, through `pymilvus`.
 
 One collection for each modality, `<name>_image` and `<name>_text`, because Milvus before 2.4 has
-one vector a row. A row holds its item twice: as text, which is what comes back, and as JSON by
-columns, which is what conditions look at.
+one vector a row; and `<name>_neutral`, see `milvus_neutral`. A row holds its item twice: as text,
+which is what comes back, and as JSON by columns, which is what conditions look at.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.items import COLUMNS, MODALITY, Item, items_table
+from cmr_hub.gallery.milvus_neutral import read_neutral, write_neutral
 from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.segment import Segment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.where import Where
 
 _BATCH = 512
@@ -61,6 +63,8 @@ class MilvusStore:
         self.server = MilvusServer(address)
         self.dim: int | None = None
         self.there: set[Modality] = set()
+        self._neutral: Neutral | None = None
+        self._has_read_neutral = False
         noted = self._notes()
         if not noted and model_id is None:
             raise ModelFormatError(f"there is no gallery at {address}; make one with `cmr index`")
@@ -84,6 +88,17 @@ class MilvusStore:
     def vector_counts(self) -> dict[Modality, int]:
         counts = {target: self._count(target) for target in get_args(Modality)}
         return {target: count for target, count in counts.items() if count}
+
+    @property
+    def neutral(self) -> Neutral | None:
+        if not self._has_read_neutral:
+            self._neutral = read_neutral(self.server, self._collection("neutral"))
+            self._has_read_neutral = True
+        return self._neutral
+
+    def keep_neutral(self, neutral: Neutral) -> None:
+        write_neutral(self.server, self._collection("neutral"), neutral)
+        self._neutral, self._has_read_neutral = neutral, True
 
     @contextmanager
     def writing(self) -> Iterator[None]:

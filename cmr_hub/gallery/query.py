@@ -41,7 +41,10 @@ class Mix:
 
 
 def modality(query: Query) -> Modality | None:
-    """What a query is itself; None for a vector and a mix."""
+    """What a query is itself; None for a vector and for a mix with anything but texts."""
+    if isinstance(query, Mix):
+        kinds = {modality(part) for _, part in query.parts}
+        return "text" if kinds == {"text"} else None
     if isinstance(query, str):
         return "text"
     return "image" if isinstance(query, Path | Image.Image) else None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.segment import Segment
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import FloatArray, Modality
@@ -56,6 +57,13 @@ class Store(Protocol):
         """How many items have a vector of each modality; those without any are left out."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def neutral(self) -> Neutral | None:
+        """What neutral sentences score with its items; None where that is not known."""
+
+    def keep_neutral(self, neutral: Neutral) -> None:
+        """Keeps what neutral sentences score."""
 
     def writing(self) -> AbstractContextManager[None]:
         """Keeps other writers out; raises GalleryInUseError where there is one."""

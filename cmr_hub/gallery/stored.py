@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.gallery.clear import Neutral
 from cmr_hub.gallery.items import split_root
 from cmr_hub.gallery.manifest import (
     FORMAT_VERSION,
@@ -38,6 +39,7 @@ def write_rows(
     model_id: str,
     model_name: str | None,
     *,
+    neutral: Neutral | None = None,
     root: str | None = None,
 ) -> Manifest:
     """Writes what is not in the directory yet.
@@ -47,6 +49,7 @@ def write_rows(
         rows: what the gallery shall be.
         there: the files that it is made of now; those that stay are not written again.
         model_id, model_name: for the manifest.
+        neutral: what neutral sentences score, if it is known.
         root: where the pictures of new segments will be; default: where they are.
 
     Returns:
@@ -80,6 +83,7 @@ def write_rows(
         removed=removed,
         graphs=graphs,
         files=files,
+        neutral=None if neutral is None else _write_neutral(directory, neutral, files),
     )
 
 
@@ -183,6 +187,32 @@ def _write_removed(
         "removed", "safetensors", lambda path: write_tensors(path, {"rows": [rows]})
     )
     return name
+
+
+def _write_neutral(
+    directory: GalleryDirectory, neutral: Neutral, files: dict[str, FileRecord]
+) -> str:
+    arrays = {name: [array] for name, array in neutral.arrays().items()}
+    name, files[name] = directory.add(
+        "neutral", "safetensors", lambda path: write_tensors(path, arrays)
+    )
+    return name
+
+
+def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
+    """What neutral sentences score, as far as the gallery knows. Raises ModelFormatError."""
+    if manifest.neutral is None:
+        return None
+    path = directory / manifest.neutral
+    try:
+        neutral = Neutral.of_arrays(map_tensors(path))
+    except FileNotFoundError:  # a writer that had not known it was quicker
+        return None
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from error
+    if manifest.dim is not None:
+        expect(f"{path}: dimensions", len(neutral.mean), manifest.dim)
+    return neutral
 
 
 def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str | None]:

@@ -210,7 +210,7 @@ class CrossModalModel:
             k: how many hits at most.
             target: search among pictures (`"image"`) or among texts (`"text"`). Default: the
                 other modality than the query's, if the gallery has it.
-            options: as `Gallery.search` has: offset, where, min_score, distinct.
+            options: as `Gallery.search` has: offset, where, min_score, distinct, clear.
 
         Returns:
             Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
@@ -233,7 +233,8 @@ class CrossModalModel:
             vector = self.encode_images([image])[0]
         else:
             vector = self.encode_texts([text or ""])[0]
-        return self.gallery.search(vector, k, target, **options)
+        kind: Modality = "text" if image is None else "image"
+        return self.gallery.search(vector, k, target, query_modality=kind, **options)
 
     def save_pretrained(self, directory: str | Path, *, pictures: bool = False) -> None:
         """Writes the model and its gallery, all or nothing.

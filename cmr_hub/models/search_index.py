@@ -27,6 +27,8 @@ class SearchIndex(Protocol):
         where: str | None = None,
         min_score: float | None = None,
         distinct: float | None = None,
+        clear: float | None = None,
+        query_modality: Modality | None = None,
     ) -> list[Any]: ...
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None: ...

@@ -121,3 +121,20 @@ def test_how_well_the_tests_test() -> None:
     words = " ".join(text_of("docs/tests.md").split())
     said = f"Of {found['mutants']:,} faults {found['killed']:,} are noticed; {len(left)} are left"
     assert said in words
+
+
+def test_what_stands_out() -> None:
+    found = json.loads((HOME / "results" / "clear.json").read_text(encoding="utf-8"))
+    lines = text_of("docs/search-page.md").splitlines()
+    assert f"`--clear {found['recommended']}` is a good cut" in " ".join(lines)
+    for name, title in (
+        ("pascal-sentence", "Pascal Sentence, 200 test pictures"),
+        ("flickr8k", "Flickr8k, 1,000 validation pictures"),
+    ):
+        cuts = {"none": found["datasets"][name]["no_cut"], **found["datasets"][name]["cuts"]}
+        for cut in ("none", "2.0", "2.5", "3.0"):
+            row = cuts[cut]
+            values = [row["precision"], row.get("by_score", row)["precision"]]
+            values += [row["recall"], row["nothing"], row["answered"]]
+            cells = [f"{value:.3f}".removeprefix("0") for value in values]
+            assert f"| {title} | {cut} | {' | '.join(cells)} |" in lines

@@ -12,6 +12,7 @@ import pytest
 from milvus_process import TOKEN, MilvusProcess, can_be_secured
 
 from cmr_hub.errors import QueryError
+from cmr_hub.gallery.clear import Neutral
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
@@ -249,3 +250,20 @@ def test_columns_are_replaced_and_vectors_stay(make_store, gallery: Gallery, eng
     assert {row["id"] for row in store.table(Where("name = 'name 2'")).to_pylist()} == {
         id_ for id_, name in named.items() if name and id_ in before
     }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_neutral_sentences_score_is_kept(engine: str, make_store, gallery: Gallery) -> None:
+    store = make_store(engine)
+    store.put(part(gallery, 0, 20))
+    assert reopened(store).neutral is None
+    rows = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
+    neutral = Neutral.of_vectors(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    assert store.neutral is None
+    store.keep_neutral(neutral)
+    store.put(part(gallery, 20, 30))
+    for seen in (store.neutral, reopened(store).neutral):
+        assert np.array_equal(seen.mean, neutral.mean)
+        assert np.array_equal(seen.factor, neutral.factor)
+    found = Gallery(reopened(store)).search(rows[0], 3, "image", query_modality="text")
+    assert all(isinstance(hit.z, float) for hit in found)

@@ -42,7 +42,8 @@ JSON answers. A picture in an answer is an address below this page's own.
 
 | | in | out |
 |---|---|---|
-| `/search_text` | `text`, `count` = 10, `without` = "" | `pictures`, `sentences`, `unknown_words` |
+| `/search_text` | `text`, `count` = 10, `without` = "", `clear` = 0 | `pictures`, \
+`sentences`, `unknown_words`, `note` |
 | `/search_image` | `picture`, `text` = "", `count` = 10 | the same |
 | `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
 

@@ -29,6 +29,7 @@ class Ask:
         labels: only items of these classes; empty for all.
         sources: only items from these.
         min_score: the least score.
+        clear: the least that a result must stand out; for words alone.
         distinct: hide what is nearly the same as a better result.
     """
 
@@ -41,6 +42,7 @@ class Ask:
     labels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     min_score: float | None = None
+    clear: float | None = None
     distinct: bool = False
 
 

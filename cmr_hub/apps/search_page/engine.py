@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -46,6 +46,8 @@ class Answer:
     texts: list[Hit] | None
     unknown: list[str] = field(default_factory=list)
     """Words of the query that the model does not know."""
+    is_cut: bool = False
+    """Whether only what stands out was shown; it is not known for every query and gallery."""
 
     def hit(self, id: str, target: Modality) -> Hit | None:
         """One of the results."""
@@ -103,6 +105,7 @@ class Engine:
             "rank": hit.rank,
             "id": hit.id,
             "score": round(hit.score, 6),
+            "z": None if hit.z is None else round(hit.z, 2),
             "class": hit.label,
             "caption": hit.sentences[0] if hit.sentences else name,
             "sentences": list(hit.sentences),
@@ -121,13 +124,20 @@ class Engine:
     def _answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer:
         query, kind = self._query(ask, picture)
         vector = query_vector(self.model, query)
+        of_words = picture is None and ask.like is None
+        is_cut = ask.clear is not None and of_words and self.gallery.store.neutral is not None
         there = self.gallery.targets
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
         for target in self._targets(ask, picture is not None):
             if target in there:
-                found[target] = self._search(ask, vector, target)
+                found[target] = self._search(
+                    ask if is_cut else replace(ask, clear=None),
+                    vector,
+                    target,
+                    of_words=of_words,
+                )
         unknown = self.model.text.unknown_words(f"{ask.text} {ask.unwanted}")
-        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown)
+        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
     def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:
         if ask.like is not None:
@@ -161,10 +171,14 @@ class Engine:
             return ("image", "text")
         return ("image",) if "image" in self.gallery.targets else ("text",)
 
-    def _search(self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality) -> list[Hit]:
+    def _search(
+        self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality, *, of_words: bool
+    ) -> list[Hit]:
         options: dict[str, Any] = {
             "where": self._where(ask),
             "min_score": ask.min_score,
+            "clear": ask.clear,
+            "query_modality": "text" if of_words else "image",
             "distinct": NEAR_DUPLICATE if ask.distinct else None,
         }
         if ask.like is None:

@@ -22,16 +22,19 @@ def gradio_endpoints(service: Service) -> None:
     """Adds the endpoints to the page; nothing of them is seen there."""
 
     # Their descriptions are what clients and MCP tell of them.
-    def search_text(text: str, count: float = COUNT, without: str = "") -> JSONObject:
+    def search_text(
+        text: str, count: float = COUNT, without: str = "", clear: float = 0
+    ) -> JSONObject:
         """Finds the pictures of the gallery that go best with a sentence.
 
         Args:
             text: an English sentence, e.g. "two red buses on a street".
             count: how many pictures, 1 to 100.
             without: words for what should not be there.
+            clear: only pictures that stand out so far, e.g. 2.5; 0 for any.
         """
         with _Told():
-            return service.search_text(text, count, without)
+            return service.search_text(text, count, without, clear)
 
     def search_image(picture: Path | None, text: str = "", count: float = COUNT) -> JSONObject:
         """Finds the pictures and the sentences of the gallery that are most like a picture.
@@ -60,6 +63,7 @@ def gradio_endpoints(service: Service) -> None:
     with gr.Column(visible=False):
         text = gr.Textbox(label="text")
         without = gr.Textbox(label="without")
+        clear = gr.Number(0, label="clear")
         count = gr.Number(COUNT, label="count")
         picture = components.picture_box("service-picture", "picture", 100)
         answer = gr.JSON(label="answer")
@@ -69,7 +73,7 @@ def gradio_endpoints(service: Service) -> None:
             "concurrency_limit": CONCURRENCY,
         }
         button = gr.Button()
-        button.click(search_text, [text, count, without], api_name="search_text", **options)
+        button.click(search_text, [text, count, without, clear], api_name="search_text", **options)
         button.click(search_image, [picture, text, count], api_name="search_image", **options)
         button.click(encode, [text, picture], api_name="encode", **options)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 _ARGUMENTS: Final = {
-    "search_text": ("text", "count", "without"),
+    "search_text": ("text", "count", "without", "clear"),
     "search_image": ("text", "count"),
     "encode": ("text",),
 }

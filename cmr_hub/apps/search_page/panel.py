@@ -32,6 +32,10 @@ SHOW: Final[dict[str, Show]] = {
 }
 
 
+MOST_CLEAR: Final = 6
+CLEAR: Final = "Only clear hits: how far one stands out, e.g. 2.5 (0: any)"
+
+
 class Handlers:
     """What the events of a panel call; every `CMRError` becomes a sentence on the page.
 
@@ -54,6 +58,7 @@ class Handlers:
         labels: list[str] | None,
         sources: list[str] | None,
         min_score: float,
+        clear: float,
         distinct: bool,
         request: gr.Request,
     ) -> tuple[JSONObject, Answer | None]:
@@ -69,6 +74,7 @@ class Handlers:
                 labels=_texts(labels),
                 sources=_texts(sources),
                 min_score=_within(min_score, -1, 1) if min_score else None,
+                clear=_within(clear, 0, MOST_CLEAR) if clear else None,
                 distinct=bool(distinct),
             )
             engine = self.engine_of(request)
@@ -200,11 +206,13 @@ def search_panel(
         with gr.Row():
             count = gr.Slider(1, MAX_HITS, 12, step=1, label="Number of results")
             least = gr.Slider(0, 1, 0, step=0.05, label="Least score (0: any)")
+            clear = gr.Slider(0, MOST_CLEAR, 0, step=0.1, label=CLEAR)
             distinct = gr.Checkbox(label="Hide what is nearly the same", min_width=220)
     results = components.results(f"{name}-results", panel=name, hint=empty)
     viewer = components.viewer(f"{name}-viewer", panel=name)
     answer = gr.State(None)
-    inputs = [text, picture, unwanted, weight, count, show, chosen, origin, least, distinct]
+    inputs = [text, picture, unwanted, weight, count, show, chosen, origin, least, clear]
+    inputs.append(distinct)
     outputs = [results, answer]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(
@@ -216,6 +224,7 @@ def search_panel(
             weight.release,
             count.release,
             least.release,
+            clear.release,
             chosen.input,
             origin.input,
             show.input,

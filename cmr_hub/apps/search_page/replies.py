@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import name_of
+from cmr_hub.gallery.clear import NOTHING_CLEAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def problem(error: CMRError) -> JSONObject:
 def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
     """What was found, with the time that it took since `started`, of `perf_counter`."""
     seconds = perf_counter() - started
-    lines = [_found(answer, seconds), left_out(answer.unknown)]
+    lines = [_found(answer, seconds), not_cut(answer), left_out(answer.unknown)]
     shown: JSONObject = {
         "tone": "found",
         "pictures": [engine.shown(hit) for hit in answer.pictures or []],
@@ -52,6 +53,13 @@ def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
             "picture": None if item["path"] is None else engine.address(item["id"]),
         }
     return fresh({"status": "\n".join(line for line in lines if line), **shown})
+
+
+def not_cut(answer: Answer) -> str:
+    """Says that nothing was left out for not standing out, where that was asked for in vain."""
+    if answer.ask.clear is None or answer.is_cut:
+        return ""
+    return "All are shown: what stands out is known for words alone, in a gallery that notes it."
 
 
 def left_out(unknown: Sequence[str]) -> str:
@@ -74,6 +82,8 @@ def _found(answer: Answer, seconds: float) -> str:
     ]
     if not answer.pictures and not answer.texts:
         ask = answer.ask
+        if answer.is_cut:
+            return NOTHING_CLEAR
         narrowed = ask.labels or ask.sources or ask.min_score is not None
         advice = "take a filter away or lower the least score" if narrowed else "search otherwise"
         return f"Nothing was found; {advice}."

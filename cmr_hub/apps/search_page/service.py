@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, cleaned
+from cmr_hub.apps.search_page.replies import not_cut
 from cmr_hub.errors import QueryError
+from cmr_hub.gallery.clear import NOTHING_CLEAR
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,9 +29,17 @@ class Service:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def search_text(self, text: object, count: object = COUNT, without: object = "") -> JSONObject:
-        """The pictures that go best with a sentence."""
-        ask = Ask(text=cleaned(text), unwanted=cleaned(without), count=_count(count))
+    def search_text(
+        self,
+        text: object,
+        count: object = COUNT,
+        without: object = "",
+        clear: object = None,
+    ) -> JSONObject:
+        """The pictures that go best with a sentence; with `clear` only those that stand out."""
+        ask = Ask(
+            text=cleaned(text), unwanted=cleaned(without), count=_count(count), clear=_clear(clear)
+        )
         return self._found(self._engine.answer(ask))
 
     def search_image(
@@ -60,11 +71,24 @@ class Service:
         if answer is None:
             raise QueryError("the text is empty; give a sentence")
         shown = self._engine.shown
+        is_empty = not answer.pictures and not answer.texts
+        note = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
         return {
             "pictures": [shown(hit) for hit in answer.pictures or []],
             "sentences": [shown(hit) for hit in answer.texts or []],
             "unknown_words": answer.unknown,
+            "note": note or None,
         }
+
+
+def _clear(value: Any) -> float | None:
+    try:
+        clear = float(value or 0)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError("clear must be a number, e.g. 2.5") from error
+    if not math.isfinite(clear):
+        raise QueryError("clear must be a number, e.g. 2.5")
+    return clear or None
 
 
 def _count(value: Any) -> int:

@@ -103,6 +103,7 @@ def index_folder(
         run.encode_new(encoding, progress=progress)
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
         run.remove_gone(unseen)
+        gallery.calibrate()
         gallery.store.optimise(progress=progress)
     return run.summary
 

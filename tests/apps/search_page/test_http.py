@@ -17,6 +17,7 @@ from cmr_hub.apps.search_page import http_api
 from cmr_hub.apps.search_page.http_api import http_routes
 from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.gallery.clear import Neutral
 
 
 @pytest.fixture
@@ -29,6 +30,19 @@ def test_it_is_served_beside_the_page(url, model) -> None:
     assert [hit["id"] for hit in found["pictures"]] == [
         hit.id for hit in model.search("a red square", k=3)
     ]
+
+
+def test_clear(client, model, monkeypatch) -> None:
+    found = client.get("/search_text", params={"text": "a red", "clear": "50"}).json()
+    assert len(found["pictures"]) == 10
+    assert found["note"].startswith("All are shown")
+    neutral = Neutral(np.zeros(model.dim, np.float32), np.eye(model.dim, dtype=np.float32))
+    monkeypatch.setattr(model.gallery.store, "_neutral", neutral)
+    found = client.get("/search_text", params={"text": "red", "clear": "50"}).json()
+    assert found["pictures"] == []
+    assert found["note"] == "Nothing here stands out for this query."
+    found = client.get("/search_text", params={"text": "red", "clear": "nan"}).json()
+    assert found == {"error": "Clear must be a number, e.g. 2.5."}
 
 
 def test_search_text(client, model) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from cmr_hub.apps.search_page.panel import Handlers
 from cmr_hub.errors import QueryError
+from cmr_hub.gallery.clear import Neutral
 
 REQUEST = SimpleNamespace(session_hash="visitor")
 OPTIONS = {
@@ -19,6 +21,7 @@ OPTIONS = {
     "labels": [],
     "sources": [],
     "min_score": 0,
+    "clear": 0,
     "distinct": False,
 }
 
@@ -101,6 +104,30 @@ def test_nothing_found(handlers) -> None:
     shown, answer = ask(handlers, "red", labels=["violet"])
     assert shown["status"] == ("Nothing was found; take a filter away or lower the least score.")
     assert answer is not None
+
+
+def test_what_stands_out(handlers, engine, red_square, monkeypatch) -> None:
+    """The cut leaves out what does not, and says so where nothing is left."""
+    dim = engine.gallery.dim
+    neutral = Neutral(np.zeros(dim, np.float32), np.eye(dim, dtype=np.float32) / 4)
+    monkeypatch.setattr(engine.gallery.store, "_neutral", neutral)
+    shown, answer = ask(handlers, "red square")
+    z = [hit["z"] for hit in shown["pictures"]]
+    assert z == [pytest.approx(hit.z, abs=0.005) for hit in answer.pictures]
+    cut = np.mean([max(z), min(z)])
+    fewer, _ = ask(handlers, "red square", clear=cut)
+    assert {hit["id"] for hit in shown["pictures"] if hit["z"] >= cut} <= {
+        hit["id"] for hit in fewer["pictures"]
+    }
+    assert min(hit["z"] for hit in fewer["pictures"]) >= cut - 0.005
+    nothing, _ = ask(handlers, "red square", clear=6)
+    assert nothing["status"] == "Nothing here stands out for this query."
+    assert nothing["pictures"] == []
+    unasked, _ = ask(handlers, "red square", clear=0)
+    assert len(unasked["pictures"]) == 5
+    pictures, answer = ask(handlers, "", red_square, clear=6)
+    assert "All are shown" in pictures["status"]
+    assert [hit.z for hit in answer.pictures] == [None] * 5
 
 
 def test_a_picture(handlers, red_square, fake_picture) -> None:

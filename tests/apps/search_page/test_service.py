@@ -45,14 +45,14 @@ def test_named_endpoints(client) -> None:
         for name, told in endpoints["named_endpoints"].items()
     }
     assert names == {
-        "/search_text": ["text", "count", "without"],
+        "/search_text": ["text", "count", "without", "clear"],
         "/search_image": ["picture", "text", "count"],
         "/encode": ["text", "picture"],
     }
 
 
 def test_search_text(client, url, model) -> None:
-    found = client.predict("a blue square", 3, "", api_name="/search_text")
+    found = client.predict("a blue square", 3, "", 0, api_name="/search_text")
     assert [hit["class"] for hit in found["pictures"]] == ["blue"] * 3
     assert [hit["id"] for hit in found["pictures"]] == [
         hit.id for hit in model.search("a blue square", k=3)
@@ -60,7 +60,7 @@ def test_search_text(client, url, model) -> None:
     assert found["sentences"] == []
     picture = httpx.get(f"{url}{found['pictures'][0]['picture']}")
     assert picture.headers["content-type"] == "image/jpeg"
-    assert client.predict("red wug", 1, "green", api_name="/search_text")["unknown_words"] == [
+    assert client.predict("red wug", 1, "green", 0, api_name="/search_text")["unknown_words"] == [
         "wug"
     ]
 
@@ -89,9 +89,9 @@ def test_encode(client, model, red_square) -> None:
 
 
 def test_as_curl_does(url, red_square) -> None:
-    found = run(url, "search_text", "a red square", 2, "").raise_for_status().json()["data"][0]
+    found = run(url, "search_text", "a red square", 2, "", 0).raise_for_status().json()["data"][0]
     assert [hit["class"] for hit in found["pictures"]] == ["red", "red"]
-    event, data = answer_of(url, "search_text", "a red square", 2, "").strip().split("\n")
+    event, data = answer_of(url, "search_text", "a red square", 2, "", 0).strip().split("\n")
     assert event == "event: complete"
     assert json.loads(data.removeprefix("data: "))[0] == found
     given = uploaded(url, "a.png", red_square.read_bytes())
@@ -102,14 +102,14 @@ def test_as_curl_does(url, red_square) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "data", "why"),
     [
-        ("search_text", ("", 3, ""), "The text is empty; give a sentence."),
-        ("search_text", ("wug", 3, ""), "No word of the text is known to this model: wug"),
-        ("search_text", ("x" * 100_000, 3, ""), "The text has 100,000 characters"),
-        ("search_text", ("\0\x1b", 3, ""), "The text is empty; give a sentence."),
-        ("search_text", ("red", 0, ""), "Count must be from 1 to 100, not 0."),
-        ("search_text", ("red", 10**9, ""), "Count must be from 1 to 100"),
-        ("search_text", ("red", "many", ""), ""),
-        ("search_text", ("red", None, ""), "Count must be a number from 1 to 100."),
+        ("search_text", ("", 3, "", 0), "The text is empty; give a sentence."),
+        ("search_text", ("wug", 3, "", 0), "No word of the text is known to this model: wug"),
+        ("search_text", ("x" * 100_000, 3, "", 0), "The text has 100,000 characters"),
+        ("search_text", ("\0\x1b", 3, "", 0), "The text is empty; give a sentence."),
+        ("search_text", ("red", 0, "", 0), "Count must be from 1 to 100, not 0."),
+        ("search_text", ("red", 10**9, "", 0), "Count must be from 1 to 100"),
+        ("search_text", ("red", "many", "", 0), ""),
+        ("search_text", ("red", None, "", 0), "Count must be a number from 1 to 100."),
         ("search_image", (None, "", 3), "Give a picture."),
         ("encode", ("", None), "Give either a text or a picture."),
     ],
@@ -125,7 +125,7 @@ def test_errors_are_sentences(url, endpoint, data, why) -> None:
 
 @pytest.mark.parametrize("text", ["قطة red", "red 😀\u202e", "红 red"])
 def test_any_script(url, text) -> None:
-    found = run(url, "search_text", text, 2, "").raise_for_status().json()["data"][0]
+    found = run(url, "search_text", text, 2, "", 0).raise_for_status().json()["data"][0]
     assert len(found["pictures"]) == 2
 
 

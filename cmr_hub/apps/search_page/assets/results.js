@@ -1,6 +1,18 @@
 const open = (hit, target) => trigger("select", { id: hit.id, target });
 const like = (hit) => trigger("like", { id: hit.id });
 
+const clear = (hit) =>
+  hit.z === null || hit.z === undefined
+    ? null
+    : make(
+        "span",
+        {
+          class: "score clear",
+          title: "Standard deviations above the scores of neutral sentences with this picture",
+        },
+        `stands out ${hit.z.toFixed(1)}`
+      );
+
 const tile = (hit) =>
   make(
     "li",
@@ -20,7 +32,8 @@ const tile = (hit) =>
       { class: "facts" },
       make("span", { class: "rank" }, `${hit.rank}`),
       hit.class ? make("strong", { class: "class" }, hit.class) : null,
-      make("span", { class: "score", title: "Cosine similarity" }, number(hit.score))
+      make("span", { class: "score", title: "Cosine similarity" }, number(hit.score)),
+      clear(hit)
     ),
     make("p", { class: "caption", dir: "auto" }, hit.caption),
     props.compact
