@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "a photo of {}"
 DEFAULT_LOGIT_SCALE = 8.0
-"""For models that do not know theirs; the best of nine models that were trained here, on average
-(`benchmarks/zero_shot.py`, results/zero-shot.json). One alone may want half or thrice of it."""
+"""For models that do not know theirs: at this one the probabilities of nine models that were
+trained here were best calibrated, on average (results/zero-shot.json)."""
 MAX_TEXTS = 100_000
 """Names times templates: the 1,000 classes of ImageNet with the 80 templates of CLIP are fewer."""
 MAX_LETTERS = 1_000

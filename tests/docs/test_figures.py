@@ -138,3 +138,24 @@ def test_what_stands_out() -> None:
             values += [row["recall"], row["nothing"], row["answered"]]
             cells = [f"{value:.3f}".removeprefix("0") for value in values]
             assert f"| {title} | {cut} | {' | '.join(cells)} |" in lines
+
+
+def test_how_sure_names_are() -> None:
+    """The scale of zero-shot probabilities is that of the least calibration error."""
+    from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE
+
+    found = json.loads(text_of("results/zero-shot.json"))
+    scales, errors = found["scales"], found["mean"]["ece"]
+
+    def best(row: dict[str, list[float]]) -> int:
+        return scales[row["ece"].index(min(row["ece"]))]
+
+    assert scales[errors.index(min(errors))] == DEFAULT_LOGIT_SCALE
+    own = [best(row) for row in found["models"]]
+    words = " ".join(text_of("docs/your-own-pictures.md").split())
+    error = f"{min(errors):.3f}".replace("0.", ".")
+    assert f"`model.logit_scale`, {DEFAULT_LOGIT_SCALE:g} for models" in words
+    assert f"there {len(own)} models" in words
+    assert f"on average (error {error}); each for itself" in words
+    assert f"at {min(own)} to {max(own)}" in words
+    assert f"it would be at {best(found['seen'])}, but" in words
