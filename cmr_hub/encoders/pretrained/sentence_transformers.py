@@ -30,6 +30,8 @@ _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.M
 # The networks of these kinds read the state of the last token, so texts must be padded as in
 # training; SigLIP 2 was trained on lower-case text, which its tokeniser does not see to.
 _PADDED = ("siglip", "siglip2", "siglip_text_model", "siglip2_text_model")
+_LONG = 20_000
+"""Words of a text that is longer than networks read."""
 _loading = threading.Lock()
 
 
@@ -53,13 +55,20 @@ class SentenceTransformersBackbone(Backbone):
         config = getattr(first, "config", None)
         kind = str(getattr(config, "model_type", ""))
         self._lower = kind in _PADDED
+        self._is_transformer = hasattr(first, "input_formatter")
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "")
-        self._max_tokens = _max_tokens(first, config, padded=self._lower)
-        self._processing: dict[str, Any] = {}
-        if self._lower:
-            text = {"padding": "max_length", "max_length": self._max_tokens, "truncation": True}
-            self._processing = {"processing_kwargs": {"text": text}}
         reads = self._model.modalities
+        self._processing: dict[str, Any] = {}
+        self._max_tokens = 0
+        if self._is_transformer and "text" in reads:
+            positions = _positions(first.model)
+            if self._lower:
+                text = {"padding": "max_length", "max_length": positions, "truncation": True}
+                self._processing = {"processing_kwargs": {"text": text}}
+            elif positions:
+                # Not every repository says how long a text may be, e.g. those of Chinese-CLIP.
+                first.max_seq_length = min(first.max_seq_length, positions)
+            self._max_tokens = self._longest()
         self._transform = _ImageTransform(first.processor) if "image" in reads else None
         scale = getattr(getattr(first, "model", None), "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
@@ -84,24 +93,39 @@ class SentenceTransformersBackbone(Backbone):
         return rows
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        given = [text.lower() for text in texts] if self._lower else list(texts)
-        with self.lock:
-            features = self._model.preprocess(given, prompt=self._prompt, **self._processing)
         placed = {
             name: self.placement.tensor(value) if isinstance(value, torch.Tensor) else value
-            for name, value in features.items()
+            for name, value in self._prepared(texts).items()
         }
         rows: Tensor = self._model(placed)["sentence_embedding"]
         return rows
 
     def is_cut(self, text: str) -> bool:
-        tokenizer = getattr(self._model, "tokenizer", None)
-        # Every token but the first and the last stands for a character at least.
-        if tokenizer is None or not self._max_tokens or len(text) + 2 <= self._max_tokens:
+        # Of ASCII, every token but those at the ends stands for a character at least.
+        if not self._max_tokens or (text.isascii() and len(text) + 3 <= self._max_tokens):
             return False
+        whole = (self._prompt or "") + (text.lower() if self._lower else text)
         with self.lock:
-            found = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+            found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
         return len(found) > self._max_tokens
+
+    def _prepared(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Tokens of texts, as the network wants them."""
+        given: Any = [text.lower() for text in texts] if self._lower else list(texts)
+        if self._is_transformer:
+            # A bare string that is an address, or the path of a picture, would be opened.
+            given = [{"text": text} for text in given]
+        with self.lock:
+            features: dict[str, Any] = self._model.preprocess(
+                given, prompt=self._prompt, **self._processing
+            )
+        return features
+
+    def _longest(self) -> int:
+        """How many tokens of a text are read, whatever says so; 0 where there is no limit."""
+        tokens = self._prepared(["a " * _LONG]).get("input_ids")
+        found = 0 if tokens is None else int(tokens.shape[-1])
+        return found if found < _LONG else 0
 
     def _probe_image(self) -> int:
         prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
@@ -183,12 +207,15 @@ def _flatten() -> nn.Module:
     return Flatten()
 
 
-def _max_tokens(first: Any, config: Any, *, padded: bool) -> int:
-    if padded:
-        text = getattr(config, "text_config", config)
-        return int(text.max_position_embeddings)
-    longest = getattr(first, "max_seq_length", None)
-    return longest if isinstance(longest, int) and 0 < longest < 1_000_000 else 0
+def _positions(network: nn.Module) -> int:
+    """Places of a text for which there is a position embedding; 0 where there is no table."""
+    for name, module in network.named_modules():
+        place = name.rpartition(".")[2].startswith("position_embedding")
+        if place and isinstance(module, torch.nn.Embedding) and "vision" not in name:
+            # Those of RoBERTa begin behind the place of padding.
+            before = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - before
+    return 0
 
 
 def _reason(error: Exception, directory: Path) -> str:
