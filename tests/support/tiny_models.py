@@ -21,7 +21,6 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 ensure_torchvision()
 
 import transformers
-from transformers import AutoProcessor
 
 SIDE = 32
 PATCH = 8
@@ -139,6 +138,7 @@ def siglip_tokenizer(directory: Path) -> Any:
         sentence_iterator=iter([line.lower() for line in CORPUS] * 4),
         model_prefix=str(directory / "spiece"),
         vocab_size=110,
+        hard_vocab_limit=False,
         character_coverage=1.0,
         pad_id=0,
         eos_id=1,
@@ -393,8 +393,3 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
     "vision-text": vision_text,
 }
 """Dual encoders of transformers, by name."""
-
-
-def processor_of(directory: Path) -> Any:
-    """What transformers itself prepares pictures and texts with."""
-    return AutoProcessor.from_pretrained(directory)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.meta import refuse_meta_tensors
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -32,6 +32,8 @@ _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.M
 _PADDED = ("siglip", "siglip2", "siglip_text_model", "siglip2_text_model")
 _LONG = 20_000
 """Words of a text that is longer than networks read."""
+_NOT_INSTALLED = "was not found in your environment"
+"""What transformers says, in errors of several kinds, where a network needs another library."""
 _loading = threading.Lock()
 
 
@@ -42,7 +44,8 @@ class SentenceTransformersBackbone(Backbone):
         files: of a model that sentence-transformers (6.2 or newer) reads.
 
     Raises:
-        CMRError: sentence-transformers is not installed.
+        CMRError: sentence-transformers is not installed, or a library that these files need, such
+            as SentencePiece.
         ModelFormatError: it cannot read the files, weights are missing, or the model wants code of
             its own.
     """
@@ -160,11 +163,17 @@ def _load(files: PretrainedFiles) -> Any:
                 model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
         except Exception as error:  # transformers names no base class for what files can do
+            reason = _reason(error, directory)
+            if _NOT_INSTALLED in reason:
+                missing = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
+                raise CMRError(
+                    f"{files.name}: {missing}, which is not installed: pip install 'cmr-hub[clip]'"
+                ) from error
             raise ModelFormatError(
-                f"sentence-transformers cannot load {files.name}: {_reason(error, directory)}"
+                f"sentence-transformers cannot load {files.name}: {reason}"
             ) from error
         missing = _MISSING.findall("\n".join(report))
-        if missing and all("pooler" in name for name in missing):
+        if missing and all("pooler" in name for name in missing) and _is_of_tokens(model[0]):
             # Heads that only pre-training needs: the rows are pooled from tokens instead.
             missing = []
         elif not missing:
@@ -176,7 +185,14 @@ def _load(files: PretrainedFiles) -> Any:
         )
     model = model.eval().requires_grad_(False)
     refuse_meta_tensors(model, files.name)
+    refuse_non_finite(model, files.name)
     return model
+
+
+def _is_of_tokens(first: Any) -> bool:
+    """Whether what a network gives of pictures and texts are its tokens, not what it has pooled."""
+    given = getattr(first, "modality_config", {}).values()
+    return all(one["method_output_name"] == "last_hidden_state" for one in given)
 
 
 def _with_pooler_output(model: Any, directory: Path) -> Any:

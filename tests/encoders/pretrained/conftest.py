@@ -16,13 +16,15 @@ PALETTE = 7
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The directory of a tiny model, by the name of its family. Not to be changed."""
     from tiny_models import FAMILIES
+    from tiny_open_clip import OPEN_CLIP
 
+    builders = {**FAMILIES, **OPEN_CLIP}
     root = tmp_path_factory.mktemp("families")
 
     def made(name: str) -> Path:
         directory = root / name
         if not directory.exists():
-            FAMILIES[name](directory)
+            builders[name](directory)
         return directory
 
     return made

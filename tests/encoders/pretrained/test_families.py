@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
-import torch
+from own_library import OpenClip, Transformers, own_library
 from PIL import Image
 from tiny_models import FAMILIES
+from tiny_open_clip import OPEN_CLIP
 
 import cmr_hub
-from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.pretrained import load
 from cmr_hub.models.cross_modal import CrossModalModel
 
 TEXTS = [
@@ -25,51 +28,18 @@ TEXTS = [
     "Ένας σκύλος",
     "🐕 a dog 🐈",
     "https://example.invalid/dog.jpg",
+    "data:image/png;base64,iVBORw0KGgo=",
     "two red buses " * 60,
     "狗" * 100,
 ]
-SIGLIP2 = {"padding": "max_length", "max_length": 64, "truncation": True}
-HOW: dict[str, dict[str, Any]] = {
-    "siglip": {"padding": "max_length", "max_length": 64, "truncation": True},
-    "siglip2": SIGLIP2,
-    "siglip2-naflex": SIGLIP2,
-    # The whole position table: the published tokeniser says nothing.
-    "chinese-clip": {"padding": True, "max_length": 40, "truncation": True},
-    "align": {"padding": "max_length", "max_length": 64, "truncation": True},
-}
-"""How the documentation of transformers calls the processor; else padded to the longest."""
+LIMITS = {"align": 64, "chinese-clip": 40, "vision-text": 40, "clip": 77, "metaclip-2": 77}
+"""Tokens of the longest text; else 64 (SigLIP's)."""
+BYTES = ("clip", "siglip2", "siglip2-naflex", *OPEN_CLIP)
+"""Families whose tokenisers know no 龍: its three bytes are three tokens."""
 CLOSE = 1e-5
 
 
-class Oracle:
-    """What transformers gives with its own classes, one item at a time."""
-
-    def __init__(self, directory: Path, how: dict[str, Any]) -> None:
-        from transformers import AutoModel, AutoProcessor
-
-        self.network = AutoModel.from_pretrained(directory).eval()
-        self.processor = AutoProcessor.from_pretrained(directory)
-        self.how = how
-
-    def _outputs(self, text: str, picture: Image.Image) -> Any:
-        given = {
-            **self.processor(text=[text], return_tensors="pt", **self.how),
-            **self.processor(images=[picture], return_tensors="pt"),
-        }
-        with torch.inference_mode():
-            return self.network(**given)
-
-    def images(self, pictures: Sequence[Path | Image.Image]) -> np.ndarray:
-        rows = [self._outputs("a", read_image(one)).image_embeds[0] for one in pictures]
-        return np.stack([(row / row.norm()).numpy() for row in rows])
-
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        grey = Image.new("RGB", (40, 40), "grey")
-        rows = [self._outputs(text, grey).text_embeds[0] for text in texts]
-        return np.stack([(row / row.norm()).numpy() for row in rows])
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[*FAMILIES, *OPEN_CLIP])
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -80,8 +50,8 @@ def directory(family: str, tiny: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def oracle(family: str, directory: Path) -> Oracle:
-    return Oracle(directory, HOW.get(family, {"padding": True, "truncation": True}))
+def own(family: str, directory: Path) -> Transformers | OpenClip:
+    return own_library(family, directory)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +59,8 @@ def model(directory: Path) -> CrossModalModel:
     return cmr_hub.load(directory, device="cpu")
 
 
-def test_pictures(model, oracle, pictures) -> None:
-    expected = oracle.images(list(pictures.values()))
+def test_pictures(model, own, pictures) -> None:
+    expected = own.images(list(pictures.values()))
     _tells_apart(expected)
     found = model.encode_images(list(pictures.values()))
     assert found.dtype == np.float32
@@ -102,17 +72,56 @@ def test_pictures(model, oracle, pictures) -> None:
             np.testing.assert_array_equal(model.encode_images([opened]), alone)
 
 
-def test_texts(family, model, oracle) -> None:
-    given = [text.lower() for text in TEXTS] if family.startswith("siglip2") else TEXTS
-    expected = oracle.texts(given)
+def test_texts(model, own) -> None:
+    expected = own.texts(TEXTS)
     _tells_apart(expected[:4])
     np.testing.assert_allclose(model.encode_texts(TEXTS), expected, atol=CLOSE)
     for text, row in zip(TEXTS, expected, strict=True):
         np.testing.assert_allclose(model.encode_texts([text])[0], row, atol=CLOSE)
 
 
+def test_a_text_that_is_cut_is_told_of_once(family, model, caplog) -> None:
+    limit = 77 if family in OPEN_CLIP and family != "open_clip-siglip2" else LIMITS.get(family, 64)
+    encoder = model.text.encoder
+    encoder._is_told = False
+    # Every letter is a token where the vocabulary has few words; a beginning and an end at most.
+    with caplog.at_level(logging.WARNING):
+        model.encode_texts(["dog " * ((limit - 3) // 4), "a dog"])
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        model.encode_texts(["a dog", "z q " * limit])
+        model.encode_texts(["z q " * limit])
+    (told,) = caplog.records
+    assert "is cut" in told.getMessage()
+    assert "z q z q" in told.getMessage()
+    assert encoder.backbone.is_cut("一" * limit)
+    if family in BYTES:
+        assert encoder.backbone.is_cut("龍" * (limit // 2))
+        assert not encoder.backbone.is_cut("龍" * (limit // 4))
+
+
 def test_both_sides_are_one_network(model) -> None:
     assert model.image.encoder.backbone is model.text.encoder.backbone
+
+
+def test_saved_loaded_moved(model, directory, pictures, tmp_path, monkeypatch) -> None:
+    # Else the network would be the one that is loaded already.
+    monkeypatch.setattr(load, "_loaded", WeakValueDictionary())
+    given = list(pictures.values())[:3]
+    images, texts = model.encode_images(given), model.encode_texts(TEXTS)
+    copied = shutil.copytree(directory, tmp_path / "original")
+    loaded = cmr_hub.load(copied, device="cpu")
+    loaded.save_pretrained(tmp_path / "saved")
+    shutil.move(tmp_path / "saved", tmp_path / "moved")
+    shutil.rmtree(copied)
+    del loaded
+    assert not load._loaded
+    again = cmr_hub.load(tmp_path / "moved", device="cpu")
+    assert again.fingerprint == model.fingerprint
+    assert again.image.encoder.backbone is not model.image.encoder.backbone
+    np.testing.assert_array_equal(again.encode_images(given), images)
+    np.testing.assert_array_equal(again.encode_texts(TEXTS), texts)
+    assert again.image.encoder.backbone is again.text.encoder.backbone
 
 
 def _tells_apart(rows: np.ndarray) -> None:
