@@ -20,7 +20,7 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 ensure_torchvision()
 
-import transformers
+import transformers  # noqa: E402
 
 SIDE = 32
 PATCH = 8

@@ -13,7 +13,7 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 ensure_torchvision()
 
-import open_clip
+import open_clip  # noqa: E402
 
 OPENAI = {
     "mean": [0.48145466, 0.4578275, 0.40821073],

@@ -29,7 +29,7 @@ _STYLE = r"(?:\x1b\[\d+m)*"
 _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
 # The networks of these kinds read the state of the last token, so texts must be padded as in
 # training; SigLIP 2 was trained on lower-case text, which its tokeniser does not see to.
-_PADDED = ("siglip", "siglip2", "siglip_text_model", "siglip2_text_model")
+_PADDED = ("siglip", "siglip2")
 _LONG = 20_000
 """Words of a text that is longer than networks read."""
 _NOT_INSTALLED = "was not found in your environment"
@@ -197,9 +197,15 @@ def _is_of_tokens(first: Any) -> bool:
 
 def _with_pooler_output(model: Any, directory: Path) -> Any:
     """A network of pictures alone gives its own pooled row where it has one: that of DINOv2 is
-    the class token, that of ConvNeXt the normalised mean over positions."""
+    the class token, that of ConvNeXt the normalised mean over positions. So does the text network
+    of CLIP: it was trained on the state of the last token."""
     first = model[0]
-    if getattr(first, "modalities", None) != ["image"] or len(model) != 2:
+    reads = getattr(first, "modalities", [])
+    if len(model) != 2:
+        return model
+    if reads == ["text"] and first.config.model_type == "clip_text_model":
+        return _pooled(model, "text")
+    if reads != ["image"]:
         return model
     prepared = _ImageTransform(first.processor)(Image.new("RGB", (64, 64), "gray"))
     with torch.inference_mode():
@@ -207,20 +213,22 @@ def _with_pooler_output(model: Any, directory: Path) -> Any:
     pooled = getattr(given, "pooler_output", None)
     if pooled is None or pooled.flatten(1).shape[1] != model.get_embedding_dimension():
         return model
-    first.modality_config = {"image": {"method": "forward", "method_output_name": "pooler_output"}}
+    return _pooled(model, "image")
+
+
+def _pooled(model: Any, modality: str) -> Any:
+    first = model[0]
+    first.modality_config = {modality: {"method": "forward", "method_output_name": "pooler_output"}}
     first.module_output_name = "sentence_embedding"
-    return type(model)(modules=[first, _flatten()], device="cpu")
+    return type(model)(modules=[first, _Flatten()], device="cpu")
 
 
-def _flatten() -> nn.Module:
-    class Flatten(torch.nn.Module):
-        """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
+class _Flatten(torch.nn.Module):
+    """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
 
-        def forward(self, features: dict[str, Any]) -> dict[str, Any]:
-            features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
-            return features
-
-    return Flatten()
+    def forward(self, features: dict[str, Any]) -> dict[str, Any]:
+        features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
+        return features
 
 
 def _positions(network: nn.Module) -> int:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from own_library import LONGEST, SIGLIP, Transformers
+from own_library import SIGLIP, OpenClip, Transformers
 from safetensors.torch import load_file, save_file
 from tiny_models import SIDE, TEXT, VISION, clip_tokenizer, siglip_tokenizer, spread, write_json
 
 import cmr_hub
 from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.pretrained.files import PretrainedFiles
 from cmr_hub.errors import CMRError
 
 TEXTS = ["a dog", "A Dog & the CAT!", "собака", "dog the " * 90]
@@ -212,6 +214,25 @@ def test_openai_resizing_is_bicubic_with_antialias(tmp_path, pictures) -> None:
             assert np.abs((picked - CLIP_MEAN) / CLIP_STD - expected.transpose(1, 2, 0)).max() > 0.5
 
 
+def test_timm_beside_open_clip(tiny, tmp_path, pictures) -> None:
+    """timm/vit_base_patch16_clip_224.openai: config.json and model.safetensors are timm's, and of
+    the picture side alone; the whole model is open_clip's."""
+    directory = shutil.copytree(tiny("open_clip-vit"), tmp_path / "timm")
+    write_json(directory / "config.json", {"architecture": "test_vit", "num_classes": 0})
+    save_file({"cls_token": torch.zeros(3)}, directory / "model.safetensors", {"format": "pt"})
+    _same(directory, OpenClip(directory), pictures)
+
+
+def test_open_clip_beside_transformers(tiny, tmp_path, pictures) -> None:
+    """laion/CLIP-ViT-B-32-laion2B-s34B-b79K: the whole model twice. transformers' is taken."""
+    directory = shutil.copytree(tiny("clip"), tmp_path / "laion")
+    for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+        shutil.copy(tiny("open_clip-vit") / name, directory)
+    assert PretrainedFiles.of(directory).library == "sentence-transformers"
+    assert PretrainedFiles.of(directory, "open_clip").library == "open_clip"
+    _same(directory, Transformers(tiny("clip")), pictures)
+
+
 def test_text_tower_of_another_repository_is_not_fetched(tiny, tmp_path) -> None:
     """open_clip's xlm-roberta-base-ViT-B-32 names one whose configuration is not on this disk."""
     import open_clip
@@ -224,7 +245,7 @@ def test_text_tower_of_another_repository_is_not_fetched(tiny, tmp_path) -> None
         cmr_hub.load(directory, device="cpu")
 
 
-def _same(directory: Path, own: Transformers, pictures: dict[str, Path]) -> None:
+def _same(directory: Path, own: Transformers | OpenClip, pictures: dict[str, Path]) -> None:
     given = list(pictures.values())
     model = cmr_hub.load(directory, device="cpu")
     np.testing.assert_allclose(model.encode_images(given), own.images(given), atol=1e-5)
