@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
+# Now: a process that a transform is sent to imports this module first, then what the transform is
+# made of.
+ensure_torchvision()
 _loading = threading.Lock()
 
 
@@ -40,7 +43,6 @@ class OpenClipBackbone(Backbone):
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
         self.files = files
-        ensure_torchvision()
         library = optional_import("open_clip", files.name, "clip")
         text = files.json(OPEN_CLIP_CONFIG).get("model_cfg", {}).get("text_cfg", {})
         if isinstance(text, dict) and isinstance(text.get("hf_model_name"), str):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
+# Now: a process that a transform is sent to imports this module first, then what the transform is
+# made of.
+ensure_torchvision()
 _STYLE = r"(?:\x1b\[\d+m)*"
 _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
 # The networks of these kinds read the state of the last token, so texts must be padded as in
@@ -150,7 +153,6 @@ class _ImageTransform:
 
 
 def _load(files: PretrainedFiles) -> Any:
-    ensure_torchvision()
     library = optional_import("sentence_transformers", files.name, "clip")
     # Loading patches the initialisation of networks for the whole process.
     with _loading, files.staged() as directory, _quiet() as report:

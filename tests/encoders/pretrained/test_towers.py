@@ -172,14 +172,13 @@ def sentence_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT with mean pooling, as sentence-transformers saves it."""
     import transformers
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
     root = tmp_path_factory.mktemp("bert")
     tokenizer = bert_tokenizer(model_max_length=512)
     tokenizer.save_pretrained(root / "plain")
-    config = transformers.BertConfig(
-        **TEXT, vocab_size=len(tokenizer), max_position_embeddings=48
-    )
+    config = transformers.BertConfig(**TEXT, vocab_size=len(tokenizer), max_position_embeddings=48)
     spread(transformers.BertModel(config)).save_pretrained(root / "plain")
     words = Transformer(str(root / "plain"), max_seq_length=24)
     pooling = Pooling(words.get_embedding_dimension(), "mean")
@@ -210,7 +209,9 @@ def test_a_document_is_the_mean_of_its_sentences(sentence_model) -> None:
 
 @pytest.mark.parametrize("name", [*VISION_ONLY])
 def test_one_side_is_no_model_for_search(name, vision) -> None:
-    with pytest.raises(ModelFormatError, match=r"^\S+ reads no texts: .*--image-encoder hf:") as told:
+    with pytest.raises(
+        ModelFormatError, match=r"^\S+ reads no texts: .*--image-encoder hf:"
+    ) as told:
         cmr_hub.load(vision(name), device="cpu")
     assert "\n" not in str(told.value)
 
