@@ -167,9 +167,9 @@ def _load(files: PretrainedFiles) -> Any:
         except Exception as error:  # transformers names no base class for what files can do
             reason = _reason(error, directory)
             if _NOT_INSTALLED in reason:
-                missing = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
+                wanted = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
                 raise CMRError(
-                    f"{files.name}: {missing}, which is not installed: pip install 'cmr-hub[clip]'"
+                    f"{files.name}: {wanted}, which is not installed: pip install 'cmr-hub[clip]'"
                 ) from error
             raise ModelFormatError(
                 f"sentence-transformers cannot load {files.name}: {reason}"

@@ -11,13 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import (
-    FAMILIES,
     PATCH,
     SIDE,
     TEXT,
     VISION,
     bert_tokenizer,
-    clip_tokenizer,
     spread,
     write_json,
 )
