@@ -180,7 +180,8 @@ def _holds_encoder(directory: Path) -> bool:
         content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and "model_type" in content
+    # Repositories of timm name an architecture instead.
+    return isinstance(content, dict) and ("model_type" in content or "architecture" in content)
 
 
 def _open(directory: Path) -> CrossModalModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def refuse_meta_tensors(network: nn.Module, name: str) -> None:
@@ -25,3 +25,22 @@ def refuse_meta_tensors(network: nn.Module, name: str) -> None:
             f"{name} is incomplete: {len(empty)} tensors have no values, e.g. {empty[0]}. Build "
             "the network on the CPU, or fill the buffers that are not in its state dict"
         )
+
+
+def refuse_non_finite(network: nn.Module, name: str) -> None:
+    """Raises WeightsError where a weight is no finite number: all it touches would mean nothing.
+
+    Buffers may hold infinities, as masks of attention do, but not NaN.
+    """
+    bad = [key for key, value in network.named_parameters() if not _is_finite(value)]
+    bad += [key for key, value in network.named_buffers() if bool(value.isnan().any())]
+    if bad:
+        raise WeightsError(
+            f"{name} is damaged: {len(bad)} tensors hold values that are not finite numbers, "
+            f"e.g. {bad[0]}; fetch or save it again"
+        )
+
+
+def _is_finite(value: Tensor) -> bool:
+    # The sum is all but free, and finite only where every value is.
+    return bool(value.sum().isfinite()) or bool(value.isfinite().all())

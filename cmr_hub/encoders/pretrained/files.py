@@ -29,6 +29,7 @@ CONFIG: Final = "config.json"
 MODULES: Final = "modules.json"
 _ADAPTER: Final = "adapter_config.json"
 _OPEN_CLIP_WEIGHTS: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+_PROCESSORS: Final = ("preprocessor_config.json", "processor_config.json", MODULES)
 _WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _INDEX: Final = "model.safetensors.index.json"
 _TEXTS: Final = re.compile(r"[\w.-]+\.(json|txt|model|jinja)")
@@ -163,6 +164,9 @@ def needed(
             f"{where} is an adapter of another model (it has {_ADAPTER}): merge it into the whole "
             "model first (merge_and_unload of peft) and load that"
         )
+    if library is None and OPEN_CLIP_CONFIG in sizes and open_clip_weights:
+        # Beside it, config.json of a repository of timm is that of the picture side alone.
+        by_transformers = any(name in sizes for name in _PROCESSORS)
     weights: Iterable[str]
     if library != "open_clip" and by_transformers:
         folders = {

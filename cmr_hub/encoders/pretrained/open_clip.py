@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.meta import refuse_meta_tensors
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.pretrained.files import OPEN_CLIP_CONFIG
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
+# Now: a process that a transform is sent to imports this module first, then what the transform is
+# made of.
+ensure_torchvision()
 _loading = threading.Lock()
 
 
@@ -40,7 +43,6 @@ class OpenClipBackbone(Backbone):
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
         self.files = files
-        ensure_torchvision()
         library = optional_import("open_clip", files.name, "clip")
         text = files.json(OPEN_CLIP_CONFIG).get("model_cfg", {}).get("text_cfg", {})
         if isinstance(text, dict) and isinstance(text.get("hf_model_name"), str):
@@ -57,6 +59,7 @@ class OpenClipBackbone(Backbone):
                 raise ModelFormatError(f"open_clip cannot load {files.name}: {reason}") from error
         self._model.eval().requires_grad_(False)
         refuse_meta_tensors(self._model, files.name)
+        refuse_non_finite(self._model, files.name)
         self._context = int(getattr(self._tokenizer, "context_length", 0) or 0)
         scale = getattr(self._model, "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
@@ -85,12 +88,17 @@ class OpenClipBackbone(Backbone):
         return rows
 
     def is_cut(self, text: str) -> bool:
-        if not self._context or len(text) + 2 <= self._context:
+        # Of ASCII, every token but those at the ends stands for a character at least.
+        if not self._context or (text.isascii() and len(text) + 3 <= self._context):
             return False
+        return self._filled(text, self._context) < self._filled(text, 4 * self._context)
+
+    def _filled(self, text: str, places: int) -> int:
+        """How many of so many places hold no padding."""
         with self.lock:
-            (tokens,) = self._tokenizer([text], context_length=2 * len(text) + 2)
-        padding = int(tokens[-1])
-        return int((tokens != padding).sum()) > self._context
+            tokens, nothing = self._tokenizer([text, ""], context_length=places)
+        # Some networks (CLIPS) have a token of their own in the last place.
+        return int((tokens != nothing[-2]).sum())
 
 
 class _Transform:

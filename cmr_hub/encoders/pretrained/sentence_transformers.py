@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.meta import refuse_meta_tensors
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
+# Now: a process that a transform is sent to imports this module first, then what the transform is
+# made of.
+ensure_torchvision()
 _STYLE = r"(?:\x1b\[\d+m)*"
 _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
 # The networks of these kinds read the state of the last token, so texts must be padded as in
 # training; SigLIP 2 was trained on lower-case text, which its tokeniser does not see to.
-_PADDED = ("siglip", "siglip2", "siglip_text_model", "siglip2_text_model")
+_PADDED = ("siglip", "siglip2")
+_LONG = 20_000
+"""Words of a text that is longer than networks read."""
+_NOT_INSTALLED = "was not found in your environment"
+"""What transformers says, in errors of several kinds, where a network needs another library."""
 _loading = threading.Lock()
 
 
@@ -40,7 +47,8 @@ class SentenceTransformersBackbone(Backbone):
         files: of a model that sentence-transformers (6.2 or newer) reads.
 
     Raises:
-        CMRError: sentence-transformers is not installed.
+        CMRError: sentence-transformers is not installed, or a library that these files need, such
+            as SentencePiece.
         ModelFormatError: it cannot read the files, weights are missing, or the model wants code of
             its own.
     """
@@ -53,13 +61,20 @@ class SentenceTransformersBackbone(Backbone):
         config = getattr(first, "config", None)
         kind = str(getattr(config, "model_type", ""))
         self._lower = kind in _PADDED
+        self._is_transformer = hasattr(first, "input_formatter")
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "")
-        self._max_tokens = _max_tokens(first, config, padded=self._lower)
-        self._processing: dict[str, Any] = {}
-        if self._lower:
-            text = {"padding": "max_length", "max_length": self._max_tokens, "truncation": True}
-            self._processing = {"processing_kwargs": {"text": text}}
         reads = self._model.modalities
+        self._processing: dict[str, Any] = {}
+        self._max_tokens = 0
+        if self._is_transformer and "text" in reads:
+            positions = _positions(first.model)
+            if self._lower:
+                text = {"padding": "max_length", "max_length": positions, "truncation": True}
+                self._processing = {"processing_kwargs": {"text": text}}
+            elif positions:
+                # Not every repository says how long a text may be, e.g. those of Chinese-CLIP.
+                first.max_seq_length = min(first.max_seq_length, positions)
+            self._max_tokens = self._longest()
         self._transform = _ImageTransform(first.processor) if "image" in reads else None
         scale = getattr(getattr(first, "model", None), "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
@@ -84,24 +99,39 @@ class SentenceTransformersBackbone(Backbone):
         return rows
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        given = [text.lower() for text in texts] if self._lower else list(texts)
-        with self.lock:
-            features = self._model.preprocess(given, prompt=self._prompt, **self._processing)
         placed = {
             name: self.placement.tensor(value) if isinstance(value, torch.Tensor) else value
-            for name, value in features.items()
+            for name, value in self._prepared(texts).items()
         }
         rows: Tensor = self._model(placed)["sentence_embedding"]
         return rows
 
     def is_cut(self, text: str) -> bool:
-        tokenizer = getattr(self._model, "tokenizer", None)
-        # Every token but the first and the last stands for a character at least.
-        if tokenizer is None or not self._max_tokens or len(text) + 2 <= self._max_tokens:
+        # Of ASCII, every token but those at the ends stands for a character at least.
+        if not self._max_tokens or (text.isascii() and len(text) + 3 <= self._max_tokens):
             return False
+        whole = (self._prompt or "") + (text.lower() if self._lower else text)
         with self.lock:
-            found = tokenizer(text, truncation=False, verbose=False)["input_ids"]
+            found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
         return len(found) > self._max_tokens
+
+    def _prepared(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Tokens of texts, as the network wants them."""
+        given: Any = [text.lower() for text in texts] if self._lower else list(texts)
+        if self._is_transformer:
+            # A bare string that is an address, or the path of a picture, would be opened.
+            given = [{"text": text} for text in given]
+        with self.lock:
+            features: dict[str, Any] = self._model.preprocess(
+                given, prompt=self._prompt, **self._processing
+            )
+        return features
+
+    def _longest(self) -> int:
+        """How many tokens of a text are read, whatever says so; 0 where there is no limit."""
+        tokens = self._prepared(["a " * _LONG]).get("input_ids")
+        found = 0 if tokens is None else int(tokens.shape[-1])
+        return found if found < _LONG else 0
 
     def _probe_image(self) -> int:
         prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
@@ -123,7 +153,6 @@ class _ImageTransform:
 
 
 def _load(files: PretrainedFiles) -> Any:
-    ensure_torchvision()
     library = optional_import("sentence_transformers", files.name, "clip")
     # Loading patches the initialisation of networks for the whole process.
     with _loading, files.staged() as directory, _quiet() as report:
@@ -136,11 +165,17 @@ def _load(files: PretrainedFiles) -> Any:
                 model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
         except Exception as error:  # transformers names no base class for what files can do
+            reason = _reason(error, directory)
+            if _NOT_INSTALLED in reason:
+                wanted = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
+                raise CMRError(
+                    f"{files.name}: {wanted}, which is not installed: pip install 'cmr-hub[clip]'"
+                ) from error
             raise ModelFormatError(
-                f"sentence-transformers cannot load {files.name}: {_reason(error, directory)}"
+                f"sentence-transformers cannot load {files.name}: {reason}"
             ) from error
         missing = _MISSING.findall("\n".join(report))
-        if missing and all("pooler" in name for name in missing):
+        if missing and all("pooler" in name for name in missing) and _is_of_tokens(model[0]):
             # Heads that only pre-training needs: the rows are pooled from tokens instead.
             missing = []
         elif not missing:
@@ -152,14 +187,27 @@ def _load(files: PretrainedFiles) -> Any:
         )
     model = model.eval().requires_grad_(False)
     refuse_meta_tensors(model, files.name)
+    refuse_non_finite(model, files.name)
     return model
+
+
+def _is_of_tokens(first: Any) -> bool:
+    """Whether what a network gives of pictures and texts are its tokens, not what it has pooled."""
+    given = getattr(first, "modality_config", {}).values()
+    return all(one["method_output_name"] == "last_hidden_state" for one in given)
 
 
 def _with_pooler_output(model: Any, directory: Path) -> Any:
     """A network of pictures alone gives its own pooled row where it has one: that of DINOv2 is
-    the class token, that of ConvNeXt the normalised mean over positions."""
+    the class token, that of ConvNeXt the normalised mean over positions. So does the text network
+    of CLIP: it was trained on the state of the last token."""
     first = model[0]
-    if getattr(first, "modalities", None) != ["image"] or len(model) != 2:
+    reads = getattr(first, "modalities", [])
+    if len(model) != 2:
+        return model
+    if reads == ["text"] and first.config.model_type == "clip_text_model":
+        return _pooled(model, "text")
+    if reads != ["image"]:
         return model
     prepared = _ImageTransform(first.processor)(Image.new("RGB", (64, 64), "gray"))
     with torch.inference_mode():
@@ -167,28 +215,33 @@ def _with_pooler_output(model: Any, directory: Path) -> Any:
     pooled = getattr(given, "pooler_output", None)
     if pooled is None or pooled.flatten(1).shape[1] != model.get_embedding_dimension():
         return model
-    first.modality_config = {"image": {"method": "forward", "method_output_name": "pooler_output"}}
+    return _pooled(model, "image")
+
+
+def _pooled(model: Any, modality: str) -> Any:
+    first = model[0]
+    first.modality_config = {modality: {"method": "forward", "method_output_name": "pooler_output"}}
     first.module_output_name = "sentence_embedding"
-    return type(model)(modules=[first, _flatten()], device="cpu")
+    return type(model)(modules=[first, _Flatten()], device="cpu")
 
 
-def _flatten() -> nn.Module:
-    class Flatten(torch.nn.Module):
-        """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
+class _Flatten(torch.nn.Module):
+    """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
 
-        def forward(self, features: dict[str, Any]) -> dict[str, Any]:
-            features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
-            return features
-
-    return Flatten()
+    def forward(self, features: dict[str, Any]) -> dict[str, Any]:
+        features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
+        return features
 
 
-def _max_tokens(first: Any, config: Any, *, padded: bool) -> int:
-    if padded:
-        text = getattr(config, "text_config", config)
-        return int(text.max_position_embeddings)
-    longest = getattr(first, "max_seq_length", None)
-    return longest if isinstance(longest, int) and 0 < longest < 1_000_000 else 0
+def _positions(network: nn.Module) -> int:
+    """Places of a text for which there is a position embedding; 0 where there is no table."""
+    for name, module in network.named_modules():
+        place = name.rpartition(".")[2].startswith("position_embedding")
+        if place and isinstance(module, torch.nn.Embedding) and "vision" not in name:
+            # Those of RoBERTa begin behind the place of padding.
+            before = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - before
+    return 0
 
 
 def _reason(error: Exception, directory: Path) -> str:
