@@ -88,8 +88,8 @@ class OpenClipBackbone(Backbone):
         return rows
 
     def is_cut(self, text: str) -> bool:
-        # Of ASCII, every token but those at the ends stands for a character at least.
-        if not self._context or (text.isascii() and len(text) + 3 <= self._context):
+        # Every token but those at the ends stands for a byte at least.
+        if not self._context or len(text.encode()) + 3 <= self._context:
             return False
         return self._filled(text, self._context) < self._filled(text, 4 * self._context)
 

@@ -107,10 +107,10 @@ class SentenceTransformersBackbone(Backbone):
         return rows
 
     def is_cut(self, text: str) -> bool:
-        # Of ASCII, every token but those at the ends stands for a character at least.
-        if not self._max_tokens or (text.isascii() and len(text) + 3 <= self._max_tokens):
-            return False
         whole = (self._prompt or "") + (text.lower() if self._lower else text)
+        # Every token but those at the ends stands for a byte at least.
+        if not self._max_tokens or len(whole.encode()) + 3 <= self._max_tokens:
+            return False
         with self.lock:
             found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
         return len(found) > self._max_tokens

@@ -112,6 +112,8 @@ class PretrainedTextEncoder(TextEncoder):
 
     def _embed(self, texts: Sequence[str]) -> FloatArray:
         """(M, dim) rows of single texts, as the network gives them."""
+        # Half a character, which JSON can hold, is none that tokenisers take.
+        texts = [text.encode(errors="replace").decode() for text in texts]
         self._tell_of_cut(texts)
         rows = np.empty((len(texts), self._dim), dtype=np.float32)
         # Texts of about one length stand together, so that little is padding.

@@ -80,6 +80,11 @@ def test_texts(model, own) -> None:
         np.testing.assert_allclose(model.encode_texts([text])[0], row, atol=CLOSE)
 
 
+def test_half_a_character(model) -> None:
+    found, expected = model.encode_texts(["a \ud800 dog", "a ? dog"])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_text_that_is_cut_is_told_of_once(family, model, caplog) -> None:
     limit = 77 if family in OPEN_CLIP and family != "open_clip-siglip2" else LIMITS.get(family, 64)
     encoder = model.text.encoder

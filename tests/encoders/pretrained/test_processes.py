@@ -60,7 +60,7 @@ def test_a_folder(family, tiny, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("family", ["clip", "siglip2-naflex", "open_clip-mobileclip"])
 def test_large_photographs_are_decoded_smaller(family, tiny, tmp_path) -> None:
     """From eight times the input on a JPEG is read at a half: nearly the same vector, sooner."""
-    model = cmr_hub.load(tiny(family), device="cpu")
+    model, own = cmr_hub.load(tiny(family), device="cpu"), own_library(family, tiny(family))
     side = model.image.encoder.preprocessing.enough // 4
     small = np.random.default_rng(1).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     path = tmp_path / "photograph.jpg"
@@ -68,12 +68,12 @@ def test_large_photographs_are_decoded_smaller(family, tiny, tmp_path) -> None:
     photograph.save(path, quality=95)
     assert read_image(path, enough=4 * side).size == (5 * side, 4 * side)
     (found,) = model.encode_images([path])
-    (expected,) = own_library(family, tiny(family)).images([path])
+    (expected,) = own.images([path])
     assert found @ expected > 0.999
     half = read_image(path, enough=4 * side)
     np.testing.assert_array_equal(model.encode_images([half])[0], found)
     # One pixel less, and it is read whole.
     whole = tmp_path / "whole.jpg"
     photograph.resize((10 * side, 8 * side - 1)).save(whole, quality=95)
-    (expected,) = own_library(family, tiny(family)).images([whole])
+    (expected,) = own.images([whole])
     np.testing.assert_allclose(model.encode_images([whole])[0], expected, atol=1e-5)
