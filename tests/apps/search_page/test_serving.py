@@ -125,7 +125,7 @@ def test_mcp_tools(model) -> None:
     assert {tool["name"] for tool in tools} == {"search_text", "search_image", "encode"}
     described = {tool["name"]: tool for tool in tools}["search_text"]
     assert described["description"].startswith("Finds the pictures of the gallery")
-    assert set(described["inputSchema"]["properties"]) == {"text", "count", "without"}
+    assert set(described["inputSchema"]["properties"]) == {"text", "count", "without", "clear"}
 
 
 def test_the_demo_says_what_it_needs(tmp_path) -> None:
