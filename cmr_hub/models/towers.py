@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from PIL import Image
 
+from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError
@@ -26,6 +27,8 @@ E = TypeVar("E")
 class Lazy(Generic[E]):
     """An encoder that is built when it is first needed, once, whichever thread needs it first.
 
+    What building may fetch is decided when this is made.
+
     Args:
         build: makes it.
         dim: length of its rows.
@@ -37,6 +40,7 @@ class Lazy(Generic[E]):
         self._build = build
         self._built: E | None = None
         self._placement: Placement | None = None
+        self._may_fetch = downloads_allowed()
         self._lock = threading.RLock()
 
     def get(self) -> E:
@@ -44,7 +48,8 @@ class Lazy(Generic[E]):
         if self._built is None:
             with self._lock:
                 if self._built is None:
-                    self._built = self._placed(self._build())
+                    with downloads(allowed=self._may_fetch):
+                        self._built = self._placed(self._build())
         return self._built
 
     def to(self, placement: Placement) -> None:
