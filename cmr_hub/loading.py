@@ -128,7 +128,7 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
         return patterns_of(needed(sizes, where)[1])
 
     def read(directory: Path) -> CrossModalModel:
-        with downloads(allowed=allow_download):
+        with downloads(allowed=allow_download and not source.local_files_only):
             if any((directory / name).exists() for name in _OURS):
                 # A downloaded gallery may show no other pictures of this machine than its own.
                 model = CrossModalModel.read_downloaded(directory)

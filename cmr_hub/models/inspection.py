@@ -144,8 +144,8 @@ def _content(file: Path) -> dict[str, Any] | list[Any]:
 
 def _refused(file: Path, source: object) -> ModelFormatError:
     return ModelFormatError(
-        f"{file} takes weights from {str(source)[:100]!r}: a downloaded model may read no other "
-        "files of this machine, and of the Hub only a commit"
+        f"{file} takes weights from {str(source)[:100]!r}: a downloaded model may not read "
+        "other files of this machine, and of the Hub only a commit"
     )
 
 

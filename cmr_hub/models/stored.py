@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -211,7 +211,7 @@ def _read_image_encoder(
 
             return _same(PretrainedImageEncoder(networks.get(_verified(files, config))), config)
 
-        return Lazy(load, config.dim, str(config.fingerprint))
+        return _lazy(load, config)
     if config.name not in IMAGE_ENCODERS:
         raise UnknownNameError("image encoder", config.name, sorted(IMAGE_ENCODERS))
     if config.fingerprint is None:
@@ -223,7 +223,7 @@ def _read_image_encoder(
     def build() -> ImageEncoder:
         return _same(image_encoder(config.name, weights), config)
 
-    return Lazy(build, config.dim, config.fingerprint)
+    return _lazy(build, config)
 
 
 def _read_text_encoder(
@@ -240,7 +240,11 @@ def _read_text_encoder(
 
         return _same(PretrainedTextEncoder(networks.get(_verified(files, config))), config)
 
-    return Lazy(load, config.dim, str(config.fingerprint))
+    return _lazy(load, config)
+
+
+def _lazy(build: Callable[[], E], config: EncoderConfig) -> Lazy[E]:
+    return Lazy(build, config.name, config.source, config.dim, str(config.fingerprint))
 
 
 def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:

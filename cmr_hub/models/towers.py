@@ -31,11 +31,13 @@ class Lazy(Generic[E]):
 
     Args:
         build: makes it.
-        dim: length of its rows.
-        fingerprint: what its fingerprint is.
+        name, source, dim, fingerprint: its own, known before it is built.
     """
 
-    def __init__(self, build: Callable[[], E], dim: int, fingerprint: str) -> None:
+    def __init__(
+        self, build: Callable[[], E], name: str, source: str, dim: int, fingerprint: str
+    ) -> None:
+        self.name, self.source = name, source
         self.dim, self.fingerprint = dim, fingerprint
         self._build = build
         self._built: E | None = None
@@ -63,11 +65,12 @@ class Lazy(Generic[E]):
         return encoder if self._placement is None else encoder.to(self._placement)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"encoder": self.get(), "dim": self.dim, "fingerprint": self.fingerprint}
+        facts = (self.name, self.source, self.dim, self.fingerprint)
+        return {"encoder": self.get(), "facts": facts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         encoder = state["encoder"]
-        self.__init__(lambda: encoder, state["dim"], state["fingerprint"])  # type: ignore[misc]
+        self.__init__(lambda: encoder, *state["facts"])  # type: ignore[misc]
 
 
 class _Tower(Generic[E]):
@@ -105,6 +108,18 @@ class _Tower(Generic[E]):
     def has_encoder(self) -> bool:
         """Whether it reads anything but feature rows; builds nothing."""
         return self._encoder is not None
+
+    @property
+    def encoder_name(self) -> str | None:
+        """Of the encoder; builds nothing."""
+        own: Any = self._encoder
+        return None if own is None else str(own.name)
+
+    @property
+    def encoder_source(self) -> str | None:
+        """Where the encoder's weights come from, as `EncoderConfig.source`; builds nothing."""
+        own: Any = self._encoder
+        return None if own is None else str(getattr(own, "source", "file"))
 
     @property
     def dim(self) -> int:
