@@ -192,9 +192,7 @@ def _licence(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str:
     return " ".join(found)
 
 
-def _base_model(
-    training: JSONObject, parts: Sequence[PretrainedPart]
-) -> str | list[str] | None:
+def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | list[str] | None:
     """The repositories on the Hub that parts of the model come from."""
     named = [part.name for part in parts if part.commit is not None]
     if named:

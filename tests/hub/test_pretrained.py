@@ -7,6 +7,7 @@ import shutil
 import hub_calls
 import pytest
 from hub_repository import Fault
+from hub_server import TOKEN
 from tiny_clip import DIM, MARKER, add_what_nobody_needs, config, write_clip
 
 from cmr_hub import load
@@ -17,12 +18,6 @@ NEEDED = {
     *("config.json", "model.safetensors"),
     *("processor_config.json", "tokenizer.json", "tokenizer_config.json"),
 }
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory):
-    """A CLIP's directory; not to be changed."""
-    return write_clip(tmp_path_factory.mktemp("pretrained") / "clip")
 
 
 @pytest.fixture(scope="session")
@@ -239,7 +234,7 @@ def test_published_and_loaded_to_the_bit(home, client, clip, colour_folder, tmp_
     pictures = sorted((colour_folder / "test").glob("*.png"))
     name = clip if of == "a directory" else NAME
     before = client(hub_calls.vectors, name, pictures)
-    client(hub_calls.push, name, "user/mine", token=hub_calls.TOKEN)
+    client(hub_calls.push, name, "user/mine", token=TOKEN)
     files = home.repositories["model", "user/mine"].files("main")
     copied = {path for path in files if path.startswith("encoders/")}
     assert {path.rpartition("/")[2] for path in copied} == (
@@ -248,9 +243,7 @@ def test_published_and_loaded_to_the_bit(home, client, clip, colour_folder, tmp_
     cache = tmp_path / "cache"
     after = client(hub_calls.vectors, "user/mine", pictures, cache_dir=cache)
     assert hub_calls.same(before, after)
-    again = client(
-        hub_calls.vectors, "user/mine", pictures, cache_dir=cache, local_files_only=True
-    )
+    again = client(hub_calls.vectors, "user/mine", pictures, cache_dir=cache, local_files_only=True)
     assert hub_calls.same(before, again)
     card = files["README.md"].decode()
     client(hub_calls.validate, card)
@@ -259,9 +252,7 @@ def test_published_and_loaded_to_the_bit(home, client, clip, colour_folder, tmp_
 
 def test_published_by_the_command(home, client, cmr, clip, tmp_path):
     load(clip).save_pretrained(tmp_path / "m")
-    code, _, err = cmr(
-        "publish", tmp_path / "m", "--repo", "user/mine", answer="y\n", token=hub_calls.TOKEN
-    )
+    code, _, err = cmr("publish", tmp_path / "m", "--repo", "user/mine", answer="y\n", token=TOKEN)
     assert code == 0, err
     found = client(hub_calls.vectors, "user/mine", cache_dir=tmp_path / "cache")
     assert hub_calls.same(found, client(hub_calls.vectors, clip))

@@ -12,7 +12,6 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from hub_server import TOKEN as TOKEN
 
 SENTENCES = ["a picture of flame", "grass", "sea, sea; flame!"]
 
@@ -52,7 +51,7 @@ def with_short_name(function, short: str, repository: str, *args, **options):
     entry = catalogue.list_models()[0].model_copy(
         update={"name": short, "repository": repository, "revision": None}
     )
-    with mock.patch.object(catalogue, "_all", lambda: {short: entry}):
+    with mock.patch.object(catalogue, "_all", return_value={short: entry}):
         return function(*args, **options)
 
 
