@@ -292,6 +292,8 @@ def test_the_map_of_the_dashboard(indexed, clip, tmp_path, monkeypatch):
     assert not app.exception
     assert not app.warning
     assert not app.error
+    assert app.selectbox(key="gallery").value == str(indexed)
+    assert [header.value for header in app.header] == ["Hits"]
 
 
 def test_raw_features_of_a_gallery_that_stands_alone(indexed, model, paths):

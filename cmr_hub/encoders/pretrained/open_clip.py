@@ -41,6 +41,17 @@ class OpenClipBackbone(Backbone):
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
         self.files = files
+        self.reload()
+        self._context = int(getattr(self._tokenizer, "context_length", 0) or 0)
+        scale = getattr(self._model, "logit_scale", None)
+        self.logit_scale = None if scale is None else float(scale.detach().exp())
+        with torch.inference_mode():
+            prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
+            self.image_dim = len(self.images({k: v[None] for k, v in prepared.items()})[0])
+            self.text_dim = len(self.texts(["a"])[0])
+
+    def reload(self) -> None:
+        files = self.files
         ensure_torchvision()
         library = optional_import("open_clip", files.name, "clip")
         other = _other_repository(files.json(OPEN_CLIP_CONFIG))
@@ -58,13 +69,6 @@ class OpenClipBackbone(Backbone):
                 raise ModelFormatError(f"open_clip cannot load {files.name}: {reason}") from error
         self._model.eval().requires_grad_(False)
         refuse_meta_tensors(self._model, files.name)
-        self._context = int(getattr(self._tokenizer, "context_length", 0) or 0)
-        scale = getattr(self._model, "logit_scale", None)
-        self.logit_scale = None if scale is None else float(scale.detach().exp())
-        with torch.inference_mode():
-            prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
-            self.image_dim = len(self.images({k: v[None] for k, v in prepared.items()})[0])
-            self.text_dim = len(self.texts(["a"])[0])
 
     @property
     def network(self) -> nn.Module:
