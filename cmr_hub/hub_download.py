@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import glob
+import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+from cmr_hub.atomic import atomic_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.errors import HubError, ModelFormatError
 from cmr_hub.hub_errors import hub_errors, is_passing, patiently
@@ -29,6 +32,7 @@ logger = logging.getLogger(__name__)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY: Final = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
 _WORTH_SAYING: Final = 10_000_000
+_LISTINGS: Final = "cmr-hub"
 
 
 def is_repository(name: str) -> bool:
@@ -111,10 +115,10 @@ class HubSource:
             return found, True
         patterns = list(choose(sizes, self.repository))
         was_there = not self.force_download and self._cached(choose, commit) is not None
-        wanted = [name for name in sizes if any(fnmatchcase(name, one) for one in patterns)]
-        size = sum(sizes[name] for name in wanted)
+        size = sum(sizes[name] for name in _matching(sizes, patterns))
         if size > _WORTH_SAYING and not was_there:
             logger.warning("Downloading %s from the Hub: %s MB", self._name, f"{size / 1e6:,.0f}")
+        self._keep_listing(commit, sizes)
         directory = self._snapshot(allow_patterns=patterns, force_download=self.force_download)
         return directory, was_there
 
@@ -144,14 +148,25 @@ class HubSource:
         asked = {"revision": revision or self.revision, "local_files_only": True}
         try:
             there = self._snapshot(**asked, allow_patterns=[""])
-            sizes = {
-                path.relative_to(there).as_posix(): path.stat().st_size
-                for path in there.rglob("*")
-                if path.is_file()
-            }
-            return self._snapshot(**asked, allow_patterns=list(choose(sizes, self.repository)))
+            # A download that was cut leaves some of the files: only the listing tells which.
+            sizes = _listing(there) or _sizes(there)
+            patterns = list(choose(sizes, self.repository))
+            if not all((there / name).is_file() for name in _matching(sizes, patterns)):
+                return None
+            return self._snapshot(**asked, allow_patterns=patterns)
         except (LocalEntryNotFoundError, ModelFormatError):
             return None
+
+    def _keep_listing(self, commit: str, sizes: Mapping[str, int]) -> None:
+        """Notes beside the snapshots which files a commit has."""
+        from huggingface_hub import constants
+
+        home = Path(self.cache_dir or constants.HF_HUB_CACHE).expanduser()
+        folder = home / f"models--{self.repository.replace('/', '--')}" / _LISTINGS
+        with suppress(OSError):  # a cache that may only be read is whole, or of no use
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_file(folder / f"{commit}.json") as file:
+                file.write_text(json.dumps(sizes), encoding="utf-8")
 
     def _snapshot(self, **options: Any) -> Path:
         from huggingface_hub import snapshot_download
@@ -164,3 +179,24 @@ class HubSource:
             "library_version": __version__,
         }
         return Path(snapshot_download(self.repository, **(asked | options)))
+
+
+def _matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatchcase(name, one) for one in patterns)]
+
+
+def _listing(snapshot: Path) -> dict[str, int] | None:
+    """What `_keep_listing` noted of the commit in a cache; None where there is no such note."""
+    note = snapshot.parent.parent / _LISTINGS / f"{snapshot.name}.json"
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    known = isinstance(content, dict) and all(type(size) is int for size in content.values())
+    return content if known else None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes by relative path of the files in a folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

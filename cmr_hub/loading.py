@@ -128,7 +128,7 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
         return patterns_of(needed(sizes, where)[1])
 
     def read(directory: Path) -> CrossModalModel:
-        with downloads(allowed=allow_download):
+        with downloads(allowed=allow_download and not source.local_files_only):
             if any((directory / name).exists() for name in _OURS):
                 # A downloaded gallery may show no other pictures of this machine than its own.
                 model = CrossModalModel.read_downloaded(directory)
@@ -147,10 +147,10 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
 def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
     """Both sides of a pretrained encoder, without projectors."""
     from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
-    from cmr_hub.encoders.pretrained.load import backbone
+    from cmr_hub.encoders.pretrained.load import Backbones
     from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
-    network = backbone(files)
+    network = Backbones().get(files)
     for side, reads in (("image", "pictures"), ("text", "texts")):
         if (network.image_dim if side == "image" else network.text_dim) is None:
             raise ModelFormatError(

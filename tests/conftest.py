@@ -169,6 +169,14 @@ def build_sentence_model() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a tiny CLIP with random weights; not to be changed."""
+    from tiny_clip import write_clip
+
+    return write_clip(tmp_path_factory.mktemp("pretrained") / "clip")
+
+
+@pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ImageFolder of 36 small pictures in 3 classes, 8 for training and 4 for test in each."""
     import numpy as np

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cmr_hub.cli.options import AllowDownload, Device
 from cmr_hub.errors import CMRError
 
 SCRIPT = Path(__file__).parent.parent / "apps" / "dashboard" / "app.py"
@@ -22,11 +23,13 @@ def dashboard(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
+    device: Device = "auto",
+    allow_download: AllowDownload = False,
 ) -> None:
     """Serves the study, the training curves and the common space as pages.
 
     Read are RESULTS, the models and, for the pictures of stored runs, the datasets in
-    $CMR_DATA_HOME. Nothing is asked from other machines.
+    $CMR_DATA_HOME. Nothing is asked from other machines, but for --allow-download.
 
     Example: `cmr dashboard --model runs`
     """
@@ -46,6 +49,7 @@ def dashboard(
     net_util.get_external_ip = lambda: None
     arguments = [str(SCRIPT), f"--server.address={host}", f"--server.port={port}"]
     named = [option for path in model or [] for option in ("--model", str(path))]
+    named += ["--device", device, *(["--allow-download"] if allow_download else [])]
     cli.main(
         ["run", *arguments, "--", "--results", str(results), *named],
         prog_name="streamlit",

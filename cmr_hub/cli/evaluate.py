@@ -79,7 +79,10 @@ def _own(
 
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
-        raise CMRError(f"{name} does not say which dataset it was trained on")
+        raise CMRError(
+            f"{name} does not say which dataset it was trained on: name one to measure it on, with "
+            "--dataset"
+        )
     loaded = load_dataset(trained["dataset"], root, trained["protocol"])
     features = paired_features(
         complete_pairs(loaded).split(split),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import AllowDownload, Device, console
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def models(
         int | None, typer.Option(min=1, help="With --measure: of the processor.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    device: Device = "auto",
+    allow_download: AllowDownload = False,
 ) -> None:
     """Lists the pretrained models that have a short name, or measures some on this machine.
 
@@ -45,7 +47,8 @@ def models(
     if measure:
         if not names:
             raise CMRError("say which models to measure: cmr models --measure NAME...")
-        _measure(names, batch, turns, threads, as_json)
+        where = {"device": device, "allow_download": allow_download}
+        _measure(names, where, batch, turns, threads, as_json)
         return
     from cmr_hub.models.catalogue import list_models
 
@@ -132,13 +135,21 @@ def _in_brackets(note: str) -> str:
     return f" ({note})" if note else ""
 
 
-def _measure(names: list[str], batch: int, turns: int, threads: int | None, as_json: bool) -> None:
+def _measure(
+    names: list[str],
+    where: dict[str, Any],
+    batch: int,
+    turns: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     from cmr_hub.evaluation.speed import PICTURE_SIZE, measure_encoding
     from cmr_hub.loading import load
 
     speeds: dict[str, EncodingSpeed] = {}
     for name in names:
-        speeds[name] = measure_encoding(load(name), batch=batch, turns=turns, threads=threads)
+        model = load(name, **where)
+        speeds[name] = measure_encoding(model, batch=batch, turns=turns, threads=threads)
     if as_json:
         records = [{"model": name, **asdict(speed)} for name, speed in speeds.items()]
         typer.echo(json.dumps(records, indent=2))

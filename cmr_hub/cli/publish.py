@@ -9,7 +9,7 @@ import typer
 from rich.filesize import decimal
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import AllowDownload, console
 
 if TYPE_CHECKING:
     from cmr_hub.models.upload import Upload
@@ -45,6 +45,7 @@ def publish(
         bool, typer.Option("--dry-run", help="Only show what would be sent.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Sends a model with its card to the Hub: shows what will change there, asks, and sends.
 
@@ -63,6 +64,7 @@ def publish(
         private=private,
         branch=revision,
         create_pr=create_pr,
+        allow_download=allow_download,
     ) as upload:
         commit = _offer(upload, "Upload model with CMR Hub", asks=asks, dry_run=dry_run)
     if dataset is not None:
@@ -85,6 +87,7 @@ def build(
     revision: Annotated[
         str | None, typer.Option(help="A branch, a tag or a commit of the repository.")
     ] = None,
+    allow_download: AllowDownload = False,
 ) -> None:
     """Writes a folder that runs as a Gradio Space as it is.
 
@@ -94,7 +97,7 @@ def build(
     from cmr_hub.releases import RELEASES, release_directory
 
     source: str | Path = release_directory(model) if model in RELEASES else model
-    build_space(out, source, revision=revision)
+    build_space(out, source, revision=revision, allow_download=allow_download)
     console.print(
         f"Wrote {out}. To try it: pip install -r {out}/requirements.txt; cd {out}; python app.py",
         soft_wrap=True,

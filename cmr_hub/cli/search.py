@@ -139,7 +139,7 @@ def demo(
         str | None,
         typer.Argument(
             help="A model directory, as `cmr train --out` writes it, `default`, or a repository "
-            "on the Hub, user/name."
+            "on the Hub, user/name; with --gallery also a short name that `cmr models` lists."
         ),
     ] = None,
     gallery: Annotated[
@@ -151,6 +151,8 @@ def demo(
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    device: Device = "auto",
+    allow_download: AllowDownload = False,
 ) -> None:
     """Serves a page that searches a gallery, or the one of a model; prints its address.
 
@@ -160,4 +162,13 @@ def demo(
     """
     from cmr_hub.apps.search_page import launch
 
-    launch(model, gallery=gallery, compare=compare or (), host=host, port=port, mcp=mcp)
+    launch(
+        model,
+        gallery=gallery,
+        compare=compare or (),
+        host=host,
+        port=port,
+        mcp=mcp,
+        device=device,
+        allow_download=allow_download,
+    )

@@ -72,6 +72,10 @@ class Placement:
         """Whether results are equal to the bit to those of any other run on this machine."""
         return self == Placement()
 
+    def loses_against(self, other: Placement) -> bool:
+        """Whether weights in this precision lack what another one shows: read them anew."""
+        return self.precision not in ("float32", other.precision)
+
     def batch_size(self, on_cpu: int) -> int:
         """How many items to give a network at a time; an accelerator wants many."""
         return on_cpu if self.device == "cpu" else max(on_cpu, _ACCELERATOR_BATCH)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from cmr_hub.downloads import downloads
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
 from cmr_hub.hub.bundle import files_in
 from cmr_hub.hub.card import card_text, write_card
@@ -29,6 +30,7 @@ def publication(
     private: bool | None = None,
     branch: str | None = None,
     create_pr: bool = False,
+    allow_download: bool = False,
 ) -> Iterator[Upload]:
     """The upload of a model directory, with a card made for it if it has none of its own.
 
@@ -36,8 +38,10 @@ def publication(
 
     Raises:
         ModelFormatError: it cannot be loaded, so it is not sent either.
+        HubError: an encoder that it names is not on this machine, and may not be fetched.
     """
-    CrossModalModel.from_pretrained(directory)
+    with downloads(allowed=allow_download):
+        CrossModalModel.from_pretrained(directory)
     upload = model_upload(
         directory, repository, private=private, branch=branch, create_pr=create_pr
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cmr_hub.atomic import atomic_directory
+from cmr_hub.downloads import downloads
 from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import (
     MADE_BY,
@@ -52,7 +53,13 @@ The code in `cmr_hub/` is under Apache-2.0 (`LICENSE`). {{ terms }}
 """
 
 
-def build_space(out: str | Path, model: str | Path, *, revision: str | None = None) -> Path:
+def build_space(
+    out: str | Path,
+    model: str | Path,
+    *,
+    revision: str | None = None,
+    allow_download: bool = False,
+) -> Path:
     """Writes the folder: page, requirements with exact versions, the package, and the model.
 
     Args:
@@ -60,6 +67,7 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
         model: a model directory, which is copied; or a repository on the Hub, `user/name`, which
             the Space fetches when it is built.
         revision: of the repository. The Space is pinned to the commit that it names now.
+        allow_download: fetch the encoder that a model directory names, to see that it is there.
 
     Raises:
         CMRError: `out` holds something else, or the model has no gallery with pictures to search.
@@ -68,7 +76,8 @@ def build_space(out: str | Path, model: str | Path, *, revision: str | None = No
     refuse_foreign(Path(out))
     with atomic_directory(out) as fresh:
         if Path(model).is_dir():
-            _with_model(fresh, Path(model))
+            with downloads(allowed=allow_download):
+                _with_model(fresh, Path(model))
         elif isinstance(model, str) and is_repository(model):
             _with_repository(fresh, model, revision)
         else:

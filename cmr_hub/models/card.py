@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
 from cmr_hub.encoders.pretrained import PREFIX
-from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.installed import file_beside_package
 from cmr_hub.models.card_data import About, about
+from cmr_hub.models.card_encoders import (
+    PretrainedPart,
+    encoder_limits,
+    is_pretrained,
+    pretrained_parts,
+)
 from cmr_hub.models.card_figures import Figure, as_table, figures, zero_shot_figures
 from cmr_hub.models.zero_shot_comparison import against_zero_shot
 
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
-_WITHOUT_ORDER: Final = ("bow", "lda", "word2vec", "glove")
 _MADE_HERE: Final = {"compact": "compact, made as docs/default-release.md of CMR Hub tells"}
 _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
@@ -76,8 +79,9 @@ def model_card(
         measured = figures(training, seeds)
         before = zero_shot_figures(training, seeds)
         data = [about(name) for name in str(training.get("dataset", "")).split("+") if name]
+        parts = pretrained_parts(model.image, model.text)
         card: ModelCard = ModelCard.from_template(
-            _card_data(model, title, measured, data),
+            _card_data(model, title, measured, data, parts),
             template_path=str(template_path()),
             title=title,
             load_name=load_name,
@@ -90,8 +94,11 @@ def model_card(
             pictures=pictures or {},
             limits=_limits(model),
             data=data,
-            licence=_licence(data),
-            training=_training(training),
+            parts=[part.sentence for part in parts],
+            licence=_licence(data, parts),
+            is_english=not is_pretrained(model.text),
+            is_trained=has_projectors(model),
+            training=_training(training) if training else {},
             versions=training.get("versions", {}) | {"cmr_hub": _version(training)},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -110,14 +117,23 @@ def template_path() -> Path:
     return found
 
 
+def has_projectors(model: Described) -> bool:
+    """Whether anything in it was trained here; a pretrained dual encoder is as it came."""
+    return model.image.projector is not None or model.text.projector is not None
+
+
 def _card_data(
-    model: Described, title: str, measured: Sequence[Figure], data: Sequence[About]
+    model: Described,
+    title: str,
+    measured: Sequence[Figure],
+    data: Sequence[About],
+    parts: Sequence[PretrainedPart],
 ) -> ModelCardData:
     from huggingface_hub import EvalResult, ModelCardData
 
     training = model.training
     objective = training.get("settings", {}).get("objective", {})
-    encoders = [training.get("image_encoder"), training.get("text_encoder")]
+    encoders = [model.image.encoder_name, model.text.encoder_name]
     results = [
         EvalResult(
             task_type="feature-extraction",
@@ -133,43 +149,57 @@ def _card_data(
         for figure in measured
     ]
     return ModelCardData(
-        language="en",
+        language=None if is_pretrained(model.text) else "en",
         library_name="cmr-hub",
         pipeline_tag="feature-extraction",
         tags=[
             *("cross-modal-retrieval", "image-text-retrieval"),
-            *dict.fromkeys(str(name) for name in [*encoders, *objective] if name),
+            *dict.fromkeys(
+                str(name).removeprefix(PREFIX) for name in [*encoders, *objective] if name
+            ),
         ],
         datasets=[name for name in str(training.get("dataset", "")).split("+") if name] or None,
-        base_model=_base_model(training, model.image.encoder, model.text.encoder),
+        base_model=_base_model(training, parts),
         model_name=title,
         eval_results=results or None,
-        license="apache-2.0" if _open(data) else "other",
-        license_name=None if _open(data) else "research-data",
+        license="apache-2.0" if _open(data, parts) else "other",
+        license_name=_licence_name(data, parts),
     )
 
 
-def _open(data: Sequence[About]) -> bool:
-    return bool(data) and all(row.open for row in data)
+def _open(data: Sequence[About], parts: Sequence[PretrainedPart]) -> bool:
+    return bool(data) and not parts and all(row.open for row in data)
 
 
-def _licence(data: Sequence[About]) -> str:
-    if _open(data):
+def _licence_name(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str | None:
+    if _open(data, parts):
+        return None
+    return "of-the-pretrained-encoder" if parts else "research-data"
+
+
+def _licence(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str:
+    if _open(data, parts):
         return "The code and these weights are under Apache-2.0."
-    return (
-        "The code is under Apache-2.0. The weights were learnt from data whose terms are above: "
-        "use them where those terms allow it."
-    )
+    found = ["The code is under Apache-2.0."]
+    if data or not parts:
+        found.append(
+            "The weights were learnt from data whose terms are above: use them where those terms "
+            "allow it."
+        )
+    if parts:
+        names = " and ".join(part.name for part in parts)
+        found.append(
+            f"The weights of {names} keep the licence that they were published under: read it "
+            "before you use this model."
+        )
+    return " ".join(found)
 
 
-def _base_model(training: JSONObject, *encoders: object) -> str | list[str] | None:
+def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | list[str] | None:
     """The repositories on the Hub that parts of the model come from."""
-    sources = [str(getattr(encoder, "source", "")) for encoder in encoders]
-    named = [
-        source.removeprefix(PREFIX).partition("@")[0] for source in sources if PREFIX in source
-    ]
+    named = [part.name for part in parts if part.commit is not None]
     if named:
-        return list(dict.fromkeys(named))
+        return named if len(named) > 1 else named[0]
     if training.get("text_encoder") not in ("sentence", "concat"):
         return None
     source = (training.get("text_options") or {}).get("source", "offline-minilm")
@@ -178,21 +208,7 @@ def _base_model(training: JSONObject, *encoders: object) -> str | list[str] | No
 
 def _limits(model: Described) -> list[str]:
     """What its parts cannot do, in plain words."""
-    found = []
-    words = _vocabulary(model.text.encoder)
-    if words:
-        found.append(f"It knows {words:,} English words and leaves out all others.")
-    elif not _is_pretrained(model.text.encoder):
-        found.append("English only.")
-    if model.training.get("text_encoder") in _WITHOUT_ORDER:
-        found.append(
-            "It does not see the order of words: “a dog on a man” and “a man on a dog” are the "
-            "same to it."
-        )
-    name = str(model.training.get("image_encoder"))
-    if name in IMAGE_ENCODERS:
-        side = image_encoder_class(name).preprocessing.crop
-        found.append(f"It looks at {side} × {side} pixels of a picture: what is small is lost.")
+    found = encoder_limits(model.image, model.text)
     found.append(
         "It counts poorly, and combines poorly, above all on photographs: “two dogs, one black and "
         "one white” finds dogs."
@@ -205,18 +221,6 @@ def _limits(model: Described) -> list[str]:
     return found
 
 
-def _is_pretrained(encoder: TextEncoder | None) -> bool:
-    return encoder is not None and encoder.name.startswith(PREFIX)
-
-
-def _vocabulary(encoder: TextEncoder | None) -> int:
-    """How many words an encoder knows; 0 for one that reads parts of words."""
-    if encoder is None or _is_pretrained(encoder):
-        return 0
-    settings = encoder.state()[0]
-    return len(settings.get("words", settings).get("vocabulary", ()))
-
-
 def _training(training: JSONObject) -> dict[str, str]:
     """How it was trained, as far as the record says."""
     settings = training.get("settings", {})
@@ -224,7 +228,9 @@ def _training(training: JSONObject) -> dict[str, str]:
     pairs = training.get("pairs")
     image_encoder = training.get("image_encoder")
     texts: dict[str, Any] = {
-        "data": f"{training.get('dataset')}, protocol {training.get('protocol')}",
+        "data": f"{training['dataset']}, protocol {training.get('protocol')}"
+        if "dataset" in training
+        else None,
         "pairs": f"{pairs:,}" if isinstance(pairs, int) else pairs and pairs.get("train"),
         "picture encoder": _MADE_HERE.get(str(image_encoder), image_encoder),
         "text encoder": training.get("text_encoder"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,10 @@ MAX_BYTES: Final = {
 """What a model of ours can need at most."""
 
 _READ_INSIDE: Final = (GALLERY, PICTURES, ENCODERS)
+_WITH_SOURCES: Final = ("image_tower", "text_tower", "image_encoder", "text_encoder")
+_SOURCE: Final = re.compile(
+    r"file|torchvision:[\w.]+|hf:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}"
+)
 _RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py")
 
 
@@ -94,25 +99,19 @@ def refuse_local_sources(directory: Path) -> None:
     """A model from elsewhere may not point at files of this machine.
 
     Raises:
-        ModelFormatError: the text encoder wants weights that are neither a package's nor of a
-            repository on the Hub.
+        ModelFormatError: an encoder wants weights that are neither in the directory, nor a
+            package's, nor of a repository on the Hub; or of one without its commit.
     """
-    settings = directory / SETTINGS_FILE
-    if not settings.is_file():
-        return
-    try:
-        content = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return  # whoever reads it will say so
-    if not isinstance(content, dict | list):
-        return
-    for source in _sources(content):
+    for source in _sources(_content(directory / SETTINGS_FILE)):
         on_hub = isinstance(source, str) and is_repository(source) and not Path(source).exists()
         if source != OFFLINE_MINILM and not on_hub:
-            raise ModelFormatError(
-                f"{settings} takes weights from {source!r}: a downloaded model may not read other "
-                "files of this machine"
-            )
+            raise _refused(directory / SETTINGS_FILE, source)
+    config = _content(directory / CONFIG)
+    # Not of the training record, which nothing is read from.
+    parts = [config.get(part) for part in _WITH_SOURCES] if isinstance(config, dict) else []
+    for source in _sources(parts):
+        if not (isinstance(source, str) and _SOURCE.fullmatch(source)):
+            raise _refused(directory / CONFIG, source)
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
@@ -132,6 +131,22 @@ def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
         return []
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
+
+
+def _content(file: Path) -> dict[str, Any] | list[Any]:
+    """The JSON in a file; empty where there is none: whoever reads it will say so."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return content if isinstance(content, dict | list) else []
+
+
+def _refused(file: Path, source: object) -> ModelFormatError:
+    return ModelFormatError(
+        f"{file} takes weights from {str(source)[:100]!r}: a downloaded model may not read "
+        "other files of this machine, and of the Hub only a commit"
+    )
 
 
 def _sources(content: Any) -> Iterator[Any]:

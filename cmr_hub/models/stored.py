@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,8 +11,8 @@ import torch
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
-from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.pretrained.load import Backbones
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import ModelFormatError, UnknownNameError
 from cmr_hub.half import to_half
@@ -120,6 +120,7 @@ def read_parts(directory: Path) -> ModelParts:
     filled = {
         part: fill_projector(projector, tensors, part) for part, projector in projectors.items()
     }
+    networks = Backbones()
     centroids = None
     if config.classes:
         centroids = ClassCentroids(
@@ -127,11 +128,11 @@ def read_parts(directory: Path) -> ModelParts:
         )
     return ModelParts(
         ImageTower(
-            _read_image_encoder(config.image_tower.encoder, directory),
+            _read_image_encoder(config.image_tower.encoder, directory, networks),
             filled.get("image_projector"),
         ),
         TextTower(
-            _read_text_encoder(config.text_tower.encoder, directory),
+            _read_text_encoder(config.text_tower.encoder, directory, networks),
             filled.get("text_projector"),
         ),
         config.classes,
@@ -196,7 +197,9 @@ def _folder(directory: Path, sha256: str) -> Path:
     return directory / ENCODERS / sha256[:16]
 
 
-def _read_image_encoder(config: EncoderConfig | None, directory: Path) -> Lazy[ImageEncoder] | None:
+def _read_image_encoder(
+    config: EncoderConfig | None, directory: Path, networks: Backbones
+) -> Lazy[ImageEncoder] | None:
     """The image encoder of a saved model; its name and files are checked now, its weights then."""
     if config is None:
         return None
@@ -205,11 +208,10 @@ def _read_image_encoder(config: EncoderConfig | None, directory: Path) -> Lazy[I
 
         def load() -> ImageEncoder:
             from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
-            from cmr_hub.encoders.pretrained.load import backbone
 
-            return _same(PretrainedImageEncoder(backbone(_verified(files, config))), config)
+            return _same(PretrainedImageEncoder(networks.get(_verified(files, config))), config)
 
-        return Lazy(load, config.dim, str(config.fingerprint))
+        return _lazy(load, config)
     if config.name not in IMAGE_ENCODERS:
         raise UnknownNameError("image encoder", config.name, sorted(IMAGE_ENCODERS))
     if config.fingerprint is None:
@@ -217,18 +219,15 @@ def _read_image_encoder(config: EncoderConfig | None, directory: Path) -> Lazy[I
     weights = directory / IMAGE_WEIGHTS if config.source == "file" else None
     if weights is not None and not weights.is_file():
         raise ModelFormatError(f"{directory} is incomplete: {IMAGE_WEIGHTS} is missing")
-    # What may be fetched is decided now; the network may be built later, in another thread.
-    allowed = downloads_allowed()
 
     def build() -> ImageEncoder:
-        with downloads(allowed=allowed):
-            return _same(image_encoder(config.name, weights), config)
+        return _same(image_encoder(config.name, weights), config)
 
-    return Lazy(build, config.dim, config.fingerprint)
+    return _lazy(build, config)
 
 
 def _read_text_encoder(
-    config: EncoderConfig | None, directory: Path
+    config: EncoderConfig | None, directory: Path, networks: Backbones
 ) -> TextEncoder | Lazy[TextEncoder] | None:
     if config is None:
         return None
@@ -237,12 +236,15 @@ def _read_text_encoder(
     files = _files_of(config, directory)
 
     def load() -> TextEncoder:
-        from cmr_hub.encoders.pretrained.load import backbone
         from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
-        return _same(PretrainedTextEncoder(backbone(_verified(files, config))), config)
+        return _same(PretrainedTextEncoder(networks.get(_verified(files, config))), config)
 
-    return Lazy(load, config.dim, str(config.fingerprint))
+    return _lazy(load, config)
+
+
+def _lazy(build: Callable[[], E], config: EncoderConfig) -> Lazy[E]:
+    return Lazy(build, config.name, config.source, config.dim, str(config.fingerprint))
 
 
 def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from PIL import Image
 
+from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError
@@ -26,17 +27,22 @@ E = TypeVar("E")
 class Lazy(Generic[E]):
     """An encoder that is built when it is first needed, once, whichever thread needs it first.
 
+    What building may fetch is decided when this is made.
+
     Args:
         build: makes it.
-        dim: length of its rows.
-        fingerprint: what its fingerprint is.
+        name, source, dim, fingerprint: its own, known before it is built.
     """
 
-    def __init__(self, build: Callable[[], E], dim: int, fingerprint: str) -> None:
+    def __init__(
+        self, build: Callable[[], E], name: str, source: str, dim: int, fingerprint: str
+    ) -> None:
+        self.name, self.source = name, source
         self.dim, self.fingerprint = dim, fingerprint
         self._build = build
         self._built: E | None = None
         self._placement: Placement | None = None
+        self._may_fetch = downloads_allowed()
         self._lock = threading.RLock()
 
     def get(self) -> E:
@@ -44,7 +50,8 @@ class Lazy(Generic[E]):
         if self._built is None:
             with self._lock:
                 if self._built is None:
-                    self._built = self._placed(self._build())
+                    with downloads(allowed=self._may_fetch):
+                        self._built = self._placed(self._build())
         return self._built
 
     def to(self, placement: Placement) -> None:
@@ -58,11 +65,12 @@ class Lazy(Generic[E]):
         return encoder if self._placement is None else encoder.to(self._placement)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"encoder": self.get(), "dim": self.dim, "fingerprint": self.fingerprint}
+        facts = (self.name, self.source, self.dim, self.fingerprint)
+        return {"encoder": self.get(), "facts": facts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         encoder = state["encoder"]
-        self.__init__(lambda: encoder, state["dim"], state["fingerprint"])  # type: ignore[misc]
+        self.__init__(lambda: encoder, *state["facts"])  # type: ignore[misc]
 
 
 class _Tower(Generic[E]):
@@ -100,6 +108,18 @@ class _Tower(Generic[E]):
     def has_encoder(self) -> bool:
         """Whether it reads anything but feature rows; builds nothing."""
         return self._encoder is not None
+
+    @property
+    def encoder_name(self) -> str | None:
+        """Of the encoder; builds nothing."""
+        own: Any = self._encoder
+        return None if own is None else str(own.name)
+
+    @property
+    def encoder_source(self) -> str | None:
+        """Where the encoder's weights come from, as `EncoderConfig.source`; builds nothing."""
+        own: Any = self._encoder
+        return None if own is None else str(getattr(own, "source", "file"))
 
     @property
     def dim(self) -> int:

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -29,10 +30,36 @@ def vectors(name: str | Path, pictures: list[Path] = (), **options) -> dict:
     model = load(name, **options)
     return {
         "fingerprint": model.fingerprint,
+        "source": model.source,
         "texts": model.encode_texts(SENTENCES),
         "images": model.encode_images(list(pictures)),
         "gallery": None if model.gallery is None else len(model.gallery),
     }
+
+
+def saved(name: str, directory: Path, **options) -> None:
+    """Loads a model and saves it."""
+    from cmr_hub import load
+
+    load(name, **options).save_pretrained(directory)
+
+
+def with_short_name(function, short: str, repository: str, *args, **options):
+    """`function(...)` where a short name stands for a repository."""
+    from cmr_hub.models import catalogue
+
+    entry = catalogue.list_models()[0].model_copy(
+        update={"name": short, "repository": repository, "revision": None}
+    )
+    with mock.patch.object(catalogue, "_all", return_value={short: entry}):
+        return function(*args, **options)
+
+
+def forget() -> None:
+    """Empties the cache of this process's client."""
+    from huggingface_hub import constants
+
+    shutil.rmtree(constants.HF_HUB_CACHE, ignore_errors=True)
 
 
 def pictures(name: str, **options) -> list[str]:

@@ -27,27 +27,34 @@ class FeatureState:
 
 
 class FeatureJobs:
-    """Keeps the raw features of galleries in a folder; see `MapJobs`."""
+    """Keeps the raw features of galleries in a folder; see `MapJobs`.
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    Args:
+        folder: where.
+        device: what the encoders run on, as `load` takes it.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "auto") -> None:
+        self.folder, self.device = Path(folder), device
         self.background = Background(self.folder)
 
     def state(self, model: str | Path, facts: str) -> FeatureState:
         """The features if they are there; else they are being computed after this.
 
         Args:
-            model: a model directory with a gallery.
+            model: a gallery's directory, or that of a model with one.
             facts: tells the gallery from itself before it was changed.
         """
         directory = str(Path(model).resolve())
-        key = hashlib.sha256(f"{directory}\n{facts}".encode()).hexdigest()[:32]
+        told = f"{directory}\n{facts}\n{self.device}"
+        key = hashlib.sha256(told.encode()).hexdigest()[:32]
         rows = _read(self.folder / f"{key}.safetensors")
         if rows is not None:
             return FeatureState(rows)
 
         def command() -> list[str]:
-            return ["cmr_hub.apps.dashboard.raw_features", str(self.folder), key, directory]
+            module = "cmr_hub.apps.dashboard.raw_features"
+            return [module, str(self.folder), key, directory, self.device]
 
         job = self.background.state(key, command)
         if not (job.is_running or job.problem):
@@ -58,21 +65,22 @@ class FeatureJobs:
         return FeatureState(problem=job.problem)
 
 
-def raw_features(directory: str | Path) -> FloatArray:
-    """The (Ni, D) features of a model's gallery, through the feature cache.
+def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
+    """The (Ni, D) features of a gallery's pictures, through the feature cache.
 
     Raises:
-        CMRError: the model has no image encoder or no gallery, or a picture cannot be read.
+        CMRError: there is no gallery, its model is not on this machine or has no image encoder,
+            or a picture cannot be read.
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.space import space_of
-    from cmr_hub.loading import load
+    from cmr_hub.loading import open_gallery
 
-    model = load(directory)
-    if not isinstance(model.gallery, Gallery) or not model.image.has_encoder:
-        raise CMRError("this model has no gallery of pictures, or no image encoder")
-    space = space_of(model.gallery.store)
+    gallery = open_gallery(directory, device=device)
+    model = gallery.model
+    if model is None or not model.image.has_encoder:
+        raise CMRError("the model of this gallery has no image encoder")
+    space = space_of(gallery.store)
     paths = [space.items[int(row)].path for row in space.image_rows]
     there = [path for path in paths if path is not None]
     if not there or len(there) < len(paths):
@@ -87,12 +95,12 @@ def _read(path: Path) -> FloatArray | None:
     return rows if np.isfinite(rows).all() else None
 
 
-def _main(folder: Path, key: str, directory: str) -> None:
+def _main(folder: Path, key: str, directory: str, device: str) -> None:
     def do(_tell: object) -> None:
-        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory)})
+        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
 
     work(folder, key, do)
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    _main(Path(sys.argv[1]), *sys.argv[2:5])

@@ -50,10 +50,13 @@ class Sources:
     Attributes:
         results: a folder that `cmr ablate` and `cmr train` write to.
         models: model directories, or folders of them.
+        device, allow_download: as `load` takes them.
     """
 
     results: Path
     models: tuple[Path, ...]
+    device: str = "auto"
+    allow_download: bool = False
 
     def model_directories(self) -> dict[str, Path]:
         """The models by name: the releases and all that the named folders hold."""
@@ -95,12 +98,16 @@ class Sources:
 
 
 def sources() -> Sources:
-    """What the command line names: `--results DIR` and, as often as wanted, `--model DIR`."""
+    """What the command line names: `--results DIR`, `--device` and `--allow-download`; and, as
+    often as wanted, `--model DIR`."""
     parser = argparse.ArgumentParser(prog="streamlit run app.py --", allow_abbrev=False)
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--model", type=Path, action="append", default=None)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--allow-download", action="store_true")
     known, _ = parser.parse_known_args(sys.argv[1:])
-    return Sources(known.results, tuple(known.model or [Path("runs")]))
+    models = tuple(known.model or [Path("runs")])
+    return Sources(known.results, models, known.device, known.allow_download)
 
 
 def stamp(*paths: Path) -> Stamp:
@@ -301,21 +308,16 @@ def open_store(directory: Path) -> LocalStore:
 
 def gallery(directory: Path) -> Gallery:
     """Opens a gallery, or a model's, together with the model. Raises CMRError."""
-    return _gallery(str(directory), stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME))
+    home = sources()
+    files = stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME)
+    return _gallery(str(directory), files, home.device, home.allow_download)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model …")
-def _gallery(directory: str, stamp_of_files: Stamp) -> Gallery:
-    from cmr_hub.gallery.gallery import Gallery
-    from cmr_hub.loading import load, open_gallery
+def _gallery(directory: str, stamp_of_files: Stamp, device: str, allow_download: bool) -> Gallery:
+    from cmr_hub.loading import open_gallery
 
-    if (Path(directory) / CONFIG).is_file():
-        return open_gallery(directory)
-    store = open_store(Path(directory))
-    if store.model_name is None:
-        raise CMRError("this gallery does not say which model it was made with")
-    # What a gallery names is not fetched from anywhere.
-    return Gallery(store, load(store.model_name, local_files_only=True))
+    return open_gallery(directory, device=device, allow_download=allow_download)
 
 
 def thumbnail(path: Path | None) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
 
@@ -92,6 +92,8 @@ def launch(
     port: int | None,
     revision: str | None = None,
     mcp: bool = False,
+    device: str = "auto",
+    allow_download: bool = False,
 ) -> None:
     """Serves the search page until it is stopped.
 
@@ -103,17 +105,19 @@ def launch(
         host, port: where to listen.
         revision: of a model on the Hub.
         mcp: be an MCP server too.
+        device, allow_download: as `load` takes them.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    model = _model(name, gallery, revision)
-    own = "default" if name is None else name
+    where: dict[str, Any] = {"device": device, "allow_download": allow_download}
+    model = _model(name, gallery, revision, where)
+    own = name or (model.source if gallery is not None else None) or "default"
     page = build_page(
         model,
         name=_shown(own),
-        compare={_shown(other): load(other) for other in compare},
-        card=_directory(str(own)) if gallery is None or name is not None else None,
+        compare={_shown(other): load(other, **where) for other in compare},
+        card=_directory(str(own)),
     )
     serve(page, host=host, port=port, mcp=mcp)
 
@@ -124,11 +128,14 @@ def _shown(name: str | Path) -> str:
 
 
 def _model(
-    name: str | Path | None, gallery: str | Path | None, revision: str | None
+    name: str | Path | None,
+    gallery: str | Path | None,
+    revision: str | None,
+    where: dict[str, Any],
 ) -> CrossModalModel:
     if gallery is None:
-        return load("default" if name is None else name, revision=revision)
-    opened = open_gallery(gallery, name)
+        return load("default" if name is None else name, revision=revision, **where)
+    opened = open_gallery(gallery, name, **where)
     if opened.model is None:
         raise QueryError(f"{gallery} was opened without its model")
     opened.model.gallery = opened

@@ -45,9 +45,7 @@ class NetworkEncoder(ImageEncoder):
             blueprint = self.build()
         self.state = check_state(blueprint, state, self.name)
         self.source = source
-        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
-        refuse_meta_tensors(features, self.name)
-        self.network = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = self._features_network()
 
     @staticmethod
     @abstractmethod
@@ -89,6 +87,8 @@ class NetworkEncoder(ImageEncoder):
         return features
 
     def to(self, placement: Placement) -> Self:
+        if self.placement.loses_against(placement):
+            self.network = self._features_network()
         self.network = self.network.to(placement.device, placement.dtype)
         self.placement = placement
         return self
@@ -118,6 +118,13 @@ class NetworkEncoder(ImageEncoder):
         own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
         own.load_state_dict(state, assign=True)
         return type(self)(network.state_dict(), "file")
+
+    def _features_network(self) -> nn.Module:
+        """What maps pixels to features, from the weights as they were given."""
+        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
+        refuse_meta_tensors(features, self.name)
+        found: nn.Module = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return found
 
     def _whole(self) -> Any:
         with torch.device("meta"):

@@ -72,8 +72,14 @@ class Backbone(ABC):
     def is_cut(self, text: str) -> bool:
         """Whether a text is longer than the network reads."""
 
+    @abstractmethod
+    def reload(self) -> None:
+        """Reads the network's weights anew from its files."""
+
     def to(self, placement: Placement) -> None:
         """Moves the network, for both of its sides."""
+        if self.placement.loses_against(placement):
+            self.reload()
         self.network.to(placement.device, placement.dtype)
         self.placement = placement
 

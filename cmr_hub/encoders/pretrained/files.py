@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
 
 from cmr_hub.checksums import sha256_of_file
+from cmr_hub.encoders.pretrained.code import refuse_code
 from cmr_hub.errors import ModelFormatError
 
 Library: TypeAlias = Literal["sentence-transformers", "open_clip"]
@@ -34,7 +35,6 @@ _WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 _INDEX: Final = "model.safetensors.index.json"
 _TEXTS: Final = re.compile(r"[\w.-]+\.(json|txt|model|jinja)")
 _MODULE_FOLDER: Final = re.compile(r"\d{1,2}_[A-Za-z]{1,60}")
-_MODULE_TYPE: Final = re.compile(r"sentence_transformers\.[\w.]+")
 _PICKLES: Final = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx")
 _MOST_BYTES: Final = {".safetensors": 40 * 2**30, "": 64 * 2**20}
 
@@ -75,11 +75,11 @@ class PretrainedFiles:
         """
         where = repository or str(directory)
         chosen, names = needed(_listed(directory), where, library)
+        home = _home(directory)
         for name in names:
-            _check(directory / name, where)
+            _check(directory / name, home, where)
         found = cls(directory, names, chosen, repository, commit, label)
-        if chosen == "sentence-transformers":
-            found._check_modules()
+        refuse_code(found)
         return found
 
     @property
@@ -100,12 +100,19 @@ class PretrainedFiles:
             digest.update(f"{name}:{sha256_of_file(self.directory / name)};".encode())
         return digest.hexdigest()
 
-    def json(self, name: str) -> dict[str, Any]:
-        """The JSON object in one of the files; empty where it is not there."""
+    def json(self, name: str) -> Any:
+        """What is in one of the files, as JSON; an empty object where it is not there.
+
+        Raises:
+            ModelFormatError: it is not JSON.
+        """
         if name not in self.names:
             return {}
-        content = _read_json(self.directory / name)
-        return content if isinstance(content, dict) else {}
+        file = self.directory / name
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
@@ -127,19 +134,6 @@ class PretrainedFiles:
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.directory / name, target)
-
-    def _check_modules(self) -> None:
-        if MODULES not in self.names:
-            return
-        modules = _read_json(self.directory / MODULES)
-        if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
-            raise ModelFormatError(f"{self.directory / MODULES} is not a list of modules")
-        for module in modules:
-            if not _MODULE_TYPE.fullmatch(str(module.get("type"))):
-                raise ModelFormatError(
-                    f"{self.name} needs {str(module.get('type'))[:80]!r}, which is code of its "
-                    "own: only modules of sentence-transformers are loaded"
-                )
 
 
 def needed(
@@ -220,17 +214,32 @@ def _listed(directory: Path) -> dict[str, int]:
     for path in sorted(directory.iterdir()):
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         for file in inside:
-            if file.is_file():
-                found[file.relative_to(directory).as_posix()] = file.stat().st_size
+            if not file.is_dir():  # a pipe or a broken link is refused later, if it is needed
+                size = file.stat().st_size if file.exists() else 0
+                found[file.relative_to(directory).as_posix()] = size
     return found
 
 
-def _check(path: Path, where: str) -> None:
-    """Raises ModelFormatError for what is no regular file, or no whole safetensors file."""
+def _home(directory: Path) -> Path:
+    """Where links may lead to: in the Hub's cache they lead from a snapshot to its store."""
+    found = directory.resolve()
+    for parent in found.parents:
+        if parent.name == "snapshots" and (parent.parent / "blobs").is_dir():
+            return parent.parent
+    return found
+
+
+def _check(path: Path, home: Path, where: str) -> None:
+    """Raises ModelFormatError for a link out of `home`, for what is no regular file, or no whole
+    safetensors file."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
         raise ModelFormatError(f"{where} is incomplete: {path.name} cannot be read") from error
+    if not path.resolve().is_relative_to(home):
+        raise ModelFormatError(
+            f"{path} is a link that leads out of the directory; put the file there itself"
+        )
     if not stat.S_ISREG(mode):
         raise ModelFormatError(f"{path} is not a regular file; remove it")
     if path.suffix == ".safetensors":
@@ -243,13 +252,6 @@ def _check(path: Path, where: str) -> None:
             raise ModelFormatError(
                 f"{path} is not a whole safetensors file ({error}): delete it and load again"
             ) from error
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""One backbone for each set of files: an image side and a text side share it."""
+"""Networks of pretrained encoders: an image side and a text side share one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,37 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.pretrained.backbone import Backbone
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
-_lock = threading.Lock()
-_loaded: WeakValueDictionary[str, Backbone] = WeakValueDictionary()
+
+class Backbones:
+    """Loads each set of files once, as long as somebody has its network.
+
+    Each model has one of these: moving it to a device moves no other model's network.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: WeakValueDictionary[str, Backbone] = WeakValueDictionary()
+
+    def get(self, files: PretrainedFiles) -> Backbone:
+        """The loaded network of these files.
+
+        Raises:
+            CMRError: the library is not installed.
+            ModelFormatError: the library cannot read the files.
+        """
+        with self._lock:
+            found = self._loaded.get(files.sha256)
+            if found is None:
+                found = self._loaded[files.sha256] = _load(files)
+            return found
+
+
+_by_name = Backbones()
 
 
 def backbone(files: PretrainedFiles) -> Backbone:
-    """The loaded network of these files; the same one as long as somebody has it.
-
-    Raises:
-        CMRError: the library is not installed.
-        ModelFormatError: the library cannot read the files.
-    """
-    with _lock:
-        found = _loaded.get(files.sha256)
-        if found is None:
-            found = _load(files)
-            _loaded[files.sha256] = found
-        return found
+    """The network of these files, for encoders that are made by their names: see `Backbones`."""
+    return _by_name.get(files)
 
 
 def _load(files: PretrainedFiles) -> Backbone:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,11 +44,22 @@ class OpenClipBackbone(Backbone):
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
         self.files = files
+        self.reload()
+        self._context = int(getattr(self._tokenizer, "context_length", 0) or 0)
+        scale = getattr(self._model, "logit_scale", None)
+        self.logit_scale = None if scale is None else float(scale.detach().exp())
+        with torch.inference_mode():
+            prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
+            self.image_dim = len(self.images({k: v[None] for k, v in prepared.items()})[0])
+            self.text_dim = len(self.texts(["a"])[0])
+
+    def reload(self) -> None:
+        files = self.files
         library = optional_import("open_clip", files.name, "clip")
-        text = files.json(OPEN_CLIP_CONFIG).get("model_cfg", {}).get("text_cfg", {})
-        if isinstance(text, dict) and isinstance(text.get("hf_model_name"), str):
-            cached_or_allowed(text["hf_model_name"], files.name)
-        with _loading, files.staged() as directory:
+        other = _other_repository(files.json(OPEN_CLIP_CONFIG))
+        if other is not None:
+            cached_or_allowed(other, files.name)
+        with _loading, _without_asking(), files.staged() as directory:
             try:
                 name = f"local-dir:{directory}"
                 self._model, self._transform = library.create_model_from_pretrained(name)
@@ -60,13 +72,6 @@ class OpenClipBackbone(Backbone):
         self._model.eval().requires_grad_(False)
         refuse_meta_tensors(self._model, files.name)
         refuse_non_finite(self._model, files.name)
-        self._context = int(getattr(self._tokenizer, "context_length", 0) or 0)
-        scale = getattr(self._model, "logit_scale", None)
-        self.logit_scale = None if scale is None else float(scale.detach().exp())
-        with torch.inference_mode():
-            prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
-            self.image_dim = len(self.images({k: v[None] for k, v in prepared.items()})[0])
-            self.text_dim = len(self.texts(["a"])[0])
 
     @property
     def network(self) -> nn.Module:
@@ -109,3 +114,22 @@ class _Transform:
 
     def __call__(self, image: Image.Image) -> dict[str, Any]:
         return {"pixels": self._transform(image)}
+
+
+def _other_repository(config: Any) -> str | None:
+    """The one whose configuration the text tower is built by; None where it has its own."""
+    for key in ("model_cfg", "text_cfg", "hf_model_name"):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config if isinstance(config, str) else None
+
+
+@contextmanager
+def _without_asking() -> Iterator[None]:
+    """Where another repository wants to run code, transformers refuses at once, and asks nobody."""
+    from transformers import dynamic_module_utils as modules
+
+    before, modules.TIME_OUT_REMOTE_CODE = modules.TIME_OUT_REMOTE_CODE, 0
+    try:
+        yield
+    finally:
+        modules.TIME_OUT_REMOTE_CODE = before

@@ -87,6 +87,9 @@ class SentenceTransformersBackbone(Backbone):
         found: nn.Module = self._model
         return found
 
+    def reload(self) -> None:
+        self._model = _load(self.files)
+
     @property
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
         if self._transform is None:

@@ -60,10 +60,7 @@ def test_any_card(model, data: st.DataObject) -> None:
     attack(target, data)
 
 
-def test_a_card_of_the_record(tmp_path, model, monkeypatch) -> None:
-    monkeypatch.setattr(
-        "cmr_hub.models.card.image_encoder_class", lambda name: type(model.image.encoder)
-    )
+def test_a_card_of_the_record(tmp_path, model) -> None:
     for directory in (None, tmp_path):
         card = card_of(model, "runs/squares", directory)
         assert card.strip().startswith("# squares")

@@ -143,8 +143,8 @@ def _figures(source: SpaceSource, shown: Space, epoch: int) -> None:
 
 
 @st.cache_resource
-def _feature_jobs() -> FeatureJobs:
-    return FeatureJobs(default_cache_home() / "raw-features")
+def _feature_jobs(device: str) -> FeatureJobs:
+    return FeatureJobs(default_cache_home() / "raw-features", device)
 
 
 def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
@@ -152,7 +152,7 @@ def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
     if source.model is None:
         st.info("A stored run keeps no pictures; choose a model directory to see raw features.")
         return
-    state = _feature_jobs().state(source.model, source_facts(source))
+    state = _feature_jobs(sources().device).state(source.model, source_facts(source))
     if state.problem:
         st.error(literal(state.problem))
     elif state.rows is None:
@@ -192,7 +192,7 @@ def _raw_input(facts: str, _rows: FloatArray) -> MapInput:
 
 @st.fragment(run_every=_POLL_SECONDS)
 def _wait(source: SpaceSource) -> None:
-    state = _feature_jobs().state(source.model or "", source_facts(source))
+    state = _feature_jobs(sources().device).state(source.model or "", source_facts(source))
     if state.rows is not None or state.problem:
         st.rerun()
     st.progress(0.0, "The image encoder looks at the pictures …")

@@ -1,0 +1,94 @@
+"""What a pretrained encoder's settings may not ask of the library that reads it.
+
+No program in a repository is ever fetched or run. But settings are read by large libraries, and can
+name classes to import, other repositories, and options that let code run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from cmr_hub.errors import ModelFormatError
+
+_MODULES: Final = "modules.json"
+_MODULE_TYPE: Final = re.compile(r"sentence_transformers\.[\w.]+")
+_SETTINGS: Final = re.compile(r"(\w*config|modules|sentence_\w+)\.json")
+_TOKENIZER_OPTIONS: Final = {
+    *("clean", "language", "reduction_mask", "strip_sep_token", "use_fast"),
+}
+_REPOSITORY: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+
+
+class Files(Protocol):
+    """What is looked at: see `PretrainedFiles`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def library(self) -> str: ...
+
+    def json(self, name: str) -> Any: ...
+
+
+def refuse_code(files: Files) -> None:
+    """Looks over all settings of an encoder.
+
+    Raises:
+        ModelFormatError: they want code that is not the library's own, or weights or kernels of
+            another repository.
+    """
+    for name in files.names:
+        if _SETTINGS.fullmatch(name.rpartition("/")[2]):
+            for key, value in _pairs(files.json(name)):
+                _judge(files, name, key, value)
+    if files.library == "sentence-transformers" and _MODULES in files.names:
+        modules = files.json(_MODULES)
+        if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+            raise ModelFormatError(f"{files.name}: {_MODULES} is not a list of modules")
+
+
+def _judge(files: Files, name: str, key: str, value: Any) -> None:
+    if key.endswith("attn_implementation") and "/" in str(value):
+        raise _refused(files, f"{name} names a kernel of another repository")
+    if files.library == "sentence-transformers":
+        # It is told to trust no code, and strikes out where settings say otherwise.
+        if key == "type" and name == _MODULES and not _MODULE_TYPE.fullmatch(str(value)):
+            raise ModelFormatError(
+                f"{files.name} needs {str(value)[:80]!r}, which is code of its own: only modules "
+                "of sentence-transformers are loaded"
+            )
+        return
+    # open_clip cannot be told, and hands options on to transformers.
+    if key == "auto_map":
+        raise _refused(files, f"{name} names classes of its own (auto_map)")
+    if key == "tokenizer_kwargs":
+        unknown = sorted(set(value or {}) - _TOKENIZER_OPTIONS)
+        if unknown:
+            raise _refused(files, f"{name} gives the tokeniser the option {unknown[0][:80]!r}")
+    if key == "hf_model_name" and not _REPOSITORY.fullmatch(str(value)):
+        raise _refused(files, f"{name} names {str(value)[:80]!r}, which is no repository")
+
+
+def _refused(files: Files, what: str) -> ModelFormatError:
+    return ModelFormatError(
+        f"{files.name} is not loaded: {what}, and nothing but the library's own code is ever run "
+        "and nothing but the encoder's own files is read"
+    )
+
+
+def _pairs(content: Any) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, however deep."""
+    inside = [content]
+    while inside:
+        found = inside.pop()
+        if isinstance(found, dict):
+            yield from found.items()
+            inside += found.values()
+        elif isinstance(found, list):
+            inside += found
