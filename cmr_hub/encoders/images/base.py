@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ImageEncoder(ABC):
-    """Base of all image encoders.
+    """Base of all image encoders; one may be asked from several threads at once.
 
     Args:
         state: the weights of the whole network, under torchvision's key names.
