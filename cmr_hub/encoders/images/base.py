@@ -60,7 +60,7 @@ class Shown(Protocol):
 
 
 class ImageEncoder(ABC):
-    """Base of all image encoders: pictures → feature rows.
+    """Base of all image encoders: pictures → feature rows. Several threads may ask one at once.
 
     Attributes:
         name: what it is registered or loaded under.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Now: a process that a transform is sent to imports this module first, then what the transform is
 # made of.
 ensure_torchvision()
-_loading = threading.Lock()
 
 
 class OpenClipBackbone(Backbone):
@@ -59,7 +58,7 @@ class OpenClipBackbone(Backbone):
         other = _other_repository(files.json(OPEN_CLIP_CONFIG))
         if other is not None:
             cached_or_allowed(other, files.name)
-        with _loading, _without_asking(), files.staged() as directory:
+        with BUILDING, _without_asking(), files.staged() as directory:
             try:
                 name = f"local-dir:{directory}"
                 self._model, self._transform = library.create_model_from_pretrained(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
+from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
@@ -37,7 +37,6 @@ _LONG = 20_000
 """Words of a text that is longer than networks read."""
 _NOT_INSTALLED = "was not found in your environment"
 """What transformers says, in errors of several kinds, where a network needs another library."""
-_loading = threading.Lock()
 
 
 class SentenceTransformersBackbone(Backbone):
@@ -157,8 +156,7 @@ class _ImageTransform:
 
 def _load(files: PretrainedFiles) -> Any:
     library = optional_import("sentence_transformers", files.name, "clip")
-    # Loading patches the initialisation of networks for the whole process.
-    with _loading, files.staged() as directory, _quiet() as report:
+    with BUILDING, files.staged() as directory, _quiet() as report:
         try:
             model = library.SentenceTransformer(
                 str(directory),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class TextEncoder(ABC):
     """Base of all text encoders.
 
-    A document is all the sentences of one item; a query is a document of one sentence.
+    A document is all the sentences of one item; a query is a document of one sentence. Once fitted,
+    an encoder may be asked from several threads at once.
     """
 
     name: ClassVar[str]

