@@ -3,11 +3,20 @@
 import json
 import sys
 
+import numpy as np
 import pytest
+from tiny_clip import write_clip
 
 import cmr_hub
 from cmr_hub import cli
+from cmr_hub.datasets import load_dataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images import image_encoder
+from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.evaluation.experiment import run_experiment
 from cmr_hub.evaluation.results import read_runs
+from cmr_hub.evaluation.transfer import evaluate_transfer
+from cmr_hub.training.presets import PRESETS
 
 
 @pytest.fixture
@@ -65,3 +74,43 @@ def test_adapter_wants_two_encoders_into_one_space(cmr, command, tmp_path):
     assert "error: adapter adds to features that share a space already." in err
     assert "these give 1280 and 100 numbers" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_adapter_on_a_pretrained_dual_encoder(cmr, colour_folder, tmp_path):
+    """Both towers are one CLIP; epoch 0 is that CLIP, and so are the figures beside the run."""
+    clip = write_clip(tmp_path / "clip")
+    code, out, err = cmr(
+        *("train", "folder", "--root", colour_folder, "--preset", "adapter", "--epochs", 2),
+        *("--image-encoder", f"hf:{clip}", "--text-encoder", f"hf:{clip}", "--snapshots"),
+        *("--out", tmp_path / "model", "--results", tmp_path / "runs.jsonl"),
+    )
+    assert code == 0, err
+    assert "zero-shot" in out
+    (record,), problems = read_runs(tmp_path / "runs.jsonl")
+    assert problems == []
+    assert record["image_encoder"] == record["text_encoder"] == "hf:clip"
+    zero_shot = cmr_hub.load(clip)
+    dataset = load_dataset("folder", colour_folder)
+    found = evaluate_transfer(zero_shot, dataset, "test", FeatureCache())
+    assert record["zero_shot"]["map_avg"] == pytest.approx(found.report.map_avg, abs=1e-6)
+    trained = cmr_hub.load(tmp_path / "model")
+    assert trained.image.encoder.fingerprint == zero_shot.image.encoder.fingerprint
+    assert [hit.id for hit in trained.search("a picture of grass", k=12)]
+
+
+def test_epoch_0_of_the_adapter_is_zero_shot(colour_folder, tmp_path):
+    clip = write_clip(tmp_path / "clip")
+    dataset = load_dataset("folder", colour_folder)
+    found = run_experiment(
+        dataset,
+        PRESETS["adapter"],
+        0,
+        image_encoder=image_encoder(f"hf:{clip}"),
+        text_encoder=text_encoder(f"hf:{clip}"),
+        snapshots=True,
+    )
+    zero_shot = cmr_hub.load(clip)
+    test = dataset.split("test")
+    images, texts = found.stages[0] if found.stages else found.test_embeddings
+    assert np.abs(images - zero_shot.encode_images(test.images)).max() < 1e-6
+    assert np.abs(texts - zero_shot.encode_documents(test.sentences)).max() < 1e-6

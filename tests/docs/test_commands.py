@@ -33,6 +33,13 @@ NOT_RUN = {
     "measures a model that is there",
     "cmr evaluate timm/vit_base_patch16_clip_224.laion400m_e32 --dataset flickr8k --root flickr8k "
     "--split test": "downloads it, and wants Flickr8k",
+    "cmr index ~/Pictures --model siglip2 --out siglip-gallery": "downloads it; "
+    "tests/encoders/pretrained indexes with a tiny one",
+    'cmr search siglip-gallery "a birthday cake" --clear 2.5': "searches what that would index",
+    "cmr train pascal-sentence --image-encoder hf:google/siglip2-base-patch16-224 "
+    "--text-encoder hf:google/siglip2-base-patch16-224 --preset adapter --out runs/adapter": (
+        "downloads it; tests/cli/test_train.py trains on a tiny one"
+    ),
     # Hours of training. tests/cli and tests/releases run them on a few pictures.
     "cmr distill flickr8k pascal-sentence --teacher mobilenet_v2.safetensors "
     "--out distill": "hours",
