@@ -193,11 +193,6 @@ def needed(
     )
 
 
-def total_bytes(sizes: Mapping[str, int], names: Iterable[str]) -> int:
-    """Bytes of all these files."""
-    return sum(sizes[name] for name in names)
-
-
 def _of_size(sizes: Mapping[str, int], names: Iterable[str], where: str) -> tuple[str, ...]:
     chosen = tuple(sorted(set(names)))
     for name in chosen:
