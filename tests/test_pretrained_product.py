@@ -270,6 +270,7 @@ def test_a_page_over_a_gallery_names_its_model(indexed, clip, monkeypatch):
     monkeypatch.setattr(serving, "build_page", build)
     serving.launch(None, gallery=indexed, host="127.0.0.1", port=None, device="cpu")
     assert built["name"] == clip.name
+    assert built["gallery"] == indexed.name
 
 
 def test_the_card(model):

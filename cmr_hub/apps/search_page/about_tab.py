@@ -28,10 +28,8 @@ _PROGRAMS: Final = """
 ## From Python
 
 ```python
-from cmr_hub import load
-
-model = load({name!r})
-for hit in model.search("two red buses on a street", k=5):
+{opened}
+for hit in {searched}.search("two red buses on a street", k=5):
     print(hit.rank, f"{{hit.score:.3f}}", hit.path)
 ```
 
@@ -74,7 +72,9 @@ three as its tools.
 """
 
 
-def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
+def about_tab(
+    model: CrossModalModel, name: str, card: Path | None, gallery: str | None = None
+) -> None:
     """Builds the tab.
 
     Args:
@@ -82,13 +82,21 @@ def about_tab(model: CrossModalModel, name: str, card: Path | None) -> None:
         name: what `load` takes to get it.
         card: the directory that its model card and the card's pictures are in; where there is
             none, the card is made of the model's own record.
+        gallery: what `open_gallery` takes to get the gallery; None for the model's own.
     """
+    if gallery is None:
+        opened, searched = f"from cmr_hub import load\n\nmodel = load({name!r})", "model"
+    else:
+        opened = f"from cmr_hub.loading import open_gallery\n\ngallery = open_gallery({gallery!r})"
+        searched = "gallery"
 
     def told(request: gr.Request) -> str:
         # The address that the visitor has, not the one that the server listens on.
         url = str(request.request.base_url).rstrip("/")
         size = MAX_PICTURE_BYTES // 2**20
-        return _PROGRAMS.format(name=name, url=url, letters=MAX_LETTERS, size=size)
+        return _PROGRAMS.format(
+            opened=opened, searched=searched, url=url, letters=MAX_LETTERS, size=size
+        )
 
     gr.Markdown(card_of(model, name, card), elem_classes="about", elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")

@@ -69,6 +69,7 @@ def build_page(
     name: str = "default",
     compare: Mapping[str, CrossModalModel] | None = None,
     card: Path | None = None,
+    gallery: str | None = None,
 ) -> Page:
     """The page over the gallery of a model; `serve` serves it.
 
@@ -78,6 +79,7 @@ def build_page(
         compare: other models by name, to be asked the same beside it. Their vectors of the
             gallery's items are made now.
         card: the directory that the model card is in.
+        gallery: what `open_gallery` takes to get the gallery; None for the model's own.
 
     Raises:
         QueryError: the model has no gallery, or a model cannot read pictures and sentences.
@@ -127,7 +129,7 @@ def build_page(
         with gr.Tab("Compare", id="compare"):
             compare_tab(engines)
         with gr.Tab("About", id="about"):
-            about_tab(model, name, card)
+            about_tab(model, name, card, gallery)
         gradio_endpoints(service)
         blocks.unload(_forget(sessions))
     blocks.queue(max_size=QUEUE, default_concurrency_limit=CONCURRENCY)

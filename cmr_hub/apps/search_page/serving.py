@@ -118,6 +118,7 @@ def launch(
         name=_shown(own),
         compare={_shown(other): load(other, **where) for other in compare},
         card=_directory(str(own)),
+        gallery=None if gallery is None else _shown(gallery),
     )
     serve(page, host=host, port=port, mcp=mcp)
 
