@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import Device, ModelOption, console
+from cmr_hub.cli.options import Backend, Device, Int8, ModelOption, console
 from cmr_hub.errors import DataNotFoundError, QueryError
 from cmr_hub.gallery.milvus_server import (
     CA_VARIABLE,
@@ -19,6 +19,7 @@ from cmr_hub.gallery.milvus_server import (
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.models.cross_modal import CrossModalModel
 
 
 class Engine(StrEnum):
@@ -47,6 +48,8 @@ def index(
     ] = None,
     model: ModelOption = "default",
     device: Device = "auto",
+    backend: Backend = "torch",
+    int8: Int8 = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -86,6 +89,7 @@ def index(
     """
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder
+    from cmr_hub.loading import load
 
     where: Path | MilvusAddress
     match engine, out, uri:
@@ -101,7 +105,8 @@ def index(
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
-    gallery = _gallery(where, model, device)
+    loaded = load(model, device=device, backend=backend, int8=int8)
+    gallery = _gallery(where, loaded)
     summary = index_folder(
         gallery,
         folder,
@@ -117,13 +122,11 @@ def index(
     )
 
 
-def _gallery(where: Path | MilvusAddress, model: str, device: str) -> Gallery:
+def _gallery(where: Path | MilvusAddress, loaded: CrossModalModel) -> Gallery:
     """The one that is there, or a new one."""
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.manifest import holds_gallery
-    from cmr_hub.loading import load
 
-    loaded = load(model, device=device)
     if isinstance(where, MilvusAddress):
         from cmr_hub.gallery.milvus import MilvusStore
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import AllowDownload, Device, console
+from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, console
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def search(
     ] = None,
     model: Model = None,
     device: Device = "auto",
+    backend: Backend = "torch",
+    int8: Int8 = False,
     allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet here.")] = None,
@@ -86,7 +88,9 @@ def search(
         query = text
     else:
         raise QueryError("give a sentence, or a picture with --image, to search with")
-    hits = open_gallery(gallery, model, allow_download=allow_download, device=device).search(
+    hits = open_gallery(
+        gallery, model, allow_download=allow_download, device=device, backend=backend, int8=int8
+    ).search(
         query,
         k,
         None if target is None else target.value,
@@ -143,6 +147,8 @@ def demo(
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    backend: Backend = "torch",
+    int8: Int8 = False,
 ) -> None:
     """Serves a page that searches a gallery, or the one of a model; prints its address.
 
@@ -152,4 +158,13 @@ def demo(
     """
     from cmr_hub.apps.search_page import launch
 
-    launch(model, gallery=gallery, compare=compare or (), host=host, port=port, mcp=mcp)
+    launch(
+        model,
+        gallery=gallery,
+        compare=compare or (),
+        host=host,
+        port=port,
+        mcp=mcp,
+        backend=backend,
+        int8=int8,
+    )

@@ -6,8 +6,6 @@ import copy
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,7 @@ class Lazy(Generic[E]):
 
     def __init__(self, build: Callable[[], E], dim: int, fingerprint: str) -> None:
         self.dim, self.fingerprint = dim, fingerprint
-        self._build = build
+        self._build: Callable[[], E] | None = build
         self._built: E | None = None
         self._placement: Placement | None = None
         self._lock = threading.RLock()
@@ -43,9 +43,10 @@ class Lazy(Generic[E]):
         """The encoder. Raises what building it raises."""
         if self._built is None:
             with self._lock:
-                if self._built is None:
+                if self._built is None and self._build is not None:
                     self._built = self._placed(self._build())
-        return self._built
+                    self._build = None  # it may hold what the encoder was made of
+        return cast("E", self._built)
 
     def to(self, placement: Placement) -> None:
         """Moves the encoder now, or when it is built."""
@@ -134,6 +135,28 @@ class _Tower(Generic[E]):
             encoder.to(placement)
 
     @property
+    def identity(self) -> str:
+        """Of the encoder: all that changes its rows; empty for precomputed features."""
+        raise NotImplementedError
+
+    def run_by(self, export: Callable[[E, Placement], E], placement: Placement) -> Self:
+        """This tower with its encoder exported, when it is first needed.
+
+        Args:
+            export: an encoder → the same, run by the backend of the placement.
+            placement: the backend, and the precision there.
+        """
+        own: Any = self._encoder
+        if own is None:
+            return self
+
+        def build() -> E:
+            return export(self.required_encoder, placement)
+
+        lazy = Lazy(build, own.dim, placement.marked(self.identity))
+        return type(self)(lazy, self.projector)
+
+    @property
     def _attribute(self) -> str:
         return "image" if self._reads == "pictures" else "text"
 
@@ -217,6 +240,17 @@ class TextTower(_Tower[TextEncoder]):
         if cache is not None:
             return self.embed(cache.encode_texts(encoder, documents, progress=progress))
         return self.embed(encoder.transform(documents))
+
+    def run_by(
+        self,
+        export: Callable[[TextEncoder, Placement], TextEncoder],
+        placement: Placement,
+    ) -> Self:
+        own = self._encoder
+        # Words are counted and looked up without a network: they stay what they are.
+        if isinstance(own, TextEncoder) and not own.has_network:
+            return self
+        return super().run_by(export, placement)
 
     def knows(self, document: Document) -> bool:
         """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""

@@ -92,6 +92,8 @@ def launch(
     port: int | None,
     revision: str | None = None,
     mcp: bool = False,
+    backend: str = "torch",
+    int8: bool = False,
 ) -> None:
     """Serves the search page until it is stopped.
 
@@ -103,16 +105,17 @@ def launch(
         host, port: where to listen.
         revision: of a model on the Hub.
         mcp: be an MCP server too.
+        backend, int8: see `load`; of all models.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    model = _model(name, gallery, revision)
+    model = _model(name, gallery, revision, backend, int8)
     own = "default" if name is None else name
     page = build_page(
         model,
         name=_shown(own),
-        compare={_shown(other): load(other) for other in compare},
+        compare={_shown(other): load(other, backend=backend, int8=int8) for other in compare},
         card=_directory(str(own)) if gallery is None or name is not None else None,
     )
     serve(page, host=host, port=port, mcp=mcp)
@@ -124,11 +127,17 @@ def _shown(name: str | Path) -> str:
 
 
 def _model(
-    name: str | Path | None, gallery: str | Path | None, revision: str | None
+    name: str | Path | None,
+    gallery: str | Path | None,
+    revision: str | None,
+    backend: str,
+    int8: bool,
 ) -> CrossModalModel:
     if gallery is None:
-        return load("default" if name is None else name, revision=revision)
-    opened = open_gallery(gallery, name)
+        return load(
+            "default" if name is None else name, revision=revision, backend=backend, int8=int8
+        )
+    opened = open_gallery(gallery, name, backend=backend, int8=int8)
     if opened.model is None:
         raise QueryError(f"{gallery} was opened without its model")
     opened.model.gallery = opened

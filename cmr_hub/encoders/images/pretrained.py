@@ -40,7 +40,7 @@ class PretrainedImageEncoder(ImageEncoder):
         return self.backbone.placement
 
     @property
-    def network(self) -> nn.Module:  # type: ignore[override]
+    def network(self) -> nn.Module:
         """That of the backbone."""
         return self.backbone.network
 

@@ -80,6 +80,11 @@ class TextEncoder(ABC):
         raise CMRError(f"{self.name} has no parts")
 
     @property
+    def has_network(self) -> bool:
+        """Whether it, or a part of it, can be exported."""
+        return self.network is not None or any(part.has_network for part in self.parts)
+
+    @property
     def parts(self) -> tuple[TextEncoder, ...]:
         """The encoders whose rows stand side by side in this one's; none for a simple encoder."""
         return ()

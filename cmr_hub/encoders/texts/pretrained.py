@@ -82,7 +82,7 @@ class PretrainedTextEncoder(TextEncoder):
         return self
 
     @property
-    def network(self) -> nn.Module:  # type: ignore[override]
+    def network(self) -> nn.Module:
         """That of the backbone."""
         return self.backbone.network
 

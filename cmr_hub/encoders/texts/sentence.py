@@ -94,7 +94,7 @@ class SentenceEncoder(TextEncoder):
         return self.placement.marked(hashlib.sha256(facts.encode()).hexdigest())
 
     @property
-    def network(self) -> Any:  # type: ignore[override]
+    def network(self) -> Any:
         self._require_fit()
         return self._model
 
@@ -318,6 +318,8 @@ class SentenceEncoder(TextEncoder):
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
                 with torch.inference_mode():
-                    rows[chosen] = self.rows(self.tokens([texts[index] for index in chosen])).numpy()
+                    rows[chosen] = self.rows(
+                        self.tokens([texts[index] for index in chosen])
+                    ).numpy()
                 bar.update(len(chosen))
         return rows
