@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmr_hub.downloads import downloads
+from cmr_hub.encoders.backends import backend_placement
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.pretrained.files import MODULES, OPEN_CLIP_CONFIG, PretrainedFiles, needed
 from cmr_hub.encoders.texts.storage import SETTINGS_FILE
-from cmr_hub.errors import HubError, ModelFormatError
+from cmr_hub.errors import CMRError, HubError, ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import holds_gallery
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.gallery.store import Store
 
+logger = logging.getLogger(__name__)
 
 _OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
 """Every model of this library has one of these files beside its config, and no other model has."""
@@ -44,6 +47,8 @@ def load(
     allow_download: bool = False,
     device: str = "auto",
     precision: str | None = None,
+    backend: str = "torch",
+    int8: bool = False,
 ) -> CrossModalModel:
     """Reads a model; its gallery, if it has one, is attached for `model.search`.
 
@@ -64,12 +69,17 @@ def load(
         device: `auto` (the first accelerator that torch finds, else the CPU), `cpu`, `cuda`,
             `cuda:1`, `mps`.
         precision: see `CrossModalModel.to`.
+        backend: what runs the networks: `torch`, or on the CPU `onnx` or `openvino`.
+        int8: see `CrossModalModel.with_backend`. A gallery that was saved with the model is not
+            attached then: its vectors are of float32.
 
     Raises:
         ModelFormatError: none of these, or a file of it is missing, damaged, could run code or
             does not fit.
         HubError: the repository cannot be read.
-        CMRError: a library for it is not installed, or there is no such device.
+        UnknownNameError: no such backend.
+        CMRError: a library for it is not installed, there is no such device, or a device or a
+            precision is asked of another backend than torch.
 
     Example:
         >>> from cmr_hub import load                                        # doctest: +SKIP
@@ -77,6 +87,13 @@ def load(
         >>> load("runs/pascal").search("two men on a motorbike", k=5)       # doctest: +SKIP
         >>> load("openai/clip-vit-base-patch32").encode_texts(["a dog"])    # doctest: +SKIP
     """
+    backend_placement(backend, int8=int8)
+    if backend != "torch":
+        if device not in ("auto", "cpu") or precision is not None:
+            raise CMRError(
+                f"{backend} runs on the CPU, in float32 or int8: leave device and precision out"
+            )
+        device = "cpu"
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain)
     if directory.is_dir():
@@ -107,7 +124,22 @@ def load(
             ) from None
     if device != "cpu" or precision is not None:
         model.to(device, precision=precision)
-    return model
+    return model if backend == "torch" else _with_backend(model, backend, int8=int8)
+
+
+def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossModalModel:
+    """The model with its gallery, if the vectors are still of one kind."""
+    other = model.with_backend(backend, int8=int8)
+    if isinstance(model.gallery, Gallery):
+        if other.fingerprint == model.fingerprint:
+            other.gallery = Gallery(model.gallery.store, other)
+        else:
+            logger.warning(
+                "the gallery of %s holds vectors of float32 and is left out with int8; make one "
+                "with `cmr index --int8`",
+                model.source,
+            )
+    return other
 
 
 def _open_directory(directory: Path) -> CrossModalModel:
@@ -201,6 +233,8 @@ def open_gallery(
     *,
     allow_download: bool = False,
     device: str = "auto",
+    backend: str = "torch",
+    int8: bool = False,
 ) -> Gallery:
     """Opens a gallery together with the model that made its vectors.
 
@@ -210,30 +244,37 @@ def open_gallery(
             model.
         model: what `load` takes; default the one that the gallery says it was made with.
         allow_download: fetch that one from the Hub if it is not on this machine.
-        device: see `load`.
+        device, backend, int8: see `load`.
 
     Raises:
-        ModelFormatError: there is no gallery, it is not whole, or it is of another model.
+        ModelFormatError: there is no gallery, it is not whole, or it is of another model, or of
+            the same in int8 and not in float32, or the other way round.
         HubError: its model is not on this machine, and may not or cannot be fetched.
     """
+
+    def opened(model_name: str | Path) -> CrossModalModel:
+        return load(
+            model_name, allow_download=allow_download, device=device, backend=backend, int8=int8
+        )
+
     directory = Path(name)
     if MilvusAddress.is_one(name) or holds_gallery(directory):
         store = open_store(name)
         if model is not None:
-            return Gallery(store, load(model, allow_download=allow_download, device=device))
+            return Gallery(store, opened(model))
         if store.model_name is None:
             raise ModelFormatError(
                 f"{name} does not say which model it was made with; name it with --model"
             )
         with downloads(allowed=allow_download):
-            made_with = load(store.model_name, allow_download=allow_download, device=device)
+            made_with = opened(store.model_name)
         return Gallery(store, made_with)
     has_model = (directory / CONFIG).exists() or str(name) in RELEASES
     if not has_model and (directory.is_dir() or not is_repository(str(name))):
         raise ModelFormatError(
             f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
         )
-    found = load(name, allow_download=allow_download, device=device).gallery
+    found = opened(name).gallery
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import AllowDownload, Cache, Device, ModelName, Root, console
+from cmr_hub.cli.options import (
+    AllowDownload,
+    Backend,
+    Cache,
+    Device,
+    Int8,
+    ModelName,
+    Root,
+    console,
+)
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.errors import CMRError
 
@@ -34,6 +43,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     cache: Cache = None,
     device: Device = "auto",
+    backend: Backend = "torch",
+    int8: Int8 = False,
     allow_download: AllowDownload = False,
 ) -> None:
     """Measures a saved model again, on its own dataset or on another.
@@ -48,7 +59,9 @@ def evaluate(
     from cmr_hub.evaluation.transfer import evaluate_transfer
     from cmr_hub.loading import load
 
-    model = load(model_name, device=device, allow_download=allow_download)
+    model = load(
+        model_name, device=device, backend=backend, int8=int8, allow_download=allow_download
+    )
     if dataset is None:
         if results is not None:
             raise CMRError("--results wants --dataset: training has already added its own line")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.options import AllowDownload, Device, ModelOption, console
+from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, ModelOption, console
 from cmr_hub.errors import DataNotFoundError, QueryError
 from cmr_hub.gallery.milvus_server import (
     CA_VARIABLE,
@@ -49,6 +49,8 @@ def index(
     model: ModelOption = "default",
     device: Device = "auto",
     allow_download: AllowDownload = False,
+    backend: Backend = "torch",
+    int8: Int8 = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -104,7 +106,7 @@ def index(
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
-    loaded = load(model, device=device, allow_download=allow_download)
+    loaded = load(model, device=device, allow_download=allow_download, backend=backend, int8=int8)
     gallery = _gallery(where, loaded)
     summary = index_folder(
         gallery,

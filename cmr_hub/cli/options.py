@@ -55,6 +55,21 @@ Device = Annotated[
         "accelerator, else the CPU."
     ),
 ]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="What runs the encoders: torch; or on the CPU onnx (ONNX Runtime) or openvino, for "
+        "which a network is exported once."
+    ),
+]
+Int8 = Annotated[
+    bool,
+    typer.Option(
+        "--int8",
+        help="Run them with 8-bit weights, with onnx or openvino: faster, a little less exact. "
+        "A gallery made so can only be searched so.",
+    ),
+]
 AllowDownload = Annotated[
     bool,
     typer.Option(

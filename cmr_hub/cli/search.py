@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import AllowDownload, Device, console
+from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, console
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def search(
     ] = None,
     model: Model = None,
     device: Device = "auto",
+    backend: Backend = "torch",
+    int8: Int8 = False,
     allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet here.")] = None,
@@ -91,7 +93,9 @@ def search(
         query = text
     else:
         raise QueryError("give a sentence, or a picture with --image, to search with")
-    hits = open_gallery(gallery, model, allow_download=allow_download, device=device).search(
+    hits = open_gallery(
+        gallery, model, allow_download=allow_download, device=device, backend=backend, int8=int8
+    ).search(
         query,
         k,
         None if target is None else target.value,
@@ -153,6 +157,8 @@ def demo(
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
     device: Device = "auto",
     allow_download: AllowDownload = False,
+    backend: Backend = "torch",
+    int8: Int8 = False,
 ) -> None:
     """Serves a page that searches a gallery, or the one of a model; prints its address.
 
@@ -171,4 +177,6 @@ def demo(
         mcp=mcp,
         device=device,
         allow_download=allow_download,
+        backend=backend,
+        int8=int8,
     )

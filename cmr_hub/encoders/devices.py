@@ -1,7 +1,8 @@
-"""Where a network runs: which device, and in which precision."""
+"""Where a network runs: which device and backend, and in which precision."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,19 +14,23 @@ if TYPE_CHECKING:
 
 PRECISIONS: Final = ("float32", "bfloat16", "float16")
 _ACCELERATOR_BATCH: Final = 64
+_INT8 = "int8"
+_INT8_RECIPE: Final = 1  # a change of how networks are quantised changes what they give
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A device and a precision. The default is the reference: float32 on the CPU.
+    """A device, a precision and a backend. The default is the reference: float32, CPU, torch.
 
     Attributes:
         device: as torch names it: `cpu`, `cuda`, `cuda:1`, `mps`.
-        precision: one of PRECISIONS.
+        precision: one of PRECISIONS, or `int8` with another backend than torch.
+        backend: what runs the network: `torch`, `onnx` or `openvino`.
     """
 
     device: str = "cpu"
     precision: str = "float32"
+    backend: str = "torch"
 
     @classmethod
     def of(cls, device: str = "cpu", precision: str | None = None) -> Placement:
@@ -75,6 +80,16 @@ class Placement:
     def loses_against(self, other: Placement) -> bool:
         """Whether weights in this precision lack what another one shows: read them anew."""
         return self.precision not in ("float32", other.precision)
+
+    def marked(self, fingerprint: str) -> str:
+        """The fingerprint of an encoder in this placement, of that of the reference.
+
+        Only int8 gives another: vectors of other placements can be compared.
+        """
+        if self.precision != _INT8:
+            return fingerprint
+        facts = f"{fingerprint} {_INT8} {self.backend} {_INT8_RECIPE}"
+        return hashlib.sha256(facts.encode()).hexdigest()
 
     def batch_size(self, on_cpu: int) -> int:
         """How many items to give a network at a time; an accelerator wants many."""

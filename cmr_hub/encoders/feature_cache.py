@@ -52,9 +52,10 @@ def image_key(image: ImageSource) -> bytes:
 
 
 def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
-    """One for each encoder and precision: rows of float32 on the CPU stay equal to the bit."""
+    """One for each encoder and placement: rows of float32 on the CPU stay equal to the bit."""
     plain = re.sub(r"[^\w.-]+", "_", name)[-64:].strip("_.")
     where = "" if placement.is_reference else f"-{placement.device}-{placement.precision}"
+    where += "" if placement.backend == "torch" else f"-{placement.backend}"
     return f"{plain}-{fingerprint[:16]}{where.replace(':', '_')}.sqlite"
 
 

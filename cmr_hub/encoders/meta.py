@@ -1,14 +1,23 @@
-"""Networks that look loaded and are not."""
+"""Networks without weights: made on purpose, and found where they look loaded and are not."""
 
 from __future__ import annotations
 
+import copy
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+N = TypeVar("N", bound="nn.Module")
+
+
+def without_weights(network: N) -> N:
+    """A copy of all but the weights, which are on the `meta` device: its settings stay."""
+    tensors = chain(network.parameters(), network.buffers())
+    return copy.deepcopy(network, {id(one): one.detach().to("meta") for one in tensors})
 
 
 def refuse_meta_tensors(network: nn.Module, name: str) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.backends import backend_placement
+from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError
 from cmr_hub.hub_download import HubSource, is_repository
@@ -110,6 +112,36 @@ class CrossModalModel:
         self.image.to(placement)
         self.text.to(placement)
         return self
+
+    def with_backend(self, backend: str, *, int8: bool = False) -> Self:
+        """This model with its networks run by another runtime, on the CPU.
+
+        A network is exported when it is first needed, checked against torch, and kept in
+        `$CMR_CACHE_HOME/exports`; then its torch weights are dropped, if nobody else has them.
+        The gallery is not attached: `cmr_hub.load` does both.
+
+        Args:
+            backend: `onnx` (ONNX Runtime) or `openvino`; `torch` gives this model itself.
+            int8: with 8-bit weights, faster and a little less exact. Its fingerprint is another,
+                so that galleries of the one refuse the other. In float32 it stays.
+
+        Raises:
+            UnknownNameError: no such backend.
+            CMRError: int8 with torch. When a network is first needed: the backend's package is
+                missing, or the network cannot be exported.
+        """
+        placement = backend_placement(backend, int8=int8)
+        if backend == "torch":
+            return self
+        return type(self)(
+            self.image.run_by(export_image_encoder, placement),
+            self.text.run_by(export_text_encoder, placement),
+            classes=self.classes,
+            centroids=self.centroids,
+            training=self.training,
+            history=self.history,
+            source=self.source,
+        )
 
     def encode_images(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
         """Paths or open pictures → (N, d) float32 unit vectors.

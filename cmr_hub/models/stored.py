@@ -14,7 +14,7 @@ from safetensors.torch import save
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.pretrained.load import Backbones
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
-from cmr_hub.errors import ModelFormatError, UnknownNameError
+from cmr_hub.errors import CMRError, ModelFormatError, UnknownNameError
 from cmr_hub.half import to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import (
@@ -74,7 +74,14 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
 
     Raises:
         ModelFormatError, WeightsError: a stored encoder cannot be loaded to be kept.
+        CMRError: another backend than torch runs an encoder.
     """
+    for encoder in (parts.image.encoder, parts.text.encoder):
+        if encoder is not None and encoder.placement.backend != "torch":
+            raise CMRError(
+                f"a model is saved with the weights of torch, not with those of "
+                f"{encoder.placement.backend}: load it without a backend and save that"
+            )
     # Not save_file, which makes files that only their owner can read.
     (directory / TENSORS).write_bytes(save(_tensors(parts)))
     image = TowerConfig(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -39,7 +40,7 @@ class Lazy(Generic[E]):
     ) -> None:
         self.name, self.source = name, source
         self.dim, self.fingerprint = dim, fingerprint
-        self._build = build
+        self._build: Callable[[], E] | None = build
         self._built: E | None = None
         self._placement: Placement | None = None
         self._may_fetch = downloads_allowed()
@@ -49,10 +50,11 @@ class Lazy(Generic[E]):
         """The encoder. Raises what building it raises."""
         if self._built is None:
             with self._lock:
-                if self._built is None:
+                if self._built is None and self._build is not None:
                     with downloads(allowed=self._may_fetch):
                         self._built = self._placed(self._build())
-        return self._built
+                    self._build = None  # it may hold what the encoder was made of
+        return cast("E", self._built)
 
     def to(self, placement: Placement) -> None:
         """Moves the encoder now, or when it is built."""
@@ -73,7 +75,7 @@ class Lazy(Generic[E]):
         self.__init__(lambda: encoder, *state["facts"])  # type: ignore[misc]
 
 
-class _Tower(Generic[E]):
+class _Tower(ABC, Generic[E]):
     """An encoder, a projector, or one after the other.
 
     Args:
@@ -152,6 +154,29 @@ class _Tower(Generic[E]):
         encoder: Any = self._encoder
         if encoder is not None:
             encoder.to(placement)
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Of the encoder: all that changes its rows; empty for precomputed features."""
+
+    def run_by(self, export: Callable[[E, Placement], E], placement: Placement) -> Self:
+        """This tower with its encoder exported, when it is first needed.
+
+        Args:
+            export: an encoder → the same, run by the backend of the placement.
+            placement: the backend, and the precision there.
+        """
+        own: Any = self._encoder
+        if own is None:
+            return self
+
+        def build() -> E:
+            return export(self.required_encoder, placement)
+
+        source = getattr(own, "source", "file")
+        lazy = Lazy(build, own.name, source, own.dim, placement.marked(self.identity))
+        return type(self)(lazy, self.projector)
 
     @property
     def _attribute(self) -> str:
@@ -244,6 +269,17 @@ class TextTower(_Tower[TextEncoder]):
         projector has made another space of its rows."""
         encoder = self.encoder
         return None if encoder is None or self.projector is not None else encoder.logit_scale
+
+    def run_by(
+        self,
+        export: Callable[[TextEncoder, Placement], TextEncoder],
+        placement: Placement,
+    ) -> Self:
+        own = self._encoder
+        # Words are counted and looked up without a network: they stay what they are.
+        if isinstance(own, TextEncoder) and not own.has_network:
+            return self
+        return super().run_by(export, placement)
 
     def knows(self, document: Document) -> bool:
         """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""

@@ -94,6 +94,8 @@ def launch(
     mcp: bool = False,
     device: str = "auto",
     allow_download: bool = False,
+    backend: str = "torch",
+    int8: bool = False,
 ) -> None:
     """Serves the search page until it is stopped.
 
@@ -105,12 +107,17 @@ def launch(
         host, port: where to listen.
         revision: of a model on the Hub.
         mcp: be an MCP server too.
-        device, allow_download: as `load` takes them.
+        device, allow_download, backend, int8: see `load`; of all models.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
     """
-    where: dict[str, Any] = {"device": device, "allow_download": allow_download}
+    where: dict[str, Any] = {
+        "device": device,
+        "allow_download": allow_download,
+        "backend": backend,
+        "int8": int8,
+    }
     model = _model(name, gallery, revision, where)
     own = name or (model.source if gallery is not None else None) or "default"
     page = build_page(

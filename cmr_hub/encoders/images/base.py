@@ -69,6 +69,8 @@ class ImageEncoder(ABC):
         batch_size: pictures in one pass of the network, on the CPU.
         source: where the weights came from: `file`, or where they can be fetched again.
         placement: the device and the precision that it runs in.
+        network: what `forward` runs, so that it can be exported; None where that is no torch
+            network.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ImageEncoder(ABC):
     batch_size: int
     source: str
     placement: Placement = Placement()
+    network: Any = None
 
     @property
     @abstractmethod

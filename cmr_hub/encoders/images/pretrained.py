@@ -9,7 +9,7 @@ from cmr_hub.encoders.images.base import ImageEncoder, fingerprint_of
 from cmr_hub.encoders.images.processor import ProcessorPreprocessing
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.pretrained.backbone import Backbone
@@ -38,6 +38,11 @@ class PretrainedImageEncoder(ImageEncoder):
     def placement(self) -> Placement:  # type: ignore[override]
         """That of the backbone."""
         return self.backbone.placement
+
+    @property
+    def network(self) -> nn.Module:
+        """That of the backbone."""
+        return self.backbone.network
 
     @property
     def weights_sha256(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError
@@ -65,8 +65,12 @@ class Backbone(ABC):
         """Named tensors of B prepared pictures → (B, image_dim)."""
 
     @abstractmethod
-    def texts(self, texts: Sequence[str]) -> Tensor:
-        """B texts → (B, text_dim). A text longer than the network reads is cut."""
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """B texts → named tensors. A text longer than the network reads is cut."""
+
+    @abstractmethod
+    def texts(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Named tensors of B texts → (B, text_dim)."""
 
     @abstractmethod
     def is_cut(self, text: str) -> bool:
@@ -82,6 +86,10 @@ class Backbone(ABC):
             self.reload()
         self.network.to(placement.device, placement.dtype)
         self.placement = placement
+
+    @abstractmethod
+    def without_weights(self) -> Self:
+        """A copy that prepares pictures and texts as this does, with no network to run."""
 
     def require(self, side: str) -> int:
         """The dimension of a side, `image` or `text`. Raises CMRError where there is none."""

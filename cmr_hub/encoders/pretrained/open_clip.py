@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from PIL import Image
 
 from cmr_hub.encoders.building import BUILDING
-from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite, without_weights
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.pretrained.files import OPEN_CLIP_CONFIG
@@ -50,7 +51,7 @@ class OpenClipBackbone(Backbone):
         with torch.inference_mode():
             prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
             self.image_dim = len(self.images({k: v[None] for k, v in prepared.items()})[0])
-            self.text_dim = len(self.texts(["a"])[0])
+            self.text_dim = len(self.texts(self.tokens(["a"]))[0])
 
     def reload(self) -> None:
         files = self.files
@@ -85,11 +86,18 @@ class OpenClipBackbone(Backbone):
         rows: Tensor = self._model.encode_image(self.placement.tensor(batch["pixels"]))
         return rows
 
-    def texts(self, texts: Sequence[str]) -> Tensor:
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         with self.lock:
-            tokens = self._tokenizer(list(texts))
-        rows: Tensor = self._model.encode_text(self.placement.tensor(tokens))
+            return {"tokens": self._tokenizer(list(texts))}
+
+    def texts(self, tokens: dict[str, Tensor]) -> Tensor:
+        rows: Tensor = self._model.encode_text(self.placement.tensor(tokens["tokens"]))
         return rows
+
+    def without_weights(self) -> Self:
+        other = copy.copy(self)
+        other._model = without_weights(self._model)
+        return other
 
     def is_cut(self, text: str) -> bool:
         # Every token but those at the ends stands for a byte at least.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from PIL import Image
 
 from cmr_hub.encoders.building import BUILDING
-from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite, without_weights
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -77,9 +78,16 @@ class SentenceTransformersBackbone(Backbone):
         self._transform = _ImageTransform(first.processor) if "image" in reads else None
         scale = getattr(getattr(first, "model", None), "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
+        # What says which modality it is, and how long the prompt: the same for all texts.
+        self._constant: dict[str, Any] = {}
+        if "text" in reads:
+            features = self._features(["a"])
+            self._constant = {
+                name: one for name, one in features.items() if not isinstance(one, torch.Tensor)
+            }
         with torch.inference_mode():
             self.image_dim = self._probe_image() if "image" in reads else None
-            self.text_dim = len(self.texts(["a"])[0]) if "text" in reads else None
+            self.text_dim = len(self.texts(self.tokens(["a"]))[0]) if "text" in reads else None
 
     @property
     def network(self) -> nn.Module:
@@ -100,13 +108,19 @@ class SentenceTransformersBackbone(Backbone):
         rows: Tensor = self._model({**placed, "modality": "image"})["sentence_embedding"]
         return rows
 
-    def texts(self, texts: Sequence[str]) -> Tensor:
-        placed = {
-            name: self.placement.tensor(value) if isinstance(value, torch.Tensor) else value
-            for name, value in self._prepared(texts).items()
-        }
-        rows: Tensor = self._model(placed)["sentence_embedding"]
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        features = self._features(texts)
+        return {name: one for name, one in features.items() if isinstance(one, torch.Tensor)}
+
+    def texts(self, tokens: dict[str, Tensor]) -> Tensor:
+        placed = {name: self.placement.tensor(one) for name, one in tokens.items()}
+        rows: Tensor = self._model({**self._constant, **placed})["sentence_embedding"]
         return rows
+
+    def without_weights(self) -> Self:
+        other = copy.copy(self)
+        other._model = without_weights(self._model)
+        return other
 
     def is_cut(self, text: str) -> bool:
         whole = (self._prompt or "") + (text.lower() if self._lower else text)
@@ -117,7 +131,7 @@ class SentenceTransformersBackbone(Backbone):
             found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
         return len(found) > self._max_tokens
 
-    def _prepared(self, texts: Sequence[str]) -> dict[str, Any]:
+    def _features(self, texts: Sequence[str]) -> dict[str, Any]:
         """Tokens of texts, as the network wants them."""
         given: Any = [text.lower() for text in texts] if self._lower else list(texts)
         if self._is_transformer:
@@ -131,7 +145,7 @@ class SentenceTransformersBackbone(Backbone):
 
     def _longest(self) -> int:
         """How many tokens of a text are read, whatever says so; 0 where there is no limit."""
-        tokens = self._prepared(["a " * _LONG]).get("input_ids")
+        tokens = self._features(["a " * _LONG]).get("input_ids")
         found = 0 if tokens is None else int(tokens.shape[-1])
         return found if found < _LONG else 0
 

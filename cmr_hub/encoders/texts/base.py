@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.devices import Placement
+from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from cmr_hub.types import Document, FloatArray, JSONObject
 
@@ -21,12 +23,19 @@ class TextEncoder(ABC):
 
     A document is all the sentences of one item; a query is a document of one sentence. Once fitted,
     an encoder may be asked from several threads at once.
+
+    Attributes:
+        name: what it is registered or loaded under.
+        placement: the device and the precision that it runs in.
+        network: what `rows` runs, so that it can be exported; None where there is no network, or
+            none that is worth it.
     """
 
     name: ClassVar[str]
     placement: Placement = Placement()
     logit_scale: float | None = None
     """What cosines with pictures were multiplied by in training, if it learnt that."""
+    network: Any = None
 
     @property
     @abstractmethod
@@ -45,11 +54,38 @@ class TextEncoder(ABC):
     def identity(self) -> str:
         """Changes with everything that changes a row: settings, vocabulary, weights."""
         settings, arrays = self.state()
-        return json.dumps([self.name, settings], sort_keys=True) + sha256_of_arrays(arrays)
+        plain = json.dumps([self.name, settings], sort_keys=True) + sha256_of_arrays(arrays)
+        return self.placement.marked(plain)
 
     def to(self, placement: Placement) -> Self:
         """Moves the network, if there is one, to a device and precision. Returns self."""
         return self
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """B single texts → what `rows` takes: named tensors of (B, T) or (B, ...)."""
+        raise CMRError(f"{self.name} has no network")
+
+    def rows(self, tokens: dict[str, Tensor]) -> Tensor:
+        """Named tensors of B texts → (B, dim), by the network."""
+        raise CMRError(f"{self.name} has no network")
+
+    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
+        """A copy without the network's weights.
+
+        Args:
+            run: what `rows` does, in another runtime.
+            placement: of that.
+        """
+        raise CMRError(f"{self.name} has no network")
+
+    def with_parts(self, parts: Sequence[TextEncoder]) -> Self:
+        """A copy with others in place of `parts`."""
+        raise CMRError(f"{self.name} has no parts")
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it, or a part of it, can be exported."""
+        return self.network is not None or any(part.has_network for part in self.parts)
 
     @property
     def parts(self) -> tuple[TextEncoder, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import text_encoder, text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
@@ -46,6 +48,17 @@ class ConcatEncoder(TextEncoder):
     @property
     def parts(self) -> tuple[TextEncoder, ...]:
         return self._parts
+
+    def with_parts(self, parts: Sequence[TextEncoder]) -> Self:
+        other = copy.copy(self)
+        other._parts = tuple(parts)
+        return other
+
+    @property
+    def placement(self) -> Placement:  # type: ignore[override]
+        """That of its parts; of those that no network runs is nothing to tell."""
+        own = (part.placement for part in self._parts)
+        return next((one for one in own if not one.is_reference), Placement())
 
     @property
     def dim(self) -> int:

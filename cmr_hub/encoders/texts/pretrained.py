@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
 from cmr_hub.encoders.images.base import fingerprint_of
+from cmr_hub.encoders.images.exported import refuse_move
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.tokens import sentences
 from cmr_hub.errors import CMRError, WeightsError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.pretrained.backbone import Backbone
     from cmr_hub.types import Document, FloatArray, JSONObject
@@ -44,6 +47,8 @@ class PretrainedTextEncoder(TextEncoder):
         self.backbone = backbone
         self.name = f"hf:{backbone.files.name}"  # type: ignore[misc]
         self.logit_scale = backbone.logit_scale
+        self._run: Callable[[dict[str, Tensor]], Tensor] = backbone.texts
+        self._placement: Placement | None = None
         self._is_told = False
 
     @property
@@ -55,10 +60,11 @@ class PretrainedTextEncoder(TextEncoder):
         """What loads it again: `hf:REPOSITORY@COMMIT`, or `file`."""
         return self.backbone.files.source
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Of the files: they hold weights and tokeniser."""
-        return fingerprint_of("pretrained", self.backbone.files.sha256, {"side": "text"})
+        own = fingerprint_of("pretrained", self.backbone.files.sha256, {"side": "text"})
+        return self.placement.marked(own)
 
     @property
     def identity(self) -> str:
@@ -66,12 +72,32 @@ class PretrainedTextEncoder(TextEncoder):
 
     @property
     def placement(self) -> Placement:  # type: ignore[override]
-        """That of the backbone."""
-        return self.backbone.placement
+        """That of the backbone, or of what runs it."""
+        return self._placement or self.backbone.placement
 
     def to(self, placement: Placement) -> Self:
-        self.backbone.to(placement)
+        if self._placement is not None:
+            refuse_move(self.name, self._placement, placement)
+        else:
+            self.backbone.to(placement)
         return self
+
+    @property
+    def network(self) -> nn.Module:
+        """That of the backbone."""
+        return self.backbone.network
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        return self.backbone.tokens(texts)
+
+    def rows(self, tokens: dict[str, Tensor]) -> Tensor:
+        return self._run(tokens)
+
+    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
+        other = copy.copy(self)
+        other.backbone = self.backbone.without_weights()
+        other._run, other._placement = run, placement
+        return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learns nothing: it is pretrained."""
@@ -123,7 +149,7 @@ class PretrainedTextEncoder(TextEncoder):
         def work(start: int) -> None:
             chosen = order[start : start + size]
             with torch.inference_mode():
-                found: Any = self.backbone.texts([texts[index] for index in chosen])
+                found: Any = self.rows(self.tokens([texts[index] for index in chosen]))
                 found = found.float().cpu().numpy()
             if not np.isfinite(found).all():
                 raise WeightsError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -24,7 +24,9 @@ from cmr_hub.types import Document, FloatArray, JSONObject
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from torch import Tensor
 
+    from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.texts.last_layers import LastLayers
 
 
@@ -76,6 +78,8 @@ class SentenceEncoder(TextEncoder):
         self._max_tokens = 0
         self._sha256 = ""
         self._changed: frozenset[str] = frozenset()
+        self._kept: dict[str, np.ndarray] | None = None
+        self._run: Callable[[dict[str, Tensor]], Tensor] | None = None
 
     @property
     def dim(self) -> int:
@@ -89,7 +93,41 @@ class SentenceEncoder(TextEncoder):
         facts = f"{self._sha256} {self.options['aggregation']}"
         if self._changed:
             facts += f" {sha256_of_arrays(self._changed_weights())}"
-        return hashlib.sha256(facts.encode()).hexdigest()
+        return self.placement.marked(hashlib.sha256(facts.encode()).hexdigest())
+
+    @property
+    def network(self) -> Any:
+        self._require_fit()
+        return self._model
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = dict(
+            self._tokens(
+                list(texts),
+                padding=True,
+                truncation=True,
+                max_length=self._max_tokens,
+                return_tensors="pt",
+            )
+        )
+        return found
+
+    def rows(self, tokens: dict[str, Tensor]) -> Tensor:
+        from cmr_hub.encoders.texts.last_layers import pool
+
+        if self._run is not None:
+            return self._run(tokens)
+        return pool(self._model(**tokens).last_hidden_state, tokens["attention_mask"])
+
+    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
+        from cmr_hub.encoders.meta import without_weights
+
+        other = copy.copy(self)
+        other._kept = self._changed_weights()
+        other._model = without_weights(self._model)
+        other._run, other.placement = run, placement
+        other._remember_words()  # not those of the encoder with weights, which can go
+        return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
@@ -166,7 +204,7 @@ class SentenceEncoder(TextEncoder):
 
         from cmr_hub.encoders.texts.last_layers import without_last
 
-        self._require_fit()
+        self._require_weights()
         frozen = without_last(self._model, layers)
         places = [
             (number, place, text)
@@ -212,7 +250,7 @@ class SentenceEncoder(TextEncoder):
         """A copy of the last layers, to be trained: `token_states` → sentence vectors."""
         from cmr_hub.encoders.texts.last_layers import LastLayers
 
-        self._require_fit()
+        self._require_weights()
         return LastLayers(self._model.encoder, layers)
 
     def with_last_layers(self, trained: LastLayers) -> Self:
@@ -233,6 +271,8 @@ class SentenceEncoder(TextEncoder):
     def _changed_weights(self) -> dict[str, np.ndarray]:
         if not self._changed:
             return {}
+        if self._kept is not None:
+            return self._kept
         own = self._model.state_dict()
         return {name: own[name].numpy() for name in sorted(self._changed)}
 
@@ -245,11 +285,22 @@ class SentenceEncoder(TextEncoder):
         if self._model is None:
             raise CMRError("sentence: not fitted yet; call fit(documents) first")
 
+    def _require_weights(self) -> None:
+        self._require_fit()
+        if self._run is not None:
+            raise CMRError(
+                f"sentence is run by {self.placement.backend} and has no weights to train: use the "
+                "backend torch"
+            )
+
     def _load(self) -> None:
         folder, self.options["revision"] = locate(self.options["source"], self.options["revision"])
         found = read_transformer(folder)
         self._model, self._tokenizer = found.model, found.tokenizer
         self._max_tokens, self._sha256 = found.max_tokens, found.sha256
+        self._remember_words()
+
+    def _remember_words(self) -> None:
         self._knows_word = functools.lru_cache(maxsize=100_000)(self._has_known_token)
 
     def _has_known_token(self, word: str) -> bool:
@@ -267,8 +318,6 @@ class SentenceEncoder(TextEncoder):
         import torch
         from tqdm import tqdm
 
-        from cmr_hub.encoders.texts.last_layers import pool
-
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         # Texts of one length stand together, so that little is padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -276,15 +325,9 @@ class SentenceEncoder(TextEncoder):
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
-                batch = self._tokens(
-                    [texts[index] for index in chosen],
-                    padding=True,
-                    truncation=True,
-                    max_length=self._max_tokens,
-                    return_tensors="pt",
-                )
                 with torch.inference_mode():
-                    states = self._model(**batch).last_hidden_state
-                    rows[chosen] = pool(states, batch["attention_mask"]).numpy()
+                    rows[chosen] = self.rows(
+                        self.tokens([texts[index] for index in chosen])
+                    ).numpy()
                 bar.update(len(chosen))
         return rows
