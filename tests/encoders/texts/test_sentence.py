@@ -194,7 +194,8 @@ def test_from_the_hub_the_commit_is_kept(
     snapshot = build_sentence_model(tmp_path / "snapshots" / ("c0ffee" * 6))
     asked = {}
 
-    def download(repository, revision, allow_patterns):
+    def download(repository, revision, allow_patterns, local_files_only):
+        assert not local_files_only
         asked.update(repository=repository, revision=revision, allow_patterns=allow_patterns)
         return str(snapshot)
 
