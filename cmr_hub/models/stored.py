@@ -76,7 +76,8 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
         ModelFormatError, WeightsError: a stored encoder cannot be loaded to be kept.
         CMRError: another backend than torch runs an encoder.
     """
-    for encoder in (parts.image.encoder, parts.text.encoder):
+    for tower in (parts.image, parts.text):
+        encoder: ImageEncoder | TextEncoder | None = tower.encoder
         if encoder is not None and encoder.placement.backend != "torch":
             raise CMRError(
                 f"a model is saved with the weights of torch, not with those of "

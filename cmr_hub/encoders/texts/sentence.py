@@ -325,9 +325,8 @@ class SentenceEncoder(TextEncoder):
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
+                batch = self.tokens([texts[index] for index in chosen])
                 with torch.inference_mode():
-                    rows[chosen] = self.rows(
-                        self.tokens([texts[index] for index in chosen])
-                    ).numpy()
+                    rows[chosen] = self.rows(batch).numpy()
                 bar.update(len(chosen))
         return rows
