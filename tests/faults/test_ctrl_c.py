@@ -43,6 +43,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     ),
     "ablate": ("cmr_hub.evaluation.grid_file:read_grid", ["ablate", "g.toml", "--results", "r"]),
     "report": ("cmr_hub.evaluation.report:write_report", ["report", "--results", "r"]),
+    "models": ("cmr_hub.models.catalogue:list_models", ["models"]),
     "index": (
         "cmr_hub.gallery.indexing.index:folder_entries",
         ["index", "{pictures}", "--out", "x", "--model", "{model}"],

@@ -6,12 +6,17 @@ import shutil
 
 import hub_calls
 import pytest
+from hostile import words as change_words
 from hub_repository import Fault
 from hub_server import TOKEN
 from tiny_clip import DIM, MARKER, add_what_nobody_needs, config, write_clip
 
 from cmr_hub import load
-from cmr_hub.errors import HubError
+from cmr_hub.encoders.texts.sentence import SentenceEncoder
+from cmr_hub.errors import HubError, WeightsError
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 NAME = "user/clip"
 NEEDED = {
@@ -219,6 +224,55 @@ def test_a_saved_model_names_the_commit_and_does_not_have_it_fetched(home, clien
     assert home.requests == []
     found = client(hub_calls.vectors, tmp_path / "saved", allow_download=True)
     assert hub_calls.same(first, found)
+
+
+def test_a_sentence_encoder_is_not_fetched_unasked(server, client, build_sentence_model, tmp_path):
+    own = build_sentence_model(tmp_path / "bert")
+    server.put("user/bert", own)
+    words = SentenceEncoder(source=str(own)).fit([])
+    CrossModalModel(
+        ImageTower(None, Projector(4, (), 6)), TextTower(words, Projector(words.dim, (), 6))
+    ).save_pretrained(tmp_path / "m")
+    expected = load(tmp_path / "m").encode_texts(["the dog runs"])
+    change_words(lambda content: content["settings"]["options"].update(source="user/bert"))(
+        tmp_path / "m"
+    )
+    message, *_ = client(hub_calls.refused, tmp_path / "m")
+    assert "'user/bert' is needed and not on this machine. It was named by a file" in message
+    assert server.requests == []
+    found = client(hub_calls.texts, tmp_path / "m", ["the dog runs"], allow_download=True)
+    assert (found == expected).all()
+    server.requests.clear()
+    assert (client(hub_calls.texts, tmp_path / "m", ["the dog runs"]) == expected).all()
+    assert server.requests == []
+
+
+def test_weights_of_torchvision_are_not_fetched_unasked(
+    saved_model, mobilenet_state, colour_folder, tmp_path, monkeypatch
+):
+    from torchvision.models import MobileNet_V2_Weights
+
+    fetched = []
+
+    def get(self, **_):
+        fetched.append(self)
+        return mobilenet_state
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", get)
+    pictures = sorted((colour_folder / "test").glob("*.png"))
+    directory = shutil.copytree(saved_model, tmp_path / "m")
+    path = directory / "config.json"
+    settings = json.loads(path.read_text())
+    named = "torchvision:MobileNet_V2_Weights.IMAGENET1K_V1"
+    settings["image_tower"]["encoder"]["source"] = named
+    path.write_text(json.dumps(settings))
+    with pytest.raises(WeightsError, match=r"It was named by a file, .*--allow-download"):
+        load(directory).encode_images(pictures)
+    assert fetched == []
+    found = load(directory, allow_download=True).encode_images(pictures)
+    assert (found == load(saved_model).encode_images(pictures)).all()
+    assert len(fetched) == 1
 
 
 def forgotten(client) -> None:

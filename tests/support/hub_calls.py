@@ -37,6 +37,13 @@ def vectors(name: str | Path, pictures: list[Path] = (), **options) -> dict:
     }
 
 
+def texts(name: str | Path, sentences: list[str], **options) -> np.ndarray:
+    """The vectors of some sentences."""
+    from cmr_hub import load
+
+    return load(name, **options).encode_texts(sentences)
+
+
 def saved(name: str, directory: Path, **options) -> None:
     """Loads a model and saves it."""
     from cmr_hub import load
