@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from rich.console import Console
 
 from cmr_hub import cli, list_models
 from cmr_hub.cli.models import size_text
@@ -15,7 +16,8 @@ def cmr(capsys, monkeypatch):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["cmr", "models", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "250")
+        wide = Console(width=250, markup=False, emoji=False)
+        monkeypatch.setattr("cmr_hub.cli.models.console", wide)
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             cli.main()

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save
 
 from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.weights import check_state, read_weights
 from cmr_hub.encoders.texts import text_encoder
@@ -78,7 +79,7 @@ def of_text_encoder(name: str, **options: Any) -> Target:
 class Mean:
     """An encoder of pictures whose rows are known."""
 
-    name, dim, fingerprint = "mean", 3, "f" * 64
+    name, dim, fingerprint, placement = "mean", 3, "f" * 64, Placement()
 
     def encode(self, images: list[Any]) -> np.ndarray:
         return np.array([np.asarray(image).mean((0, 1)) for image in images], np.float32)

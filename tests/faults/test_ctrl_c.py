@@ -48,6 +48,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         "cmr_hub.gallery.indexing.index:folder_entries",
         ["index", "{pictures}", "--out", "x", "--model", "{model}"],
     ),
+    "label": ("cmr_hub.loading:open_gallery", ["label", "{model}", "--names", "{names}"]),
     "search": ("cmr_hub.loading:open_gallery", ["search", "{model}", "flame"]),
     "demo": ("cmr_hub.apps.search_page.serving:load", ["demo", "{model}"]),
     "dashboard": ("streamlit.web.cli:main", ["dashboard", "--results", "r"]),
@@ -102,7 +103,9 @@ def test_stopped(
         "weights": mobilenet_file,
         "model": saved_model,
         "aligned": tmp_path / "aligned",
+        "names": tmp_path / "names.txt",
     }
+    known["names"].write_text("flame\ngrass\n")
     if "{aligned}" in given:
         _aligned(tmp_path / "aligned")
     arguments = [re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), one) for one in given]
