@@ -17,7 +17,7 @@ def cmr(capsys, monkeypatch):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["cmr", "models", *map(str, arguments)])
         wide = Console(width=250, markup=False, emoji=False)
-        monkeypatch.setattr("cmr_hub.cli.models.console", wide)
+        monkeypatch.setattr(sys.modules["cmr_hub.cli.models"], "console", wide)
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             cli.main()

@@ -48,7 +48,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         "cmr_hub.gallery.indexing.index:folder_entries",
         ["index", "{pictures}", "--out", "x", "--model", "{model}"],
     ),
-    "label": ("cmr_hub.loading:open_gallery", ["label", "{model}", "--names", "{names}"]),
+    "label": ("cmr_hub.loading:open_gallery", ["label", "{model}/gallery", "--names", "{names}"]),
     "search": ("cmr_hub.loading:open_gallery", ["search", "{model}", "flame"]),
     "demo": ("cmr_hub.apps.search_page.serving:load", ["demo", "{model}"]),
     "dashboard": ("streamlit.web.cli:main", ["dashboard", "--results", "r"]),
