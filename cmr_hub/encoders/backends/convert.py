@@ -37,7 +37,7 @@ _PACKAGES: Final = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openv
 _VERSIONS: Final = ("cmr-hub", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
 _LEAST_COSINE: Final = {"float32": 0.9999, "int8": 0.95}
 _FILE: Final = "network.onnx"
-_PICTURES: Final = 32  # to measure ranges on
+_PICTURES: Final = 64  # to measure ranges on
 _CHECKED: Final = (1, 3)  # pictures in the batches that exports are checked with
 
 
