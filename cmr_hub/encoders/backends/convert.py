@@ -131,13 +131,13 @@ def _session(
                 whole = Path(workshop) / "float32.onnx"
                 export_onnx(encoder.network, run, example(), whole, name)
                 shown = ({key: one.numpy() for key, one in batch.items()} for batch in ranges())
-                quantise(whole, file, shown)
+                quantise(whole, file, shown, backend)
         else:
             export_onnx(encoder.network, run, example(), file, name)
         _check(open_session(file), run, checks(), placement, name)
 
     facts = [identity, backend, placement.marked(""), *map(_version, _VERSIONS)]
-    return open_session(kept(f"{name}-{backend}-{placement.precision}", facts, make) / _FILE)
+    return open_session(kept(f"{backend}-{placement.precision}", facts, make) / _FILE)
 
 
 def _check(
