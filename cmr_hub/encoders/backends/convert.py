@@ -37,7 +37,7 @@ _PACKAGES: Final = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openv
 _VERSIONS: Final = ("cmr-hub", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
 _LEAST_COSINE: Final = {"float32": 0.9999, "int8": 0.95}
 _FILE: Final = "network.onnx"
-_PICTURES: Final = 32  # to measure ranges on
+_PICTURES: Final = 64  # to measure ranges on
 _CHECKED: Final = (1, 3)  # pictures in the batches that exports are checked with
 
 
@@ -131,13 +131,13 @@ def _session(
                 whole = Path(workshop) / "float32.onnx"
                 export_onnx(encoder.network, run, example(), whole, name)
                 shown = ({key: one.numpy() for key, one in batch.items()} for batch in ranges())
-                quantise(whole, file, shown)
+                quantise(whole, file, shown, backend)
         else:
             export_onnx(encoder.network, run, example(), file, name)
         _check(open_session(file), run, checks(), placement, name)
 
     facts = [identity, backend, placement.marked(""), *map(_version, _VERSIONS)]
-    return open_session(kept(f"{name}-{backend}-{placement.precision}", facts, make) / _FILE)
+    return open_session(kept(f"{backend}-{placement.precision}", facts, make) / _FILE)
 
 
 def _check(

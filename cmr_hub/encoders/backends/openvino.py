@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cmr_hub.encoders.backends.session import Compiled, Session
 from cmr_hub.encoders.optional import optional_import
@@ -10,6 +10,8 @@ from cmr_hub.encoders.optional import optional_import
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_GROUP: Final = 64
 
 
 class OpenVinoSession(Session):
@@ -22,6 +24,8 @@ class OpenVinoSession(Session):
             # Else it takes bfloat16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self.most,
+            # Where weights are 8-bit, activations become so too, in groups of this size.
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,
             # A stream for each thread that calls, or one with all threads.
             "NUM_STREAMS": self.most if side_by_side else 1,
         }

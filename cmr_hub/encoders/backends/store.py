@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -21,13 +20,13 @@ logger = logging.getLogger(__name__)
 _CHECKSUMS: Final = "checksums.json"
 
 
-def kept(name: str, facts: list[str], make: Callable[[Path], None]) -> Path:
+def kept(kind: str, facts: list[str], make: Callable[[Path], None]) -> Path:
     """The directory of an exported network, made if it is not there or is damaged.
 
     Processes that want the same one at once wait for the first of them.
 
     Args:
-        name: what to call it.
+        kind: what the directory's name begins with.
         facts: all that its files depend on.
         make: writes them into an empty directory.
 
@@ -35,9 +34,8 @@ def kept(name: str, facts: list[str], make: Callable[[Path], None]) -> Path:
         StorageError: the disk is full, or may only be read.
     """
     home = default_cache_home() / "exports"
-    plain = re.sub(r"[^\w.-]+", "_", name)[-64:].strip("_.")
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    directory = home / f"{plain}-{digest[:32]}"
+    directory = home / f"{kind}-{digest[:32]}"
     if _is_whole(directory):
         return directory
     with storing(directory):

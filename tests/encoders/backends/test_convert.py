@@ -12,6 +12,7 @@ from torch import nn
 
 from cmr_hub.encoders.backends import backend_placement, convert
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
+from cmr_hub.encoders.backends.quantise import quantise
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts import text_encoder
@@ -55,6 +56,47 @@ def test_int8_is_close(sentence, sentence_int8, compact, compact_int8, pictures)
     assert least_cosine(found, expected) >= 0.95
     assert not np.allclose(found, expected, atol=1e-5)
     assert least_cosine(compact_int8.encode(pictures), compact.encode(pictures)) >= 0.9
+
+
+def test_weights_of_8_bits_for_openvino(tmp_path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+    from openvino import Core
+
+    generator = np.random.default_rng(0)
+    plain = generator.normal(size=(6, 4)).astype(np.float32) * [1, 10, 100, 0]
+    turned = generator.normal(size=(3, 4)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "plain"], ["y"]),
+            helper.make_node("Gemm", ["y", "turned"], ["z"], transB=1),
+        ],
+        "products",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, ["n", 3])],
+        [
+            numpy_helper.from_array(plain.astype(np.float32), "plain"),
+            numpy_helper.from_array(turned, "turned"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    onnx.save(model, str(tmp_path / "float32.onnx"))
+    quantise(tmp_path / "float32.onnx", tmp_path / "int8.onnx", [], "openvino")
+    settings = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0, "INFERENCE_PRECISION_HINT": "f32"}
+    network = Core().compile_model(str(tmp_path / "int8.onnx"), "CPU", settings)
+    x = generator.normal(size=(5, 6)).astype(np.float32)
+
+    def rounded(weights):  # of the columns
+        scale = np.abs(weights).max(axis=0).clip(1e-12) / 127
+        return np.rint(weights / scale) * scale
+
+    expected = x @ rounded(plain) @ rounded(turned.T)
+    np.testing.assert_allclose(network(x)[0], expected, rtol=1e-3, atol=1e-3)
+    kept = {
+        one.name: one.data_type for one in onnx.load(str(tmp_path / "int8.onnx")).graph.initializer
+    }
+    assert list(kept.values()).count(onnx.TensorProto.INT8) == 2
+    assert not {"plain", "turned"} & kept.keys()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

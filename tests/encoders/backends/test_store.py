@@ -33,10 +33,10 @@ def home(tmp_path, monkeypatch):
 
 
 def test_it_is_made_once(home) -> None:
-    first = kept("hf:owner/name", ["facts"], write)
+    first = kept("onnx-int8", ["facts"], write)
     assert first.parent == home / "exports"
-    assert first == kept("hf:owner/name", ["facts"], lambda _: pytest.fail("made again"))
-    assert kept("hf:owner/name", ["other facts"], write) != first
+    assert first == kept("onnx-int8", ["facts"], lambda _: pytest.fail("made again"))
+    assert kept("onnx-int8", ["other facts"], write) != first
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "lost", "more", "no sums", "odd sums"])
