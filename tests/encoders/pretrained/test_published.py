@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -125,18 +124,20 @@ def test_sentence_transformers_clip(tmp_path, pictures) -> None:
     _same(root, Transformers(inner), pictures)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("sentencepiece") is not None, reason="SentencePiece is installed"
-)
-def test_sentencepiece_is_asked_for(tiny, tmp_path) -> None:
+def test_sentencepiece_is_asked_for(tiny, tmp_path, monkeypatch) -> None:
+    from transformers.utils.import_utils import SENTENCEPIECE_IMPORT_ERROR
+
+    def without_sentencepiece(*arguments, **options):
+        raise ImportError(SENTENCEPIECE_IMPORT_ERROR.format("SiglipTokenizer"))
+
     _as_siglip(tiny("siglip"), tmp_path / "siglip")
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", without_sentencepiece)
     with pytest.raises(CMRError, match=r"SentencePiece library, which is not installed: pip"):
         cmr_hub.load(tmp_path / "siglip", device="cpu")
 
 
 def test_google_siglip(tmp_path, pictures) -> None:
     """google/siglip-base-patch16-224: settings in preprocessor_config.json, a sparse config."""
-    pytest.importorskip("sentencepiece")
     import transformers
 
     directory = tmp_path / "siglip-base-patch16-224"
