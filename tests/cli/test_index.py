@@ -12,22 +12,6 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.loading import open_gallery
 
 
-@pytest.fixture
-def cmr(capsys, monkeypatch):
-    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="session")
 def indexed(saved_model, colour_folder, tmp_path_factory):
     """A gallery of the 36 coloured pictures."""

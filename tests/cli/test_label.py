@@ -6,32 +6,15 @@ import io
 import json
 import re
 import shutil
-import sys
 from types import SimpleNamespace
 
 import pytest
 
-from cmr_hub import cli, load
+from cmr_hub import load
 from cmr_hub.cli.label import read_names
 from cmr_hub.errors import DataFormatError, DataNotFoundError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing.index import index_folder
-
-
-@pytest.fixture
-def cmr(capsys, monkeypatch):
-    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,12 @@
 """`cmr train --preset adapter`, as its console script runs it."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from tiny_clip import write_clip
 
 import cmr_hub
-from cmr_hub import cli
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
@@ -17,21 +15,6 @@ from cmr_hub.evaluation.experiment import run_experiment
 from cmr_hub.evaluation.results import read_runs
 from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.training.presets import PRESETS
-
-
-@pytest.fixture
-def cmr(capsys, monkeypatch):
-    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -60,22 +60,6 @@ def model(clip):
     return load(clip)
 
 
-@pytest.fixture
-def cmr(capsys, monkeypatch):
-    """`cmr ARGUMENTS` → exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cmr", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def indexed(clip, colour_folder, tmp_path_factory):
     """What `cmr index` makes of 36 coloured pictures."""
