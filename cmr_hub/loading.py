@@ -20,7 +20,7 @@ from cmr_hub.gallery.milvus_server import MilvusAddress
 from cmr_hub.hub_download import HubSource, is_repository, patterns_of
 from cmr_hub.models.catalogue import default_revision, resolve, suggestions
 from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.files import choose_model_files
+from cmr_hub.models.files import choose_model_files, is_of_a_model
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
 from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.releases import RELEASES, release_directory
@@ -143,7 +143,7 @@ def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossM
 
 
 def _open_directory(directory: Path) -> CrossModalModel:
-    if _holds_model(directory) or not _holds_encoder(directory):
+    if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
         model = _open(directory)
     else:
         model = _dual_encoder(PretrainedFiles.of(directory))
@@ -194,15 +194,6 @@ def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
         ImageTower(PretrainedImageEncoder(network), None),
         TextTower(PretrainedTextEncoder(network), None),
     )
-
-
-def _holds_model(directory: Path) -> bool:
-    """Whether this is a model of this library; many programs call a file config.json."""
-    try:
-        content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return (directory / HISTORY).exists()
-    return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
 
 
 def _holds_encoder(directory: Path) -> bool:

@@ -6,10 +6,14 @@ import copy
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from cmr_hub.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from cmr_hub.types import FloatArray
 
 N = TypeVar("N", bound="nn.Module")
 
@@ -47,6 +51,18 @@ def refuse_non_finite(network: nn.Module, name: str) -> None:
         raise WeightsError(
             f"{name} is damaged: {len(bad)} tensors hold values that are not finite numbers, "
             f"e.g. {bad[0]}; fetch or save it again"
+        )
+
+
+def refuse_non_finite_rows(rows: FloatArray, name: str) -> None:
+    """Raises WeightsError where a network gave values that are not finite.
+
+    One damaged tensor would otherwise make a gallery in which nothing is found.
+    """
+    if not np.isfinite(rows).all():
+        raise WeightsError(
+            f"{name} gives features that are not finite numbers: its weights are "
+            "damaged, incomplete or do not fit this precision; load them again"
         )
 
 

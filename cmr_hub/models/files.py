@@ -87,7 +87,7 @@ def refuse_foreign_directory(directory: Path) -> None:
     if not directory.is_dir():
         raise ModelFormatError(f"{directory} is a file; give a directory to save the model in")
     names = {path.name for path in directory.iterdir()}
-    if names and not (names <= _ALL and _is_of_a_model(directory / CONFIG)):
+    if names and not (names <= _ALL and is_of_a_model(directory / CONFIG)):
         foreign = ", ".join(sorted(names - _ALL)[:3] or sorted(names)[:3])
         raise ModelFormatError(
             f"{directory} holds files that are not a model's ({foreign}); "
@@ -95,7 +95,7 @@ def refuse_foreign_directory(directory: Path) -> None:
         )
 
 
-def _is_of_a_model(config: Path) -> bool:
+def is_of_a_model(config: Path) -> bool:
     """Whether some release wrote this config; many programs call a file config.json."""
     try:
         content = json.loads(config.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Seconds a picture and a sentence, with a clock that is told what to say."""
+"""Seconds a picture and a sentence, with a clock that the test sets."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_an_adapted_model_stands_beside_zero_shot(saved_model, tmp_path):
         "| Pascal Sentence, test, zero-shot (before training) | 800/200 | .500 | .750 | .625 |",
     ]
     assert "BELOW zero-shot on the test pairs: MAP@all 0.601 against 0.625." in text
-    # Only the model's own figures are told to the Hub.
+    # The Hub gets the model's own figures only.
     values = {result.metric_value for result in ModelCard(text).data.eval_results}
     assert values == {0.5906, 0.6123, 0.6015}
     assert "zero-shot" not in card_text(with_record(saved_model, tmp_path / "o", RECORD))

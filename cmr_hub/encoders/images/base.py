@@ -16,7 +16,8 @@ from tqdm import tqdm
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.parallel import side_by_side
-from cmr_hub.errors import CMRError, WeightsError
+from cmr_hub.encoders.meta import refuse_non_finite_rows
+from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -155,12 +156,7 @@ class ImageEncoder(ABC):
             chunk = items[start : start + size]
             with torch.inference_mode():
                 features = self.forward(prepare(chunk)).float().cpu().numpy()
-            # One damaged tensor would otherwise make a gallery in which nothing is found.
-            if not np.isfinite(features).all():
-                raise WeightsError(
-                    f"{self.name} gives features that are not finite numbers: its weights are "
-                    "damaged, incomplete or do not fit this precision; load them again"
-                )
+            refuse_non_finite_rows(features, self.name)
             rows[start : start + len(chunk)] = features
             return len(chunk)
 

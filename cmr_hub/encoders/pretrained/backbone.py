@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.encoders.devices import Placement
+from cmr_hub.encoders.meta import without_weights
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Backbone(ABC):
     image_dim: int | None
     text_dim: int | None
     logit_scale: float | None
+    _model: Any
 
     def __init__(self) -> None:
         self.placement = Placement()
@@ -48,9 +51,10 @@ class Backbone(ABC):
         self.lock = threading.Lock()
 
     @property
-    @abstractmethod
     def network(self) -> nn.Module:
         """The network itself."""
+        found: nn.Module = self._model
+        return found
 
     @property
     @abstractmethod
@@ -87,9 +91,11 @@ class Backbone(ABC):
         self.network.to(placement.device, placement.dtype)
         self.placement = placement
 
-    @abstractmethod
     def without_weights(self) -> Self:
         """A copy that prepares pictures and texts as this does, with no network to run."""
+        other = copy.copy(self)
+        other._model = without_weights(self._model)
+        return other
 
     def require(self, side: str) -> int:
         """The dimension of a side, `image` or `text`. Raises CMRError where there is none."""

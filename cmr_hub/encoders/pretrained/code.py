@@ -57,7 +57,7 @@ def _judge(files: Files, name: str, key: str, value: Any) -> None:
     if key.endswith("attn_implementation") and "/" in str(value):
         raise _refused(files, f"{name} names a kernel of another repository")
     if files.library == "sentence-transformers":
-        # It is told to trust no code, and strikes out where settings say otherwise.
+        # It is loaded with trust_remote_code=False, which its settings cannot override.
         if key == "type" and name == _MODULES and not _MODULE_TYPE.fullmatch(str(value)):
             raise ModelFormatError(
                 f"{files.name} needs {str(value)[:80]!r}, which is code of its own: only modules "

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
 from cmr_hub.encoders.building import BUILDING
-from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite, without_weights
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.pretrained.files import OPEN_CLIP_CONFIG
@@ -20,7 +19,7 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
@@ -74,11 +73,6 @@ class OpenClipBackbone(Backbone):
         refuse_non_finite(self._model, files.name)
 
     @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self._model
-        return found
-
-    @property
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
         return _Transform(self._transform)
 
@@ -93,11 +87,6 @@ class OpenClipBackbone(Backbone):
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:
         rows: Tensor = self._model.encode_text(self.placement.tensor(tokens["tokens"]))
         return rows
-
-    def without_weights(self) -> Self:
-        other = copy.copy(self)
-        other._model = without_weights(self._model)
-        return other
 
     def is_cut(self, text: str) -> bool:
         # Every token but those at the ends stands for a byte at least.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
 from cmr_hub.encoders.building import BUILDING
-from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite, without_weights
+from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -89,11 +88,6 @@ class SentenceTransformersBackbone(Backbone):
             self.image_dim = self._probe_image() if "image" in reads else None
             self.text_dim = len(self.texts(self.tokens(["a"]))[0]) if "text" in reads else None
 
-    @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self._model
-        return found
-
     def reload(self) -> None:
         self._model = _load(self.files)
 
@@ -116,11 +110,6 @@ class SentenceTransformersBackbone(Backbone):
         placed = {name: self.placement.tensor(one) for name, one in tokens.items()}
         rows: Tensor = self._model({**self._constant, **placed})["sentence_embedding"]
         return rows
-
-    def without_weights(self) -> Self:
-        other = copy.copy(self)
-        other._model = without_weights(self._model)
-        return other
 
     def is_cut(self, text: str) -> bool:
         whole = (self._prompt or "") + (text.lower() if self._lower else text)

@@ -13,9 +13,10 @@ import torch
 from cmr_hub.encoders.images.base import fingerprint_of
 from cmr_hub.encoders.images.exported import refuse_move
 from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.tokens import sentences
-from cmr_hub.errors import CMRError, WeightsError
+from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -151,11 +152,7 @@ class PretrainedTextEncoder(TextEncoder):
             with torch.inference_mode():
                 found: Any = self.rows(self.tokens([texts[index] for index in chosen]))
                 found = found.float().cpu().numpy()
-            if not np.isfinite(found).all():
-                raise WeightsError(
-                    f"{self.name} gives features that are not finite numbers: its weights are "
-                    "damaged, incomplete or do not fit this precision; load them again"
-                )
+            refuse_non_finite_rows(found, self.name)
             rows[chosen] = found
 
         for _ in side_by_side(work, range(0, len(texts), size)):
