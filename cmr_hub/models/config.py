@@ -81,9 +81,10 @@ class ProjectorConfig(_Strict):
 class EncoderConfig(_Strict):
     """Which encoder, and where it is.
 
-    `source` is `file` where its weights or vocabulary are in this directory, `torchvision:NAME` or
-    `hf:REPOSITORY@COMMIT` where they can be fetched again. `fingerprint` changes with everything
-    that changes a row; None for a text encoder that was fitted here, whose files the manifest has.
+    `source` is `file` where its weights or vocabulary are in this directory, `torchvision:NAME`,
+    `package:NAME` or `hf:REPOSITORY@COMMIT` where they can be had again. `fingerprint` changes
+    with everything that changes a row; None for a text encoder that was fitted here, whose files
+    the manifest has.
     `sha256` is of the files of a pretrained encoder.
     """
 

@@ -37,7 +37,7 @@ MAX_BYTES: Final = {
 _READ_INSIDE: Final = (GALLERY, PICTURES, ENCODERS)
 _WITH_SOURCES: Final = ("image_tower", "text_tower", "image_encoder", "text_encoder")
 _SOURCE: Final = re.compile(
-    r"file|torchvision:[\w.]+|hf:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}"
+    r"file|torchvision:[\w.]+|package:[\w.-]+|hf:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[0-9a-f]{40}"
 )
 _RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".py")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 IMAGE_ENCODERS = {
     "compact": "cmr_hub.encoders.images.compact:CompactEncoder",
+    "efficientnet_lite2": ("cmr_hub.encoders.images.efficientnet_lite2:EfficientNetLite2Encoder"),
     "mobilenet_v2": "cmr_hub.encoders.images.mobilenet_v2:MobileNetV2Encoder",
     "mobilenet_v2_fine": ("cmr_hub.encoders.images.mobilenet_v2_fine:FineMobileNetV2Encoder"),
     "vgg16": "cmr_hub.encoders.images.vgg16:VGG16Encoder",
@@ -34,8 +35,8 @@ def image_encoder(name: str, weights: str | Path | None = None) -> ImageEncoder:
     Args:
         name: a key of IMAGE_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
             `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads.
-        weights: a local safetensors file with torchvision's key names; without it torchvision
-            downloads its own.
+        weights: a local safetensors file with the network's own key names; without it those of
+            the installed package, or torchvision's, which torchvision downloads.
 
     Raises:
         UnknownNameError: no such encoder.

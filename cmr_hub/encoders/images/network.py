@@ -27,9 +27,9 @@ class NetworkEncoder(ImageEncoder):
     """Base of the image encoders whose network is built here.
 
     Args:
-        state: the weights of the whole network, under torchvision's key names.
-        source: where they came from: `file`, or `torchvision:<weights name>`, which can be
-            downloaded again and so need not be kept beside a saved model.
+        state: the weights of the whole network, under the key names of `build`.
+        source: where they came from: `file`, or `torchvision:<weights name>` or
+            `package:<name>`, which can be had again and so need not be kept beside a saved model.
 
     Raises:
         WeightsError: the weights are not of this network, or not finite.
@@ -50,7 +50,7 @@ class NetworkEncoder(ImageEncoder):
     @staticmethod
     @abstractmethod
     def build() -> Any:
-        """The whole network as torchvision defines it, weights not yet set."""
+        """The whole network as its library defines it, weights not yet set."""
 
     @staticmethod
     @abstractmethod
@@ -68,7 +68,7 @@ class NetworkEncoder(ImageEncoder):
     @staticmethod
     @abstractmethod
     def download() -> tuple[Mapping[str, Tensor], str]:
-        """torchvision's own weights and their source name."""
+        """The weights that were published for it, and their source name."""
 
     @cached_property
     def weights_sha256(self) -> str:

