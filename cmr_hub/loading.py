@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmr_hub.downloads import downloads
 from cmr_hub.encoders.backends import backend_placement
+from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.pretrained.files import MODULES, OPEN_CLIP_CONFIG, PretrainedFiles, needed
 from cmr_hub.encoders.texts.storage import SETTINGS_FILE
@@ -47,7 +48,7 @@ def load(
     allow_download: bool = False,
     device: str = "auto",
     precision: str | None = None,
-    backend: str = "torch",
+    backend: str = "auto",
     int8: bool = False,
 ) -> CrossModalModel:
     """Reads a model; its gallery, if it has one, is attached for `model.search`.
@@ -69,7 +70,9 @@ def load(
         device: `auto` (the first accelerator that torch finds, else the CPU), `cpu`, `cuda`,
             `cuda:1`, `mps`.
         precision: see `CrossModalModel.to`.
-        backend: what runs the networks: `torch`, or on the CPU `onnx` or `openvino`.
+        backend: what runs the networks: `torch`, or on the CPU `onnx` or `openvino`. `auto` is
+            torch where there is an accelerator or a precision is given; else see
+            `CrossModalModel.with_backend`.
         int8: see `CrossModalModel.with_backend`. A gallery that was saved with the model is not
             attached then: its vectors are of float32.
 
@@ -88,7 +91,7 @@ def load(
         >>> load("openai/clip-vit-base-patch32").encode_texts(["a dog"])    # doctest: +SKIP
     """
     backend_placement(backend, int8=int8)
-    if backend != "torch":
+    if backend in ("onnx", "openvino"):
         if device not in ("auto", "cpu") or precision is not None:
             raise CMRError(
                 f"{backend} runs on the CPU, in float32 or int8: leave device and precision out"
@@ -122,15 +125,18 @@ def load(
             raise HubError(
                 f"there is no model directory {plain}; and on the Hub: {error}"
             ) from None
-    if device != "cpu" or precision is not None:
-        model.to(device, precision=precision)
-    return model if backend == "torch" else _with_backend(model, backend, int8=int8)
+    placement = Placement.of(device, precision)
+    if not placement.is_reference:
+        model.to(placement.device, precision=placement.precision)
+    if backend == "auto" and not (placement.is_reference and precision is None):
+        return model
+    return _with_backend(model, backend, int8=int8)
 
 
 def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossModalModel:
     """The model with its gallery, if the vectors are still of one kind."""
     other = model.with_backend(backend, int8=int8)
-    if isinstance(model.gallery, Gallery):
+    if isinstance(model.gallery, Gallery) and other is not model:
         if other.fingerprint == model.fingerprint:
             other.gallery = Gallery(model.gallery.store, other)
         else:
@@ -224,7 +230,7 @@ def open_gallery(
     *,
     allow_download: bool = False,
     device: str = "auto",
-    backend: str = "torch",
+    backend: str = "auto",
     int8: bool = False,
 ) -> Gallery:
     """Opens a gallery together with the model that made its vectors.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 IntArray: TypeAlias = "npt.NDArray[np.int64]"
+Arrays: TypeAlias = Mapping[str, "npt.NDArray[Any]"]
+"""Named arrays of a batch; the first dimension of each is the items."""
+
 ImageSource: TypeAlias = Union[str, Path, "Image.Image"]
 """A path to a picture, or a picture already open."""
 

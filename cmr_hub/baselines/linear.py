@@ -12,7 +12,7 @@ from cmr_hub.errors import TrainingError
 from cmr_hub.models.projector import InputScaling, Projector
 
 if TYPE_CHECKING:
-    from cmr_hub.models.projector import Output
+    from cmr_hub.models.projection import Output
     from cmr_hub.types import FloatArray
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]

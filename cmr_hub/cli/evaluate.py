@@ -43,7 +43,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     cache: Cache = None,
     device: Device = "auto",
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     int8: Int8 = False,
     allow_download: AllowDownload = False,
 ) -> None:

@@ -49,7 +49,7 @@ def index(
     model: ModelOption = "default",
     device: Device = "auto",
     allow_download: AllowDownload = False,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     int8: Int8 = False,
     workers: Annotated[
         int | None,
@@ -108,6 +108,9 @@ def index(
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
     loaded = load(model, device=device, allow_download=allow_download, backend=backend, int8=int8)
     gallery = _gallery(where, loaded)
+    if loaded.text.has_encoder:
+        # Read, and exported if it is to be, now: the first search need not do that.
+        _ = loaded.text.required_encoder
     summary = index_folder(
         gallery,
         folder,

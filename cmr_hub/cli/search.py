@@ -66,7 +66,7 @@ def search(
     ] = None,
     model: Model = None,
     device: Device = "auto",
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     int8: Int8 = False,
     allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
@@ -157,7 +157,7 @@ def demo(
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
     device: Device = "auto",
     allow_download: AllowDownload = False,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     int8: Int8 = False,
 ) -> None:
     """Serves a page that searches a gallery, or the one of a model; prints its address.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.errors import CMRError
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 PRECISIONS: Final = ("float32", "bfloat16", "float16")
 _ACCELERATOR_BATCH: Final = 64
+_DEVICES: Final = ("/dev/kfd", "/dev/dxg")
 _INT8 = "int8"
 _INT8_RECIPE: Final = 1  # a change of how networks are quantised changes what they give
 
@@ -44,9 +48,11 @@ class Placement:
         Raises:
             CMRError: there is no such device here, or no such precision.
         """
+        found = _first_device() if device == "auto" else device
+        if found == "cpu" and precision in (None, "float32"):
+            return cls()
         import torch
 
-        found = _first_device() if device == "auto" else device
         try:
             chosen = torch.device(found)
             if chosen.type != "meta":
@@ -111,8 +117,18 @@ def devices() -> list[str]:
 
 
 def _first_device() -> str:
+    if not _may_have_accelerator():
+        return "cpu"
     found = devices()
     return found[1] if len(found) > 1 else found[0]
+
+
+def _may_have_accelerator() -> bool:
+    """Whether it is worth asking torch, whose import takes longer than many a search."""
+    if "torch" in sys.modules or sys.platform != "linux":
+        return True
+    # The drivers of NVIDIA and AMD, and both of them in Windows' Linux.
+    return any(Path("/dev").glob("nvidia[0-9]*")) or any(map(os.path.exists, _DEVICES))
 
 
 def _half_precision(device: torch.device) -> str:

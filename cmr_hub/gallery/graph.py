@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import faiss
 import numpy as np
-import torch
 
+from cmr_hub.cores import threads
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.huge_pages import in_huge_pages
 from cmr_hub.gallery.threads import faiss_threads
@@ -73,7 +73,7 @@ class Graph:
         for matrix in matrices:
             for start in range(0, len(matrix), _BLOCK):
                 block = np.ascontiguousarray(matrix[start : start + _BLOCK])
-                with faiss_threads(torch.get_num_threads()):
+                with faiss_threads(threads()):
                     self.index.add(block)
                 yield len(block)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
-import torch
 
+from cmr_hub.cores import threads
 from cmr_hub.gallery.graph import view
 from cmr_hub.gallery.held import HeldVectors
 from cmr_hub.gallery.huge_pages import in_huge_pages
@@ -153,7 +153,7 @@ class NearestVectors:
         scan = self._scan_roughly if rough else self._scan
         found = []
         # A thread more costs a single query more than it gains.
-        with faiss_threads(torch.get_num_threads() if len(queries) >= _BATCH else 1):
+        with faiss_threads(threads() if len(queries) >= _BATCH else 1):
             parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
             for at, query in enumerate(queries):
                 lists = [(scores[at], places[at]) for scores, places in parts]

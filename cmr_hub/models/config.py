@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.models.projector import Output
+from cmr_hub.models.projection import Output
 
 FORMAT_VERSION: Final = 2
 _MAX_BYTES = 1_000_000

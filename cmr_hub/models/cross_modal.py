@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
-from cmr_hub.encoders.backends import backend_placement
+from cmr_hub.encoders.backends import backend_placement, has_onnx_runtime
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError
 from cmr_hub.hub_download import HubSource, is_repository
-from cmr_hub.models.card import model_card
 from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
 from cmr_hub.models.inspection import refuse_local_sources
 from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
 from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
-from cmr_hub.models.upload import model_upload
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
@@ -90,8 +88,7 @@ class CrossModalModel:
         digest = hashlib.sha256()
         for projector in (self.image.projector, self.text.projector):
             if projector is not None:
-                state = {name: value.numpy() for name, value in projector.state_dict().items()}
-                digest.update(sha256_of_arrays(state).encode())
+                digest.update(sha256_of_arrays(projector.arrays).encode())
                 digest.update(json.dumps(projector.settings, sort_keys=True).encode())
         for tower in (self.image, self.text):
             digest.update(tower.identity.encode())
@@ -99,6 +96,8 @@ class CrossModalModel:
 
     def to(self, device: str = "auto", *, precision: str | None = None) -> Self:
         """Moves the encoders to a device. Embeddings come back as float32 all the same.
+
+        What another backend runs only because nothing was chosen is run by torch from then on.
 
         Args:
             device: `auto` (the first accelerator, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -109,6 +108,7 @@ class CrossModalModel:
             CMRError: there is no such device here, or no such precision.
         """
         placement = Placement.of(device, precision)
+        self.image, self.text = self.image.movable, self.text.movable
         self.image.to(placement)
         self.text.to(placement)
         return self
@@ -121,7 +121,9 @@ class CrossModalModel:
         The gallery is not attached: `cmr_hub.load` does both.
 
         Args:
-            backend: `onnx` (ONNX Runtime) or `openvino`; `torch` gives this model itself.
+            backend: `onnx` (ONNX Runtime) or `openvino`; `torch` gives this model itself; `auto` is
+                ONNX Runtime for encoders that are much faster with it and whose export takes some
+                seconds, and torch for all others, and wherever it cannot be exported.
             int8: with 8-bit weights, faster and a little less exact. Its fingerprint is another,
                 so that galleries of the one refuse the other. In float32 it stays.
 
@@ -131,11 +133,17 @@ class CrossModalModel:
                 missing, or the network cannot be exported.
         """
         placement = backend_placement(backend, int8=int8)
-        if backend == "torch":
+        is_unasked = backend == "auto"
+        if backend == "torch" or (is_unasked and not has_onnx_runtime()):
             return self
+        image, text = self.image, self.text
+        if image.exports_quickly or not is_unasked:
+            image = image.run_by(export_image_encoder, placement, unasked=is_unasked)
+        if text.exports_quickly or not is_unasked:
+            text = text.run_by(export_text_encoder, placement, unasked=is_unasked)
         return type(self)(
-            self.image.run_by(export_image_encoder, placement),
-            self.text.run_by(export_text_encoder, placement),
+            image,
+            text,
             classes=self.classes,
             centroids=self.centroids,
             training=self.training,
@@ -317,6 +325,10 @@ class CrossModalModel:
         Raises:
             HubError: it cannot be sent; the repository is then as it was.
         """
+        # These read templates and speak to the Hub: most who load a model need neither.
+        from cmr_hub.models.card import model_card
+        from cmr_hub.models.upload import model_upload
+
         with TemporaryDirectory() as folder:
             directory = Path(folder) / "model"
             self.save_pretrained(directory, pictures=pictures)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
@@ -28,12 +28,11 @@ from cmr_hub.models.names import (
     SNAPSHOTS,
     TENSORS,
 )
-from cmr_hub.models.projector import Projector
+from cmr_hub.models.projection import Projection, shapes
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from cmr_hub.models.safetensors_header import TensorInfo
+    from cmr_hub.types import FloatArray
 
 _FILES: Final = (*(CONFIG, TENSORS, IMAGE_WEIGHTS, HISTORY, SETTINGS_FILE, ARRAYS_FILE, CARD),)
 _FOLDERS: Final = (GALLERY, PICTURES, CARD_PICTURES, ENCODERS)
@@ -159,53 +158,48 @@ def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[i
         raise ModelFormatError(f"{TENSORS} has tensors that no part of the model uses: {extra[:3]}")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, FloatArray]:
     """The tensors of a safetensors file.
 
     Raises:
         ModelFormatError: it cannot be read, or a value is not finite.
     """
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        tensors: dict[str, FloatArray] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
     for name, value in tensors.items():
-        if not torch.isfinite(value).all():
+        if not np.isfinite(value).all():
             raise ModelFormatError(f"{path}: {name} has values that are not finite")
     return tensors
 
 
-def describe_projector(projector: Projector) -> ProjectorConfig:
-    """The config that `blueprint` builds this projector from."""
-    return ProjectorConfig(**projector.settings)
-
-
-def blueprint(config: ProjectorConfig) -> Projector:
-    """The projector of a config, without memory for its tensors."""
-    with torch.device("meta"):
-        return Projector(**config.model_dump())
+def describe_projector(projection: Projection) -> ProjectorConfig:
+    """The config that `filled_projector` takes for this one."""
+    return ProjectorConfig(**projection.settings)
 
 
 def tensor_shapes(
-    config: ModelConfig, projectors: Mapping[str, Projector]
+    config: ModelConfig, projectors: Mapping[str, ProjectorConfig]
 ) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every tensor that a model of this config has."""
-    shapes = {
-        f"{part}.{name}": tuple(value.shape)
+    found = {
+        f"{part}.{name}": shape
         for part, projector in projectors.items()
-        for name, value in projector.state_dict().items()
+        for name, shape in shapes(projector.model_dump()).items()
     }
     if config.classes:
         points = (len(config.classes), config.image_tower.dim)
-        shapes |= {"centroids.images": points, "centroids.texts": points}
-    return shapes
+        found |= {"centroids.images": points, "centroids.texts": points}
+    return found
 
 
-def fill_projector(projector: Projector, tensors: Mapping[str, Tensor], part: str) -> Projector:
-    """Puts tensors, checked before, into a blueprint."""
-    state = {name: tensors[f"{part}.{name}"] for name in projector.state_dict()}
-    projector.load_state_dict(state, strict=True, assign=True)
-    return projector
+def filled_projector(
+    config: ProjectorConfig, tensors: Mapping[str, FloatArray], part: str
+) -> Projection:
+    """The projector of a config, with tensors that were checked before."""
+    settings = config.model_dump()
+    return Projection(settings, {name: tensors[f"{part}.{name}"] for name in shapes(settings)})
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

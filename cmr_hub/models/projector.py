@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.dropout import Dropout
+from cmr_hub.models.projection import Projection
 
 if TYPE_CHECKING:
+    from cmr_hub.models.projection import Output
     from cmr_hub.types import FloatArray, JSONObject
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh", "posterior-0", "posterior-1"]
 
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
@@ -155,12 +155,22 @@ class Projector(nn.Module):
                 )
         return last
 
+    def projection(self) -> Projection:
+        """What it does now, without torch: later training changes this one only."""
+        arrays = {
+            name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
+        }
+        return Projection(self.settings, arrays)
+
     @torch.inference_mode()
     def embed(self, rows: FloatArray) -> FloatArray:
         """(N, in_dim) features → (N, dim) float32 unit vectors of the common space.
 
-        Dropout is off, whatever mode the module is in.
+        Dropout is off, whatever mode the module is in. On the CPU the rows are equal to the bit to
+        those of `projection`.
         """
+        if self.scaling.mean.device.type == "cpu":
+            return self.projection().embed(rows)
         training = self.training
         self.eval()
         try:

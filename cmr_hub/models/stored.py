@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from safetensors.numpy import save as save_arrays
-from safetensors.torch import save
+import numpy as np
+from safetensors.numpy import save
 
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained.load import Backbones
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, UnknownNameError
@@ -25,11 +25,10 @@ from cmr_hub.models.config import (
     read_config,
 )
 from cmr_hub.models.files import (
-    blueprint,
     check_tensors,
     checksums,
     describe_projector,
-    fill_projector,
+    filled_projector,
     read_history,
     read_tensors,
     refuse_without_tensors,
@@ -39,18 +38,16 @@ from cmr_hub.models.files import (
 from cmr_hub.models.inspection import inspect_directory
 from cmr_hub.models.names import CONFIG, ENCODERS, HISTORY, IMAGE_WEIGHTS, TENSORS
 from cmr_hub.models.safetensors_header import read_header
-from cmr_hub.models.towers import ImageTower, Lazy, TextTower
+from cmr_hub.models.towers import ImageTower, TextTower
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.models.projector import Projector
-    from cmr_hub.types import JSONObject
+    from cmr_hub.models.projection import Projection
+    from cmr_hub.types import FloatArray, JSONObject
 
 E = TypeVar("E", "ImageEncoder", "TextEncoder")
 
@@ -76,6 +73,7 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
         ModelFormatError, WeightsError: a stored encoder cannot be loaded to be kept.
         CMRError: another backend than torch runs an encoder.
     """
+    parts = replace(parts, image=parts.image.movable, text=parts.text.movable)
     for tower in (parts.image, parts.text):
         encoder: ImageEncoder | TextEncoder | None = tower.encoder
         if encoder is not None and encoder.placement.backend != "torch":
@@ -118,22 +116,18 @@ def read_parts(directory: Path) -> ModelParts:
     # Shapes against the config, then every byte.
     towers = {"image_projector": config.image_tower, "text_projector": config.text_tower}
     projectors = {
-        part: blueprint(tower.projector)
-        for part, tower in towers.items()
-        if tower.projector is not None
+        part: tower.projector for part, tower in towers.items() if tower.projector is not None
     }
     check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
     verify_files(directory, config.files)
     tensors = read_tensors(directory / TENSORS)
     filled = {
-        part: fill_projector(projector, tensors, part) for part, projector in projectors.items()
+        part: filled_projector(projector, tensors, part) for part, projector in projectors.items()
     }
     networks = Backbones()
     centroids = None
     if config.classes:
-        centroids = ClassCentroids(
-            tensors["centroids.images"].numpy(), tensors["centroids.texts"].numpy()
-        )
+        centroids = ClassCentroids(tensors["centroids.images"], tensors["centroids.texts"])
     return ModelParts(
         ImageTower(
             _read_image_encoder(config.image_tower.encoder, directory, networks),
@@ -150,7 +144,7 @@ def read_parts(directory: Path) -> ModelParts:
     )
 
 
-def _described(projector: Projector | None) -> ProjectorConfig | None:
+def _described(projector: Projection | None) -> ProjectorConfig | None:
     return None if projector is None else describe_projector(projector)
 
 
@@ -166,7 +160,7 @@ def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> Encod
         sha256 = _keep_files(encoder.backbone.files, directory)
     elif encoder.source == "file" and isinstance(encoder, NetworkEncoder):
         weights = {name: value.numpy() for name, value in encoder.state.items()}
-        (directory / IMAGE_WEIGHTS).write_bytes(save_arrays(to_half(weights)))
+        (directory / IMAGE_WEIGHTS).write_bytes(save(to_half(weights)))
     return EncoderConfig(
         name=encoder.name,
         source=encoder.source,
@@ -293,18 +287,19 @@ def _same(encoder: E, config: EncoderConfig) -> E:
     return encoder
 
 
-def _tensors(parts: ModelParts) -> dict[str, Tensor]:
+def _tensors(parts: ModelParts) -> dict[str, FloatArray]:
     projectors = {
         "image_projector": parts.image.projector,
         "text_projector": parts.text.projector,
     }
-    tensors: dict[str, Tensor] = {
+    tensors = {
         f"{part}.{name}": value
         for part, projector in projectors.items()
         if projector is not None
-        for name, value in projector.state_dict().items()
+        for name, value in projector.arrays.items()
     }
     if parts.centroids is not None:
-        tensors["centroids.images"] = torch.from_numpy(parts.centroids.images)
-        tensors["centroids.texts"] = torch.from_numpy(parts.centroids.texts)
-    return tensors
+        tensors["centroids.images"] = parts.centroids.images
+        tensors["centroids.texts"] = parts.centroids.texts
+    # safetensors writes the memory as it lies: a transposed view would come back wrong.
+    return {name: np.asarray(value, order="C") for name, value in tensors.items()}

@@ -2,77 +2,36 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from cmr_hub.downloads import downloads, downloads_allowed
+from cmr_hub.encoders.images import EXPORTED_QUICKLY
 from cmr_hub.encoders.images.base import ImageEncoder
+from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.models.projector import Projector
+    from cmr_hub.models.projection import Projection
     from cmr_hub.types import Document, FloatArray, ImageSource
 
 E = TypeVar("E")
 
+logger = logging.getLogger(__name__)
 
-class Lazy(Generic[E]):
-    """An encoder that is built when it is first needed, once, whichever thread needs it first.
 
-    What building may fetch is decided when this is made.
+class _Trained(Protocol):
+    """A `Projector`, or the `Projection` that is left of one."""
 
-    Args:
-        build: makes it.
-        name, source, dim, fingerprint: its own, known before it is built.
-    """
-
-    def __init__(
-        self, build: Callable[[], E], name: str, source: str, dim: int, fingerprint: str
-    ) -> None:
-        self.name, self.source = name, source
-        self.dim, self.fingerprint = dim, fingerprint
-        self._build: Callable[[], E] | None = build
-        self._built: E | None = None
-        self._placement: Placement | None = None
-        self._may_fetch = downloads_allowed()
-        self._lock = threading.RLock()
-
-    def get(self) -> E:
-        """The encoder. Raises what building it raises."""
-        if self._built is None:
-            with self._lock:
-                if self._built is None and self._build is not None:
-                    with downloads(allowed=self._may_fetch):
-                        self._built = self._placed(self._build())
-                    self._build = None  # it may hold what the encoder was made of
-        return cast("E", self._built)
-
-    def to(self, placement: Placement) -> None:
-        """Moves the encoder now, or when it is built."""
-        with self._lock:
-            self._placement = placement
-            if self._built is not None:
-                self._placed(self._built)
-
-    def _placed(self, encoder: Any) -> Any:
-        return encoder if self._placement is None else encoder.to(self._placement)
-
-    def __getstate__(self) -> dict[str, Any]:
-        facts = (self.name, self.source, self.dim, self.fingerprint)
-        return {"encoder": self.get(), "facts": facts}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        encoder = state["encoder"]
-        self.__init__(lambda: encoder, *state["facts"])  # type: ignore[misc]
+    def projection(self) -> Projection: ...
 
 
 class _Tower(ABC, Generic[E]):
@@ -81,7 +40,8 @@ class _Tower(ABC, Generic[E]):
     Args:
         encoder: gives feature rows; one that is `Lazy` is built when it is needed; None for a
             model of precomputed features.
-        projector: takes them into the common space; None where the encoder's own rows are that.
+        projector: takes them into the common space, as it does now; None where the encoder's own
+            rows are that.
 
     Raises:
         ModelFormatError: neither of them, or they do not fit together.
@@ -89,15 +49,16 @@ class _Tower(ABC, Generic[E]):
 
     _reads: str
 
-    def __init__(self, encoder: E | Lazy[E] | None, projector: Projector | None) -> None:
+    def __init__(self, encoder: E | Lazy[E] | None, projector: _Trained | None) -> None:
         if encoder is None and projector is None:
             raise ModelFormatError("a tower has an encoder, a projector, or both")
         self._encoder = encoder
-        self.projector = None if projector is None else projector.eval()
+        self.projector = None if projector is None else projector.projection()
+        self._before: Self | None = None
         own: Any = encoder
-        if projector is not None and own is not None and own.dim != projector.in_dim:
+        if self.projector is not None and own is not None and own.dim != self.projector.in_dim:
             raise ModelFormatError(
-                f"the projector takes rows of {projector.in_dim} numbers, "
+                f"the projector takes rows of {self.projector.in_dim} numbers, "
                 f"the encoder of {self._reads} gives {own.dim}"
             )
 
@@ -160,23 +121,50 @@ class _Tower(ABC, Generic[E]):
     def identity(self) -> str:
         """Of the encoder: all that changes its rows; empty for precomputed features."""
 
-    def run_by(self, export: Callable[[E, Placement], E], placement: Placement) -> Self:
+    @property
+    @abstractmethod
+    def exports_quickly(self) -> bool:
+        """Whether another backend may run the encoder unasked; builds nothing."""
+
+    @property
+    def movable(self) -> Self:
+        """This tower for other devices and machines: run by torch again, where nobody has asked
+        for the backend that runs it."""
+        return self if self._before is None else self._before
+
+    def run_by(
+        self,
+        export: Callable[[E | Lazy[E], Placement], E],
+        placement: Placement,
+        *,
+        unasked: bool = False,
+    ) -> Self:
         """This tower with its encoder exported, when it is first needed.
 
         Args:
-            export: an encoder → the same, run by the backend of the placement.
+            export: an encoder, perhaps not built yet → the same, run by the backend of the
+                placement.
             placement: the backend, and the precision there.
+            unasked: where it cannot be exported, torch runs it, and the log says why.
         """
         own: Any = self._encoder
         if own is None:
             return self
 
         def build() -> E:
-            return export(self.required_encoder, placement)
+            try:
+                return export(own, placement)
+            except (CMRError, OSError) as error:
+                if not unasked:
+                    raise
+                logger.warning("%s is run by torch, which is slower: %s", own.name, error)
+                return self.required_encoder
 
         source = getattr(own, "source", "file")
         lazy = Lazy(build, own.name, source, own.dim, placement.marked(self.identity))
-        return type(self)(lazy, self.projector)
+        other = type(self)(lazy, self.projector)
+        other._before = self if unasked else None
+        return other
 
     @property
     def _attribute(self) -> str:
@@ -192,6 +180,11 @@ class ImageTower(_Tower[ImageEncoder]):
     def identity(self) -> str:
         """Of the encoder: its fingerprint; empty for precomputed features."""
         return "" if self._encoder is None else self._encoder.fingerprint
+
+    @property
+    def exports_quickly(self) -> bool:
+        """See `_Tower`."""
+        return self.encoder_name in EXPORTED_QUICKLY
 
     def encode(
         self,
@@ -234,6 +227,12 @@ class TextTower(_Tower[TextEncoder]):
             return self._encoder.fingerprint
         return "" if self._encoder is None else self._encoder.identity
 
+    @property
+    def exports_quickly(self) -> bool:
+        """See `_Tower`."""
+        own = self._encoder
+        return isinstance(own, TextEncoder) and own.exports_quickly
+
     def encode(
         self,
         documents: Sequence[Document],
@@ -272,14 +271,16 @@ class TextTower(_Tower[TextEncoder]):
 
     def run_by(
         self,
-        export: Callable[[TextEncoder, Placement], TextEncoder],
+        export: Callable[[TextEncoder | Lazy[TextEncoder], Placement], TextEncoder],
         placement: Placement,
+        *,
+        unasked: bool = False,
     ) -> Self:
         own = self._encoder
         # Words are counted and looked up without a network: they stay what they are.
         if isinstance(own, TextEncoder) and not own.has_network:
             return self
-        return super().run_by(export, placement)
+        return super().run_by(export, placement, unasked=unasked)
 
     def knows(self, document: Document) -> bool:
         """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""

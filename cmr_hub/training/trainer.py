@@ -34,7 +34,7 @@ from cmr_hub.training.checkpoint import (
 from cmr_hub.training.threads import torch_threads
 
 if TYPE_CHECKING:
-    from cmr_hub.models.projector import Output
+    from cmr_hub.models.projection import Output
     from cmr_hub.training.data import PairedFeatures, Score, TrainingSplits
     from cmr_hub.training.finetune import ImageTail
     from cmr_hub.training.finetune_text import TextTail

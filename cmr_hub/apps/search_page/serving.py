@@ -94,7 +94,7 @@ def launch(
     mcp: bool = False,
     device: str = "auto",
     allow_download: bool = False,
-    backend: str = "torch",
+    backend: str = "auto",
     int8: bool = False,
 ) -> None:
     """Serves the search page until it is stopped.

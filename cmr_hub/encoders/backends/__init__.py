@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Final
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, UnknownNameError
 
-BACKENDS: Final = ("torch", "onnx", "openvino")
+BACKENDS: Final = ("auto", "torch", "onnx", "openvino")
+"""`auto` is `onnx` for encoders that are exported quickly, and `torch` for the others."""
+
+_UNASKED: Final = "onnx"
 
 
 def backend_placement(backend: str, *, int8: bool = False) -> Placement:
@@ -15,10 +19,16 @@ def backend_placement(backend: str, *, int8: bool = False) -> Placement:
 
     Raises:
         UnknownNameError: no such backend.
-        CMRError: int8 with torch.
+        CMRError: int8 with torch, or with a backend that nobody has chosen.
     """
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, list(BACKENDS))
-    if backend == "torch" and int8:
+    if backend in ("auto", "torch") and int8:
         raise CMRError("torch runs no int8 here: choose the backend onnx or openvino for it")
-    return Placement(precision="int8" if int8 else "float32", backend=backend)
+    runtime = _UNASKED if backend == "auto" else backend
+    return Placement(precision="int8" if int8 else "float32", backend=runtime)
+
+
+def has_onnx_runtime() -> bool:
+    """Whether `auto` has another backend than torch to take."""
+    return importlib.util.find_spec("onnxruntime") is not None

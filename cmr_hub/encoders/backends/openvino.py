@@ -8,8 +8,7 @@ from cmr_hub.encoders.backends.session import Compiled, Session
 from cmr_hub.encoders.optional import optional_import
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from cmr_hub.types import Arrays, FloatArray
 
 _GROUP: Final = 64
 
@@ -17,8 +16,12 @@ _GROUP: Final = 64
 class OpenVinoSession(Session):
     """A network in OpenVINO. See `Session`."""
 
+    @staticmethod
+    def require() -> None:
+        _library()
+
     def compiled(self, threads: int) -> Compiled:
-        library = optional_import("openvino", "backend openvino", "openvino")
+        library = _library()
         side_by_side = threads == 1
         settings = {
             # Else it takes bfloat16 where the processor has it.
@@ -33,9 +36,13 @@ class OpenVinoSession(Session):
         network = core.compile_model(core.read_model(str(self.file)), "CPU", settings)
         names = {name: port for port in network.inputs for name in port.get_names()}
 
-        def run(batch: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        def run(batch: Arrays) -> FloatArray:
             given = {port: batch[name] for name, port in names.items() if name in batch}
-            found: npt.NDArray[np.float32] = network.create_infer_request().infer(given)[0].copy()
+            found: FloatArray = network.create_infer_request().infer(given)[0].copy()
             return found
 
         return run
+
+
+def _library() -> Any:
+    return optional_import("openvino", "backend openvino", "openvino")

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from cmr_hub.encoders.optional import optional_import
+from cmr_hub.types import Arrays
 
 
-def quantise(
-    file: Path, target: Path, batches: Iterable[dict[str, np.ndarray]], backend: str
-) -> None:
+def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) -> None:
     """Writes a network with 8-bit weights, one scale for each column or channel.
 
     Where most weights are those of convolutions, activations are 8-bit too, by ranges measured on
@@ -28,7 +27,7 @@ def quantise(
         batches: what the network is shown, as named arrays.
         backend: `onnx` or `openvino`.
     """
-    optional_import("onnxruntime", "int8", "onnx")
+    optional_import("onnxruntime", "int8")
     from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -66,10 +65,10 @@ def quantise(
 class _Reader:
     """What ONNX Runtime takes batches from."""
 
-    def __init__(self, batches: Iterable[dict[str, np.ndarray]]) -> None:
-        self._left: Iterator[dict[str, np.ndarray]] = iter(batches)
+    def __init__(self, batches: Iterable[Arrays]) -> None:
+        self._left: Iterator[Arrays] = iter(batches)
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> Arrays | None:
         """The next batch, or None at the end."""
         return next(self._left, None)
 
@@ -114,7 +113,7 @@ def _quantise_weights(file: Path, target: Path) -> None:
 
 def _is_convolutional(file: Path) -> bool:
     """Whether convolutions have more weights than products of matrices."""
-    onnx: Any = optional_import("onnx", "int8", "onnx")
+    onnx: Any = optional_import("onnx", "int8")
     graph = onnx.load(str(file), load_external_data=False).graph
     sizes = {one.name: int(np.prod(one.dims)) for one in graph.initializer}
     weights = {"Conv": 0, "MatMul": 0, "Gemm": 0}

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
-
-from filelock import FileLock
 
 from cmr_hub.atomic import atomic_directory, storing
 from cmr_hub.cache_home import default_cache_home
@@ -20,26 +18,36 @@ logger = logging.getLogger(__name__)
 _CHECKSUMS: Final = "checksums.json"
 
 
-def kept(kind: str, facts: list[str], make: Callable[[Path], None]) -> Path:
+def found(kind: str, facts: Sequence[str]) -> Path | None:
+    """The directory of an exported network; None where it is not there or is damaged.
+
+    Args:
+        kind: what the directory's name begins with.
+        facts: all that its files depend on.
+    """
+    directory = _directory(kind, facts)
+    return directory if _is_whole(directory) else None
+
+
+def kept(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
     """The directory of an exported network, made if it is not there or is damaged.
 
     Processes that want the same one at once wait for the first of them.
 
     Args:
-        kind: what the directory's name begins with.
-        facts: all that its files depend on.
+        kind, facts: see `found`.
         make: writes them into an empty directory.
 
     Raises:
         StorageError: the disk is full, or may only be read.
     """
-    home = default_cache_home() / "exports"
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    directory = home / f"{kind}-{digest[:32]}"
+    from filelock import FileLock
+
+    directory = _directory(kind, facts)
     if _is_whole(directory):
         return directory
     with storing(directory):
-        home.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{directory}.lock"):
             if _is_whole(directory):  # another process has made it meanwhile
                 return directory
@@ -50,6 +58,11 @@ def kept(kind: str, facts: list[str], make: Callable[[Path], None]) -> Path:
                 sums = {file.name: sha256_of_file(file) for file in sorted(fresh.iterdir())}
                 (fresh / _CHECKSUMS).write_text(json.dumps(sums, indent=2), encoding="utf-8")
     return directory
+
+
+def _directory(kind: str, facts: Sequence[str]) -> Path:
+    digest = hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()
+    return default_cache_home() / "exports" / f"{kind}-{digest[:32]}"
 
 
 def _is_whole(directory: Path) -> bool:

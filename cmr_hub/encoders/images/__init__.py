@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.errors import WeightsError
@@ -21,6 +21,10 @@ IMAGE_ENCODERS = {
     "mobilenet_v2_fine": ("cmr_hub.encoders.images.mobilenet_v2_fine:FineMobileNetV2Encoder"),
     "vgg16": "cmr_hub.encoders.images.vgg16:VGG16Encoder",
 }
+
+EXPORTED_QUICKLY: Final = frozenset({"efficientnet_lite2"})
+"""Those that ONNX Runtime runs unless something else is asked for: it is much faster with them, and
+their export takes a moment."""
 
 
 def image_encoder_class(name: str) -> type[NetworkEncoder]:

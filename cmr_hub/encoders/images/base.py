@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
@@ -22,6 +20,7 @@ from cmr_hub.errors import CMRError
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
+    from torch import Tensor, nn
 
     from cmr_hub.encoders.images.preprocessing import Box
     from cmr_hub.types import FloatArray, ImageSource, JSONObject
@@ -51,6 +50,9 @@ class Shown(Protocol):
 
     def normalised(self, pixels: npt.NDArray[Any]) -> Any:
         """(B, *shape) → what `ImageEncoder.forward` takes."""
+
+    def arrays(self, pixels: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """The same, as named arrays."""
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
         """RGB picture → the (height, width, 3) pixels that parts are covered on, and where in the
@@ -123,10 +125,10 @@ class ImageEncoder(ABC):
             WeightsError: the network gives values that are not finite.
         """
 
-        def prepare(chunk: Sequence[ImageSource]) -> Any:
+        def prepare(chunk: Sequence[ImageSource]) -> npt.NDArray[Any]:
             shown = self.preprocessing
             pictures = (read_image(image, enough=shown.enough) for image in chunk)
-            return shown.normalised(np.stack([shown.pixels(picture) for picture in pictures]))
+            return np.stack([shown.pixels(picture) for picture in pictures])
 
         with tqdm(
             total=len(images),
@@ -141,12 +143,21 @@ class ImageEncoder(ABC):
 
         The same rows as `encode` gives for the pictures.
         """
-        return self._features(pixels, self.preprocessing.normalised)
+        return self._features(pixels, lambda chunk: chunk)
+
+    def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
+        """(B, *shape) of `Preprocessing.pixels`, all at once → (B, dim) float32 features."""
+        import torch
+
+        with torch.inference_mode():
+            found = self.forward(self.preprocessing.normalised(pixels))
+            rows: FloatArray = found.float().cpu().numpy()
+        return rows
 
     def _features(
         self,
         items: Sequence[Any] | npt.NDArray[Any],
-        prepare: Callable[[Any], Any],
+        prepare: Callable[[Any], npt.NDArray[Any]],
         done: Callable[[int], object] = lambda count: None,
     ) -> FloatArray:
         rows = np.empty((len(items), self.dim), dtype=np.float32)
@@ -154,8 +165,7 @@ class ImageEncoder(ABC):
 
         def work(start: int) -> int:
             chunk = items[start : start + size]
-            with torch.inference_mode():
-                features = self.forward(prepare(chunk)).float().cpu().numpy()
+            features = self.rows(prepare(chunk))
             refuse_non_finite_rows(features, self.name)
             rows[start : start + len(chunk)] = features
             return len(chunk)

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Squashing
-from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2
-from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from torch import Tensor
+    from torch import Tensor, nn
 
 _SIDE: Final = 260
 
@@ -56,16 +52,54 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @staticmethod
     def build() -> Any:
+        from cmr_hub.encoders.torchvision_ops import ensure_torchvision
+
         ensure_torchvision()  # which timm imports
-        timm = optional_import("timm", "efficientnet_lite2", "photos")
+        import timm
+
         return timm.create_model("tf_efficientnet_lite2", pretrained=False)
 
     @staticmethod
     def blocks(network: Any) -> nn.Sequential:
+        from torch import nn
+
         stages = [block for stage in network.blocks for block in stage]
         stem = nn.Sequential(network.conv_stem, network.bn1)
         head = nn.Sequential(network.conv_head, network.bn2, network.global_pool)
         return nn.Sequential(stem, *stages, head)
+
+    @staticmethod
+    def for_inference(features: nn.Sequential) -> nn.Module:
+        """With paddings that are numbers: all pictures are of one size.
+
+        Where they are reckoned from the size, exporting takes a minute, or the export is slower.
+        """
+        from timm.layers.conv2d_same import Conv2dSame
+        from torch import nn
+
+        side = _SIDE
+        for module in list(features.modules()):
+            for name, convolution in module.named_children():
+                if not isinstance(convolution, Conv2dSame):
+                    continue
+                kernel, stride = convolution.kernel_size[0], convolution.stride[0]
+                after = -(-side // stride)
+                padding = max((after - 1) * stride + kernel - side, 0)
+                first, last = padding // 2, padding - padding // 2
+                plain = nn.Conv2d(
+                    convolution.in_channels,
+                    convolution.out_channels,
+                    kernel,
+                    stride,
+                    groups=convolution.groups,
+                    bias=False,
+                    device="meta",
+                )
+                plain.weight = convolution.weight
+                padded = nn.Sequential(nn.ZeroPad2d((first, last, first, last)), plain)
+                setattr(module, name, padded)
+                side = after
+        return features
 
     @staticmethod
     def download() -> tuple[Mapping[str, Tensor], str]:
@@ -74,6 +108,8 @@ class EfficientNetLite2Encoder(NetworkEncoder):
         Raises:
             WeightsError: it is not installed, or its file is not the one that was published.
         """
+        import torch
+
         (file,) = EFFICIENTNET_LITE2.files
         # Tensors only, and its SHA-256 is known: no other pickle is ever read.
         state = torch.load(EFFICIENTNET_LITE2.checked(file), map_location="cpu", weights_only=True)

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
+    from cmr_hub.encoders.images.base import Shown
+    from cmr_hub.types import FloatArray
 
-def named(batch: Any) -> dict[str, Tensor]:
-    """What `preprocessing.normalised` gives, as named tensors."""
-    return batch if isinstance(batch, dict) else {"pixels": batch}
+
+class Described(Protocol):
+    """What must be known of an encoder to do without it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def preprocessing(self) -> Shown: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 class ExportedImageEncoder(ImageEncoder):
@@ -24,14 +48,14 @@ class ExportedImageEncoder(ImageEncoder):
     Args:
         encoder: the one that was exported.
         placement: the backend, and the precision there.
-        run: named tensors of B pictures → (B, dim) features.
+        run: named arrays of B pictures → (B, dim) features.
     """
 
     def __init__(
         self,
-        encoder: ImageEncoder,
+        encoder: Described,
         placement: Placement,
-        run: Callable[[dict[str, Tensor]], Tensor],
+        run: Callable[[Mapping[str, npt.NDArray[Any]]], FloatArray],
     ) -> None:
         self.name, self.dim, self.source = encoder.name, encoder.dim, encoder.source
         self.preprocessing, self.batch_size = encoder.preprocessing, encoder.batch_size
@@ -50,8 +74,11 @@ class ExportedImageEncoder(ImageEncoder):
         """In float32 that of the encoder that was exported; in int8 another."""
         return self._fingerprint
 
+    def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
+        return self._run(self.preprocessing.arrays(pixels))
+
     def forward(self, batch: Any) -> Tensor:
-        return self._run(named(batch))
+        raise CMRError(f"{self.name} is run by {self.placement.backend} and has no torch network")
 
     def to(self, placement: Placement) -> Self:
         refuse_move(self.name, self.placement, placement)

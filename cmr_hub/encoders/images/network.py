@@ -9,16 +9,14 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch import Tensor, nn
-
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.images.base import ImageEncoder, fingerprint_of
-from cmr_hub.encoders.images.weights import check_state
 from cmr_hub.encoders.meta import refuse_meta_tensors
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.preprocessing import Preprocessing
 
@@ -41,6 +39,11 @@ class NetworkEncoder(ImageEncoder):
     batch_size = 4
 
     def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
+        # The classes say what a picture becomes, also to those who do without torch.
+        import torch
+
+        from cmr_hub.encoders.images.weights import check_state
+
         with torch.device("meta"):
             blueprint = self.build()
         self.state = check_state(blueprint, state, self.name)
@@ -82,6 +85,8 @@ class NetworkEncoder(ImageEncoder):
 
     def forward(self, batch: Tensor) -> Tensor:
         """(B, 3, H, W) pixels → (B, dim) features."""
+        import torch
+
         placed = self.placement.tensor(batch.contiguous(memory_format=torch.channels_last))
         features: Tensor = self.network(placed)
         return features
@@ -101,6 +106,9 @@ class NetworkEncoder(ImageEncoder):
         Raises:
             CMRError: `blocks` is not in [1, number of blocks − 1].
         """
+        import torch
+        from torch import nn
+
         parts = list(self.blocks(self._whole()))
         if not 0 < blocks < len(parts):
             raise CMRError(
@@ -113,6 +121,8 @@ class NetworkEncoder(ImageEncoder):
 
     def with_tail(self, tail: nn.Sequential) -> Self:
         """This encoder with the blocks that `cut` gave and training has changed since."""
+        from torch import nn
+
         network = self._whole()
         state = {name: value.clone() for name, value in tail.state_dict().items()}
         own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
@@ -121,12 +131,16 @@ class NetworkEncoder(ImageEncoder):
 
     def _features_network(self) -> nn.Module:
         """What maps pixels to features, from the weights as they were given."""
+        import torch
+
         features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
         refuse_meta_tensors(features, self.name)
         found: nn.Module = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return found
 
     def _whole(self) -> Any:
+        import torch
+
         with torch.device("meta"):
             network = self.build()
         network.load_state_dict(self.state, assign=True)

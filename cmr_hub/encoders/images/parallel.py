@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from itertools import chain, islice
 from threading import Lock, Thread
 from typing import TypeVar
 
-import torch
+from cmr_hub.cores import take_one, threads
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -21,8 +22,8 @@ _changing = Lock()
 
 def pieces_in_work() -> int:
     """How many items `side_by_side` holds at a time, at most."""
-    threads = _threads()
-    return 1 if threads == 1 else _AHEAD * threads + 1
+    count = _threads()
+    return 1 if count == 1 else _AHEAD * count + 1
 
 
 def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
@@ -30,10 +31,11 @@ def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out
 
     Threads that share one convolution wait for each other whenever another program takes a core.
     Items are taken as they are needed, and those that are being worked on are few. It may be called
-    from several threads at once; torch's number of threads stays what it is in all others.
+    from several threads at once; torch's number of threads stays what it is in all others. Where
+    torch is not there, as many threads are taken as it would have.
     """
-    threads, most = _threads(), pieces_in_work()
-    if threads == 1:
+    count, most = _threads(), pieces_in_work()
+    if count == 1:
         yield from map(work, items)
         return
     source = iter(items)
@@ -42,7 +44,7 @@ def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out
         yield from map(work, first)
         return
     waiting: deque[Future[Out]] = deque()
-    with ThreadPoolExecutor(threads, initializer=_take_one, initargs=(threads,)) as pool:
+    with ThreadPoolExecutor(count, initializer=_take_one, initargs=(count,)) as pool:
         for item in chain(first, source):
             waiting.append(pool.submit(work, item))
             if len(waiting) == most:
@@ -52,9 +54,9 @@ def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out
 
 
 def _threads() -> int:
-    """How many threads torch has in this thread."""
+    """How many threads there are for this thread."""
     with _changing:
-        return torch.get_num_threads()
+        return threads()
 
 
 def _take_one(usual: int) -> None:
@@ -64,6 +66,10 @@ def _take_one(usual: int) -> None:
     first computes something. `set_num_threads` changes both, so a thread that lives no longer than
     that sets the latter back: else every new thread would be left with one, for good.
     """
+    take_one()
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     with _changing:
         torch.get_num_threads()  # begins
         torch.set_num_threads(1)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of a picture, as shares of its width and height."""
 
+PIXELS = "pixels"
+"""What the one array is called that most networks take."""
+
 _AREA = (0.35, 1.0)
 _ASPECT = 4 / 3
 
@@ -90,15 +93,20 @@ class Preprocessing:
         """(B, crop, crop, 3) → (B, 3, crop, crop) float32."""
         import torch
 
+        return torch.from_numpy(self.arrays(pixels)[PIXELS])
+
+    def arrays(self, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+        """(B, crop, crop, 3) → `pixels`, (B, 3, crop, crop) float32."""
         # Whole lines of pixels at once: three colours at a time are half as fast.
         count, height, width, colours = pixels.shape
         mean, std = (
-            torch.tensor(values, dtype=torch.float32).repeat(width)
-            for values in (self.mean, self.std)
+            np.tile(np.array(values, dtype=np.float32), width) for values in (self.mean, self.std)
         )
-        lines = torch.from_numpy(pixels).reshape(count, height, width * colours).float()
-        lines.div_(255).sub_(mean).div_(std)
-        return lines.view(pixels.shape).permute(0, 3, 1, 2)
+        lines = pixels.reshape(count, height, width * colours).astype(np.float32)
+        np.divide(lines, 255, out=lines)
+        np.subtract(lines, mean, out=lines)
+        np.divide(lines, std, out=lines)
+        return {PIXELS: lines.reshape(pixels.shape).transpose(0, 3, 1, 2)}
 
     def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
         """A random view, as networks are trained with: RGB picture → (3, crop, crop) float32.

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class ProcessorPreprocessing:
 
     def normalised(self, pixels: npt.NDArray[Any]) -> dict[str, Tensor]:
         """(B, n) rows → the named tensors of the whole batch."""
+        import torch
+
         rows = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
         found, start = {}, 0
         for name, shape, dtype in self.layout:
@@ -64,6 +65,10 @@ class ProcessorPreprocessing:
             found[name] = part.contiguous().to(dtype)
             start += size
         return found
+
+    def arrays(self, pixels: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """(B, n) rows → the same, as arrays."""
+        return {name: one.numpy() for name, one in self.normalised(pixels).items()}
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
         """The whole picture, made smaller where it is larger than networks look at."""

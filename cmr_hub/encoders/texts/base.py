@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from cmr_hub.types import Document, FloatArray, JSONObject
+    from cmr_hub.types import Arrays, Document, FloatArray, JSONObject
 
 
 class TextEncoder(ABC):
@@ -69,11 +69,11 @@ class TextEncoder(ABC):
         """Named tensors of B texts → (B, dim), by the network."""
         raise CMRError(f"{self.name} has no network")
 
-    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
+    def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         """A copy without the network's weights.
 
         Args:
-            run: what `rows` does, in another runtime.
+            run: what `rows` does, of arrays, in another runtime.
             placement: of that.
         """
         raise CMRError(f"{self.name} has no network")
@@ -86,6 +86,12 @@ class TextEncoder(ABC):
     def has_network(self) -> bool:
         """Whether it, or a part of it, can be exported."""
         return self.network is not None or any(part.has_network for part in self.parts)
+
+    @property
+    def exports_quickly(self) -> bool:
+        """Whether ONNX Runtime runs it unless something else is asked for: it is faster with it,
+        and its export takes a moment."""
+        return False
 
     @property
     def parts(self) -> tuple[TextEncoder, ...]:

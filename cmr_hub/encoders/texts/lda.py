@@ -74,7 +74,7 @@ class LdaEncoder(TextEncoder):
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learns the topics. Raises CMRError when no word remains."""
-        models = optional_import("gensim.models", self.name)
+        models = optional_import("gensim.models", self.name, "text")
         tokenised = [self._content_words(document) for document in documents]
         in_documents = Counter(word for tokens in tokenised for word in set(tokens))
         vocabulary = sorted(
@@ -103,7 +103,7 @@ class LdaEncoder(TextEncoder):
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """(N, dim) float32, rows that sum to one, zero where no word is known."""
         self._require_fit()
-        utils = optional_import("gensim.utils", self.name)
+        utils = optional_import("gensim.utils", self.name, "text")
         rows = np.zeros((len(documents), self.dim), dtype=np.float32)
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
@@ -151,7 +151,7 @@ class LdaEncoder(TextEncoder):
 
     def _prepare(self) -> None:
         """Builds gensim's model for inference from the two arrays, after fit and load alike."""
-        ldamodel = optional_import("gensim.models.ldamodel", self.name)
+        ldamodel = optional_import("gensim.models.ldamodel", self.name, "text")
         self._model = ldamodel.LdaModel(
             id2word=dict(enumerate(self._index)),
             num_topics=self.options["topics"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.pretrained.backbone import Backbone
-    from cmr_hub.types import Document, FloatArray, JSONObject
+    from cmr_hub.types import Arrays, Document, FloatArray, JSONObject
 
 logger = logging.getLogger(__name__)
 
@@ -94,10 +95,10 @@ class PretrainedTextEncoder(TextEncoder):
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
         return self._run(tokens)
 
-    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
+    def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         other = copy.copy(self)
         other.backbone = self.backbone.without_weights()
-        other._run, other._placement = run, placement
+        other._run, other._placement = partial(_of_tensors, run), placement
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
@@ -170,3 +171,8 @@ class PretrainedTextEncoder(TextEncoder):
                 self.name,
                 cut,
             )
+
+
+def _of_tensors(run: Callable[[Arrays], FloatArray], tokens: dict[str, Tensor]) -> Tensor:
+    """What a function of arrays gives for tensors."""
+    return torch.from_numpy(run({name: one.numpy() for name, one in tokens.items()}))

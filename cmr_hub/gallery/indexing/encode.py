@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.gallery.indexing.entry import Entry
     from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.models.towers import ImageTower
     from cmr_hub.types import FloatArray
 
 
@@ -70,7 +71,7 @@ class EncodingHere(Encoding):
     """
 
     def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
-        self.encoder = image_encoder_of(model)
+        self.encoder = image_encoder_of(model.image)
         self.decoders = Decoders(
             self.encoder.preprocessing,
             2
@@ -100,11 +101,11 @@ class EncodingHere(Encoding):
             yield from part
 
 
-def image_encoder_of(model: CrossModalModel) -> ImageEncoder:
+def image_encoder_of(tower: ImageTower) -> ImageEncoder:
     """Raises CMRError where there is none."""
-    if not model.image.has_encoder:
+    if not tower.has_encoder:
         raise CMRError("a model of precomputed features cannot index pictures")
-    return model.image.required_encoder
+    return tower.required_encoder
 
 
 def encoded(

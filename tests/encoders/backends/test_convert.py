@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import re
 import sys
 import weakref
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmr_hub.encoders.backends import backend_placement, convert
+from cmr_hub.encoders.backends import backend_placement, making
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
 from cmr_hub.encoders.backends.quantise import quantise
 from cmr_hub.encoders.devices import Placement
@@ -146,7 +147,7 @@ def test_parts_are_exported_and_words_are_not(sentence, sentence_int8) -> None:
 
 
 def test_an_export_is_made_once(clip_image, clip_image_onnx, pictures, monkeypatch) -> None:
-    monkeypatch.setattr(convert, "export_onnx", lambda *_: pytest.fail("exported again"))
+    monkeypatch.setattr(making, "export_onnx", lambda *_, **__: pytest.fail("exported again"))
     again = export_image_encoder(clip_image, backend_placement("onnx"))
     np.testing.assert_array_equal(again.encode(pictures), clip_image_onnx.encode(pictures))
     assert export_image_encoder(again, backend_placement("onnx")) is again
@@ -202,22 +203,24 @@ def test_an_export_that_gives_other_rows_is_refused(compact, tmp_path, monkeypat
     monkeypatch.setenv("CMR_CACHE_HOME", str(tmp_path))
     other = nn.Sequential(nn.AdaptiveAvgPool2d(16), nn.Flatten(), nn.Linear(768, 512))
 
-    def export_another(network, run, example, file, name):
+    def export_another(network, run, example, file, name, **options):
         run = lambda batch: other(batch["pixels"])  # noqa: E731
-        real(other, run, example, file, name)
+        real(other, run, example, file, name, **options)
 
-    real = convert.export_onnx
-    monkeypatch.setattr(convert, "export_onnx", export_another)
+    real = making.export_onnx
+    monkeypatch.setattr(making, "export_onnx", export_another)
     with pytest.raises(CMRError, match=r"other rows in float32 .*backend torch"):
         export_image_encoder(compact, backend_placement("onnx"))
     assert not [path for path in (tmp_path / "exports").iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_a_missing_package_is_named(compact, backend, monkeypatch) -> None:
-    missing = {"onnx": "onnxruntime", "openvino": "openvino"}[backend]
+@pytest.mark.parametrize(
+    ("backend", "missing", "wanted"),
+    [("onnx", "onnxruntime", "onnxruntime"), ("openvino", "openvino", "'cmr-hub[openvino]'")],
+)
+def test_a_missing_package_is_named(compact, backend, missing, wanted, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(CMRError, match=rf"needs {missing} .*pip install 'cmr-hub\[{backend}\]'"):
+    with pytest.raises(CMRError, match=rf"needs {missing} .*pip install {re.escape(wanted)}"):
         export_image_encoder(compact, backend_placement(backend))
 
 

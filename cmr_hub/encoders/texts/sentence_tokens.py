@@ -1,0 +1,94 @@
+"""Tokenisers of sentence encoders: transformers' own, or the file of a known one, read directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cmr_hub.types import IntArray
+
+
+class SentenceTokens(Protocol):
+    """What a tokeniser must do here. A text longer than the model's longest input is cut."""
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that stand for no part of a text, or for one that is not known."""
+
+    def batch(self, texts: Sequence[str]) -> dict[str, IntArray]:
+        """B texts → the (B, T) int64 arrays that the model takes, padded."""
+
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """The tokens of one text, with or without those at its ends."""
+
+
+class LibraryTokens:
+    """A tokeniser of transformers, whichever it is.
+
+    Args:
+        tokenizer: as transformers makes it.
+        max_tokens: a longer text is cut.
+    """
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.special_ids = frozenset(tokenizer.all_special_ids)
+        self._cut = {"truncation": True, "max_length": max_tokens}
+        self._tokenizing = Lock()
+
+    def batch(self, texts: Sequence[str]) -> dict[str, IntArray]:
+        """See `SentenceTokens`."""
+        found = self._tokens(list(texts), padding=True, return_tensors="np", **self._cut)
+        return {name: np.asarray(one, dtype=np.int64) for name, one in found.items()}
+
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """See `SentenceTokens`."""
+        found: list[int] = self._tokens(text, add_special_tokens=special, **self._cut)["input_ids"]
+        return found
+
+    def _tokens(self, text: str | list[str], **options: Any) -> Any:
+        # Truncation and padding are a state of the tokenizer: of two threads each would get the
+        # other's, or an error.
+        with self._tokenizing:
+            return self.tokenizer(text, **options)
+
+
+class FileTokens:
+    """The tokeniser of a `tokenizer.json`, for models that take what BERT takes.
+
+    transformers makes the same of such a file, and takes a second or two to be imported.
+
+    Args:
+        file: of a tokeniser whose tokens are known to be the same either way.
+        max_tokens: a longer text is cut.
+    """
+
+    def __init__(self, file: Path, max_tokens: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(file))
+        # What the file says of both is for another purpose.
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_padding()
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.special_ids = frozenset(id_ for id_, token in added.items() if token.special)
+
+    def batch(self, texts: Sequence[str]) -> dict[str, IntArray]:
+        """See `SentenceTokens`."""
+        found = self._tokenizer.encode_batch(list(texts))
+        parts = {
+            "input_ids": [one.ids for one in found],
+            "token_type_ids": [one.type_ids for one in found],
+            "attention_mask": [one.attention_mask for one in found],
+        }
+        return {name: np.array(rows, dtype=np.int64) for name, rows in parts.items()}
+
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """See `SentenceTokens`."""
+        found: list[int] = self._tokenizer.encode(text, add_special_tokens=special).ids
+        return found

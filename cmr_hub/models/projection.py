@@ -1,0 +1,105 @@
+"""What a trained projector does to feature rows. Importing and running this needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray, JSONObject
+
+Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh", "posterior-0", "posterior-1"]
+
+_ACTIVATIONS: Final[dict[str, Callable[[FloatArray], FloatArray]]] = {
+    "relu": lambda rows: np.maximum(rows, 0, out=rows),
+    "tanh": lambda rows: np.tanh(rows, out=rows),
+}
+_LEAST_LENGTH: Final = 1e-12  # as torch has it
+
+
+class Projection:
+    """A projector that is not trained any more: see `Projector`, whose function this is.
+
+    Args:
+        settings: of the projector.
+        arrays: its tensors, float32, by the names that torch gives them; see `shapes`.
+    """
+
+    def __init__(self, settings: JSONObject, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self.settings = settings
+        self.arrays = dict(arrays)
+        self.in_dim, self.dim = int(settings["in_dim"]), int(settings["dim"])
+        self._layers = [
+            (self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"])
+            for name in _layer_names(settings)
+        ]
+
+    def projection(self) -> Projection:
+        """This one, as `Projector.projection` gives its own."""
+        return self
+
+    def embed(self, rows: FloatArray) -> FloatArray:
+        """(N, in_dim) features → (N, dim) float32 unit vectors of the common space."""
+        return _normalised(self._outputs(np.asarray(rows, dtype=np.float32)))
+
+    def _outputs(self, rows: FloatArray) -> FloatArray:
+        """(N, in_dim) features → (N, dim) outputs z."""
+        mean, scale = self.arrays["scaling.mean"], self.arrays["scaling.scale"]
+        activate = _ACTIVATIONS[self.settings["activation"]]
+        last = (rows - mean) * scale
+        for number, (weight, bias) in enumerate(self._layers):
+            last = (activate(last) if number else last) @ weight.T + bias
+        if self.settings.get("residual"):
+            return rows + last / scale
+        match self.settings["output"]:
+            case "sphere":
+                blocks = self.settings.get("blocks", 1)
+                parts = last.reshape(len(last), blocks, last.shape[1] // blocks)
+                return _normalised(parts).reshape(last.shape)
+            case "softmax":
+                return _softmax(last)
+            case "tanh":
+                return np.tanh(last, out=last)
+            case "posterior-0" | "posterior-1" as output:
+                posterior = _softmax(last)
+                rest = 1 - np.square(posterior).sum(axis=1, keepdims=True)
+                rest = np.sqrt(rest.clip(_LEAST_LENGTH))
+                slots = (rest, np.zeros_like(rest))
+                return np.hstack([posterior, *(slots if output[-1] == "0" else slots[::-1])])
+        return last
+
+
+def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of every tensor that a projector of these settings has."""
+    # The slots of a posterior are not outputs of the last layer.
+    slots = 2 if settings["output"].startswith("posterior") else 0
+    widths = [settings["in_dim"], *settings["hidden"], settings["dim"] - slots]
+    found: dict[str, tuple[int, ...]] = {
+        "scaling.mean": (settings["in_dim"],),
+        "scaling.scale": (),
+    }
+    for name, before, after in zip(_layer_names(settings), widths, widths[1:], strict=False):
+        found |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
+    return found
+
+
+def _layer_names(settings: JSONObject) -> list[str]:
+    """Of the linear layers. Before each there is a dropout, and before that the activation."""
+    return [f"layers.{3 * number + 1}" for number in range(len(settings["hidden"]) + 1)]
+
+
+def _normalised(rows: FloatArray) -> FloatArray:
+    """Rows of length 1, along the last axis; a row of zeros stays."""
+    lengths = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
+    unit: FloatArray = rows / np.maximum(lengths, _LEAST_LENGTH)
+    return unit
+
+
+def _softmax(rows: FloatArray) -> FloatArray:
+    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+    found: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    return found
