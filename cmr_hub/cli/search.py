@@ -78,9 +78,7 @@ def search(
     Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
     `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`
     """
-    from cmr_hub.atomic import atomic_file
     from cmr_hub.gallery.clear import NOTHING_CLEAR
-    from cmr_hub.gallery.contact_sheet import contact_sheet
     from cmr_hub.gallery.query import Mix
     from cmr_hub.loading import open_gallery
 
@@ -107,6 +105,9 @@ def search(
     )
     nothing = "Nothing was found." if clear is None else NOTHING_CLEAR
     if html is not None or show:
+        from cmr_hub.atomic import atomic_file
+        from cmr_hub.gallery.contact_sheet import contact_sheet
+
         page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
         title = " + ".join(filter(None, ["" if image is None else image.name, text]))
         with atomic_file(page) as file:

@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 
 from cmr_hub.cores import threads
-from cmr_hub.gallery.graph import view
 from cmr_hub.gallery.held import HeldVectors
 from cmr_hub.gallery.huge_pages import in_huge_pages
-from cmr_hub.gallery.threads import faiss_threads
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
+    import faiss
     import numpy.typing as npt
 
     from cmr_hub.gallery.graph import Graph
@@ -150,6 +148,10 @@ class NearestVectors:
     ) -> list[tuple[FloatArray, IntArray]]:
         """Approximate scores and positions of the `fetch` best of each query."""
         first = 0 if exact else self.covered
+        if self._is_small(queries, among):
+            return self._few_candidates(queries, fetch)
+        from cmr_hub.gallery.threads import faiss_threads
+
         scan = self._scan_roughly if rough else self._scan
         found = []
         # A thread more costs a single query more than it gains.
@@ -168,10 +170,25 @@ class NearestVectors:
                 found.append((scores[best], places[best]))
         return found
 
+    def _is_small(self, queries: FloatArray, among: Selection) -> bool:
+        """Whether all is compared before FAISS is imported."""
+        few = self.graph is None and among is self.everything and len(queries) < _BATCH
+        return few and len(self) < ROUGH_FROM
+
+    def _few_candidates(
+        self, queries: FloatArray, fetch: int
+    ) -> list[tuple[FloatArray, IntArray]]:
+        """As `_candidates`, of all vectors, without FAISS."""
+        scores = np.hstack([queries @ matrix.T for matrix in self._vectors.matrices])
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
+        return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
+
     def _scan(
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
         """Compares with every vector of one column that may be found: (Q, ≤ fetch) each."""
+        import faiss
+
         matrix, places = self._vectors.matrices[part], among.places[part]
         size = len(matrix) if places is None else len(places)
         count = min(fetch, size)
@@ -192,6 +209,10 @@ class NearestVectors:
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
         """As `_scan`, of all vectors of one column, in 16 bits."""
+        import faiss
+
+        from cmr_hub.gallery.graph import view
+
         matrix = self._vectors.matrices[part]
         index = self._rough.get(part)
         if index is None:

@@ -188,8 +188,3 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise QueryError(f"there is no column {name!r}; there are {', '.join(table.column_names)}")
     return table.column(name)
-
-
-def condition(text: str | None) -> Where | None:
-    """The condition that is asked for, if one is. Raises QueryError."""
-    return None if text is None else Where(text)

@@ -63,7 +63,7 @@ class Projection:
             case "softmax":
                 return _softmax(last)
             case "tanh":
-                return np.tanh(last, out=last)
+                np.tanh(last, out=last)
             case "posterior-0" | "posterior-1" as output:
                 posterior = _softmax(last)
                 rest = 1 - np.square(posterior).sum(axis=1, keepdims=True)
