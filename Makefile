@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Nothing that is not in a lock file, and nothing whose hash is not there.
 LOCKED := $(PIP) install -q --require-hashes --no-deps
 # What `make demo` opens: a model directory; by default the model that comes with the package.
-MODEL ?= default
+MODEL ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test coverage mutation lint bench docs pictures lock licences sbom audit clean

@@ -28,7 +28,7 @@ def release(
     gallery of sketches, pictures included.
 
     Example: `cmr release flickr8k pascal-sentence sketches --aligned aligned
-    --out cmr_hub/releases/default`
+    --out cmr_hub/releases/sketch`
     """
     from cmr_hub.atomic import atomic_file
     from cmr_hub.encoders.feature_cache import FeatureCache

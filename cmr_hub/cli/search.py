@@ -142,8 +142,8 @@ def demo(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A model directory, as `cmr train --out` writes it, `default`, or a repository "
-            "on the Hub, user/name; with --gallery also a short name that `cmr models` lists."
+            help="A model directory, as `cmr train --out` writes it, photos, sketch, or a "
+            "repository on the Hub, user/name; with --gallery also a short name that `cmr models` lists."
         ),
     ] = None,
     gallery: Annotated[

@@ -198,7 +198,7 @@ def test_hub(reader) -> None:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
         }
-        load().save_pretrained(reader.clone / "runs" / "pascal")
+        load("sketch").save_pretrained(reader.clone / "runs" / "pascal")
         follow(reader, "docs/hub.md")
         files = server.repositories["model", "user/cmr-pascal"].files()
     finally:

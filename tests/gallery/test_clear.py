@@ -20,7 +20,7 @@ from cmr_hub.gallery.query import Mix
 
 @pytest.fixture(scope="module")
 def default():
-    return load()
+    return load("sketch")
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_a_cache_that_cannot_be_written(default, tmp_path: Path, monkeypatch, ca
 
 def test_the_command(default, capsys, monkeypatch, tmp_path: Path) -> None:
     def cmr(*arguments: object) -> str:
-        monkeypatch.setattr("sys.argv", ["cmr", "search", "default", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["cmr", "search", "sketch", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             cli.main()
         assert not end.value.code

@@ -340,7 +340,7 @@ def test_searching_a_gallery(visit_page, study: Path) -> None:
 
 def test_a_gallery_coloured_by_zero_shot_labels(visit_page, study: Path, tmp_path: Path) -> None:
     directory = tmp_path / "models" / "named"
-    shutil.copytree(release_directory("default"), directory)
+    shutil.copytree(release_directory("sketch"), directory)
     opened = load(directory).gallery
     plain = visit_page("gallery", study, "--model", str(directory), gallery=str(directory))
     assert not [box for box in plain.selectbox if box.key == "column"]
