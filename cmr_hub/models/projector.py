@@ -23,7 +23,7 @@ Output: TypeAlias = Literal["linear", "sphere", "softmax", "tanh", "posterior-0"
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
 _ROW_LENGTH = 10.0
-_LEAST_VARIANCE = 0.1
+_LEAST_VARIANCE = 0.01
 
 
 class InputScaling(nn.Module):
@@ -32,8 +32,8 @@ class InputScaling(nn.Module):
     One number for all dimensions, not one for each: it suits dense network features and sparse
     TF-IDF rows alike, where dividing by each word's own deviation would blow up the rare ones.
 
-    With `each`, x'_k = 10 (x_k − μ_k) / √(d (σ_k² + σ²/10)), σ² the mean of the variances σ_k²:
-    dimensions count nearly alike, and the rare ones are still not blown up.
+    With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k²: all
+    dimensions count nearly alike, but those that hardly ever vary.
 
     Args:
         dim: length d of a feature row.
@@ -53,9 +53,8 @@ class InputScaling(nn.Module):
         self.mean.copy_(rows.mean(0))
         if self.scale.ndim:
             variance = (rows - self.mean).square().mean(0)
-            variance = variance + _LEAST_VARIANCE * variance.mean()
-            length = (variance * len(variance)).sqrt()
-            self.scale.copy_(torch.where(length > 0, _ROW_LENGTH / length, 1.0))
+            deviation = (variance + _LEAST_VARIANCE * variance.mean()).sqrt()
+            self.scale.copy_(torch.where(deviation > 0, 1 / deviation, 1.0))
             return
         length = (rows - self.mean).square().sum(1).mean().sqrt()
         self.scale.fill_(_ROW_LENGTH / length if length > 0 else 1.0)

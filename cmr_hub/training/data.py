@@ -154,6 +154,11 @@ class TrainingSplits:
         """The pairs that the finished method has learnt from."""
         return self.fit if self.refit is None else self.refit
 
+    def thinned(self, most: int, seed: int) -> TrainingSplits:
+        """The same, with at most so many pairs to learn from: for methods that compare them all."""
+        refit = None if self.refit is None else self.refit.thinned(most, seed)
+        return TrainingSplits(self.fit.thinned(most, seed), self.validation, refit)
+
     def plain(self) -> TrainingSplits:
         """The same with an image row for each pair: what baselines take."""
         refit = None if self.refit is None else self.refit.plain()

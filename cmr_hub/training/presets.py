@@ -269,7 +269,7 @@ CAPTIONS = Preset(
     name="captions",
     objective={
         "infonce": {"temperature": 0.07, "learn_temperature": True, "mask_same_item": True},
-        "label": {"weight": 0.3},
+        "label": {"weight": 0.3, "of_batch": True},
     },
     image_hidden=(1024,),
     text_hidden=(1024,),

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
 from cmr_hub.models.joining import beside, with_one_scale
 from cmr_hub.models.projector import InputScaling, Projector
+from cmr_hub.progress import Meter
 from cmr_hub.training.checkpoint import (
     Progress,
     joined,
@@ -362,13 +362,8 @@ class _Phase:
         if self.preset.residual and validation is not None and score is not None and not self.best:
             self._keep(self._score(validation, score))
         state.finished |= state.epoch >= epochs
-        with tqdm(
-            total=epochs,
-            initial=state.epoch,
-            desc=f"training ({self.name})",
-            unit="epoch",
-            disable=None if progress else True,
-        ) as bar:
+        what = f"training ({self.name})"
+        with Meter(epochs, what, "epoch", done=state.epoch, show=progress) as bar:
             while not state.finished:
                 row = self._epoch()
                 if snapshots is not None:
@@ -385,10 +380,10 @@ class _Phase:
                     seconds = sum(past["seconds"] for past in state.history)
                     for line in self.networks.objective.log_lines(row, state.epoch, seconds):
                         bar.write(line)
-                bar.update()
-                bar.set_postfix(
-                    loss=f"{row['loss']:.3f}", validation=f"{max(state.best_score, 0):.3f}"
-                )
+                figures = {"loss": row["loss"]}
+                if validation is not None:
+                    figures["best on validation"] = state.best_score
+                bar.update(**figures)
         if self.best:
             self.networks.load_state_dict(self.best)
 
