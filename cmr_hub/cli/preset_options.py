@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import CMRError
@@ -13,46 +13,43 @@ if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
 
 
-def changed(
-    method: Preset | Baseline,
-    *,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    dim: int | None = None,
-    temperature: float | None = None,
-) -> Preset | Baseline:
-    """The method with the settings that are given.
+@dataclass(frozen=True)
+class Changes:
+    """Settings that a command gives in place of the preset's; None leaves the preset's."""
 
-    Raises:
-        CMRError: a baseline, or a preset without such a setting.
-    """
-    fields: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "dim": dim,
-    }
-    fields = {name: value for name, value in fields.items() if value is not None}
-    options = [f"--{name.replace('_', '-')}" for name in fields]
-    options += ["--temperature"] if temperature is not None else []
-    if not options:
-        return method
-    if not isinstance(method, Preset):
-        raise CMRError(f"{method.name} is fitted in closed form: it has no {', '.join(options)}")
-    if dim is not None and method.dim is None:
-        raise CMRError(
-            f"{method.name} has no --dim: its common space is that of the classes or of the "
-            "features"
-        )
-    if temperature is not None:
-        fields["objective"] = _at_temperature(method, temperature)
-    if epochs is not None:
-        fields["warmup"] = min(method.warmup, epochs)
-    return replace(method, **fields)
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    dim: int | None = None
+    temperature: float | None = None
+
+    def of(self, method: Preset | Baseline) -> Preset | Baseline:
+        """The method with these settings.
+
+        Raises:
+            CMRError: a baseline, or a preset without such a setting.
+        """
+        fields: dict[str, Any] = {
+            name: value for name, value in asdict(self).items() if value is not None
+        }
+        if not fields:
+            return method
+        if not isinstance(method, Preset):
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in fields)
+            raise CMRError(f"{method.name} is fitted in closed form: it has no {options}")
+        if self.dim is not None and method.dim is None:
+            raise CMRError(
+                f"{method.name} has no --dim: its common space is that of the classes or of the "
+                "features"
+            )
+        if fields.pop("temperature", None) is not None:
+            fields["objective"] = _at_temperature(method, self.temperature)
+        if self.epochs is not None:
+            fields["warmup"] = min(method.warmup, self.epochs)
+        return replace(method, **fields)
 
 
-def _at_temperature(preset: Preset, temperature: float) -> dict[str, dict[str, Any]]:
+def _at_temperature(preset: Preset, temperature: float | None) -> dict[str, dict[str, Any]]:
     """The objective, its losses that have a temperature at this one."""
     with_one = _losses_with_temperature(preset)
     if not with_one:

@@ -19,7 +19,7 @@ from cmr_hub.cli.options import (
     console,
     named_options,
 )
-from cmr_hub.cli.preset_options import changed
+from cmr_hub.cli.preset_options import Changes
 from cmr_hub.datasets import FeatureDataset, PairDataset
 from cmr_hub.datasets.measured import AS_TEST
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
@@ -131,18 +131,9 @@ def train(
     from cmr_hub.training.trainer import remove_checkpoints
     from cmr_hub.writer import sole_writer
 
-    def method_of(name: str) -> Preset | Baseline:
-        return changed(
-            get_method(name),
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            dim=dim,
-            temperature=temperature,
-        )
-
+    changes = Changes(epochs, batch_size, learning_rate, dim, temperature)
     # A wrong name or file is noticed before anything is read or downloaded.
-    asked = None if preset is None else method_of(preset)
+    asked = None if preset is None else changes.of(get_method(preset))
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     placement = Placement.of(device)
@@ -151,9 +142,7 @@ def train(
         texts = text_encoder(text_encoder_name, **named_options(text_option))
     images = image_encoder(image_encoder_name, image_weights) if image_weights else None
     loaded = load_training_data(datasets, root, protocol)
-    if asked is None:
-        by_captions = len(datasets) > 1 or not (loaded.labels >= 0).any()
-        asked = method_of(CAPTIONS.name if by_captions else LABELLED)
+    asked = asked or changes.of(get_method(_default_preset(datasets, loaded)))
     refuse_without_labels(loaded, asked)
     if texts is None:
         captions = isinstance(asked, Preset) and asked.rows == "sentences"
@@ -195,6 +184,11 @@ def train(
         _tell_results(experiment, out, results)
         # Last of all: until here the same command goes on with what they hold.
         remove_checkpoints(checkpoints)
+
+
+def _default_preset(names: list[str], data: PairDataset | FeatureDataset) -> str:
+    by_captions = len(names) > 1 or not (data.labels >= 0).any()
+    return CAPTIONS.name if by_captions else LABELLED
 
 
 def _told(
