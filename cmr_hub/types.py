@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 IntArray: TypeAlias = "npt.NDArray[np.int64]"
+BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
 ImageSource: TypeAlias = Union[str, Path, "Image.Image"]
 """A path to a picture, or a picture already open."""
 

@@ -12,11 +12,13 @@ class LabelLoss(Loss):
     """Cross-entropy of one linear classifier C, shared by images and texts.
 
     Equation:
-        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]  over the pairs that have a label
+        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]  over the pairs that have a label, or, with
+        `of_batch`, their sum divided by B: where few have one, they then count for no more
 
     Args:
         dim: dimensions of the common space.
         n_classes: number of classes.
+        of_batch: divide by all pairs of the batch, not by those with a label.
 
     Inputs:
         images, texts: (B, dim), used as they are. labels: (B,).
@@ -31,16 +33,21 @@ class LabelLoss(Loss):
 
     takes_unlabelled = True
 
-    def __init__(self, dim: int, n_classes: int) -> None:
+    def __init__(self, dim: int, n_classes: int, of_batch: bool = False) -> None:
         super().__init__()
+        self.of_batch = of_batch
         self.classifier = nn.Linear(dim, n_classes)
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        known = labels >= 0
+        known, share = labels >= 0, 1.0
         if not known.all():
+            pairs = len(labels)
             images, texts, labels = images[known], texts[known], labels[known]
             if not len(labels):
                 return nothing(images, texts)
-        return cross_entropy(self.classifier(images), labels) + cross_entropy(
+            if self.of_batch:
+                share = len(labels) / pairs
+        both = cross_entropy(self.classifier(images), labels) + cross_entropy(
             self.classifier(texts), labels
         )
+        return both * share

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cmr_hub.datasets.joined import joined
 from cmr_hub.datasets.sketches import draw, sentences
 from cmr_hub.datasets.sketches.painter import split_scene
@@ -86,14 +84,12 @@ def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -
     part = dataset.split(split)
     longest = tuple((max(texts, key=len),) if texts else () for texts in part.sentences)
     found: JSONObject = {"protocol": dataset.protocol, "split": split, "pictures": len(part)}
-    no_labels = replace(part, labels=np.full(len(part), -1, dtype=np.int64), classes=())
-    asked = {"sentences": no_labels, "longest": replace(no_labels, sentences=longest)}
-    for name, queries in asked.items():
+    for name, queries in (("sentences", part), ("longest", replace(part, sentences=longest))):
         record = evaluate_transfer(model, queries, split, cache).record
-        found[name] = {f"recall_at_{k}": record["recall_t2i"][str(k)] for k in (1, 5, 10)}
-    if (part.labels >= 0).all():
-        record = evaluate_transfer(model, part, split, cache).record
-        found |= {key: record[key] for key in ("map_i2t", "map_t2i", "map_avg")}
+        recall = record["captions"]["recall_t2i"]
+        found[name] = {f"recall_at_{k}": recall[str(k)] for k in (1, 5, 10)}
+        if name == "sentences" and record["relevance"] == "class":
+            found |= {key: record[key] for key in ("map_i2t", "map_t2i", "map_avg")}
     return found
 
 

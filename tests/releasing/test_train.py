@@ -17,7 +17,7 @@ from cmr_hub.errors import CMRError, TrainingError
 from cmr_hub.releases import release_directory
 from cmr_hub.releasing import build, train
 from cmr_hub.releasing.build import build_release, measure
-from cmr_hub.releasing.train import _held_out, _Score, train_release
+from cmr_hub.releasing.train import train_release
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 PLACES = ("meadow", "kitchen")
@@ -75,9 +75,12 @@ def words(datasets) -> TextEncoder:
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
     monkeypatch.setattr(
-        train, "PRESET", replace(train.PRESET, epochs=20, patience=20, batch_size=32, dim=16)
+        train,
+        "PRESET",
+        replace(
+            train.PRESET, epochs=20, patience=20, batch_size=32, dim=16, validation_fraction=0.2
+        ),
     )
-    monkeypatch.setattr(train, "HELD_OUT", 0.2)
 
 
 def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, monkeypatch):
@@ -129,30 +132,6 @@ def test_measuring_is_what_a_plain_loop_finds(datasets, encoder, words, tmp_path
     assert found["split"] == "test"
     with pytest.raises(CMRError, match="no test or validation split"):
         measure(model, dataset.split("train"), cache)
-
-
-def test_what_chooses_the_epoch():
-    # Two sources: "a" of three pictures without label, "b" of two labelled ones.
-    sources = np.array(["a"] * 3 + ["b"] * 4)
-    items = np.array([0, 1, 2, 7, 7, 9, 9])
-    whole = np.array([False, False, False, False, True, False, True])
-    score = _Score(sources, items, whole)
-    eye = np.eye(7, dtype=np.float32)
-    images = eye[[0, 1, 2, 3, 3, 4, 4]]
-    labels = np.array([-1, -1, -1, 0, 0, 1, 1])
-    assert score(images, images, labels) == pytest.approx(1.0)
-    # "b" turned round: of two pictures the wrong one comes first, still among the first ten.
-    turned = eye[[0, 1, 2, 4, 4, 3, 3]]
-    assert score(images, turned, labels) == pytest.approx((1 + (1 + 0.5) / 2) / 2)
-
-
-def test_a_share_of_every_source_is_held_out(datasets):
-    whole = joined(datasets)
-    mask = _held_out(whole, 0)
-    sources = np.array([id_.split("/")[0] for id_ in whole.ids])
-    assert mask[sources == "unnamed"].sum() == 6
-    assert mask[sources == "named"].sum() == 9
-    assert not np.array_equal(mask, _held_out(whole, 1))
 
 
 def test_labels_are_needed(datasets, encoder, words, tmp_path):
