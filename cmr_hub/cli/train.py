@@ -138,16 +138,15 @@ def train(
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     placement = Placement.of(device)
     texts = None
-    if text_encoder_name is not None:
-        texts = text_encoder(text_encoder_name, **named_options(text_option))
+    if text_encoder_name is not None or text_option is not None:
+        texts = text_encoder(text_encoder_name or "bow", **named_options(text_option))
     images = image_encoder(image_encoder_name, image_weights) if image_weights else None
     loaded = load_training_data(datasets, root, protocol)
     asked = asked or changes.of(get_method(_default_preset(datasets, loaded)))
     refuse_without_labels(loaded, asked)
     if texts is None:
         captions = isinstance(asked, Preset) and asked.rows == "sentences"
-        name = default_text_encoder() if captions else "bow"
-        texts = text_encoder(name, **named_options(text_option))
+        texts = text_encoder(default_text_encoder() if captions else "bow")
     console.print(_told(loaded, asked, image_encoder_name, texts.name), soft_wrap=True)
     pictures = isinstance(loaded, PairDataset)
     images = (images or image_encoder(image_encoder_name)) if pictures else None

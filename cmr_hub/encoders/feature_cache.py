@@ -112,11 +112,12 @@ class FeatureCache:
             ImageError: a picture cannot be read; pictures before it are already kept.
         """
         plain = [image_key(image) for image in images]
-        shown = encoder.preprocessing
 
         def compute(positions: Sequence[int]) -> FloatArray:
             if view is None:
                 return encoder.encode([images[at] for at in positions])
+
+            shown = encoder.preprocessing
 
             def pixels(at: int) -> npt.NDArray[Any]:
                 return shown.pixels(view(read_image(images[at], enough=shown.enough), plain[at]))

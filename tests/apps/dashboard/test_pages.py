@@ -201,7 +201,7 @@ def test_curves_of_stored_runs(visit_page, study: Path) -> None:
     assert "Nothing to draw" in app.info[0].value
     app.multiselect(key="run").set_value([key_of(study, "glove")]).run()
     titles = [part.value for part in app.markdown if part.value.startswith("**")]
-    assert titles[:2] == ["**loss**", r"**MAP@all, validation**"]
+    assert titles[:2] == ["**loss**", r"**score, validation**"]
     assert {"**λ of the gradient reversal**", "**learning rate**"} <= set(titles)
     (line,) = figure(app)["data"]
     assert line["y"] == pytest.approx([3.0, 1.5, 1.0])
