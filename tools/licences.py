@@ -91,11 +91,9 @@ Most ask for no more than that their notices are kept. These ask for more:
 
 ## Photographs that it ships
 
-They lie in `cmr_hub/releases/photos/pictures`, next to this list as `credits.jsonl`. `make
-photographs` encoded each anew, and made it smaller where the list says resized. Authors and
+They lie in `cmr_hub/releases/photos/pictures/photographs`, next to this list as `credits.jsonl`.
+`make photographs` encoded each anew, and made it smaller where the list says resized. Authors and
 licences are what the packages say from which they come; `tools/photographs.toml` records them.
-[CC0-1.0] and the public domain ask for nothing. [CC-BY-2.0], [CC-BY-3.0] and [CC-BY-4.0] ask that
-whoever passes a photograph on names its author and its licence, and tells what was changed.
 
 {photographs}
 

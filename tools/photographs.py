@@ -26,7 +26,7 @@ from PIL import Image, ImageCms, ImageOps
 from tools.locked import HOME
 from tools.qt_resources import read_resources
 
-PICTURES: Final = HOME / "cmr_hub" / "releases" / "photos" / "pictures"
+PICTURES: Final = HOME / "cmr_hub" / "releases" / "photos" / "pictures" / "photographs"
 CREDITS: Final = PICTURES / "credits.jsonl"
 RECORDED: Final = HOME / "tools" / "photographs.toml"
 LONGER_SIDE: Final = 384

@@ -143,7 +143,8 @@ def demo(
         str | None,
         typer.Argument(
             help="A model directory, as `cmr train --out` writes it, photos, sketch, or a "
-            "repository on the Hub, user/name; with --gallery also a short name that `cmr models` lists."
+            "repository on the Hub, user/name; with --gallery also a short name that `cmr models` "
+            "lists."
         ),
     ] = None,
     gallery: Annotated[

@@ -48,12 +48,17 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
     )
 
 
+def source_names(dataset: Columns) -> list[str]:
+    """The datasets that were joined; of one that was not, its own name."""
+    return dataset.name.split(_PLUS)
+
+
 def sources(dataset: Columns) -> IntArray:
     """(N,) the place, among the datasets that were joined, of the one that each item is from.
 
     All zero for a dataset that was not joined.
     """
-    names = dataset.name.split(_PLUS)
+    names = source_names(dataset)
     if len(names) == 1:
         return np.zeros(len(dataset), dtype=np.int64)
     return np.array([names.index(id_.split("/", 1)[0]) for id_ in dataset.ids], dtype=np.int64)
@@ -61,7 +66,7 @@ def sources(dataset: Columns) -> IntArray:
 
 def parts(dataset: PairDataset) -> list[PairDataset]:
     """The items of each dataset that was joined, those without items left out; else itself."""
-    names, source = dataset.name.split(_PLUS), sources(dataset)
+    names, source = source_names(dataset), sources(dataset)
     if len(names) == 1:
         return [dataset]
     protocols = dataset.protocol.split(_PLUS)

@@ -157,6 +157,7 @@ def feature_reader(
             text_encoder,
             cache,
             sentences=by_sentences(dataset, method),
+            label_weights=method.label_weights if isinstance(method, Preset) else None,
             views=method.views if isinstance(method, Preset) else 1,
             progress=progress,
         )
@@ -219,7 +220,7 @@ def _fine_tune(
 
     def inputs(part: PairDataset) -> PairedFeatures:
         paths = [path for path in part.images if path is not None]
-        rows = pair_rows(part, text_encoder, by_sentences(dataset, preset))
+        rows = pair_rows(part, text_encoder, by_sentences(dataset, preset), preset.label_weights)
         # What a tail takes is float16, for it to turn into float32.
         if tuning is None:
             images = cache.encode(image_encoder, paths, progress=progress)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmr_hub.datasets.features import FeatureDataset
-from cmr_hub.datasets.joined import sources
+from cmr_hub.datasets.joined import source_names, sources
 from cmr_hub.datasets.protocols import stratified_holdout
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.methods import needs_labels
@@ -94,7 +94,12 @@ class PairRows:
     captions: Captions | None = None
 
 
-def pair_rows(dataset: PairDataset, encoder: TextEncoder, sentences: bool) -> PairRows:
+def pair_rows(
+    dataset: PairDataset,
+    encoder: TextEncoder,
+    sentences: bool,
+    label_weights: Mapping[str, float] | None = None,
+) -> PairRows:
     """The pairs of complete items.
 
     Args:
@@ -102,6 +107,7 @@ def pair_rows(dataset: PairDataset, encoder: TextEncoder, sentences: bool) -> Pa
         encoder: a sentence without a word that it knows teaches nothing and is left out.
         sentences: each caption is a pair of its own; beside them an item with a label is one of
             all its captions, for what learns classes. Else every item is one.
+        label_weights: how much the labels of a dataset count, by its name; else 1.
 
     Raises:
         TrainingError: no caption has a word that the encoder knows.
@@ -118,10 +124,14 @@ def pair_rows(dataset: PairDataset, encoder: TextEncoder, sentences: bool) -> Pa
         raise TrainingError(f"no caption of {dataset.name} has a word that {encoder.name} knows")
     items = np.array([item for item, _, _ in found], dtype=np.int64)
     whole = np.array([whole for _, _, whole in found])
+    weights = None
+    if label_weights:
+        each = [label_weights.get(name, 1.0) for name in source_names(dataset)]
+        weights = np.array(each, dtype=np.float32)[sources(dataset)[items]]
     return PairRows(
         [document for _, document, _ in found],
         dataset.labels[items],
-        Captions(items, whole, sources(dataset)[items]),
+        Captions(items, whole, sources(dataset)[items], weights),
     )
 
 
@@ -132,6 +142,7 @@ def paired_features(
     cache: FeatureCache,
     *,
     sentences: bool = False,
+    label_weights: Mapping[str, float] | None = None,
     views: int = 1,
     progress: bool = False,
 ) -> PairedFeatures:
@@ -141,7 +152,7 @@ def paired_features(
         dataset: complete.
         image_encoder, text_encoder: None for features only.
         cache: where rows are kept.
-        sentences: see `pair_rows`.
+        sentences, label_weights: see `pair_rows`.
         views: of each picture; see `PictureView`.
         progress: show how far it is.
 
@@ -157,7 +168,7 @@ def paired_features(
     if image_encoder is None or text_encoder is None:
         raise TrainingError("pictures and sentences need an image encoder and a text encoder")
     paths = [path for path in dataset.images if path is not None]
-    rows = pair_rows(dataset, text_encoder, sentences)
+    rows = pair_rows(dataset, text_encoder, sentences, label_weights)
     return PairedFeatures(
         _image_rows(paths, image_encoder, cache, views, progress),
         cache.encode_texts(text_encoder, rows.documents, progress=progress),

@@ -12,8 +12,10 @@ class LabelLoss(Loss):
     """Cross-entropy of one linear classifier C, shared by images and texts.
 
     Equation:
-        L = meanᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)]  over the pairs that have a label, or, with
-        `of_batch`, their sum divided by B: where few have one, they then count for no more
+        L = Σᵢ uᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)] / Σᵢ uᵢ  over the pairs that have a label, or,
+        with `of_batch`, divided by B: where few have one, they then count for no more
+
+        uᵢ is 1, or what `observe_label_weights` says.
 
     Args:
         dim: dimensions of the common space.
@@ -37,17 +39,23 @@ class LabelLoss(Loss):
         super().__init__()
         self.of_batch = of_batch
         self.classifier = nn.Linear(dim, n_classes)
+        self._weights: Tensor | None = None
+
+    def observe_label_weights(self, weights: Tensor) -> None:
+        self._weights = weights
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        known, share = labels >= 0, 1.0
+        weights, self._weights = self._weights, None
+        known, pairs = labels >= 0, len(labels)
         if not known.all():
-            pairs = len(labels)
             images, texts, labels = images[known], texts[known], labels[known]
             if not len(labels):
                 return nothing(images, texts)
-            if self.of_batch:
-                share = len(labels) / pairs
-        both = cross_entropy(self.classifier(images), labels) + cross_entropy(
-            self.classifier(texts), labels
-        )
-        return both * share
+        logits = self.classifier(images), self.classifier(texts)
+        if weights is None:
+            both = cross_entropy(logits[0], labels) + cross_entropy(logits[1], labels)
+            return both * (len(labels) / pairs) if self.of_batch else both
+        weights = weights[known]
+        each = sum(cross_entropy(part, labels, reduction="none") for part in logits)
+        total: Tensor = (weights * each).sum() / (pairs if self.of_batch else weights.sum())
+        return total

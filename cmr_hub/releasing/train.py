@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
 
-PRESET = Preset(
+SKETCH = Preset(
     name="sketch",
     # Sharp, so that pictures of one class can lie close together and still be told apart.
     objective={"infonce": {"temperature": 0.02}, "label": {"weight": 10.0}},
@@ -44,10 +44,12 @@ PRESET = Preset(
     validation_fraction=0.05,
     rows="sentences",
 )
+"""How the small model of drawings is trained; `photos` is trained by the preset `captions`."""
 
 
 def train_release(
     dataset: PairDataset,
+    preset: Preset,
     image_encoder: ImageEncoder,
     text_encoder: TextEncoder,
     cache: FeatureCache,
@@ -55,11 +57,13 @@ def train_release(
     seed: int = 0,
     progress: bool = False,
 ) -> CrossModalModel:
-    """Trains on the whole of `dataset`, of which a part first chooses the number of epochs.
+    """Trains on the whole of `dataset`.
 
     Args:
         dataset: training items, joined; items without a picture or a text are left out. Their ids
             start with the name of the dataset that they are from (see `joined`).
+        preset: how to train; with early stopping a part of the items first chooses the number of
+            epochs.
         image_encoder, text_encoder: fitted; they stay as they are.
         cache: where features are kept.
         seed: of everything random.
@@ -70,13 +74,13 @@ def train_release(
         ImageError: a picture cannot be read.
     """
     started = time.perf_counter()
-    whole = complete_pairs(dataset, PRESET)
+    whole = complete_pairs(dataset, preset)
     if isinstance(whole, FeatureDataset) or not (whole.labels >= 0).any():
         raise TrainingError("a release wants pictures, and some items with a label")
     dataset = whole
     learnt = learn(
         dataset,
-        PRESET,
+        preset,
         seed,
         cache,
         image_encoder=image_encoder,
@@ -98,8 +102,8 @@ def train_release(
             "image_encoder": image_encoder.name,
             "text_encoder": text_encoder.name,
             "text_options": text_encoder.state()[0].get("options"),
-            "preset": PRESET.name,
-            "settings": PRESET.as_dict(),
+            "preset": preset.name,
+            "settings": preset.as_dict(),
             "seed": seed,
             "epochs": learnt.epochs,
             "seconds": round(time.perf_counter() - started, 1),

@@ -29,15 +29,18 @@ class Captions:
         items: (N,) int64, the row of `PairedFeatures.images`; several pairs share one.
         whole: (N,) bool: the text is all captions of the item together.
         sources: (N,) int64, which of several datasets the item is from.
+        label_weights: (N,) float32, how much the label of each pair counts; None: all alike.
     """
 
     items: IntArray
     whole: BoolArray
     sources: IntArray
+    label_weights: FloatArray | None = None
 
     def subset(self, indices: IntArray) -> Captions:
         """Of the pairs at these positions; the items keep their numbers."""
-        return Captions(self.items[indices], self.whole[indices], self.sources[indices])
+        weights = None if self.label_weights is None else self.label_weights[indices]
+        return Captions(self.items[indices], self.whole[indices], self.sources[indices], weights)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class PairedFeatures:
         }
         if self.captions is not None:
             arrays |= {"items": self.captions.items, "whole": self.captions.whole}
+            if self.captions.label_weights is not None:
+                arrays["label_weights"] = self.captions.label_weights
         return sha256_of_arrays(arrays)
 
 

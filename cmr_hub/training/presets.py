@@ -76,6 +76,9 @@ class Preset:
             the third on random boxes, mirrored or not; see `view_features`. With 1 only as it is.
         seeds: train so many pairs of projectors, each from its own random numbers, and put them
             side by side: a cosine is then the mean of theirs; see `beside`.
+        text_dropout: `dropout` of the text projector, where it is another.
+        label_weights: how much the labels of one of several datasets count, by its name; else 1.
+            Only with rows="sentences".
         supervised: what it is named after is a method for classes: data without is refused, though
             its losses might do without.
 
@@ -110,6 +113,8 @@ class Preset:
     standardise: bool = False
     views: int = 1
     seeds: int = 1
+    text_dropout: tuple[float, float] | None = None
+    label_weights: Mapping[str, float] | None = None
     supervised: bool = False
 
     def __post_init__(self) -> None:

@@ -246,21 +246,27 @@ class _Networks(nn.Module):
         dim = preset.common_dim(images.shape[1], texts.shape[1], data.n_classes)
         posterior = preset.output == "posterior"
 
-        def projector(in_dim: int, hidden: tuple[int, ...], slot: int) -> Projector:
+        def projector(
+            in_dim: int, hidden: tuple[int, ...], dropout: tuple[float, float], slot: int
+        ) -> Projector:
             output = cast("Output", f"posterior-{slot}" if posterior else preset.output)
             return Projector(
                 in_dim,
                 hidden,
                 dim,
                 preset.activation,
-                preset.dropout,
+                dropout,
                 output,
                 preset.radius,
                 preset.residual,
             )
 
-        self.image_projector = projector(images.shape[1], preset.image_hidden, slot=0)
-        self.text_projector = projector(texts.shape[1], preset.text_hidden, slot=1)
+        self.image_projector = projector(
+            images.shape[1], preset.image_hidden, preset.dropout, slot=0
+        )
+        self.text_projector = projector(
+            texts.shape[1], preset.text_hidden, preset.text_dropout or preset.dropout, slot=1
+        )
         self.objective = build_objective(preset.objective, dim, max(1, data.n_classes))
         if data.labels.min() < 0 and self.objective.needs_labels:
             raise TrainingError(
@@ -338,6 +344,8 @@ class _Phase:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.images = torch.from_numpy(data.images)
         self.items = None if data.captions is None else torch.from_numpy(data.captions.items)
+        weights = None if data.captions is None else data.captions.label_weights
+        self.label_weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.texts = torch.from_numpy(data.texts)
         self.labels = torch.from_numpy(data.labels).to(device)
         self.best: dict[str, Tensor] = {}
@@ -431,6 +439,8 @@ class _Phase:
         networks.objective.schedule(schedule)
         if self.items is not None:
             networks.objective.observe_items(items.to(networks.device))
+        if self.label_weights is not None:
+            networks.objective.observe_label_weights(self.label_weights[batch])
         networks.objective.observe(images.detach(), texts.detach())
         total, parts = networks.objective(
             networks.image_projector(images), networks.text_projector(texts), self.labels[batch]

@@ -9,7 +9,7 @@ from PIL import Image
 
 import cmr_hub
 
-PICTURES = Path(cmr_hub.__file__).parent / "releases" / "photos" / "pictures"
+PICTURES = Path(cmr_hub.__file__).parent / "releases" / "photos" / "pictures" / "photographs"
 CREDITS = [
     json.loads(line)
     for line in (PICTURES / "credits.jsonl").read_text(encoding="utf-8").splitlines()
