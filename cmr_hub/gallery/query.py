@@ -23,7 +23,7 @@ Query: TypeAlias = Union[str, Path, "Image.Image", "npt.NDArray[np.floating]", "
 """A sentence, a picture (a path or an open one), a vector, or a mix of those."""
 
 
-UNWANTED_WEIGHT: Final = 0.4
+UNWANTED_WEIGHT: Final = 0.3
 """How much what is not wanted counts by default; see `mixed`."""
 
 
