@@ -32,8 +32,8 @@ MOST_WORDS = 64
 CELLS = 8
 """Rows and columns of a saliency map."""
 CLEAR_WORD = 1.0
-"""The least |z| of a word that stands out. With pictures of something else, fewer than a tenth of
-captions have such a word (embedded default, Pascal Sentence)."""
+"""The least |z| of a word that stands out: with a picture of something else fewer than a twentieth
+of a caption's words reach it."""
 CLEAR_PLACE = 3.0
 """The least z of a place that stands out: of 64 places one reaches it for less than a twentieth of
 neutral sentences."""

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject, Modality
 
 NEIGHBOURS: Final = 6
-NO_PLACE: Final = (
-    "Nothing stands out: no place does more for this query than for neutral sentences."
-)
+NO_PLACE: Final = "Nothing stands out: no place of this picture does much for the query."
 _HEAT: Final = (234, 88, 12)
 # What indexing notes for itself says nothing to a visitor.
 _NOT_SHOWN: Final = ("sha256", "size", "modified", "name")

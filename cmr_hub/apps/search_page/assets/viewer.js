@@ -28,7 +28,7 @@ const words = (found) => {
     ),
     some
       ? null
-      : make("p", { class: "none" }, "Nothing stands out: no word does more than chance would."),
+      : make("p", { class: "none" }, "Nothing stands out: no word does much for this result."),
     make("p", { class: "small" }, "How much of the score would be lost without the word.")
   );
 };
