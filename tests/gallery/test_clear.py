@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmr_hub import cli, load
+from cmr_hub import cli
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.clear import Neutral, neutral_of
@@ -16,11 +16,6 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
 from cmr_hub.gallery.neutral import neutral_sentences
 from cmr_hub.gallery.query import Mix
-
-
-@pytest.fixture(scope="module")
-def default():
-    return load("sketch")
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
