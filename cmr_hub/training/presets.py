@@ -274,26 +274,33 @@ CAPTIONS = Preset(
     name="captions",
     objective={
         "infonce": {"temperature": 0.07, "learn_temperature": True, "mask_same_item": True},
-        "label": {"weight": 0.3, "of_batch": True},
+        "label": {"weight": 2.0, "of_batch": True},
     },
-    image_hidden=(1024,),
+    image_hidden=(2048,),
     text_hidden=(1024,),
     dim=512,
-    dropout=(0.1, 0.3),
+    dropout=(0.3, 0.5),
+    text_dropout=(0.1, 0.2),
     output="sphere",
     radius=5.0,
     learning_rate=1e-3,
-    weight_decay=0.05,
+    weight_decay=0.1,
     batch_size=500,
-    epochs=25,
+    epochs=16,
     early_stopping=False,
     validation_fraction=0.1,
     rows="sentences",
+    label_weights={"sketches": 5.0},
     cosine=True,
     warmup=1.0,
     standardise=True,
+    views=2,
 )
 """Each sentence finds its own picture among the batch; where there are labels, one classifier tells
-the classes of both. For data without labels, and for several datasets at once."""
+the classes of both. For data without labels, and for several datasets at once.
+
+Settings were chosen on 1,000 of Flickr8k's training pictures, 200 of Pascal Sentence's and 500
+sketches, none of a test or validation split. Drawings differ in little else than their class, so
+that counts more there."""
 
 PRESETS = {preset.name: preset for preset in (*_PRESETS, CAPTIONS)}
