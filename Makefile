@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Nothing that is not in a lock file, and nothing whose hash is not there.
 LOCKED := $(PIP) install -q --require-hashes --no-deps
 # What `make demo` opens: a model directory; by default the model that comes with the package.
-MODEL ?= default
+MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage mutation lint bench docs pictures lock licences sbom audit clean
+.PHONY: help install demo test coverage mutation lint bench docs pictures photographs lock licences sbom audit clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench [FULL=1]    measure against peers; one table of ratios, docs/benchmarks.md"
 	@echo "make docs              the API reference, into build/docs"
 	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
+	@echo "make photographs       fetch the photographs of the demo gallery anew; needs Debian and npm"
 	@echo "make lock [UPGRADE=1]  lock the requirements again; then run make licences sbom"
 	@echo "make audit             ask for known weaknesses of what is locked"
 	@echo "make clean             remove the environment and caches"
@@ -82,6 +83,9 @@ docs: $(VENV)/.installed-dev
 
 pictures: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_pictures.py
+
+photographs: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.photographs
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)

@@ -1,4 +1,4 @@
-"""The search page: `python demo_gradio.py [MODEL]`; without a model, of the embedded default."""
+"""The search page: `python demo_gradio.py [MODEL]`; without a model, of `photos`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cmr_hub.errors import CMRError
 
 def main(
     model: Annotated[
-        str,
-        typer.Argument(help="A directory as `cmr train --out` writes it, or a release's name."),
-    ] = "default",
+        str | None,
+        typer.Argument(help="A directory as `cmr train --out` writes it, photos, or sketch."),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="By default the first free one.")

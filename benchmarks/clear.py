@@ -227,9 +227,9 @@ def main() -> None:
         for name, (protocol, _) in SPLITS.items():
             measured(model, name, protocol, split)
         return
-    model = load()
+    model = load("sketch")
     found = {name: measured(model, name, *split) for name, split in SPLITS.items()}
-    report = {"model": "default", "page": PAGE, "recommended": RECOMMENDED, "datasets": found}
+    report = {"model": "sketch", "page": PAGE, "recommended": RECOMMENDED, "datasets": found}
     with atomic_file(OUT) as file:
         file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

@@ -88,7 +88,7 @@ def pictures(count: int) -> Iterator[Path]:
 def model_with(kind: type[ImageEncoder]) -> CrossModalModel:
     """Random weights: they take as long as any."""
     encoder = kind(kind.build().state_dict(), "file")
-    text = load().text.encoder
+    text = load("sketch").text.encoder
     assert text is not None
     return CrossModalModel(
         ImageTower(encoder, Projector(encoder.dim, (512,), 256)),

@@ -82,7 +82,7 @@ def timed(library: str) -> list[float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
-        size = laid_into_cache(release_directory("default"), Path(cache))
+        size = laid_into_cache(release_directory("sketch"), Path(cache))
         ours = OURS.format(repository=REPOSITORY, commit=COMMIT, cache=cache)
         peer = PEER.format(minilm=minilm())
         # The first round fills the machine's file cache.

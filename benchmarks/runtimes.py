@@ -226,10 +226,10 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    model = load()
+    model = load("sketch")
     encoder = model.image.encoder
     assert encoder is not None
-    sketches = sorted((release_directory("default") / "pictures").iterdir())
+    sketches = sorted((release_directory("sketch") / "pictures").iterdir())
     shown = [encoder.preprocessing(read_image(path)) for path in sketches[:CALIBRATION]]
     mobilenet, _ = built(MobileNetV2Encoder)
     noise = [mobilenet.preprocessing(image) for image in photographs(CALIBRATION)]

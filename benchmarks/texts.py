@@ -125,7 +125,7 @@ def word2vec() -> dict[str, object]:
 
 def text_cnn() -> dict[str, object]:
     """Beside a plain loop through the same network."""
-    encoder = load().text.encoder
+    encoder = load("sketch").text.encoder
     assert isinstance(encoder, TextCNNEncoder)
     network = encoder.reader().eval()
     texts = said(SENTENCES)

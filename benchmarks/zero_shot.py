@@ -68,7 +68,7 @@ def main() -> None:
         for figure in ("nll", "ece")
         if (lists := [found[figure] for found in rows])
     }
-    release = load()
+    release = load("sketch")
     assert release.image.encoder is not None
     seen = row("default, which has seen the pictures", release, pascal, release.image.encoder)
     content = {

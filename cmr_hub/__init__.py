@@ -16,10 +16,11 @@ from cmr_hub.version import __version__
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import load
+    from cmr_hub.model_training import train
     from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
 
-__all__ = ["CrossModalModel", "Gallery", "__version__", "list_models", "load"]
+__all__ = ["CrossModalModel", "Gallery", "__version__", "list_models", "load", "train"]
 
 # Imported when first used: `import cmr_hub` alone costs nothing.
 _LAZY = {
@@ -27,6 +28,7 @@ _LAZY = {
     "Gallery": "cmr_hub.gallery.gallery",
     "list_models": "cmr_hub.models.catalogue",
     "load": "cmr_hub.loading",
+    "train": "cmr_hub.model_training",
 }
 
 

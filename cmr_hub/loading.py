@@ -24,7 +24,13 @@ from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import choose_model_files, is_of_a_model
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
 from cmr_hub.models.towers import ImageTower, TextTower
-from cmr_hub.releases import RELEASES, release_directory
+from cmr_hub.releases import (
+    FORMER_NAMES,
+    RELEASES,
+    default_release,
+    is_release,
+    release_directory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,12 +39,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_told_of_photos: list[str] = []
+
 _OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
 """Every model of this library has one of these files beside its config, and no other model has."""
 
 
 def load(
-    name: str | Path = "default",
+    name: str | Path | None = None,
     *,
     revision: str | None = None,
     token: str | bool | None = None,
@@ -58,9 +66,10 @@ def load(
             that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
             ...): a short name that `cmr models` lists, or a directory or a repository on the Hub,
             `user/name` or `user/name@revision`, that sentence-transformers or open_clip can read.
-            A repository may hold a model of this library too. Without a name it is the embedded
-            default: no weights are downloaded, and its gallery of sketches is ready to be
-            searched.
+            A repository may hold a model of this library too. Without a name it is `photos`,
+            which comes with the package: nothing is downloaded, and a gallery is ready to be
+            searched. Where the packages of its encoders are missing it is `sketch`, with a
+            warning.
         revision, token, cache_dir, local_files_only, force_download: of a repository, as in
             huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
             without any request.
@@ -97,14 +106,16 @@ def load(
                 f"{backend} runs on the CPU, in float32 or int8: leave device and precision out"
             )
         device = "cpu"
+    if name is None:
+        name = default_release()
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain)
     if directory.is_dir():
         with downloads(allowed=allow_download):
             model = _open_directory(directory)
-    elif plain in RELEASES:
+    elif is_release(plain):
         model = _open(release_directory(plain))
-        model.source = plain
+        model.source = FORMER_NAMES.get(plain, plain)
     else:
         named, _, at = plain.partition("@")
         entry = resolve(named)
@@ -263,10 +274,12 @@ def open_gallery(
             raise ModelFormatError(
                 f"{name} does not say which model it was made with; name it with --model"
             )
+        if store.model_name in FORMER_NAMES:
+            _tell_of_photos(name)
         with downloads(allowed=allow_download):
             made_with = opened(store.model_name)
         return Gallery(store, made_with)
-    has_model = (directory / CONFIG).exists() or str(name) in RELEASES
+    has_model = (directory / CONFIG).exists() or is_release(str(name))
     if not has_model and (directory.is_dir() or not is_repository(str(name))):
         raise ModelFormatError(
             f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
@@ -275,6 +288,17 @@ def open_gallery(
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found
+
+
+def _tell_of_photos(gallery: str | Path) -> None:
+    """Once in a process: whoever searches many galleries need not read it again."""
+    if not _told_of_photos:
+        _told_of_photos.append(str(gallery))
+        logger.warning(
+            "%s was made with the default model of an earlier version, now called sketch. The "
+            "model photos finds far more in photographs: cmr index FOLDER --out NEW_GALLERY",
+            gallery,
+        )
 
 
 def open_store(name: str | Path) -> Store:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 IntArray: TypeAlias = "npt.NDArray[np.int64]"
+BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
 Arrays: TypeAlias = Mapping[str, "npt.NDArray[Any]"]
 """Named arrays of a batch; the first dimension of each is the items."""
 

@@ -40,6 +40,7 @@ def test_registries_and_command_line_load_nothing_heavy():
 def test_public_names():
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import load
+    from cmr_hub.model_training import train
     from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.version import __version__
@@ -50,6 +51,7 @@ def test_public_names():
         "Gallery": Gallery,
         "list_models": list_models,
         "load": load,
+        "train": train,
         "__version__": __version__,
     }
     assert dir(cmr_hub) == sorted(public)

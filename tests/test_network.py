@@ -130,7 +130,7 @@ def test_the_watch_sees(asked):
 
 
 def test_import_load_and_search(asked):
-    program = "import cmr_hub; assert cmr_hub.load().search('a red car', k=1)"
+    program = "import cmr_hub; assert cmr_hub.load('sketch').search('a red car', k=1)"
     assert asked("-c", program) == []
 
 
@@ -142,7 +142,7 @@ def test_index_and_search_of_a_folder(asked, colour_folder):
 
 def test_training_on_sketches(asked):
     arguments = ["--protocol", "24/8", "--image-encoder", "compact", "--epochs", "2"]
-    weights = release_directory("default") / "image_encoder.safetensors"
+    weights = release_directory("sketch") / "image_encoder.safetensors"
     arguments += ["--image-weights", weights, "--out", "model"]
     assert asked(*CMR[1:], "train", "sketches", *arguments) == []
 

@@ -17,7 +17,7 @@ from cmr_hub.training.threads import torch_threads
 
 THREADS = 8
 TEXTS = ("two red buses on a street at night", "a white sheep in a meadow", "a train in the snow")
-PICTURES = sorted((release_directory("default") / "pictures").iterdir())[:20]
+PICTURES = sorted((release_directory("sketch") / "pictures").iterdir())[:20]
 # Twenty are two batches, side by side.
 QUERIES: list[Callable[[CrossModalModel], np.ndarray]] = [
     *(lambda model, text=text: model.encode_texts([text]) for text in TEXTS),
@@ -36,7 +36,7 @@ def _two_threads():
 
 @pytest.fixture(scope="module")
 def expected() -> list[np.ndarray]:
-    model = cmr_hub.load()
+    model = cmr_hub.load("sketch")
     return [query(model) for query in QUERIES]
 
 
@@ -57,7 +57,7 @@ def threads_of_a_new_thread() -> int:
 
 
 def test_a_fresh_model(expected) -> None:
-    model = cmr_hub.load()
+    model = cmr_hub.load("sketch")
     for answers in at_once(asking(model, first) for first in range(THREADS)):
         compare(answers, expected)
     assert threads_of_a_new_thread() == 2
@@ -67,7 +67,7 @@ def test_a_fresh_model(expected) -> None:
 def test_while_another_model_is_loaded(expected, saved_model: Path, colour_folder: Path) -> None:
     flame = [colour_folder / "test" / "flame0.png"]
     other = cmr_hub.load(saved_model).encode_images(flame)
-    model = cmr_hub.load()
+    model = cmr_hub.load("sketch")
     results = at_once(
         [
             *(asking(model, first) for first in range(THREADS - 2)),
@@ -82,7 +82,7 @@ def test_while_another_model_is_loaded(expected, saved_model: Path, colour_folde
 
 
 def test_searches_of_a_fresh_model(expected) -> None:
-    alone, model = cmr_hub.load(), cmr_hub.load()
+    alone, model = cmr_hub.load("sketch"), cmr_hub.load("sketch")
 
     def ask(of: CrossModalModel) -> list[object]:
         found = [

@@ -71,7 +71,7 @@ def test_it_works_without_the_clone(built, tmp_path):
     subprocess.run([*pip, "check"], check=True)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CMR_"))}
     found = subprocess.run(
-        [environment / "bin" / "cmr", "search", "default", "a red car"],
+        [environment / "bin" / "cmr", "search", "sketch", "a red car"],
         check=True,
         **{"cwd": tmp_path, "env": clean},
         **{"capture_output": True, "text": True, "timeout": 300},

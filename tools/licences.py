@@ -1,4 +1,4 @@
-"""`make licences`: writes THIRD_PARTY.md, the licence of every locked package.
+"""`make licences`: writes THIRD_PARTY.md, the licence of every locked package and every photograph.
 
 A licence is what the package's own metadata say, as an SPDX expression. Where they say it in other
 words, or not exactly, `READ` has what the package's licence file says.
@@ -18,6 +18,7 @@ from typing import Final
 from license_expression import ExpressionError, get_spdx_licensing
 
 from tools.locked import CUDA, DEV, HOME, RUN, Locked, read
+from tools.photographs import CREDITS
 
 THIRD_PARTY: Final = HOME / "THIRD_PARTY.md"
 # What the metadata do not say exactly, read in the package's licence file.
@@ -60,7 +61,7 @@ _PAGE: Final = """# Licences of other people's work
 
 CMR Hub is under Apache-2.0 (`LICENSE`). It ships none of the packages below: an installer fetches
 them, under their own licences. The list is made by `make licences` from the lock files and the
-packages' own metadata; the expressions are SPDX.
+packages' own metadata; the expressions are SPDX. It does ship the photographs named at the end.
 
 Most ask for no more than that their notices are kept. These ask for more:
 
@@ -87,6 +88,19 @@ Most ask for no more than that their notices are kept. These ask for more:
 `requirements-dev.lock`
 
 {dev}
+
+## Photographs that it ships
+
+They lie in `cmr_hub/releases/photos/pictures/photographs`, next to this list as `credits.jsonl`.
+`make photographs` encoded each anew, and made it smaller where the list says resized. Authors and
+licences are what the packages say from which they come; `tools/photographs.toml` records them.
+
+{photographs}
+
+[CC0-1.0]: https://creativecommons.org/publicdomain/zero/1.0/
+[CC-BY-2.0]: https://creativecommons.org/licenses/by/2.0/
+[CC-BY-3.0]: https://creativecommons.org/licenses/by/3.0/
+[CC-BY-4.0]: https://creativecommons.org/licenses/by/4.0/
 """
 _SPDX: Final = get_spdx_licensing()
 _PLATFORMS: Final = (
@@ -178,6 +192,15 @@ def table(entries: Iterable[Locked], found: Mapping[str, str]) -> str:
     return "\n".join(["| package | version | licence |", "|---|---|---|", *rows.values()])
 
 
+def photographs(credits: Iterable[Mapping[str, str]]) -> str:
+    """The photographs in THIRD_PARTY.md, a line each."""
+    return "\n".join(
+        f"- `{each['file_name']}`: “{each['title']}” by {each['author']}, {each['licence']}, "
+        f"{each['changes']}; <{each['source']}>, from {each['from']}"
+        for each in credits
+    )
+
+
 def page(found: Mapping[str, str]) -> str:
     """THIRD_PARTY.md, from the licence of each locked package."""
     run = {entry.name for entry in read(RUN)}
@@ -191,6 +214,7 @@ def page(found: Mapping[str, str]) -> str:
         run=table(read(RUN), found),
         cuda=table(read(CUDA), found),
         dev=table(more, found),
+        photographs=photographs(map(json.loads, CREDITS.read_text(encoding="utf-8").splitlines())),
     )
 
 

@@ -38,6 +38,8 @@ class Baseline(ABC):
     """Base of all baselines. They are tuned as carefully as the methods they are held against."""
 
     name: ClassVar[str]
+    takes_unlabelled: ClassVar[bool] = False
+    """Whether it learns from pairs alone."""
 
     @abstractmethod
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:

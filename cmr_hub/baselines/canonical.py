@@ -97,6 +97,7 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
     """
 
     grid: ClassVar[Grid]
+    takes_unlabelled: ClassVar[bool] = True
 
     @abstractmethod
     def view(self, rows: FloatArray, width: float) -> ViewT:

@@ -23,6 +23,7 @@ class RandomBaseline(Baseline):
     """
 
     name: ClassVar[str] = "random"
+    takes_unlabelled: ClassVar[bool] = True
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         return FittedBaseline(RandomEmbedder(seed, 0), RandomEmbedder(seed, 1))

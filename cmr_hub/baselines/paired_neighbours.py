@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
 
+_MOST_PAIRS = 3000
 NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320, 640)
 
 
@@ -29,7 +30,8 @@ class PairedNeighboursBaseline(Baseline):
         z(image)_i = [cos(x, x_i)]₊^p if x_i is among the k training images nearest to x, else 0
         z(text)_i  = [cos(y, y_i)]₊^p if y_i is among the k training texts nearest to y, else 0
 
-    The common space has one dimension for each training pair i; no label is used but to choose
+    The common space has one dimension for each training pair i, of which at most 3000 are drawn;
+    no label is used but to choose
     k (of each modality) and p. Cosine similarity is between centred features.
 
     Source: Norelli et al., ASIF: Coupled data turns unimodal models to multimodal without
@@ -37,6 +39,7 @@ class PairedNeighboursBaseline(Baseline):
     """
 
     name: ClassVar[str] = "paired-neighbours"
+    takes_unlabelled: ClassVar[bool] = True
     grid: ClassVar[Grid] = {
         "image_neighbours": NEIGHBOURS,
         "text_neighbours": NEIGHBOURS,
@@ -44,16 +47,17 @@ class PairedNeighboursBaseline(Baseline):
     }
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        splits = splits.thinned(_MOST_PAIRS, seed)
         known, validation = splits.fit, splits.validation
         image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)
         images = image_anchors.similarities(validation.images)
         texts = text_anchors.similarities(validation.texts)
 
-        @cache
+        @lru_cache(maxsize=8)  # of some thousand rows each is some ten megabytes
         def nearest_images(count: float, power: float) -> FloatArray:
             return nearest_only(images, int(count), power)
 
-        @cache
+        @lru_cache(maxsize=8)  # of some thousand rows each is some ten megabytes
         def nearest_texts(count: float, power: float) -> FloatArray:
             return nearest_only(texts, int(count), power)
 

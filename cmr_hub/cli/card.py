@@ -12,7 +12,7 @@ from cmr_hub.cli.options import console
 
 def card(
     directory: Annotated[
-        str, typer.Argument(help="A model directory, or `default`, the release of the package.")
+        str, typer.Argument(help="A model directory, or a release: photos or sketch.")
     ],
     repo: Annotated[
         str | None, typer.Option(help="The repository on the Hub that it is for, user/name.")
@@ -26,8 +26,8 @@ def card(
     Example: `cmr card runs/pascal --repo user/cmr-pascal`
     """
     from cmr_hub.hub.card import write_card
-    from cmr_hub.releases import RELEASES, release_directory
+    from cmr_hub.releases import is_release, release_directory
 
-    where = release_directory(directory) if directory in RELEASES else Path(directory)
+    where = release_directory(directory) if is_release(directory) else Path(directory)
     written = write_card(where, load_name=repo, results=results)
     console.print(f"Wrote {written}", soft_wrap=True)

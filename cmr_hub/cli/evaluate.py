@@ -23,7 +23,6 @@ from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.evaluation.evaluate import RetrievalReport
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import JSONObject
 
@@ -49,7 +48,8 @@ def evaluate(
 ) -> None:
     """Measures a saved model again, on its own dataset or on another.
 
-    A dataset without labels is measured by captions: each is a query, its picture the answer.
+    Each caption is a query of its own, whose picture is the answer, and each picture one, which any
+    of its captions answers; with labels class MAP stands beside that.
 
     Examples: `cmr evaluate runs/pascal --json`,
     `cmr evaluate runs/pascal --dataset flickr8k --split validation`
@@ -65,29 +65,31 @@ def evaluate(
     if dataset is None:
         if results is not None:
             raise CMRError("--results wants --dataset: training has already added its own line")
-        report, record, zero_shot = _own(model, model_name, root, split, FeatureCache(cache))
+        table, record = _own(model, model_name, root, split, FeatureCache(cache))
     else:
         transfer = evaluate_transfer(
             model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
         )
-        report, record, zero_shot = transfer.report, transfer.record, transfer.zero_shot
+        table, record = transfer.table(), transfer.record
         if results is not None:
             append_run(record, results)
     if as_json:
         typer.echo(json.dumps(record, indent=2))
         return
     console.print(f"{record['dataset']}, protocol {record['protocol']}, {split} split")
-    console.print(report.table(zero_shot), highlight=False)
+    console.print(table, highlight=False)
     if results is not None:
         console.print(f"Added a line to {results}.", soft_wrap=True)
 
 
 def _own(
     model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
-) -> tuple[RetrievalReport, JSONObject, RetrievalReport | None]:
-    """Figures on the dataset that the model was trained on, and zero-shot ones where it has any."""
-    from cmr_hub.evaluation.embedded import evaluate_embeddings, untrained_adapter
-    from cmr_hub.evaluation.pairs import complete_pairs, paired_features
+) -> tuple[str, JSONObject]:
+    """Figures on the dataset that the model was trained on, as plain text and as a record."""
+    from cmr_hub.datasets.measured import load_measured
+    from cmr_hub.evaluation.embedded import untrained_adapter
+    from cmr_hub.evaluation.measuring import measure_split
+    from cmr_hub.evaluation.pairs import complete_items
     from cmr_hub.models.zero_shot_comparison import starts_from_features
 
     trained = model.training
@@ -96,28 +98,20 @@ def _own(
             f"{name} does not say which dataset it was trained on: name one to measure it on, with "
             "--dataset"
         )
-    loaded = load_dataset(trained["dataset"], root, trained["protocol"])
-    features = paired_features(
-        complete_pairs(loaded).split(split),
-        model.image.encoder,
-        model.text.encoder,
-        cache,
-        progress=True,
-    )
-    report = evaluate_embeddings(
-        model.image.embed(features.images),
-        model.text.embed(features.texts),
-        features.labels,
-        model.centroids,
+    loaded = load_measured(trained["dataset"], trained["protocol"], root)
+    by_sentences = (trained.get("settings") or {}).get("rows") == "sentences"
+    part = complete_items(loaded, labelled=not by_sentences).split(split)
+    encoders = model.image.encoder, model.text.encoder
+    figures = measure_split(
+        model.image, model.text, part, *encoders, cache, centroids=model.centroids, progress=True
     )
     zero_shot = None
     if starts_from_features(trained):
-        untrained = untrained_adapter(features.images.shape[1])
-        embeddings = untrained.embed(features.images), untrained.embed(features.texts)
-        zero_shot = evaluate_embeddings(*embeddings, features.labels, None)
+        untrained = untrained_adapter(model.dim)
+        zero_shot = measure_split(untrained, untrained, part, *encoders, cache).report
     described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")
     facts = {key: trained.get(key) for key in (*described, "seed", "epochs")}
     facts["classes"] = list(model.classes)
     if zero_shot is not None:
         facts["zero_shot"] = zero_shot.to_dict()
-    return report, facts | report.to_dict(), zero_shot
+    return figures.table(zero_shot), facts | figures.to_dict()

@@ -46,7 +46,7 @@ def index(
     out: Annotated[
         Path | None, typer.Option(help="The gallery's directory; may be there already.")
     ] = None,
-    model: ModelOption = "default",
+    model: ModelOption = None,
     device: Device = "auto",
     allow_download: AllowDownload = False,
     backend: Backend = "auto",
@@ -106,7 +106,8 @@ def index(
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
     if not folder.is_dir():
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
-    loaded = load(model, device=device, allow_download=allow_download, backend=backend, int8=int8)
+    named = _model_of(where) if model is None else model
+    loaded = load(named, device=device, allow_download=allow_download, backend=backend, int8=int8)
     gallery = _gallery(where, loaded)
     if loaded.text.has_encoder:
         # Read, and exported if it is to be, now: the first search need not do that.
@@ -124,6 +125,16 @@ def index(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _model_of(where: Path | MilvusAddress) -> str | None:
+    """The model of a gallery that is there already; None where there is none yet."""
+    from cmr_hub.gallery.manifest import holds_gallery
+    from cmr_hub.loading import open_store
+
+    if isinstance(where, Path) and holds_gallery(where):
+        return open_store(where).model_name
+    return None
 
 
 def _gallery(where: Path | MilvusAddress, loaded: CrossModalModel) -> Gallery:

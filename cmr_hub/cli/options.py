@@ -35,17 +35,19 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A model directory, as `cmr train --out` writes it; `default`; a short name that "
-        "`cmr models` lists, such as siglip2; or a repository on the Hub, user/name or "
-        "user/name@revision: of a model of this library, or of a dual encoder such as CLIP.",
+        help="A model directory, as `cmr train --out` writes it; photos or sketch, which come "
+        "with the package; a short name that `cmr models` lists, such as siglip2; or a repository "
+        "on the Hub, user/name or user/name@revision: of a model of this library, or of a dual "
+        "encoder such as CLIP.",
     ),
 ]
 ModelOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="A model directory; `default`; a short name that `cmr models` lists, such as "
-        "siglip2; or a repository on the Hub, user/name or user/name@revision: of a model of this "
-        "library, or of a dual encoder such as CLIP."
+        help="A model directory; photos (the default) or sketch, which come with the package; a "
+        "short name that `cmr models` lists, such as siglip2; or a repository on the Hub, "
+        "user/name or user/name@revision: of a model of this library, or of a dual encoder such "
+        "as CLIP."
     ),
 ]
 Device = Annotated[

@@ -83,7 +83,7 @@ def build(
     model: Annotated[
         str,
         typer.Option(help="A model directory, a repository on the Hub, or a release's name."),
-    ] = "default",
+    ] = "photos",
     revision: Annotated[
         str | None, typer.Option(help="A branch, a tag or a commit of the repository.")
     ] = None,
@@ -94,9 +94,9 @@ def build(
     Example: `cmr space build space --model user/cmr-pascal`
     """
     from cmr_hub.hub.space import build_space
-    from cmr_hub.releases import RELEASES, release_directory
+    from cmr_hub.releases import is_release, release_directory
 
-    source: str | Path = release_directory(model) if model in RELEASES else model
+    source: str | Path = release_directory(model) if is_release(model) else model
     build_space(out, source, revision=revision, allow_download=allow_download)
     console.print(
         f"Wrote {out}. To try it: pip install -r {out}/requirements.txt; cd {out}; python app.py",
@@ -124,9 +124,9 @@ def dashboard(
 
 
 def _directory(name: str) -> Path:
-    from cmr_hub.releases import RELEASES, release_directory
+    from cmr_hub.releases import is_release, release_directory
 
-    return release_directory(name) if name in RELEASES else Path(name)
+    return release_directory(name) if is_release(name) else Path(name)
 
 
 def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,40 +11,79 @@ import typer
 
 from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
 from cmr_hub.cli.options import Cache, Seed, console
+from cmr_hub.errors import CMRError
+
+
+class Recipe(StrEnum):
+    """Which of the models that come with the package."""
+
+    PHOTOS = "photos"
+    SKETCH = "sketch"
 
 
 def release(
+    recipe: Annotated[Recipe, typer.Argument(help="Which model to make.")],
     datasets: NamedDatasets,
-    aligned: Annotated[Path, typer.Option(help="The encoders, as `cmr align` wrote them.")],
     out: Annotated[Path, typer.Option(help="A new directory for the release.")],
     figures: Annotated[
-        Path, typer.Option(help="Where to write how it was trained and what was measured.")
-    ] = Path("results/default.json"),
+        Path | None,
+        typer.Option(
+            help="Where to write how it was trained and what was measured; by default "
+            "results/RECIPE.json."
+        ),
+    ] = None,
+    aligned: Annotated[
+        Path | None, typer.Option(help="Of sketch: the encoders, as `cmr align` wrote them.")
+    ] = None,
+    image_encoder_name: Annotated[
+        str, typer.Option("--image-encoder", help="Of photos: as `cmr train` takes it.")
+    ] = "efficientnet_lite2",
+    text_encoder_name: Annotated[
+        str, typer.Option("--text-encoder", help="Of photos: as `cmr train` takes it.")
+    ] = "sentence",
     seed: Seed = 0,
     cache: Cache = None,
 ) -> None:
-    """Trains the release that comes with the package: projectors for captions on both encoders.
+    """Trains a model that comes with the package.
 
     Learns from the training splits, measures each held-out split once, and saves the model with a
-    gallery of sketches, pictures included.
+    gallery, pictures included: of photos the photographs that come with the package and some
+    sketches, of sketch sketches only.
 
-    Example: `cmr release flickr8k pascal-sentence sketches --aligned aligned
-    --out cmr_hub/releases/default`
+    Examples: `cmr release photos flickr8k pascal-sentence sketches:4000/1000 --out photos`,
+    `cmr release sketch flickr8k pascal-sentence sketches --aligned aligned --out sketch`
     """
     from cmr_hub.atomic import atomic_file
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images import image_encoder
+    from cmr_hub.encoders.texts import text_encoder
     from cmr_hub.encoders.texts.storage import load_text_encoder
+    from cmr_hub.releases import release_directory
     from cmr_hub.releasing.build import build_release
+    from cmr_hub.releasing.train import SKETCH
+    from cmr_hub.training.presets import CAPTIONS
 
+    if (recipe is Recipe.SKETCH) != (aligned is not None):
+        raise CMRError("sketch wants --aligned DIRECTORY, as `cmr align` wrote it; photos has none")
+    figures = figures or Path(f"results/{recipe.value}.json")
     loaded = load_pairs(datasets)
-    compact = image_encoder("compact", aligned / "encoder.safetensors")
+    if aligned is not None:
+        preset, photographs = SKETCH, None
+        images = image_encoder("compact", aligned / "encoder.safetensors")
+        texts = load_text_encoder(aligned)
+    else:
+        preset = CAPTIONS
+        photographs = release_directory(recipe.value) / "pictures" / "photographs"
+        images = image_encoder(image_encoder_name)
+        texts = text_encoder(text_encoder_name).fit([])
     found = build_release(
         out,
         loaded,
-        compact,
-        load_text_encoder(aligned),
+        preset,
+        images,
+        texts,
         FeatureCache(cache),
+        photographs=photographs,
         seed=seed,
         progress=True,
     )

@@ -48,6 +48,10 @@ def search(
             help="Of the sentence, where there is a picture too, by default 1; below 0 is unwanted."
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A sentence for what should not be there; may be repeated."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Pass over so many of the best.")] = 0,
     target: Annotated[
@@ -76,24 +80,20 @@ def search(
     """Searches a gallery by a sentence, by a picture, or by both at once.
 
     Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
-    `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`
+    `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`,
+    `cmr search gallery "an animal in a field" --without "a cow"`
     """
     from cmr_hub.gallery.clear import NOTHING_CLEAR
-    from cmr_hub.gallery.query import Mix
+    from cmr_hub.gallery.notes import query_notes, unknown_words
     from cmr_hub.loading import open_gallery
 
     if weight is not None and (image is None or text is None):
         raise QueryError("--weight is of a sentence beside a picture: give both, or leave it out")
-    query: Query
-    if image is not None:
-        query = image if text is None else Mix((1, image), (1 if weight is None else weight, text))
-    elif text is not None:
-        query = text
-    else:
-        raise QueryError("give a sentence, or a picture with --image, to search with")
-    hits = open_gallery(
+    query = _query(text, image, weight, without or [])
+    opened = open_gallery(
         gallery, model, allow_download=allow_download, device=device, backend=backend, int8=int8
-    ).search(
+    )
+    hits = opened.search(
         query,
         k,
         None if target is None else target.value,
@@ -103,15 +103,18 @@ def search(
         distinct=distinct,
         clear=clear,
     )
+    unknown = [] if opened.model is None else unknown_words(opened.model, query)
+    notes = query_notes(query, unknown, "with --without")
     nothing = "Nothing was found." if clear is None else NOTHING_CLEAR
     if html is not None or show:
         from cmr_hub.atomic import atomic_file
         from cmr_hub.gallery.contact_sheet import contact_sheet
 
         page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
-        title = " + ".join(filter(None, ["" if image is None else image.name, text]))
+        wanted = " + ".join(filter(None, ["" if image is None else image.name, text]))
+        title = " − ".join([wanted, *(without or [])])
         with atomic_file(page) as file:
-            file.write_text(contact_sheet(hits, title, nothing), encoding="utf-8")
+            file.write_text(contact_sheet(hits, title, nothing, notes), encoding="utf-8")
         if show:
             webbrowser.open(page.absolute().as_uri())
         if not as_json:
@@ -119,7 +122,31 @@ def search(
     elif not as_json:
         console.print(_table(hits) if hits or clear is None else nothing)
     if as_json:
-        typer.echo(json.dumps([hit.record() for hit in hits], indent=2, default=str))
+        told = {"unknown_words": unknown, "note": " ".join(notes) or None}
+        records = [hit.record() | told for hit in hits]
+        typer.echo(json.dumps(records, indent=2, default=str))
+    for note in notes:
+        # A program reads the list of hits alone, which may be empty.
+        typer.echo(note, err=as_json)
+
+
+def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
+    """What was asked, as a query.
+
+    Raises:
+        QueryError: nothing is wanted.
+    """
+    from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix
+
+    parts: list[tuple[float, Query]] = []
+    if image is not None:
+        parts.append((1.0, image))
+    if text is not None:
+        parts.append((1.0 if weight is None else weight, text))
+    if not parts:
+        raise QueryError("give a sentence, or a picture with --image, to search with")
+    parts += [(-UNWANTED_WEIGHT, unwanted) for unwanted in without]
+    return parts[0][1] if len(parts) == 1 else Mix(*parts)
 
 
 def _table(hits: list[Hit]) -> Table:
@@ -143,8 +170,9 @@ def demo(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A model directory, as `cmr train --out` writes it, `default`, or a repository "
-            "on the Hub, user/name; with --gallery also a short name that `cmr models` lists."
+            help="A model directory, as `cmr train --out` writes it, photos, sketch, or a "
+            "repository on the Hub, user/name; with --gallery also a short name that `cmr models` "
+            "lists."
         ),
     ] = None,
     gallery: Annotated[

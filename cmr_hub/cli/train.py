@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmr_hub.cli.named_datasets import NamedDatasets
 from cmr_hub.cli.options import (
     Cache,
     Device,
@@ -19,11 +19,21 @@ from cmr_hub.cli.options import (
     console,
     named_options,
 )
-from cmr_hub.datasets import DATASETS, load_dataset
+from cmr_hub.cli.preset_options import Changes
+from cmr_hub.datasets import FeatureDataset, PairDataset
+from cmr_hub.datasets.measured import AS_TEST
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.methods import get_method, method_names
+from cmr_hub.evaluation.methods import get_method, method_names, refuse_without_labels
+from cmr_hub.training.presets import CAPTIONS, Preset
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Baseline
+    from cmr_hub.evaluation.experiment import Experiment
+
+LABELLED = "acmr-paper"
+"""What trains on labels where no preset is asked for."""
 
 
 class GalleryChoice(StrEnum):
@@ -35,7 +45,7 @@ class GalleryChoice(StrEnum):
 
 
 def train(
-    dataset: Annotated[str, typer.Argument(help=f"One of: {', '.join(DATASETS)}.")],
+    datasets: NamedDatasets,
     out: Annotated[Path, typer.Option(help="A new directory for the model.")],
     root: Root = None,
     protocol: Protocol = None,
@@ -52,17 +62,22 @@ def train(
         typer.Option(help="The encoder's weights as safetensors; else torchvision downloads its."),
     ] = None,
     text_encoder_name: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--text-encoder",
             help=f"One of: {', '.join(TEXT_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
-            "hf:DIRECTORY for a pretrained one.",
+            "hf:DIRECTORY for a pretrained one. By default bow; for captions sentence, where its "
+            "weights are installed.",
         ),
-    ] = "bow",
+    ] = None,
     text_option: TextOptions = None,
     preset: Annotated[
-        str, typer.Option(help=f"A way to train: {', '.join(method_names())}.")
-    ] = "acmr-paper",
+        str | None,
+        typer.Option(
+            help=f"A way to train: {', '.join(method_names())}. By default {LABELLED}; captions "
+            "without labels, or for several datasets."
+        ),
+    ] = None,
     fine_tune: Annotated[
         int, typer.Option(min=0, help="Train so many last blocks of the image encoder too.")
     ] = 0,
@@ -70,6 +85,15 @@ def train(
         int, typer.Option(min=0, help="Train so many last layers of the sentence encoder too.")
     ] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Pairs in a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Of AdamW, at its highest.")
+    ] = None,
+    dim: Annotated[int | None, typer.Option(min=1, help="Of the common space.")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=1e-4, help="Of a contrastive loss; where it is learnt, at the start."),
+    ] = None,
     seed: Seed = 0,
     gallery: Annotated[
         GalleryChoice, typer.Option(help="Which pairs to save with the model, for searching.")
@@ -86,50 +110,54 @@ def train(
 ) -> None:
     """Trains projectors, measures them on the test split, and saves the model.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    Several datasets are learnt from as one, and measured one by one. Where there is no test split
+    the validation split is measured, and what training chooses it chooses on a part of its own
+    pairs. A run that was stopped goes on where it was when the same command is given again.
 
-    Example: `cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --out runs/pascal`
+    Examples: `cmr train pascal-sentence --out runs/pascal`,
+    `cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions`
     """
-    from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.evaluation.experiment import run_experiment
     from cmr_hub.evaluation.results import append_run
     from cmr_hub.gallery.build import build_gallery
+    from cmr_hub.model_training import default_text_encoder, load_training_data
     from cmr_hub.models.files import refuse_foreign_directory
     from cmr_hub.models.names import SNAPSHOTS
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
-    from cmr_hub.training.presets import Preset
     from cmr_hub.training.snapshots import write_snapshots
     from cmr_hub.training.trainer import remove_checkpoints
     from cmr_hub.writer import sole_writer
 
-    method = get_method(preset)
-    if epochs is not None:
-        if not isinstance(method, Preset):
-            raise CMRError(f"{preset} is fitted in closed form: it has no --epochs")
-        method = replace(method, epochs=epochs)
+    changes = Changes(epochs, batch_size, learning_rate, dim, temperature)
+    # A wrong name or file is noticed before anything is read or downloaded.
+    asked = None if preset is None else changes.of(get_method(preset))
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
-    # A wrong name or file is noticed before anything is read or downloaded.
     placement = Placement.of(device)
-    texts = text_encoder(text_encoder_name, **named_options(text_option)).to(placement)
+    texts = None
+    if text_encoder_name is not None or text_option is not None:
+        texts = text_encoder(text_encoder_name or "bow", **named_options(text_option))
     images = image_encoder(image_encoder_name, image_weights) if image_weights else None
-    loaded = load_dataset(dataset, root, protocol)
+    loaded = load_training_data(datasets, root, protocol)
+    asked = asked or changes.of(get_method(_default_preset(datasets, loaded)))
+    refuse_without_labels(loaded, asked)
+    if texts is None:
+        captions = isinstance(asked, Preset) and asked.rows == "sentences"
+        texts = text_encoder(default_text_encoder() if captions else "bow")
+    console.print(_told(loaded, asked, image_encoder_name, texts.name), soft_wrap=True)
     pictures = isinstance(loaded, PairDataset)
-    if not pictures:
-        images = None
-    elif images is None:
-        images = image_encoder(image_encoder_name)
+    images = (images or image_encoder(image_encoder_name)) if pictures else None
     features = FeatureCache(cache)
     with sole_writer(checkpoints, "give another --out"):
         experiment = run_experiment(
             loaded,
-            method,
+            asked,
             seed,
             image_encoder=images and images.to(placement),
-            text_encoder=texts if pictures else None,
+            text_encoder=texts.to(placement) if pictures else None,
             fine_tuning=FineTuning(fine_tune) if fine_tune else None,
             text_fine_tuning=TextFineTuning(fine_tune_text) if fine_tune_text else None,
             cache=features,
@@ -140,8 +168,10 @@ def train(
         )
         model = experiment.model
         if model is None:
+            console.print(experiment.summary(), soft_wrap=True, highlight=False)
             raise CMRError(
-                f"{preset} is no pair of projectors and cannot be saved; `cmr ablate` measures it"
+                f"{asked.name} is no pair of projectors and cannot be saved; "
+                "`cmr ablate` measures it"
             )
         if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
             part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
@@ -150,13 +180,36 @@ def train(
         if experiment.stages:
             write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
         append_run(experiment.record, results)
-        console.print(experiment.summary(), soft_wrap=True, highlight=False)
-        console.print(
-            f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
-            f"Saved {out}; added a line to {results}.",
-            soft_wrap=True,
-        )
-        if model.gallery is not None:
-            console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)
+        _tell_results(experiment, out, results)
         # Last of all: until here the same command goes on with what they hold.
         remove_checkpoints(checkpoints)
+
+
+def _default_preset(names: list[str], data: PairDataset | FeatureDataset) -> str:
+    by_captions = len(names) > 1 or not (data.labels >= 0).any()
+    return CAPTIONS.name if by_captions else LABELLED
+
+
+def _told(
+    data: PairDataset | FeatureDataset, method: Preset | Baseline, images: str, texts: str
+) -> str:
+    """What is trained on what, before it begins."""
+    encoders = f", {images} and {texts}" if isinstance(data, PairDataset) else ""
+    lines = [f"Training on {data.name}, protocol {data.protocol}, by {method.name}{encoders}."]
+    if AS_TEST in data.protocol:
+        lines.append(
+            "Where there is no test split the validation split is measured, and what training "
+            "chooses it chooses on a part of its own pairs."
+        )
+    return "\n".join(lines)
+
+
+def _tell_results(experiment: Experiment, out: Path, results: Path) -> None:
+    console.print(experiment.summary(), soft_wrap=True, highlight=False)
+    console.print(
+        f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
+        f"Saved {out}; added a line to {results}.",
+        soft_wrap=True,
+    )
+    if experiment.model is not None and experiment.model.gallery is not None:
+        console.print(f'Now try: cmr search {out} "two men on a motorbike"', soft_wrap=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from cmr_hub.datasets.columns import Columns
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.errors import DataFormatError
+from cmr_hub.types import IntArray
+
+_PLUS = "+"
 
 
 def joined(datasets: Sequence[PairDataset]) -> PairDataset:
@@ -32,8 +37,8 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
         # The last entry is what −1, no label, picks.
         labels.append(np.array([*(position[key] for key in keys), -1])[dataset.labels])
     return PairDataset(
-        name="+".join(names),
-        protocol="+".join(dataset.protocol for dataset in datasets),
+        name=_PLUS.join(names),
+        protocol=_PLUS.join(dataset.protocol for dataset in datasets),
         ids=tuple(f"{part.name}/{id_}" for part in datasets for id_ in part.ids),
         labels=np.concatenate(labels).astype(np.int64),
         classes=tuple(classes.values()),
@@ -41,6 +46,34 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
         images=tuple(image for dataset in datasets for image in dataset.images),
         sentences=tuple(document for dataset in datasets for document in dataset.sentences),
     )
+
+
+def source_names(dataset: Columns) -> list[str]:
+    """The datasets that were joined; of one that was not, its own name."""
+    return dataset.name.split(_PLUS)
+
+
+def sources(dataset: Columns) -> IntArray:
+    """(N,) the place, among the datasets that were joined, of the one that each item is from.
+
+    All zero for a dataset that was not joined.
+    """
+    names = source_names(dataset)
+    if len(names) == 1:
+        return np.zeros(len(dataset), dtype=np.int64)
+    return np.array([names.index(id_.split("/", 1)[0]) for id_ in dataset.ids], dtype=np.int64)
+
+
+def parts(dataset: PairDataset) -> list[PairDataset]:
+    """The items of each dataset that was joined, those without items left out; else itself."""
+    names, source = source_names(dataset), sources(dataset)
+    if len(names) == 1:
+        return [dataset]
+    protocols = dataset.protocol.split(_PLUS)
+    return [
+        replace(dataset.subset(source == place), name=names[place], protocol=protocols[place])
+        for place in np.unique(source)
+    ]
 
 
 def _key(name: str) -> str:

@@ -10,17 +10,20 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
+from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import ImageError
+from cmr_hub.progress import Meter
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
@@ -59,6 +62,17 @@ def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
     return f"{plain}-{fingerprint[:16]}{where.replace(':', '_')}.sqlite"
 
 
+class View(Protocol):
+    """Another look at a picture."""
+
+    @property
+    def name(self) -> str:
+        """Changes with everything that changes what it gives."""
+
+    def __call__(self, picture: Image.Image, key: bytes) -> Image.Image:
+        """What is seen of a picture; `key` is of its content."""
+
+
 class FeatureCache:
     """Feature rows by content, one SQLite file per encoder fingerprint.
 
@@ -76,9 +90,20 @@ class FeatureCache:
         self._is_told = False
 
     def encode(
-        self, encoder: ImageEncoder, images: Sequence[ImageSource], *, progress: bool = False
+        self,
+        encoder: ImageEncoder,
+        images: Sequence[ImageSource],
+        *,
+        view: View | None = None,
+        progress: bool = False,
     ) -> FloatArray:
         """The same rows as `encoder.encode(images)`, encoding only what is not known yet.
+
+        Args:
+            encoder: of pictures.
+            images: N pictures.
+            view: encode what this makes of each; None: the picture as it is.
+            progress: show how far it is.
 
         Returns:
             (N, encoder.dim) float32.
@@ -86,11 +111,22 @@ class FeatureCache:
         Raises:
             ImageError: a picture cannot be read; pictures before it are already kept.
         """
+        plain = [image_key(image) for image in images]
 
         def compute(positions: Sequence[int]) -> FloatArray:
-            return encoder.encode([images[at] for at in positions])
+            if view is None:
+                return encoder.encode([images[at] for at in positions])
 
-        keys = [image_key(image) for image in images]
+            shown = encoder.preprocessing
+
+            def pixels(at: int) -> npt.NDArray[Any]:
+                return shown.pixels(view(read_image(images[at], enough=shown.enough), plain[at]))
+
+            return encoder.encode_pixels(np.stack(list(side_by_side(pixels, positions))))
+
+        keys = plain
+        if view is not None:
+            keys = [hashlib.sha256(key + view.name.encode()).digest() for key in plain]
         file = _file_name(encoder.name, encoder.fingerprint, encoder.placement)
         return self._rows(file, encoder.dim, keys, compute, progress=progress)
 
@@ -144,12 +180,8 @@ class FeatureCache:
                 known = {}
             missing = {key: at for at, key in enumerate(keys) if key not in known}
             waiting = list(missing.items())
-            with tqdm(
-                total=len(waiting),
-                desc=file.partition("-")[0] + " features",
-                unit="row",
-                disable=None if progress and waiting else True,
-            ) as bar:
+            what = file.partition("-")[0] + " features"
+            with Meter(len(waiting), what, "row", show=progress and bool(waiting)) as bar:
                 for start in range(0, len(waiting), _CHUNK):
                     chunk = waiting[start : start + _CHUNK]
                     rows = compute([at for _, at in chunk])

@@ -25,10 +25,10 @@ from cmr_hub.evaluation.cells import (
     load_other_data,
 )
 from cmr_hub.evaluation.grid import NONE, PRECOMPUTED, Grid
+from cmr_hub.evaluation.measuring import asked_texts
 from cmr_hub.evaluation.plan import Cell, make_plan
 from cmr_hub.evaluation.planned import RUNS, Plan
 from cmr_hub.evaluation.results import append_run, read_runs
-from cmr_hub.evaluation.transfer import text_queries
 from cmr_hub.evaluation.workers import run_all
 from cmr_hub.types import Document
 from cmr_hub.writer import sole_writer
@@ -190,7 +190,8 @@ def _prepare(
     dataset = load_cell_dataset(cells[0])
     if isinstance(dataset, FeatureDataset):
         return frozenset()
-    return _cache_features(dataset, dataset.sentences, cells, cache, image_weights)
+    texts = [*dataset.sentences, *asked_texts(dataset)]
+    return _cache_features(dataset, texts, cells, cache, image_weights)
 
 
 def _prepare_others(
@@ -203,7 +204,7 @@ def _prepare_others(
         if other is not None:
             group = [cell for cell in cells if cell.settings.test_on == other]
             part = load_other_data(other)
-            broken[name] = _cache_features(part, text_queries(part)[0], group, cache, image_weights)
+            broken[name] = _cache_features(part, asked_texts(part), group, cache, image_weights)
     return broken
 
 

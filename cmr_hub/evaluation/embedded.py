@@ -14,7 +14,7 @@ from cmr_hub.models.projector import Projector
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Embedder
-    from cmr_hub.training.data import PairedFeatures, TrainingSplits
+    from cmr_hub.training.data import PairedFeatures
     from cmr_hub.types import FloatArray, IntArray, JSONObject
 
 
@@ -46,33 +46,18 @@ def evaluate_embeddings(
     )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Pairs in a common space and what they reach there.
-
-    Attributes:
-        embeddings: (N, d) unit vectors of the images and of their texts.
-        centroids: of the classes of the training pairs; None without classes.
-        report: all figures.
-    """
-
-    embeddings: tuple[FloatArray, FloatArray]
-    centroids: ClassCentroids | None
-    report: RetrievalReport
-
-
-def measure(
-    images: Embedder, texts: Embedder, train: PairedFeatures, test: PairedFeatures
-) -> Measured:
-    """Embeds test pairs and measures them; the class centroids are those of training pairs."""
-    centroids = None
-    if train.n_classes:
-        centroids = ClassCentroids.fit(
-            images.embed(train.images), texts.embed(train.texts), train.labels, train.n_classes
-        )
-    embeddings = images.embed(test.images), texts.embed(test.texts)
-    report = evaluate_embeddings(*embeddings, test.labels, centroids)
-    return Measured(embeddings, centroids, report)
+def class_centroids(
+    images: Embedder, texts: Embedder, train: PairedFeatures
+) -> ClassCentroids | None:
+    """Those of the training pairs; of items with several, of all their captions together."""
+    if not train.n_classes:
+        return None
+    if train.captions is not None:
+        train = train.subset(np.flatnonzero(train.captions.whole))
+    plain = train.plain()
+    return ClassCentroids.fit(
+        images.embed(plain.images), texts.embed(plain.texts), plain.labels, plain.n_classes
+    )
 
 
 def untrained_adapter(dim: int) -> Projector:
@@ -86,25 +71,11 @@ class ZeroShot:
 
     Attributes:
         report: of the test pairs.
-        validation_map: of the validation pairs.
+        validation_map: the score of the validation pairs, which epochs are chosen by.
     """
 
     report: RetrievalReport
     validation_map: float
-
-    @classmethod
-    def measure(cls, splits: TrainingSplits, test: PairedFeatures) -> ZeroShot:
-        """Measures features, of one length on both sides, as an untrained adapter embeds them."""
-        untrained = untrained_adapter(test.images.shape[1])
-        validation = splits.validation
-        return cls(
-            measure(untrained, untrained, splits.final, test).report,
-            validation_map(
-                untrained.embed(validation.images),
-                untrained.embed(validation.texts),
-                validation.labels,
-            ),
-        )
 
     def as_dict(self) -> JSONObject:
         """Flat and ready for JSON, for the record of the run."""

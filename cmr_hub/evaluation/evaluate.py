@@ -16,6 +16,7 @@ from cmr_hub.evaluation.metrics import (
     classification_accuracy,
     interpolated_precision,
     mean,
+    own_rank,
     per_class_map,
     precision_at_k,
     recall_at_k,
@@ -45,6 +46,8 @@ class DirectionReport:
     """Precision@k by k."""
     recall: dict[int, float]
     """Recall@k of the own pair by k: share of queries with an own pair in the first k."""
+    median_rank: float
+    """Of the own pair, from 1, over the queries; of several own captions the first."""
     per_class_map: dict[str, float]
     """MAP over the whole ranking by class; empty where there are no classes."""
     pr_curve: tuple[float, ...]
@@ -138,6 +141,27 @@ class RetrievalReport:
             *((f"Recall@{k} (own pair)", i2t.recall[k], t2i.recall[k]) for k in DEPTHS),
         ]
 
+    def captions(self) -> JSONObject:
+        """What people ask of single captions, ready for JSON: recall and median rank, both ways."""
+        return {
+            f"{figure}_{name}": value
+            for name, direction in (("t2i", self.t2i), ("i2t", self.i2t))
+            for figure, value in (
+                ("recall", {str(k): share for k, share in direction.recall.items()}),
+                ("median_rank", direction.median_rank),
+                ("queries", direction.n_queries),
+            )
+        }
+
+    def caption_table(self) -> str:
+        """The same as plain text."""
+        i2t, t2i = self.i2t, self.t2i
+        lines = [f"{'single captions':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
+        lines += [_line(f"Recall@{k}", i2t.recall[k], t2i.recall[k]) for k in DEPTHS]
+        lines.append(f"{'median rank':<32}{i2t.median_rank:>12g}{t2i.median_rank:>12g}")
+        lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
+        return "\n".join(lines)
+
     def _accuracies(self) -> list[_Row]:
         rows = [
             ("image accuracy", self.image_accuracy, None),
@@ -224,19 +248,23 @@ def evaluate_retrieval(
                         average_precision(relevant, 50, map50_denominator),
                         *(precision_at_k(relevant, k) for k in DEPTHS),
                         *(recall_at_k(own, k) for k in DEPTHS),
+                        own_rank(own),
                         interpolated_precision(relevant, pr_levels),
                     ]
                 )
             )
         figures = np.concatenate(chunks).T
-        precision, recall = np.split(figures[2 : 2 + 2 * len(DEPTHS)], 2)
+        first = 2 + 2 * len(DEPTHS)
+        precision, recall = np.split(figures[2:first], 2)
+        ranks = figures[first]
         return DirectionReport(
             map=mean(figures[0]),
             map50=mean(figures[1]),
             precision={k: mean(column) for k, column in zip(DEPTHS, precision, strict=True)},
             recall={k: mean(column) for k, column in zip(DEPTHS, recall, strict=True)},
+            median_rank=float(np.median(ranks[~np.isnan(ranks)])),
             per_class_map={} if names is None else per_class_map(figures[0], names[query_pairs]),
-            pr_curve=tuple(mean(column) for column in figures[2 + 2 * len(DEPTHS) :]),
+            pr_curve=tuple(mean(column) for column in figures[first + 1 :]),
             n_queries=len(query_pairs),
             empty_queries=int(np.count_nonzero(np.isnan(figures[0]))),
         )

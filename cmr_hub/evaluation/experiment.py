@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.baselines.base import Baseline
-from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.embedded import ZeroShot, measure, validation_map
+from cmr_hub.evaluation.embedded import ZeroShot, class_centroids, untrained_adapter
+from cmr_hub.evaluation.learning import feature_reader, learn, validation_score
+from cmr_hub.evaluation.measuring import Figures, measure_split
+from cmr_hub.evaluation.methods import refuse_without_labels
 from cmr_hub.evaluation.pairs import complete_pairs, paired_features, training_splits
 from cmr_hub.evaluation.results import versions
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.models.zero_shot_comparison import against_zero_shot
-from cmr_hub.training.data import PairedFeatures, TrainingSplits
-from cmr_hub.training.finetune import ImageTail, view_activations
-from cmr_hub.training.finetune_text import TextTail
 from cmr_hub.training.presets import Preset
 from cmr_hub.training.snapshots import Snapshots
-from cmr_hub.training.trainer import TrainedProjectors, train_projectors
 
 if TYPE_CHECKING:
-    from cmr_hub.baselines.base import Embedder
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.evaluation.evaluate import RetrievalReport
+    from cmr_hub.evaluation.learning import Learnt
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
-    from cmr_hub.training.presets import LinearExpert
     from cmr_hub.training.snapshots import Stages
     from cmr_hub.types import FloatArray, JSONObject
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,21 +42,19 @@ class Experiment:
 
     Attributes:
         model: to be saved and searched with; None for a baseline that is no pair of projectors.
-        report: its figures on the test split.
+        figures: of the test split.
         record: the line for the results store.
         history: one row per epoch; empty for a baseline.
-        test_embeddings: (N, d) unit vectors of the test images and of their texts.
-        test: the test split, in the order of these rows.
+        test: the test split, in the order of the rows of `figures.embeddings`.
         stages: the same by epoch, before training and at its end among them; empty unless asked
             for.
         zero_shot: what the features reached before a residual preset was trained; else None.
     """
 
     model: CrossModalModel | None
-    report: RetrievalReport
+    figures: Figures
     record: JSONObject
     history: list[dict[str, Any]]
-    test_embeddings: tuple[FloatArray, FloatArray]
     test: PairDataset | FeatureDataset
     stages: Stages
     zero_shot: ZeroShot | None = None
@@ -72,8 +62,18 @@ class Experiment:
     def summary(self) -> str:
         """The figures as plain text, beside zero-shot where there is such, and what was added."""
         if self.zero_shot is None:
-            return self.report.table()
-        return f"{self.report.table(self.zero_shot.report)}\n{against_zero_shot(self.record)}"
+            return self.figures.table()
+        return f"{self.figures.table(self.zero_shot.report)}\n{against_zero_shot(self.record)}"
+
+    @property
+    def report(self) -> RetrievalReport:
+        """Its figures on the test split, without those of single captions."""
+        return self.figures.report
+
+    @property
+    def test_embeddings(self) -> tuple[FloatArray, FloatArray]:
+        """(N, d) unit vectors of the test images and of their texts; see `Figures`."""
+        return self.figures.embeddings
 
 
 def run_experiment(
@@ -93,7 +93,7 @@ def run_experiment(
 ) -> Experiment:
     """Trains on the training split and measures once on the test split.
 
-    In a dataset without classes only the own pair is relevant.
+    In a dataset without classes only the own pair is relevant, and each caption is a pair.
 
     The text encoder is fitted on training texts only. Epochs and settings are chosen on the
     protocol's validation split or, where it has none, on a stratified part of the training
@@ -119,52 +119,54 @@ def run_experiment(
             the encoders do not share a space.
         UnknownNameError: the protocol has no training or no test split.
     """
-    dataset = complete_pairs(dataset)
-    if isinstance(method, Baseline) and not dataset.classes:
-        raise TrainingError(f"{dataset.name} has no classes: {method.name} is not fitted on it")
+    refuse_without_labels(dataset, method)
+    dataset = complete_pairs(dataset, method)
     train, test = dataset.split("train"), dataset.split("test")
     if not isinstance(train, FeatureDataset) and text_encoder is not None:
         text_encoder.fit(train.sentences)
     cache = cache or FeatureCache()
     pretrained = image_encoder
-
-    def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
-        return paired_features(part, image_encoder, text_encoder, cache, progress=progress)
-
     frozen = fine_tuning is None and text_fine_tuning is None
     if snapshots and not (frozen and isinstance(method, Preset)):
         raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
     zero_shot = None
     if isinstance(method, Preset) and method.residual:
         _refuse_two_spaces(method, train, image_encoder, text_encoder)
-        zero_shot = ZeroShot.measure(
-            training_splits(dataset, method, seed, features), features(test)
-        )
-    watch = Snapshots(features(test), test.ids, checkpoints) if snapshots else None
-    if frozen:
-        splits = training_splits(dataset, method, seed, features)
-        fitted = _fit(method, splits, seed, checkpoints, watch, device=device, progress=progress)
-    else:
-        if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
-            raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
-        fitted, image_encoder, text_encoder = _fine_tune(
-            dataset,
-            method,
-            seed,
-            image_encoder,
-            text_encoder,
-            fine_tuning,
-            text_fine_tuning,
-            cache,
+        zero_shot = _zero_shot(dataset, method, seed, image_encoder, text_encoder, cache)
+    watch = None
+    if snapshots:
+        shown = _first_texts(test)
+        watch = Snapshots(
+            paired_features(shown, image_encoder, text_encoder, cache, progress=progress),
+            test.ids,
             checkpoints,
-            device=device,
-            progress=progress,
         )
-        splits = training_splits(dataset, method, seed, features)
-    if isinstance(method, Preset) and method.linear_expert is not None:
-        fitted = _with_experts(fitted, splits, method.linear_expert)
-    measured = measure(fitted.images, fitted.texts, splits.final, features(test))
-    report, embeddings = measured.report, measured.embeddings
+    learnt = learn(
+        dataset,
+        method,
+        seed,
+        cache,
+        image_encoder=image_encoder,
+        text_encoder=text_encoder,
+        fine_tuning=fine_tuning,
+        text_fine_tuning=text_fine_tuning,
+        checkpoints=checkpoints,
+        snapshots=watch,
+        device=device,
+        progress=progress,
+    )
+    image_encoder, text_encoder = learnt.image_encoder, learnt.text_encoder
+    centroids = class_centroids(learnt.images, learnt.texts, learnt.splits.final)
+    figures = measure_split(
+        learnt.images,
+        learnt.texts,
+        test,
+        image_encoder,
+        text_encoder,
+        cache,
+        centroids=centroids,
+        progress=progress,
+    )
     record: JSONObject = {
         "dataset": dataset.name,
         "protocol": dataset.protocol,
@@ -175,42 +177,31 @@ def run_experiment(
         "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
         "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
         "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
-        **_method_record(method, fitted, seed),
+        **_method_record(method, learnt, seed),
         "pairs": {
-            "train": len(splits.final),
-            "validation": len(splits.validation),
+            "train": len(learnt.splits.final),
+            "validation": len(learnt.splits.validation),
             "test": len(test),
         },
-        "test_texts_without_known_word": _count_unknown(test, text_encoder),
-        **report.to_dict(),
+        "test_texts_without_known_word": figures.unknown_texts,
+        **figures.to_dict(),
         **({} if zero_shot is None else {"zero_shot": zero_shot.as_dict()}),
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     model = None
-    if isinstance(fitted.images, Projector) and isinstance(fitted.texts, Projector):
+    if isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector):
         model = CrossModalModel(
-            ImageTower(image_encoder, fitted.images),
-            TextTower(text_encoder, fitted.texts),
+            ImageTower(image_encoder, learnt.images),
+            TextTower(text_encoder, learnt.texts),
             classes=dataset.classes,
-            centroids=measured.centroids,
+            centroids=centroids,
             training=record,
-            history=fitted.history,
+            history=learnt.history,
         )
     # Early stopping goes back to an earlier epoch: what came after it is not of this model.
-    stages = {} if watch is None else watch.until(fitted.epochs, embeddings)
-    return Experiment(model, report, record, fitted.history, embeddings, test, stages, zero_shot)
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    images: Embedder
-    texts: Embedder
-    settings: JSONObject
-    history: list[dict[str, Any]]
-    epochs: int
-    seconds: float
-    run: str | None = None
+    stages = {} if watch is None else watch.until(learnt.epochs, figures.embeddings)
+    return Experiment(model, figures, record, learnt.history, test, stages, zero_shot)
 
 
 def _refuse_two_spaces(
@@ -227,149 +218,55 @@ def _refuse_two_spaces(
         preset.common_dim(image_encoder.dim, text_encoder.dim, len(train.classes))
 
 
-def _count_unknown(test: PairDataset | FeatureDataset, text_encoder: TextEncoder | None) -> int:
-    """How many test texts have no word that the encoder knows; they rank by chance."""
-    if isinstance(test, FeatureDataset) or text_encoder is None:
-        return 0
-    unknown = sum(not text_encoder.knows(document) for document in test.sentences)
-    if unknown:
-        logger.warning("%d test texts have no known word and rank by chance", unknown)
-    return unknown
+def _zero_shot(
+    dataset: PairDataset | FeatureDataset,
+    preset: Preset,
+    seed: int,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+    cache: FeatureCache,
+) -> ZeroShot:
+    """What the features, of one length on both sides, reach as an untrained adapter embeds them."""
+    features = feature_reader(dataset, preset, image_encoder, text_encoder, cache)
+    splits = training_splits(dataset, preset, seed, features)
+    untrained = untrained_adapter(splits.final.texts.shape[1])
+    centroids = class_centroids(untrained, untrained, splits.final)
+    report = measure_split(
+        untrained,
+        untrained,
+        dataset.split("test"),
+        image_encoder,
+        text_encoder,
+        cache,
+        centroids=centroids,
+    ).report
+    held_out = splits.validation.plain()
+    rows = untrained.embed(held_out.images), untrained.embed(held_out.texts)
+    return ZeroShot(report, validation_score(splits.validation)(*rows, held_out.labels))
 
 
-def _method_record(method: Preset | Baseline, fitted: _Fitted, seed: int) -> JSONObject:
+def _first_texts(test: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
+    """Without labels each picture with its first caption only, as `Figures.embeddings` has it."""
+    if isinstance(test, FeatureDataset) or (test.labels >= 0).all():
+        return test
+    return replace(test, sentences=tuple(captions[:1] for captions in test.sentences))
+
+
+def _method_record(method: Preset | Baseline, learnt: Learnt, seed: int) -> JSONObject:
     """What was trained, how and for how long."""
     if isinstance(method, Preset):
         objective, settings = objective_name(method), method.as_dict()
     else:
-        objective, settings = "closed form", fitted.settings
+        objective, settings = "closed form", learnt.settings
     return {
         "preset": method.name,
         "objective": objective,
         "settings": settings,
         "seed": seed,
-        "run": fitted.run,
-        "epochs": fitted.epochs,
-        "seconds": round(fitted.seconds, 3),
+        "run": learnt.run,
+        "epochs": learnt.epochs,
+        "seconds": round(learnt.seconds, 3),
     }
-
-
-def _fit(
-    method: Preset | Baseline,
-    splits: TrainingSplits,
-    seed: int,
-    checkpoints: str | Path | None,
-    snapshots: Snapshots | None,
-    *,
-    device: str,
-    progress: bool,
-) -> _Fitted:
-    if isinstance(method, Baseline):
-        started = time.perf_counter()
-        fitted = method.fit(splits, seed, validation_map)
-        seconds = time.perf_counter() - started
-        return _Fitted(
-            fitted.images, fitted.texts, fitted.settings, history=[], epochs=0, seconds=seconds
-        )
-    trained = train_projectors(
-        splits,
-        method,
-        seed,
-        validation_map,
-        checkpoints=checkpoints,
-        device=device,
-        snapshots=snapshots,
-        progress=progress,
-    )
-    return _of_preset(trained, method)
-
-
-def _of_preset(trained: TrainedProjectors, preset: Preset) -> _Fitted:
-    return _Fitted(
-        trained.image_projector,
-        trained.text_projector,
-        preset.as_dict(),
-        trained.history,
-        trained.epochs,
-        # Of a resumed run too, all of it.
-        seconds=sum(row["seconds"] for row in trained.history),
-        run=trained.run,
-    )
-
-
-def _with_experts(fitted: _Fitted, splits: TrainingSplits, expert: LinearExpert) -> _Fitted:
-    started = time.perf_counter()
-    images, texts = with_linear_experts(
-        cast("Projector", fitted.images), cast("Projector", fitted.texts), splits, expert
-    )
-    seconds = fitted.seconds + time.perf_counter() - started
-    return replace(fitted, images=images, texts=texts, seconds=seconds)
-
-
-def _fine_tune(
-    dataset: PairDataset,
-    method: Preset | Baseline,
-    seed: int,
-    image_encoder: ImageEncoder,
-    text_encoder: TextEncoder,
-    tuning: FineTuning | None,
-    text_tuning: TextFineTuning | None,
-    cache: FeatureCache,
-    checkpoints: str | Path | None,
-    *,
-    device: str,
-    progress: bool,
-) -> tuple[_Fitted, ImageEncoder, TextEncoder]:
-    """Trains projectors and the last part of one or both encoders, and gives the new encoders."""
-    if isinstance(method, Baseline):
-        raise TrainingError(f"{method.name} is not trained in steps: it fine-tunes no encoder")
-    sentences = None if text_tuning is None else _tunable(text_encoder)
-
-    def inputs(part: PairDataset) -> PairedFeatures:
-        paths = [path for path in part.images if path is not None]
-        # What a tail takes is float16, for it to turn into float32.
-        if tuning is None:
-            images = cache.encode(image_encoder, paths, progress=progress)
-        else:
-            views = view_activations(image_encoder, paths, tuning, seed, progress=progress)
-            images = cast("FloatArray", views)
-        if sentences is None or text_tuning is None:
-            texts = cache.encode_texts(text_encoder, part.sentences, progress=progress)
-        else:
-            states = sentences.token_states(part.sentences, text_tuning.layers, progress=progress)
-            texts = cast("FloatArray", states)
-        return PairedFeatures(images, texts, part.labels, len(part.classes))
-
-    image_tail = text_tail = None
-    if tuning is not None:
-        image_tail = ImageTail(image_encoder.cut(tuning.blocks)[1], tuning.learning_rate)
-    if sentences is not None and text_tuning is not None:
-        layers = sentences.last_layers(text_tuning.layers)
-        text_tail = TextTail(layers, text_tuning.learning_rate)
-    trained = train_projectors(
-        training_splits(dataset, method, seed, inputs),
-        method,
-        seed,
-        validation_map,
-        image_tail=image_tail,
-        text_tail=text_tail,
-        checkpoints=checkpoints,
-        device=device,
-        progress=progress,
-    )
-    if trained.image_tail is not None:
-        image_encoder = image_encoder.with_tail(trained.image_tail.blocks)
-    if sentences is not None and trained.text_tail is not None:
-        text_encoder = sentences.with_last_layers(trained.text_tail.layers)
-    return _of_preset(trained, method), image_encoder, text_encoder
-
-
-def _tunable(encoder: TextEncoder) -> SentenceEncoder:
-    if isinstance(encoder, SentenceEncoder):
-        return encoder
-    raise TrainingError(
-        f"the text encoder {encoder.name} has no layers to fine-tune; take 'sentence'"
-    )
 
 
 def objective_name(preset: Preset) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -134,12 +135,16 @@ def build_method(choice: Choice) -> Preset | Baseline:
         return method
     if not isinstance(method, Preset):
         raise CMRError(f"{choice.name} is a baseline: it has no fields to change")
-    fields = method.as_dict()
-    del fields["name"]
+    fields = [
+        field.name
+        for field in dataclasses.fields(method)
+        if field.name not in ("name", "supervised")
+        and (field.name == "dim" or getattr(method, field.name) is not None)
+    ]
     changes: dict[str, Any] = {}
     for field, value in choice.options.items():
         if field not in fields:
-            raise UnknownNameError("field of a preset", field, list(fields))
+            raise UnknownNameError("field of a preset", field, fields)
         changes[field] = _same_type(field, value, getattr(method, field))
     if "objective" in changes:
         from cmr_hub.losses.objective import build_objective

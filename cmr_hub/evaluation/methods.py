@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmr_hub.baselines import BASELINES, baseline
-from cmr_hub.errors import UnknownNameError
-from cmr_hub.training.presets import PRESETS
+from cmr_hub.errors import TrainingError, UnknownNameError
+from cmr_hub.training.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
-    from cmr_hub.training.presets import Preset
+    from cmr_hub.datasets.features import FeatureDataset
+    from cmr_hub.datasets.pairs import PairDataset
 
 
 def method_names() -> list[str]:
@@ -25,3 +26,27 @@ def get_method(name: str) -> Preset | Baseline:
     if name in BASELINES:
         return baseline(name)
     raise UnknownNameError("preset or baseline", name, method_names())
+
+
+def needs_labels(method: Preset | Baseline) -> list[str]:
+    """What of a method cannot do without a label for every pair; nothing of most."""
+    if isinstance(method, Preset):
+        return method.needs_labels()
+    return [] if method.takes_unlabelled else [method.name]
+
+
+def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset | Baseline) -> None:
+    """Checks, before any features are computed, that a method has the labels that it needs.
+
+    Raises:
+        TrainingError: it has not; the message names those that do without.
+    """
+    needing = needs_labels(method)
+    if not needing or (dataset.labels >= 0).any():
+        return
+    without = [name for name in method_names() if not needs_labels(get_method(name))]
+    what = "" if needing == [method.name] else f" ({', '.join(needing)})"
+    raise TrainingError(
+        f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
+        f"{', '.join(without)}"
+    )

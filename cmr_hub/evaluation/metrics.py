@@ -129,6 +129,12 @@ def recall_at_k(relevance: Relevance, k: int) -> Figures:
     return np.where(relevance.any(axis=1), relevance[:, :k].any(axis=1), np.nan)
 
 
+def own_rank(relevance: Relevance) -> Figures:
+    """Rank, from 1, of the first relevant item: (Nq,) float64, NaN where none exists."""
+    _check_relevance(relevance)
+    return np.where(relevance.any(axis=1), relevance.argmax(axis=1) + 1.0, np.nan)
+
+
 def interpolated_precision(relevance: Relevance, levels: int = 11) -> Figures:
     """Precision at `levels` recall levels 0, ..., 1, for every query.
 

@@ -175,7 +175,12 @@ def _method_facts(choice: Choice) -> JSONObject:
     if not isinstance(method, Preset):
         return {"name": choice.name}
     terms = {
-        term: loss_options(description.get("loss", term)) | dict(description)
+        term: _used(loss_options(description.get("loss", term)) | dict(description))
         for term, description in method.objective.items()
     }
     return method.as_dict() | {"objective": terms}
+
+
+def _used(options: Mapping[str, Any]) -> JSONObject:
+    """Without those that are off: what was measured before a loss had them keeps its key."""
+    return {option: value for option, value in options.items() if value is not False}

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -78,7 +78,9 @@ class Neutral:
         """Both arrays by name."""
         return {"mean": self.mean, "factor": self.factor}
 
-    def z(self, scores: npt.NDArray[np.float64], vectors: FloatArray) -> npt.NDArray[np.float64]:
+    def z(
+        self, scores: npt.NDArray[np.float64], vectors: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float64]:
         """z = (score - mean) / spread of a text's scores with n items.
 
         Args:
@@ -88,12 +90,20 @@ class Neutral:
         Returns:
             (n,); 0 where all neutral sentences score alike.
         """
-        mean, factor = self._wide
+        mean, _ = self._wide
         rows = vectors.astype(np.float64)
-        spread = np.linalg.norm(rows @ factor.T, axis=1)
+        spread = self.spreads(rows)
         z = np.zeros(len(rows))
         np.divide(scores - rows @ mean, spread, out=z, where=spread > 0)
         return z
+
+    def spreads(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """(n,) standard deviations of the scores of neutral sentences with (n, d) vectors."""
+        _, factor = self._wide
+        spreads: npt.NDArray[np.float64] = np.linalg.norm(
+            vectors.astype(np.float64) @ factor.T, axis=1
+        )
+        return spreads
 
     @cached_property
     def _wide(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -26,14 +26,27 @@ small { opacity: .7; }
 """
 
 
-def contact_sheet(hits: Sequence[Hit], title: str, nothing: str = "Nothing was found.") -> str:
-    """The page as text; it needs no other file and no network. Without hits it says `nothing`."""
+def contact_sheet(
+    hits: Sequence[Hit],
+    title: str,
+    nothing: str = "Nothing was found.",
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as text; it needs no other file and no network.
+
+    Args:
+        hits: in the order of the page.
+        title: above them.
+        nothing: what to say where there are none.
+        notes: sentences below the title.
+    """
     name = html.escape(title)
     tiles = "\n".join(_tile(hit) for hit in hits) or f"<p>{html.escape(nothing)}</p>"
+    said = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{name}</title>'
-        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n<main>\n{tiles}\n</main>"
+        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n{said}<main>\n{tiles}\n</main>"
         "</body></html>\n"
     )
 

@@ -2,6 +2,10 @@
 
 Nothing here looks into the networks: a part of the query or of the picture is taken away, and the
 score is computed again. What is told is therefore true of every encoder.
+
+A score always changes a little. What stands out is told from that by neutral sentences, where it is
+known how they score (`clear.Neutral`): a word by how much their scores with the same item differ, a
+place by how much it does for them.
 """
 
 from __future__ import annotations
@@ -14,11 +18,12 @@ import numpy as np
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.texts.tokens import word_spans
 from cmr_hub.errors import CMRError, QueryError
-from cmr_hub.gallery.query import Mix, Query, query_vector
+from cmr_hub.gallery.query import Mix, Query, mixed, query_vector
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from cmr_hub.gallery.clear import Neutral
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import FloatArray, ImageSource, Modality
 
@@ -26,6 +31,12 @@ MOST_WORDS = 64
 """Of a longer text, the first so many words are explained."""
 CELLS = 8
 """Rows and columns of a saliency map."""
+CLEAR_WORD = 1.0
+"""The least |z| of a word that stands out: with a picture of something else fewer than a twentieth
+of a caption's words reach it."""
+CLEAR_PLACE = 3.0
+"""The least z of a place that stands out: of 64 places one reaches it for less than a twentieth of
+neutral sentences."""
 _WINDOW = 2
 
 
@@ -40,6 +51,9 @@ class WordContribution:
     """What the hit's cosine similarity loses without it; below 0 it would gain."""
     wanted: bool
     """False for a word of a part with a minus sign."""
+    z: float | None = None
+    """The score in standard deviations of those that neutral sentences have with the same item;
+    None where these are not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +64,9 @@ class Saliency:
     """(CELLS, CELLS): what the cosine similarity loses when this place is covered."""
     box: tuple[float, float, float, float]
     """The part of the picture that the network is shown: left, top, right, bottom, in [0, 1]."""
+    z: FloatArray | None = None
+    """(CELLS, CELLS): by how many standard deviations that is more than neutral sentences lose
+    when the same place is covered; None where these are not known."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +78,20 @@ class ClassScore:
     """Cosine similarity to the centroid of the class's training items, in [-1, 1]."""
 
 
+def strengths(z: npt.ArrayLike, least: float) -> npt.NDArray[np.float64]:
+    """How strongly to draw what is so many standard deviations large: in [0, 1].
+
+    0 below `least`, .5 at it, and 1 from twice as much: the same z looks the same everywhere.
+    """
+    sizes = np.abs(np.asarray(z, dtype=np.float64))
+    return np.where(sizes >= least, np.minimum(sizes / (2 * least), 1), 0)
+
+
 def word_contributions(
-    model: CrossModalModel, query: Query, vector: npt.ArrayLike
+    model: CrossModalModel,
+    query: Query,
+    vector: npt.ArrayLike,
+    neutral: Neutral | None = None,
 ) -> list[WordContribution]:
     """What each word of a query does for the score of a hit, in the order of the words.
 
@@ -75,6 +104,7 @@ def word_contributions(
         model: that the query was encoded with.
         query: a text, or a mix; of a mix the words of every text.
         vector: (d,) of the hit, of length 1.
+        neutral: how neutral sentences score: then there is a z = c_t / sqrt(v'Cv).
 
     Raises:
         CMRError: the model has no text encoder, or no word of a text is known.
@@ -83,28 +113,36 @@ def word_contributions(
         raise CMRError("a model of precomputed features cannot read words")
     target = np.asarray(vector, dtype=np.float64)
     parts = query.parts if isinstance(query, Mix) else ((1.0, query),)
-    weighted = [weight * query_vector(model, part) for weight, part in parts]
-    whole = np.sum(weighted, axis=0)
-    score = _cosines(whole[None], target)[0]
+    weights = [weight for weight, _ in parts]
+    own = [query_vector(model, part) for _, part in parts]
+    spread = 0.0 if neutral is None else float(neutral.spreads(target[None])[0])
+    score = _cosines(mixed(weights, own)[None], target)[0]
     found = []
-    for (weight, part), own in zip(parts, weighted, strict=True):
+    for place, (weight, part) in enumerate(parts):
         if not isinstance(part, str):
             continue
         plain, spans = word_spans(part)
         unknown = set(model.text.unknown_words(part))
         spans = spans[:MOST_WORDS]
         shorter = [plain[:start] + " " + plain[end:] for _, start, end in spans]
-        rest = np.repeat((whole - own)[None], len(spans), axis=0)
+        instead = np.zeros((len(spans), len(target)))
         told = [row for row, text in enumerate(shorter) if model.text.knows((text,))]
         if told:
-            rest[told] += weight * model.encode_texts([shorter[row] for row in told])
+            instead[told] = model.encode_texts([shorter[row] for row in told])
+        rest = np.stack([mixed(weights, [*own[:place], row, *own[place + 1 :]]) for row in instead])
         for (word, _, _), without in zip(spans, _cosines(rest, target), strict=True):
             lost = 0.0 if word in unknown else float(score - without)
-            found.append(WordContribution(word, word not in unknown, lost, weight > 0))
+            z = lost / spread if spread > 0 else None
+            found.append(WordContribution(word, word not in unknown, lost, weight > 0, z))
     return found
 
 
-def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike) -> Saliency:
+def saliency(
+    model: CrossModalModel,
+    picture: ImageSource,
+    vector: npt.ArrayLike,
+    neutral: Neutral | None = None,
+) -> Saliency:
     """Which places of a picture make it similar to a query.
 
     A window of 2 × 2 cells with the mean colour of the encoder's training pictures is laid over
@@ -116,6 +154,7 @@ def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike
         model: with an image encoder.
         picture: the hit's.
         vector: (d,) of the query, of length 1.
+        neutral: how neutral sentences score, where the query is a text: then every cell has a z.
 
     Raises:
         CMRError: the model has no image encoder.
@@ -135,14 +174,21 @@ def saliency(model: CrossModalModel, picture: ImageSource, vector: npt.ArrayLike
     for view, (row, column) in zip(covered[1:], windows, strict=True):
         rows = slice(rows_at[row], rows_at[row + _WINDOW])
         view[rows, columns_at[column] : columns_at[column + _WINDOW]] = shown.blank
-    vectors = model.image.encode_pixels(shown.from_canvas(covered))
-    scores = vectors.astype(np.float64) @ np.asarray(vector, dtype=np.float64)
-    sums, counts = np.zeros((CELLS, CELLS)), np.zeros((CELLS, CELLS))
-    for lost, (row, column) in zip(scores[0] - scores[1:], windows, strict=True):
+    vectors = model.image.encode_pixels(shown.from_canvas(covered)).astype(np.float64)
+    sums = np.zeros((CELLS, CELLS, vectors.shape[1]))
+    counts = np.zeros((CELLS, CELLS, 1))
+    for moved, (row, column) in zip(vectors[0] - vectors[1:], windows, strict=True):
         cells = slice(row, row + _WINDOW), slice(column, column + _WINDOW)
-        sums[cells] += lost
+        sums[cells] += moved
         counts[cells] += 1
-    return Saliency((sums / counts).astype(np.float32), box)
+    moves = (sums / counts).reshape(CELLS**2, -1)
+    lost = moves @ np.asarray(vector, dtype=np.float64)
+    z = None if neutral is None else _grid(neutral.z(lost, moves))
+    return Saliency(_grid(lost), box, z)
+
+
+def _grid(values: npt.NDArray[np.float64]) -> FloatArray:
+    return values.reshape(CELLS, CELLS).astype(np.float32)
 
 
 def nearest_classes(

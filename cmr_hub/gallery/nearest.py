@@ -175,9 +175,7 @@ class NearestVectors:
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
         return few and len(self) < ROUGH_FROM
 
-    def _few_candidates(
-        self, queries: FloatArray, fetch: int
-    ) -> list[tuple[FloatArray, IntArray]]:
+    def _few_candidates(self, queries: FloatArray, fetch: int) -> list[tuple[FloatArray, IntArray]]:
         """As `_candidates`, of all vectors, without FAISS."""
         scores = np.hstack([queries @ matrix.T for matrix in self._vectors.matrices])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]

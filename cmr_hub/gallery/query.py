@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union, get_args
+from typing import TYPE_CHECKING, Final, TypeAlias, Union, get_args
 
 import numpy as np
 from PIL import Image
 
 from cmr_hub.errors import QueryError
+from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ Query: TypeAlias = Union[str, Path, "Image.Image", "npt.NDArray[np.floating]", "
 """A sentence, a picture (a path or an open one), a vector, or a mix of those."""
 
 
+UNWANTED_WEIGHT: Final = 0.3
+"""How much what is not wanted counts by default; see `mixed`."""
+
+
 @dataclass(frozen=True)
 class Mix:
     """A weighted sum of queries: the first ones wanted, others with a minus sign.
 
-    Each part counts with its weight as a vector of length 1.
+    Each part counts with its weight as a vector of length 1; see `mixed` for those with a minus.
 
     Example:
         >>> Mix((1, Path("beach.jpg")), (0.6, "at night"), (-0.4, "people"))  # doctest: +SKIP
@@ -70,18 +75,19 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
     """A query → its (d,) vector of length 1.
 
     Raises:
-        QueryError: there is no model to read texts and pictures with, or the vector has no
-            direction or numbers that are not finite.
+        QueryError: there is no model to read texts and pictures with, a text is the name of a
+            picture's file, or the vector has no direction or numbers that are not finite.
         UnknownWordsError, ImageError: as the model's encoders.
     """
     match query:
         case Mix():
-            parts = [weight * query_vector(model, part) for weight, part in query.parts]
-            widths = {len(part) for part in parts}
-            if len(widths) > 1:
+            weights = [weight for weight, _ in query.parts]
+            rows = [query_vector(model, part) for _, part in query.parts]
+            if len({len(row) for row in rows}) > 1:
                 raise QueryError("the vectors of a mix differ in width: they are not of one model")
-            vector = np.sum(parts, axis=0)
+            vector = mixed(weights, rows)
         case str():
+            refuse_file_name(query)
             vector = _model(model).encode_texts([query])[0].astype(np.float64)
         case Path() | Image.Image():
             vector = _model(model).encode_images([query])[0].astype(np.float64)
@@ -91,6 +97,41 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
         raise QueryError(f"a query is one vector of numbers, not an array of shape {vector.shape}")
     unit: npt.NDArray[np.float64] = unit_rows(vector[None])[0]
     return unit
+
+
+def mixed(
+    weights: Sequence[float], rows: Sequence[npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """The vector of a mix, of any length.
+
+    With w the sum of the wanted parts, ŵ = w / |w|, and u_i the unit vectors that have a weight
+    -a_i below 0:
+
+        q = w - Σ a_i (u_i - max(0, u_i·ŵ) ŵ)
+
+    What an unwanted part has in common with the wanted ones is not taken away: "an animal" without
+    "a cow" goes away from cows, not from animals.
+
+    Args:
+        weights: of the parts.
+        rows: (d,) of each part, of length 1.
+    """
+    signed, matrix = np.asarray(weights, dtype=np.float64), np.stack(rows)
+    wanted = signed.clip(0) @ matrix
+    length = np.linalg.norm(wanted)
+    direction = wanted / length if length > 0 else wanted
+    shared = (matrix @ direction).clip(0)
+    whole: npt.NDArray[np.float64] = wanted + signed.clip(None, 0) @ (
+        matrix - shared[:, None] * direction
+    )
+    return whole
+
+
+def query_texts(query: Query) -> list[str]:
+    """The texts that a query is made of."""
+    if isinstance(query, Mix):
+        return [text for _, part in query.parts for text in query_texts(part)]
+    return [query] if isinstance(query, str) else []
 
 
 def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:

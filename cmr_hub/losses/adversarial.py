@@ -45,6 +45,8 @@ class AdversarialLoss(Loss):
         rates it tends to diverge; `MMDLoss` has the same aim and no opponent.
     """
 
+    takes_unlabelled = True
+
     def __init__(self, dim: int, hidden: Sequence[int] | None = None) -> None:
         super().__init__()
         if hidden is None:

@@ -42,6 +42,14 @@ class Loss(nn.Module, ABC):
     def observe(self, image_features: Tensor, text_features: Tensor) -> None:
         """Called before `forward` with the batch's input features; most losses ignore it."""
 
+    def observe_items(self, items: Tensor) -> None:
+        """Called before `forward` where an item has several pairs, one for each of its captions:
+        (B,) the item that each pair of the batch is of. Most losses ignore it."""
+
+    def observe_label_weights(self, weights: Tensor) -> None:
+        """Called before `forward` where labels do not all count alike: (B,) how much that of each
+        pair of the batch does. Most losses ignore it."""
+
 
 def nothing(images: Tensor, texts: Tensor) -> Tensor:
     """A zero of the batch's graph: what a loss gives when the batch cannot teach it."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cmr_hub.losses.base import Loss
+from cmr_hub.losses.same_class import same_class
 from cmr_hub.losses.unit import unit
 
 EPSILON = 1e-8
@@ -20,7 +21,7 @@ class CMPMLoss(Loss):
 
     Inputs:
         images, texts: (B, d); only the side projected on is normalised, the length of the
-        anchor is its confidence. labels: (B,).
+        anchor is its confidence. labels: (B,), −1 for none: such a row's match is its own partner.
 
     References:
         Zhang and Lu, Deep Cross-Modal Projection Learning for Image-Text Matching, ECCV 2018,
@@ -31,8 +32,10 @@ class CMPMLoss(Loss):
         small, probability on a wrong row costs up to 18 nats: it fears false matches most.
     """
 
+    takes_unlabelled = True
+
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        same = (labels[:, None] == labels).to(images.dtype)
+        same = same_class(labels).to(images.dtype)
         target = (same / same.sum(1, keepdim=True) + EPSILON).log()
         projections = torch.stack([images @ unit(texts).T, texts @ unit(images).T])
         log_p = projections.log_softmax(2)

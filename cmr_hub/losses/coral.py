@@ -28,6 +28,8 @@ class DeepCoralLoss(Loss):
         expect a weight of 1e2 to 1e4.
     """
 
+    takes_unlabelled = True
+
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         size, dim = images.shape
         if size < 2:

@@ -29,6 +29,8 @@ class PearsonLoss(Loss):
         `DCCALoss` and `DCCAEYLoss` forbid that.
     """
 
+    takes_unlabelled = True
+
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         if len(images) < 2:
             return nothing(images, texts)

@@ -37,6 +37,8 @@ class DCCALoss(Loss):
         decomposes a d × d matrix: keep d in the tens.
     """
 
+    takes_unlabelled = True
+
     def __init__(self, ridge: float = 1e-3) -> None:
         super().__init__()
         require_positive(ridge=ridge)

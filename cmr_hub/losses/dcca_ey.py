@@ -31,6 +31,8 @@ class DCCAEYLoss(Loss):
         gradient is stable in small batches.
     """
 
+    takes_unlabelled = True
+
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         size = len(images)
         if size < 2:

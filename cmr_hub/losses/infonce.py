@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from cmr_hub.errors import CMRError
 from cmr_hub.losses.base import Loss, require_positive
 from cmr_hub.losses.unit import unit
+
+_LARGEST_SCALE = 100.0  # CLIP's; a sharper softmax makes training unstable
 
 
 class InfoNCELoss(Loss):
@@ -16,13 +21,20 @@ class InfoNCELoss(Loss):
     Equation:
         L = ½ meanᵢ [−log e^{s_ii/τ} / Σⱼ e^{s_ij/τ} − log e^{s_ii/τ} / Σⱼ e^{s_ji/τ}]
 
-        s_ij is the cosine of image i and text j.
+        s_ij is the cosine of image i and text j. With `mask_same_item`, j runs over i itself and
+        the pairs of other items only.
 
     Args:
-        temperature: τ, fixed (CLIP learns it, starting at .07).
+        temperature: τ, at the start if it is learnt (CLIP starts at .07).
+        learn_temperature: learn log(1/τ) with everything else, 1/τ at most 100.
+        mask_same_item: other captions of the same picture are true of it as well: leave them out
+            of the sum. Only where `observe_items` says which item each pair is of.
 
     Inputs:
         images, texts: (B, d), normalised inside. labels: not looked at.
+
+    Logs:
+        temperature: τ, where it is learnt.
 
     References:
         van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018,
@@ -35,12 +47,45 @@ class InfoNCELoss(Loss):
 
     takes_unlabelled = True
 
-    def __init__(self, temperature: float = 0.07) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        learn_temperature: bool = False,
+        mask_same_item: bool = False,
+    ) -> None:
         super().__init__()
         require_positive(temperature=temperature)
         self.temperature = temperature
+        self.mask_same_item = mask_same_item
+        self.log_scale: nn.Parameter | None = None
+        if learn_temperature:
+            self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self._items: Tensor | None = None
+
+    def schedule(self, progress: float) -> None:
+        if self.log_scale is not None:
+            # Here, not in `forward`: clamped there, it would get no gradient to come back by.
+            with torch.no_grad():
+                self.log_scale.clamp_(max=math.log(_LARGEST_SCALE))
+
+    def observe_items(self, items: Tensor) -> None:
+        self._items = items
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        similarity = unit(images) @ unit(texts).T / self.temperature
+        similarity = unit(images) @ unit(texts).T
+        if self.log_scale is None:
+            similarity = similarity / self.temperature
+        else:
+            similarity = similarity * self.log_scale.exp()
+            self.logs = {"temperature": (-self.log_scale.detach()).exp()}
         own = torch.arange(len(images), device=images.device)
+        items, self._items = self._items, None
+        if self.mask_same_item and items is not None:
+            if len(items) != len(images):
+                raise CMRError(
+                    f"InfoNCELoss was told the items of {len(items)} pairs and given "
+                    f"{len(images)}: call observe_items with this batch's before the loss"
+                )
+            same = (items[:, None] == items) & (own[:, None] != own)
+            similarity = similarity.masked_fill(same, -torch.inf)
         return cross_entropy(torch.cat([similarity, similarity.T]), own.repeat(2))

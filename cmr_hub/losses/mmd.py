@@ -33,6 +33,8 @@ class MMDLoss(Loss):
         nothing of pairs and classes: only beside a term that does.
     """
 
+    takes_unlabelled = True
+
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         size = len(images)
         if size < 2:

@@ -97,6 +97,16 @@ class Objective(nn.Module):
         for term in self.terms.values():
             term.loss.observe(image_features, text_features)
 
+    def observe_items(self, items: Tensor) -> None:
+        """Tells every term which item each pair is of, in the batch that `forward` gets next."""
+        for term in self.terms.values():
+            term.loss.observe_items(items)
+
+    def observe_label_weights(self, weights: Tensor) -> None:
+        """Tells every term how much each label counts, in the batch that `forward` gets next."""
+        for term in self.terms.values():
+            term.loss.observe_label_weights(weights)
+
     @property
     def needs_labels(self) -> list[str]:
         """The terms that every pair must have a label for."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.same_class import same_class
 from cmr_hub.losses.unit import unit
 
 
@@ -42,8 +43,7 @@ class SupConLoss(Loss):
         self.temperature = temperature
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        same = (((labels[:, None] == labels) & (labels >= 0)) | own).to(images.dtype)
+        same = same_class(labels).to(images.dtype)
         positives = same / same.sum(1, keepdim=True)
         similarity = unit(images) @ unit(texts).T / self.temperature
         both = torch.cat([similarity, similarity.T])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cmr_hub.errors import UnknownNameError
 from cmr_hub.losses.base import Loss, nothing, require_positive
+from cmr_hub.losses.same_class import same_class
 from cmr_hub.losses.unit import unit
 
 Mining = Literal["random", "semi-hard", "batch-hard"]
@@ -22,7 +23,8 @@ class TripletLoss(Loss):
 
         with d(a, b) = ‖a − b‖² = 2 − 2 cos(a, b) on unit vectors: squared, because the plain
         distance has no gradient where two rows meet. a runs over the images with p, n among the
-        texts, then over the texts with p, n among the images; p has a's class, n has not.
+        texts, then over the texts with p, n among the images; p has a's class, n has not. Of a
+        row without a label p is its own partner.
 
     Args:
         margin: m, in squared distance (0 to 4).
@@ -33,8 +35,8 @@ class TripletLoss(Loss):
             "batch-hard": the farthest p and the nearest n.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,). A batch of one class holds no
-        triplet: the loss is zero.
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none. A batch of one class
+        holds no triplet: the loss is zero.
 
     References:
         Schroff et al., FaceNet, CVPR 2015, arXiv 1503.03832 (semi-hard).
@@ -45,6 +47,8 @@ class TripletLoss(Loss):
         with clean labels and a warm start only, it may collapse all rows into one point.
     """
 
+    takes_unlabelled = True
+
     def __init__(self, margin: float = 0.3, mining: Mining = "random") -> None:
         super().__init__()
         require_positive(margin=margin)
@@ -54,7 +58,7 @@ class TripletLoss(Loss):
         self.mining = mining
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        same = labels[:, None] == labels
+        same = same_class(labels)
         if same.all():
             return nothing(images, texts)
         distance = 2 - 2 * unit(images) @ unit(texts).T

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
-_MADE_HERE: Final = {"compact": "compact, made as docs/default-release.md of CMR Hub tells"}
+_MADE_HERE: Final = {"compact": "compact, made as docs/sketch-release.md of CMR Hub tells"}
 _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 

@@ -56,6 +56,7 @@ class ProjectorConfig(_Strict):
     output: Output
     radius: Annotated[float, Field(gt=0)]
     residual: bool = False
+    blocks: Annotated[int, Field(ge=1, le=64)] = 1
 
     @model_validator(mode="after")
     def _room_for_a_class(self) -> Self:
@@ -69,12 +70,20 @@ class ProjectorConfig(_Strict):
             raise ValueError("a residual projector has dim = in_dim and the output 'linear'")
         return self
 
+    @model_validator(mode="after")
+    def _equal_blocks(self) -> Self:
+        if self.blocks != 1 and (self.output != "sphere" or self.dim % self.blocks):
+            raise ValueError("blocks are equal parts of the output 'sphere'")
+        return self
+
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves `residual` out where it is not, for releases that do not know it."""
+        """Leaves out what a projector does without, for releases that do not know it."""
         fields: dict[str, Any] = handler(self)
         if not self.residual:
             del fields["residual"]
+        if self.blocks == 1:
+            del fields["blocks"]
         return fields
 
 

@@ -16,6 +16,7 @@ from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError
 from cmr_hub.hub_download import HubSource, is_repository
+from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
 from cmr_hub.models.inspection import refuse_local_sources
 from cmr_hub.models.names import CARD, GALLERY, PICTURES
@@ -233,6 +234,13 @@ class CrossModalModel:
             self, images, names, template=template, temperature=temperature, progress=progress
         )
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that say nothing to this model, each once; search leaves them out.
+
+        To a network that reads pieces of words no string of letters is unknown.
+        """
+        return self.text.unknown_words(text)
+
     def search(
         self,
         text: str | None = None,
@@ -256,7 +264,8 @@ class CrossModalModel:
             Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
 
         Raises:
-            QueryError: not exactly one query, no gallery, or a k below 1.
+            QueryError: not exactly one query, no gallery, a k below 1, or a text that is the name
+                of a picture's file.
             UnknownWordsError, ImageError: as the encoders.
         """
         if (text is None) == (image is None):
@@ -272,6 +281,7 @@ class CrossModalModel:
         if image is not None:
             vector = self.encode_images([image])[0]
         else:
+            refuse_file_name(text or "")
             vector = self.encode_texts([text or ""])[0]
         kind: Modality = "text" if image is None else "image"
         return self.gallery.search(vector, k, target, query_modality=kind, **options)

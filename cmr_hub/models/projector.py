@@ -23,6 +23,7 @@ ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Ta
 # The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
 # start small but not lost, whatever the encoder's own units are.
 _ROW_LENGTH = 10.0
+_LEAST_VARIANCE = 0.01
 
 
 class InputScaling(nn.Module):
@@ -31,21 +32,30 @@ class InputScaling(nn.Module):
     One number for all dimensions, not one for each: it suits dense network features and sparse
     TF-IDF rows alike, where dividing by each word's own deviation would blow up the rare ones.
 
+    With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k²: all
+    dimensions count nearly alike, but those that hardly ever vary.
+
     Args:
-        dim: length of a feature row.
+        dim: length d of a feature row.
+        each: a scale for each dimension. Only while training: see `with_one_scale`.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, each: bool = False) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones(dim if each else ()))
 
     def fit(self, rows: Tensor) -> None:
         """Sets μ and the scale from (N, dim) training rows."""
         self.mean.copy_(rows.mean(0))
+        if self.scale.ndim:
+            variance = (rows - self.mean).square().mean(0)
+            deviation = (variance + _LEAST_VARIANCE * variance.mean()).sqrt()
+            self.scale.copy_(torch.where(deviation > 0, 1 / deviation, 1.0))
+            return
         length = (rows - self.mean).square().sum(1).mean().sqrt()
         self.scale.fill_(_ROW_LENGTH / length if length > 0 else 1.0)
 
@@ -76,6 +86,9 @@ class Projector(nn.Module):
             the reduction of inner product to cosine of Bachrach et al., RecSys 2014;
             "tanh": z = tanh(y).
         radius: of the sphere.
+        blocks: for "sphere", how many equal parts of y are normalised each for itself:
+            z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine of two such rows is the mean of
+            the cosines of their parts: S projectors, trained apart, are one; see `beside`.
         residual: what is learnt is added to the row itself. With s the scale and μ the mean of
             the `InputScaling`, and the network's last layer at zero to begin with,
 
@@ -89,7 +102,8 @@ class Projector(nn.Module):
             for features of a dual encoder, there as α g(x) + (1 − α) x.
 
     Raises:
-        ModelFormatError: a residual projector of two dimensions, or of another output.
+        ModelFormatError: a residual projector of two dimensions, or of another output; blocks of
+            another output than "sphere", or of unequal size.
     """
 
     def __init__(
@@ -102,15 +116,21 @@ class Projector(nn.Module):
         output: Output = "linear",
         radius: float = 1.0,
         residual: bool = False,
+        blocks: int = 1,
     ) -> None:
         super().__init__()
+        if blocks != 1 and (output != "sphere" or dim % blocks):
+            raise ModelFormatError(
+                f"blocks are equal parts of a sphere's rows: {blocks} of {dim} dimensions with the "
+                f"output {output!r} are not"
+            )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
                 f"a residual projector adds to its row: it needs as many dimensions and the output "
                 f"'linear', not {in_dim} → {dim} and {output!r}"
             )
         self.in_dim, self.dim, self.output, self.radius = in_dim, dim, output, radius
-        self.residual = residual
+        self.residual, self.blocks = residual, blocks
         self.settings: JSONObject = {
             "in_dim": in_dim,
             "hidden": list(hidden),
@@ -122,6 +142,8 @@ class Projector(nn.Module):
         }
         if residual:  # else left out: fingerprints and files stay what they were without it
             self.settings["residual"] = True
+        if blocks != 1:
+            self.settings["blocks"] = blocks
         widths = [in_dim, *hidden, dim]
         self.scaling = InputScaling(in_dim)
         layers: list[nn.Module] = [Dropout(dropout[0])]
@@ -141,7 +163,8 @@ class Projector(nn.Module):
             return rows + last / self.scaling.scale
         match self.output:
             case "sphere":
-                return F.normalize(last) * self.radius
+                parts: Tensor = F.normalize(last.unflatten(1, (self.blocks, -1)), dim=2)
+                return parts.flatten(1) * float(self.radius / self.blocks**0.5)
             case "softmax":
                 return last.softmax(1)
             case "tanh":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "loss": "loss",
-    "validation_map": "MAP@all, validation",
+    "validation_map": "score, validation",
     "adversarial/modality_accuracy": "modality classifier, accuracy",
     "adversarial/lambda": "λ of the gradient reversal",
     "learning_rate": "learning rate",

@@ -1,1 +1,1 @@
-"""How the models that come with the package are made; see docs/default-release.md."""
+"""How the models that come with the package are made; see docs/sketch-release.md."""

@@ -1,14 +1,14 @@
-"""A release, whole: trained, measured once, and saved with its gallery of sketches."""
+"""A release, whole: trained, measured once, and saved with its gallery."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from cmr_hub.datasets.joined import joined
 from cmr_hub.datasets.sketches import draw, sentences
@@ -18,6 +18,7 @@ from cmr_hub.evaluation.transfer import evaluate_transfer
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
 from cmr_hub.hub.card import write_card
+from cmr_hub.models.names import PICTURES
 from cmr_hub.releasing.train import train_release
 
 if TYPE_CHECKING:
@@ -26,20 +27,27 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.training.presets import Preset
     from cmr_hub.types import JSONObject
 
 GALLERY_SCENES: Sequence[int] = (*range(238), 6625, 12685)
 """Of the test split; the last two are what the README's example asks for."""
-GALLERY_WIDTH = 400
+BESIDE_PHOTOGRAPHS: Final = (*range(78), 6625, 12685)
+"""Fewer of them, where photographs come first."""
+GALLERY_WIDTH: Final = 400
+CREDITS: Final = "credits.jsonl"
+_CREDITED: Final = ("title", "author", "licence", "source")
 
 
 def build_release(
     out: str | Path,
     datasets: Sequence[PairDataset],
+    preset: Preset,
     image_encoder: ImageEncoder,
     text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
+    photographs: Path | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> JSONObject:
@@ -49,8 +57,11 @@ def build_release(
         out: a new, empty or older model directory.
         datasets: what to learn from and to measure on; a dataset's test split or, where it has
             none, its validation split is for measuring.
+        preset: how to train.
         image_encoder, text_encoder: frozen.
         cache: where features are kept.
+        photographs: a folder of pictures with `credits.jsonl`, as `make photographs` writes it,
+            to stand in the gallery before the sketches.
         seed: of everything random.
         progress: show bars.
 
@@ -61,12 +72,22 @@ def build_release(
         CMRError: as `train_release`, or a dataset has nothing to measure on.
     """
     whole = joined([dataset.split("train") for dataset in datasets])
-    model = train_release(whole, image_encoder, text_encoder, cache, seed=seed, progress=progress)
+    model = train_release(
+        whole, preset, image_encoder, text_encoder, cache, seed=seed, progress=progress
+    )
     figures = {dataset.name: measure(model, dataset, cache) for dataset in datasets}
     model.training = {**model.training, "figures": figures}
     with tempfile.TemporaryDirectory() as folder:
-        model.gallery = sketch_gallery(model, Path(folder))
+        items = []
+        if photographs is not None:
+            items = photograph_items(photographs, Path(folder) / "photographs")
+        scenes = GALLERY_SCENES if photographs is None else BESIDE_PHOTOGRAPHS
+        items += sketch_items(scenes, Path(folder) / "sketches" if items else Path(folder))
+        model.gallery = Gallery.create(None, model)
+        model.gallery.add(items)
         model.save_pretrained(out, pictures=True)
+    if photographs is not None:
+        shutil.copy(photographs / CREDITS, Path(out) / PICTURES / "photographs")
     write_card(out)
     return model.training
 
@@ -86,21 +107,35 @@ def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -
     part = dataset.split(split)
     longest = tuple((max(texts, key=len),) if texts else () for texts in part.sentences)
     found: JSONObject = {"protocol": dataset.protocol, "split": split, "pictures": len(part)}
-    no_labels = replace(part, labels=np.full(len(part), -1, dtype=np.int64), classes=())
-    asked = {"sentences": no_labels, "longest": replace(no_labels, sentences=longest)}
-    for name, queries in asked.items():
+    for name, queries in (("sentences", part), ("longest", replace(part, sentences=longest))):
         record = evaluate_transfer(model, queries, split, cache).record
-        found[name] = {f"recall_at_{k}": record["recall_t2i"][str(k)] for k in (1, 5, 10)}
-    if (part.labels >= 0).all():
-        record = evaluate_transfer(model, part, split, cache).record
-        found |= {key: record[key] for key in ("map_i2t", "map_t2i", "map_avg")}
+        recall = record["captions"]["recall_t2i"]
+        found[name] = {f"recall_at_{k}": recall[str(k)] for k in (1, 5, 10)}
+        if name == "sentences" and record["relevance"] == "class":
+            found |= {key: record[key] for key in ("map_i2t", "map_t2i", "map_avg")}
     return found
 
 
-def sketch_gallery(model: CrossModalModel, folder: Path) -> Gallery:
-    """Draws held-out sketches into a folder, small enough to ship, and embeds them."""
+def photograph_items(source: Path, folder: Path) -> list[Item]:
+    """Photographs with their captions and with what their licences want to be told."""
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(CREDITS))
+    lines = (source / CREDITS).read_text(encoding="utf-8").splitlines()
+    return [
+        Item(
+            id=f"photograph-{Path(told['file_name']).stem}",
+            path=(folder / told["file_name"]).absolute(),
+            sentences=tuple(told["captions"]),
+            metadata={"kind": "photograph", **{name: told[name] for name in _CREDITED}},
+        )
+        for told in map(json.loads, lines)
+    ]
+
+
+def sketch_items(scenes: Sequence[int], folder: Path) -> list[Item]:
+    """Draws held-out sketches into a folder, small enough to ship."""
+    folder.mkdir(exist_ok=True)
     items = []
-    for number in GALLERY_SCENES:
+    for number in scenes:
         scene = split_scene("test", number)
         path = folder / f"{number:05}.webp"
         draw(scene, width=GALLERY_WIDTH).save(path, quality=85, method=6)
@@ -112,6 +147,4 @@ def sketch_gallery(model: CrossModalModel, folder: Path) -> Gallery:
                 label=scene.label,
             )
         )
-    gallery = Gallery.create(None, model)
-    gallery.add(items)
-    return gallery
+    return items

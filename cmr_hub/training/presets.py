@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cmr_hub.errors import TrainingError
+from cmr_hub.losses import loss_class
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
@@ -24,6 +25,17 @@ class LinearExpert:
     image_penalty: float
     text_penalty: float
     temperature: float
+
+
+_OFF = {
+    "residual": False,
+    "rows": "items",
+    "cosine": False,
+    "warmup": 0.0,
+    "standardise": False,
+    "views": 1,
+    "seeds": 1,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +66,24 @@ class Preset:
             projectors are then trained again on all training pairs for that many epochs.
         linear_expert: for posteriors: multiplies those of the trained projectors by those of
             logistic regressions; see `with_linear_experts`.
+        rows: what is a pair: "items", a picture and all its captions; "sentences", a picture and
+            one caption and, where the item has a label, a picture and all of them too. Data
+            without labels is always taken by sentences.
+        cosine: let the learning rate fall to nothing, along a cosine, over all `epochs`.
+        warmup: epochs in which the learning rate first rises, in a straight line.
+        standardise: scale each dimension of the features by its own deviation; see `InputScaling`.
+        views: of each picture, of which a step sees one at random: as it is, mirrored, and from
+            the third on random boxes, mirrored or not; see `view_features`. With 1 only as it is.
+        seeds: train so many pairs of projectors, each from its own random numbers, and put them
+            side by side: a cosine is then the mean of theirs; see `beside`.
+        text_dropout: `dropout` of the text projector, where it is another.
+        label_weights: how much the labels of one of several datasets count, by its name; else 1.
+            Only with rows="sentences".
+        supervised: what it is named after is a method for classes: data without is refused, though
+            its losses might do without.
+
+    Raises:
+        TrainingError: settings that go against each other.
     """
 
     name: str
@@ -77,6 +107,29 @@ class Preset:
     patience: int = 15
     validation_fraction: float = 0.15
     linear_expert: LinearExpert | None = None
+    rows: Literal["items", "sentences"] = "items"
+    cosine: bool = False
+    warmup: float = 0.0
+    standardise: bool = False
+    views: int = 1
+    seeds: int = 1
+    text_dropout: tuple[float, float] | None = None
+    label_weights: Mapping[str, float] | None = None
+    supervised: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.views, self.seeds) < 1 or not 0 <= self.warmup <= self.epochs:
+            raise TrainingError(
+                "at least one view and one seed, and a warm-up within the epochs, are wanted, not "
+                f"{self.views}, {self.seeds} and {self.warmup}"
+            )
+        if self.seeds > 1 and (self.output != "sphere" or self.residual):
+            raise TrainingError(
+                f"{self.name} cannot put {self.seeds} trainings side by side: that wants the "
+                "output 'sphere'"
+            )
+        if self.standardise and self.residual:
+            raise TrainingError(f"{self.name} adds to its features: it cannot standardise them")
 
     def as_dict(self) -> JSONObject:
         """Plain JSON values, for records and checkpoints."""
@@ -84,8 +137,20 @@ class Preset:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
             # What a preset does without is left out: records and keys are as before there was it.
-            if (value is not None or key == "dim") and (key, value) != ("residual", False)
+            if (value is not None or key == "dim")
+            and key != "supervised"  # decides who may train by it, not what comes out
+            and (key, value) not in _OFF.items()
         }
+
+    def needs_labels(self) -> list[str]:
+        """What of it cannot do without a label for every pair: terms, or the whole of it."""
+        if self.supervised:
+            return [self.name]
+        return [
+            term
+            for term, description in self.objective.items()
+            if not loss_class(description.get("loss", term)).takes_unlabelled
+        ]
 
     def common_dim(self, image_dim: int, text_dim: int, n_classes: int) -> int:
         """Dimension d of the common space of features of these lengths.
@@ -138,7 +203,7 @@ _PRESETS = (
     # Wang et al. 2017, "Adversarial Cross-Modal Retrieval": tanh, a common space of 200 and
     # batches of 64 are the paper's, and the losses are as its equations have them. It prints
     # neither weights nor dropout; these are ours.
-    _ours("acmr-paper", _third("adversarial", 0.1), activation="tanh"),
+    _ours("acmr-paper", _third("adversarial", 0.1), activation="tanh", supervised=True),
     # What the public code does (see `ACMRReleasedLoss`): 50 epochs over pairs in their own order.
     Preset(
         name="acmr-released",
@@ -205,4 +270,37 @@ _PRESETS = (
     ),
 )
 
-PRESETS = {preset.name: preset for preset in _PRESETS}
+CAPTIONS = Preset(
+    name="captions",
+    objective={
+        "infonce": {"temperature": 0.07, "learn_temperature": True, "mask_same_item": True},
+        "label": {"weight": 2.0, "of_batch": True},
+    },
+    image_hidden=(2048,),
+    text_hidden=(1024,),
+    dim=512,
+    dropout=(0.3, 0.5),
+    text_dropout=(0.1, 0.2),
+    output="sphere",
+    radius=5.0,
+    learning_rate=1e-3,
+    weight_decay=0.1,
+    batch_size=500,
+    epochs=16,
+    early_stopping=False,
+    validation_fraction=0.1,
+    rows="sentences",
+    label_weights={"sketches": 5.0},
+    cosine=True,
+    warmup=1.0,
+    standardise=True,
+    views=2,
+)
+"""Each sentence finds its own picture among the batch; where there are labels, one classifier tells
+the classes of both. For data without labels, and for several datasets at once.
+
+Settings were chosen on 1,000 of Flickr8k's training pictures, 200 of Pascal Sentence's and 500
+sketches, none of a test or validation split. Drawings differ in little else than their class, so
+that counts more there."""
+
+PRESETS = {preset.name: preset for preset in (*_PRESETS, CAPTIONS)}

@@ -9,21 +9,23 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses.objective import build_objective
-from cmr_hub.models.projector import Projector
+from cmr_hub.models.joining import beside, with_one_scale
+from cmr_hub.models.projector import InputScaling, Projector
+from cmr_hub.progress import Meter
 from cmr_hub.training.checkpoint import (
     Progress,
     joined,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
+_LEAST_RATE = 0.01  # share of the learning rate: the first step of a warm-up does something, too
 _CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
 
 
@@ -53,8 +56,9 @@ class TrainedProjectors:
 
     Attributes:
         image_projector, text_projector: in evaluation mode.
-        history: one row per epoch: `phase` ("select" or "final"), `epoch` from 1, `loss`, every
-            named part, `validation_map` in the select phase, `learning_rate`, `seconds`.
+        history: one row per epoch: `phase` ("select" or "final"; of a second training beside the
+            first "final-2"), `epoch` from 1, `loss`, every named part, in the select phase
+            `validation_map`, the score of the validation pairs, `learning_rate`, `seconds`.
         epochs: how many the projectors were trained for; 0 where residual projectors were best
             before training.
         run: the name of this training, which it keeps when it is stopped and resumed.
@@ -111,30 +115,83 @@ def train_projectors(
 
     Raises:
         TrainingError: the loss or the score is not finite, a checkpoint is damaged or of
-            another run, or the preset is residual and the features have different lengths.
+            another run, the preset is residual and the features have different lengths, or it
+            puts several trainings side by side and a tail is to be trained, or snapshots kept.
     """
+    if preset.seeds > 1 and (image_tail or text_tail or snapshots):
+        raise TrainingError(
+            f"{preset.name} puts {preset.seeds} trainings side by side, which fine-tune no encoder "
+            "and keep no snapshots: take seeds=1 for either"
+        )
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
     # The networks are small: threads that share one layer wait for each other more than they work,
     # up to many times slower when another program takes a core. Runs side by side use the cores.
     with torch_threads(1), torch.random.fork_rng(devices=[]):
-        if not preset.early_stopping:
-            whole = _Phase("final", splits.final, preset, seed, home, tails, device)
-            whole.run(preset.epochs, snapshots=snapshots, progress=progress)
-            return _result(whole, preset.epochs)
-        select = _Phase("select", splits.fit, preset, seed, home, tails, device)
-        select.run(
-            preset.epochs,
-            splits.validation,
-            score,
-            snapshots=snapshots if splits.refit is None else None,
-            progress=progress,
-        )
-        epochs = select.progress.best_epoch
-        if splits.refit is None:
-            return _result(select, epochs)
-        final = _Phase("final", splits.refit, preset, seed, home, tails, device)
-        final.run(epochs, snapshots=snapshots, progress=progress)
+        found = [
+            _train(splits, preset, member, score, home, tails, snapshots, device, progress)
+            for member in _members(seed, preset.seeds)
+        ]
+    first = found[0]
+    if len(found) == 1:
+        return first
+    return replace(
+        first,
+        image_projector=beside([trained.image_projector for trained in found]),
+        text_projector=beside([trained.text_projector for trained in found]),
+        history=[row for trained in found for row in trained.history],
+        epochs=max(trained.epochs for trained in found),
+    )
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One of the trainings that are put side by side: its seed, and what tells its phases apart."""
+
+    seed: int
+    suffix: str = ""
+
+
+def _members(seed: int, count: int) -> list[_Member]:
+    """The first has the seed itself, so that one alone is what it always was."""
+    others = (np.random.SeedSequence((seed, number)) for number in range(1, count))
+    return [
+        _Member(seed),
+        *(_Member(int(s.generate_state(1)[0]), f"-{n}") for n, s in enumerate(others, start=2)),
+    ]
+
+
+def _train(
+    splits: TrainingSplits,
+    preset: Preset,
+    member: _Member,
+    score: Score,
+    home: Path | None,
+    tails: Tails,
+    snapshots: Snapshots | None,
+    device: str,
+    progress: bool,
+) -> TrainedProjectors:
+    def phase(name: str, data: PairedFeatures) -> _Phase:
+        return _Phase(name + member.suffix, data, preset, member.seed, home, tails, device)
+
+    if not preset.early_stopping:
+        whole = phase("final", splits.final)
+        whole.run(preset.epochs, snapshots=snapshots, progress=progress)
+        return _result(whole, preset.epochs)
+    select = phase("select", splits.fit)
+    select.run(
+        preset.epochs,
+        splits.validation,
+        score,
+        snapshots=snapshots if splits.refit is None else None,
+        progress=progress,
+    )
+    epochs = select.progress.best_epoch
+    if splits.refit is None:
+        return _result(select, epochs)
+    final = phase("final", splits.refit)
+    final.run(epochs, snapshots=snapshots, progress=progress)
     return _result(final, epochs, before=select)
 
 
@@ -143,7 +200,7 @@ def remove_checkpoints(home: Path) -> None:
 
     What names the run goes last: stopped in the middle of this, it is still known when resumed.
     """
-    phases = ["final.safetensors", "select.safetensors"]
+    phases = ["final.safetensors", "select.safetensors"]  # of the first, if there are several
     others = [file for file in home.glob("*.safetensors") if file.name not in phases]
     for file in (*home.glob(".*.tmp"), *others, *(home / name for name in phases)):
         file.unlink(missing_ok=True)
@@ -153,14 +210,25 @@ def _result(phase: _Phase, epochs: int, before: _Phase | None = None) -> Trained
     networks = phase.networks.eval().cpu()
     phases = [phase] if before is None else [before, phase]
     return TrainedProjectors(
-        networks.image_projector,
-        networks.text_projector,
+        with_one_scale(networks.image_projector),
+        with_one_scale(networks.text_projector),
         [row for part in phases for row in part.progress.history],
         epochs,
         phases[0].progress.run,
         networks.image_tail,
         networks.text_tail,
     )
+
+
+def _share_of_rate(preset: Preset, done: float) -> float:
+    """Of the learning rate, in the step before which this share of training is done."""
+    epochs = done * preset.epochs
+    if epochs < preset.warmup:
+        return max(epochs / preset.warmup, _LEAST_RATE)
+    if not preset.cosine:
+        return 1.0
+    left = (epochs - preset.warmup) / (preset.epochs - preset.warmup)
+    return (1 + math.cos(math.pi * left)) / 2
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
@@ -178,42 +246,56 @@ class _Networks(nn.Module):
         dim = preset.common_dim(images.shape[1], texts.shape[1], data.n_classes)
         posterior = preset.output == "posterior"
 
-        def projector(in_dim: int, hidden: tuple[int, ...], slot: int) -> Projector:
+        def projector(
+            in_dim: int, hidden: tuple[int, ...], dropout: tuple[float, float], slot: int
+        ) -> Projector:
             output = cast("Output", f"posterior-{slot}" if posterior else preset.output)
             return Projector(
                 in_dim,
                 hidden,
                 dim,
                 preset.activation,
-                preset.dropout,
+                dropout,
                 output,
                 preset.radius,
                 preset.residual,
             )
 
-        self.image_projector = projector(images.shape[1], preset.image_hidden, slot=0)
-        self.text_projector = projector(texts.shape[1], preset.text_hidden, slot=1)
-        self.objective = build_objective(preset.objective, dim, data.n_classes)
+        self.image_projector = projector(
+            images.shape[1], preset.image_hidden, preset.dropout, slot=0
+        )
+        self.text_projector = projector(
+            texts.shape[1], preset.text_hidden, preset.text_dropout or preset.dropout, slot=1
+        )
+        self.objective = build_objective(preset.objective, dim, max(1, data.n_classes))
         if data.labels.min() < 0 and self.objective.needs_labels:
             raise TrainingError(
                 f"{int((data.labels < 0).sum())} of {len(data)} pairs have no label, and "
                 f"{', '.join(self.objective.needs_labels)} cannot do without"
             )
-        self.image_projector.scaling.fit(images)
-        self.text_projector.scaling.fit(texts)
+        for side, rows in ((self.image_projector, images), (self.text_projector, texts)):
+            if preset.standardise:
+                side.scaling = InputScaling(rows.shape[1], each=True)
+            side.scaling.fit(rows)
 
     def features(self, data: PairedFeatures) -> tuple[Tensor, Tensor]:
-        """(N, Di) and (N, Dt) of the pairs as they are, without augmentation or gradient."""
+        """(M, Di) of the images and (N, Dt) of the texts as they are, without augmentation or
+        gradient."""
         images, texts = (
             torch.from_numpy(part).to(self.device) for part in (data.images, data.texts)
         )
+        if self.image_tail is None and images.ndim == 3:
+            images = images[:, 0]
         return (
             images if self.image_tail is None else self.image_tail.plain(images),
             texts if self.text_tail is None else self.text_tail.plain(texts),
         )
 
     def drawn(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, Di) and (B, Dt) of a batch; a tail sees a random view, or part, of each item."""
+        """(B, Di) and (B, Dt) of a batch; of several views, or parts, of an item a random one."""
+        if self.image_tail is None and images.ndim == 3:
+            chosen = torch.randint(images.shape[1], (len(images),))
+            images = images[torch.arange(len(images), device=images.device), chosen]
         return (
             images if self.image_tail is None else self.image_tail.draw(images),
             texts if self.text_tail is None else self.text_tail.draw(texts),
@@ -223,10 +305,14 @@ class _Networks(nn.Module):
         """For the optimizer: each tail has a learning rate of its own."""
         tails = [tail for tail in (self.image_tail, self.text_tail) if tail is not None]
         slow = {id(weight) for tail in tails for weight in tail.parameters()}
-        return [
-            {"params": [weight for weight in self.parameters() if id(weight) not in slow]},
+        own = [weight for weight in self.parameters() if id(weight) not in slow]
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in own if weight.ndim]},
             *({"params": list(tail.parameters()), "lr": tail.learning_rate} for tail in tails),
         ]
+        # A temperature is no weight: nothing is gained by drawing it to 1.
+        numbers = [weight for weight in own if not weight.ndim]
+        return [*groups, {"params": numbers, "weight_decay": 0.0}] if numbers else groups
 
 
 class _Phase:
@@ -255,7 +341,11 @@ class _Phase:
             weight_decay=preset.weight_decay,
             fused=True,
         )
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.images = torch.from_numpy(data.images)
+        self.items = None if data.captions is None else torch.from_numpy(data.captions.items)
+        weights = None if data.captions is None else data.captions.label_weights
+        self.label_weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.texts = torch.from_numpy(data.texts)
         self.labels = torch.from_numpy(data.labels).to(device)
         self.best: dict[str, Tensor] = {}
@@ -280,13 +370,8 @@ class _Phase:
         if self.preset.residual and validation is not None and score is not None and not self.best:
             self._keep(self._score(validation, score))
         state.finished |= state.epoch >= epochs
-        with tqdm(
-            total=epochs,
-            initial=state.epoch,
-            desc=f"training ({self.name})",
-            unit="epoch",
-            disable=None if progress else True,
-        ) as bar:
+        what = f"training ({self.name})"
+        with Meter(epochs, what, "epoch", done=state.epoch, show=progress) as bar:
             while not state.finished:
                 row = self._epoch()
                 if snapshots is not None:
@@ -303,8 +388,10 @@ class _Phase:
                     seconds = sum(past["seconds"] for past in state.history)
                     for line in self.networks.objective.log_lines(row, state.epoch, seconds):
                         bar.write(line)
-                bar.update()
-                bar.set_postfix(loss=f"{row['loss']:.3f}", map=f"{max(state.best_score, 0):.3f}")
+                figures = {"loss": row["loss"]}
+                if validation is not None:
+                    figures["best on validation"] = state.best_score
+                bar.update(**figures)
         if self.best:
             self.networks.load_state_dict(self.best)
 
@@ -325,6 +412,8 @@ class _Phase:
         sums: defaultdict[str, float] = defaultdict(float)
         for number, batch in enumerate(batches):
             schedule = (state.epoch + number / len(batches)) / preset.epochs
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * _share_of_rate(preset, schedule)
             total, parts = self._step(batch, schedule)
             share = len(batch) / len(order)
             sums["loss"] += share * total
@@ -335,7 +424,7 @@ class _Phase:
             "phase": self.name,
             "epoch": state.epoch,
             **sums,
-            "learning_rate": preset.learning_rate,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": time.perf_counter() - started,
         }
         state.history.append(row)
@@ -343,10 +432,15 @@ class _Phase:
 
     def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
         networks = self.networks
+        items = batch if self.items is None else self.items[batch]
         images, texts = networks.drawn(
-            self.images[batch].to(networks.device), self.texts[batch].to(networks.device)
+            self.images[items].to(networks.device), self.texts[batch].to(networks.device)
         )
         networks.objective.schedule(schedule)
+        if self.items is not None:
+            networks.objective.observe_items(items.to(networks.device))
+        if self.label_weights is not None:
+            networks.objective.observe_label_weights(self.label_weights[batch])
         networks.objective.observe(images.detach(), texts.detach())
         total, parts = networks.objective(
             networks.image_projector(images), networks.text_projector(texts), self.labels[batch]
@@ -371,7 +465,7 @@ class _Phase:
     def _embed(self, pairs: PairedFeatures) -> tuple[FloatArray, FloatArray]:
         images, texts = (part.cpu().numpy() for part in self.networks.features(pairs))
         return (
-            self.networks.image_projector.embed(images),
+            pairs.each(self.networks.image_projector.embed(images)),
             self.networks.text_projector.embed(texts),
         )
 

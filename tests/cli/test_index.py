@@ -105,7 +105,7 @@ def test_looking_after_a_gallery(cmr, indexed, tmp_path):
         (["index", "EMPTY", "--out", "NEW"], "no pictures in"),
         (["index", "NEW", "--out", "NEW"], "not a folder"),
         (["index", "EMPTY", "--out", "PICTURES"], "is not a gallery"),
-        (["index", "PICTURES", "--out", "GALLERY", "--model", "default"], "of model"),
+        (["index", "PICTURES", "--out", "GALLERY", "--model", "sketch"], "of model"),
     ],
 )
 def test_errors_say_what_to_do(

@@ -112,9 +112,9 @@ def test_lines_of_names(tmp_path, names):
         (["GALLERY", "--names", "NAMES", "--column", "sha256"], "the gallery's own"),
         (["GALLERY", "--names", "NAMES", "--column", ""], "no name of a column"),
         (["GALLERY", "--names", "NAMES", "--template", "a photo"], "once and no other braces"),
-        (["GALLERY", "--names", "NAMES", "--model", "default"], "of model"),
+        (["GALLERY", "--names", "NAMES", "--model", "sketch"], "of model"),
         (["GALLERY", "--names", "NAMES", "--min-probability", "2"], "between 0 and 1, not 2.0"),
-        (["default", "--names", "NAMES"], "there is no gallery in default"),
+        (["sketch", "--names", "NAMES"], "there is no gallery in sketch"),
         (["GALLERY"], "Missing option"),
     ],
 )

@@ -90,11 +90,11 @@ def test_measuring(cmr, saved_model):
 
 def test_measuring_as_json(cmr, saved_model):
     code, out, err = cmr(
-        *("--measure", saved_model, "default"), *("--batch", 2, "--turns", 1), "--json"
+        *("--measure", saved_model, "sketch"), *("--batch", 2, "--turns", 1), "--json"
     )
     assert code == 0, err
     first, second = json.loads(out)
-    assert (first["model"], second["model"]) == (str(saved_model), "default")
+    assert (first["model"], second["model"]) == (str(saved_model), "sketch")
     for record in (first, second):
         assert (record["batch"], record["turns"]) == (2, 1)
         assert record["threads"] >= 1

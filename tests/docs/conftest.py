@@ -193,7 +193,7 @@ class Sketch:
 @pytest.fixture(scope="session")
 def sketches() -> dict[str, list[Sketch]]:
     """Twelve of each class."""
-    release = release_directory("default")
+    release = release_directory("sketch")
     table = LocalStore.open(release / "gallery", root=release / "pictures").table()
     found: dict[str, list[Sketch]] = {}
     for row in table.to_pylist():

@@ -92,7 +92,7 @@ def test_paper_and_code() -> None:
     ],
 )
 def test_what_distillation_brought(row) -> None:
-    assert row in text_of("docs/default-release.md")
+    assert row in text_of("docs/sketch-release.md")
 
 
 def test_what_can_be_chosen() -> None:

@@ -197,4 +197,4 @@ def test_moving_an_encoder_keeps_its_own_weights(mobilenet_state):
 def test_the_release_is_the_compact_encoder():
     encoder = load(device="cpu").image.encoder
     assert isinstance(encoder, CompactEncoder)
-    assert (release_directory("default") / "image_encoder.safetensors").is_file()
+    assert (release_directory("sketch") / "image_encoder.safetensors").is_file()

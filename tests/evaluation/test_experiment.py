@@ -10,15 +10,15 @@ from cmr_hub.baselines.base import Baseline, FittedBaseline
 from cmr_hub.datasets import FeatureDataset, load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import TrainingError, UnknownNameError
+from cmr_hub.evaluation.embedded import validation_map
 from cmr_hub.evaluation.experiment import (
     objective_name,
     run_experiment,
-    validation_map,
 )
-from cmr_hub.evaluation.pairs import complete_pairs, paired_features
+from cmr_hub.evaluation.pairs import complete_items, paired_features
 from cmr_hub.evaluation.results import REQUIRED, append_run, read_runs
 from cmr_hub.models.projector import Projector
-from cmr_hub.training.presets import Preset
+from cmr_hub.training.presets import PRESETS, Preset
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -222,7 +222,7 @@ def test_test_texts_without_a_known_word_are_counted(preset, mobilenet, pictures
         )
     assert experiment.record["test_texts_without_known_word"] == 3
     assert experiment.report.i2t.n_queries == 12
-    assert "3 test texts have no known word" in caplog.text
+    assert "3 of 12 texts have no known word" in caplog.text
 
 
 def test_incomplete_items_are_left_out(preset, mobilenet, pictures, caplog):
@@ -234,10 +234,10 @@ def test_incomplete_items_are_left_out(preset, mobilenet, pictures, caplog):
     images[0], sentences[1], labels[2] = None, (), -1
     dataset = replace(pictures, images=tuple(images), sentences=tuple(sentences), labels=labels)
     with caplog.at_level(logging.WARNING):
-        assert complete_pairs(dataset).ids == pictures.ids[3:]
+        assert complete_items(dataset).ids == pictures.ids[3:]
     assert "3 of 36 items are left out" in caplog.text
     with pytest.raises(TrainingError, match="no item with a picture, a text and a label"):
-        complete_pairs(replace(pictures, images=(None,) * 36))
+        complete_items(replace(pictures, images=(None,) * 36))
 
 
 def test_missing_encoders(preset, mobilenet, pictures):
@@ -342,10 +342,27 @@ def test_without_classes_the_own_pair_is_what_is_learnt(preset):
 
 def test_without_classes_what_needs_them_is_refused(preset):
     dataset = unlabelled(feature_dataset())
-    with pytest.raises(TrainingError, match="have no label, and triplet"):
-        run_experiment(dataset, replace(preset, objective={"triplet": {}}), 0)
-    with pytest.raises(TrainingError, match="made-up has no classes: cca"):
-        run_experiment(dataset, baseline("cca"), 0)
+    needing = replace(preset, objective={"sdml": {}, "infonce": {}})
+    with pytest.raises(TrainingError, match=r"no labels, and tiny \(sdml\) cannot.*captions.*cca"):
+        run_experiment(dataset, needing, 0)
+    for method in (baseline("posterior"), baseline("label"), PRESETS["acmr-paper"]):
+        with pytest.raises(TrainingError, match=f"made-up has no labels, and {method.name} cannot"):
+            run_experiment(dataset, method, 0)
+
+
+@pytest.mark.parametrize("name", ["random", "cca", "kcca", "pls", "paired-neighbours"])
+def test_without_classes_baselines_learn_from_pairs(name):
+    generator = np.random.default_rng(5)
+    centres = generator.normal(size=(60, 10))
+    images, texts = centres + 0.2 * generator.normal(size=(2, 60, 10))
+    dataset = replace(
+        unlabelled(feature_dataset()),
+        image_features=images.astype(np.float32),
+        text_features=texts.astype(np.float32),
+    )
+    report = run_experiment(dataset, baseline(name), 0).report
+    assert report.relevance == "pair"
+    assert name == "random" or report.map_avg > 0.4  # of 24 pairs, 0.15 by chance
 
 
 def test_validation_without_labels_is_the_mean_reciprocal_rank():

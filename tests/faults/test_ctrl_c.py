@@ -38,7 +38,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "evaluate": (
-        "cmr_hub.evaluation.pairs:paired_features",
+        "cmr_hub.evaluation.measuring:measure_split",
         ["evaluate", "{model}", "--root", "{pictures}"],
     ),
     "ablate": ("cmr_hub.evaluation.grid_file:read_grid", ["ablate", "g.toml", "--results", "r"]),

@@ -14,7 +14,7 @@ def nowhere(folder: Path) -> dict[str, str]:
 
 
 def test_search(cmr: Cmr, read_only: Path) -> None:
-    ended = cmr("search", "default", "two red buses on a street", "--json", **nowhere(read_only))
+    ended = cmr("search", "sketch", "two red buses on a street", "--json", **nowhere(read_only))
     assert ended.code == 0, ended.err
     assert '"path"' in ended.out
     assert ended.err == ""

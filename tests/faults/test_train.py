@@ -95,7 +95,8 @@ def test_stopped_by_the_user(
 ) -> None:
     cut = Cut("cmr_hub.training.trainer:write_checkpoint", "stop", nth=2, after=True)
     ended = cmr(*command(wikipedia, tmp_path), cut=cut, sets=CHECKPOINTS)
-    assert (ended.code, ended.err) == (130, STOPPED)
+    assert ended.code == 130
+    assert ended.err.endswith(STOPPED)
     (kept,) = (tmp_path / "model.checkpoints").iterdir()
     assert kept.name == "select.safetensors"
     assert cmr(*command(wikipedia, tmp_path)).code == 0
@@ -105,7 +106,7 @@ def test_stopped_by_the_user(
 def test_stopped_before_there_is_anything_to_keep(
     cmr: Cmr, wikipedia: Path, tmp_path: Path
 ) -> None:
-    cut = Cut("cmr_hub.evaluation.experiment:train_projectors", "stop")
+    cut = Cut("cmr_hub.evaluation.learning:train_projectors", "stop")
     assert cmr(*command(wikipedia, tmp_path), cut=cut).code == 130
     assert list(tmp_path.iterdir()) == []
 

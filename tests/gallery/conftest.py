@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmr_hub import load
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 
@@ -46,3 +47,8 @@ def make_gallery() -> Callable[[int], Gallery]:
 def gallery(make_gallery: Callable[[int], Gallery]) -> Gallery:
     """Sixty items."""
     return make_gallery(60)
+
+
+@pytest.fixture(scope="session")
+def default():
+    return load("sketch")

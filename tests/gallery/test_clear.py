@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmr_hub import cli, load
+from cmr_hub import cli
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.clear import Neutral, neutral_of
@@ -16,11 +16,6 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
 from cmr_hub.gallery.neutral import neutral_sentences
 from cmr_hub.gallery.query import Mix
-
-
-@pytest.fixture(scope="module")
-def default():
-    return load()
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
@@ -171,7 +166,7 @@ def test_a_cache_that_cannot_be_written(default, tmp_path: Path, monkeypatch, ca
 
 def test_the_command(default, capsys, monkeypatch, tmp_path: Path) -> None:
     def cmr(*arguments: object) -> str:
-        monkeypatch.setattr("sys.argv", ["cmr", "search", "default", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["cmr", "search", "sketch", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             cli.main()
         assert not end.value.code

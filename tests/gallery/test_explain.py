@@ -8,8 +8,15 @@ from PIL import Image
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.texts.tokens import words
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
-from cmr_hub.gallery.explain import CELLS, nearest_classes, saliency, word_contributions
-from cmr_hub.gallery.query import Mix, query_vector
+from cmr_hub.gallery.clear import Neutral
+from cmr_hub.gallery.explain import (
+    CELLS,
+    nearest_classes,
+    saliency,
+    strengths,
+    word_contributions,
+)
+from cmr_hub.gallery.query import Mix, query_vector, unit_rows
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
@@ -68,8 +75,8 @@ def test_words_of_a_mix_against_a_plain_loop(model, vector, colour_folder):
     ]
 
     def score(wanted, unwanted):
-        whole = query_vector(model, picture) + 0.5 * query_vector(model, wanted)
-        return float(unit(whole - 0.3 * query_vector(model, unwanted)) @ vector)
+        whole = Mix((1.0, picture), (0.5, wanted), (-0.3, unwanted))
+        return float(query_vector(model, whole) @ vector)
 
     whole = score("flame seen", "grass time")
     expected = [
@@ -135,6 +142,30 @@ def test_a_map_against_a_plain_loop(model, vector, tmp_path):
     assert found.box == pytest.approx(
         ((100 - side) / 200, (60 - side) / 120, (100 + side) / 200, (60 + side) / 120)
     )
+
+
+def test_words_beside_neutral_sentences(model, vector):
+    sentences = unit_rows(np.random.default_rng(2).normal(size=(40, model.dim)))
+    neutral = Neutral.of_vectors(sentences.astype(np.float32))
+    found = word_contributions(model, "flame seen time", vector, neutral)
+    spread = float(np.std(sentences @ vector))
+    assert [one.z for one in found] == pytest.approx([one.score / spread for one in found])
+    assert {one.z for one in word_contributions(model, "flame seen", vector)} == {None}
+
+
+def test_a_map_beside_neutral_sentences(model, vector):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    sentences = unit_rows(np.random.default_rng(2).normal(size=(40, model.dim)))
+    found = saliency(model, picture, vector, Neutral.of_vectors(sentences.astype(np.float32)))
+    lost = np.stack([saliency(model, picture, sentence).cells for sentence in sentences])
+    expected = (found.cells - lost.mean(axis=0)) / lost.std(axis=0)
+    np.testing.assert_allclose(found.z, expected, rtol=1e-2, atol=1e-2)
+    assert saliency(model, picture, vector).z is None
+
+
+def test_strengths():
+    np.testing.assert_allclose(strengths([0.5, -1.9, 2, -3, 4, 50], 2), [0, 0, 0.5, 0.75, 1, 1])
 
 
 def test_classes_against_a_plain_loop(model, vector):

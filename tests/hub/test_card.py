@@ -192,7 +192,7 @@ def test_a_template_that_is_gone(directory, monkeypatch):
 
 
 def test_the_card_of_the_default_release():
-    directory = release_directory("default")
+    directory = release_directory("sketch")
     text = (directory / "README.md").read_text(encoding="utf-8")
     assert text == card_text(directory)
     assert {path.name for path in (directory / "card").iterdir()} == {

@@ -82,7 +82,7 @@ def test_files(space):
     assert {"report.md", "runs.jsonl", "figures/a.png"} <= found
     assert ".runs.lock" not in found
     assert not list(space.rglob("__pycache__"))
-    assert (space / "cmr_hub" / "releases" / "default" / "config.json").is_file()
+    assert (space / "cmr_hub" / "releases" / "sketch" / "config.json").is_file()
 
 
 def test_requirements_are_pinned(space):

@@ -38,6 +38,21 @@ def test_pairs_without_a_label_do_not_count(batch: Any) -> None:
     assert batch.images.grad[known].any()
 
 
+def test_weights_count_a_pair_several_times(batch: Any) -> None:
+    loss = LabelLoss(6, 4).double()
+    twice = torch.tensor([0, *range(12)])
+    expected = loss(*(tensor[twice] for tensor in batch))
+    weights = torch.ones(12, dtype=torch.float64)
+    weights[0] = 2
+    loss.observe_label_weights(weights)
+    assert math.isclose(loss(*batch).item(), expected.item())
+    assert not math.isclose(loss(*batch).item(), expected.item()), "weights are of one batch"
+    of_batch = LabelLoss(6, 4, of_batch=True).double()
+    of_batch.load_state_dict(loss.state_dict())
+    of_batch.observe_label_weights(weights)
+    assert math.isclose(of_batch(*batch).item(), 13 / 12 * expected.item())
+
+
 def test_no_label_at_all_teaches_nothing(batch: Any) -> None:
     loss = LabelLoss(6, 4).double()
     value = loss(batch.images, batch.texts, torch.full_like(batch.labels, -1))

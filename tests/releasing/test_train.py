@@ -1,5 +1,6 @@
 """On a small world of coloured squares, some of them without a label."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +16,9 @@ from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, TrainingError
 from cmr_hub.releases import release_directory
-from cmr_hub.releasing import build, train
+from cmr_hub.releasing import build
 from cmr_hub.releasing.build import build_release, measure
-from cmr_hub.releasing.train import _held_out, _Score, train_release
+from cmr_hub.releasing.train import SKETCH, train_release
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 PLACES = ("meadow", "kitchen")
@@ -72,12 +73,7 @@ def words(datasets) -> TextEncoder:
     return text_encoder("text-cnn", dim=8, min_count=2, epochs=5, filters=8).fit(texts)
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch) -> None:
-    monkeypatch.setattr(
-        train, "PRESET", replace(train.PRESET, epochs=20, patience=20, batch_size=32, dim=16)
-    )
-    monkeypatch.setattr(train, "HELD_OUT", 0.2)
+SMALL = replace(SKETCH, epochs=20, patience=20, batch_size=32, dim=16, validation_fraction=0.2)
 
 
 def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, monkeypatch):
@@ -85,7 +81,7 @@ def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, m
     out = tmp_path / "release"
     # A gallery of sketches wants a word that the model knows.
     monkeypatch.setattr(build, "sentences", lambda scene: ["red", "green square"])
-    found = build_release(out, datasets, encoder, words, FeatureCache(tmp_path / "cache"))
+    found = build_release(out, datasets, SMALL, encoder, words, FeatureCache(tmp_path / "cache"))
     assert found["items"] == 60  # the training splits
     assert found["pairs"] == 60 * 2 + 36  # each sentence, and each labelled item whole
     assert found["figures"]["named"]["map_avg"] > 0.6
@@ -102,20 +98,43 @@ def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, m
     assert {hit.path.suffix for hit in hits} == {".webp"}
 
 
+def test_photographs_stand_before_the_sketches(datasets, encoder, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BESIDE_PHOTOGRAPHS", range(2))
+    monkeypatch.setattr(build, "sentences", lambda scene: ["red", "green square"])
+    source, out = tmp_path / "source", tmp_path / "release"
+    source.mkdir()
+    Image.new("RGB", (20, 10), "red").save(source / "square.webp")
+    told = {"file_name": "square.webp", "title": "A square", "author": "Ann", "captions": ["red"]}
+    told |= {"licence": "CC0-1.0", "source": "https://example.org/square"}
+    (source / "credits.jsonl").write_text(json.dumps(told) + "\n")
+    cache = FeatureCache(tmp_path / "cache")
+    build_release(out, datasets, SMALL, encoder, words, cache, photographs=source)
+
+    from cmr_hub import load
+
+    gallery = load(out).gallery
+    first, *others = gallery.items.to_pylist()
+    assert first["path"] == str(out / "pictures" / "photographs" / "square.webp")
+    assert (first["kind"], first["author"], first["licence"]) == ("photograph", "Ann", "CC0-1.0")
+    assert [item["id"] for item in others] == ["sketch-00000", "sketch-00001"]
+    copied = out / "pictures" / "photographs" / "credits.jsonl"
+    assert copied.read_bytes() == (source / "credits.jsonl").read_bytes()
+
+
 def test_a_seed_gives_the_same_model_again(datasets, encoder, words, tmp_path):
     cache = FeatureCache(tmp_path)
     whole = joined([dataset.split("train") for dataset in datasets])
-    model = train_release(whole, encoder, words, cache)
-    again = train_release(whole, encoder, words, cache)
+    model = train_release(whole, SMALL, encoder, words, cache)
+    again = train_release(whole, SMALL, encoder, words, cache)
     assert model.fingerprint == again.fingerprint
-    other = train_release(whole, encoder, words, cache, seed=1)
+    other = train_release(whole, SMALL, encoder, words, cache, seed=1)
     assert other.fingerprint != model.fingerprint
 
 
 def test_measuring_is_what_a_plain_loop_finds(datasets, encoder, words, tmp_path):
     cache = FeatureCache(tmp_path)
     dataset = datasets[1]
-    model = train_release(joined([dataset.split("train")]), encoder, words, cache)
+    model = train_release(joined([dataset.split("train")]), SMALL, encoder, words, cache)
     found = measure(model, dataset, cache)
     part = dataset.split("test")
     images = model.encode_images(part.images)
@@ -131,36 +150,12 @@ def test_measuring_is_what_a_plain_loop_finds(datasets, encoder, words, tmp_path
         measure(model, dataset.split("train"), cache)
 
 
-def test_what_chooses_the_epoch():
-    # Two sources: "a" of three pictures without label, "b" of two labelled ones.
-    sources = np.array(["a"] * 3 + ["b"] * 4)
-    items = np.array([0, 1, 2, 7, 7, 9, 9])
-    whole = np.array([False, False, False, False, True, False, True])
-    score = _Score(sources, items, whole)
-    eye = np.eye(7, dtype=np.float32)
-    images = eye[[0, 1, 2, 3, 3, 4, 4]]
-    labels = np.array([-1, -1, -1, 0, 0, 1, 1])
-    assert score(images, images, labels) == pytest.approx(1.0)
-    # "b" turned round: of two pictures the wrong one comes first, still among the first ten.
-    turned = eye[[0, 1, 2, 4, 4, 3, 3]]
-    assert score(images, turned, labels) == pytest.approx((1 + (1 + 0.5) / 2) / 2)
-
-
-def test_a_share_of_every_source_is_held_out(datasets):
-    whole = joined(datasets)
-    mask = _held_out(whole, 0)
-    sources = np.array([id_.split("/")[0] for id_ in whole.ids])
-    assert mask[sources == "unnamed"].sum() == 6
-    assert mask[sources == "named"].sum() == 9
-    assert not np.array_equal(mask, _held_out(whole, 1))
-
-
 def test_labels_are_needed(datasets, encoder, words, tmp_path):
     with pytest.raises(TrainingError, match="some items with a label"):
-        train_release(joined(datasets[:1]), encoder, words, FeatureCache(tmp_path))
+        train_release(joined(datasets[:1]), SMALL, encoder, words, FeatureCache(tmp_path))
 
 
 def test_releases_by_name():
-    assert release_directory("default").name == "default"
-    with pytest.raises(CMRError, match="unknown release 'other'; choose one of: default"):
+    assert release_directory("sketch").name == "sketch"
+    with pytest.raises(CMRError, match="unknown release 'other'; choose one of: photos, sketch"):
         release_directory("other")

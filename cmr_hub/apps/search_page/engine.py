@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.query import Mix, Query, query_vector
+from cmr_hub.gallery.notes import unknown_words
+from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, query_vector
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import ImageSource, JSONObject, Modality
 
-UNWANTED_WEIGHT: Final = 0.5
 NEAR_DUPLICATE: Final = 0.98
 MOST_CHOICES: Final = 300
 SOURCE_COLUMNS: Final = ("source", "folder")
@@ -136,7 +136,7 @@ class Engine:
                     target,
                     of_words=of_words,
                 )
-        unknown = self.model.text.unknown_words(f"{ask.text} {ask.unwanted}")
+        unknown = unknown_words(self.model, query)
         return Answer(ask, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
     def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:

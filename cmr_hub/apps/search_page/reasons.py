@@ -11,14 +11,24 @@ from PIL import Image
 
 from cmr_hub.apps.search_page.engine import name_of
 from cmr_hub.errors import CMRError, QueryError
-from cmr_hub.gallery.explain import nearest_classes, saliency, word_contributions
+from cmr_hub.gallery.explain import (
+    CLEAR_PLACE,
+    CLEAR_WORD,
+    nearest_classes,
+    saliency,
+    strengths,
+    word_contributions,
+)
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.apps.search_page.engine import Answer, Engine
-    from cmr_hub.gallery.explain import ClassScore, Saliency
+    from cmr_hub.gallery.explain import ClassScore, Saliency, WordContribution
     from cmr_hub.types import JSONObject, Modality
 
 NEIGHBOURS: Final = 6
+NO_PLACE: Final = "Nothing stands out: no place of this picture does much for the query."
 _HEAT: Final = (234, 88, 12)
 # What indexing notes for itself says nothing to a visitor.
 _NOT_SHOWN: Final = ("sha256", "size", "modified", "name")
@@ -68,15 +78,18 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
             nearest_classes(engine.model, answer.vector, answer.kind)
         )
         if answer.ask.text or answer.ask.unwanted:
-            words = word_contributions(engine.model, answer.query, vector)
+            neutral = engine.gallery.store.neutral
+            words = word_contributions(engine.model, answer.query, vector, neutral)
+            drawn = _bars(words)
             shown["words"] = [
                 {
                     "word": one.word,
                     "known": one.known,
                     "wanted": one.wanted,
                     "score": round(one.score, 4),
+                    "strength": round(float(strength), 3),
                 }
-                for one in words
+                for one, strength in zip(words, drawn, strict=True)
             ]
     return shown
 
@@ -92,11 +105,15 @@ def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
     path = row.items["path"][0].as_py() if len(row) else None
     if path is None or answer is None:
         raise QueryError("there is no picture to look into; search again")
-    found = saliency(engine.model, path, answer.vector)
+    neutral = engine.gallery.store.neutral if answer.kind == "text" else None
+    found = saliency(engine.model, path, answer.vector, neutral)
+    shown = _opacity(found)
+    if not shown.any():
+        return {"id": id, "nothing": NO_PLACE}
     left, top, right, bottom = found.box
     return {
         "id": id,
-        "picture": _overlay(found),
+        "picture": _overlay(shown),
         "box": {
             "left": f"{100 * left:.3f}%",
             "top": f"{100 * top:.3f}%",
@@ -122,14 +139,28 @@ def _classes(found: list[ClassScore]) -> list[JSONObject]:
     return [{"name": one.name, "score": round(one.score, 3)} for one in found]
 
 
-def _overlay(found: Saliency) -> str:
+def _bars(words: list[WordContribution]) -> npt.NDArray[np.float64]:
+    """How long the bar of each word is, in [0, 1]; 0 for one that does not stand out."""
+    if any(one.z is None for one in words):  # then against each other
+        sizes = np.abs([one.score for one in words])
+        return sizes / max(float(sizes.max()), 1e-9)
+    return strengths([one.z or 0.0 for one in words], CLEAR_WORD)
+
+
+def _opacity(found: Saliency) -> npt.NDArray[np.float64]:
+    """(CELLS, CELLS) in [0, 1]; 0 where nothing stands out."""
+    gain = found.cells.clip(0).astype(np.float64)
+    if found.z is None:  # then against each other
+        most = float(gain.max())
+        return gain / most if most > 0 else gain
+    return np.where(gain > 0, strengths(found.z.clip(0), CLEAR_PLACE), 0)
+
+
+def _overlay(opacity: npt.NDArray[np.float64]) -> str:
     """One pixel for each cell, the more opaque the more it gives; the browser smooths it."""
-    gain = found.cells.clip(0)
-    most = float(gain.max())
-    alpha = np.zeros_like(gain) if most <= 0 else 0.8 * gain / most
-    pixels = np.empty((*gain.shape, 4), dtype=np.uint8)
+    pixels = np.empty((*opacity.shape, 4), dtype=np.uint8)
     pixels[..., :3] = _HEAT
-    pixels[..., 3] = np.round(255 * alpha)
+    pixels[..., 3] = np.round(255 * 0.8 * opacity)
     file = BytesIO()
     Image.fromarray(pixels, "RGBA").save(file, "PNG")
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import name_of
 from cmr_hub.gallery.clear import NOTHING_CLEAR
+from cmr_hub.gallery.notes import query_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cmr_hub.apps.search_page.engine import Answer, Engine
     from cmr_hub.errors import CMRError
     from cmr_hub.types import JSONObject
 
-_UNKNOWN_SHOWN: Final = 8
+_WHERE: Final = "in the field Without of the options"
 _numbers = count()
 
 
@@ -39,7 +38,8 @@ def problem(error: CMRError) -> JSONObject:
 def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
     """What was found, with the time that it took since `started`, of `perf_counter`."""
     seconds = perf_counter() - started
-    lines = [_found(answer, seconds), not_cut(answer), left_out(answer.unknown)]
+    notes = query_notes(answer.query, answer.unknown, _WHERE)
+    lines = [_found(answer, seconds), not_cut(answer), *notes]
     shown: JSONObject = {
         "tone": "found",
         "pictures": [engine.shown(hit) for hit in answer.pictures or []],
@@ -60,18 +60,6 @@ def not_cut(answer: Answer) -> str:
     if answer.ask.clear is None or answer.is_cut:
         return ""
     return "All are shown: what stands out is known for words alone, in a gallery that notes it."
-
-
-def left_out(unknown: Sequence[str]) -> str:
-    """Names the words that the model does not know; empty where there are none."""
-    if not unknown:
-        return ""
-    shown = ", ".join(word[:40] for word in unknown[:_UNKNOWN_SHOWN])
-    more = len(unknown) - _UNKNOWN_SHOWN
-    return (
-        f"Left out, as this model does not know them: {shown}"
-        f"{f' and {more} more' if more > 0 else ''}."
-    )
 
 
 def _found(answer: Answer, seconds: float) -> str:

@@ -9,6 +9,7 @@ from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, cleaned
 from cmr_hub.apps.search_page.replies import not_cut
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.clear import NOTHING_CLEAR
+from cmr_hub.gallery.notes import query_notes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,12 +73,13 @@ class Service:
             raise QueryError("the text is empty; give a sentence")
         shown = self._engine.shown
         is_empty = not answer.pictures and not answer.texts
-        note = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
+        first = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
+        notes = query_notes(answer.query, (), "as `without` of search_text")
         return {
             "pictures": [shown(hit) for hit in answer.pictures or []],
             "sentences": [shown(hit) for hit in answer.texts or []],
             "unknown_words": answer.unknown,
-            "note": note or None,
+            "note": " ".join(filter(None, (first, *notes))) or None,
         }
 
 

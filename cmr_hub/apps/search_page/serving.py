@@ -15,7 +15,7 @@ from cmr_hub.apps.search_page.page import Page, build_page
 from cmr_hub.apps.search_page.uploads import MAX_UPLOAD
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.loading import load, open_gallery
-from cmr_hub.releases import RELEASES, release_directory
+from cmr_hub.releases import is_release, release_directory
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
@@ -119,7 +119,7 @@ def launch(
         "int8": int8,
     }
     model = _model(name, gallery, revision, where)
-    own = name or (model.source if gallery is not None else None) or "default"
+    own = name or model.source or "the model"
     page = build_page(
         model,
         name=_shown(own),
@@ -142,7 +142,7 @@ def _model(
     where: dict[str, Any],
 ) -> CrossModalModel:
     if gallery is None:
-        return load("default" if name is None else name, revision=revision, **where)
+        return load(name, revision=revision, **where)
     opened = open_gallery(gallery, name, **where)
     if opened.model is None:
         raise QueryError(f"{gallery} was opened without its model")
@@ -154,4 +154,4 @@ def _directory(name: str) -> Path | None:
     """Where the model card may be."""
     if Path(name).is_dir():
         return Path(name)
-    return release_directory(name) if name in RELEASES else None
+    return release_directory(name) if is_release(name) else None

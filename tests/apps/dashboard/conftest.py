@@ -155,7 +155,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sketches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded release's model with two epochs before it."""
     directory = tmp_path_factory.mktemp("models") / "sketches"
-    shutil.copytree(release_directory("default"), directory)
+    shutil.copytree(release_directory("sketch"), directory)
     store = LocalStore.open(directory / "gallery", root=directory / "pictures")
     space = space_of(store)
     ids = [space.items[int(row)].id for row in space.image_rows]

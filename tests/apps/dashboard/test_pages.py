@@ -201,7 +201,7 @@ def test_curves_of_stored_runs(visit_page, study: Path) -> None:
     assert "Nothing to draw" in app.info[0].value
     app.multiselect(key="run").set_value([key_of(study, "glove")]).run()
     titles = [part.value for part in app.markdown if part.value.startswith("**")]
-    assert titles[:2] == ["**loss**", r"**MAP@all, validation**"]
+    assert titles[:2] == ["**loss**", r"**score, validation**"]
     assert {"**λ of the gradient reversal**", "**learning rate**"} <= set(titles)
     (line,) = figure(app)["data"]
     assert line["y"] == pytest.approx([3.0, 1.5, 1.0])
@@ -340,7 +340,7 @@ def test_searching_a_gallery(visit_page, study: Path) -> None:
 
 def test_a_gallery_coloured_by_zero_shot_labels(visit_page, study: Path, tmp_path: Path) -> None:
     directory = tmp_path / "models" / "named"
-    shutil.copytree(release_directory("default"), directory)
+    shutil.copytree(release_directory("sketch"), directory)
     opened = load(directory).gallery
     plain = visit_page("gallery", study, "--model", str(directory), gallery=str(directory))
     assert not [box for box in plain.selectbox if box.key == "column"]

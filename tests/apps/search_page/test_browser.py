@@ -10,6 +10,7 @@ from page_window import classes, first_is, search_for, set_number, status, tiles
 from playwright.sync_api import expect
 
 from cmr_hub.apps.search_page.page import EMPTY
+from cmr_hub.gallery.clear import Neutral
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
 MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
@@ -141,10 +142,33 @@ def test_why_a_result(visit, url) -> None:
     expect(viewer).to_contain_text("Of this result: red")
     expect(viewer.locator(".strip li")).to_have_count(6)
     expect(viewer.locator(".texts li")).to_have_count(6)
+    # Of a square of one colour no place does more than another.
+    viewer.get_by_text("Why this picture?").click()
+    expect(viewer.locator(".legend")).to_contain_text("Nothing stands out")
+    expect(viewer.locator("img.heat")).to_have_count(0)
+
+
+def test_where_a_picture_is_alike(visit, url, red_square) -> None:
+    window = visit(url)
+    window.set_input_files("#search-picture input[type=file]", red_square)
+    expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
+    tiles(window).first.locator("button.open").click()
+    viewer = window.locator("#search-viewer dialog")
     viewer.get_by_text("Why this picture?").click()
     expect(viewer.locator("img.heat")).to_be_visible()
     viewer.get_by_text("Why this picture?").click()
     expect(viewer.locator("img.heat")).to_have_count(0)
+
+
+def test_words_that_do_nothing(visit, url, model, monkeypatch) -> None:
+    loud = Neutral(np.zeros(model.dim, np.float32), 9 * np.eye(model.dim, dtype=np.float32))
+    monkeypatch.setattr(model.gallery.store, "_neutral", loud)
+    window = visit(url)
+    search_for(window, "a red square", "12 pictures found")
+    tiles(window).first.locator("button.open").click()
+    words = window.locator("#search-viewer dialog .words")
+    expect(words.locator("xpath=..")).to_contain_text("Nothing stands out")
+    expect(words.locator(".bar span").first).to_have_attribute("style", "inline-size: 0%")
 
 
 def test_from_result_to_result_with_the_keyboard_alone(visit, url) -> None:

@@ -13,7 +13,7 @@ from cmr_hub.apps.search_page.reasons import told
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
-from cmr_hub.gallery.query import Mix
+from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix
 
 
 def ids(hits) -> list[str]:
@@ -86,10 +86,10 @@ def test_a_picture_finds_both(engine, model, red_square) -> None:
 def test_mixes(engine, model, red_square) -> None:
     ask = Ask(text="a blue square", unwanted="green", weight=0.7, count=12)
     answer = engine.answer(ask, red_square)
-    mix = Mix((1.0, red_square), (0.7, "a blue square"), (-0.5, "green"))
+    mix = Mix((1.0, red_square), (0.7, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(answer.pictures) == ids(model.gallery.search(mix, 12, "image"))
     words = engine.answer(replace(ask, count=12))
-    mix = Mix((1.0, "a blue square"), (-0.5, "green"))
+    mix = Mix((1.0, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
     with pytest.raises(QueryError, match="say what you do want"):
         engine.answer(Ask(unwanted="green"))
@@ -159,6 +159,11 @@ def test_nothing_asked_and_nothing_known(engine) -> None:
     with pytest.raises(UnknownWordsError, match="wug, blick"):
         engine.answer(Ask(text="wug blick"))
     assert engine.answer(Ask(text="red wug", unwanted="blick green")).unknown == ["wug", "blick"]
+
+
+def test_a_file_name_is_no_sentence(engine) -> None:
+    with pytest.raises(QueryError, match="the name of a picture's file"):
+        engine.answer(Ask(text="square.png"))
 
 
 def test_results_as_json(engine) -> None:

@@ -49,6 +49,9 @@ def test_search_text(client, model) -> None:
     found = client.get("/search_text", params={"text": "a blue wug", "without": "green"}).json()
     assert len(found["pictures"]) == 10
     assert found["unknown_words"] == ["wug"]
+    found = client.get("/search_text", params={"text": "a blue square, no green"}).json()
+    assert found["note"].startswith("The word “no” is not understood")
+    assert "as `without` of search_text" in found["note"]
     assert found["sentences"] == []
 
 

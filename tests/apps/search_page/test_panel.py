@@ -59,6 +59,12 @@ def test_two_replies_are_never_the_same(handlers) -> None:
 def test_unknown_words_are_named(handlers) -> None:
     status = ask(handlers, "a red zebra, a Zebra and a wug")[0]["status"]
     assert status.endswith("\nLeft out, as this model does not know them: zebra, wug.")
+    status = ask(handlers, "a red square, not a zebra")[0]["status"]
+    assert status.splitlines()[1:] == [
+        "Left out, as this model does not know them: zebra.",
+        "The word “not” is not understood: what is named after it is searched for all the same. "
+        "Say what should not be there in the field Without of the options.",
+    ]
     many = "red " + " ".join(f"wug{number}" for number in range(30))
     assert ask(handlers, many)[0]["status"].endswith("wug6, wug7 and 22 more.")
 
@@ -159,8 +165,10 @@ def test_one_result_and_its_map(handlers, model) -> None:
     assert handlers.open(answer, event(id=hit.id, target="nonsense"), REQUEST)["target"] == "image"
     with pytest.raises(gr.Error, match="no longer"):
         handlers.open(answer, event(id="none", target="image"), REQUEST)
+    # Of a square of one colour no place does more than another.
     drawn = handlers.look(answer, event(id=hit.id), REQUEST)
-    assert drawn["heat"]["picture"].startswith("data:image/png;base64,")
+    assert drawn["heat"]["nothing"].startswith("Nothing stands out")
+    assert "picture" not in drawn["heat"]
     missing = handlers.look(None, event(id=hit.id), REQUEST)
     assert missing["heat"]["problem"] == "There is no picture to look into; search again."
 

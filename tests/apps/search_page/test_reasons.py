@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmr_hub.apps.search_page import reasons
 from cmr_hub.apps.search_page.ask import Ask
-from cmr_hub.apps.search_page.reasons import heat, told
+from cmr_hub.apps.search_page.reasons import NO_PLACE, heat, told
 from cmr_hub.errors import ImageError, QueryError
-from cmr_hub.gallery.explain import nearest_classes, saliency, word_contributions
+from cmr_hub.gallery.clear import Neutral
+from cmr_hub.gallery.explain import (
+    CELLS,
+    Saliency,
+    nearest_classes,
+    saliency,
+    word_contributions,
+)
 
 
 def vector_of(model, id: str, target: str):
@@ -55,17 +63,20 @@ def test_an_item_that_was_not_found(engine, model) -> None:
         told(engine, answer, "../secret", "image")
 
 
-def test_the_map_of_a_picture(engine, model) -> None:
-    answer = engine.answer(Ask(text="a red square"))
-    hit = answer.pictures[0]
-    found = heat(engine, answer, hit.id)
-    kind, data = found["picture"].split(",")
+def alpha_of(drawn) -> np.ndarray:
+    kind, data = drawn["picture"].split(",")
     assert kind == "data:image/png;base64"
     with Image.open(BytesIO(b64decode(data))) as picture:
-        alpha = np.asarray(picture)[..., 3].astype(float)
+        return np.asarray(picture)[..., 3].astype(float)
+
+
+def test_the_map_of_a_picture(engine, model, red_square) -> None:
+    """Of a picture as the query it is not known what is noise."""
+    answer = engine.answer(Ask(), red_square)
+    hit = answer.pictures[0]
+    found = heat(engine, answer, hit.id)
     gain = saliency(model, hit.path, answer.vector).cells.clip(0)
-    expected = 255 * 0.8 * gain / gain.max() if gain.max() > 0 else gain
-    np.testing.assert_allclose(alpha, expected, atol=0.51)
+    np.testing.assert_allclose(alpha_of(found), 255 * 0.8 * gain / gain.max(), atol=0.51)
     assert found["box"] == {
         "left": "0.000%",
         "top": "0.000%",
@@ -76,6 +87,48 @@ def test_the_map_of_a_picture(engine, model) -> None:
         heat(engine, None, hit.id)
     with pytest.raises(QueryError, match="search again"):
         heat(engine, answer, "none")
+
+
+def spread_of(size: float, dim: int) -> Neutral:
+    """Neutral sentences that score 0 on average, and differ by this much in every direction."""
+    return Neutral(np.zeros(dim, dtype=np.float32), size * np.eye(dim, dtype=np.float32))
+
+
+def test_what_stands_out_from_neutral_sentences(engine, model, monkeypatch) -> None:
+    answer = engine.answer(Ask(text="a red square"))
+    hit = answer.pictures[0]
+    neutral = spread_of(1, model.dim)
+    asked = []
+
+    def found(highest: float):
+        z = np.linspace(-9, highest, CELLS**2, dtype=np.float32).reshape(CELLS, CELLS)
+
+        def saliency(*arguments):
+            asked.append(arguments[-1])
+            return Saliency(np.sign(z), (0, 0, 1, 1), z)
+
+        monkeypatch.setattr(reasons, "saliency", saliency)
+        return z
+
+    monkeypatch.setattr(model.gallery.store, "_neutral", neutral)
+    z = found(5)
+    alpha = alpha_of(heat(engine, answer, hit.id))
+    np.testing.assert_allclose(alpha, 255 * 0.8 * np.where(z >= 3, z / 6, 0), atol=0.6)
+    found(2.9)
+    assert heat(engine, answer, hit.id) == {"id": hit.id, "nothing": NO_PLACE}
+    assert asked == [neutral, neutral]
+
+
+def test_words_that_do_not_stand_out_have_no_bar(engine, model, monkeypatch) -> None:
+    answer = engine.answer(Ask(text="a wug red square"))
+    hit = answer.pictures[0]
+    scores = [one["score"] for one in told(engine, answer, hit.id, "image")["words"]]
+    size = max(map(abs, scores)) / 1.5
+    monkeypatch.setattr(model.gallery.store, "_neutral", spread_of(size, model.dim))
+    shown = told(engine, answer, hit.id, "image")["words"]
+    expected = [min(abs(score) / size / 2, 1) if abs(score) >= size else 0 for score in scores]
+    assert max(expected) == pytest.approx(0.75)
+    assert [one["strength"] for one in shown] == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_map_of_a_picture_that_has_moved(make_model) -> None:

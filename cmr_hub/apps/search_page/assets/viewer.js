@@ -10,7 +10,7 @@ const bar = (share, sign) =>
     make("span", { class: sign, style: `inline-size: ${Math.round(100 * share)}%` }));
 
 const words = (found) => {
-  const most = Math.max(...found.map((one) => Math.abs(one.score)), 1e-9);
+  const some = found.some((one) => one.strength > 0);
   return section(
     "What the words do",
     make(
@@ -21,11 +21,14 @@ const words = (found) => {
           "li",
           { class: one.known ? null : "unknown" },
           make("span", { class: "word", dir: "auto" }, one.wanted ? one.word : `not ${one.word}`),
-          one.known ? bar(Math.abs(one.score) / most, one.score < 0 ? "minus" : "plus") : "",
+          one.known ? bar(one.strength, one.score < 0 ? "minus" : "plus") : "",
           make("span", { class: "value" }, one.known ? number(one.score) : "not known")
         )
       )
     ),
+    some
+      ? null
+      : make("p", { class: "none" }, "Nothing stands out: no word does much for this result."),
     make("p", { class: "small" }, "How much of the score would be lost without the word.")
   );
 };
@@ -202,8 +205,8 @@ const warm = () => {
   if (!heat || !stage || heat.id !== props.value?.id) return;
   const legend = dialog.querySelector(".legend");
   legend.hidden = false;
-  if (heat.problem) {
-    legend.textContent = heat.problem;
+  if (heat.problem || heat.nothing) {
+    legend.textContent = heat.problem ?? heat.nothing;
     return;
   }
   stage.querySelector(".heat")?.remove();

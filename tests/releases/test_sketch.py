@@ -16,7 +16,7 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture(scope="module")
 def model():
-    return cmr_hub.load()
+    return cmr_hub.load("sketch")
 
 
 def test_it_finds_what_is_asked_for(model):
@@ -40,7 +40,7 @@ def test_every_picture_of_the_gallery_is_there(model):
     paths = model.gallery.items.column("path").to_pylist()
     assert len(paths) == len(set(paths)) == 240
     for path in paths:
-        assert Path(path).is_relative_to(release_directory("default") / "pictures")
+        assert Path(path).is_relative_to(release_directory("sketch") / "pictures")
         assert Path(path).is_file()
 
 
@@ -56,7 +56,7 @@ def test_galleries_made_with_it_stay_its_own(model):
 
 
 def test_it_is_small():
-    folder = release_directory("default")
+    folder = release_directory("sketch")
     sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     assert sizes["image_encoder.safetensors"] <= 6 * MEGABYTE
     words = sizes["text_encoder.safetensors"] + sizes["text_encoder.json"]
@@ -77,6 +77,6 @@ def refuse(*args, **kwargs):
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 import cmr_hub
-assert cmr_hub.load().search("a red car", k=1)
+assert cmr_hub.load("sketch").search("a red car", k=1)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

@@ -1,0 +1,69 @@
+"""What is said beside the hits: words of the query that the model does not know, or misreads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from cmr_hub.encoders.texts.tokens import unique, words
+from cmr_hub.gallery.query import query_texts
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.query import Query
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+_SHOWN: Final = 8
+_LETTERS: Final = 40
+_NEGATIONS: Final = frozenset(
+    {
+        *("no", "not", "never", "none", "neither", "nor"),
+        *("nobody", "nothing", "cannot", "without", "except"),
+    }
+)
+
+
+def unknown_words(model: CrossModalModel, query: Query) -> list[str]:
+    """The words of all texts of a query that the model does not know, each once, in order."""
+    return unique(word for text in query_texts(query) for word in model.unknown_words(text))
+
+
+def query_notes(query: Query, unknown: Sequence[str], instead: str) -> list[str]:
+    """What a person should know of how a query was read, as sentences; none if all is well.
+
+    Args:
+        query: that was searched with.
+        unknown: its words that the model does not know.
+        instead: where to say what is not wanted, e.g. "with --without".
+    """
+    return [*filter(None, (left_out(unknown), _not_understood(query, instead)))]
+
+
+def left_out(unknown: Sequence[str]) -> str:
+    """Names the words that the model does not know; empty where there are none."""
+    if not unknown:
+        return ""
+    shown = ", ".join(word[:_LETTERS] for word in unknown[:_SHOWN])
+    more = len(unknown) - _SHOWN
+    return (
+        f"Left out, as this model does not know them: {shown}"
+        f"{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+def _not_understood(query: Query, instead: str) -> str:
+    """Says that a model takes "no dogs" for dogs; empty where there is no such word."""
+    found = next(
+        (
+            word
+            for text in query_texts(query)
+            for word in words(text)
+            if word in _NEGATIONS or word.endswith("n't")
+        ),
+        None,
+    )
+    if found is None:
+        return ""
+    return (
+        f"The word “{found}” is not understood: what is named after it is searched for all the "
+        f"same. Say what should not be there {instead}."
+    )

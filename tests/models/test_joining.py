@@ -1,0 +1,85 @@
+"""What becomes one projector gives what the parts gave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cmr_hub.errors import ModelFormatError
+from cmr_hub.models.files import blueprint, describe_projector
+from cmr_hub.models.joining import beside, with_one_scale
+from cmr_hub.models.projector import InputScaling, Projector
+
+
+def rows(n, dim, seed=0):
+    return np.random.default_rng(seed).normal(3, 2, (n, dim)).astype(np.float32)
+
+
+def trained(seed, hidden, each=False):
+    torch.manual_seed(seed)
+    projector = Projector(7, hidden, 4, "relu", (0.1, 0.3), "sphere", 5.0)
+    projector.scaling = InputScaling(7, each=each)
+    projector.scaling.fit(torch.from_numpy(rows(50, 7, seed=9) * np.arange(7, dtype=np.float32)))
+    return projector.eval()
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (6, 3)])
+def test_beside_gives_the_mean_of_the_cosines(hidden):
+    parts = [trained(seed, hidden) for seed in range(3)]
+    whole = beside(parts)
+    first, second = rows(9, 7), rows(8, 7, seed=1)
+    mean = np.mean([part.embed(first) @ part.embed(second).T for part in parts], axis=0)
+    np.testing.assert_allclose(whole.embed(first) @ whole.embed(second).T, mean, atol=1e-6)
+    side_by_side = np.concatenate([part.embed(first) for part in parts], 1) / np.sqrt(3)
+    np.testing.assert_allclose(whole.embed(first), side_by_side, atol=1e-6)
+    lengths = torch.linalg.vector_norm(whole(torch.from_numpy(first)), dim=1)
+    np.testing.assert_allclose(lengths.detach(), 5, rtol=1e-5)
+
+
+def test_its_config_builds_it_again():
+    whole = beside([trained(seed, (5,)) for seed in range(2)])
+    config = describe_projector(whole)
+    assert config.model_dump()["blocks"] == 2
+    again = blueprint(config)
+    again.load_state_dict(whole.state_dict(), assign=True)
+    np.testing.assert_array_equal(again.embed(rows(5, 7)), whole.embed(rows(5, 7)))
+    # What has no blocks says nothing of them: older releases read it.
+    assert "blocks" not in describe_projector(trained(0, ())).model_dump()
+
+
+def test_a_scale_for_each_dimension_goes_into_the_first_layer():
+    projector = trained(0, (5,), each=True)
+    before = projector.embed(rows(9, 7))
+    found = with_one_scale(projector)
+    np.testing.assert_allclose(found.embed(rows(9, 7)), before, atol=1e-6)
+    assert found.scaling.scale.shape == ()
+    assert found.state_dict().keys() == trained(0, (5,)).state_dict().keys()
+
+
+def test_what_is_not_alike_does_not_become_one():
+    with pytest.raises(ModelFormatError, match="become one"):
+        beside([trained(0, (5,)), trained(1, (6,))])
+    linear = Projector(7, (), 4)
+    with pytest.raises(ModelFormatError, match="become one"):
+        beside([linear, linear])
+
+
+@pytest.mark.parametrize(("output", "dim"), [("linear", 4), ("sphere", 5)])
+def test_blocks_are_equal_parts_of_a_sphere(output, dim):
+    with pytest.raises(ModelFormatError, match="equal parts of a sphere"):
+        Projector(7, (), dim, output=output, blocks=2)
+
+
+def test_scaling_each_dimension_against_a_loop():
+    features = rows(40, 5) * np.array([0, 1, 10, 100, 0.01], np.float32)
+    scaling = InputScaling(5, each=True)
+    scaling.fit(torch.from_numpy(features))
+    found = scaling(torch.from_numpy(features)).numpy()
+    variances = features.var(axis=0)
+    for k in range(5):
+        spread = np.sqrt(variances[k] + variances.mean() / 100)
+        expected = (features[:, k] - features[:, k].mean()) / spread
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-3, atol=1e-4)
+    scaling.fit(torch.ones(3, 5))
+    assert scaling(torch.ones(3, 5)).abs().max() == 0
