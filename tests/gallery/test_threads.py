@@ -12,6 +12,7 @@ import torch
 
 from cmr_hub.gallery import graph as graphs
 from cmr_hub.gallery import nearest
+from cmr_hub.gallery import threads as faiss_threading
 from cmr_hub.gallery.graph import Graph
 from cmr_hub.gallery.nearest import NearestVectors
 from cmr_hub.gallery.threads import faiss_threads
@@ -40,7 +41,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             counts.append(faiss.omp_get_max_threads())
             yield
 
-    monkeypatch.setattr(nearest, "faiss_threads", noted)
+    monkeypatch.setattr(nearest, "ROUGH_FROM", 0)  # few vectors are compared without FAISS
+    monkeypatch.setattr(faiss_threading, "faiss_threads", noted)
     monkeypatch.setattr(graphs, "faiss_threads", noted)
     return counts
 
@@ -78,7 +80,8 @@ def test_a_graph_grows_with_all_threads_after_a_search(vectors, given) -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_what_fails_leaves_them_too(vectors, monkeypatch) -> None:
-    monkeypatch.setattr(faiss, "knn", lambda *_, **named: 1 / 0)
+    monkeypatch.setattr(nearest, "ROUGH_FROM", 0)
+    monkeypatch.setattr(faiss.IndexScalarQuantizer, "search", lambda *_: 1 / 0)
     searched = NearestVectors([VectorColumn(vectors, np.arange(COUNT))])
     with pytest.raises(ZeroDivisionError):
         searched.search(vectors[:1].astype(np.float64), 3, searched.everything)
