@@ -61,7 +61,7 @@ QUERIES: Final = (
 def main() -> None:
     """Writes results/natural-queries.json, or says what has to be judged."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="photos")
+    parser.add_argument("model", nargs="?", default="sketch")
     parser.add_argument("--sheets", type=Path, help="draw contact sheets of all hits here")
     asked = parser.parse_args()
     hits = first_hits(asked.model)

@@ -182,7 +182,7 @@ def measured(name: str, part: PairDataset) -> dict[str, object]:
 
 
 def main() -> None:
-    names = [name for name in sys.argv[1:] if name != "--train"] or ["photos"]
+    names = [name for name in sys.argv[1:] if name != "--train"] or ["sketch"]
     to_choose = "--train" in sys.argv[1:]
     dataset = load_dataset("pascal-sentence", protocol="800/200")
     part = dataset.subset(dataset.splits == ("train" if to_choose else "test"))

@@ -27,7 +27,7 @@ from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.releases import (
     FORMER_NAMES,
     RELEASES,
-    default_release,
+    SKETCH,
     is_release,
     release_directory,
 )
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.store import Store
 
 logger = logging.getLogger(__name__)
-
-_told_of_photos: list[str] = []
 
 _OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
 """Every model of this library has one of these files beside its config, and no other model has."""
@@ -66,10 +64,9 @@ def load(
             that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
             ...): a short name that `cmr models` lists, or a directory or a repository on the Hub,
             `user/name` or `user/name@revision`, that sentence-transformers or open_clip can read.
-            A repository may hold a model of this library too. Without a name it is `photos`,
-            which comes with the package: nothing is downloaded, and a gallery is ready to be
-            searched. Where the packages of its encoders are missing it is `sketch`, with a
-            warning.
+            A repository may hold a model of this library too. Without a name it is `sketch`,
+            which comes with the package: no weights are downloaded, and its gallery of sketches
+            is ready to be searched.
         revision, token, cache_dir, local_files_only, force_download: of a repository, as in
             huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
             without any request.
@@ -107,7 +104,7 @@ def load(
             )
         device = "cpu"
     if name is None:
-        name = default_release()
+        name = SKETCH
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain)
     if directory.is_dir():
@@ -274,8 +271,6 @@ def open_gallery(
             raise ModelFormatError(
                 f"{name} does not say which model it was made with; name it with --model"
             )
-        if store.model_name in FORMER_NAMES:
-            _tell_of_photos(name)
         with downloads(allowed=allow_download):
             made_with = opened(store.model_name)
         return Gallery(store, made_with)
@@ -288,17 +283,6 @@ def open_gallery(
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found
-
-
-def _tell_of_photos(gallery: str | Path) -> None:
-    """Once in a process: whoever searches many galleries need not read it again."""
-    if not _told_of_photos:
-        _told_of_photos.append(str(gallery))
-        logger.warning(
-            "%s was made with the default model of an earlier version, now called sketch. The "
-            "model photos finds far more in photographs: cmr index FOLDER --out NEW_GALLERY",
-            gallery,
-        )
 
 
 def open_store(name: str | Path) -> Store:

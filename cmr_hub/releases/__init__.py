@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Final
 
-from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2, MINILM
 from cmr_hub.errors import UnknownNameError
 
-PHOTOS: Final = "photos"
 SKETCH: Final = "sketch"
-RELEASES: Final = (PHOTOS, SKETCH)
+RELEASES: Final = (SKETCH,)
 FORMER_NAMES: Final = {"default": SKETCH}
 """What galleries and scripts of earlier versions call them."""
-
-logger = logging.getLogger(__name__)
+PHOTOGRAPHS: Final = Path(__file__).parent / "photos" / "pictures" / "photographs"
+"""Photographs that may be passed on, with `credits.jsonl`."""
 
 
 def is_release(name: object) -> bool:
@@ -29,19 +26,3 @@ def release_directory(name: str) -> Path:
     if found not in RELEASES:
         raise UnknownNameError("release", name, list(RELEASES))
     return Path(__file__).parent / found
-
-
-def default_release() -> str:
-    """What is loaded where no model is named: `photos`, or `sketch` where its encoders are missing.
-
-    Their packages come with `pip install cmr-hub`; whoever leaves dependencies out may lack them.
-    """
-    missing = [package.name for package in (EFFICIENTNET_LITE2, MINILM) if not package.is_installed]
-    if not missing:
-        return PHOTOS
-    logger.warning(
-        "The model photos needs %s; until then sketch is used, which sees far less: pip install %s",
-        " and ".join(missing),
-        " ".join(missing),
-    )
-    return SKETCH

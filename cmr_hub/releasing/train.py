@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import torch
+
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.embedded import class_centroids
 from cmr_hub.evaluation.learning import learn
 from cmr_hub.evaluation.pairs import complete_pairs
 from cmr_hub.evaluation.results import versions
+from cmr_hub.half import rounded_to_half
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
@@ -89,6 +92,10 @@ def train_release(
     )
     if not (isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector)):
         raise TrainingError("a release is a pair of projectors")
+    for projector in (learnt.images, learnt.texts):
+        with torch.no_grad():
+            for value in projector.state_dict().values():
+                value.copy_(torch.from_numpy(rounded_to_half(value.numpy())))
     return CrossModalModel(
         ImageTower(image_encoder, learnt.images),
         TextTower(text_encoder, learnt.texts),

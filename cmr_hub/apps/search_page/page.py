@@ -29,7 +29,7 @@ from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
-from cmr_hub.releases import PHOTOS
+from cmr_hub.releases import SKETCH
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
@@ -67,7 +67,7 @@ class Page:
 def build_page(
     model: CrossModalModel,
     *,
-    name: str = PHOTOS,
+    name: str = SKETCH,
     compare: Mapping[str, CrossModalModel] | None = None,
     card: Path | None = None,
     gallery: str | None = None,

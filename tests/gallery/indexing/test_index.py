@@ -281,7 +281,7 @@ def test_processes_decode_the_same(gallery, folder, tmp_path, model, monkeypatch
 
 def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(type(gallery.model.image.encoder), "batch_size", 1)
-    monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(parallel, "threads", lambda: 1)
     decoded = encode.Decoders.decoded
 
     def stopped(*arguments):
