@@ -22,6 +22,7 @@ QUICK = (
     "loading.py",
     "images.py",
     "texts.py",
+    "photos.py",
     "training.py",
     "mean_average_precision.py",
     "search.py",

@@ -46,6 +46,8 @@ FLAT, SEMANTIC, MILVUS = (
 )
 MINILM = "sentence-transformers"
 LOOP = "plain PyTorch loop"
+ONNX_LOOP, OPENVINO_LOOP = "plain ONNX Runtime loop", "plain OpenVINO loop"
+TORCH = "--backend torch"
 SAME = f"{MINILM}, same weights"
 TABLE = (
     Comparison("import", "numpy", ("importing", "numpy"), memory=("import", "numpy")),
@@ -53,6 +55,10 @@ TABLE = (
     Comparison("import and load the default", MINILM, ("loading", "from nothing"), 3),
     Comparison("load the default", MINILM, ("loading", "first"), memory=("load", MINILM)),
     Comparison("load it again", MINILM, ("loading", "again")),
+    *(
+        Comparison("a picture, EfficientNet-Lite2", peer, ("photos", "picture", peer), goal)
+        for peer, goal in ((LOOP, 2), (ONNX_LOOP, 1), (OPENVINO_LOOP, 1))
+    ),
     Comparison("a picture, compact", LOOP, ("images", "compact")),
     Comparison("a picture, MobileNetV2", LOOP, ("images", "mobilenet_v2"), memory=("images", LOOP)),
     Comparison(
@@ -64,6 +70,15 @@ TABLE = (
         "a sentence, all-MiniLM-L6-v2", SAME, ("texts", "sentence"), memory=("texts", MINILM)
     ),
     Comparison("one sentence alone, all-MiniLM-L6-v2", SAME, ("texts", "sentence_query")),
+    Comparison("one sentence alone, run by ONNX Runtime", SAME, ("photos", "sentence", MINILM), 2),
+    Comparison(
+        "one sentence alone, run by ONNX Runtime",
+        f"{ONNX_LOOP}, tokens given",
+        ("photos", "sentence", ONNX_LOOP),
+        0.8,
+    ),
+    Comparison("`cmr search` from the shell", "the same, by torch", ("photos", "shell", TORCH), 2),
+    Comparison("`cmr search` from the shell", "among sketches", ("photos", "shell", "sketch"), 2),
     Comparison("a sentence, bag of words", "scikit-learn TfidfVectorizer", ("texts", "bow")),
     Comparison("a sentence, word vectors", "gensim get_mean_vector", ("texts", "word2vec")),
     Comparison("a sentence, text-cnn", LOOP, ("texts", "text-cnn")),
