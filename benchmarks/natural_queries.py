@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cmr_hub import load
+from cmr_hub.atomic import atomic_file
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 
@@ -87,7 +88,8 @@ def main() -> None:
         "by_query": by_query,
         "hits": {query: [path.name for path in paths] for query, paths in hits.items()},
     }
-    FOUND.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    with atomic_file(FOUND) as file:
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"P@10 {found['precision_at_10']:.3f}; wrote {FOUND}")
 
 

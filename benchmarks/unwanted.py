@@ -2,7 +2,7 @@ r"""How well does a search leave out what is not wanted, and keep what is?
 
     cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --text-encoder sentence \
         --preset infonce --out runs/pascal-infonce
-    python benchmarks/unwanted.py default runs/pascal-infonce
+    python benchmarks/unwanted.py sketch runs/pascal-infonce
 
 On Pascal Sentence (in $CMR_DATA_HOME). Three kinds of queries, each with something unwanted:
 

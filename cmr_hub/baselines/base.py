@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
@@ -32,6 +32,10 @@ class FittedBaseline:
     images: Embedder
     texts: Embedder
     settings: JSONObject = field(default_factory=dict)
+
+
+MOST_PAIRS: Final = 3000
+"""What compares all pairs with each other draws at most so many to learn from."""
 
 
 class Baseline(ABC):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from sklearn.preprocessing import normalize
 
+from cmr_hub.baselines.base import MOST_PAIRS
 from cmr_hub.baselines.canonical import CanonicalBaseline
 from cmr_hub.baselines.cca import DIMS, POWERS, RIDGES
 from cmr_hub.baselines.views import KernelView
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
 
-_MOST_PAIRS = 3000  # of more, so many are drawn: a kernel holds all pairs of pairs
 WIDTHS = (0.3, 1.0, 3.0, 10.0)
 
 
@@ -44,7 +44,7 @@ class KCCABaseline(CanonicalBaseline[KernelView]):
     }
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        return super().fit(splits.thinned(_MOST_PAIRS, seed), seed, score)
+        return super().fit(splits.thinned(MOST_PAIRS, seed), seed, score)
 
     def view(self, rows: FloatArray, width: float) -> KernelView:
         return KernelView.fit(rows, width)

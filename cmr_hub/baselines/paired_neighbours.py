@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from cmr_hub.baselines.base import Baseline, FittedBaseline
+from cmr_hub.baselines.base import MOST_PAIRS, Baseline, FittedBaseline
 from cmr_hub.baselines.linear import Float64Array, fit_scaling, scale
 from cmr_hub.baselines.search import search_settings
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
 
-_MOST_PAIRS = 3000
 NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320, 640)
 
 
@@ -30,9 +29,9 @@ class PairedNeighboursBaseline(Baseline):
         z(image)_i = [cos(x, x_i)]₊^p if x_i is among the k training images nearest to x, else 0
         z(text)_i  = [cos(y, y_i)]₊^p if y_i is among the k training texts nearest to y, else 0
 
-    The common space has one dimension for each training pair i, of which at most 3000 are drawn;
-    no label is used but to choose
-    k (of each modality) and p. Cosine similarity is between centred features.
+    The common space has one dimension for each training pair i, of which at most 3000 are drawn; no
+    label is used but to choose k (of each modality) and p. Cosine similarity is between centred
+    features.
 
     Source: Norelli et al., ASIF: Coupled data turns unimodal models to multimodal without
     training, NeurIPS 2023, arXiv 2210.01738.
@@ -47,7 +46,7 @@ class PairedNeighboursBaseline(Baseline):
     }
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        splits = splits.thinned(_MOST_PAIRS, seed)
+        splits = splits.thinned(MOST_PAIRS, seed)
         known, validation = splits.fit, splits.validation
         image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)
         images = image_anchors.similarities(validation.images)

@@ -129,11 +129,10 @@ def index(
 
 def _model_of(where: Path | MilvusAddress) -> str | None:
     """The model of a gallery that is there already; None where there is none yet."""
-    from cmr_hub.gallery.manifest import holds_gallery
-    from cmr_hub.loading import open_store
+    from cmr_hub.gallery.manifest import Manifest, holds_gallery
 
     if isinstance(where, Path) and holds_gallery(where):
-        return open_store(where).model_name
+        return Manifest.read(where).model_name
     return None
 
 

@@ -1,4 +1,4 @@
-"""Options that change a preset, and what is said where it has no such setting."""
+"""Command-line options that change the settings of a preset."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def release(
         raise CMRError("sketch wants --aligned DIRECTORY, as `cmr align` wrote it; photos has none")
     figures = figures or Path(f"results/{recipe.value}.json")
     loaded = load_pairs(datasets)
-    if recipe is not Recipe.PHOTOS and aligned is not None:
+    if aligned is not None:
         preset, photographs = SKETCH, None
         images = image_encoder("compact", aligned / "encoder.safetensors")
         texts = load_text_encoder(aligned)

@@ -12,7 +12,8 @@ from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.errors import DataFormatError
 from cmr_hub.types import IntArray
 
-_PLUS = "+"
+PLUS = "+"
+"""Between the names, and the protocols, of datasets that were joined."""
 
 
 def joined(datasets: Sequence[PairDataset]) -> PairDataset:
@@ -37,8 +38,8 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
         # The last entry is what −1, no label, picks.
         labels.append(np.array([*(position[key] for key in keys), -1])[dataset.labels])
     return PairDataset(
-        name=_PLUS.join(names),
-        protocol=_PLUS.join(dataset.protocol for dataset in datasets),
+        name=PLUS.join(names),
+        protocol=PLUS.join(dataset.protocol for dataset in datasets),
         ids=tuple(f"{part.name}/{id_}" for part in datasets for id_ in part.ids),
         labels=np.concatenate(labels).astype(np.int64),
         classes=tuple(classes.values()),
@@ -50,7 +51,7 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
 
 def source_names(dataset: Columns) -> list[str]:
     """The datasets that were joined; of one that was not, its own name."""
-    return dataset.name.split(_PLUS)
+    return dataset.name.split(PLUS)
 
 
 def sources(dataset: Columns) -> IntArray:
@@ -69,7 +70,7 @@ def parts(dataset: PairDataset) -> list[PairDataset]:
     names, source = source_names(dataset), sources(dataset)
     if len(names) == 1:
         return [dataset]
-    protocols = dataset.protocol.split(_PLUS)
+    protocols = dataset.protocol.split(PLUS)
     return [
         replace(dataset.subset(source == place), name=names[place], protocol=protocols[place])
         for place in np.unique(source)

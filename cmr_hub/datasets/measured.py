@@ -11,7 +11,7 @@ import numpy as np
 
 from cmr_hub.datasets import FeatureDataset, PairDataset, load_dataset
 from cmr_hub.datasets.columns import Columns
-from cmr_hub.datasets.joined import joined
+from cmr_hub.datasets.joined import PLUS, joined
 from cmr_hub.errors import DataFormatError
 
 D = TypeVar("D", bound=Columns)
@@ -41,11 +41,12 @@ def join_measured(datasets: Sequence[PairDataset]) -> PairDataset:
     Raises:
         DataFormatError: a dataset is given twice, or none has anything to measure on.
     """
-    whole = joined([with_test_split(dataset) for dataset in datasets])
+    measured = [with_test_split(dataset) for dataset in datasets]
+    whole = joined(measured)
     if "test" not in whole.split_names:
         raise DataFormatError(f"{whole.name} has no test or validation split to measure on")
-    counts = sum("validation" in with_test_split(part).split_names for part in datasets)
-    if 0 < counts < len(datasets):
+    counts = sum("validation" in part.split_names for part in measured)
+    if 0 < counts < len(measured):
         splits = np.where(whole.splits == "validation", "train", whole.splits)
         return replace(whole, splits=splits)
     return whole
@@ -59,7 +60,7 @@ def load_measured(
     Raises:
         UnknownNameError, DataNotFoundError, DataFormatError: as `load_dataset`.
     """
-    names, protocols = name.split("+"), protocol.split("+")
+    names, protocols = name.split(PLUS), protocol.split(PLUS)
     if len(names) != len(protocols):
         raise DataFormatError(f"{name} cannot have been split by {protocol}")
     loaded = [

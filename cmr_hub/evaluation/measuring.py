@@ -77,8 +77,12 @@ class Figures:
 
 def asked_texts(part: PairDataset) -> list[Document]:
     """What is embedded as one text when a split is measured."""
-    singles: list[Document] = [(text,) for captions in part.sentences for text in captions]
+    singles = _single_captions(part)
     return [*part.sentences, *singles] if (part.labels >= 0).all() else singles
+
+
+def _single_captions(part: PairDataset) -> list[Document]:
+    return [(text,) for captions in part.sentences for text in captions]
 
 
 def measure_split(
@@ -118,7 +122,7 @@ def measure_split(
 
     paths = [path for path in part.images if path is not None]
     shown = images.embed(cache.encode(image_encoder, paths, progress=progress))
-    singles: list[Document] = [(text,) for captions in part.sentences for text in captions]
+    singles = _single_captions(part)
     counts = [len(captions) for captions in part.sentences]
     owner = np.repeat(np.arange(len(part)), counts)
     told = embedded(singles)

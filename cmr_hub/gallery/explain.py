@@ -3,9 +3,9 @@
 Nothing here looks into the networks: a part of the query or of the picture is taken away, and the
 score is computed again. What is told is therefore true of every encoder.
 
-A score always changes a little. What stands out is told from that by neutral sentences, where it is
-known how they score (`clear.Neutral`): a word by how much their scores with the same item differ, a
-place by how much it does for them.
+Any change to the query or the picture changes the score a little. Where the scores of neutral
+sentences are known (`clear.Neutral`), they show how much of a change is noise: for a word by how
+much their scores with the same item differ, for a place by how much covering it changes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is said beside the hits: words of the query that the model does not know, or misreads."""
+"""Messages shown beside the hits: words of the query that the model does not understand."""
 
 from __future__ import annotations
 

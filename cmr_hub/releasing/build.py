@@ -62,7 +62,7 @@ def build_release(
         cache: where features are kept.
         photographs: a folder of pictures with `credits.jsonl`, as `make photographs` writes it,
             to stand in the gallery before the sketches.
-        seed: of everything random.
+        seed: Random seed.
         progress: show bars.
 
     Returns:

@@ -69,7 +69,7 @@ def train_release(
             epochs.
         image_encoder, text_encoder: fitted; they stay as they are.
         cache: where features are kept.
-        seed: of everything random.
+        seed: Random seed.
         progress: show bars.
 
     Raises:

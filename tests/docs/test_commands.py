@@ -51,9 +51,9 @@ NOT_RUN = {
     "cmr align flickr8k pascal-sentence sketches:12000/1000 "
     "--encoder distill/encoder.safetensors --out aligned": "hours",
     "cmr align flickr8k pascal-sentence sketches:12000/1000 --out undistilled": "hours",
-    "cmr release flickr8k pascal-sentence sketches:12000/1000 --aligned aligned "
-    "--out cmr_hub/releases/default --figures results/default.json": "reads what they wrote",
-    "cmr release flickr8k pascal-sentence sketches:12000/1000 --aligned undistilled "
+    "cmr release sketch flickr8k pascal-sentence sketches:12000/1000 --aligned aligned "
+    "--out cmr_hub/releases/sketch --figures results/default.json": "reads what they wrote",
+    "cmr release sketch flickr8k pascal-sentence sketches:12000/1000 --aligned undistilled "
     "--out runs/undistilled --figures results/default-undistilled.json": "reads what they wrote",
     "cmr quality-curve --distilled distill --aligned aligned --undistilled undistilled": "the same",
 }

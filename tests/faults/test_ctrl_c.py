@@ -28,7 +28,17 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     ),
     "release": (
         "cmr_hub.releasing.build:build_release",
-        ["release", "folder", "--aligned", "{aligned}", "--out", "x", "--figures", "f.json"],
+        [
+            "release",
+            "sketch",
+            "folder",
+            "--aligned",
+            "{aligned}",
+            "--out",
+            "x",
+            "--figures",
+            "f.json",
+        ],
     ),
     "quality-curve": (
         "cmr_hub.releasing.quality_curve:keep_record",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-import numpy as np
 from PIL import Image
 
 from cmr_hub.encoders.images.network import NetworkEncoder
@@ -14,7 +13,6 @@ from cmr_hub.encoders.images.preprocessing import Squashing
 from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from torch import Tensor, nn
 
 _SIDE: Final = 260
@@ -25,16 +23,15 @@ class _WholePicture(Squashing):
     """The whole picture, squashed to a square by bicubic interpolation; (x − 127) / 128.
 
     Squashed, because nothing at the sides is lost and every pixel of the network's input shows
-    some of the picture: see docs/photos.md for what that is worth.
+    some of the picture.
+
+    Args:
+        interpolation: always "bicubic".
     """
 
-    interpolation: Literal["bicubic"] = "bicubic"
+    resampling: ClassVar[Image.Resampling] = Image.Resampling.BICUBIC
 
-    def _resized(
-        self, image: Image.Image, box: tuple[float, float, float, float]
-    ) -> npt.NDArray[np.uint8]:
-        square = image.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
-        return np.array(square)
+    interpolation: Literal["bicubic"] = "bicubic"
 
 
 class EfficientNetLite2Encoder(NetworkEncoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -31,6 +31,8 @@ class Preprocessing:
         crop: side of the centre square cut out of that, in pixels.
         mean, std: per channel, on values in [0, 1].
     """
+
+    resampling: ClassVar[Image.Resampling] = Image.Resampling.BILINEAR
 
     resize: int
     crop: int
@@ -132,7 +134,7 @@ class Preprocessing:
     def _resized(
         self, image: Image.Image, box: tuple[float, float, float, float]
     ) -> npt.NDArray[np.uint8]:
-        square = image.resize((self.crop, self.crop), Image.Resampling.BILINEAR, box=box)
+        square = image.resize((self.crop, self.crop), self.resampling, box=box)
         return np.array(square)
 
 

@@ -325,7 +325,7 @@ def test_two_runs_side_by_side(visit_page, study: Path) -> None:
     assert len(app.metric) == 6
     charts = app.get("plotly_chart")
     assert [json.loads(chart.proto.spec)["data"][0]["type"] for chart in charts] == ["heatmap"] * 2
-    app.selectbox(key="other").select("model:default").run()
+    app.selectbox(key="other").select("model:sketch").run()
     assert "This query is not in its test set" in words(app)
 
 

@@ -118,8 +118,8 @@ def test_only_labelled_pictures_enter_the_label_loss(views, pictures, words, mon
 
 
 def test_a_loss_that_wants_labels(views, pictures, words):
-    settings = replace(SETTINGS, objective={"triplet": {}})
-    with pytest.raises(TrainingError, match="20 of 40 pictures have no label, and triplet"):
+    settings = replace(SETTINGS, objective={"normsoftmax": {}})
+    with pytest.raises(TrainingError, match="20 of 40 pictures have no label, and normsoftmax"):
         align(views, pictures, words, settings, 0, no_score)
     out = pictures.held_out | (pictures.labels < 0)
     align(views, replace(pictures, held_out=out), words, settings, 0, no_score)
