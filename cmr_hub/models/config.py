@@ -72,8 +72,9 @@ class ProjectorConfig(_Strict):
 
     @model_validator(mode="after")
     def _equal_blocks(self) -> Self:
-        if self.blocks != 1 and (self.output != "sphere" or self.dim % self.blocks):
-            raise ValueError("blocks are equal parts of the output 'sphere'")
+        widths = (*self.hidden, self.dim)
+        if self.blocks != 1 and (self.output != "sphere" or any(n % self.blocks for n in widths)):
+            raise ValueError("blocks are equal parts of the output 'sphere' and of hidden layers")
         return self
 
     @model_serializer(mode="wrap")

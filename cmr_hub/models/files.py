@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.half import from_half
 from cmr_hub.models.config import ModelConfig, ProjectorConfig
 from cmr_hub.models.inspection import refuse_code, refuse_size
 from cmr_hub.models.names import (
@@ -141,17 +142,17 @@ def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[i
     """Compares the header of the tensors' file with what the config asks for.
 
     Raises:
-        ModelFormatError: a tensor is missing, nothing asks for it, or it is not float32 of the
-            right shape.
+        ModelFormatError: a tensor is missing, nothing asks for it, or it is not float32 or
+            float16 of the right shape.
     """
     for name, shape in shapes.items():
         if name not in header:
             raise ModelFormatError(f"{TENSORS} has no tensor {name}")
         found = header[name]
-        if found.dtype != "F32" or tuple(found.shape) != shape:
+        if found.dtype not in ("F16", "F32") or tuple(found.shape) != shape:
             raise ModelFormatError(
                 f"{TENSORS}: {name} is {found.dtype} {tuple(found.shape)}, "
-                f"the config asks for float32 {shape}"
+                f"the config asks for float32 {shape}, or float16"
             )
     extra = sorted(header.keys() - shapes.keys())
     if extra:
@@ -159,13 +160,13 @@ def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[i
 
 
 def read_tensors(path: Path) -> dict[str, FloatArray]:
-    """The tensors of a safetensors file.
+    """The tensors of a safetensors file, those of float16 as float32.
 
     Raises:
         ModelFormatError: it cannot be read, or a value is not finite.
     """
     try:
-        tensors: dict[str, FloatArray] = load_file(path)
+        tensors: dict[str, FloatArray] = from_half(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
     for name, value in tensors.items():

@@ -63,11 +63,8 @@ def beside(projectors: Sequence[Projector]) -> Projector:
         blocks=count,
     )
     whole.scaling.load_state_dict(first.scaling.state_dict())
-    for number, layer in enumerate(_layers(whole)):
-        parts = [_layers(projector)[number] for projector in projectors]
-        weights = [part.weight for part in parts]
-        # All see the same row; behind the first layer each sees its own units.
-        layer.weight.copy_(torch.block_diag(*weights) if number else torch.cat(weights))
+    for layer, *parts in zip(_layers(whole), *map(_layers, projectors), strict=True):
+        layer.weight.copy_(torch.cat([part.weight for part in parts]))
         layer.bias.copy_(torch.cat([part.bias for part in parts]))
     return whole.eval()
 

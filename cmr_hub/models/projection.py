@@ -33,6 +33,7 @@ class Projection:
         self.settings = settings
         self.arrays = dict(arrays)
         self.in_dim, self.dim = int(settings["in_dim"]), int(settings["dim"])
+        self._blocks = int(settings.get("blocks", 1))
         self._layers = [
             (self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"])
             for name in _layer_names(settings)
@@ -52,13 +53,13 @@ class Projection:
         activate = _ACTIVATIONS[self.settings["activation"]]
         last = (rows - mean) * scale
         for number, (weight, bias) in enumerate(self._layers):
-            last = (activate(last) if number else last) @ weight.T + bias
+            last = self._of_blocks(activate(last), weight) if number else _times(last, weight)
+            last += bias
         if self.settings.get("residual"):
             return rows + last / scale
         match self.settings["output"]:
             case "sphere":
-                blocks = self.settings.get("blocks", 1)
-                parts = last.reshape(len(last), blocks, last.shape[1] // blocks)
+                parts = last.reshape(len(last), self._blocks, last.shape[1] // self._blocks)
                 return _normalised(parts).reshape(last.shape)
             case "softmax":
                 return _softmax(last)
@@ -72,6 +73,13 @@ class Projection:
                 return np.hstack([posterior, *(slots if output[-1] == "0" else slots[::-1])])
         return last
 
+    def _of_blocks(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
+        """What a layer behind the first gives: each block of it sees its own units."""
+        if self._blocks == 1:
+            return _times(rows, weight)
+        parts = np.split(rows, self._blocks, axis=1), np.split(weight, self._blocks)
+        return np.concatenate(list(map(_times, *parts)), axis=1)
+
 
 def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every tensor that a projector of these settings has."""
@@ -82,7 +90,11 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
         "scaling.mean": (settings["in_dim"],),
         "scaling.scale": (),
     }
-    for name, before, after in zip(_layer_names(settings), widths, widths[1:], strict=False):
+    blocks = settings.get("blocks", 1)
+    for number, name in enumerate(_layer_names(settings)):
+        before, after = widths[number : number + 2]
+        if number:
+            before //= blocks  # see `BlockLinear`
         found |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
     return found
 
@@ -90,6 +102,13 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
 def _layer_names(settings: JSONObject) -> list[str]:
     """Of the linear layers. Before each there is a dropout, and before that the activation."""
     return [f"layers.{3 * number + 1}" for number in range(len(settings["hidden"]) + 1)]
+
+
+def _times(rows: FloatArray, weight: FloatArray) -> FloatArray:
+    """rows · weightᵀ."""
+    # A lone row takes no threads: it costs as little without, and does not wait for a busy core.
+    found: FloatArray = np.vecdot(weight, rows)[np.newaxis] if len(rows) == 1 else rows @ weight.T
+    return found
 
 
 def _normalised(rows: FloatArray) -> FloatArray:

@@ -63,6 +63,28 @@ class InputScaling(nn.Module):
         return (rows - self.mean) * self.scale
 
 
+class BlockLinear(nn.Linear):
+    """Linear layers side by side, each with an equal part of the inputs and of the outputs.
+
+    The same as one layer whose weight is block-diagonal, without its zeros: (S · n) × m, the
+    n × m weights of the S blocks one below the other.
+
+    Args:
+        before, after: how many inputs and outputs all have together.
+        blocks: S.
+    """
+
+    def __init__(self, before: int, after: int, blocks: int) -> None:
+        super().__init__(before // blocks, after)
+        self.blocks = blocks
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, S · m) → (B, S · n)."""
+        parts = rows.unflatten(1, (self.blocks, -1))
+        weights = self.weight.unflatten(0, (self.blocks, -1))
+        return torch.einsum("bsm,snm->bsn", parts, weights).flatten(1) + self.bias
+
+
 class Projector(nn.Module):
     """A multi-layer perceptron into the common space.
 
@@ -88,7 +110,8 @@ class Projector(nn.Module):
         radius: of the sphere.
         blocks: for "sphere", how many equal parts of y are normalised each for itself:
             z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine of two such rows is the mean of
-            the cosines of their parts: S projectors, trained apart, are one; see `beside`.
+            the cosines of their parts: S projectors, trained apart, are one; see `beside`. Behind
+            the first layer each sees its own units only: see `BlockLinear`.
         residual: what is learnt is added to the row itself. With s the scale and μ the mean of
             the `InputScaling`, and the network's last layer at zero to begin with,
 
@@ -103,7 +126,7 @@ class Projector(nn.Module):
 
     Raises:
         ModelFormatError: a residual projector of two dimensions, or of another output; blocks of
-            another output than "sphere", or of unequal size.
+            another output than "sphere", or of unequal size, if only in a hidden layer.
     """
 
     def __init__(
@@ -119,10 +142,10 @@ class Projector(nn.Module):
         blocks: int = 1,
     ) -> None:
         super().__init__()
-        if blocks != 1 and (output != "sphere" or dim % blocks):
+        if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, dim))):
             raise ModelFormatError(
-                f"blocks are equal parts of a sphere's rows: {blocks} of {dim} dimensions with the "
-                f"output {output!r} are not"
+                f"blocks are equal parts of a sphere's rows, and of hidden layers: {blocks} of "
+                f"{[*hidden, dim]} dimensions with the output {output!r} are not"
             )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
@@ -144,14 +167,18 @@ class Projector(nn.Module):
             self.settings["residual"] = True
         if blocks != 1:
             self.settings["blocks"] = blocks
-        widths = [in_dim, *hidden, dim]
+        # The slots of a posterior are not outputs of the last layer.
+        widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else dim]
         self.scaling = InputScaling(in_dim)
         layers: list[nn.Module] = [Dropout(dropout[0])]
-        for before, after in pairwise(widths[:-1]):
-            layers += [nn.Linear(before, after), ACTIVATIONS[activation](), Dropout(dropout[1])]
-        # The slots of a posterior are not outputs of the last layer.
-        last = dim - 2 if output.startswith("posterior") else dim
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], last))
+        for number, (before, after) in enumerate(pairwise(widths)):
+            if number:
+                layers += [ACTIVATIONS[activation](), Dropout(dropout[1])]
+            is_split = number > 0 and blocks != 1  # all see the same row
+            layers.append(
+                BlockLinear(before, after, blocks) if is_split else nn.Linear(before, after)
+            )
+        self.layers = nn.Sequential(*layers)
         if residual:
             for parameter in self.layers[-1].parameters():
                 nn.init.zeros_(parameter)

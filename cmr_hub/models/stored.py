@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from safetensors.numpy import save
@@ -43,11 +43,13 @@ from cmr_hub.models.towers import ImageTower, TextTower
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.projection import Projection
-    from cmr_hub.types import FloatArray, JSONObject
+    from cmr_hub.types import JSONObject
 
 E = TypeVar("E", "ImageEncoder", "TextEncoder")
 
@@ -287,7 +289,14 @@ def _same(encoder: E, config: EncoderConfig) -> E:
     return encoder
 
 
-def _tensors(parts: ModelParts) -> dict[str, FloatArray]:
+def _stored(projector: Projection) -> Mapping[str, npt.NDArray[Any]]:
+    """Its tensors as float16 where it was rounded to that, as the release's are; else float32."""
+    halves = to_half(projector.arrays)
+    rounded = all(one.dtype == np.float16 for one in halves.values())
+    return halves if rounded else projector.arrays
+
+
+def _tensors(parts: ModelParts) -> dict[str, npt.NDArray[Any]]:
     projectors = {
         "image_projector": parts.image.projector,
         "text_projector": parts.text.projector,
@@ -296,7 +305,7 @@ def _tensors(parts: ModelParts) -> dict[str, FloatArray]:
         f"{part}.{name}": value
         for part, projector in projectors.items()
         if projector is not None
-        for name, value in projector.arrays.items()
+        for name, value in _stored(projector).items()
     }
     if parts.centroids is not None:
         tensors["centroids.images"] = parts.centroids.images

@@ -8,9 +8,12 @@ from PIL import Image
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, ModelFormatError, QueryError, UnknownWordsError
+from cmr_hub.half import rounded_to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.names import TENSORS
 from cmr_hub.models.projector import Projector
+from cmr_hub.models.safetensors_header import read_header
 from cmr_hub.models.towers import ImageTower, TextTower
 
 SENTENCES = ["a picture of flame", "grass", "SEA, sea; flame!"]
@@ -75,6 +78,28 @@ def test_saved_and_loaded_to_the_bit(model, saved, paths):
             model.classes[index] for index in model.centroids.predict(rows, modality).tolist()
         ]
         assert loaded.predict_classes(rows, modality) == expected
+
+
+def test_float32_is_stored_as_such_and_what_was_rounded_as_float16(saved, tmp_path, paths):
+    def dtypes(directory):
+        return {name: one.dtype for name, one in read_header(directory / TENSORS).items()}
+
+    assert set(dtypes(saved).values()) == {"F32"}
+    model = CrossModalModel.from_pretrained(saved)
+    for name, array in model.text.projector.arrays.items():
+        model.text.projector.arrays[name][...] = rounded_to_half(array)
+    model.save_pretrained(tmp_path / "rounded")
+    halves = {name for name, one in dtypes(tmp_path / "rounded").items() if one == "F16"}
+    assert halves == {f"text_projector.{name}" for name in model.text.projector.arrays}
+    loaded = CrossModalModel.from_pretrained(tmp_path / "rounded")
+    assert {one.dtype for one in loaded.text.projector.arrays.values()} == {np.dtype(np.float32)}
+    assert loaded.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(loaded.encode_texts(SENTENCES), model.encode_texts(SENTENCES))
+    np.testing.assert_array_equal(loaded.encode_images(paths), model.encode_images(paths))
+    # One value that float16 does not hold, and all are float32.
+    loaded.text.projector.arrays["layers.1.bias"][0] = 0.1
+    loaded.save_pretrained(tmp_path / "changed")
+    assert set(dtypes(tmp_path / "changed").values()) == {"F32"}
 
 
 def test_loaded_model_is_saved_again(saved, tmp_path, paths):

@@ -33,6 +33,9 @@ def test_beside_gives_the_mean_of_the_cosines(hidden):
     np.testing.assert_allclose(whole.embed(first) @ whole.embed(second).T, mean, atol=1e-6)
     side_by_side = np.concatenate([part.embed(first) for part in parts], 1) / np.sqrt(3)
     np.testing.assert_allclose(whole.embed(first), side_by_side, atol=1e-6)
+    # No zeros are kept, or multiplied by.
+    count = sum(value.numel() for value in whole.layers.parameters())
+    assert count == 3 * sum(value.numel() for value in parts[0].layers.parameters())
     lengths = torch.linalg.vector_norm(whole(torch.from_numpy(first)), dim=1)
     np.testing.assert_allclose(lengths.detach(), 5, rtol=1e-5)
 

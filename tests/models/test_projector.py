@@ -5,7 +5,7 @@ from torch import nn
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.dropout import Dropout
-from cmr_hub.models.projector import InputScaling, Projector
+from cmr_hub.models.projector import BlockLinear, InputScaling, Projector
 
 
 def rows(n, dim, seed=0):
@@ -202,3 +202,18 @@ def test_residual_is_in_the_settings_only_where_it_is():
     again = Projector(**projector.settings)
     assert again.residual
     assert again.settings == projector.settings
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_layers_side_by_side_are_one_with_a_block_diagonal_weight(blocks):
+    torch.manual_seed(0)
+    layer = BlockLinear(6, 9, blocks)
+    features = torch.from_numpy(rows(5, 6))
+    whole = torch.block_diag(*layer.weight.chunk(blocks))
+    assert whole.shape == (9, 6)
+    torch.testing.assert_close(layer(features), features @ whole.T + layer.bias)
+
+
+def test_a_hidden_layer_has_room_for_all_blocks():
+    with pytest.raises(ModelFormatError, match=r"4 of \[6, 8\] dimensions"):
+        Projector(7, (6,), 8, output="sphere", blocks=4)

@@ -15,6 +15,8 @@ from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, TrainingError
+from cmr_hub.models.names import TENSORS
+from cmr_hub.models.safetensors_header import read_header
 from cmr_hub.releases import release_directory
 from cmr_hub.releasing import build
 from cmr_hub.releasing.build import build_release, measure
@@ -92,6 +94,9 @@ def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, m
     model = load(out)
     assert model.classes == tuple(COLOURS)
     assert model.training["figures"] == found["figures"]
+    stored = read_header(out / TENSORS)
+    halves = {name for name, one in stored.items() if one.dtype == "F16"}
+    assert halves == {name for name in stored if not name.startswith("centroids")}
     hits = model.search("a red square", k=3)
     assert sorted(hit.id for hit in hits) == [f"sketch-{number:05}" for number in range(3)]
     assert all(hit.path.is_relative_to(out / "pictures") for hit in hits)
