@@ -305,6 +305,8 @@ class SentenceEncoder(TextEncoder):
 
     def _embed(self, texts: list[str]) -> FloatArray:
         """(M, dim) float32 unit vectors of single texts."""
+        if len(texts) == 1:  # a query: even making a bar would take a while
+            return self._rows_of(texts)
         from tqdm import tqdm
 
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
