@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
+from cmr_hub.apps.search_page.limits import Work, address_of
+from cmr_hub.apps.search_page.pixels import BusyError
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, decode_upload
 from cmr_hub.errors import CMRError, ImageError
 
@@ -34,17 +36,23 @@ _ARGUMENTS: Final = {
 }
 
 
-def http_routes(service: Service) -> list[Route]:
-    """The routes of the service; no more than `QUEUE` requests wait for their turn."""
-    limiter, asked = CapacityLimiter(CONCURRENCY), 0
+def http_routes(service: Service, work: Work | None = None) -> list[Route]:
+    """The routes of the service; no more than `QUEUE` requests wait for their turn.
+
+    Args:
+        service: what answers.
+        work: is told how long each address is worked for.
+    """
+    limiter, asked, noted = CapacityLimiter(CONCURRENCY), 0, work or Work()
 
     def route(name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
 
-        def work(arguments: dict[str, str], body: bytes | None) -> JSONObject:
-            picture = {} if body is None else {"picture": _decoded(body)}
-            found: JSONObject = function(**arguments, **picture)
-            return found
+        def found_for(address: str, arguments: dict[str, str], body: bytes | None) -> JSONObject:
+            with noted.of(address):
+                picture = {} if body is None else {"picture": _decoded(body)}
+                found: JSONObject = function(**arguments, **picture)
+                return found
 
         async def answer(request: Request) -> Response:
             nonlocal asked
@@ -52,12 +60,21 @@ def http_routes(service: Service) -> list[Route]:
             arguments = {key: query[key] for key in _ARGUMENTS[name] if key in query}
             if name != "encode":
                 arguments.setdefault("text", "")
+            address = address_of(request.scope)
+            # Only whole requests count: one that is still on its way needs no turn.
+            try:
+                body = await _body(request) if request.method == "POST" else None
+            except CMRError as error:
+                return _error(400, sentence(error))
             if asked >= CONCURRENCY + QUEUE:
                 return _error(503, "Too many ask at once; try again in a moment.")
             asked += 1
             try:
-                body = await _body(request) if request.method == "POST" else None
-                found = await to_thread.run_sync(partial(work, arguments, body), limiter=limiter)
+                found = await to_thread.run_sync(
+                    partial(found_for, address, arguments, body), limiter=limiter
+                )
+            except BusyError as error:
+                return _error(429, sentence(error))
             except CMRError as error:
                 return _error(400, sentence(error))
             finally:
