@@ -19,8 +19,8 @@ from cmr_hub.models.names import CARD
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
-MAX_CARD_BYTES: Final = 200_000
-"""What a card made to be slow takes a second to lay out."""
+MAX_CARD_BYTES: Final = 100_000
+"""What a card made to be slow takes two seconds to lay out."""
 MAX_CARD_PICTURES_BYTES: Final = 8_000_000
 """Of all pictures of a card together: each visit gets them with the page."""
 

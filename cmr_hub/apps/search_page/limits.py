@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse
 
 from cmr_hub.apps.search_page.payloads import is_event, is_json, length_of, replay
-from cmr_hub.apps.search_page.routes import is_stream
+from cmr_hub.apps.search_page.routes import WORK, is_stream
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ BURST_SECONDS: Final = 20.0
 REFILL: Final = 0.25
 """Seconds of work that a visitor gets back each second."""
 
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 64 * 2**20
 _LARGE: Final = "The request is too large: at most {most} are taken here."
 _SLOW: Final = "The request came too slowly; send it again."
 _BUSY: Final = "You ask too much at once; wait for some answers first."
@@ -136,10 +138,7 @@ class Limits:
             else:
                 await self._worked(scope, receive, send, address, visitor)
         except RefusedError as refused:
-            answer = JSONResponse(
-                {"error": refused.why}, refused.status, headers={"Connection": "close"}
-            )
-            await answer(scope, receive, send)
+            await _tell(refused, receive, send)
 
     def note_session(self, scope: Scope, session: str) -> None:
         """Counts the sessions of an address; too many end the request."""
@@ -200,9 +199,8 @@ class Limits:
         try:
             if is_event(scope) and self._queued(address) >= QUEUED:
                 raise RefusedError(429, _BUSY)
-            if (
-                is_event(scope) or not scope["path"].startswith("/gradio_api/")
-            ) and self._work.is_spent(address):
+            works = is_event(scope) or scope["path"].rstrip("/") in WORK
+            if works and self._work.is_spent(address):
                 raise RefusedError(429, _TIRED)
             if visitor.asked >= AT_WORK + WAITING:
                 raise RefusedError(429, _BUSY)
@@ -279,6 +277,23 @@ class _Body:
                 await send(message)
 
         return told
+
+
+async def _tell(refused: RefusedError, receive: Receive, send: Send) -> None:
+    """Answers, and reads on for a moment: one who still sends would not see the answer else."""
+    answer = JSONResponse({"error": refused.why}, refused.status, headers={"Connection": "close"})
+    head = {"status": refused.status, "headers": answer.raw_headers}
+    await send({"type": "http.response.start", **head})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while size < _LINGER_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    break
+    await send({"type": "http.response.body", "body": b""})
 
 
 def address_of(scope: Scope | Any) -> str:

@@ -138,7 +138,7 @@ class _Checker:
 
 def is_json(scope: Scope) -> bool:
     """Whether the body of a request is JSON: of all posts to Gradio but uploads."""
-    path: str = scope["path"]
+    path: str = scope.get("path", "")
     return (
         scope["type"] == "http"
         and scope["method"] == "POST"

@@ -49,6 +49,8 @@ MCP: Final = {
     rf"{_API}/mcp/messages": "POST",
 }
 """The same of the MCP server."""
+WORK: Final = ("/picture", "/search_text", "/search_image", "/encode")
+"""Those that read pictures or ask the model, beside Gradio's events."""
 _STREAMS: Final = re.compile(
     rf"{_API}/(?:heartbeat/.*|queue/data|upload_progress|(?:call|call/v2)/[^/]+/.*|mcp.*)"
 )

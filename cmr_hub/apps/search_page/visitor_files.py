@@ -86,10 +86,8 @@ class VisitorFolder:
         size = data.seek(0, os.SEEK_END)
         data.seek(0)
         with self._lock:
-            of_address = sum(
-                one.size for one in self._uploads.values() if address and one.address == address
-            )
-            if of_address + size > MAX_OF_ADDRESS:
+            of_address = sum(one.size for one in self._uploads.values() if one.address == address)
+            if address and of_address + size > MAX_OF_ADDRESS:
                 raise FullError(FULL)
         self.reserve(size)
         folder = self.path / secrets.token_urlsafe(24)
