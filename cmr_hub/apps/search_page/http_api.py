@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cmr_hub.apps.search_page.service import Service
     from cmr_hub.types import JSONObject
 
+_READERS: Final = 12
+"""Pictures that are read at once, or wait until there is room for their pixels."""
 _ARGUMENTS: Final = {
     "search_text": ("text", "count", "without", "clear"),
     "search_image": ("text", "count"),
@@ -44,26 +46,37 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
         work: is told how long each address is worked for.
     """
     limiter, asked, noted = CapacityLimiter(CONCURRENCY), 0, work or Work()
+    readers = CapacityLimiter(_READERS)
 
     def route(name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
 
-        def found_for(address: str, arguments: dict[str, str], body: bytes | None) -> JSONObject:
+        def read(address: str, body: bytes) -> dict[str, Image.Image]:
             with noted.of(address):
-                picture = {} if body is None else {"picture": _decoded(body)}
-                found: JSONObject = function(**arguments, **picture)
+                return {"picture": _decoded(body)}
+
+        def found_for(address: str, arguments: dict[str, Any]) -> JSONObject:
+            with noted.of(address):
+                found: JSONObject = function(**arguments)
                 return found
 
         async def answer(request: Request) -> Response:
             nonlocal asked
             query = request.query_params
-            arguments = {key: query[key] for key in _ARGUMENTS[name] if key in query}
+            arguments: dict[str, Any] = {
+                key: query[key] for key in _ARGUMENTS[name] if key in query
+            }
             if name != "encode":
                 arguments.setdefault("text", "")
             address = address_of(request.scope)
-            # Only whole requests count: one that is still on its way needs no turn.
+            # Only requests that are whole and read count: large pictures wait for each other, and
+            # sentences need not wait with them.
             try:
-                body = await _body(request) if request.method == "POST" else None
+                if request.method == "POST":
+                    body = await _body(request)
+                    arguments |= await to_thread.run_sync(read, address, body, limiter=readers)
+            except BusyError as error:
+                return _error(429, sentence(error))
             except CMRError as error:
                 return _error(400, sentence(error))
             if asked >= CONCURRENCY + QUEUE:
@@ -71,10 +84,8 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
             asked += 1
             try:
                 found = await to_thread.run_sync(
-                    partial(found_for, address, arguments, body), limiter=limiter
+                    partial(found_for, address, arguments), limiter=limiter
                 )
-            except BusyError as error:
-                return _error(429, sentence(error))
             except CMRError as error:
                 return _error(400, sentence(error))
             finally:

@@ -23,7 +23,7 @@ OF_ADDRESS: Final = 200
 OF_ALL: Final = 800
 """Connections at once; a process may usually have 1,024 files open."""
 _HEAD_BYTES: Final = 64 * 1024
-_CLOSING_SECONDS: Final = 2
+_CLOSING_SECONDS: Final = 1
 # The Hub's proxy asks from a private network, and nobody else can.
 _OF_THE_HUB: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 _open: Counter[str] = Counter()

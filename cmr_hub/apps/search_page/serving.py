@@ -24,6 +24,7 @@ from cmr_hub.apps.search_page.server import Server, listen
 from cmr_hub.apps.search_page.upload_routes import MAX_FILE
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.loading import load, open_gallery
+from cmr_hub.memory import give_large_blocks_back
 from cmr_hub.releases import is_release, release_directory
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def serve(
     # A network gives the interpreter away at each of its many small steps, and at the usual 5 ms
     # waits for it longer than it works while the server is busy.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    give_large_blocks_back()
     try:
         listening = listen(host, port, INITIAL_PORT_VALUE, TRY_NUM_PORTS)
     except OSError as error:
