@@ -29,8 +29,9 @@ MAX_BODIES: Final = 200 * 2**20
 BODY_SECONDS: Final = 10.0
 BODY_SPEED: Final = 32_768
 """Bytes a second that a body may need beyond that."""
-AT_WORK: Final = 16
-WAITING: Final = 112
+AT_WORK: Final = 4
+"""Requests for work that an address has before the page at once; its others wait behind them."""
+WAITING: Final = 124
 STREAMS: Final = 100
 SESSIONS: Final = 128
 SESSION_SECONDS: Final = 600.0
@@ -208,7 +209,7 @@ class Limits:
             try:
                 # What an MCP client asks is asked once more, of the page itself.
                 is_mcp = scope["path"].startswith("/gradio_api/mcp")
-                async with nullcontext() if is_mcp else visitor.turn:
+                async with visitor.turn if works and not is_mcp else nullcontext():
                     await self._app(scope, receive, send)
             finally:
                 visitor.asked -= 1

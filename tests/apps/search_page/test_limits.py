@@ -260,7 +260,7 @@ def test_one_address_waits_for_itself(monkeypatch) -> None:
                 if "status" in message:
                     codes[address].append(message["status"])
 
-            scope = {"type": "http", "method": "GET", "path": "/", "client": (address, 1)}
+            scope = {"type": "http", "method": "GET", "path": "/encode", "client": (address, 1)}
             await limited(scope, nothing, noted)
 
         crowd = [asyncio.create_task(ask("a")) for _ in range(9)]
