@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SPACE_HOST: Final = "SPACE_HOST"
 """The Hub sets it for a Space: the name that visitors know it by."""
-_FORWARDED: Final = (b"x-forwarded-host", b"x-original-host", b"forwarded")
+_FORWARDED: Final = b"x-forwarded-host"
+_JUDGED: Final = (b"origin", b"x-original-host", b"forwarded", _FORWARDED)
 _SAFE: Final = ("GET", "HEAD")
 # Gradio's page has scripts and styles in it, and makes functions of texts of its own. All else is
 # of this address: nothing that a model card or a caption says can be fetched from elsewhere.
@@ -95,8 +96,11 @@ class Hosts:
             await refusal(scope, receive, answer)
         else:
             # What was judged here is seen by nobody else, who might echo it.
-            dropped = (b"origin", *_FORWARDED)
-            rest = [(name, value) for name, value in scope["headers"] if name not in dropped]
+            rest = [
+                (name, value)
+                for name, value in scope["headers"]
+                if name not in _JUDGED or (name == _FORWARDED and self._is_public(value))
+            ]
             await self._app({**scope, "headers": rest}, receive, answer)
 
     def _is_served(self, scope: Scope, headers: Headers) -> bool:
@@ -122,6 +126,9 @@ class Hosts:
             if host_name(origin.netloc) in self._public:
                 return True
         return method in _SAFE and "access-control-request-method" not in headers
+
+    def _is_public(self, host: bytes) -> bool:
+        return host_name(host.decode("latin-1")) in self._public
 
     def _with_headers(self, send: Send) -> Send:
         async def told(message: Message) -> None:
