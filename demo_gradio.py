@@ -22,12 +22,23 @@ def main(
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name that the page is known by, e.g. a reverse proxy's."),
+    ] = None,
 ) -> None:
     """Serves the search page of a model."""
     try:
         from cmr_hub.apps.search_page import launch
 
-        launch(model, compare=compare or (), host=host, port=port, mcp=mcp)
+        launch(
+            model,
+            compare=compare or (),
+            host=host,
+            port=port,
+            mcp=mcp,
+            allow_hosts=allow_host or (),
+        )
     except CMRError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cmr_hub.errors import TrainingError
+
+_MMAP_THRESHOLD = -3  # as <malloc.h> has it
+_LARGE_BLOCK = 2**20
 
 _CONTAINER = (
     ("memory.max", "memory.current"),
@@ -43,3 +48,13 @@ def free_memory(root: Path = Path("/")) -> int:
             continue
         free = min(free, limit - used)
     return max(free, 0)
+
+
+def give_large_blocks_back() -> None:
+    """Has the C library give large blocks back to the system as soon as they are free.
+
+    GNU's keeps them for each thread that has had some: four threads that have read one large
+    picture after the other would keep the memory of four. Elsewhere this does nothing.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmr_hub.cli.options import AllowDownload, Device
+from cmr_hub.cli.options import AllowDownload, AllowHost, Device
 from cmr_hub.errors import CMRError
 
 SCRIPT = Path(__file__).parent.parent / "apps" / "dashboard" / "app.py"
@@ -23,6 +23,7 @@ def dashboard(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
+    allow_host: AllowHost = None,
     device: Device = "auto",
     allow_download: AllowDownload = False,
 ) -> None:
@@ -44,10 +45,22 @@ def dashboard(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"
         ) from error
 
+    from cmr_hub.apps.hosts import declared_hosts, is_every_address
+
     # Streamlit asks a machine on the Internet for the address of this one, to print it and to tell
     # its own pages from others.
     net_util.get_external_ip = lambda: None
-    arguments = [str(SCRIPT), f"--server.address={host}", f"--server.port={port}"]
+    arguments = [
+        str(SCRIPT),
+        f"--server.address={host}",
+        f"--server.port={port}",
+        "--server.enableCORS=true",
+        "--server.enableXsrfProtection=true",
+    ]
+    # With all addresses of a machine none of them is known here: then it has to be told.
+    if allow_host or not is_every_address(host):
+        names = sorted(declared_hosts(host, allow_host or ()))
+        arguments += [f"--server.allowedHosts={name}" for name in names]
     named = [option for path in model or [] for option in ("--model", str(path))]
     named += ["--device", device, *(["--allow-download"] if allow_download else [])]
     cli.main(

@@ -81,6 +81,13 @@ AllowDownload = Annotated[
         "on this machine. Without it only what you name is fetched.",
     ),
 ]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Answer to this name too, e.g. the one that a reverse proxy is known by; may be "
+        "repeated. Requests for any other name but --host and this machine's own are refused."
+    ),
+]
 
 
 def named_options(pairs: list[str] | None) -> dict[str, Any]:

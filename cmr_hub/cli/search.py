@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, console
+from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def demo(
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,
     mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    allow_host: AllowHost = None,
     device: Device = "auto",
     allow_download: AllowDownload = False,
     backend: Backend = "auto",
@@ -204,6 +205,7 @@ def demo(
         host=host,
         port=port,
         mcp=mcp,
+        allow_hosts=allow_host or (),
         device=device,
         allow_download=allow_download,
         backend=backend,

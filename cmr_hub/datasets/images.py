@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
@@ -21,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 64 * 2**20
 # Just under the size at which Pillow itself begins to warn; 268 MB as RGB.
 MAX_PIXELS = 89_000_000
+_STRIP_PIXELS = 2_000_000
 
 
 def read_image(
@@ -157,14 +158,34 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
+def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The same as `convert` of the whole, which would need several copies of it at once."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        return convert(image)
+    whole = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(convert(strip), (0, top))
+    return whole
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int32).clip(0, 65535)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ImageError("its pixels are floating-point numbers, which have no fixed white")
     if image.mode.startswith("I"):
         # Pillow's own conversion clips at 255 and leaves a white page.
-        values = np.asarray(image).astype(np.int32).clip(0, 65535)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+        return _in_strips(image, _scaled)
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        return _in_strips(image, _over_white)
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -11,6 +11,7 @@ import pytest
 
 from cmr_hub.apps.search_page import sessions
 from cmr_hub.apps.search_page.sessions import Sessions
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.datasets.sketches.painter import file_name, paint_missing
 
 FAR = time.time() + 1e6
@@ -33,7 +34,7 @@ def test_what_another_process_draws_is_left_alone(tmp_path: Path, clock_back: No
 
 def test_a_visitor_is_not_sent_away(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions expire by a clock that cannot be set."""
-    open_now = Sessions(model)
+    open_now = Sessions(model, VisitorFolder())
     open_now.open("one")
     for moment in (1e9, FAR):
         monkeypatch.setattr(time, "time", lambda moment=moment: moment)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import gradio as gr
 
 from cmr_hub.apps.search_page.ask import MAX_LETTERS
+from cmr_hub.apps.search_page.card import shown_card
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 from cmr_hub.errors import CMRError
 from cmr_hub.models.card import model_card
@@ -18,7 +19,8 @@ from cmr_hub.models.names import CARD
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
-MAX_CARD_BYTES: Final = 1_000_000
+MAX_CARD_BYTES: Final = 100_000
+"""What a card made to be slow takes two seconds to lay out."""
 MAX_CARD_PICTURES_BYTES: Final = 8_000_000
 """Of all pictures of a card together: each visit gets them with the page."""
 
@@ -98,7 +100,8 @@ def about_tab(
             opened=opened, searched=searched, url=url, letters=MAX_LETTERS, size=size
         )
 
-    gr.Markdown(card_of(model, name, card), elem_classes="about", elem_id="about-card")
+    shown = shown_card(card_of(model, name, card))
+    gr.HTML(shown, elem_classes=["about", "prose"], elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
     gr.on(None, told, None, programs, api_visibility="private", show_progress="hidden")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
+from cmr_hub.apps.search_page.limits import Work, address_of
+from cmr_hub.apps.search_page.pixels import BusyError
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, decode_upload
 from cmr_hub.errors import CMRError, ImageError
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from cmr_hub.apps.search_page.service import Service
     from cmr_hub.types import JSONObject
 
+_READERS: Final = 12
+"""Pictures that are read at once, or wait until there is room for their pixels."""
 _ARGUMENTS: Final = {
     "search_text": ("text", "count", "without", "clear"),
     "search_image": ("text", "count"),
@@ -34,30 +38,54 @@ _ARGUMENTS: Final = {
 }
 
 
-def http_routes(service: Service) -> list[Route]:
-    """The routes of the service; no more than `QUEUE` requests wait for their turn."""
-    limiter, asked = CapacityLimiter(CONCURRENCY), 0
+def http_routes(service: Service, work: Work | None = None) -> list[Route]:
+    """The routes of the service; no more than `QUEUE` requests wait for their turn.
+
+    Args:
+        service: what answers.
+        work: is told how long each address is worked for.
+    """
+    limiter, asked, noted = CapacityLimiter(CONCURRENCY), 0, work or Work()
+    readers = CapacityLimiter(_READERS)
 
     def route(name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
 
-        def work(arguments: dict[str, str], body: bytes | None) -> JSONObject:
-            picture = {} if body is None else {"picture": _decoded(body)}
-            found: JSONObject = function(**arguments, **picture)
-            return found
+        def read(address: str, body: bytes) -> dict[str, Image.Image]:
+            with noted.of(address):
+                return {"picture": _decoded(body)}
+
+        def found_for(address: str, arguments: dict[str, Any]) -> JSONObject:
+            with noted.of(address):
+                found: JSONObject = function(**arguments)
+                return found
 
         async def answer(request: Request) -> Response:
             nonlocal asked
             query = request.query_params
-            arguments = {key: query[key] for key in _ARGUMENTS[name] if key in query}
+            arguments: dict[str, Any] = {
+                key: query[key] for key in _ARGUMENTS[name] if key in query
+            }
             if name != "encode":
                 arguments.setdefault("text", "")
+            address = address_of(request.scope)
+            # Only requests that are whole and read count: large pictures wait for each other, and
+            # sentences need not wait with them.
+            try:
+                if request.method == "POST":
+                    body = await _body(request)
+                    arguments |= await to_thread.run_sync(read, address, body, limiter=readers)
+            except BusyError as error:
+                return _error(429, sentence(error))
+            except CMRError as error:
+                return _error(400, sentence(error))
             if asked >= CONCURRENCY + QUEUE:
                 return _error(503, "Too many ask at once; try again in a moment.")
             asked += 1
             try:
-                body = await _body(request) if request.method == "POST" else None
-                found = await to_thread.run_sync(partial(work, arguments, body), limiter=limiter)
+                found = await to_thread.run_sync(
+                    partial(found_for, address, arguments), limiter=limiter
+                )
             except CMRError as error:
                 return _error(400, sentence(error))
             finally:

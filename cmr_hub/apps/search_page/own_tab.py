@@ -11,9 +11,11 @@ import gradio as gr
 from cmr_hub.apps.search_page import components
 from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.limits import address_of
 from cmr_hub.apps.search_page.panel import search_panel
 from cmr_hub.apps.search_page.replies import hint
 from cmr_hub.apps.search_page.sessions import MAX_BYTES, MAX_PICTURES, Progress, Sessions
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.types import JSONObject
 
@@ -24,10 +26,17 @@ _PROMISE: Final = (
 )
 _EMPTY: Final = "Describe one of your pictures, or give one to find others like it."
 _SHOWN_PROBLEMS: Final = 5
+_READING: Final = 3
+"""Visitors whose pictures are read at once; what is decoded is bounded over all of them."""
 
 
-def own_tab(sessions: Sessions) -> None:
-    """Builds the tab."""
+def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
+    """Builds the tab.
+
+    Args:
+        sessions: of all visitors.
+        files: where their uploads are.
+    """
 
     def engine(request: gr.Request) -> Engine:
         own = sessions.find(request.session_hash)
@@ -40,7 +49,7 @@ def own_tab(sessions: Sessions) -> None:
         if not paths:
             return
         try:
-            own = sessions.open(request.session_hash)
+            own = sessions.open(request.session_hash, address_of(request.request.scope))
             yield gr.skip(), _notice("Reading …"), gr.skip()
             for progress in own.add(paths):
                 told = _told(progress, len(own.engine.gallery), is_done=False)
@@ -52,15 +61,14 @@ def own_tab(sessions: Sessions) -> None:
             yield None, _notice(sentence(error)), gr.skip()
         finally:
             # Nothing of them stays but what the session itself keeps.
-            for path in paths:
-                path.unlink(missing_ok=True)
+            files.remove(str(path) for path in paths)
 
     def forget(request: gr.Request) -> tuple[Any, JSONObject, JSONObject, None]:
         """Removes the pictures now."""
         sessions.close(request.session_hash)
         return gr.Column(visible=False), _notice("Your pictures are removed."), hint(_EMPTY), None
 
-    files = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
+    box = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
     notice = components.results("own-notice", panel="own-notice", hint=_PROMISE)
     with gr.Column(visible=False) as search:
         panel = search_panel(
@@ -74,8 +82,8 @@ def own_tab(sessions: Sessions) -> None:
         )
         remove = gr.Button("Remove my pictures", size="sm", elem_classes="plain")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    outputs = [files, notice, search]
-    files.upload(add, files, outputs, concurrency_id="own", concurrency_limit=1, **quiet)
+    outputs = [box, notice, search]
+    box.upload(add, box, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet)
     remove.click(forget, None, [search, notice, *panel.outputs], **quiet)
 
 

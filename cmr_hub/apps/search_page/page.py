@@ -20,12 +20,16 @@ from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.compare_tab import compare_tab
 from cmr_hub.apps.search_page.engine import Engine, name_of
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
+from cmr_hub.apps.search_page.guard import guard
 from cmr_hub.apps.search_page.http_api import http_routes
+from cmr_hub.apps.search_page.limits import Work
 from cmr_hub.apps.search_page.own_tab import own_tab
 from cmr_hub.apps.search_page.panel import search_panel
 from cmr_hub.apps.search_page.pictures import picture_route
 from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.sessions import Sessions
+from cmr_hub.apps.search_page.upload_routes import upload_routes
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
@@ -53,15 +57,21 @@ class Page:
         blocks: the page itself.
         routes: its pictures, and the service.
         sessions: the visitors' own pictures.
+        files: what visitors have sent.
+        work: what each of them has cost.
     """
 
     blocks: gr.Blocks
     routes: tuple[Route, ...]
     sessions: Sessions
+    files: VisitorFolder
+    work: Work
 
     def close(self) -> None:
-        """Stops serving."""
+        """Stops serving, and removes what visitors have sent."""
         self.blocks.close(verbose=False)
+        self.sessions.close_all()
+        self.files.close()
 
 
 def build_page(
@@ -103,7 +113,8 @@ def build_page(
     # What is loaded with the first query is loaded before a visitor has to wait for it.
     engine.answer(Ask(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
-    sessions, service = Sessions(model), Service(engine)
+    files, work = VisitorFolder(), Work()
+    sessions, service = Sessions(model, files), Service(engine)
     # Gradio makes statistics of all requests anew after each one; nobody reads them.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
@@ -126,16 +137,21 @@ def build_page(
                 examples=_examples(engine),
             )
         with gr.Tab("My pictures", id="own"):
-            own_tab(sessions)
+            own_tab(sessions, files)
         with gr.Tab("Compare", id="compare"):
             compare_tab(engines)
         with gr.Tab("About", id="about"):
             about_tab(model, name, card, gallery)
         gradio_endpoints(service)
-        blocks.unload(_forget(sessions))
+        blocks.unload(_forget(sessions, files))
+    guard(blocks, files, work)
     blocks.queue(max_size=QUEUE, default_concurrency_limit=CONCURRENCY)
-    routes = (picture_route(engine, sessions.engine), *http_routes(service))
-    return Page(blocks, routes, sessions)
+    routes = (
+        picture_route(engine, sessions.engine, work),
+        *http_routes(service, work),
+        *upload_routes(files),
+    )
+    return Page(blocks, routes, sessions, files, work)
 
 
 def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:
@@ -188,9 +204,10 @@ def _head(model: CrossModalModel, gallery: Gallery) -> str:
     )
 
 
-def _forget(sessions: Sessions) -> object:
+def _forget(sessions: Sessions, files: VisitorFolder) -> object:
     def forget(request: gr.Request) -> None:
         """The visitor has gone; so do the pictures."""
         sessions.close(request.session_hash)
+        files.forget(request.session_hash)
 
     return forget

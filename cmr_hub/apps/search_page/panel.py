@@ -14,7 +14,7 @@ from cmr_hub.apps.search_page import components
 from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, Show, cleaned
 
 # Gradio looks the annotations of handlers up, to know what to give them.
-from cmr_hub.apps.search_page.engine import Answer, Engine
+from cmr_hub.apps.search_page.engine import MOST_CHOICES, Answer, Engine
 from cmr_hub.apps.search_page.reasons import heat, told
 from cmr_hub.apps.search_page.replies import fresh, hint, problem, reply
 from cmr_hub.apps.search_page.uploads import read_upload
@@ -71,8 +71,8 @@ class Handlers:
                 weight=_within(weight, 0, 3),
                 count=round(_within(count, 1, MAX_HITS)),
                 show=SHOW.get(show, "automatic"),
-                labels=_texts(labels),
-                sources=_texts(sources),
+                labels=_chosen(labels),
+                sources=_chosen(sources),
                 min_score=_within(min_score, -1, 1) if min_score else None,
                 clear=_within(clear, 0, MOST_CLEAR) if clear else None,
                 distinct=bool(distinct),
@@ -282,9 +282,18 @@ def _within(value: Any, least: float, most: float) -> float:
     """
     try:
         return min(max(float(value), least), most)
-    except (TypeError, ValueError) as error:
-        raise QueryError(f"{value!r} is not a number") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError("a number of the options is not one") from error
 
 
-def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(value for value in values or () if isinstance(value, str))
+def _chosen(values: Any) -> tuple[str, ...]:
+    """What was chosen of a list, as it came from outside.
+
+    Raises:
+        QueryError: it is no list, or longer than any that there is to choose from.
+    """
+    if not isinstance(values or [], list):
+        raise QueryError("choose from a list")
+    if len(values or ()) > MOST_CHOICES:
+        raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search in all")
+    return tuple(dict.fromkeys(value for value in values or () if isinstance(value, str)))

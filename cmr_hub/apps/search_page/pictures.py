@@ -13,6 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.limits import Work, address_of
+from cmr_hub.apps.search_page.pixels import BusyError, decoding
+from cmr_hub.apps.search_page.uploads import pixels_of
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 
@@ -28,7 +32,9 @@ _HEADERS: Final = {
 }
 
 
-def picture_route(gallery: Engine, own: Callable[[str], Engine | None]) -> Route:
+def picture_route(
+    gallery: Engine, own: Callable[[str], Engine | None], work: Work | None = None
+) -> Route:
     """`/picture?id=…`, `&small=1`, `&own=TOKEN`.
 
     An id is looked up among the items of a gallery; no path is ever taken from a request. Pictures
@@ -37,7 +43,10 @@ def picture_route(gallery: Engine, own: Callable[[str], Engine | None]) -> Route
     Args:
         gallery: the one that all visitors search.
         own: the engine of a session's own pictures by its token; None where there is none.
+        work: is told how long each address has pictures drawn.
     """
+
+    noted = work or Work()
 
     @lru_cache(_KEPT)
     def small(path: str) -> bytes:
@@ -56,10 +65,13 @@ def picture_route(gallery: Engine, own: Callable[[str], Engine | None]) -> Route
         if path is None:
             return PlainTextResponse("There is no such picture.", 404, _HEADERS)
         try:
-            if token is None and "small" in request.query_params:
-                data = small(path)
-            else:
-                data = jpeg(path, SMALL if "small" in request.query_params else LARGE)
+            with noted.of(address_of(request.scope)):
+                if token is None and "small" in request.query_params:
+                    data = small(path)
+                else:
+                    data = jpeg(path, SMALL if "small" in request.query_params else LARGE)
+        except BusyError as error:
+            return PlainTextResponse(sentence(error), 429, _HEADERS)
         except ImageError:
             return PlainTextResponse("The picture is no longer where it was.", 404, _HEADERS)
         kept = "private, max-age=3600" if token is None else "no-store"
@@ -73,9 +85,15 @@ def jpeg(source: str | Path | Image.Image, side: int, quality: int = 85) -> byte
 
     Raises:
         ImageError: it cannot be read.
+        BusyError: too many large pictures are read now.
     """
-    image = read_image(source, enough=side)
-    image.thumbnail((side, side))
+    if isinstance(source, Image.Image):
+        image = read_image(source, enough=side)
+        image.thumbnail((side, side))
+    else:
+        with decoding(pixels_of(Path(source), side)):
+            image = read_image(source, enough=side)
+            image.thumbnail((side, side))
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)
     return file.getvalue()

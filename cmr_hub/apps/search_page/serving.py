@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
+from fastapi import FastAPI
+from gradio.http_server import INITIAL_PORT_VALUE, TRY_NUM_PORTS
 
+from cmr_hub.apps.hosts import Hosts, is_every_address
 from cmr_hub.apps.search_page.components import asset
+from cmr_hub.apps.search_page.limits import Limits, address_of
 from cmr_hub.apps.search_page.page import Page, build_page
-from cmr_hub.apps.search_page.uploads import MAX_UPLOAD
+from cmr_hub.apps.search_page.payloads import Payloads
+from cmr_hub.apps.search_page.routes import OnlyRoutes
+from cmr_hub.apps.search_page.server import Server, listen
+from cmr_hub.apps.search_page.upload_routes import MAX_FILE
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.loading import load, open_gallery
+from cmr_hub.memory import give_large_blocks_back
 from cmr_hub.releases import is_release, release_directory
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from cmr_hub.models.cross_modal import CrossModalModel
 
 # The system's own fonts: other Gradio themes ask Google for theirs.
@@ -29,17 +41,27 @@ THEME: Final = gr.themes.Default(
 )
 _SESSIONS: Final = 1_000
 _SWITCH_SECONDS: Final = 0.0005
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LANGUAGE: Final = "<script>document.documentElement.lang = 'en'</script>"
 
 
-def serve(page: Page, *, host: str, port: int | None, block: bool = True, mcp: bool = False) -> str:
+def serve(
+    page: Page,
+    *,
+    host: str,
+    port: int | None,
+    block: bool = True,
+    mcp: bool = False,
+    allow_hosts: Sequence[str] = (),
+) -> str:
     """Serves a page.
 
     Args:
         page: what `build_page` made.
         host, port: where to listen; without a port, the first free one from 7860.
-        block: wait until Ctrl+C.
+        block: wait until Ctrl+C, SIGTERM or SIGHUP; what visitors have sent is removed then.
         mcp: be an MCP server too; needs the extra `mcp`.
+        allow_hosts: other names that the page is known by, e.g. that of a reverse proxy.
 
     Returns:
         The page's address.
@@ -52,35 +74,91 @@ def serve(page: Page, *, host: str, port: int | None, block: bool = True, mcp: b
     # A network gives the interpreter away at each of its many small steps, and at the usual 5 ms
     # waits for it longer than it works while the server is busy.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    give_large_blocks_back()
     try:
-        _, url, _ = page.blocks.launch(
-            server_name=host,
-            server_port=port,
-            theme=THEME,
-            css=asset("page.css"),
-            head=_LANGUAGE,
-            footer_links=[],
-            max_file_size=MAX_UPLOAD,
-            # Gradio serves no file but its uploads; the routes have the rest.
-            allowed_paths=[],
-            app_kwargs={"routes": list(page.routes)},
-            # A program that names no session is a new one with each request.
-            state_session_capacity=_SESSIONS,
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            share=False,
-            quiet=True,
-            mcp_server=mcp,
-            prevent_thread_lock=True,
-        )
+        listening = listen(host, port, INITIAL_PORT_VALUE, TRY_NUM_PORTS)
     except OSError as error:
         where = host if port is None else f"{host}, port {port}"
         raise CMRError(f"cannot listen on {where}; choose another --host or --port") from error
+    app = app_of(page, host=host, mcp=mcp, allow_hosts=allow_hosts)
+    server = Server(app, listening)
+    name = "localhost" if is_every_address(host) else host.strip("[]")
+    url = f"http://{f'[{name}]' if ':' in name else name}:{listening.getsockname()[1]}/"
+    if page.blocks.mcp_server_obj:
+        page.blocks.mcp_server_obj._local_url = url
+    page.blocks.server = server
+    server.start()
     if block:
         print(f"The page is at {url} (stop it with Ctrl+C)")
-        page.blocks.block_thread()
-    return str(url)
+        wait(page)
+    return url
+
+
+def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[str] = ()) -> ASGIApp:
+    """The page as an ASGI app, with all that stands between it and strangers.
+
+    Args:
+        page: what `build_page` made.
+        host: where it will listen.
+        mcp: be an MCP server too.
+        allow_hosts: other names that the page is known by.
+    """
+    blocks = page.blocks
+    # A program that names no session is a new one with each request.
+    blocks.state_session_capacity = _SESSIONS
+    outer = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=list(page.routes))
+    gr.mount_gradio_app(
+        outer,
+        blocks,
+        "/",
+        theme=THEME,
+        css=asset("page.css"),
+        head=_LANGUAGE,
+        footer_links=[],
+        # Gradio serves no file at all; the page's routes do.
+        allowed_paths=[],
+        max_file_size=MAX_FILE,
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=mcp,
+    )
+    blocks.app = blocks.server_app = outer.routes[-1].app  # type: ignore[attr-defined]
+    # Gradio's own look at paths is made only where it has started the server itself.
+    blocks.has_launched = True
+    if mcp:
+        import gradio.mcp as gradio_mcp
+
+        # Pictures that MCP clients send in their questions are put here.
+        gradio_mcp.DEFAULT_TEMP_DIR = str(page.files.path)
+    queue = blocks._queue
+
+    def queued(address: str) -> int:
+        return sum(
+            address_of(event.request.scope) == address
+            for waiting in queue.event_queue_per_concurrency_id.values()
+            for event in waiting.queue
+        )
+
+    limited = Limits(
+        lambda limits: Payloads(outer, page.files, limits.note_session), page.work, queued
+    )
+    return Hosts(OnlyRoutes(limited, mcp=mcp), host, allow_hosts)
+
+
+def wait(page: Page) -> None:
+    """Waits until the process is asked to end, and closes the page."""
+    ended = Event()
+    before = {one: signal.signal(one, lambda *_: ended.set()) for one in _ENDS}
+    try:
+        # In short steps: a signal is seen only between two of them.
+        while not ended.wait(0.2):
+            pass
+    finally:
+        page.close()
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def launch(
@@ -96,6 +174,7 @@ def launch(
     allow_download: bool = False,
     backend: str = "auto",
     int8: bool = False,
+    allow_hosts: Sequence[str] = (),
 ) -> None:
     """Serves the search page until it is stopped.
 
@@ -108,6 +187,7 @@ def launch(
         revision: of a model on the Hub.
         mcp: be an MCP server too.
         device, allow_download, backend, int8: see `load`; of all models.
+        allow_hosts: other names that the page is known by.
 
     Raises:
         CMRError: no model there, one that cannot be searched, or an address that is taken.
@@ -127,7 +207,7 @@ def launch(
         card=_directory(str(own)),
         gallery=None if gallery is None else _shown(gallery),
     )
-    serve(page, host=host, port=port, mcp=mcp)
+    serve(page, host=host, port=port, mcp=mcp, allow_hosts=allow_hosts)
 
 
 def _shown(name: str | Path) -> str:

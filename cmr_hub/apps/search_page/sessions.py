@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.pictures import LARGE, jpeg
 from cmr_hub.apps.search_page.uploads import pictures_in
-from cmr_hub.errors import CMRError
+from cmr_hub.apps.search_page.visitor_files import FULL, FullError, VisitorFolder, no_room
+from cmr_hub.errors import CMRError, StorageError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 
@@ -27,8 +28,10 @@ MAX_PICTURES: Final = 200
 MAX_BYTES: Final = 256 * 2**20
 """Of all files that a session has sent."""
 MAX_SESSIONS: Final = 100
+MAX_OF_ADDRESS: Final = 20
 IDLE_SECONDS: Final = 3600.0
 _AT_ONCE: Final = 8
+_PIXELS_AT_ONCE: Final = 24_000_000
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,17 @@ class OwnPictures:
 
     Args:
         model: that all visitors search with.
+        files: where the folder is, and the room that it takes.
     """
 
-    def __init__(self, model: CrossModalModel) -> None:
+    def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
         self.token = secrets.token_urlsafe(24)
         """Nobody else can guess it; the addresses of the pictures need it."""
         self.engine = Engine(model, Gallery.create(None, model), token=self.token)
         self.used = time.monotonic()
-        self._folder = TemporaryDirectory(prefix="cmr-session-")
-        self._bytes = 0
+        self._files = files
+        self._folder = TemporaryDirectory(prefix="cmr-session-", dir=files.path)
+        self._bytes, self._kept = 0, 0
         self._lock = RLock()
         self._is_closed = False
 
@@ -64,7 +69,8 @@ class OwnPictures:
         Every picture is drawn anew: neither what else was in its file nor where it was taken is
         kept.
         """
-        added, refused = 0, []
+        added = 0
+        refused: list[str] = []
         waiting: list[tuple[str, Image.Image]] = []
         self._bytes += sum(path.stat().st_size for path in paths)
         if self._bytes > MAX_BYTES:
@@ -75,6 +81,9 @@ class OwnPictures:
             )
             return
         for name, picture in pictures_in(paths):
+            if self._is_closed:  # the visitor has gone; nobody waits for the rest
+                yield Progress(added, tuple(refused))
+                return
             if isinstance(picture, CMRError):
                 refused.append(str(picture))
                 continue
@@ -83,7 +92,7 @@ class OwnPictures:
                 yield Progress(added, tuple(refused), is_full=True)
                 return
             waiting.append((name, picture))
-            if len(waiting) == _AT_ONCE:
+            if len(waiting) == _AT_ONCE or _pixels(waiting) > _PIXELS_AT_ONCE:
                 added += self._keep(waiting)
                 waiting = []
                 yield Progress(added, tuple(refused))
@@ -95,6 +104,8 @@ class OwnPictures:
         with self._lock:
             self._is_closed = True
             self._folder.cleanup()
+            self._files.release(self._kept)
+            self._kept = 0
 
     def _keep(self, pictures: Sequence[tuple[str, Image.Image]]) -> int:
         with self._lock:
@@ -106,12 +117,26 @@ class OwnPictures:
             items = []
             for number, (name, image) in enumerate(pictures, len(gallery) + 1):
                 path = Path(self._folder.name) / f"{number}.jpg"
-                path.write_bytes(jpeg(image, LARGE))
+                self._write(path, jpeg(image, LARGE))
                 items.append(Item(id=str(number), path=path, metadata={"name": name}))
             gallery.add_vectors(items_table(items), image_embeddings=vectors)
             # What was found among fewer pictures holds no longer.
             self.engine = Engine(model, gallery, token=self.token)
             return len(items)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self._files.reserve(len(data))
+        self._kept += len(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise (
+                FullError(FULL) if no_room(error) else StorageError("the pictures cannot be kept")
+            ) from error
+
+
+def _pixels(pictures: Sequence[tuple[str, Image.Image]]) -> int:
+    return sum(picture.width * picture.height for _, picture in pictures)
 
 
 class Sessions:
@@ -119,11 +144,13 @@ class Sessions:
 
     Args:
         model: that all visitors search with.
+        files: of the page.
     """
 
-    def __init__(self, model: CrossModalModel) -> None:
-        self._model = model
+    def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
+        self._model, self._files = model, files
         self._own: dict[str, OwnPictures] = {}
+        self._addresses: dict[str, str] = {}
         self._lock = RLock()
 
     def __len__(self) -> int:
@@ -137,8 +164,12 @@ class Sessions:
                 own.used = time.monotonic()
             return own
 
-    def open(self, session: str | None) -> OwnPictures:
+    def open(self, session: str | None, address: str = "") -> OwnPictures:
         """The pictures of a session, which may begin to have some now.
+
+        Args:
+            session: the visit.
+            address: where it comes from; one has a fifth of all sessions at most.
 
         Raises:
             CMRError: too many visitors have pictures here.
@@ -149,9 +180,11 @@ class Sessions:
             found = self.find(session)
             if found is None:
                 self._drop_idle()
-                if len(self._own) >= MAX_SESSIONS:
+                mine = sum(one == address for one in self._addresses.values())
+                if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_OF_ADDRESS):
                     raise CMRError("too many visitors search their own pictures now; try later")
-                found = self._own[session] = OwnPictures(self._model)
+                found = self._own[session] = OwnPictures(self._model, self._files)
+                self._addresses[session] = address
             return found
 
     def engine(self, token: str) -> Engine | None:
@@ -167,8 +200,14 @@ class Sessions:
         """Forgets a session and removes its pictures."""
         with self._lock:
             own = None if session is None else self._own.pop(session, None)
+            self._addresses.pop(session or "", None)
         if own is not None:
             own.close()
+
+    def close_all(self) -> None:
+        """Forgets all sessions."""
+        for session in list(self._own):
+            self.close(session)
 
     def _drop_idle(self) -> None:
         """Sessions that never said good-bye."""

@@ -292,3 +292,33 @@ def test_nothing_is_wider_than_the_window(path: str, width: int, look) -> None:
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "code"),
+    [
+        (None, None, 101),
+        ("other.example", None, 403),
+        ("other.example", "http://other.example", 403),
+        (None, "http://other.example", 403),
+    ],
+)
+def test_other_hosts_and_origins_have_no_live_connection(
+    address: str, host: str | None, origin: str | None, code: int
+) -> None:
+    there = urlsplit(address)
+    with socket.create_connection((there.hostname, there.port), timeout=30) as line:
+        line.sendall(
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host or there.netloc}\r\n"
+            f"Origin: {origin or f'http://{there.netloc}'}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        assert int(line.recv(100).split()[1]) == code
+
+
+def test_no_origin_is_echoed(address: str) -> None:
+    asked = urllib.request.Request(f"{address}/_stcore/health")
+    asked.add_header("Origin", "http://other.example")
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert answer.headers["Access-Control-Allow-Origin"] is None

@@ -10,11 +10,12 @@ from starlette.testclient import TestClient
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.pictures import jpeg, picture_route
 from cmr_hub.apps.search_page.sessions import Sessions
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 
 
 @pytest.fixture
 def sessions(model):
-    made = Sessions(model)
+    made = Sessions(model, VisitorFolder())
     yield made
     made.close("visitor")
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gradio as gr
 import httpx
 import pytest
 import typer
@@ -66,7 +65,7 @@ def test_a_taken_port_is_told(model) -> None:
 def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_path) -> None:
     asked: list[object] = []
     monkeypatch.setattr(serving, "load", lambda name, **_: asked.append(name) or model)
-    monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
+    monkeypatch.setattr(serving, "wait", lambda page: page.close())
     launch(tmp_path, compare=["other"], host="127.0.0.1", port=None)
     assert asked == [tmp_path, "other"]
     assert "The page is at http://127.0.0.1:" in capsys.readouterr().out
@@ -75,7 +74,7 @@ def test_launch_serves_the_model_of_a_directory(model, monkeypatch, capsys, tmp_
 def test_visitors_see_no_folders_of_this_machine(model, monkeypatch, tmp_path) -> None:
     shown: list[str] = []
     monkeypatch.setattr(serving, "load", lambda name, **_: model)
-    monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
+    monkeypatch.setattr(serving, "wait", lambda page: page.close())
     build = serving.build_page
     monkeypatch.setattr(
         serving,

@@ -8,6 +8,7 @@ from PIL import Image
 from cmr_hub.apps.search_page import sessions as module
 from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.sessions import OwnPictures, Sessions
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import CMRError
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
@@ -24,7 +25,7 @@ def squares(tmp_path) -> list[Path]:
 
 @pytest.fixture
 def own(model):
-    made = OwnPictures(model)
+    made = OwnPictures(model, VisitorFolder())
     yield made
     made.close()
 
@@ -75,7 +76,7 @@ def test_limits(own, squares, monkeypatch) -> None:
 
 
 def test_nobody_sees_anothers(model, squares) -> None:
-    sessions = Sessions(model)
+    sessions = Sessions(model, VisitorFolder())
     first, second = sessions.open("first"), sessions.open("second")
     list(first.add(squares))
     assert first.token != second.token
@@ -94,7 +95,7 @@ def test_nobody_sees_anothers(model, squares) -> None:
 
 def test_idle_sessions_make_room(model, monkeypatch) -> None:
     monkeypatch.setattr(module, "MAX_SESSIONS", 2)
-    sessions = Sessions(model)
+    sessions = Sessions(model, VisitorFolder())
     old = sessions.open("a")
     sessions.open("b")
     with pytest.raises(CMRError, match="too many visitors"):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cmr_hub.apps.search_page.uploads import (
     MAX_PICTURE_BYTES,
+    MAX_REFUSED,
     MAX_ZIP_ENTRIES,
     pictures_in,
     read_upload,
@@ -42,6 +43,9 @@ def picture_bytes(kind: str, image: Image.Image, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+PIXEL = picture_bytes("PNG", Image.new("RGB", (1, 1), RED))
 
 
 def mean(image: Image.Image) -> tuple[int, ...]:
@@ -137,9 +141,15 @@ def test_zip_bombs(tmp_path) -> None:
     assert path.stat().st_size < 100_000
     (found,) = pictures_in([path])
     assert str(found[1]) == "cannot read the picture big.png: it is larger than 20 MB"
-    many = zip_of(tmp_path / "many.zip", **{f"{n}.png": b"x" for n in range(MAX_ZIP_ENTRIES + 5)})
+    many = zip_of(tmp_path / "many.zip", **{f"{n}.png": PIXEL for n in range(MAX_ZIP_ENTRIES + 5)})
     *_, last = pictures_in([many])
     assert "has 2,005 pictures, and the first 2,000" in str(last[1])
+    many = zip_of(tmp_path / "broken.zip", **{f"{n}.png": b"x" for n in range(MAX_REFUSED + 5)})
+    *refused, last = pictures_in([many])
+    assert len(refused) == MAX_REFUSED
+    assert str(last[1]) == (
+        "25 pictures of broken.zip cannot be read, and the rest were not looked at"
+    )
 
 
 def test_zips_that_are_none(tmp_path) -> None:

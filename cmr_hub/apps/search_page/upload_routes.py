@@ -1,0 +1,116 @@
+"""Where visitors send files, and get theirs again; in place of Gradio's own routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+
+from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.limits import address_of
+from cmr_hub.apps.search_page.payloads import TooLargeError
+from cmr_hub.apps.search_page.sessions import MAX_PICTURES
+from cmr_hub.apps.search_page.visitor_files import FULL, NOT_YOURS, no_room
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    from cmr_hub.apps.search_page.visitor_files import VisitorFolder
+
+MAX_FILE: Final = 64 * 2**20
+_FIELD: Final = "files"
+# What is shown is a picture, whatever is in the file.
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Disposition": "inline",
+}
+_SHOWN: Final = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+}
+
+
+def upload_routes(files: VisitorFolder) -> list[Route]:
+    """The routes of uploads.
+
+    Files are spooled to one that has no name, so that nothing stays of an upload that is broken
+    off, and not even of a process that is killed.
+
+    Args:
+        files: where they are kept.
+    """
+
+    async def upload(request: Request) -> Response:
+        try:
+            return JSONResponse(await taken(request))
+        except ClientDisconnect:
+            return _error(400, "The upload was broken off.")
+        except HTTPException as error:  # of a form that is none
+            return _error(error.status_code, "Send files as a form, at most 200 at once.")
+        except CMRError as error:
+            status = 507 if no_room(error) else 413 if isinstance(error, TooLargeError) else 400
+            return _error(status, sentence(error))
+        except OSError as error:
+            if not no_room(error):
+                raise
+            return _error(507, sentence(CMRError(FULL)))
+
+    async def taken(request: Request) -> list[str]:
+        async with request.form(max_files=MAX_PICTURES, max_fields=10) as form:
+            given = [part for part in form.getlist(_FIELD) if isinstance(part, UploadFile)]
+            if not given:
+                raise CMRError("send files as the field files of a form")
+            if any((part.size or 0) > MAX_FILE for part in given):
+                raise TooLargeError(f"a file may have {MAX_FILE // 2**20} MB at most")
+            return await to_thread.run_sync(keep, given, address_of(request.scope))
+
+    def keep(given: list[UploadFile], address: str) -> list[str]:
+        kept: list[str] = []
+        try:
+            for part in given:
+                kept.append(files.keep(part.filename or "", part.file, address))
+        except BaseException:
+            files.remove(kept)
+            raise
+        return kept
+
+    def file(request: Request) -> Response:
+        path = request.path_params["path"]
+        # Gradio's pages ask for the whole path; the first slash may be lost on the way.
+        found = next((one for one in (path, f"/{path}") if files.has(one)), None)
+        suffix = f".{path.rpartition('.')[2].lower()}"
+        if found is None:
+            return PlainTextResponse(sentence(CMRError(NOT_YOURS)), 404)
+        kind = _SHOWN.get(suffix, "application/octet-stream")
+        return FileResponse(found, media_type=kind, headers=_HEADERS)
+
+    return [
+        Route("/gradio_api/upload", upload, methods=["POST"]),
+        Route("/gradio_api/upload_progress", _progress),
+        Route("/gradio_api/file={path:path}", file),
+    ]
+
+
+async def _progress(request: Request) -> Response:
+    """Gradio's page asks how far an upload is; it is told that it need not ask."""
+    return StreamingResponse(iter(['data: {"msg": "done"}\n\n']), media_type="text/event-stream")
+
+
+def _error(status: int, why: str) -> JSONResponse:
+    return JSONResponse({"error": why}, status)
