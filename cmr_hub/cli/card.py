@@ -12,7 +12,7 @@ from cmr_hub.cli.options import console
 
 def card(
     directory: Annotated[
-        str, typer.Argument(help="A model directory, or `sketch`, the release of the package.")
+        str, typer.Argument(help="A model directory, or a release: photos or sketch.")
     ],
     repo: Annotated[
         str | None, typer.Option(help="The repository on the Hub that it is for, user/name.")

@@ -35,7 +35,7 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A model directory, as `cmr train --out` writes it; sketch, which comes with "
+        help="A model directory, as `cmr train --out` writes it; photos or sketch, which come with "
         "the package; a short name that `cmr models` lists, such as siglip2; or a repository "
         "on the Hub, user/name or user/name@revision: of a model of this library, or of a dual "
         "encoder such as CLIP.",
@@ -44,7 +44,7 @@ ModelName = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A model directory; sketch (the default), which comes with the package; a "
+        help="A model directory; photos (the default) or sketch, which come with the package; a "
         "short name that `cmr models` lists, such as siglip2; or a repository on the Hub, "
         "user/name or user/name@revision: of a model of this library, or of a dual encoder such "
         "as CLIP."

@@ -22,6 +22,7 @@ class Changes:
     learning_rate: float | None = None
     dim: int | None = None
     temperature: float | None = None
+    seeds: int | None = None
 
     def of(self, method: Preset | Baseline) -> Preset | Baseline:
         """The method with these settings.

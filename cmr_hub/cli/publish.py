@@ -83,7 +83,7 @@ def build(
     model: Annotated[
         str,
         typer.Option(help="A model directory, a repository on the Hub, or a release's name."),
-    ] = "sketch",
+    ] = "photos",
     revision: Annotated[
         str | None, typer.Option(help="A branch, a tag or a commit of the repository.")
     ] = None,

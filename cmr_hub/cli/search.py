@@ -170,7 +170,7 @@ def demo(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A model directory, as `cmr train --out` writes it, sketch, or a "
+            help="A model directory, as `cmr train --out` writes it, photos, sketch, or a "
             "repository on the Hub, user/name; with --gallery also a short name that `cmr models` "
             "lists."
         ),

@@ -30,6 +30,8 @@ from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.evaluation.experiment import Experiment
 
 LABELLED = "acmr-paper"
@@ -50,13 +52,14 @@ def train(
     root: Root = None,
     protocol: Protocol = None,
     image_encoder_name: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--image-encoder",
             help=f"One of: {', '.join(IMAGE_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
-            "hf:DIRECTORY for a pretrained one.",
+            "hf:DIRECTORY for a pretrained one. By default mobilenet_v2; for captions "
+            "efficientnet_lite2, where its weights are installed and no others are given.",
         ),
-    ] = "mobilenet_v2",
+    ] = None,
     image_weights: Annotated[
         Path | None,
         typer.Option(help="The encoder's weights as safetensors; else torchvision downloads its."),
@@ -90,6 +93,12 @@ def train(
         float | None, typer.Option(min=1e-9, help="Of AdamW, at its highest.")
     ] = None,
     dim: Annotated[int | None, typer.Option(min=1, help="Of the common space.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Train so many projectors of different seeds, and put them side by side."
+        ),
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(min=1e-4, help="Of a contrastive loss; where it is learnt, at the start."),
@@ -122,7 +131,7 @@ def train(
     from cmr_hub.evaluation.experiment import run_experiment
     from cmr_hub.evaluation.results import append_run
     from cmr_hub.gallery.build import build_gallery
-    from cmr_hub.model_training import default_text_encoder, load_training_data
+    from cmr_hub.model_training import load_training_data
     from cmr_hub.models.files import refuse_foreign_directory
     from cmr_hub.models.names import SNAPSHOTS
     from cmr_hub.training.finetune import FineTuning
@@ -131,7 +140,7 @@ def train(
     from cmr_hub.training.trainer import remove_checkpoints
     from cmr_hub.writer import sole_writer
 
-    changes = Changes(epochs, batch_size, learning_rate, dim, temperature)
+    changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds)
     # A wrong name or file is noticed before anything is read or downloaded.
     asked = None if preset is None else changes.of(get_method(preset))
     refuse_foreign_directory(out)
@@ -140,13 +149,13 @@ def train(
     texts = None
     if text_encoder_name is not None or text_option is not None:
         texts = text_encoder(text_encoder_name or "bow", **named_options(text_option))
-    images = image_encoder(image_encoder_name, image_weights) if image_weights else None
+    images = None
+    if image_weights:
+        images = image_encoder(image_encoder_name or "mobilenet_v2", image_weights)
     loaded = load_training_data(datasets, root, protocol)
     asked = asked or changes.of(get_method(_default_preset(datasets, loaded)))
     refuse_without_labels(loaded, asked)
-    if texts is None:
-        captions = isinstance(asked, Preset) and asked.rows == "sentences"
-        texts = text_encoder(default_text_encoder() if captions else "bow")
+    image_encoder_name, texts = _encoders(asked, image_encoder_name, images, texts)
     console.print(_told(loaded, asked, image_encoder_name, texts.name), soft_wrap=True)
     pictures = isinstance(loaded, PairDataset)
     images = (images or image_encoder(image_encoder_name)) if pictures else None
@@ -188,6 +197,21 @@ def train(
 def _default_preset(names: list[str], data: PairDataset | FeatureDataset) -> str:
     by_captions = len(names) > 1 or not (data.labels >= 0).any()
     return CAPTIONS.name if by_captions else LABELLED
+
+
+def _encoders(
+    method: Preset | Baseline,
+    image_name: str | None,
+    images: ImageEncoder | None,
+    texts: TextEncoder | None,
+) -> tuple[str, TextEncoder]:
+    """The name of the image encoder, and the text encoder; for captions the best installed."""
+    from cmr_hub.model_training import default_image_encoder, default_text_encoder
+
+    captions = isinstance(method, Preset) and method.rows == "sentences"
+    if image_name is None:
+        image_name = default_image_encoder() if captions and images is None else "mobilenet_v2"
+    return image_name, texts or text_encoder(default_text_encoder() if captions else "bow")
 
 
 def _told(

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
 from cmr_hub.baselines.base import Baseline
 from cmr_hub.baselines.linear_expert import with_linear_experts
 from cmr_hub.datasets.features import FeatureDataset
@@ -14,6 +16,7 @@ from cmr_hub.errors import TrainingError
 from cmr_hub.evaluation.captions import CaptionScore
 from cmr_hub.evaluation.embedded import validation_map
 from cmr_hub.evaluation.pairs import by_sentences, pair_rows, paired_features, training_splits
+from cmr_hub.models.joining import with_class_names
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import ImageTail, view_activations
 from cmr_hub.training.finetune_text import TextTail
@@ -136,6 +139,8 @@ def learn(
         text_encoder,
         trained.run,
     )
+    if method.class_names:
+        learnt = _with_class_names(learnt, method.class_names, cache)
     return learnt if method.linear_expert is None else _with_experts(learnt, method.linear_expert)
 
 
@@ -190,6 +195,22 @@ def _fit(
         image_encoder,
         text_encoder,
     )
+
+
+def _with_class_names(learnt: Learnt, share: float, cache: FeatureCache) -> Learnt:
+    names = () if learnt.image_encoder is None else learnt.image_encoder.class_names
+    reader = learnt.text_encoder
+    # An encoder fitted here knows the words of its captions only.
+    if not names or reader is None or reader.fingerprint is None:
+        return learnt
+    rows = cache.encode_texts(reader, [(name,) for name in names])
+    images, texts = with_class_names(
+        cast("Projector", learnt.images),
+        cast("Projector", learnt.texts),
+        torch.from_numpy(rows),
+        share,
+    )
+    return replace(learnt, images=images, texts=texts)
 
 
 def _with_experts(learnt: Learnt, expert: LinearExpert) -> Learnt:

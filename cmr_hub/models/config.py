@@ -57,6 +57,8 @@ class ProjectorConfig(_Strict):
     radius: Annotated[float, Field(gt=0)]
     residual: bool = False
     blocks: Annotated[int, Field(ge=1, le=64)] = 1
+    linear_dim: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    linear_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _room_for_a_class(self) -> Self:
@@ -72,9 +74,17 @@ class ProjectorConfig(_Strict):
 
     @model_validator(mode="after")
     def _equal_blocks(self) -> Self:
-        widths = (*self.hidden, self.dim)
+        widths = (*self.hidden, self.dim - self.linear_dim)
         if self.blocks != 1 and (self.output != "sphere" or any(n % self.blocks for n in widths)):
             raise ValueError("blocks are equal parts of the output 'sphere' and of hidden layers")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_the_linear_part(self) -> Self:
+        if not self.linear_dim and not self.linear_share:
+            return self
+        if self.output != "sphere" or self.linear_dim >= self.dim or not self.linear_share:
+            raise ValueError("a linear part has a share in (0, 1) of the output 'sphere'")
         return self
 
     @model_serializer(mode="wrap")
@@ -85,6 +95,8 @@ class ProjectorConfig(_Strict):
             del fields["residual"]
         if self.blocks == 1:
             del fields["blocks"]
+        if not self.linear_dim:
+            del fields["linear_dim"], fields["linear_share"]
         return fields
 
 

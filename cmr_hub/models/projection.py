@@ -34,6 +34,7 @@ class Projection:
         self.arrays = dict(arrays)
         self.in_dim, self.dim = int(settings["in_dim"]), int(settings["dim"])
         self._blocks = int(settings.get("blocks", 1))
+        self._share = float(settings.get("linear_share", 0.0))
         self._layers = [
             (self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"])
             for name in _layer_names(settings)
@@ -51,7 +52,7 @@ class Projection:
         """(N, in_dim) features → (N, dim) outputs z."""
         mean, scale = self.arrays["scaling.mean"], self.arrays["scaling.scale"]
         activate = _ACTIVATIONS[self.settings["activation"]]
-        last = (rows - mean) * scale
+        last = scaled = (rows - mean) * scale
         for number, (weight, bias) in enumerate(self._layers):
             last = self._of_blocks(activate(last), weight) if number else _times(last, weight)
             last += bias
@@ -60,7 +61,12 @@ class Projection:
         match self.settings["output"]:
             case "sphere":
                 parts = last.reshape(len(last), self._blocks, last.shape[1] // self._blocks)
-                return _normalised(parts).reshape(last.shape)
+                unit = _normalised(parts).reshape(last.shape)
+                if not self._share:
+                    return unit
+                beside = _normalised(_times(scaled, self.arrays["linear.weight"]))
+                own = ((1 - self._share) / self._blocks) ** 0.5
+                return np.hstack([unit * np.float32(own), beside * np.float32(self._share**0.5)])
             case "softmax":
                 return _softmax(last)
             case "tanh":
@@ -85,7 +91,8 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every tensor that a projector of these settings has."""
     # The slots of a posterior are not outputs of the last layer.
     slots = 2 if settings["output"].startswith("posterior") else 0
-    widths = [settings["in_dim"], *settings["hidden"], settings["dim"] - slots]
+    linear = settings.get("linear_dim", 0)
+    widths = [settings["in_dim"], *settings["hidden"], settings["dim"] - slots - linear]
     found: dict[str, tuple[int, ...]] = {
         "scaling.mean": (settings["in_dim"],),
         "scaling.scale": (),
@@ -96,6 +103,8 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
         if number:
             before //= blocks  # see `BlockLinear`
         found |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
+    if linear:
+        found["linear.weight"] = (linear, settings["in_dim"])
     return found
 
 

@@ -112,6 +112,10 @@ class Projector(nn.Module):
             z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine of two such rows is the mean of
             the cosines of their parts: S projectors, trained apart, are one; see `beside`. Behind
             the first layer each sees its own units only: see `BlockLinear`.
+        linear_dim, linear_share: for "sphere", a linear map L of the scaled row x', of its own
+            dimensions, beside the network, and its share a of the cosine:
+            z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), y being of dim − linear_dim dimensions.
+            It is not trained, but set: see `with_class_names`.
         residual: what is learnt is added to the row itself. With s the scale and μ the mean of
             the `InputScaling`, and the network's last layer at zero to begin with,
 
@@ -140,12 +144,21 @@ class Projector(nn.Module):
         radius: float = 1.0,
         residual: bool = False,
         blocks: int = 1,
+        linear_dim: int = 0,
+        linear_share: float = 0.0,
     ) -> None:
         super().__init__()
-        if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, dim))):
+        own = dim - linear_dim
+        if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, own))):
             raise ModelFormatError(
                 f"blocks are equal parts of a sphere's rows, and of hidden layers: {blocks} of "
-                f"{[*hidden, dim]} dimensions with the output {output!r} are not"
+                f"{[*hidden, own]} dimensions with the output {output!r} are not"
+            )
+        if linear_dim and (output != "sphere" or own < 1 or not 0 < linear_share < 1):
+            raise ModelFormatError(
+                f"a linear part of {linear_dim} of {dim} dimensions, with a share of "
+                f"{linear_share} and the output {output!r}, cannot be: it takes a share in (0, 1) "
+                "of a sphere's rows"
             )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
@@ -167,8 +180,13 @@ class Projector(nn.Module):
             self.settings["residual"] = True
         if blocks != 1:
             self.settings["blocks"] = blocks
+        self.linear: nn.Linear | None = None
+        if linear_dim:
+            self.settings |= {"linear_dim": linear_dim, "linear_share": float(linear_share)}
+            self.linear = nn.Linear(in_dim, linear_dim, bias=False).requires_grad_(False)
+        self.linear_share = linear_share
         # The slots of a posterior are not outputs of the last layer.
-        widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else dim]
+        widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else own]
         self.scaling = InputScaling(in_dim)
         layers: list[nn.Module] = [Dropout(dropout[0])]
         for number, (before, after) in enumerate(pairwise(widths)):
@@ -185,13 +203,19 @@ class Projector(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(B, in_dim) features → (B, dim) outputs z."""
-        last: Tensor = self.layers(self.scaling(rows))
+        scaled = self.scaling(rows)
+        last: Tensor = self.layers(scaled)
         if self.residual:
             return rows + last / self.scaling.scale
         match self.output:
             case "sphere":
                 parts: Tensor = F.normalize(last.unflatten(1, (self.blocks, -1)), dim=2)
-                return parts.flatten(1) * float(self.radius / self.blocks**0.5)
+                parts = parts.flatten(1) / self.blocks**0.5
+                if self.linear is not None:
+                    share = self.linear_share
+                    beside = F.normalize(self.linear(scaled)) * share**0.5
+                    parts = torch.cat([parts * (1 - share) ** 0.5, beside], 1)
+                return parts * self.radius
             case "softmax":
                 return last.softmax(1)
             case "tanh":

@@ -35,6 +35,7 @@ _OFF = {
     "standardise": False,
     "views": 1,
     "seeds": 1,
+    "class_names": 0.0,
 }
 
 
@@ -79,6 +80,9 @@ class Preset:
         text_dropout: `dropout` of the text projector, where it is another.
         label_weights: how much the labels of one of several datasets count, by its name; else 1.
             Only with rows="sentences".
+        class_names: the share of the cosine that the names of the image encoder's own classes
+            have, which takes no training; see `with_class_names`. 0 for none; also none with
+            encoders that tell no classes, and with texts that are not read by a pretrained encoder.
         supervised: what it is named after is a method for classes: data without is refused, though
             its losses might do without.
 
@@ -115,6 +119,7 @@ class Preset:
     seeds: int = 1
     text_dropout: tuple[float, float] | None = None
     label_weights: Mapping[str, float] | None = None
+    class_names: float = 0.0
     supervised: bool = False
 
     def __post_init__(self) -> None:
@@ -122,6 +127,11 @@ class Preset:
             raise TrainingError(
                 "at least one view and one seed, and a warm-up within the epochs, are wanted, not "
                 f"{self.views}, {self.seeds} and {self.warmup}"
+            )
+        if self.class_names and (self.output != "sphere" or not 0 < self.class_names < 1):
+            raise TrainingError(
+                f"{self.name} cannot give class names a share of {self.class_names}: that wants "
+                "the output 'sphere', and a share in (0, 1)"
             )
         if self.seeds > 1 and (self.output != "sphere" or self.residual):
             raise TrainingError(
@@ -290,11 +300,12 @@ CAPTIONS = Preset(
     early_stopping=False,
     validation_fraction=0.1,
     rows="sentences",
-    label_weights={"sketches": 5.0},
+    label_weights={"sketches": 5.0, "pascal-sentence": 1.5},
     cosine=True,
     warmup=1.0,
     standardise=True,
     views=2,
+    class_names=0.25,
 )
 """Each sentence finds its own picture among the batch; where there are labels, one classifier tells
 the classes of both. For data without labels, and for several datasets at once.

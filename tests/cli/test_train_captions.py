@@ -109,6 +109,22 @@ def test_pictures_with_captions_alone(cmr, options, home):
     assert json.loads(out)["captions"] == record["captions"]
 
 
+def test_captions_take_the_encoders_that_are_installed_and_seeds_side_by_side(cmr, home):
+    code, out, err = cmr(
+        *("train", "flickr8k", "--epochs", 1, "--seeds", 2, "--out", home / "model"),
+        *("--results", home / "runs.jsonl"),
+    )
+    assert code == 0, err
+    assert "by captions, efficientnet_lite2 and sentence." in out
+    (record,), _ = read_runs(home / "runs.jsonl")
+    assert record["settings"]["seeds"] == 2
+    model = cmr_hub.load(home / "model")
+    assert model.image.encoder.name == "efficientnet_lite2"
+    assert model.image.projector.settings["blocks"] == 2
+    # The names of the image encoder's classes have dimensions of their own.
+    assert model.dim == 2 * PRESETS["captions"].dim + model.text.encoder.dim
+
+
 def test_several_datasets_are_learnt_as_one_and_measured_one_by_one(cmr, options, home):
     code, out, err = cmr("train", "flickr8k", "folder:folders", *options)
     assert code == 0, err

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 from documents import HOME, text_of
-from shown import default_rows, figures, rows
+from shown import default_rows, figures, rows, short
 
 STUDY = " ".join(text_of("docs/study.md").split())
 STUDY_LINES = text_of("docs/study.md").splitlines()
@@ -93,6 +93,27 @@ def test_paper_and_code() -> None:
 )
 def test_what_distillation_brought(row) -> None:
     assert row in text_of("docs/sketch-release.md")
+
+
+@pytest.mark.parametrize("row", default_rows("photos.json"))
+@pytest.mark.parametrize("document", ["README.md", "docs/photos-release.md"])
+def test_what_the_default_finds(document, row) -> None:
+    assert row in text_of(document)
+
+
+def test_what_fits_everyday_queries() -> None:
+    found = json.loads(text_of("results/natural-queries.json"))
+    assert found["model"] == "photos"
+    said = f"{found['precision_at_10']:.2f} of the first ten fit"
+    assert said in " ".join(text_of("docs/photos-release.md").split())
+
+
+def test_which_shape_a_picture_is_given() -> None:
+    found = json.loads(text_of("results/shapes.json"))["figures"]
+    recall = [short(found[shape]["recall_at_10"]) for shape in ("as they are", "central square")]
+    words = " ".join(text_of("docs/photos-release.md").split())
+    assert f"(Recall@10 {recall[0]} and {recall[1]})" in words
+    assert f"padding ({short(found['padded']['recall_at_10'])})" in words
 
 
 def test_what_can_be_chosen() -> None:

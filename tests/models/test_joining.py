@@ -8,7 +8,7 @@ import torch
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.files import describe_projector
-from cmr_hub.models.joining import beside, with_one_scale
+from cmr_hub.models.joining import beside, with_class_names, with_one_scale
 from cmr_hub.models.projector import InputScaling, Projector
 
 
@@ -49,6 +49,43 @@ def test_its_config_builds_it_again():
     np.testing.assert_array_equal(again.embed(rows(5, 7)), whole.embed(rows(5, 7)))
     # What has no blocks says nothing of them: older releases read it.
     assert "blocks" not in describe_projector(trained(0, ())).model_dump()
+
+
+def test_class_names_take_their_share_of_the_cosine():
+    """Norouzi et al. 2014: the classes' names, each as likely as the picture is of it."""
+    classes, dim = 4, 5
+    images = beside([trained(seed, (6,)) for seed in range(2)])
+    torch.manual_seed(5)
+    texts = Projector(dim, (6,), 8, "relu", (0, 0), "sphere", 5.0, blocks=2).eval()
+    texts.scaling.fit(torch.from_numpy(rows(30, dim, seed=4)))
+    names = rows(classes, dim, seed=3)
+    whole = with_class_names(images, texts, torch.from_numpy(names), 0.3)
+    pictures, sentences = rows(9, 7), rows(8, dim, seed=1)
+
+    def unit(values):
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    # A row of a picture ends in its posteriors.
+    centred = (pictures - images.scaling.mean.numpy())[:, -classes:]
+    told = unit(centred @ unit(names)), unit(sentences - texts.scaling.mean.numpy())
+    expected = 0.7 * images.embed(pictures) @ texts.embed(sentences).T + 0.3 * told[0] @ told[1].T
+    found = [part.embed(some) for part, some in zip(whole, (pictures, sentences), strict=True)]
+    np.testing.assert_allclose(found[0] @ found[1].T, expected, atol=1e-5)
+    again = Projector(**describe_projector(whole[0]).model_dump())
+    again.load_state_dict(whole[0].state_dict())
+    np.testing.assert_array_equal(again.embed(pictures), found[0])
+    with pytest.raises(ModelFormatError, match="already"):
+        with_class_names(*whole, torch.from_numpy(names), 0.3)
+    with pytest.raises(ModelFormatError, match="become one"):
+        beside([whole[0], whole[0]])
+
+
+@pytest.mark.parametrize(
+    ("output", "dim", "share"), [("linear", 3, 0.3), ("sphere", 4, 0.3), ("sphere", 3, 1.0)]
+)
+def test_a_linear_part_has_a_share_of_a_sphere(output, dim, share):
+    with pytest.raises(ModelFormatError, match="share in"):
+        Projector(7, (), 4, output=output, linear_dim=dim, linear_share=share)
 
 
 def test_a_scale_for_each_dimension_goes_into_the_first_layer():

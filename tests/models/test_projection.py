@@ -14,6 +14,8 @@ KINDS = {
     "linear": {},
     "sphere": {"output": "sphere", "radius": 5.0},
     "blocks": {"output": "sphere", "blocks": 3},
+    "linear part": {"output": "sphere", "radius": 5.0, "linear_dim": 3, "linear_share": 0.3},
+    "both": {"output": "sphere", "blocks": 3, "linear_dim": 3, "linear_share": 0.3},
     "softmax": {"output": "softmax"},
     "tanh": {"output": "tanh"},
     "posterior-0": {"output": "posterior-0"},

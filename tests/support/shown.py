@@ -28,7 +28,7 @@ def figures(table: str) -> dict[str, str]:
 
 
 def default_rows(name: str, note: str = "") -> list[str]:
-    """What the embedded default does, as rows of a table."""
+    """What a model that comes with the package does, as rows of a table."""
     found = json.loads((RESULTS / name).read_text(encoding="utf-8"))["figures"]
     lines = []
     for dataset, shown in (

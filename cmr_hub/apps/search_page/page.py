@@ -33,7 +33,7 @@ from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
-from cmr_hub.releases import SKETCH
+from cmr_hub.releases import PHOTOS
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
@@ -77,7 +77,7 @@ class Page:
 def build_page(
     model: CrossModalModel,
     *,
-    name: str = SKETCH,
+    name: str = PHOTOS,
     compare: Mapping[str, CrossModalModel] | None = None,
     card: Path | None = None,
     gallery: str | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.metadata
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,6 @@ from cmr_hub.encoders.backends.onnx_runtime import OnnxRuntimeSession
 from cmr_hub.encoders.backends.openvino import OpenVinoSession
 from cmr_hub.encoders.backends.store import found, kept
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
-from cmr_hub.encoders.images.base import fingerprint_of
 from cmr_hub.encoders.images.exported import ExportedImageEncoder
 from cmr_hub.encoders.lazy import Lazy
 
@@ -119,7 +118,7 @@ def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
     kind = image_encoder_class(encoder.name)
     facts = json.loads((directory / _ENCODER).read_text(encoding="utf-8"))
     weights, shown = str(facts["weights_sha256"]), kind.preprocessing
-    if fingerprint_of(encoder.name, weights, asdict(shown)) != encoder.fingerprint:
+    if kind.fingerprint_with(weights) != encoder.fingerprint:
         return None
     return _Known(
         name=encoder.name,

@@ -85,6 +85,11 @@ class ImageEncoder(ABC):
     network: Any = None
 
     @property
+    def class_names(self) -> Sequence[str]:
+        """Of the classes whose posteriors end a feature row; none with most encoders."""
+        return ()
+
+    @property
     @abstractmethod
     def weights_sha256(self) -> str:
         """SHA-256 of all weights."""

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.images.base import ImageEncoder, fingerprint_of
@@ -34,6 +34,8 @@ class NetworkEncoder(ImageEncoder):
     """
 
     preprocessing: Preprocessing
+    rows_are: ClassVar[str] = ""
+    """What is in a row, where that has changed since the encoder got its name."""
     # Small on purpose: larger batches need activations so big that the allocator returns them to
     # the system after each layer, and the page faults cost more than the batch saves.
     batch_size = 4
@@ -81,7 +83,12 @@ class NetworkEncoder(ImageEncoder):
     @cached_property
     def fingerprint(self) -> str:
         """Changes with everything that changes a feature: network, weights, preprocessing."""
-        return fingerprint_of(self.name, self.weights_sha256, asdict(self.preprocessing))
+        return self.fingerprint_with(self.weights_sha256)
+
+    @classmethod
+    def fingerprint_with(cls, weights_sha256: str) -> str:
+        """The fingerprint of this encoder with these weights."""
+        return fingerprint_of(cls.rows_are or cls.name, weights_sha256, asdict(cls.preprocessing))
 
     def forward(self, batch: Tensor) -> Tensor:
         """(B, 3, H, W) pixels → (B, dim) features."""

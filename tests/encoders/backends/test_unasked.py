@@ -64,7 +64,10 @@ def saved(folder) -> Path:
     """A model of the two encoders, with random projectors."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        image, text = (Projector(dim, (32,), 16, output="sphere") for dim in (1280, 384))
+        image, text = (
+            Projector(dim, (32,), 16, output="sphere")
+            for dim in (EfficientNetLite2Encoder.dim, 384)
+        )
     model = CrossModalModel(
         ImageTower(image_encoder("efficientnet_lite2"), image),
         TextTower(text_encoder("sentence").fit([]), text),
