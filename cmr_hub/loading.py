@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import choose_model_files, is_of_a_model
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
 from cmr_hub.models.towers import ImageTower, TextTower
+from cmr_hub.outside import read_json
 from cmr_hub.releases import (
     FORMER_NAMES,
     RELEASES,
@@ -214,7 +214,7 @@ def _holds_encoder(directory: Path) -> bool:
     if any((directory / name).is_file() for name in (MODULES, OPEN_CLIP_CONFIG)):
         return True
     try:
-        content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        content = read_json(directory / CONFIG)
     except (OSError, ValueError, RecursionError):
         return False
     # Repositories of timm name an architecture instead.

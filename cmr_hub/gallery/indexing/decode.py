@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.images import MAX_BYTES, decode_image
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.outside import check_file, read_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -233,6 +233,7 @@ def _read(place: Place) -> bytes:
         return read_bytes(place.file, MAX_BYTES)
     if place.size > MAX_BYTES:
         raise OSError(f"it has {place.size:,} bytes; the limit is {MAX_BYTES:,}")
+    check_file(place.file)
     with place.file.open("rb") as file:
         file.seek(place.offset)
         data = file.read(place.size)
