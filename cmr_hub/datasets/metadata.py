@@ -134,11 +134,10 @@ def _parquet_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict
             raise DataFormatError(
                 f"{path} has no column file_name; it has {_some(file.schema.names)}"
             )
-        for batch in file.batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{path}:{number}", record
-    except (OSError, ValueError, OverflowError) as error:  # dates that Python does not have
+        for record in file.records():
+            number += 1
+            yield f"{path}:{number}", record
+    except OSError as error:
         report.add("damaged record", f"{path}:{number + 1}", str(error))
 
 
