@@ -90,7 +90,7 @@ class _Optional(_Figures):
     """What a record may hold beside `REQUIRED` and is looked at: absent or null likewise."""
 
     cell: str | None = None
-    settings: _Object = None
+    settings: dict[str, Any] = {}
     text_options: _Object = None
     fine_tuned: _Object = None
     text_fine_tuned: _Object = None
