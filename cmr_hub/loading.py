@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmr_hub.downloads import downloads
+from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.backends import backend_placement
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.pretrained import PREFIX
@@ -222,7 +222,7 @@ def _holds_encoder(directory: Path) -> bool:
 
 
 def _open(directory: Path) -> CrossModalModel:
-    model = CrossModalModel.from_pretrained(directory)
+    model = CrossModalModel.from_pretrained(directory, allow_download=downloads_allowed())
     _attach(model, directory)
     return model
 
