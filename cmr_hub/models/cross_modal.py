@@ -179,6 +179,7 @@ class CrossModalModel:
         Raises:
             UnknownWordsError, CMRError: as `encode_texts`.
         """
+        refuse_single(documents, "documents")
         return self.text.encode(documents)
 
     def predict_classes(self, embeddings: FloatArray, modality: Modality) -> list[str]:
@@ -283,8 +284,10 @@ class CrossModalModel:
         if image is not None:
             vector = self.encode_images([image])[0]
         else:
-            refuse_file_name(text or "")
-            vector = self.encode_texts([text or ""])[0]
+            if not isinstance(text, str):
+                raise QueryError(f"a sentence is a text, not {text!r:.40}")
+            refuse_file_name(text)
+            vector = self.encode_texts([text])[0]
         kind: Modality = "text" if image is None else "image"
         return self.gallery.search(vector, k, target, query_modality=kind, **options)
 
