@@ -180,7 +180,9 @@ def demo(
         str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; by default the first free.")
+    ] = None,
     compare: Annotated[
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,
