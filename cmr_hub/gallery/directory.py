@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from cmr_hub.atomic import storing, sync
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
-from cmr_hub.gallery.manifest import FILE_PATTERN, FileRecord, Manifest, holds_gallery
+from cmr_hub.gallery.manifest import FILE_NAME, FILE_PATTERN, FileRecord, Manifest, holds_gallery
 from cmr_hub.outside import read_bytes
 from cmr_hub.writer import this_process
 
@@ -116,6 +116,13 @@ class GalleryDirectory:
             if _is_ours(entry.name) and entry.name not in manifest.files:
                 with suppress(OSError):  # where a file in use cannot be removed, the next will
                     entry.unlink()
+
+    def clear(self) -> None:
+        """Removes all files of the gallery, the manifest first: then there is none any more."""
+        (self.path / FILE_NAME).unlink(missing_ok=True)
+        for entry in self.path.iterdir():
+            if _is_ours(entry.name):
+                entry.unlink()
 
 
 def _is_ours(name: str) -> bool:
