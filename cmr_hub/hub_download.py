@@ -17,6 +17,7 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.errors import HubError, ModelFormatError
 from cmr_hub.hub_errors import hub_errors, is_passing, patiently
+from cmr_hub.outside import read_json
 from cmr_hub.version import __version__
 
 T = TypeVar("T")
@@ -189,7 +190,7 @@ def _listing(snapshot: Path) -> dict[str, int] | None:
     """What `_keep_listing` noted of the commit in a cache; None where there is no such note."""
     note = snapshot.parent.parent / _LISTINGS / f"{snapshot.name}.json"
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
+        content = read_json(note)
     except (OSError, ValueError, RecursionError):
         return None
     known = isinstance(content, dict) and all(type(size) is int for size in content.values())

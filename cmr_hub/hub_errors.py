@@ -5,6 +5,7 @@ No message holds a token: a server may send back what it was sent.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,14 @@ from cmr_hub.errors import CMRError, HubError
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 WAITS: Final = (0.5, 2.0, 8.0)
 """Seconds before each new attempt."""
+_PATIENT: Final = 10.0
+"""A call that took longer has tried again by itself."""
+_CLIENT: Final = "huggingface_hub.utils._http"
+_RETRY: Final = re.compile(r"thrown while requesting|^Retrying in")
 
 _TOKENS: Final = re.compile(r"hf_\w+|(?<=Bearer )\S+")
 _BUSY: Final = {408, 429, 500, 502, 503, 504}
@@ -28,8 +35,15 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
     """Makes a HubError, with what to do, of everything that goes wrong inside."""
     try:
         yield
-    except (CMRError, ImportError):
+    except CMRError:
         raise
+    except ImportError as error:
+        if "socks" not in str(error).lower():
+            raise
+        raise HubError(
+            "a SOCKS proxy is set (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY), which the Hub's client "
+            "cannot use by itself: pip install 'httpx[socks]', or name an HTTP proxy"
+        ) from None
     except Exception as error:  # the client has many kinds, and its network library more
         # Not `from error`: its text may hold what must not be shown.
         explained = _no_room(error, repository) or _explained(error, repository)
@@ -37,15 +51,43 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """`call()`, and again after a while where the Hub is busy or the connection broke."""
-    for wait in WAITS:
-        try:
-            return call()
-        except Exception as error:
-            if not is_passing(error):
-                raise
-        time.sleep(wait)
-    return call()
+    """`call()`, and again after a while where the Hub is busy or the connection broke.
+
+    The client tries some calls again by itself: then that was the while. Of all that is said but
+    one line.
+    """
+    with _told_once():
+        for wait in WAITS:
+            started = time.monotonic()
+            try:
+                return call()
+            except Exception as error:
+                if not is_passing(error) or time.monotonic() - started > _PATIENT:
+                    raise
+            time.sleep(wait)
+        return call()
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """The client says of every attempt what failed, twice; here the first time is enough."""
+    client = logging.getLogger(_CLIENT)
+    told = False
+
+    def first(record: logging.LogRecord) -> bool:
+        nonlocal told
+        if record.levelno != logging.WARNING or not _RETRY.search(record.getMessage()):
+            return True
+        if not told:
+            told = True
+            logger.warning("The Hub does not answer; it is asked again for a while.")
+        return False
+
+    client.addFilter(first)
+    try:
+        yield
+    finally:
+        client.removeFilter(first)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmr_hub.downloads import downloads
+from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.backends import backend_placement
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.pretrained import PREFIX
@@ -25,6 +24,7 @@ from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.files import choose_model_files, is_of_a_model
 from cmr_hub.models.names import CONFIG, GALLERY, HISTORY, IMAGE_WEIGHTS, PICTURES
 from cmr_hub.models.towers import ImageTower, TextTower
+from cmr_hub.outside import read_json
 from cmr_hub.releases import (
     FORMER_NAMES,
     PHOTOS,
@@ -217,7 +217,7 @@ def _holds_encoder(directory: Path) -> bool:
     if any((directory / name).is_file() for name in (MODULES, OPEN_CLIP_CONFIG)):
         return True
     try:
-        content = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        content = read_json(directory / CONFIG)
     except (OSError, ValueError, RecursionError):
         return False
     # Repositories of timm name an architecture instead.
@@ -225,7 +225,7 @@ def _holds_encoder(directory: Path) -> bool:
 
 
 def _open(directory: Path) -> CrossModalModel:
-    model = CrossModalModel.from_pretrained(directory)
+    model = CrossModalModel.from_pretrained(directory, allow_download=downloads_allowed())
     _attach(model, directory)
     return model
 

@@ -15,7 +15,7 @@ from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2, MINILM
 from cmr_hub.encoders.texts import text_encoder as text_encoder_named
 from cmr_hub.errors import CMRError
 from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.methods import get_method
+from cmr_hub.evaluation.methods import get_method, refuse_without_model
 from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def train(
         >>> model.training["captions"]["recall_t2i"]                       # doctest: +SKIP
     """
     method = get_method(preset) if isinstance(preset, str) else preset
+    refuse_without_model(method)
     placement = Placement.of(device)
     if image_encoder is None:
         image_encoder = default_image_encoder()
@@ -93,7 +94,7 @@ def train(
         progress=progress,
     ).model
     if model is None:
-        raise CMRError(f"{method.name} is no pair of projectors: there is no model of it")
+        raise CMRError(f"{method.name} gave no model")
     return model
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from cmr_hub.atomic import storing
 from cmr_hub.errors import InUseError
+from cmr_hub.outside import read_bytes
 
 _NOTE = ".writer"
+_LONGEST_NOTE = 1_000
 
 
 def this_process() -> str:
@@ -40,6 +42,7 @@ def sole_writer(folder: str | Path, instead: str) -> Iterator[None]:
     handle = _held(home, note, instead)
     try:
         with storing(home):
+            note.unlink(missing_ok=True)  # it may be a link to a file of somebody's
             note.write_text(this_process(), encoding="utf-8")
         yield
     finally:
@@ -63,7 +66,7 @@ def _held(home: Path, note: Path, instead: str) -> int:
             os.close(handle)
             writer = "another process"
             with suppress(OSError):
-                writer = note.read_text(encoding="utf-8") or writer
+                writer = read_bytes(note, _LONGEST_NOTE).decode(errors="replace") or writer
             raise InUseError(
                 f"{writer} writes into {home}; wait until it has finished, stop it, or {instead}"
             ) from error

@@ -44,6 +44,8 @@ class Baseline(ABC):
     name: ClassVar[str]
     takes_unlabelled: ClassVar[bool] = False
     """Whether it learns from pairs alone."""
+    is_projection: ClassVar[bool] = True
+    """Whether it gives two `Projector`s, and so a model that can be saved."""
 
     @abstractmethod
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:

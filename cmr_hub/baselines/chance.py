@@ -23,6 +23,7 @@ class RandomBaseline(Baseline):
     """
 
     name: ClassVar[str] = "random"
+    is_projection: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:

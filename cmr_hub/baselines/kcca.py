@@ -34,6 +34,7 @@ class KCCABaseline(CanonicalBaseline[KernelView]):
     """
 
     name: ClassVar[str] = "kcca"
+    is_projection: ClassVar[bool] = False
     grid: ClassVar[Grid] = {
         "image_width": WIDTHS,
         "text_width": WIDTHS,

@@ -29,6 +29,7 @@ class LabelBaseline(Baseline):
     """
 
     name: ClassVar[str] = "label"
+    is_projection: ClassVar[bool] = False
     grid: ClassVar[Grid] = {"image_C": PENALTIES, "text_C": PENALTIES}
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:

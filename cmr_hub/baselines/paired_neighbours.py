@@ -38,6 +38,7 @@ class PairedNeighboursBaseline(Baseline):
     """
 
     name: ClassVar[str] = "paired-neighbours"
+    is_projection: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
     grid: ClassVar[Grid] = {
         "image_neighbours": NEIGHBOURS,

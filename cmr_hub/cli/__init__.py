@@ -7,7 +7,6 @@ import logging
 import sys
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 
 from cmr_hub.cli.align import align
@@ -25,6 +24,7 @@ from cmr_hub.cli.quality_curve import quality_curve
 from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
 from cmr_hub.cli.study import ablate, report
+from cmr_hub.cli.terminal import Terminal
 from cmr_hub.cli.train import train
 from cmr_hub.errors import CMRError
 
@@ -53,7 +53,7 @@ _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
 def main() -> None:
     """The console script: errors that a user can mend are one line, not a traceback."""
-    errors = Console(stderr=True, markup=False, emoji=False)
+    errors = Terminal(stderr=True, markup=False, emoji=False)
     logging.basicConfig(
         format="%(message)s",
         handlers=[RichHandler(console=errors, show_time=False, show_path=False)],

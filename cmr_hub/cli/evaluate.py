@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import (
     AllowDownload,
     Backend,
@@ -74,7 +74,7 @@ def evaluate(
         if results is not None:
             append_run(record, results)
     if as_json:
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json_text(record))
         return
     console.print(f"{record['dataset']}, protocol {record['protocol']}, {split} split")
     console.print(table, highlight=False)

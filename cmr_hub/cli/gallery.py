@@ -9,6 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from cmr_hub.cli.options import console
+from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import QueryError
 
 app = typer.Typer(help="Looks after a gallery.", no_args_is_help=True)
@@ -32,7 +33,7 @@ def info(gallery: Name) -> None:
         "model": f"{store.model_name or 'not noted'}, {store.model_id}",
         **store.facts(),
     }.items():
-        table.add_row(name, value)
+        table.add_row(name, cell(value))
     console.print(table, highlight=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, ModelOption, console
-from cmr_hub.errors import DataNotFoundError, QueryError
+from cmr_hub.errors import CMRError, DataNotFoundError, QueryError
 from cmr_hub.gallery.milvus_server import (
     CA_VARIABLE,
     DEFAULT_COLLECTION,
@@ -108,23 +110,42 @@ def index(
         raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
     named = _model_of(where) if model is None else model
     loaded = load(named, device=device, allow_download=allow_download, backend=backend, int8=int8)
-    gallery = _gallery(where, loaded)
     if loaded.text.has_encoder:
         # Read, and exported if it is to be, now: the first search need not do that.
         _ = loaded.text.required_encoder
-    summary = index_folder(
-        gallery,
-        folder,
-        workers=workers,
-        cluster=None if cluster is None else "ray",
-        progress=True,
-    )
+    with _none_for_nothing(where):
+        gallery = _gallery(where, loaded)
+        summary = index_folder(
+            gallery,
+            folder,
+            workers=workers,
+            cluster=None if cluster is None else "ray",
+            progress=True,
+        )
     console.print(summary.text(), highlight=False, soft_wrap=True)
     console.print(
         f'{len(gallery):,} items in {where}. Now try: cmr search {where} "two dogs on a beach"',
         highlight=False,
         soft_wrap=True,
     )
+
+
+@contextmanager
+def _none_for_nothing(where: Path | MilvusAddress) -> Iterator[None]:
+    """A new gallery that is still empty where indexing fails goes again."""
+    from cmr_hub.gallery.local import LocalStore
+    from cmr_hub.gallery.manifest import holds_gallery
+
+    is_new = isinstance(where, Path) and not holds_gallery(where)
+    was_there = isinstance(where, Path) and where.exists()
+    try:
+        yield
+    except CMRError:
+        if isinstance(where, Path) and is_new and holds_gallery(where):
+            store = LocalStore.open(where)
+            if not len(store):
+                store.discard(keep_folder=was_there)
+        raise
 
 
 def _model_of(where: Path | MilvusAddress) -> str | None:

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from cmr_hub.cli.options import console
 from cmr_hub.cli.search import Model
+from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import DataFormatError, DataNotFoundError, ModelFormatError
 
 _MOST_BYTES = 2**24
@@ -71,7 +72,7 @@ def label(
     given = {name: count for name, count in counts.items() if count}
     table = Table(Column("name", overflow="fold"), Column("pictures", justify="right"))
     for name, count in given.items():
-        table.add_row("(no name)" if name is None else name, f"{count:,}")
+        table.add_row("(no name)" if name is None else cell(name), f"{count:,}")
     console.print(table, highlight=False)
     unused = len(counts) - len(given)
     if unused:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
+from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, Device, console
 from cmr_hub.errors import CMRError
 
@@ -54,7 +54,7 @@ def models(
 
     entries = [_entry(name) for name in names] if names else list_models()
     if as_json:
-        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+        typer.echo(json_text([entry.model_dump(mode="json") for entry in entries]))
     elif names:
         for entry in entries:
             console.print(_all_of(entry), highlight=False, soft_wrap=True)
@@ -152,7 +152,7 @@ def _measure(
         speeds[name] = measure_encoding(model, batch=batch, turns=turns, threads=threads)
     if as_json:
         records = [{"model": name, **asdict(speed)} for name, speed in speeds.items()]
-        typer.echo(json.dumps(records, indent=2))
+        typer.echo(json_text(records))
         return
     table = Table(
         Column("milliseconds for", overflow="fold"),

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from cmr_hub.cli.terminal import Terminal
 from cmr_hub.errors import CMRError
 
-# Sentences and paths are shown as they are: `[b]` in one is no markup.
-console = Console(markup=False, emoji=False)
+# Sentences and paths are shown as they are: `[b]` in one is no markup, nor is ESC an order.
+console = Terminal(markup=False, emoji=False)
 
 Root = Annotated[
     Path | None,

@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 
 from cmr_hub.cli.options import AllowDownload, console
+from cmr_hub.cli.terminal import cell
 
 if TYPE_CHECKING:
     from cmr_hub.models.upload import Upload
@@ -136,7 +137,7 @@ def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
     where = f"{upload.kind} {upload.repository}" + (f", {upload.branch}" if upload.branch else "")
     table = Table("", Column("file", overflow="fold"), "size", title=where, title_justify="left")
     for change in different[:SHOWN]:
-        table.add_row(_SIGNS[change.what], change.path, decimal(change.size))
+        table.add_row(_SIGNS[change.what], cell(change.path, None), decimal(change.size))
     console.print(table)
     if len(different) > SHOWN:
         console.print(f"and {len(different) - SHOWN} more files")

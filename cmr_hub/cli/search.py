@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import webbrowser
 from enum import StrEnum
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
+from cmr_hub.cli.terminal import cell, printable
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ def search(
     if as_json:
         told = {"unknown_words": unknown, "note": " ".join(notes) or None}
         records = [hit.record() | told for hit in hits]
-        typer.echo(json.dumps(records, indent=2, default=str))
+        typer.echo(json_text(records))
     for note in notes:
         # A program reads the list of hits alone, which may be empty.
-        typer.echo(note, err=as_json)
+        typer.echo(printable(note), err=as_json)
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
@@ -154,9 +155,9 @@ def _table(hits: list[Hit]) -> Table:
         "rank": [str(hit.rank) for hit in hits],
         "score": [f"{hit.score:.3f}" for hit in hits],
         "clear": ["" if hit.z is None else f"{hit.z:.1f}" for hit in hits],
-        "label": [hit.label or "" for hit in hits],
-        "sentence": [hit.sentences[0] if hit.sentences else "" for hit in hits],
-        "path": [hit.file or hit.id for hit in hits],
+        "label": [cell(hit.label or "") for hit in hits],
+        "sentence": [cell(hit.sentences[0] if hit.sentences else "") for hit in hits],
+        "path": [cell(hit.file or hit.id, None) for hit in hits],
     }
     there = {name: cells for name, cells in columns.items() if any(cells) or not hits}
     # A path that is cut does not say which file it is.
@@ -179,7 +180,9 @@ def demo(
         str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="The port; by default the first free.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; by default the first free.")
+    ] = None,
     compare: Annotated[
         list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
     ] = None,

@@ -25,7 +25,12 @@ from cmr_hub.datasets.measured import AS_TEST
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.methods import get_method, method_names, refuse_without_labels
+from cmr_hub.evaluation.methods import (
+    get_method,
+    method_names,
+    refuse_without_labels,
+    refuse_without_model,
+)
 from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:
@@ -143,6 +148,8 @@ def train(
     changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds)
     # A wrong name or file is noticed before anything is read or downloaded.
     asked = None if preset is None else changes.of(get_method(preset))
+    if asked is not None:
+        refuse_without_model(asked)
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     placement = Placement.of(device)
@@ -178,10 +185,7 @@ def train(
         model = experiment.model
         if model is None:
             console.print(experiment.summary(), soft_wrap=True, highlight=False)
-            raise CMRError(
-                f"{asked.name} is no pair of projectors and cannot be saved; "
-                "`cmr ablate` measures it"
-            )
+            raise CMRError(f"{asked.name} gave no model to save")
         if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
             part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
             model.gallery = build_gallery(model, part, cache=features, progress=True)

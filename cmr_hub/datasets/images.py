@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.errors import ImageError
+from cmr_hub.outside import read_bytes
 from cmr_hub.types import ImageSource
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

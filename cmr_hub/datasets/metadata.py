@@ -14,6 +14,7 @@ from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import decode_text
 from cmr_hub.errors import DataFormatError
+from cmr_hub.outside import check_file
 
 TEXT_KEYS = ("captions", "caption", "text")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -24,6 +25,7 @@ UNREAD_ENDINGS = (
 """Pictures too, of formats that are not read."""
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """Of several in one folder the first is read."""
+_LARGEST = 8 * 2**30
 
 
 def walk(base: Path, report: ReadReport) -> list[Path]:
@@ -74,6 +76,10 @@ def records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any
     Raises:
         DataFormatError: the table has no column `file_name`, or is no table.
     """
+    try:
+        check_file(path, _LARGEST)
+    except OSError as error:
+        raise DataFormatError(f"{path} is not read: {error}") from error
     readers = {".jsonl": _json_records, ".csv": _csv_records, ".parquet": _parquet_records}
     yield from readers[path.suffix](path, report)
 
@@ -128,11 +134,10 @@ def _parquet_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict
             raise DataFormatError(
                 f"{path} has no column file_name; it has {_some(file.schema.names)}"
             )
-        for batch in file.batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{path}:{number}", record
-    except (OSError, ValueError, OverflowError) as error:  # dates that Python does not have
+        for record in file.records():
+            number += 1
+            yield f"{path}:{number}", record
+    except OSError as error:
         report.add("damaged record", f"{path}:{number + 1}", str(error))
 
 

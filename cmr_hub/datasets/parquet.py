@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from cmr_hub.outside import check_file
 
 ROWS = 65_536
 """In a batch."""
 _FREE = 256 * 2**20
 _RATIO = 256
 """No honest table packs so well: beyond `_FREE` a byte may become so many."""
+_CELL = 8
+"""Bytes of an empty value, in memory."""
 
 
 class ParquetTable:
@@ -27,6 +32,7 @@ class ParquetTable:
     """
 
     def __init__(self, path: Path) -> None:
+        size = check_file(path)
         try:
             metadata = pq.read_metadata(path)
             self.schema: pa.Schema = metadata.schema.to_arrow_schema()
@@ -38,9 +44,11 @@ class ParquetTable:
         except Exception as error:  # Arrow raises nearly every kind on damaged input
             raise OSError(f"not Parquet: {error}") from error
         self.count = int(metadata.num_rows)
-        self._limit = _FREE + _RATIO * path.stat().st_size
+        self._limit = _FREE + _RATIO * size
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        self._told = sum(group.total_byte_size for group in groups)
+        cells = self.count * metadata.num_columns
+        # Even an empty text takes a place in each row, which packs to nothing.
+        self._told = max(sum(group.total_byte_size for group in groups), _CELL * cells)
 
     def batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """The table, so many rows at a time.
@@ -67,6 +75,15 @@ class ParquetTable:
         except Exception as error:  # as above
             raise OSError(f"not Parquet: {error}") from error
 
+    def records(self, rows: int = ROWS) -> Iterator[dict[str, Any]]:
+        """The rows as dictionaries. Raises OSError, as `batches`, and for values Python has not."""
+        for batch in self.batches(rows):
+            try:
+                found = batch.to_pylist()
+            except Exception as error:  # time zones and dates that there are not: of many kinds
+                raise OSError(f"a value cannot be read: {error}") from error
+            yield from found
+
     def table(self) -> pa.Table:
         """All rows at once. Raises OSError, as `batches`."""
         return pa.Table.from_batches(self.batches(), schema=self.schema)
@@ -84,4 +101,4 @@ def _written_out(column: pa.Array) -> int:
     if not isinstance(column, pa.DictionaryArray) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     lengths = pc.binary_length(column.dictionary).cast(pa.int64())
-    return pc.sum(lengths.take(column.indices)).as_py() or 0
+    return _CELL * len(column) + (pc.sum(lengths.take(column.indices)).as_py() or 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+from cmr_hub.outside import check_file
+
 DAMAGED = tarfile.TarError, OSError, EOFError, ValueError, OverflowError
 """What reading a damaged tar file can raise: its numbers are read as Python reads numbers."""
 
@@ -20,4 +22,5 @@ class _Member(tarfile.TarInfo):
 
 def open_tar(path: Path) -> tarfile.TarFile:
     """The tar file, to be read. Raises one of `DAMAGED`, and so may all that is done with it."""
+    check_file(path)
     return tarfile.open(path, "r:", tarinfo=_Member)

@@ -6,8 +6,8 @@ import codecs
 import re
 from pathlib import Path
 
-from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.report import ReadReport
+from cmr_hub.outside import read_bytes
 
 MAX_TEXT_BYTES = 8 * 2**20
 

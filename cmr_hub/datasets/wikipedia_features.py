@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from cmr_hub.datasets import wikipedia
 from cmr_hub.datasets.features import FeatureDataset
-from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.location import find_dataset
 from cmr_hub.errors import DataFormatError, UnknownNameError
+from cmr_hub.outside import read_bytes
 from cmr_hub.types import FloatArray
 
 NAME = "wikipedia-features"

@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.outside import check_file, read_json
 
 if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray, JSONObject
@@ -57,10 +58,10 @@ def read_curve(results: Path, cell: str) -> dict[str, dict[str, list[float | Non
         ModelFormatError: the file is damaged.
     """
     path = curve_path(results, cell)
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        phases = json.loads(path.read_text(encoding="utf-8"))
+        phases = read_json(path, below=results)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a training curve: {error}") from error
     whole = isinstance(phases, dict) and all(
@@ -184,6 +185,7 @@ def _standing(metadata: dict[str, str]) -> tuple[float, int] | None:
 def _metadata(path: Path) -> dict[str, str]:
     """What a stored file says of itself; nothing where there is none or it is damaged."""
     try:
+        check_file(path)
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
     except (OSError, SafetensorError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cmr_hub.outside import read_bytes
 
 if TYPE_CHECKING:
     from cmr_hub.evaluation.tables import TableResult
@@ -48,10 +51,10 @@ def changes(result: TableResult, results: str | Path) -> list[Change]:
 
 def _read(path: Path, column: str) -> dict[str, tuple[int, float | None]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {
-                row["row"]: (int(row["n_seeds"]), float(row[column]) if row[column] else None)
-                for row in csv.DictReader(file)
-            }
+        text = read_bytes(path).decode()
+        return {
+            row["row"]: (int(row["n_seeds"]), float(row[column]) if row[column] else None)
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        }
     except (OSError, KeyError, ValueError, TypeError, csv.Error):
         return {}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 
-from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.artifacts import read_curve
+from cmr_hub.models.files import read_history
 from cmr_hub.models.names import HISTORY
+from cmr_hub.outside import check_file
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
@@ -93,15 +94,7 @@ def history_curves(rows: Iterable[JSONObject]) -> list[Curve]:
 def model_curves(directory: str | Path) -> list[Curve]:
     """The curves of a model directory. Raises ModelFormatError; no curves without a history."""
     path = Path(directory) / HISTORY
-    if not path.is_file():
-        return []
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{path} cannot be read: {error}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ModelFormatError(f"{path} is not a list of epochs")
-    return history_curves(rows)
+    return history_curves(read_history(path)) if path.exists() else []
 
 
 def checkpoints_of(directory: str | Path) -> Path:
@@ -117,6 +110,7 @@ def running_curves(directory: str | Path) -> list[Curve]:
     for phase in ("select", "final"):
         path = Path(directory) / f"{phase}.safetensors"
         try:
+            check_file(path)
             with safe_open(path, framework="numpy") as file:
                 history = json.loads((file.metadata() or {})["progress"])["history"]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):

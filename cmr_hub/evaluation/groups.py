@@ -120,9 +120,7 @@ class RunGroup:
             names = record.get("classes") or []
             for way in ways:
                 for label, figure in (record.get(f"per_class_map_{way}") or {}).items():
-                    name = (
-                        names[int(label)] if label.isdigit() and int(label) < len(names) else label
-                    )
+                    name = names[int(label)] if _is_place(label, names) else label
                     found[name].append(float(figure))
         whole = self.n * len(ways)
         return {name: sum(v) / whole for name, v in sorted(found.items()) if len(v) == whole}
@@ -139,6 +137,12 @@ class RunGroup:
         if not levels or len(whole) < len(curves):
             return None
         return list(levels), [float(value) for value in np.mean(whole, axis=0)]
+
+
+def _is_place(label: str, names: Sequence[str]) -> bool:
+    """Whether a label is the number of a class, as JSON has keys."""
+    short = label.isascii() and label.isdigit() and len(label) <= len(str(len(names)))
+    return short and int(label) < len(names)
 
 
 def _ways(direction: str) -> tuple[str, ...]:

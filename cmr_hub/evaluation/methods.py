@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmr_hub.baselines import BASELINES, baseline
-from cmr_hub.errors import TrainingError, UnknownNameError
+from cmr_hub.errors import CMRError, TrainingError, UnknownNameError
 from cmr_hub.training.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
@@ -49,4 +49,19 @@ def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset 
     raise TrainingError(
         f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
         f"{', '.join(without)}"
+    )
+
+
+def refuse_without_model(method: Preset | Baseline) -> None:
+    """Checks, before anything is read, that a method gives a model that can be saved.
+
+    Raises:
+        CMRError: it does not; the message names those that do.
+    """
+    if isinstance(method, Preset) or method.is_projection:
+        return
+    saved = [name for name in BASELINES if baseline(name).is_projection]
+    raise CMRError(
+        f"{method.name} is no pair of projectors and cannot be saved; `cmr ablate` measures it. "
+        f"Of the baselines these can: {', '.join(saved)}"
     )

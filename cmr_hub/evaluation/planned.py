@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.outside import read_bytes
 
 RUNS = "runs.jsonl"
 """The store, in the folder of results."""
@@ -69,7 +70,7 @@ class Plan(_Strict):
     def load(cls, path: Path) -> Self:
         """Reads a saved plan. Raises ModelFormatError."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_bytes(path).decode())
         except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise ModelFormatError(
                 f"{path} is not the plan of a grid; delete it and run `cmr ablate` on the grid "

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmr_hub.atomic import storing
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
+from cmr_hub.outside import check_file
 from cmr_hub.version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from cmr_hub.types import JSONObject
 
+LARGEST_STORE = 2**30
+"""Bytes of a store; a run has some two thousand."""
 NUMBER = (int, float)
 REQUIRED: dict[str, tuple[type, ...]] = {
     "dataset": (str,),
@@ -87,7 +90,7 @@ class _Optional(_Figures):
     """What a record may hold beside `REQUIRED` and is looked at: absent or null likewise."""
 
     cell: str | None = None
-    settings: _Object = None
+    settings: dict[str, Any] = {}
     text_options: _Object = None
     fine_tuned: _Object = None
     text_fine_tuned: _Object = None
@@ -164,14 +167,18 @@ def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
 
     Raises:
         DataNotFoundError: there is no such file; no run has been stored there.
+        ModelFormatError: it is no file, cannot be read, or is larger than any store.
     """
     source = Path(path)
     try:
+        check_file(source, LARGEST_STORE)
         with source.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             lines = file.read().split(b"\n")
-    except OSError as error:
+    except FileNotFoundError as error:
         raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error
+    except OSError as error:
+        raise ModelFormatError(f"{source} holds no runs: {error}") from error
     records: list[JSONObject] = []
     problems: list[str] = []
     for number, line in enumerate(lines, start=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Direction = Literal["i2t", "t2i"]
 
+_LONGEST: Final = 2_000
+"""Characters of a sentence that is shown."""
+
 
 @dataclass(frozen=True)
 class SpaceItem:
@@ -29,6 +32,14 @@ class SpaceItem:
     label: str | None = None
     path: Path | None = None
     sentences: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Cuts what is longer than a page can lay out."""
+        if self.label is not None and len(self.label) > _LONGEST:
+            object.__setattr__(self, "label", f"{self.label[:_LONGEST]}…")
+        if any(len(sentence) > _LONGEST for sentence in self.sentences):
+            cut = (f"{s[:_LONGEST]}…" if len(s) > _LONGEST else s for s in self.sentences)
+            object.__setattr__(self, "sentences", tuple(cut))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,11 +14,15 @@ from safetensors import SafetensorError, safe_open
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.evaluation.artifacts import EMBEDDINGS
 from cmr_hub.evaluation.space import Space, SpaceItem
+from cmr_hub.outside import check_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.types import FloatArray
+
+LARGEST_STORED: Final = 2**30
+"""Bytes of a file of embeddings; one of 32 dimensions has some megabytes."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def stored_spaces(results: str | Path) -> tuple[list[StoredSpace], list[str]]:
     found, problems = [], []
     for path in sorted((Path(results) / EMBEDDINGS).glob("*.safetensors")):
         try:
+            check_file(path, LARGEST_STORED, below=results)
             with safe_open(path, framework="numpy") as file:
                 facts = file.metadata() or {}
             found.append(
@@ -78,6 +83,7 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
         ModelFormatError: the file is damaged.
     """
     try:
+        check_file(stored.path, LARGEST_STORED)
         with safe_open(stored.path, framework="numpy") as file:
             facts = file.metadata() or {}
             images, texts = (_numbers(file.get_tensor(name)) for name in ("images", "texts"))

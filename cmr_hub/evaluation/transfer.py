@@ -97,7 +97,7 @@ def evaluate_transfer(
     if starts_from_features(trained):
         untrained = untrained_adapter(images.dim)
         zero_shot = measure_split(untrained, untrained, part, images, texts, cache).report
-    described = ("preset", "objective", "settings", "text_options", "seed", "epochs")
+    described = ("preset", "objective", "text_options", "seed", "epochs")
     encoders = ("image_weights", "fine_tuned", "text_fine_tuned")
     record: JSONObject = {
         "dataset": dataset.name,
@@ -108,6 +108,7 @@ def evaluate_transfer(
         "image_encoder": images.name,
         "text_encoder": texts.name,
         **{key: trained.get(key) for key in (*described, *encoders)},
+        "settings": trained.get("settings") or {},
         "pairs": {"train": 0, "validation": 0, "test": len(part)},
         "test_texts_without_known_word": figures.unknown_texts,
         "seconds": round(time.perf_counter() - started, 3),

@@ -12,10 +12,12 @@ from filelock import FileLock, Timeout
 from cmr_hub.atomic import storing, sync
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
-from cmr_hub.gallery.manifest import FILE_PATTERN, FileRecord, Manifest, holds_gallery
+from cmr_hub.gallery.manifest import FILE_NAME, FILE_PATTERN, FileRecord, Manifest, holds_gallery
+from cmr_hub.outside import read_bytes
 from cmr_hub.writer import this_process
 
 _LOCK, _WRITER = ".lock", ".writer"
+_LONGEST_NOTE = 1_000
 
 
 class GalleryDirectory:
@@ -58,14 +60,20 @@ class GalleryDirectory:
 
         Raises:
             GalleryInUseError: another process holds it.
+            ModelFormatError: the lock, or the note beside it, is a link: what it leads to would
+                be overwritten.
         """
+        for name in (_LOCK, _WRITER):
+            if (self.path / name).is_symlink():
+                raise ModelFormatError(f"{self.path / name} is a link; remove it")
         try:
             with storing(self.path):
                 self._lock.acquire()
         except Timeout as error:
             writer = "another process"
             with suppress(OSError):
-                writer = (self.path / _WRITER).read_text(encoding="utf-8") or writer
+                note = read_bytes(self.path / _WRITER, _LONGEST_NOTE, below=self.path)
+                writer = note.decode(errors="replace") or writer
             raise GalleryInUseError(
                 f"{writer} is writing to {self.path}: wait until it has finished, or stop it. "
                 "Searching goes on meanwhile"
@@ -108,6 +116,13 @@ class GalleryDirectory:
             if _is_ours(entry.name) and entry.name not in manifest.files:
                 with suppress(OSError):  # where a file in use cannot be removed, the next will
                     entry.unlink()
+
+    def clear(self) -> None:
+        """Removes all files of the gallery, the manifest first: then there is none any more."""
+        (self.path / FILE_NAME).unlink(missing_ok=True)
+        for entry in self.path.iterdir():
+            if _is_ours(entry.name):
+                entry.unlink()
 
 
 def _is_ours(name: str) -> bool:

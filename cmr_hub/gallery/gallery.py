@@ -350,8 +350,9 @@ class Gallery:
         own: Modality = "image" if "image" in row.vectors else "text"
         vector = row.vectors[own].matrix[0]
         page = Page(k, options.pop("offset", 0))
-        hits = self.search(vector, page.offset + k + 1, target or own, **options)
-        others = [hit for hit in hits if hit.id != id][page.offset : page.offset + k]
+        last = page.offset + page.k
+        hits = self.search(vector, last + 1, target or own, **options)
+        others = [hit for hit in hits if hit.id != id][page.offset : last]
         return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
 
     def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
@@ -418,6 +419,8 @@ def _condition(text: str | None) -> Where | None:
     """The condition that is asked for, if one is. Raises QueryError."""
     if text is None:
         return None
+    if not isinstance(text, str):
+        raise QueryError(f'a condition is a text, e.g. "year >= 2008", not {text!r:.40}')
     # With it comes a parser of SQL, which takes a tenth of the time of a search from the shell.
     from cmr_hub.gallery.where import Where
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.gallery.values import readable
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -34,6 +35,8 @@ ZERO_SHOT_COLUMNS = "zero_shot_columns"
 RESERVED = ("folder", "sha256", "size", "modified", ZERO_SHOT_COLUMNS)
 """Columns that the package fills in itself, whatever a source says."""
 
+_LONGEST = 16_384
+"""Bytes of an id and of a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 """A part that is empty, `.` or `..`: a path with one may lead out of its root folder."""
 NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
@@ -88,8 +91,8 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
         relative: its paths are those that `split_root` gave.
 
     Raises:
-        ModelFormatError: a column is missing or of another type, an id is null or double, or a
-            path is not absolute.
+        ModelFormatError: a column is missing or of another type, or has values that Python has
+            not; an id is null or double, or a path is not absolute.
     """
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
@@ -106,6 +109,17 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
                 table = table.set_column(place, name, table.column(name).cast(kind))
             except pa.ArrowException as error:
                 raise ModelFormatError(f"items: column {name} must be {kind}: {error}") from error
+    for name in others:
+        place = table.column_names.index(name)
+        column = readable(name, table.column(name))
+        if column.type != table.schema.field(name).type:
+            table = table.set_column(place, name, column)
+    _check_keys(table, relative=relative)
+    return table
+
+
+def _check_keys(table: pa.Table, *, relative: bool) -> None:
+    """Raises ModelFormatError for ids that are missing, double or too long, and for odd paths."""
     ids = table.column("id")
     if ids.null_count:
         raise ModelFormatError("an item has no id")
@@ -115,9 +129,14 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
         raise ModelFormatError(
             f"{twice['counts']} items have the id {twice['values']!r}: ids must differ"
         )
+    for name in ("id", "path"):
+        longest = pc.max(pc.binary_length(table.column(name))).as_py() or 0
+        if longest > _LONGEST:
+            raise ModelFormatError(
+                f"an item has a {name} of {longest:,} bytes; the limit is {_LONGEST:,}"
+            )
     if not relative and pc.any(_matches(table, NOT_ABSOLUTE)).as_py():
         raise ModelFormatError("the paths of items must be absolute, without '..' or '//'")
-    return table
 
 
 def picked(table: pa.Table, rows: IntArray) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Self
@@ -258,6 +258,16 @@ class LocalStore:
                 self._manifest, self._rows = read_rows(self.directory.path, self._root)
                 self._neutral = read_neutral(self.directory.path, self._manifest)
             yield
+
+    def discard(self, *, keep_folder: bool = False) -> None:
+        """Removes the gallery from the disk; what lies there beside stays, and so its folder."""
+        if self.directory is not None:
+            with self.directory.writing():
+                self.directory.clear()
+            self.directory.forget_lock()
+            if not keep_folder:
+                with suppress(OSError):  # it is not empty
+                    self.directory.path.rmdir()
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None:
         """Writes what is here to another directory, compact, in place of an older gallery.

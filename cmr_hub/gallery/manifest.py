@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.outside import MOST_BYTES, check_file, read_json
 from cmr_hub.types import Modality
 
 FORMAT_VERSION: Literal[2] = 2
@@ -119,8 +120,8 @@ class Manifest(BaseModel):
         """
         path = directory / FILE_NAME
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError) as error:
+            content = read_json(path, below=directory)
+        except FileNotFoundError as error:
             raise ModelFormatError(
                 f"{directory} is not a gallery: it has no {FILE_NAME}"
             ) from error
@@ -147,12 +148,15 @@ class Manifest(BaseModel):
 
         Raises:
             FileNotFoundError: a file is missing.
-            ModelFormatError: a file cannot be read or is damaged; it is named.
+            ModelFormatError: a file cannot be read or is damaged, or is none of this directory's;
+                it is named.
         """
+        total = 0
         for name, record in self.files.items():
             path = directory / name
             try:
-                size = path.stat().st_size
+                size = check_file(path, below=directory)
+                total += size
                 same = record.bytes in (None, size) and (
                     (size > CHECKED_WHOLE and not whole) or sha256_of_file(path) == record.sha256
                 )
@@ -160,6 +164,8 @@ class Manifest(BaseModel):
                 raise
             except OSError as error:
                 raise ModelFormatError(f"{path} cannot be read: {error}") from error
+            if total > MOST_BYTES:
+                raise ModelFormatError(f"{directory} has more than {MOST_BYTES:,} bytes")
             if not same:
                 raise ModelFormatError(
                     f"{path} is damaged: it does not match its checksum in {FILE_NAME}; "

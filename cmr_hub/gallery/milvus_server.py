@@ -45,7 +45,11 @@ class MilvusAddress:
     ca: Path | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.uri)
+        try:
+            parts = urlsplit(self.uri)
+            parts.port  # noqa: B018 - raises where it is no number up to 65535
+        except ValueError as error:
+            raise QueryError(f"{self.uri!r} is no address of a server: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in "/":
             raise QueryError(f"{self.uri!r} is no address of a server: http://host:19530")
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,200}", self.collection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ class Page:
     """Which hits are wanted; see `Gallery.search`.
 
     Raises:
-        QueryError: k or offset is too small.
+        QueryError: k or offset is too small, or no whole number.
     """
 
     k: int
@@ -41,6 +42,9 @@ class Page:
     """What z is reckoned with; None where it is not known."""
 
     def __post_init__(self) -> None:
+        # Whole numbers of NumPy go round at 255 or 127.
+        for name in ("k", "offset"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         if self.k < 1 or self.offset < 0:
             raise QueryError(
                 f"k must be 1 or more and offset 0 or more, not {self.k} and {self.offset}"
@@ -49,6 +53,13 @@ class Page:
     def admits(self, score: float) -> bool:
         """Whether a hit is good enough."""
         return self.min_score is None or score >= self.min_score
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise QueryError(f"{name} must be a whole number, not {value!r:.40}") from None
 
 
 def search_pages(

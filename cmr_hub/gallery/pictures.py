@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmr_hub.atomic import storing
+from cmr_hub.datasets.images import MAX_BYTES
 from cmr_hub.errors import ImageError
 from cmr_hub.gallery.items import split_root
+from cmr_hub.outside import read_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +27,7 @@ def copy_pictures(items: pa.Table, directory: Path) -> None:
     for name in filter(None, relative.column("path").to_pylist()):
         target = directory / name
         try:
-            content = (Path(root) / name).read_bytes()
+            content = read_bytes(Path(root) / name, MAX_BYTES)
         except OSError as error:
             raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
         with storing(target):

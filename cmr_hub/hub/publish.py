@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cmr_hub.downloads import downloads
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
 from cmr_hub.hub.bundle import files_in
 from cmr_hub.hub.card import card_text, write_card
@@ -40,8 +39,7 @@ def publication(
         ModelFormatError: it cannot be loaded, so it is not sent either.
         HubError: an encoder that it names is not on this machine, and may not be fetched.
     """
-    with downloads(allowed=allow_download):
-        CrossModalModel.from_pretrained(directory)
+    CrossModalModel.from_pretrained(directory, allow_download=allow_download)
     upload = model_upload(
         directory, repository, private=private, branch=branch, create_pr=create_pr
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from cmr_hub.atomic import atomic_directory
-from cmr_hub.downloads import downloads
 from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import (
     MADE_BY,
@@ -75,8 +74,7 @@ def build_space(
     refuse_foreign(Path(out))
     with atomic_directory(out) as fresh:
         if Path(model).is_dir():
-            with downloads(allowed=allow_download):
-                _with_model(fresh, Path(model))
+            _with_model(fresh, Path(model), allow_download=allow_download)
         elif isinstance(model, str) and is_repository(model):
             _with_repository(fresh, model, revision)
         else:
@@ -93,8 +91,8 @@ def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
     return ("demo", "clip") if is_pretrained else ("demo",)
 
 
-def _with_model(fresh: Path, directory: Path) -> None:
-    CrossModalModel.from_pretrained(directory)
+def _with_model(fresh: Path, directory: Path, *, allow_download: bool) -> None:
+    CrossModalModel.from_pretrained(directory, allow_download=allow_download)
     names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(

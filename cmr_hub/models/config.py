@@ -19,6 +19,7 @@ from pydantic import (
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.projection import Output
+from cmr_hub.outside import read_json
 
 FORMAT_VERSION: Final = 2
 _MAX_BYTES = 1_000_000
@@ -177,7 +178,7 @@ def read_config(path: Path) -> ModelConfig:
     if path.stat().st_size > _MAX_BYTES:
         raise ModelFormatError(f"{path} is larger than {_MAX_BYTES:,} bytes: not a model's config")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, _MAX_BYTES)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not valid JSON: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None

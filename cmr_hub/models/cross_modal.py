@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
+from cmr_hub.downloads import downloads
 from cmr_hub.encoders.backends import backend_placement, has_onnx_runtime
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
 from cmr_hub.encoders.devices import Placement
@@ -177,6 +179,7 @@ class CrossModalModel:
         Raises:
             UnknownWordsError, CMRError: as `encode_texts`.
         """
+        refuse_single(documents, "documents")
         return self.text.encode(documents)
 
     def predict_classes(self, embeddings: FloatArray, modality: Modality) -> list[str]:
@@ -281,8 +284,10 @@ class CrossModalModel:
         if image is not None:
             vector = self.encode_images([image])[0]
         else:
-            refuse_file_name(text or "")
-            vector = self.encode_texts([text or ""])[0]
+            if not isinstance(text, str):
+                raise QueryError(f"a sentence is a text, not {text!r:.40}")
+            refuse_file_name(text)
+            vector = self.encode_texts([text])[0]
         kind: Modality = "text" if image is None else "image"
         return self.gallery.search(vector, k, target, query_modality=kind, **options)
 
@@ -364,6 +369,7 @@ class CrossModalModel:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         force_download: bool = False,
+        allow_download: bool = False,
     ) -> Self:
         """Reads what `save_pretrained` wrote; embeddings are equal to the bit.
 
@@ -374,6 +380,7 @@ class CrossModalModel:
             name: a directory, or a repository on the Hub, `user/name`.
             revision, token, cache_dir, local_files_only, force_download: of a repository, as in
                 huggingface_hub; see `HubSource`.
+            allow_download: fetch also what the model itself names, now or when it is needed.
 
         Raises:
             ModelFormatError: a file is missing, damaged, could run code, or does not fit the
@@ -383,8 +390,14 @@ class CrossModalModel:
         if isinstance(name, str) and is_repository(name) and not Path(name).exists():
             return HubSource(
                 name, revision, token, cache_dir, local_files_only, force_download
-            ).read(choose_model_files, cls.read_downloaded)
-        return cls._read(Path(name))
+            ).read(choose_model_files, partial(cls._read_guarded, allow_download))
+        with downloads(allowed=allow_download):
+            return cls._read(Path(name))
+
+    @classmethod
+    def _read_guarded(cls, allow_download: bool, directory: Path) -> Self:
+        with downloads(allowed=allow_download):
+            return cls.read_downloaded(directory)
 
     @classmethod
     def read_downloaded(cls, directory: Path) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +15,7 @@ from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.half import from_half
 from cmr_hub.models.config import ModelConfig, ProjectorConfig
-from cmr_hub.models.inspection import refuse_code, refuse_size
+from cmr_hub.models.inspection import MAX_BYTES, refuse_code, refuse_size
 from cmr_hub.models.names import (
     CARD,
     CARD_PICTURES,
@@ -30,6 +29,7 @@ from cmr_hub.models.names import (
     TENSORS,
 )
 from cmr_hub.models.projection import Projection, shapes
+from cmr_hub.outside import LARGEST, check_file, read_json
 
 if TYPE_CHECKING:
     from cmr_hub.models.safetensors_header import TensorInfo
@@ -98,7 +98,7 @@ def refuse_foreign_directory(directory: Path) -> None:
 def is_of_a_model(config: Path) -> bool:
     """Whether some release wrote this config; many programs call a file config.json."""
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = read_json(config)
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("library_name") == "cmr-hub"
@@ -125,13 +125,16 @@ def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
     """Compares every file with its SHA-256 in the manifest.
 
     Raises:
-        ModelFormatError: a missing or a changed file.
+        ModelFormatError: a missing or a changed file, or what is no file of the directory.
     """
     for name, checksum in expected.items():
         try:
+            check_file(directory / name, MAX_BYTES.get(name, LARGEST), below=directory)
             own = sha256_of_file(directory / name)
         except FileNotFoundError as error:
             raise ModelFormatError(f"{directory} is incomplete: {name} is missing") from error
+        except OSError as error:
+            raise ModelFormatError(f"{directory / name} cannot be read: {error}") from error
         if own != checksum:
             raise ModelFormatError(
                 f"{directory / name} is damaged or was changed: its checksum is not right"
@@ -166,6 +169,7 @@ def read_tensors(path: Path) -> dict[str, FloatArray]:
         ModelFormatError: it cannot be read, or a value is not finite.
     """
     try:
+        check_file(path)
         tensors: dict[str, FloatArray] = from_half(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
@@ -206,7 +210,7 @@ def filled_projector(
 def read_history(path: Path) -> list[dict[str, float]]:
     """One row per epoch. Raises ModelFormatError."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

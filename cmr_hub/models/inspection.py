@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from cmr_hub.models.names import (
     TENSORS,
 )
 from cmr_hub.models.safetensors_header import read_header
+from cmr_hub.outside import LARGEST, MOST_BYTES, check_file, home_of, read_json
 
 MAX_BYTES: Final = {
     CONFIG: 1_000_000,
@@ -51,13 +51,11 @@ def inspect_directory(directory: Path) -> None:
     Raises:
         ModelFormatError: a pickle or a program; a link that leads out of the directory (the links
             of the Hub's cache lead into its own store, and may); something that is no file; a file
-            larger than any model's; a safetensors file whose header is not right.
+            larger than any model's, or of holes; a safetensors file whose header is not right.
     """
     if not (directory / CONFIG).is_file():
         return  # not a model's: `read_config` says so
-    allowed = directory.resolve()
-    if allowed.parent.name == "snapshots":
-        allowed = allowed.parent.parent
+    allowed, total = home_of(directory), 0
     for entry in _entries(directory):
         refuse_code(entry.name, str(directory))
         path = Path(entry.path)
@@ -71,8 +69,10 @@ def inspect_directory(directory: Path) -> None:
             raise ModelFormatError(f"{path} is a link to nothing")
         if not entry.is_file():
             raise ModelFormatError(f"{path} is neither a file nor a folder; remove it")
-        if entry.name in MAX_BYTES:
-            refuse_size(entry.name, entry.stat().st_size, str(directory))
+        refuse_size(entry.name, entry.stat().st_size, str(directory))
+        total += _checked(path, directory, shared=entry.stat().st_nlink > 1)
+        if total > MOST_BYTES:
+            raise ModelFormatError(f"{directory} has more than {MOST_BYTES:,} bytes")
         if entry.name.endswith(".safetensors"):
             read_header(path)
 
@@ -133,10 +133,18 @@ def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
+def _checked(path: Path, directory: Path, *, shared: bool) -> int:
+    """The size of a file; whether it has a name elsewhere is asked where it has another one."""
+    try:
+        return check_file(path, LARGEST, below=directory if shared else None)
+    except OSError as error:
+        raise ModelFormatError(f"{path} cannot be read: {error}") from error
+
+
 def _content(file: Path) -> dict[str, Any] | list[Any]:
     """The JSON in a file; empty where there is none: whoever reads it will say so."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except (OSError, ValueError, RecursionError):
         return []
     return content if isinstance(content, dict | list) else []

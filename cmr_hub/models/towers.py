@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
@@ -293,8 +293,11 @@ class TextTower(_Tower[TextEncoder]):
 
 
 def refuse_single(items: object, name: str) -> None:
-    """A lone string is a sequence too, of letters: almost surely a slip. Raises CMRError."""
-    if isinstance(items, str | Path | Image.Image):
+    """A lone string is a sequence too, of letters: almost surely a slip. Raises CMRError.
+
+    So does what is no sequence at all, such as None.
+    """
+    if isinstance(items, str | bytes | Path | Image.Image) or not isinstance(items, Iterable):
         raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
 
 

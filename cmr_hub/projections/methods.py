@@ -22,6 +22,7 @@ Metric = Literal["cosine", "euclidean"]
 Progress: TypeAlias = "Callable[[float], None]"
 """Is told the share of the work that is done, in [0, 1]."""
 
+_LARGEST = 1e15
 _TSNE_ITERATIONS = 250, 500  # with early exaggeration and without: openTSNE's own
 _TSNE_FROM_A_MAP = 100, 250
 _TSNE_CELLS = 10
@@ -96,8 +97,16 @@ def project_stages(
     start: FloatArray | None = None
     maps: list[FloatArray] = []
     for done, stage in enumerate(reversed(rows)):
-        start = lay_out(stage, options, start, _part(tell, done, len(rows)))
-        maps.append(start)
+        share = _part(tell, done, len(rows))
+        if np.ptp(stage, axis=0).any():
+            start = lay_out(stage, options, start, share)
+            maps.append(start)
+        else:
+            # All points are one, on which t-SNE's tree would never end; so they are in the map,
+            # and no map can begin with it.
+            start = None
+            maps.append(np.zeros((len(stage), options.dimensions), np.float32))
+            share(1.0)
     return maps[::-1]
 
 
@@ -116,6 +125,9 @@ def _checked(given: npt.ArrayLike, options: ProjectionOptions) -> npt.NDArray[np
             f"{len(rows)} points are too few for {options.method} with these settings: at least "
             f"{least} are needed; lower the perplexity or the neighbours"
         )
+    largest = np.abs(rows).max()
+    if not 1 / _LARGEST < largest < _LARGEST and largest > 0:
+        rows = rows / largest  # their squares would be infinite, or nothing; a map has no scale
     if options.metric == "cosine":
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(lengths > 0, lengths, 1)
@@ -165,10 +177,7 @@ def _tsne(
         tell(min(done / (early + late), 1.0))
         return False
 
-    first: Any = "pca"
-    if start is not None:
-        centred = start - start.mean(0)
-        first = (centred / centred[:, 0].std() * _TSNE_SPREAD).astype(np.float64)
+    first = _tsne_start(rows, options, start)
     are_many = len(rows) > _FEW
     tsne = TSNE(
         n_components=options.dimensions,
@@ -186,6 +195,19 @@ def _tsne(
         random_state=options.seed,
     )
     return _as_float32(tsne.fit(rows, affinities))
+
+
+def _tsne_start(
+    rows: npt.NDArray[np.float64], options: ProjectionOptions, start: FloatArray | None
+) -> Any:
+    """Where the points are at first: at the map given, as PCA has them, or anywhere."""
+    if start is not None:
+        centred = start - start.mean(0)
+        spread = centred[:, 0].std()
+        if spread > 0:
+            return (centred / spread * _TSNE_SPREAD).astype(np.float64)
+    # The library's own takes as many axes as the map has.
+    return "pca" if min(rows.shape) >= options.dimensions else "random"
 
 
 def _nearest(

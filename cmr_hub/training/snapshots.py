@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.names import SNAPSHOTS
+from cmr_hub.outside import check_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Stages: TypeAlias = "dict[int, tuple[FloatArray, FloatArray]]"
 """By epoch (0: before training) the (N, d) images and texts."""
+_LARGEST: Final = 4 * 2**30
 Embed: TypeAlias = "Callable[[PairedFeatures], tuple[FloatArray, FloatArray]]"
 
 
@@ -75,6 +77,7 @@ def write_snapshots(
 def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
     """The names of the pairs, and the stages in order. Raises ModelFormatError."""
     try:
+        check_file(path, _LARGEST)
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())
             ids = tuple(file.get_tensor("ids").tobytes().decode().split("\n"))

@@ -13,6 +13,7 @@ from cmr_hub.errors import TrainingError, UnknownNameError
 from cmr_hub.evaluation.embedded import validation_map
 from cmr_hub.evaluation.experiment import run_experiment
 from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 
 every = pytest.mark.parametrize("name", list(BASELINES))
@@ -172,3 +173,10 @@ def test_those_that_are_projectors_are_saved_and_read_back(name, pairs, tmp_path
     )
     np.testing.assert_array_equal(read.text.projector.embed(asked.texts), found.test_embeddings[1])
     assert read.training["settings"] == found.record["settings"]
+
+
+@every
+def test_whether_it_gives_a_model_is_known_before(name, make_splits):
+    fitted = baseline(name).fit(make_splits(), 0, validation_map)
+    pair = isinstance(fitted.images, Projector) and isinstance(fitted.texts, Projector)
+    assert pair == baseline(name).is_projection == (name in saved)

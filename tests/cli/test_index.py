@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from cmr_hub import cli, load
+from cmr_hub.errors import CMRError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.loading import open_gallery
 
@@ -142,3 +143,34 @@ def test_hits_as_a_table(cmr, saved_model, colour_folder, tmp_path) -> None:
     paths = re.sub(r"\s", "", "".join(row.split("│")[3] for row in out.splitlines() if "│" in row))
     for name in ("sea0.png", "sea1.png"):
         assert str(bare / name) in paths
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_failed_index_leaves_no_empty_gallery(
+    cmr, saved_model, colour_folder, tmp_path, monkeypatch, was_there
+):
+    def fail(*_, **__):
+        raise CMRError("no room")
+
+    monkeypatch.setattr("cmr_hub.gallery.indexing.index.index_folder", fail)
+    out = tmp_path / "g"
+    if was_there:
+        out.mkdir()
+    code, _, err = cmr("index", colour_folder, "--out", out, "--model", saved_model)
+    assert code == 2
+    assert "no room" in err
+    assert out.exists() == was_there
+    assert not was_there or not list(out.iterdir())
+
+
+def test_a_failed_index_leaves_an_older_gallery(
+    cmr, indexed, saved_model, colour_folder, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise CMRError("no room")
+
+    out = shutil.copytree(indexed, tmp_path / "g")
+    monkeypatch.setattr("cmr_hub.gallery.indexing.index.index_folder", fail)
+    code, _, _ = cmr("index", colour_folder, "--out", out, "--model", saved_model)
+    assert code == 2
+    assert len(Gallery.open(out)) == 36

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,3 +74,41 @@ def test_text_that_is_no_text_is_damage(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(file.getvalue().replace(b"abcdef", b"abc\xff\xfe\xfd"))
     with pytest.raises(OSError, match="not Parquet"):
         ParquetTable(tmp_path / "x").table()
+
+
+def test_rows_of_nothing_count(tmp_path: Path) -> None:
+    """Twenty million rows of ten empty texts are some kilobytes, and gigabytes of offsets."""
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), pa.array([""]))
+    table = pa.table({f"c{n}": pa.chunked_array([rows] * 20) for n in range(10)})
+    path = written(tmp_path / "x", table, store_schema=False)
+    assert path.stat().st_size < 600_000
+    before = pa.total_allocated_bytes()
+    with pytest.raises(OSError, match="unpacks to more than"):
+        ParquetTable(path).table()
+    assert pa.total_allocated_bytes() - before < 2**20
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(OSError, match=r"^it is not a regular file$"):
+        ParquetTable(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([-(2**31)], pa.int32()).cast(pa.date32()),
+        pa.array([0], pa.timestamp("us", "Mars/Olympus")),
+        pa.array([0], pa.timestamp("us", "../../etc/passwd")),
+        pa.array([2**62], pa.timestamp("us")),
+    ],
+)
+def test_values_that_python_has_not(tmp_path: Path, column: pa.Array) -> None:
+    found = ParquetTable(written(tmp_path / "x", pa.table({"a": column})))
+    with pytest.raises(OSError, match="a value cannot be read: "):
+        list(found.records())
+
+
+def test_records(tmp_path: Path) -> None:
+    found = ParquetTable(written(tmp_path / "x", TABLE))
+    assert list(found.records(7)) == TABLE.to_pylist()

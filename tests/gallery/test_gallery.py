@@ -293,3 +293,28 @@ assert found.search([1.0] * {gallery.dim}) and len(found.store.table_below("/dat
 assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "g")], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_whole_numbers_of_numpy(gallery: Gallery, kind: type) -> None:
+    """None of them goes round: 1 less than the largest, and more than that."""
+    query = np.ones(12)
+    most = kind(min(np.iinfo(kind).max, 2**20))
+    expected = [hit.id for hit in gallery.search(query, 60)]
+    assert [hit.id for hit in gallery.search(query, most)] == expected
+    assert [hit.id for hit in gallery.search(query, most, offset=kind(50))] == expected[50:]
+    assert len(gallery.more_like("item-0", most)) == len(gallery.more_like("item-0", 60))
+    assert len(gallery.search_many(query[None], kind(3))[0]) == 3
+    assert type(gallery.search(query, kind(3))[0].rank) is int
+
+
+@pytest.mark.parametrize("value", [3.0, "3", None, float("nan"), [3], np.float32(3)])
+def test_what_is_no_whole_number(gallery: Gallery, value: object) -> None:
+    for options in ({"k": value}, {"offset": value}):
+        with pytest.raises(QueryError, match="must be a whole number"):
+            gallery.search(np.ones(12), **options)
+
+
+def test_a_condition_that_is_no_text(gallery: Gallery) -> None:
+    with pytest.raises(QueryError, match="a condition is a text"):
+        gallery.search(np.ones(12), where=3)

@@ -139,3 +139,9 @@ def test_items_that_make_no_table_are_refused_in_words() -> None:
         items_table([Item("a", Path("/broken\udcff.jpg"))])
     with pytest.raises(ModelFormatError, match="2 items have the id"):
         items_table([Item("a"), Item("a")])
+
+
+@pytest.mark.parametrize("item", [Item("a" * 20_000), Item("a", Path("/" + "a/" * 10_000))])
+def test_names_that_no_system_has_are_refused(item: Item) -> None:
+    with pytest.raises(ModelFormatError, match=r"an item has a (id|path) of [\d,]+ bytes; the lim"):
+        items_table([item])

@@ -13,7 +13,7 @@ from tiny_clip import DIM, MARKER, add_what_nobody_needs, config, write_clip
 
 from cmr_hub import load
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
-from cmr_hub.errors import HubError, WeightsError
+from cmr_hub.errors import CMRError, HubError, WeightsError
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
@@ -240,6 +240,9 @@ def test_a_sentence_encoder_is_not_fetched_unasked(server, client, build_sentenc
     message, *_ = client(hub_calls.refused, tmp_path / "m")
     assert "'user/bert' is needed and not on this machine. It was named by a file" in message
     assert server.requests == []
+    with pytest.raises(CMRError, match="'user/bert' is needed and not on this machine"):
+        client(hub_calls.read, tmp_path / "m")
+    assert server.requests == []
     found = client(hub_calls.texts, tmp_path / "m", ["the dog runs"], allow_download=True)
     assert (found == expected).all()
     server.requests.clear()
@@ -269,6 +272,8 @@ def test_weights_of_torchvision_are_not_fetched_unasked(
     path.write_text(json.dumps(settings))
     with pytest.raises(WeightsError, match=r"It was named by a file, .*--allow-download"):
         load(directory).encode_images(pictures)
+    with pytest.raises(WeightsError, match=r"It was named by a file, .*--allow-download"):
+        CrossModalModel.from_pretrained(directory).encode_images(pictures)
     assert fetched == []
     found = load(directory, allow_download=True).encode_images(pictures)
     assert (found == load(saved_model).encode_images(pictures)).all()

@@ -359,3 +359,27 @@ def test_residual_projectors_come_back_to_the_bit(tmp_path):
         other.load_state_dict(projector.state_dict())
     other = CrossModalModel(ImageTower(None, plain[0]), TextTower(None, plain[1]))
     assert other.fingerprint != model.fingerprint
+
+
+@pytest.mark.parametrize("value", [None, 3, float("nan"), b"dog", ["dog"]])
+def test_what_is_no_text_is_named(model, value) -> None:
+    for ask in (
+        lambda: model.encode_texts(["flame", value]),
+        lambda: model.encode_documents([("flame", value)]),
+        lambda: model.unknown_words(value),
+    ):
+        with pytest.raises(CMRError, match=r"is no text: leave it out"):
+            ask()
+    if value is not None:
+        with pytest.raises(QueryError, match="a sentence is a text, not"):
+            model.search(value)
+
+
+def test_what_is_no_list_of_texts(model) -> None:
+    for value in (None, 3, b"dog"):
+        with pytest.raises(CMRError, match="texts must be a list"):
+            model.encode_texts(value)
+        with pytest.raises(CMRError, match="documents must be a list"):
+            model.encode_documents(value)
+    with pytest.raises(CMRError, match="a document is a list of sentences"):
+        model.encode_documents([None])

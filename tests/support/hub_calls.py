@@ -62,6 +62,13 @@ def with_short_name(function, short: str, repository: str, *args, **options):
         return function(*args, **options)
 
 
+def read(directory: Path) -> str:
+    """Reads a saved model without its gallery; gives its fingerprint."""
+    from cmr_hub.models.cross_modal import CrossModalModel
+
+    return CrossModalModel.from_pretrained(directory).fingerprint
+
+
 def forget() -> None:
     """Empties the cache of this process's client."""
     from huggingface_hub import constants

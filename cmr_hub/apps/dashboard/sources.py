@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import streamlit as st
 
-from cmr_hub.errors import CMRError, DataNotFoundError, ImageError
+from cmr_hub.errors import CMRError, DataNotFoundError, ImageError, ModelFormatError
 from cmr_hub.evaluation.curves import CHECKPOINTS, checkpoints_of
 from cmr_hub.evaluation.groups import FACTORS, RunGroup, grouped, labels
 from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
@@ -158,6 +158,8 @@ def _run_store(path: str, stamp_of_file: Stamp) -> RunStore:
         records, problems = read_runs(path)
     except DataNotFoundError:
         return RunStore([], [])
+    except ModelFormatError as error:
+        return RunStore([], [str(error)])
     return RunStore(records, problems, grouped(records))
 
 

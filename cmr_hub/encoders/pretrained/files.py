@@ -7,10 +7,8 @@ no program. What a repository holds beside that is neither fetched nor opened.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.pretrained.code import refuse_code
+from cmr_hub.encoders.pretrained.sizes import refuse_sides, refuse_sizes
 from cmr_hub.errors import ModelFormatError
+from cmr_hub.outside import check_file, home_of, read_json
 
 Library: TypeAlias = Literal["sentence-transformers", "open_clip"]
 
@@ -75,11 +75,10 @@ class PretrainedFiles:
         """
         where = repository or str(directory)
         chosen, names = needed(_listed(directory), where, library)
-        home = _home(directory)
-        for name in names:
-            _check(directory / name, home, where)
+        tensors = sum(_check(directory / name, directory, where) for name in names)
         found = cls(directory, names, chosen, repository, commit, label)
         refuse_code(found)
+        found._refuse_sizes(tensors)
         return found
 
     @property
@@ -110,9 +109,20 @@ class PretrainedFiles:
             return {}
         file = self.directory / name
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            return read_json(file)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
+
+    def _refuse_sizes(self, tensors: int) -> None:
+        """Raises ModelFormatError where settings ask for more than the files can hold."""
+        weights = [name for name in self.names if name.endswith(".safetensors")]
+        size = sum((self.directory / name).stat().st_size for name in weights)
+        for name in self.names:
+            kind = name.rpartition("/")[2]
+            if kind in (CONFIG, OPEN_CLIP_CONFIG):
+                refuse_sizes(self.json(name), size, tensors, f"{self.name}: {name}")
+            if kind in (OPEN_CLIP_CONFIG, *_PROCESSORS):
+                refuse_sides(self.json(name), f"{self.name}: {name}")
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
@@ -220,38 +230,35 @@ def _listed(directory: Path) -> dict[str, int]:
     return found
 
 
-def _home(directory: Path) -> Path:
-    """Where links may lead to: in the Hub's cache they lead from a snapshot to its store."""
-    found = directory.resolve()
-    for parent in found.parents:
-        if parent.name == "snapshots" and (parent.parent / "blobs").is_dir():
-            return parent.parent
-    return found
+def _check(path: Path, directory: Path, where: str) -> int:
+    """How many tensors a file of the directory holds.
 
-
-def _check(path: Path, home: Path, where: str) -> None:
-    """Raises ModelFormatError for a link out of `home`, for what is no regular file, or no whole
-    safetensors file."""
+    Raises ModelFormatError for a link out of the directory, for what is no regular file, for one
+    larger than any encoder's or of holes, or no whole safetensors file.
+    """
     try:
-        mode = path.stat().st_mode
-    except OSError as error:
+        most = _MOST_BYTES.get(path.suffix, _MOST_BYTES[""])
+        if not path.resolve().is_relative_to(home_of(directory)):
+            raise ModelFormatError(
+                f"{path} is a link that leads out of the directory; put the file there itself"
+            )
+        check_file(path, most, below=directory)
+    except FileNotFoundError as error:
         raise ModelFormatError(f"{where} is incomplete: {path.name} cannot be read") from error
-    if not path.resolve().is_relative_to(home):
-        raise ModelFormatError(
-            f"{path} is a link that leads out of the directory; put the file there itself"
-        )
-    if not stat.S_ISREG(mode):
-        raise ModelFormatError(f"{path} is not a regular file; remove it")
+    except OSError as error:
+        reason = str(error).removeprefix("it ")
+        raise ModelFormatError(f"{path} {reason}; remove it") from error
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, framework="numpy") as file:
-                file.keys()
+                return len(file.keys())
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelFormatError(
                 f"{path} is not a whole safetensors file ({error}): delete it and load again"
             ) from error
+    return 0
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

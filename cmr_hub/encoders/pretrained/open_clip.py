@@ -12,6 +12,7 @@ from PIL import Image
 from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
+from cmr_hub.encoders.panics import refusing_panics
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.pretrained.files import OPEN_CLIP_CONFIG
 from cmr_hub.encoders.pretrained.hub import cached_or_allowed
@@ -58,7 +59,12 @@ class OpenClipBackbone(Backbone):
         other = _other_repository(files.json(OPEN_CLIP_CONFIG))
         if other is not None:
             cached_or_allowed(other, files.name)
-        with BUILDING, _without_asking(), files.staged() as directory:
+        with (
+            BUILDING,
+            refusing_panics(files.name),
+            _without_asking(),
+            files.staged() as directory,
+        ):
             try:
                 name = f"local-dir:{directory}"
                 self._model, self._transform = library.create_model_from_pretrained(name)
@@ -81,7 +87,7 @@ class OpenClipBackbone(Backbone):
         return rows
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        with self.lock:
+        with self.lock, refusing_panics(self.files.name):
             return {"tokens": self._tokenizer(list(texts))}
 
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:
@@ -96,7 +102,7 @@ class OpenClipBackbone(Backbone):
 
     def _filled(self, text: str, places: int) -> int:
         """How many of so many places hold no padding."""
-        with self.lock:
+        with self.lock, refusing_panics(self.files.name):
             tokens, nothing = self._tokenizer([text, ""], context_length=places)
         # Some networks (CLIPS) have a token of their own in the last place.
         return int((tokens != nothing[-2]).sum())

@@ -14,6 +14,7 @@ from PIL import Image
 from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
+from cmr_hub.encoders.panics import refusing_panics
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
@@ -116,7 +117,7 @@ class SentenceTransformersBackbone(Backbone):
         # Every token but those at the ends stands for a byte at least.
         if not self._max_tokens or len(whole.encode()) + 3 <= self._max_tokens:
             return False
-        with self.lock:
+        with self.lock, refusing_panics(self.files.name):
             found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
         return len(found) > self._max_tokens
 
@@ -126,7 +127,7 @@ class SentenceTransformersBackbone(Backbone):
         if self._is_transformer:
             # A bare string that is an address, or the path of a picture, would be opened.
             given = [{"text": text} for text in given]
-        with self.lock:
+        with self.lock, refusing_panics(self.files.name):
             features: dict[str, Any] = self._model.preprocess(
                 given, prompt=self._prompt, **self._processing
             )
@@ -159,7 +160,12 @@ class _ImageTransform:
 
 def _load(files: PretrainedFiles) -> Any:
     library = optional_import("sentence_transformers", files.name, "clip")
-    with BUILDING, files.staged() as directory, _quiet() as report:
+    with (
+        BUILDING,
+        refusing_panics(files.name),
+        files.staged() as directory,
+        _quiet() as report,
+    ):
         try:
             model = library.SentenceTransformer(
                 str(directory),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.packaged import MINILM
+from cmr_hub.encoders.panics import refusing_panics
+from cmr_hub.encoders.pretrained.sizes import refuse_sizes
 from cmr_hub.encoders.texts.sentence_tokens import FileTokens, LibraryTokens, SentenceTokens
 from cmr_hub.errors import CMRError
+from cmr_hub.outside import check_file, read_json
 
 OFFLINE_MINILM = "offline-minilm"
 _HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
@@ -69,9 +74,10 @@ def read_transformer(folder: Path) -> Transformer:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise CMRError(f"sentence: {folder} has no .safetensors file; pickled weights are not read")
+    _refuse_strange(folder, weights)
     _require_mean_pooling(folder)
     try:
-        with BUILDING:
+        with BUILDING, refusing_panics(str(folder)):
             model, tokenizer = _build(folder)
     except CMRError:
         raise
@@ -88,6 +94,26 @@ def read_transformer(folder: Path) -> Transformer:
         _sha256([sha256_of_file(file) for file in weights]),
         lambda: model,
     )
+
+
+def _refuse_strange(folder: Path, weights: Sequence[Path]) -> None:
+    """Raises CMRError for what is no file of the folder, or settings that ask for more than it."""
+    try:
+        for file in sorted(folder.iterdir()):
+            if not file.is_dir() and any(fnmatchcase(file.name, one) for one in _FILES):
+                check_file(file, below=folder)
+    except OSError as error:
+        raise CMRError(f"sentence: {file} is not read: {error}") from error
+    tensors = 0
+    try:
+        for file in weights:
+            with safe_open(file, framework="numpy") as opened:
+                tensors += len(opened.keys())
+    except (OSError, SafetensorError) as error:
+        raise CMRError(f"sentence: {file} is not a whole safetensors file: {error}") from error
+    size = sum(file.stat().st_size for file in weights)
+    config = folder / "config.json"
+    refuse_sizes(_read_json(config), size, tensors, f"sentence: {config}")
 
 
 def _packaged() -> Transformer:
@@ -221,7 +247,7 @@ def _read_json(file: Path, kind: type[Any] = dict) -> Any:
     if not file.is_file():
         return kind()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except (OSError, ValueError, RecursionError) as error:
         raise CMRError(f"sentence: {file} cannot be read as JSON: {error}") from error
     if not isinstance(content, kind):

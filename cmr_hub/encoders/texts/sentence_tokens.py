@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from cmr_hub.encoders.panics import refusing_panics
+
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
 
@@ -54,7 +56,7 @@ class LibraryTokens:
     def _tokens(self, text: str | list[str], **options: Any) -> Any:
         # Truncation and padding are a state of the tokenizer: of two threads each would get the
         # other's, or an error.
-        with self._tokenizing:
+        with self._tokenizing, refusing_panics("this encoder"):
             return self.tokenizer(text, **options)
 
 

@@ -15,6 +15,7 @@ from cmr_hub.encoders.texts import text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import ModelFormatError, UnknownNameError
 from cmr_hub.half import from_half, to_half
+from cmr_hub.outside import LARGEST, read_bytes, read_json
 from cmr_hub.types import JSONObject
 
 FORMAT_VERSION = 1
@@ -74,7 +75,7 @@ def load_text_encoder(directory: str | Path) -> TextEncoder:
 
 def _read_json(file: Path) -> JSONObject:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except FileNotFoundError as error:
         raise ModelFormatError(f"{file} is missing: no text encoder was saved here") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -86,7 +87,7 @@ def _read_json(file: Path) -> JSONObject:
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
-        arrays: dict[str, np.ndarray] = from_half(load(file.read_bytes()))
+        arrays: dict[str, np.ndarray] = from_half(load(read_bytes(file, LARGEST)))
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(f"{file} cannot be read: {error}") from error
     return arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cmr_hub.errors import CMRError
 from cmr_hub.types import Document
@@ -41,10 +41,27 @@ def document_words(document: Document) -> list[str]:
 
 
 def sentences(document: Document) -> Document:
-    """The document itself. A bare string would pass for a document of letters: CMRError."""
+    """The document itself.
+
+    Raises:
+        CMRError: it is a bare string, which would pass for a document of letters; or a sentence is
+            no text.
+    """
     if isinstance(document, str):
         raise CMRError(f"a document is a list of sentences: pass [{document[:40]!r}]")
-    return document
+    if not isinstance(document, Iterable):
+        raise CMRError(f"a document is a list of sentences, not {document!r:.40}")
+    found = document if isinstance(document, Sequence) else tuple(document)
+    for sentence in found:
+        _refuse_no_text(sentence)
+    return found
+
+
+def _refuse_no_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise CMRError(
+            f"{text!r:.40} ({type(text).__name__}) is no text: leave it out, or give words for it"
+        )
 
 
 def unique(tokens: Iterable[str]) -> list[str]:
@@ -53,4 +70,5 @@ def unique(tokens: Iterable[str]) -> list[str]:
 
 
 def _plain(text: str) -> str:
+    _refuse_no_text(text)
     return unicodedata.normalize("NFKC", text).lower().replace("’", "'")

@@ -7,6 +7,7 @@ does, and comes with the first work.)
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import signal
@@ -24,15 +25,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cmr_hub.datasets.files import read_bytes
 from cmr_hub.datasets.images import MAX_BYTES, decode_image
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.outside import check_file, read_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.encoders.images.base import Shown
+
+logger = logging.getLogger(__name__)
 
 _FEW = 64
 """As many are decoded sooner here than a process starts."""
@@ -86,6 +89,7 @@ class Decoders:
         self._slots: npt.NDArray[Any]
         self._waiting: deque[_Work] = deque()
         self._pool: ProcessPoolExecutor | None = None
+        self._is_alone = False
 
     def __enter__(self) -> Self:
         return self
@@ -102,20 +106,30 @@ class Decoders:
     def expect(self, count: int) -> None:
         """Says that so many pictures will come, or more: now is the time to start processes.
 
-        For a handful none is started: they are decoded sooner here.
+        For a handful none is started: they are decoded sooner here. Nor is one where this machine
+        gives them no memory to share.
         """
-        if self._pool is not None or count <= _FEW:
+        if self._pool is not None or self._is_alone or count <= _FEW:
             return
         # Not forked: torch has threads here already, and they would not be there.
         context = get_context("spawn")
         # Pixels sent as results would hold up the encoder: a thread here would unpack them.
         dtype = np.dtype(self.preprocessing.dtype)
-        memory = context.RawArray("B", math.prod(self._shape) * dtype.itemsize)
-        self._slots = np.frombuffer(memory, dtype).reshape(self._shape)
-        initargs = (memory, self._shape, dtype)
-        self._pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
-        for _ in range(self.workers):
-            self._pool.submit(os.getpid)  # work starts them
+        try:
+            memory = context.RawArray("B", math.prod(self._shape) * dtype.itemsize)
+            initargs = (memory, self._shape, dtype)
+            pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
+            for _ in range(self.workers):
+                pool.submit(os.getpid)  # work starts them
+        except OSError as error:  # a container whose /dev/shm is missing, full or read-only
+            self._is_alone = True
+            logger.warning(
+                "pictures are decoded by this process alone, which is slower: others get no "
+                "memory to share (%s); is there a /dev/shm that may be written to?",
+                error,
+            )
+            return
+        self._slots, self._pool = np.frombuffer(memory, dtype).reshape(self._shape), pool
 
     def decoded(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Decoded]]:
         """All entries with their pictures, in any order; only a few are held in memory.
@@ -233,6 +247,7 @@ def _read(place: Place) -> bytes:
         return read_bytes(place.file, MAX_BYTES)
     if place.size > MAX_BYTES:
         raise OSError(f"it has {place.size:,} bytes; the limit is {MAX_BYTES:,}")
+    check_file(place.file)
     with place.file.open("rb") as file:
         file.seek(place.offset)
         data = file.read(place.size)

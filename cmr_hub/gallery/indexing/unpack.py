@@ -66,18 +66,17 @@ def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
     file = _opened(path)
     names = _class_names(file.schema)
     try:
-        for batch in file.batches(_ROWS):
-            for record in batch.to_pylist():
-                picture = record.pop(column) or {}
-                data = picture.get("bytes")
-                name = f"{number:07}{_ending(picture)}"
-                number += 1
-                if not data:
-                    continue
-                with storing(own / name):  # not an OSError: the Parquet file is not to blame
-                    (own / name).write_bytes(data)
-                yield {"file_name": name, **_named(record, names)}
-    except (OSError, ValueError, OverflowError) as error:  # dates that Python does not have
+        for record in file.records(_ROWS):
+            picture = record.pop(column) or {}
+            data = picture.get("bytes")
+            name = f"{number:07}{_ending(picture)}"
+            number += 1
+            if not data:
+                continue
+            with storing(own / name):  # not an OSError: the Parquet file is not to blame
+                (own / name).write_bytes(data)
+            yield {"file_name": name, **_named(record, names)}
+    except (OSError, ValueError) as error:
         raise DataFormatError(f"{path} is damaged: {error}") from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -99,6 +101,28 @@ def test_nothing_is_written_to_the_memory_afterwards(tmp_path) -> None:
     left = decoders._slots.copy()
     time.sleep(0.5)
     np.testing.assert_array_equal(decoders._slots, left)
+
+
+@pytest.mark.parametrize("at", ["RawArray", "ProcessPoolExecutor"])
+def test_without_memory_to_share(tmp_path, monkeypatch, caplog, at: str) -> None:
+    """As in a container whose /dev/shm may only be read."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(decode, "_FEW", 1)
+    context = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(*((context, at) if at == "RawArray" else (decode, at)), refuse)
+    entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(8)]
+    with Decoders(SHOWN, size=3, workers=2, held=1) as decoders:
+        found = list(decoders.decoded(entries))
+        decoders.expect(100)
+    for part, pictures in found:
+        _same(pictures, part)
+    assert sum(len(part) for part, _ in found) == 8
+    (told,) = caplog.messages
+    assert "/dev/shm" in told
+    assert "Read-only file system" in told
 
 
 def _picture(path: Path, seed: int, size: tuple[int, int] = (20, 30)) -> Entry:

@@ -1,0 +1,108 @@
+"""How large a network may be that the settings of a pretrained encoder ask for.
+
+The libraries build what `config.json` says before they look for its weights: twenty thousand
+layers take a minute, a vocabulary of a thousand million words takes all memory. Weights that are
+not in the files would be random, and are refused; so no honest network is larger than its files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from cmr_hub.errors import ModelFormatError
+
+_LAYERS: Final = re.compile(
+    r"((num|n)_([a-z_]+_)?(layers?|blocks|groups|stages)|layers|depths?|encoder_layers|"
+    r"decoder_layers|num_layers_\w+)"
+)
+_SIZES: Final = re.compile(
+    r"([a-z_]*_)?(size|sizes|dim|dims|channels|width|embeddings|heads|positions|ratio)|"
+    r"d_model|d_ff|d_kv|n_embd|n_inner|n_head|n_ctx"
+)
+_ROWS: Final = re.compile(
+    r"(type_)?vocab_size|max_position_embeddings|n_positions|n_ctx|context_length|"
+    r"intermediate_size|(num|n)_([a-z]+_)?experts|n_inner|d_ff|(encoder|decoder)_ffn_dim"
+)
+_HIDDEN: Final = ("hidden_size", "d_model", "n_embd", "dim", "width", "embedding_size")
+_SIDES: Final = ("height", "width", "shortest_edge", "size", "crop_size")
+_MOST_LAYERS: Final = 1_000
+_FEW_LAYERS: Final = 100
+"""So many are built in a moment: layers may share their weights."""
+_FEW_NUMBERS: Final = 2**26
+"""A table of so many takes 256 MB: places of a text may have no table, but be computed."""
+_SMALL: Final = 2**20
+_LONGEST_SIDE: Final = 8_192
+"""Pixels of the side of a picture that a network is shown."""
+
+
+def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
+    """Compares the settings of a network with its files.
+
+    Args:
+        content: of `config.json` or the like.
+        weights: bytes of all files of weights.
+        tensors: that are in them.
+        where: what to call the file of settings in errors.
+
+    Raises:
+        ModelFormatError: the network would have more layers, or larger tables, than its files.
+    """
+    for settings in _objects(content):
+        hidden = max((_number(settings.get(key)) for key in _HIDDEN), default=0)
+        for key, value in settings.items():
+            for number in _numbers(value):
+                most: float = float("inf")
+                if _LAYERS.fullmatch(key):
+                    most = min(max(tensors, _FEW_LAYERS), _MOST_LAYERS)
+                elif key == "image_size":
+                    most = _LONGEST_SIDE
+                elif _ROWS.fullmatch(key):
+                    most = max(weights, _FEW_NUMBERS) // max(hidden, 1)
+                elif _SIZES.fullmatch(key):
+                    most = max(weights, _SMALL)
+                if number > most:
+                    raise ModelFormatError(
+                        f"{where} asks for {key} = {_shown(number)}, more than its files can hold "
+                        f"({weights:,} bytes in {tensors:,} tensors)"
+                    )
+
+
+def refuse_sides(content: Any, where: str) -> None:
+    """Raises ModelFormatError where settings of a processor ask for pictures of a giant size."""
+    for settings in _objects(content):
+        # With a longest edge these are counts of pixels, or are cut off by it.
+        if "longest_edge" in settings or "max_pixels" in settings:
+            continue
+        for key in _SIDES:
+            for number in _numbers(settings.get(key)):
+                if number > _LONGEST_SIDE:
+                    raise ModelFormatError(
+                        f"{where} asks for pictures of {key} = {_shown(number)}; the limit is "
+                        f"{_LONGEST_SIDE:,}"
+                    )
+
+
+def _objects(content: Any) -> Iterator[Mapping[str, Any]]:
+    inside = [content]
+    while inside:
+        found = inside.pop()
+        if isinstance(found, dict):
+            yield found
+            inside += found.values()
+        elif isinstance(found, list):
+            inside += found
+
+
+def _numbers(value: Any) -> list[float]:
+    values = value if isinstance(value, list) else [value]
+    return [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _shown(number: float) -> str:
+    return f"{number:,}"[:40]

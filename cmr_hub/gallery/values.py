@@ -1,0 +1,117 @@
+"""Which Arrow types a column of items may have, and which values: those that Python has too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cmr_hub.errors import ModelFormatError
+
+_HOW: Final = "give numbers, text, dates, or lists of them"
+_DAY: Final = 86_400
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""The first of January of year 1 and the last of December of year 9999, from 1970."""
+_UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of items, whose every value Python can hold.
+
+    Nanoseconds are cut to microseconds.
+
+    Raises:
+        ModelFormatError: values of such a type are not read, or one is no date that Python has.
+    """
+    kind = _readable_type(name, column.type)
+    if kind != column.type:
+        try:
+            column = column.cast(kind, safe=False)
+        except pa.ArrowException as error:
+            raise ModelFormatError(f"the column {name!r} cannot be read: {error}") from error
+    for part in _times(column):
+        _check_range(name, part)
+    return column
+
+
+def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911
+    """The type that a column is read as."""
+    types = pa.types
+    if types.is_timestamp(kind):
+        try:
+            pa.lib.string_to_tzinfo(kind.tz or "UTC")
+        except (ValueError, LookupError, OSError, pa.ArrowException) as error:
+            raise ModelFormatError(
+                f"the column {name!r} is of the time zone {kind.tz[:80]!r}, which there is not"
+            ) from error
+        return pa.timestamp("us", kind.tz) if kind.unit == "ns" else kind
+    if types.is_time64(kind):
+        return pa.time64("us")
+    if types.is_list(kind):
+        return pa.list_(_readable_type(name, kind.value_type))
+    if types.is_large_list(kind):
+        return pa.large_list(_readable_type(name, kind.value_type))
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_readable_type(name, kind.value_type), kind.list_size)
+    if types.is_struct(kind):
+        return pa.struct([(part.name, _readable_type(name, part.type)) for part in kind])
+    if types.is_dictionary(kind):
+        return _readable_type(name, kind.value_type)
+    plain = (
+        *(types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_decimal),
+        *(types.is_string, types.is_large_string, types.is_binary, types.is_large_binary),
+        *(types.is_fixed_size_binary, types.is_date, types.is_time32),
+    )
+    if not any(is_one(kind) for is_one in plain):
+        raise ModelFormatError(
+            f"the column {name!r} is of type {str(kind)[:80]}, which is not read: {_HOW}"
+        )
+    return kind
+
+
+def _times(column: pa.ChunkedArray | pa.Array) -> Iterator[pa.ChunkedArray | pa.Array]:
+    """The dates and times in a column, in lists and structures too."""
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        yield column
+    elif (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ):
+        if _has_times(kind.value_type):
+            yield from _times(pc.list_flatten(column))
+    elif pa.types.is_struct(kind):
+        for number, part in enumerate(kind):
+            if _has_times(part.type):
+                yield from _times(pc.struct_field(column, number))
+
+
+def _has_times(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return any(_has_times(kind.field(number).type) for number in range(kind.num_fields))
+    return bool(pa.types.is_temporal(kind))
+
+
+def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
+    kind = column.type
+    if pa.types.is_date32(kind):
+        numbers, a_day = column.cast(pa.int32()), 1
+    elif pa.types.is_date64(kind):
+        numbers, a_day = column.cast(pa.int64()), _DAY * _UNITS["ms"]
+    else:
+        wide = pa.int32() if pa.types.is_time32(kind) else pa.int64()
+        numbers, a_day = column.cast(wide), _DAY * _UNITS[kind.unit]
+    ends = pc.min_max(numbers).as_py()
+    if ends["min"] is None:
+        return
+    first, last = _FIRST_DAY * a_day, (_LAST_DAY + 1) * a_day
+    if pa.types.is_time(kind):
+        first, last = 0, a_day
+    elif pa.types.is_timestamp(kind) and kind.tz is not None:
+        first, last = first + a_day, last - a_day  # the zone moves them
+    if ends["min"] < first or ends["max"] >= last:
+        raise ModelFormatError(
+            f"the column {name!r} has a date or a time that there is not: only the years 1 to "
+            "9999, and the 24 hours of a day, are read"
+        )

@@ -1,0 +1,407 @@
+"""Commands that are killed at a moment drawn by chance, and given again until they end.
+
+A kind of work is a list of commands in a folder of its own. Each may be killed several times, at a
+call that touches the disk; after each kill whatever it made must be whole, and at the end all must
+be as if nothing had happened, with nothing left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.io
+from cmr_process import Cmr, Cut
+from hub_server import TOKEN, HubServer
+from pictures import picture
+from PIL import Image
+
+import cmr_hub
+from cmr_hub.evaluation.results import read_runs
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.manifest import holds_gallery
+from cmr_hub.releases import release_directory
+
+POINTS = (
+    *("cmr_hub.atomic:sync", "os:fsync", "os:replace"),
+    *("pathlib:Path.replace", "pathlib:Path.rename", "pathlib:Path.unlink", "pathlib:Path.mkdir"),
+    *("pathlib:Path.write_bytes", "pathlib:Path.write_text", "pathlib:Path.touch"),
+)
+"""Where a process may be killed: before such a call, or after it."""
+TRIES = 40
+"""A command that has not this moment any more is given another."""
+
+
+class Work(ABC):
+    """One kind of work.
+
+    Args:
+        home: a folder for it alone.
+        common: what all work of this kind reads, as `prepare` made it.
+    """
+
+    points: ClassVar[Sequence[str]] = POINTS
+    calls: ClassVar[int] = 12
+    """The last call of a point that is killed at."""
+    sets: ClassVar[dict[str, object]] = {}
+
+    def __init__(self, home: Path, common: Path) -> None:
+        self.home, self.common = home, common
+        home.mkdir(parents=True)
+
+    @classmethod
+    def prepare(cls, common: Path, cmr: Cmr) -> None:
+        """Makes what all work of this kind reads."""
+        del cmr
+        common.mkdir(parents=True)
+
+    @abstractmethod
+    def commands(self) -> list[list[object]]:
+        """What is done, in order."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the commands."""
+        return {}
+
+    @abstractmethod
+    def check(self) -> None:
+        """What must hold after a kill."""
+
+    @abstractmethod
+    def result(self) -> Any:
+        """What must be the same however often it was killed."""
+
+    def left(self) -> list[str]:
+        """What a finished command has left behind, and should not have."""
+        return sorted(
+            str(path.relative_to(self.home))
+            for path in self.home.rglob("*")
+            if path.name.endswith(".tmp") or path.name == ".writer"
+        )
+
+
+def run(work: Work, cmr: Cmr, kills: int, chance: random.Random) -> int:
+    """Does the work, killed up to so many times. Tells how often it was."""
+    done = 0
+    for command in work.commands():
+        share = 0 if not kills else -(-kills // len(work.commands()))
+        for _ in range(TRIES if share else 0):
+            if share == 0 or done == kills:
+                break
+            point = chance.choice(work.points)
+            cut = Cut(point, nth=_early(chance, work.calls), after=chance.random() < 0.5)
+            ended = cmr(*command, cut=cut, sets=work.sets, **work.environment())
+            assert ended.code in (0, -9), (command, cut, ended.err)
+            work.check()
+            if ended.code == 0:
+                break
+            done, share = done + 1, share - 1
+        ended = cmr(*command, sets=work.sets, **work.environment())
+        assert ended.code == 0, (command, ended.err)
+        work.check()
+    return done
+
+
+def _early(chance: random.Random, most: int) -> int:
+    """Which call: of many points few are come to often."""
+    return min(chance.randint(1, most), chance.randint(1, most))
+
+
+class Indexing(Work):
+    """`cmr index`, in pieces of two pictures; then again after a picture was changed."""
+
+    sets: ClassVar[dict[str, object]] = {"cmr_hub.gallery.indexing.index:_COMMIT_ROWS": 2}
+    count = 8
+
+    def __init__(self, home: Path, common: Path) -> None:
+        super().__init__(home, common)
+        for number in range(self.count):
+            picture(home / "pictures" / f"{number}.png", number)
+
+    def commands(self) -> list[list[object]]:
+        return [["index", self.home / "pictures", "--out", self.home / "g", "--model", "sketch"]]
+
+    def check(self) -> None:
+        if not holds_gallery(self.home / "g"):
+            return
+        opened = Gallery.open(self.home / "g")
+        opened.store.verify()
+        paths = opened.items["path"].to_pylist()
+        assert len(set(paths)) == len(paths)
+
+    def result(self) -> Any:
+        opened = Gallery.open(self.home / "g")
+        rows = zip(opened.items["path"].to_pylist(), opened.vectors("image").tolist(), strict=True)
+        return sorted((Path(path).name, vector) for path, vector in rows)
+
+
+class Changes(Indexing):
+    """Removing from a gallery, and making it compact."""
+
+    @classmethod
+    def prepare(cls, common: Path, cmr: Cmr) -> None:
+        made = Indexing(common / "made", common)
+        run(made, cmr, 0, random.Random(0))
+
+    def __init__(self, home: Path, common: Path) -> None:
+        Work.__init__(self, home, common)
+        shutil.copytree(common / "made" / "g", home / "g")
+        self.ids = Gallery.open(home / "g").items["id"].to_pylist()
+
+    def commands(self) -> list[list[object]]:
+        gallery = self.home / "g"
+        return [
+            ["gallery", "remove", gallery, self.ids[0]],
+            ["gallery", "remove", gallery, "--where", f"id = '{self.ids[3]}'"],
+            ["gallery", "compact", gallery],
+            ["gallery", "remove", gallery, self.ids[5], self.ids[6]],
+            ["gallery", "compact", gallery],
+        ]
+
+    def check(self) -> None:
+        super().check()
+        there = set(Gallery.open(self.home / "g").items["id"].to_pylist())
+        allowed = [set(self.ids)]
+        for gone in (self.ids[:1], self.ids[3:4], self.ids[5:7]):
+            allowed.append(allowed[-1] - set(gone))
+        assert there in allowed
+
+
+class Training(Work):
+    """`cmr train` of features, with a checkpoint after every epoch."""
+
+    calls: ClassVar[int] = 30
+    sets: ClassVar[dict[str, object]] = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
+
+    @classmethod
+    def prepare(cls, common: Path, cmr: Cmr) -> None:
+        write_wikipedia(common / "wikipedia")
+
+    def commands(self) -> list[list[object]]:
+        return [
+            [
+                *("train", "wikipedia-features", "--root", self.common / "wikipedia"),
+                *("--epochs", 3, "--out", self.home / "model"),
+                *("--results", self.home / "runs.jsonl"),
+            ]
+        ]
+
+    def check(self) -> None:
+        if (self.home / "runs.jsonl").exists():
+            assert read_runs(self.home / "runs.jsonl")[1] == []
+        if (self.home / "model").exists():
+            cmr_hub.load(self.home / "model")
+
+    def result(self) -> Any:
+        records, _ = read_runs(self.home / "runs.jsonl")
+        found = {}
+        for record in records:  # a command that was given again after its end is another training
+            found[record["run"]] = {
+                name: value
+                for name, value in record.items()
+                if name not in ("run", "finished", "seconds")
+            }
+        (same,) = {json.dumps(one, sort_keys=True) for one in found.values()}
+        return cmr_hub.load(self.home / "model").fingerprint, same
+
+    def left(self) -> list[str]:
+        # The workshop of a model that was killed while it was moved is known: atomic.py.
+        return [name for name in super().left() if not name.startswith(".model.")]
+
+
+class Ablation(Training):
+    """`cmr ablate` of four cells."""
+
+    calls: ClassVar[int] = 12
+
+    def commands(self) -> list[list[object]]:
+        (self.home / "grid.toml").write_text(GRID)
+        return [["ablate", self.home / "grid.toml", "--results", self.home / "r", "--workers", 1]]
+
+    def environment(self) -> dict[str, str]:
+        return {"CMR_DATA_HOME": str(self.common)}
+
+    def check(self) -> None:
+        if (self.home / "r" / "runs.jsonl").exists():
+            assert read_runs(self.home / "r" / "runs.jsonl")[1] == []
+
+    def result(self) -> Any:
+        records, _ = read_runs(self.home / "r" / "runs.jsonl")
+        return sorted((record["cell"], record["map_avg"]) for record in records)
+
+    def left(self) -> list[str]:
+        return Work.left(self)
+
+
+class Publishing(Work):
+    """`cmr publish` of a second model over a first, to a Hub of the tests."""
+
+    calls: ClassVar[int] = 20
+    points: ClassVar[Sequence[str]] = (
+        *(
+            "huggingface_hub.hf_api:HfApi.preupload_lfs_files",
+            "cmr_hub.models.upload:Upload._commit",
+        ),
+        *("cmr_hub.hub.publish:model_upload", "cmr_hub.models.upload:Upload.changes"),
+        *("huggingface_hub.hf_api:HfApi.create_commit", "pathlib:Path.read_bytes"),
+    )
+    name = "user/model"
+
+    @classmethod
+    def prepare(cls, common: Path, cmr: Cmr) -> None:
+        Training.prepare(common, cmr)
+        for seed in (0, 1):
+            ended = cmr(
+                *("train", "wikipedia-features", "--root", common / "wikipedia"),
+                *("--epochs", 1, "--seed", seed, "--out", common / f"{seed}"),
+                *("--results", common / "runs.jsonl"),
+            )
+            assert ended.code == 0, ended.err
+
+    def __init__(self, home: Path, common: Path) -> None:
+        super().__init__(home, common)
+        self.server = HubServer()
+        self.before = self.server.put(self.name, common / "0")
+
+    def commands(self) -> list[list[object]]:
+        return [["publish", self.common / "1", "--repo", self.name, "--yes"]]
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "HF_ENDPOINT": self.server.url,
+            "HF_HOME": str(self.home / "hf"),
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        }
+
+    @property
+    def _sent(self) -> dict[str, bytes]:
+        return self.server.repositories["model", self.name].files()
+
+    def check(self) -> None:
+        """The old model, or the new: a commit is one step."""
+        sent = self._sent["model.safetensors"]
+        whole = [(self.common / seed / "model.safetensors").read_bytes() for seed in ("0", "1")]
+        assert sent in whole
+        at = whole.index(sent)
+        assert self._sent["config.json"] == (self.common / f"{at}" / "config.json").read_bytes()
+
+    def result(self) -> Any:
+        return {name: data for name, data in self._sent.items() if not name.startswith(".")}
+
+
+class Features(Work):
+    """`cmr train` of pictures, whose features go into a cache."""
+
+    calls: ClassVar[int] = 20
+    points: ClassVar[Sequence[str]] = (
+        *POINTS,
+        "cmr_hub.encoders.feature_cache:FeatureCache._open",
+        "cmr_hub.encoders.images.base:ImageEncoder.encode",
+    )
+
+    @classmethod
+    def prepare(cls, common: Path, cmr: Cmr) -> None:
+        write_colours(common / "colours")
+
+    def commands(self) -> list[list[object]]:
+        return [
+            [
+                *("train", "folder", "--root", self.common / "colours", "--epochs", 2),
+                *("--image-encoder", "compact", "--text-encoder", "bow"),
+                *("--image-weights", release_directory("sketch") / "image_encoder.safetensors"),
+                *("--out", self.home / "model", "--results", self.home / "runs.jsonl"),
+                *("--cache", self.home / "cache"),
+            ]
+        ]
+
+    def check(self) -> None:
+        for file in (self.home / "cache").glob("*.sqlite*"):
+            if file.suffix in (".sqlite", ".sqlite3"):
+                with sqlite3.connect(file) as connection:
+                    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        if (self.home / "model").exists():
+            cmr_hub.load(self.home / "model")
+
+    def result(self) -> Any:
+        return cmr_hub.load(self.home / "model").fingerprint
+
+    def left(self) -> list[str]:
+        return [name for name in super().left() if not name.startswith(".model.")]
+
+
+KINDS: dict[str, type[Work]] = {
+    "index": Indexing,
+    "gallery changes": Changes,
+    "training": Training,
+    "ablate": Ablation,
+    "publish": Publishing,
+    "feature cache": Features,
+}
+
+GRID = """
+name = "small"
+title = "Small"
+seeds = [0, 1]
+
+[defaults]
+dataset = { name = "wikipedia-features", text = "lda" }
+protocol = "2173/231/462"
+image_encoder = "precomputed"
+text_encoder = "precomputed"
+
+[[tables]]
+id = "t"
+title = "T"
+reference = "net"
+rows = [
+    { label = "net", method = { name = "acmr-paper", epochs = 1, dim = 4 } },
+    { label = "chance", method = "random" },
+]
+"""
+
+
+def write_wikipedia(base: Path) -> None:
+    """Wikipedia's lists and 3-d features that tell its classes a little."""
+    base.mkdir(parents=True)
+    labels = np.arange(2866) % 10
+    lines = [f"{n:032x}-1\t{n + 9000:032x}\t{label + 1}\n" for n, label in enumerate(labels)]
+    (base / "trainset_txt_img_cat.list").write_text("".join(lines[:2173]))
+    (base / "testset_txt_img_cat.list").write_text("".join(lines[2173:]))
+    (base / "categories.list").write_text("".join(f"class{n}\n" for n in range(10)))
+    generator = np.random.default_rng(0)
+    images, texts = (
+        generator.normal(size=(10, 3))[labels] + 0.3 * generator.normal(size=(2866, 3))
+        for _ in range(2)
+    )
+    scipy.io.savemat(
+        base / "raw_features.mat",
+        {"I_tr": images[:2173], "I_te": images[2173:], "T_tr": texts[:2173], "T_te": texts[2173:]},
+    )
+
+
+def write_colours(base: Path) -> None:
+    """Small pictures of three colours, with captions."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 4)):
+        (base / split).mkdir(parents=True)
+        lines = []
+        for label, colour in {"flame": (220, 40, 30), "sea": (30, 60, 210)}.items():
+            for number in range(count):
+                pixels = (np.array(colour) + generator.normal(0, 12, (30, 40, 3))).clip(0, 255)
+                name = f"{label}{number}.png"
+                Image.fromarray(pixels.astype(np.uint8)).save(base / split / name)
+                lines.append(
+                    json.dumps({"file_name": name, "captions": [f"a {label}"], "label": label})
+                )
+        (base / split / "metadata.jsonl").write_text("\n".join(lines))
