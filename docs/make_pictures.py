@@ -25,6 +25,8 @@ from cmr_hub import load
 from cmr_hub.apps.search_page import build_page, serve
 from cmr_hub.datasets.sketches.contact_sheet import save_contact_sheet
 from cmr_hub.gallery.contact_sheet import contact_sheet
+from cmr_hub.models.names import PICTURES
+from cmr_hub.releases import PHOTOS, release_directory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -92,7 +94,7 @@ def contact_sheet_picture(browser: Browser) -> None:
     hits = load().search(QUERY, k=8)
     text = contact_sheet(hits, QUERY)
     # Which folder they lie in is of interest to nobody else.
-    text = text.replace(f"{hits[0].path.parent}/" if hits[0].path else "", "")
+    text = text.replace(f"{release_directory(PHOTOS) / PICTURES}/", "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "hits.html")
         file.write_text(text, encoding="utf-8")
