@@ -151,7 +151,7 @@ def dashboard_pictures(browser: Browser, address: str) -> None:
     ):
         page = window(browser, f"{address}/{query}", 1280, height)
         page.get_by_role("link", name="Common space").wait_for()
-        page.locator(".js-plotly-plot, [data-testid=stDataFrame]").first.wait_for()
+        page.locator("table, .js-plotly-plot, [data-testid=stDataFrame]").first.wait_for()
         page.wait_for_timeout(3000)
         keep(page, f"dashboard-{name}.png")
     page = window(browser, f"{address}/space?space=model+sketch&method=t-SNE", 1280, 1160)

@@ -24,7 +24,7 @@ def test_methods(shown):
     assert f"| {shown} | {' | '.join(cells)} |" in README
 
 
-@pytest.mark.parametrize("row", default_rows("default.json"))
+@pytest.mark.parametrize("row", default_rows("photos.json"))
 def test_the_default(row):
     assert row in README
 

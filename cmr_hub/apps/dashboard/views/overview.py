@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cmr_hub.evaluation.tables import TableResult
 
 _STUDY = "study"
+_RELEASED = {"photos": "photos.json", "sketch": "default.json"}
 _SHOWN_CHANGES = 200
 
 
@@ -103,24 +104,28 @@ def best(results: list[TableResult]) -> Sheet:
 
 
 def _released(home: Sources) -> None:
-    path = home.results / "default.json"
-    try:
-        measured = json.loads(path.read_text(encoding="utf-8"))["figures"]
-        rows = [
-            [
-                name,
-                *(facts["sentences"][f"recall_at_{k}"] for k in (1, 5, 10)),
-                facts.get("map_avg"),
+    rows = []
+    for model, file in _RELEASED.items():
+        try:
+            measured = json.loads((home.results / file).read_text(encoding="utf-8"))["figures"]
+            rows += [
+                [
+                    model,
+                    name,
+                    *(facts["sentences"][f"recall_at_{k}"] for k in (1, 5, 10)),
+                    facts.get("map_avg"),
+                ]
+                for name, facts in measured.items()
             ]
-            for name, facts in measured.items()
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    if not rows:
         return
-    st.header("The model that comes with the package")
+    st.header("The models that come with the package")
     st.caption("text→image, one sentence asked")
     words_box(
-        Sheet(["dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
-        "default model",
+        Sheet(["model", "dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
+        "models",
         key="release",
     )
 
