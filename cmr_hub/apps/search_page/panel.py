@@ -283,7 +283,7 @@ def _within(value: Any, least: float, most: float) -> float:
     try:
         return min(max(float(value), least), most)
     except (TypeError, ValueError, OverflowError) as error:
-        raise QueryError("a number of the options is not one") from error
+        raise QueryError("one of the options is not a number") from error
 
 
 def _chosen(values: Any) -> tuple[str, ...]:
