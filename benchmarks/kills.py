@@ -34,7 +34,8 @@ TOGETHER = 5
 
 
 def main(kills: int, seed: int) -> None:
-    started, rows = time.perf_counter(), {}
+    started = time.perf_counter()
+    rows: dict[str, dict[str, int]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=kills, unit="kill", disable=None) as bar,
@@ -60,13 +61,18 @@ def main(kills: int, seed: int) -> None:
                 damaged += own.result() != expected.result()
                 left += len(own.left())
             rows[kind] = {"kills": done, "times": times, "damaged": damaged, "left_behind": left}
-            print(kind, rows[kind])
+            print(kind, rows[kind], flush=True)
+            write(rows, seed, time.perf_counter() - started)
         cmr.end()
+
+
+def write(rows: dict[str, dict[str, int]], seed: int, seconds: float) -> None:
+    """What is known so far: a run that is stopped has been for something."""
     found = {
         "kills": sum(row["kills"] for row in rows.values()),
         "seed": seed,
         "kinds": rows,
-        "seconds": round(time.perf_counter() - started),
+        "seconds": round(seconds),
     }
     (ROOT / "results" / "kills.json").write_text(json.dumps(found, indent=1) + "\n")
 

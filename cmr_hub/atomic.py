@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmr_hub.errors import StorageError
@@ -61,17 +63,18 @@ def sync(path: Path) -> None:
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it takes `path`'s place.
 
-    On any error the temporary file goes and `path` is as it was.
+    On any error the temporary file goes and `path` is as it was. What a killed process has left of
+    an earlier attempt goes too.
 
     Raises:
         StorageError: the disk is full, or may only be read.
     """
     target = Path(path).resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     with storing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_up(target)
         # Not mkstemp: it makes private files, and this one shall be as readable as any other.
-        temporary.touch(exist_ok=False)
+        temporary, handle = _held(lambda: _new_file(target))
         try:
             yield temporary
             sync(temporary)
@@ -79,6 +82,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
+            os.close(handle)
 
 
 @contextmanager
@@ -86,7 +90,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yields an empty temporary directory beside `path`; on success it takes `path`'s place.
 
     An older directory at `path` is moved aside first and removed last. A process killed between
-    these two renames leaves it in `.<name>.*.tmp/old`.
+    these two renames leaves it in `.<name>.*.tmp/old`; the next writer puts it back.
 
     Raises:
         StorageError: the disk is full, or may only be read.
@@ -94,8 +98,11 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     target = Path(path).resolve()
     with storing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(
-            tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        _clear_up(target)
+        workshop, handle = _held(
+            lambda: Path(
+                tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+            )
         )
         fresh, old = workshop / "new", workshop / "old"
         try:
@@ -111,3 +118,46 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             if old.exists() and not target.exists():
                 old.rename(target)
             shutil.rmtree(workshop, ignore_errors=True)
+            os.close(handle)
+
+
+def _new_file(target: Path) -> Path:
+    made = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    made.touch(exist_ok=False)
+    return made
+
+
+def _held(make: Callable[[], Path]) -> tuple[Path, int]:
+    """Something temporary, and what holds it: it is free when this process ends, however it ends.
+
+    Whoever clears up may have been quicker than the lock; then another one is made.
+    """
+    while True:
+        made = make()
+        with suppress(FileNotFoundError):
+            handle = os.open(made, os.O_RDONLY)
+            with suppress(OSError):  # a disk without locks: nobody clears up there
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            if made.exists():
+                return made, handle
+            os.close(handle)
+
+
+def _clear_up(target: Path) -> None:
+    """Removes what killed processes have left of `target`; what they had moved aside comes back."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-z_]+\.tmp")
+    with suppress(OSError):  # it is for the next one then
+        for left in [one for one in target.parent.iterdir() if name.fullmatch(one.name)]:
+            handle = os.open(left, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not left.is_dir():
+                    left.unlink()
+                    continue
+                if (left / "old").exists() and not target.exists():
+                    (left / "old").rename(target)
+                shutil.rmtree(left, ignore_errors=True)
+            except BlockingIOError:  # somebody is at work
+                continue
+            finally:
+                os.close(handle)

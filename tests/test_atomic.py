@@ -184,3 +184,29 @@ def test_kill_leaves_the_old_or_the_new(tmp_path, delay):
     contents = {(target / name).read_text() for name in "abc"}
     assert len(contents) == 1
     assert len(contents.pop()) >= 1000
+
+
+def test_what_a_killed_process_has_left_goes(tmp_path):
+    """But not what another one is writing now, nor what only looks like it."""
+    left = tmp_path / ".a.json.0123456789abcdef.tmp"
+    left.write_text("half")
+    others = [tmp_path / ".b.json.0123456789abcdef.tmp", tmp_path / ".a.json.more.x.tmp"]
+    for other in others:
+        other.write_text("mine")
+    with atomic_file(tmp_path / "a.json") as first, atomic_file(tmp_path / "a.json") as second:
+        assert not left.exists()
+        assert first.exists()
+        first.write_text("1")
+        second.write_text("2")
+    assert (tmp_path / "a.json").read_text() == "1"
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.json", *others])
+
+
+def test_what_was_moved_aside_comes_back(tmp_path):
+    old = tmp_path / ".model.abc_1234.tmp" / "old"
+    old.mkdir(parents=True)
+    (old / "x").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "model"):
+        raise ZeroDivisionError
+    assert (tmp_path / "model" / "x").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

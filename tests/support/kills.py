@@ -211,15 +211,15 @@ class Training(Work):
         (same,) = {json.dumps(one, sort_keys=True) for one in found.values()}
         return cmr_hub.load(self.home / "model").fingerprint, same
 
-    def left(self) -> list[str]:
-        # The workshop of a model that was killed while it was moved is known: atomic.py.
-        return [name for name in super().left() if not name.startswith(".model.")]
-
 
 class Ablation(Training):
     """`cmr ablate` of four cells."""
 
-    calls: ClassVar[int] = 12
+    calls: ClassVar[int] = 4
+    points: ClassVar[Sequence[str]] = (
+        *("cmr_hub.evaluation.ablate:append_run", "cmr_hub.evaluation.results:_append"),
+        *("cmr_hub.atomic:sync", "os:fsync", "pathlib:Path.replace", "pathlib:Path.unlink"),
+    )
 
     def commands(self) -> list[list[object]]:
         (self.home / "grid.toml").write_text(GRID)
@@ -235,9 +235,6 @@ class Ablation(Training):
     def result(self) -> Any:
         records, _ = read_runs(self.home / "r" / "runs.jsonl")
         return sorted((record["cell"], record["map_avg"]) for record in records)
-
-    def left(self) -> list[str]:
-        return Work.left(self)
 
 
 class Publishing(Work):
@@ -335,9 +332,6 @@ class Features(Work):
 
     def result(self) -> Any:
         return cmr_hub.load(self.home / "model").fingerprint
-
-    def left(self) -> list[str]:
-        return [name for name in super().left() if not name.startswith(".model.")]
 
 
 KINDS: dict[str, type[Work]] = {

@@ -100,6 +100,8 @@ class Work:
 
 
 class RefusedError(Exception):
+    """A limit is reached: the status to answer with, and why."""
+
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status, self.why = status, why
