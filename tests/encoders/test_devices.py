@@ -47,7 +47,7 @@ def mobilenet(state):
 def fresh(request, clip, mobilenet_state):
     """Makes a model whose network nobody else has."""
     return {
-        "compact": lambda: load(device="cpu"),
+        "compact": lambda: load("sketch", device="cpu"),
         "mobilenet_v2": lambda: mobilenet(mobilenet_state),
         "pretrained": lambda: load(clip, device="cpu"),
     }[request.param]
@@ -195,6 +195,6 @@ def test_moving_an_encoder_keeps_its_own_weights(mobilenet_state):
 
 
 def test_the_release_is_the_compact_encoder():
-    encoder = load(device="cpu").image.encoder
+    encoder = load("sketch", device="cpu").image.encoder
     assert isinstance(encoder, CompactEncoder)
     assert (release_directory("sketch") / "image_encoder.safetensors").is_file()

@@ -35,7 +35,7 @@ def test_methods(name):
 
 
 def test_load_takes_what_from_pretrained_takes():
-    more = {"allow_download", "backend", "device", "int8", "precision"}
+    more = {"backend", "device", "int8", "precision"}
     assert {parameter.name for parameter in parameters(load)} - more == {
         parameter.name for parameter in parameters(CrossModalModel.from_pretrained)
     }
