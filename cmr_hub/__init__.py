@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from cmr_hub.model_training import train
     from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
+
+# Since 1.29 ONNX Runtime sends reports to its makers and keeps a device's number, unless this is set
+# before it starts. Nothing here asks other machines unasked.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["CrossModalModel", "Gallery", "__version__", "list_models", "load", "train"]
 

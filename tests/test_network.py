@@ -18,7 +18,18 @@ from cmr_hub.releases import release_directory
 
 SUPPORT = Path(__file__).parent / "support"
 # What other tests, or the person at the keyboard, may have set to keep libraries quiet.
-QUIETING = ("HF_", "GRADIO_", "STREAMLIT_", "RAY_", "DO_NOT_TRACK", "PYTHON", "HTTP", "http")
+QUIETING = (
+    "HF_",
+    "ORT_",
+    "CI",
+    "GRADIO_",
+    "STREAMLIT_",
+    "RAY_",
+    "DO_NOT_TRACK",
+    "PYTHON",
+    "HTTP",
+    "http",
+)
 ALONE = sys.platform == "linux" and os.geteuid() == 0
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 RESULTS = str(Path(__file__).parents[1] / "results")
@@ -131,6 +142,24 @@ def test_the_watch_sees(asked):
 
 def test_import_load_and_search(asked):
     program = "import cmr_hub; assert cmr_hub.load('sketch').search('a red car', k=1)"
+    assert asked("-c", program) == []
+
+
+def test_onnx_runtime_reports_to_nobody(asked, tmp_path):
+    """It would keep a session file and a device's number, and send reports some seconds later."""
+    program = f"""
+import os, tempfile, time
+home = tempfile.tempdir = {str(tmp_path / "home")!r}
+os.makedirs(home)
+os.environ |= {{"HOME": home, "TMPDIR": home, "XDG_CACHE_HOME": home}}
+import cmr_hub
+model = cmr_hub.load("photos", device="cpu")
+assert model.search("a red car", k=1)
+assert model.text.required_encoder.placement.backend == "onnx"
+time.sleep(3)
+kept = [name for _, folders, files in os.walk(home) for name in (*folders, *files)]
+assert not [name for name in kept if name == ".ses" or "Microsoft" in name], kept
+"""
     assert asked("-c", program) == []
 
 

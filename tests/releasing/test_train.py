@@ -162,5 +162,5 @@ def test_labels_are_needed(datasets, encoder, words, tmp_path):
 
 def test_releases_by_name():
     assert release_directory("sketch").name == "sketch"
-    with pytest.raises(CMRError, match="unknown release 'other'; choose one of: sketch"):
+    with pytest.raises(CMRError, match="unknown release 'other'; choose one of: photos, sketch"):
         release_directory("other")
