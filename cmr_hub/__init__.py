@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cmr_hub.models.catalogue import list_models
     from cmr_hub.models.cross_modal import CrossModalModel
 
-# Since 1.29 ONNX Runtime sends reports to its makers and keeps a device's number, unless this is set
-# before it starts. Nothing here asks other machines unasked.
+# Since 1.29 ONNX Runtime sends reports to its makers and keeps a number of the device, unless this
+# is set before it starts. Nothing here asks other machines unasked.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["CrossModalModel", "Gallery", "__version__", "list_models", "load", "train"]
