@@ -38,7 +38,7 @@ def test_no_directory(tmp_path):
     for name in ("absent", "file"):
         with pytest.raises(
             ModelFormatError,
-            match=rf"no model directory .*{name}, and no release \(sketch\) or short name",
+            match=rf"no model directory .*{name}, and no release \(photos, sketch\) or short name",
         ):
             cmr_hub.load(tmp_path / name)
     with pytest.raises(ModelFormatError, match="not a model directory"):

@@ -23,7 +23,7 @@ PAGE = """
 import sys
 from cmr_hub.apps.search_page import build_page, serve
 from cmr_hub.loading import load
-page = build_page(load())
+page = build_page(load("sketch"), name="sketch")
 own = page.sessions.open("a visit")
 from PIL import Image
 Image.new("RGB", (30, 30), "red").save(sys.argv[1])
