@@ -9,11 +9,16 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmr_hub.errors import StorageError
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8})\.tmp")
+_PAUSE = 5.0  # seconds between two looks at a folder
+_next_look: dict[Path, float] = {}
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors of a disk, or of a file, that cannot grow."""
@@ -72,7 +77,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     target = Path(path).resolve()
     with storing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target)
+        _clear_up(target.parent)
         # Not mkstemp: it makes private files, and this one shall be as readable as any other.
         temporary, handle = _held(lambda: _new_file(target))
         try:
@@ -98,7 +103,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     target = Path(path).resolve()
     with storing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target)
+        _clear_up(target.parent)
         workshop, handle = _held(
             lambda: Path(
                 tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
@@ -143,11 +148,21 @@ def _held(make: Callable[[], Path]) -> tuple[Path, int]:
             os.close(handle)
 
 
-def _clear_up(target: Path) -> None:
-    """Removes what killed processes have left of `target`; what they had moved aside comes back."""
-    name = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-z_]+\.tmp")
+def _clear_up(folder: Path) -> None:
+    """Removes what killed processes have left; what they had moved aside comes back.
+
+    A folder is looked through once in a while only: thousands of files may be written into it.
+    """
+    now = time.monotonic()
+    if now < _next_look.get(folder, 0.0):
+        return
+    _next_look[folder] = now + _PAUSE
     with suppress(OSError):  # it is for the next one then
-        for left in [one for one in target.parent.iterdir() if name.fullmatch(one.name)]:
+        for left in list(folder.iterdir()):
+            found = _TEMPORARY.fullmatch(left.name)
+            if found is None:
+                continue
+            target = folder / found["name"]
             handle = os.open(left, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

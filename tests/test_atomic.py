@@ -190,7 +190,7 @@ def test_what_a_killed_process_has_left_goes(tmp_path):
     """But not what another one is writing now, nor what only looks like it."""
     left = tmp_path / ".a.json.0123456789abcdef.tmp"
     left.write_text("half")
-    others = [tmp_path / ".b.json.0123456789abcdef.tmp", tmp_path / ".a.json.more.x.tmp"]
+    others = [tmp_path / ".b.json.0123.tmp", tmp_path / ".a.json.more.x.tmp"]
     for other in others:
         other.write_text("mine")
     with atomic_file(tmp_path / "a.json") as first, atomic_file(tmp_path / "a.json") as second:

@@ -89,7 +89,7 @@ def serve(
     page.blocks.server = server
     server.start()
     if block:
-        print(f"The page is at {url} (stop it with Ctrl+C)")
+        print(f"The page is at {url} (stop it with Ctrl+C)", flush=True)
         wait(page)
     return url
 
