@@ -53,7 +53,8 @@ def compared(
     """A row for each peer, once all have given the same."""
     expected = ours()
     for name, peer in peers.items():
-        np.testing.assert_allclose(peer(), expected, rtol=1e-3, atol=1e-3, err_msg=name)
+        # A channel that is never on is nothing here and a thousandth there: its root is steep.
+        np.testing.assert_allclose(peer(), expected, rtol=1e-3, atol=2e-3, err_msg=name)
     times = turns({"ours": ours, **peers}, ROUNDS)
     return {name: beside(times["ours"], times[name], name, count) for name in peers}
 
