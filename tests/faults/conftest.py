@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-import scipy.io
 from cmr_process import Cmr, Cut
+from small_study import write_wikipedia
 
 
 @pytest.fixture(scope="session")
@@ -27,22 +26,7 @@ def cmr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cmr]:
 def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wikipedia's lists and 3-d features that tell its classes a little, in a data folder."""
     home = tmp_path_factory.mktemp("data")
-    base = home / "wikipedia"
-    base.mkdir()
-    labels = np.arange(2866) % 10
-    lines = [f"{n:032x}-1\t{n + 9000:032x}\t{label + 1}\n" for n, label in enumerate(labels)]
-    (base / "trainset_txt_img_cat.list").write_text("".join(lines[:2173]))
-    (base / "testset_txt_img_cat.list").write_text("".join(lines[2173:]))
-    (base / "categories.list").write_text("".join(f"class{n}\n" for n in range(10)))
-    generator = np.random.default_rng(0)
-    images, texts = (
-        generator.normal(size=(10, 3))[labels] + 0.3 * generator.normal(size=(2866, 3))
-        for _ in range(2)
-    )
-    scipy.io.savemat(
-        base / "raw_features.mat",
-        {"I_tr": images[:2173], "I_te": images[2173:], "T_tr": texts[:2173], "T_te": texts[2173:]},
-    )
+    write_wikipedia(home / "wikipedia")
     return home
 
 

@@ -8,31 +8,11 @@ from typing import Any
 
 import pytest
 from cmr_process import STOPPED, Cmr, Cut, Ended
+from small_study import GRID
 
 from cmr_hub.evaluation.grid_file import read_grid
 from cmr_hub.evaluation.plan import make_plan
 from cmr_hub.evaluation.results import read_runs
-
-GRID = """
-name = "small"
-title = "Small"
-seeds = [0, 1]
-
-[defaults]
-dataset = { name = "wikipedia-features", text = "lda" }
-protocol = "2173/231/462"
-image_encoder = "precomputed"
-text_encoder = "precomputed"
-
-[[tables]]
-id = "t"
-title = "T"
-reference = "net"
-rows = [
-    { label = "net", method = { name = "acmr-paper", epochs = 1, dim = 4 } },
-    { label = "chance", method = "random" },
-]
-"""
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
 
     Args:
         service: what answers.
-        work: is told how long each address is worked for.
+        work: counts the seconds of work by address.
     """
     limiter, asked, noted = CapacityLimiter(CONCURRENCY), 0, work or Work()
     readers = CapacityLimiter(_READERS)

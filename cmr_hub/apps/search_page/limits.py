@@ -43,6 +43,7 @@ BURST_SECONDS: Final = 20.0
 REFILL: Final = 0.25
 """Seconds of work that a visitor gets back each second."""
 
+_MOST_ADDRESSES: Final = 10_000
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 64 * 2**20
 _LARGE: Final = "The request is too large: at most {most} are taken here."
@@ -82,7 +83,7 @@ class Work:
         with self._lock:
             self._spent[address] = (self._left(address) - seconds, time.monotonic())
             self._spent.move_to_end(address)
-            while len(self._spent) > 10_000:
+            while len(self._spent) > _MOST_ADDRESSES:
                 self._spent.popitem(last=False)
 
     @contextmanager
@@ -151,9 +152,11 @@ class Limits:
         visitor = self._visitors.setdefault(address, _Visitor())
         visitor.used = time.monotonic()
         self._visitors.move_to_end(address)
-        for old, one in list(self._visitors.items())[: max(0, len(self._visitors) - 10_000)]:
-            if not (one.asked or one.streams or one.uploading or one.bytes):
-                del self._visitors[old]
+        if len(self._visitors) > _MOST_ADDRESSES:
+            oldest = list(self._visitors.items())[: len(self._visitors) - _MOST_ADDRESSES]
+            for old, one in oldest:
+                if not (one.asked or one.streams or one.uploading or one.bytes):
+                    del self._visitors[old]
         return visitor
 
     async def _streamed(
@@ -175,7 +178,7 @@ class Limits:
         if visitor.uploading >= UPLOADING:
             raise RefusedError(429, _BUSY)
         if (length_of(scope) or 0) > MAX_UPLOADS:
-            raise RefusedError(413, _LARGE.format(most=f"{MAX_UPLOADS // 2**20} MB"))
+            raise _too_large(MAX_UPLOADS)
         visitor.uploading += 1
         body = _Body(receive, MAX_UPLOADS)
         try:
@@ -219,9 +222,8 @@ class Limits:
             self._hold(visitor, -held)
 
     async def _body(self, scope: Scope, receive: Receive, visitor: _Visitor, most: int) -> bytes:
-        large = f"{most / 1_000_000:.0f} MB" if most == MAX_JSON else f"{most // 2**20} MB"
         if (length_of(scope) or 0) > most:
-            raise RefusedError(413, _LARGE.format(most=large))
+            raise _too_large(most)
         body, data = _Body(receive, most), bytearray()
         try:
             while True:
@@ -241,6 +243,11 @@ class Limits:
     def _hold(self, visitor: _Visitor, size: int) -> None:
         self._bytes += size
         visitor.bytes += size
+
+
+def _too_large(most: int) -> RefusedError:
+    taken = "1 MB" if most == MAX_JSON else f"{most // 2**20} MB"
+    return RefusedError(413, _LARGE.format(most=taken))
 
 
 class _Body:
@@ -266,8 +273,7 @@ class _Body:
         self._size += len(message.get("body", b""))
         self._is_whole = message["type"] != "http.request" or not message.get("more_body")
         if self._size > self._most:
-            most = f"{self._most // 2**20} MB" if self._most > MAX_JSON else "1 MB"
-            self.refused = RefusedError(413, _LARGE.format(most=most))
+            self.refused = _too_large(self._most)
             return {"type": "http.disconnect"}
         return message
 

@@ -41,7 +41,7 @@ class Payloads:
     Args:
         app: what answers.
         files: the visitors'.
-        note_session: is told the session of each request, and may refuse it.
+        note_session: called with the session of each request; may refuse it.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Payloads:
         if path.startswith(_MCP):
             checker.bounded(given)
             return body
-        # Halves of characters are told of later, where the text is read.
+        # Halves of characters are reported later, where the text is read.
         return json.dumps(checker.checked(given)).encode()
 
 

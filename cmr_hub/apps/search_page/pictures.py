@@ -43,7 +43,7 @@ def picture_route(
     Args:
         gallery: the one that all visitors search.
         own: the engine of a session's own pictures by its token; None where there is none.
-        work: is told how long each address has pictures drawn.
+        work: counts the seconds of drawing by address.
     """
 
     noted = work or Work()

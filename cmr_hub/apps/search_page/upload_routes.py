@@ -108,7 +108,7 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
 
 
 async def _progress(request: Request) -> Response:
-    """Gradio's page asks how far an upload is; it is told that it need not ask."""
+    """Answers Gradio's page, which asks for the progress of an upload, that there is none."""
     return StreamingResponse(iter(['data: {"msg": "done"}\n\n']), media_type="text/event-stream")
 
 

@@ -165,7 +165,7 @@ def _too_much(file: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> str 
     pixels = 0
     for entry in entries:
         if entry.compress_type in _METHODS and not entry.flag_bits & _ENCRYPTED:
-            # One that is broken is told of when it is read.
+            # A broken one is reported when it is read.
             with suppress(*_BROKEN), file.open(entry) as part:
                 pixels += pixels_of(part.read(_HEADER_BYTES))
         if pixels > MAX_ZIP_PIXELS:

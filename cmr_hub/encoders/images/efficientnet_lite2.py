@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 (Google 2020, after Tan and Le, arXiv 1905.11946): pooled 1608-d features."""
+"""EfficientNet-Lite2 (Google 2020, after Tan and Le, arXiv 1905.11946): features and classes."""
 
 from __future__ import annotations
 
