@@ -21,6 +21,9 @@ MOST_BYTES: Final = 2**42
 LARGEST_JSON: Final = 64 * 2**20
 """Bytes of a JSON file, where its reader does not know better."""
 
+MOST_SHOWN: Final = 2_000
+"""Characters of a text that are laid out: a caption of megabytes would stop a page."""
+
 _MAY_BE_HOLES: Final = 64 * 2**20
 _CACHE: Final = "snapshots"
 
@@ -78,6 +81,11 @@ def read_json(path: Path, limit: int = LARGEST_JSON, *, below: str | Path | None
         ValueError, RecursionError: it is not JSON, or nested too deep.
     """
     return json.loads(read_bytes(path, limit, below=below).decode())
+
+
+def shortened(text: str) -> str:
+    """A text as it is shown: what is longer than anybody reads is cut."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def home_of(directory: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,10 @@ def dashboard(
 
     from cmr_hub.apps.hosts import declared_hosts, is_every_address
 
+    names = list(allow_host or ())
+    if is_every_address(host):
+        # By these the machine is known to others; any more has to be named.
+        names += [socket.gethostname(), net_util.get_internal_ip() or ""]
     # Streamlit asks a machine on the Internet for the address of this one, to print it and to tell
     # its own pages from others.
     net_util.get_external_ip = lambda: None
@@ -57,10 +62,7 @@ def dashboard(
         "--server.enableCORS=true",
         "--server.enableXsrfProtection=true",
     ]
-    # With all addresses of a machine none of them is known here: then it has to be told.
-    if allow_host or not is_every_address(host):
-        names = sorted(declared_hosts(host, allow_host or ()))
-        arguments += [f"--server.allowedHosts={name}" for name in names]
+    arguments += [f"--server.allowedHosts={name}" for name in sorted(declared_hosts(host, names))]
     named = [option for path in model or [] for option in ("--model", str(path))]
     named += ["--device", device, *(["--allow-download"] if allow_download else [])]
     cli.main(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cmr_hub.errors import QueryError
 from cmr_hub.evaluation.metrics import average_precision, mean
 from cmr_hub.evaluation.ranking import rank, ranked_chunks
+from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
 
 Direction = Literal["i2t", "t2i"]
-
-_LONGEST: Final = 2_000
-"""Characters of a sentence that is shown."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,9 @@ class SpaceItem:
 
     def __post_init__(self) -> None:
         """Cuts what is longer than a page can lay out."""
-        if self.label is not None and len(self.label) > _LONGEST:
-            object.__setattr__(self, "label", f"{self.label[:_LONGEST]}…")
-        if any(len(sentence) > _LONGEST for sentence in self.sentences):
-            cut = (f"{s[:_LONGEST]}…" if len(s) > _LONGEST else s for s in self.sentences)
-            object.__setattr__(self, "sentences", tuple(cut))
+        if self.label is not None:
+            object.__setattr__(self, "label", shortened(self.label))
+        object.__setattr__(self, "sentences", tuple(map(shortened, self.sentences)))
 
 
 @dataclass(frozen=True, eq=False)

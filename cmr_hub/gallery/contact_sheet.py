@@ -11,10 +11,9 @@ from pathlib import Path
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 from cmr_hub.gallery.hit import Hit
+from cmr_hub.outside import shortened
 
 _SIDE = 320
-_LONGEST = 2_000
-"""Characters of a sentence."""
 _STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; }
 body { max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
@@ -54,8 +53,8 @@ def contact_sheet(
 
 
 def _tile(hit: Hit) -> str:
-    words = " ".join(hit.sentences[:1])[:_LONGEST]
-    label = f"{hit.label[:_LONGEST]} · " if hit.label else ""
+    words = shortened(" ".join(hit.sentences[:1]))
+    label = f"{shortened(hit.label)} · " if hit.label else ""
     where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     clear = "" if hit.z is None else f" · stands out {hit.z:.1f}"
     lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}", html.escape(words), where]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.directory import GalleryDirectory
 from cmr_hub.gallery.items import joined_tables
-from cmr_hub.gallery.manifest import Manifest, holds_gallery
+from cmr_hub.gallery.manifest import Manifest, Stamp, holds_gallery, stamp_of
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.stored import expect, read_neutral, read_rows, rows_of, write_rows
 from cmr_hub.gallery.vectors import refuse_other_lengths
@@ -41,6 +41,9 @@ TAIL_LIMIT = 10_000
 class LocalStore:
     """Rows on this machine; see `store.Store`.
 
+    What another process, or another store, has changed in the directory is read before the next
+    answer.
+
     Args:
         model_id: the fingerprint of the model that makes the vectors.
         model_name: what `cmr_hub.load` takes to get it.
@@ -54,6 +57,8 @@ class LocalStore:
         self._neutral: Neutral | None = None
         self._root: str | None = None
         self._writing = RLock()
+        self._stamp: Stamp | None = None
+        self._changes = 0
 
     @classmethod
     def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
@@ -83,31 +88,38 @@ class LocalStore:
         Raises:
             ModelFormatError: not a gallery, not whole, or of another version.
         """
+        stamp = stamp_of(Path(directory))
         manifest, rows = read_rows(Path(directory), root)
         store = cls(manifest.model_id, manifest.model_name)
         store.directory = GalleryDirectory(directory)
-        store._manifest, store._rows = manifest, rows
+        store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
         store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
         return store
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._now())
 
     @property
     def dim(self) -> int | None:
-        return self._rows.dim
+        return self._now().dim
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        return tuple(self._rows.vector_counts)
+        return tuple(self._now().vector_counts)
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
-        return self._rows.vector_counts
+        return self._now().vector_counts
+
+    @property
+    def changes(self) -> int:
+        self._now()
+        return self._changes
 
     @property
     def neutral(self) -> Neutral | None:
+        self._now()
         return self._neutral
 
     def keep_neutral(self, neutral: Neutral) -> None:
@@ -118,7 +130,7 @@ class LocalStore:
     @property
     def removed(self) -> int:
         """Removed rows that still take place; `compact` frees it."""
-        return len(self._rows.removed)
+        return len(self._now().removed)
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
         if not len(rows):
@@ -146,21 +158,21 @@ class LocalStore:
             self._commit(Rows(changed, old.removed, old.graphs))
 
     def table(self, where: Where | None = None) -> pa.Table:
-        rows = self._rows  # those of this moment, also where another thread is writing
+        rows = self._now()  # those of this moment, also where another thread is writing
         if where is None or not len(rows):
             return rows.items
         return rows.table.filter(pa.array(rows.filtered(where)))
 
     def table_below(self, folder: str) -> pa.Table:
-        items = self._rows.items
+        items = self._now().items
         # What has no path is neither: a filter drops it.
         return items.filter(pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/"))
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        return self._rows.known(ids)
+        return self._now().known(ids)
 
     def rows(self, ids: Sequence[str]) -> Segment:
-        rows = self._rows
+        rows = self._now()
         return rows.take(rows.numbers(ids))
 
     def search(
@@ -170,7 +182,7 @@ class LocalStore:
         target: Modality,
         where: Where | None = None,
     ) -> list[Found]:
-        return self._rows.search(queries, count, target, where)
+        return self._now().search(queries, count, target, where)
 
     def optimise(self, *, progress: bool = False) -> None:
         """Where there are more vectors than `EXACT_LIMIT`, brings their graphs up to date."""
@@ -206,7 +218,7 @@ class LocalStore:
             manifest, rows = read_rows(path, None, whole=True)
             where = f"{path}: "
         else:
-            manifest, rows, where = None, self._rows, ""
+            manifest, rows, where = None, self._now(), ""
         ids = rows.items.column("id").to_pylist()
         if len(set(ids)) < len(ids):
             raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are double")
@@ -219,7 +231,7 @@ class LocalStore:
             expect(f"{where}vectors", rows.vector_counts, manifest.vectors)
 
     def facts(self) -> dict[str, str]:
-        rows = self._rows
+        rows = self._now()
         engines = {name: "graph" if name in rows.graphs else "exact" for name in self.targets}
         facts = {
             "search": ", ".join(f"{name}: {how}" for name, how in engines.items()),
@@ -247,16 +259,9 @@ class LocalStore:
             with self._writing:
                 yield
             return
-        with self.directory.writing():
-            there = Manifest.read(self.directory.path) if self._manifest is not None else None
-            if there is not None and there.model_id != self.model_id:
-                raise ModelFormatError(
-                    f"{self.directory.path} is now a gallery of model {there.model_id!r}, not of "
-                    f"{self.model_id!r}: open it again"
-                )
-            if there != self._manifest:
-                self._manifest, self._rows = read_rows(self.directory.path, self._root)
-                self._neutral = read_neutral(self.directory.path, self._manifest)
+        with self.directory.writing(), self._writing:
+            if self._manifest is not None:
+                self._follow(self.directory.path)
             yield
 
     def discard(self, *, keep_folder: bool = False) -> None:
@@ -284,12 +289,45 @@ class LocalStore:
         copy.directory, copy._neutral = GalleryDirectory(directory), self._neutral
         is_new = copy.directory.claim()
         with copy.directory.writing():
-            rows = self._rows
+            rows = self._now()
             merged = len(rows.segments) > 1 or len(rows.removed)
             copy._commit(rows.merged(0) if merged else rows, keep_files=False, root=root)
             copy.optimise()
         if is_new:
             copy.directory.forget_lock()
+
+    def _now(self) -> Rows:
+        """The rows of this moment.
+
+        Raises:
+            ModelFormatError: another has put the gallery of another model in its place, or one
+                that is not whole.
+        """
+        if self.directory is not None and self._manifest is not None:
+            stamp = stamp_of(self.directory.path)
+            # A thread that writes has its own rows, and a removed gallery is still open here.
+            is_new = stamp is not None and stamp != self._stamp
+            if is_new and self._writing.acquire(blocking=False):
+                try:
+                    self._follow(self.directory.path)
+                finally:
+                    self._writing.release()
+        return self._rows
+
+    def _follow(self, path: Path) -> None:
+        """Reads what others have written since. The lock of this process is taken."""
+        stamp = stamp_of(path)
+        there = Manifest.read(path)
+        if there.model_id != self.model_id:
+            raise ModelFormatError(
+                f"{path} is now a gallery of model {there.model_id!r}, not of "
+                f"{self.model_id!r}: open it again"
+            )
+        if there != self._manifest:
+            self._manifest, self._rows = read_rows(path, self._root, known=self._rows)
+            self._neutral = read_neutral(path, self._manifest)
+            self._changes += 1
+        self._stamp = stamp
 
     def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
         """Makes these rows the gallery's; files of older ones are used again."""
@@ -302,8 +340,9 @@ class LocalStore:
             )
             self.directory.commit(manifest)
             rows = rows_of(self.directory.path, manifest, self._root, rows)
-            self._manifest = manifest
+            self._manifest, self._stamp = manifest, stamp_of(self.directory.path)
         self._rows = rows
+        self._changes += 1
 
 
 def _merged_tail(rows: Rows) -> Rows:

@@ -173,6 +173,21 @@ class Manifest(BaseModel):
                 )
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp_of(directory: Path) -> Stamp | None:
+    """Differs once another manifest is in the place of the older one; None where there is none.
+
+    It costs microseconds, so that every answer can begin with it.
+    """
+    try:
+        found = (directory / FILE_NAME).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def holds_gallery(directory: Path) -> bool:
     """Whether there is a gallery, whole or not."""
     return (directory / FILE_NAME).is_file()

@@ -59,6 +59,10 @@ class Store(Protocol):
     def __len__(self) -> int: ...
 
     @property
+    def changes(self) -> int:
+        """Another number once rows have changed, by whomever: what was answered before is old."""
+
+    @property
     def neutral(self) -> Neutral | None:
         """What neutral sentences score with its items; None where that is not known."""
 

@@ -88,15 +88,18 @@ def write_rows(
 
 
 def read_rows(
-    directory: Path, root: str | Path | None, *, whole: bool = False
+    directory: Path, root: str | Path | None, *, whole: bool = False, known: Rows | None = None
 ) -> tuple[Manifest, Rows]:
-    """What a directory holds; a writer that replaces it meanwhile is followed."""
+    """What a directory holds; a writer that replaces it meanwhile is followed.
+
+    Segments of `known` that are still there are not opened again.
+    """
     manifest = Manifest.read(directory)
     for _ in range(_TRIES):
         try:
             manifest.check(directory, whole=whole)
             folder = None if root is None else os.path.abspath(root)  # noqa: PTH100
-            return manifest, rows_of(directory, manifest, folder)
+            return manifest, rows_of(directory, manifest, folder, known)
         except FileNotFoundError as error:
             before, manifest = manifest, Manifest.read(directory)
             if manifest == before:
@@ -116,12 +119,12 @@ def rows_of(
         for segment in (known.segments if known else ())
         if isinstance(segment, StoredSegment)
     }
-    segments = [
-        stored[record.items] if record.items in stored else StoredSegment(directory, record, folder)
-        for record, folder in zip(
-            manifest.segments, _folders(directory, manifest, root), strict=True
-        )
-    ]
+    segments: list[Segment] = []
+    for record, folder in zip(manifest.segments, _folders(directory, manifest, root), strict=True):
+        there = stored.get(record.items)
+        if there is None or there.record != record:
+            there = StoredSegment(directory, record, folder)
+        segments.append(there)
     removed = np.empty(0, np.int64)
     if manifest.removed is not None:
         path = directory / manifest.removed

@@ -23,6 +23,7 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import joined_tables
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.manifest import Manifest
+from cmr_hub.gallery.query import unit_rows
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.where import Where
 
@@ -45,15 +46,50 @@ def test_few_segments_however_many_steps(make_gallery, tmp_path: Path) -> None:
     assert files == {"manifest.json", *manifest.files}
 
 
-def test_readers_go_on_with_what_they_opened(gallery: Gallery, tmp_path: Path) -> None:
+def test_readers_follow_other_writers(gallery: Gallery, tmp_path: Path) -> None:
     gallery.save(tmp_path / "g")
-    readers = [Gallery.open(tmp_path / "g") for _ in range(2)]
-    writer = Gallery.open(tmp_path / "g")
+    reader, writer = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "g")
+    assert len(reader.search(np.ones(12), 100)) == 60
+    writer.remove(["item-3"])
+    assert len(reader) == 59
+    assert "item-3" not in {hit.id for hit in reader.search(np.ones(12), 100)}
+    assert len(reader.store.rows(["item-3", "item-4"])) == 1
     writer.remove(where="year >= 2000")
     writer.store.compact()
-    assert len(Gallery.open(tmp_path / "g")) == 0
-    for reader in readers:  # the files that they read are gone by now
-        assert len(reader.search(np.ones(12), 100)) == 60
+    assert reader.search(np.ones(12), 100) == []
+    assert reader.targets == ()
+    writer.store.put(part(gallery, 0, 5))
+    assert len(reader.search(np.ones(12), 100)) == 5
+    assert reader.items.equals(writer.items)
+
+
+def test_readers_go_on_when_the_gallery_is_gone(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    reader = Gallery.open(tmp_path / "g")
+    LocalStore.open(tmp_path / "g").discard()
+    assert len(reader.search(np.ones(12), 100)) == 60
+
+
+def test_one_search_sees_one_state(gallery: Gallery, tmp_path: Path) -> None:
+    """Rows that were there when it began stay readable until it ends."""
+    gallery.save(tmp_path / "g")
+    reader, writer = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "g")
+    before = reader.store._now()
+    writer.remove(where="year >= 2000")
+    writer.store.compact()
+    assert len(before.items) == 60
+    (found,) = before.search(unit_rows(np.ones((1, 12))), 100, "image", None)
+    assert len(found.items) == 60
+
+
+def test_a_reader_of_another_models_gallery(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.save(tmp_path / "g")
+    reader = Gallery.open(tmp_path / "g")
+    other = LocalStore("model-b")
+    other.put(part(gallery, 0, 5))
+    other.save(tmp_path / "g")
+    with pytest.raises(ModelFormatError, match=r"now a gallery of model 'model-b'.*open it again"):
+        reader.search(np.ones(12), 100)
 
 
 def test_a_writer_begins_with_what_the_last_one_left(gallery: Gallery, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.notes import unknown_words
 from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, query_vector
+from cmr_hub.outside import MOST_SHOWN, shortened
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 NEAR_DUPLICATE: Final = 0.98
 MOST_CHOICES: Final = 300
+MOST_SENTENCES: Final = 50
 SOURCE_COLUMNS: Final = ("source", "folder")
 _KEPT: Final = 1024
 
@@ -75,13 +78,15 @@ class Engine:
         self.labels = self._choices("label")
         self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
         self.sources = [] if self._source is None else self._choices(self._source)
-        self._kept = lru_cache(_KEPT)(self._answer)
+        self._kept = lru_cache(_KEPT)(lambda ask, _changes: self._answer(ask))
         # One text is a millisecond's work in many small steps; threads that do them at the same
         # time wait for each other after each step, and all are slower.
         self._turn = Lock()
 
     def answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer | None:
-        """What is found; None where nothing was asked. Answers to words alone are kept.
+        """What is found; None where nothing was asked.
+
+        Answers to words alone are kept until the gallery changes.
 
         Raises:
             CMRError: why it cannot be answered, and what to do.
@@ -91,7 +96,7 @@ class Engine:
         if picture is not None:
             return self._answer(ask, picture)
         with self._turn:
-            return self._kept(ask)
+            return self._kept(ask, self.gallery.store.changes)
 
     def address(self, id: str, *, small: bool = False) -> str:
         """Where the page gets the picture of an item, relative to the page."""
@@ -101,14 +106,15 @@ class Engine:
     def shown(self, hit: Hit) -> JSONObject:
         """A result as the page and the service show it."""
         name = name_of(hit.id, hit.path, hit.metadata.get("name"))
+        sentences = shown_sentences(hit.sentences)
         return {
             "rank": hit.rank,
             "id": hit.id,
             "score": round(hit.score, 6),
             "z": None if hit.z is None else round(hit.z, 2),
-            "class": hit.label,
-            "caption": hit.sentences[0] if hit.sentences else name,
-            "sentences": list(hit.sentences),
+            "class": hit.label and shortened(hit.label),
+            "caption": sentences[0] if sentences else shortened(name),
+            "sentences": sentences,
             "picture": None if hit.path is None else self.address(hit.id),
         }
 
@@ -118,7 +124,9 @@ class Engine:
         if column not in items.column_names:
             return []
         values = [value for value in pc.unique(items.column(column)).to_pylist() if value]
-        fine = 1 < len(values) <= MOST_CHOICES and all(isinstance(value, str) for value in values)
+        fine = 1 < len(values) <= MOST_CHOICES and all(
+            isinstance(value, str) and len(value) <= MOST_SHOWN for value in values
+        )
         return sorted(values) if fine else []
 
     def _answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer:
@@ -199,6 +207,11 @@ class Engine:
 def _listed(values: tuple[str, ...]) -> str:
     """Values as constants of a condition."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def shown_sentences(sentences: Sequence[str] | None) -> list[str]:
+    """The sentences of an item as a page lays them out."""
+    return [shortened(sentence) for sentence in (sentences or ())[:MOST_SENTENCES]]
 
 
 def name_of(id: str, path: str | Path | None, name: object = None) -> str:

@@ -36,11 +36,14 @@ def gradio_endpoints(service: Service) -> None:
         with _Told():
             return service.search_text(text, count, without, clear)
 
-    def search_image(picture: Path | None, text: str = "", count: float = COUNT) -> JSONObject:
+    def search_image(
+        picture: Path | None = None, text: str = "", count: float = COUNT
+    ) -> JSONObject:
         """Finds the pictures and the sentences of the gallery that are most like a picture.
 
         Args:
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF.
+            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the address that a
+                picture sent to this page has; pictures elsewhere are not fetched.
             text: words to be added to the picture, e.g. "at night"; may be empty.
             count: how many pictures, and how many sentences, 1 to 100.
         """
@@ -54,15 +57,18 @@ def gradio_endpoints(service: Service) -> None:
 
         Args:
             text: an English sentence; or
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF.
+            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the address that a
+                picture sent to this page has; pictures elsewhere are not fetched.
         """
         with _Told():
             return service.encode(text, _read(picture))
 
     # Not gr.api, which would hand a path from outside to the function without a look at it.
     with gr.Column(visible=False):
+        # A part with a value is an argument that may be left out.
         text = gr.Textbox(label="text")
-        without = gr.Textbox(label="without")
+        words = gr.Textbox("", label="text")
+        without = gr.Textbox("", label="without")
         clear = gr.Number(0, label="clear")
         count = gr.Number(COUNT, label="count")
         picture = components.picture_box("service-picture", "picture", 100)
@@ -74,8 +80,8 @@ def gradio_endpoints(service: Service) -> None:
         }
         button = gr.Button()
         button.click(search_text, [text, count, without, clear], api_name="search_text", **options)
-        button.click(search_image, [picture, text, count], api_name="search_image", **options)
-        button.click(encode, [text, picture], api_name="encode", **options)
+        button.click(search_image, [picture, words, count], api_name="search_image", **options)
+        button.click(encode, [words, picture], api_name="encode", **options)
 
 
 def _read(picture: Path | None) -> Any:

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.routing import Route
 
 from cmr_hub.apps.search_page.about_tab import about_tab
-from cmr_hub.apps.search_page.ask import Ask
+from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask
 from cmr_hub.apps.search_page.compare_tab import compare_tab
 from cmr_hub.apps.search_page.engine import Engine, name_of
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
@@ -33,6 +33,7 @@ from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
+from cmr_hub.outside import shortened
 from cmr_hub.releases import PHOTOS
 
 if TYPE_CHECKING:
@@ -179,11 +180,12 @@ def _examples(engine: Engine) -> JSONObject:
     items = gallery.items.take(pa.array(rows)).to_pylist()
     shortest = {min(item["sentences"], key=len): None for item in items if item["sentences"]}
     return {
-        "sentences": sorted(shortest, key=len)[:SENTENCES],
+        # One that is too long to be asked is no example.
+        "sentences": [s for s in sorted(shortest, key=len) if len(s) <= MAX_LETTERS][:SENTENCES],
         "pictures": [
             {
                 "id": item["id"],
-                "caption": item["label"] or name_of(item["id"], item["path"]),
+                "caption": shortened(item["label"] or name_of(item["id"], item["path"])),
                 "picture": engine.address(item["id"]),
             }
             for item in items

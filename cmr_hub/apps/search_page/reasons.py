@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from cmr_hub.apps.search_page.engine import name_of
+from cmr_hub.apps.search_page.engine import name_of, shown_sentences
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.explain import (
     CLEAR_PLACE,
@@ -19,6 +19,7 @@ from cmr_hub.gallery.explain import (
     strengths,
     word_contributions,
 )
+from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,7 +54,7 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
     target = target if target in row.vectors else next(iter(row.vectors))
     vector = row.vectors[target].matrix[0].astype(np.float64)
     more = {
-        key: str(value)
+        key: shortened(str(value))
         for key, value in item.items()
         if value not in (None, "", [])
         and key not in (*_NOT_SHOWN, "id", "path", "sentences", "label")
@@ -62,9 +63,9 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
     shown: JSONObject = {
         "id": id,
         "target": target,
-        "title": str(item["label"] or name_of(id, item["path"], item.get("name"))),
-        "class": item["label"],
-        "sentences": list(item["sentences"] or ()),
+        "title": shortened(str(item["label"] or name_of(id, item["path"], item.get("name")))),
+        "class": item["label"] and shortened(item["label"]),
+        "sentences": shown_sentences(item["sentences"]),
         "picture": None if item["path"] is None else engine.address(id),
         "more": more,
         "rank": None if hit is None else hit.rank,

@@ -9,6 +9,7 @@ import pytest
 
 from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask, cleaned, sentence
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.page import _examples
 from cmr_hub.apps.search_page.reasons import told
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
 from cmr_hub.gallery.gallery import Gallery
@@ -185,6 +186,24 @@ def test_results_as_json(engine) -> None:
     assert plain.shown(hit)["picture"] is None
     assert plain.shown(hit)["caption"] == "x"
     assert plain.labels == plain.sources == []
+
+
+def test_texts_without_end_are_cut(model) -> None:
+    """A gallery may have captions of megabytes; a page of some is laid out all the same."""
+    long = "red " * 5_000_000
+    sentences = long, *[long[:9_000]] * 200
+    item = Item(id="x", sentences=sentences, label=long, metadata={"note": long})
+    gallery = Gallery.from_vectors(
+        items_table([item, Item(id="y", label="red")]),
+        image_embeddings=np.eye(2, model.dim),
+        model_id=model.fingerprint,
+    )
+    engine = Engine(model, gallery)
+    assert engine.labels == []
+    answer = engine.answer(Ask(text="red", count=1))
+    for shown in (engine.shown(answer.pictures[0]), told(engine, answer, "x", "image")):
+        assert len(json.dumps(shown)) < 200_000
+    assert _examples(engine)["sentences"] == []
 
 
 def test_a_picture_without_words_is_called_by_its_file(model) -> None:

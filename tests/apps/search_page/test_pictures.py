@@ -7,10 +7,12 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.pictures import jpeg, picture_route
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
+from cmr_hub.gallery.gallery import Gallery
 
 
 @pytest.fixture
@@ -69,6 +71,22 @@ def test_pictures_that_have_moved(make_model) -> None:
     hit.path.parent.rename(hit.path.parent.with_name("elsewhere"))
     answer = client.get(engine.address(hit.id))
     assert (answer.status_code, answer.text) == (404, "The picture is no longer where it was.")
+
+
+def test_what_was_removed_is_no_longer_shown(model, tmp_path) -> None:
+    """Neither found, though the answer was kept, nor given out; whoever removed it."""
+    model.gallery.save(tmp_path / "g")
+    engine = Engine(model, Gallery.open(tmp_path / "g", model))
+    client = TestClient(Starlette(routes=[picture_route(engine, lambda token: None)]))
+    ask = Ask(text="a red square", count=3)
+    first, *others = [hit.id for hit in engine.answer(ask).pictures]
+    assert client.get(engine.address(first, small=True)).status_code == 200
+    assert engine.answer(ask) is engine.answer(ask)
+    Gallery.open(tmp_path / "g").remove([first])
+    assert [hit.id for hit in engine.answer(ask).pictures][:2] == others
+    for small in (True, False):
+        answer = client.get(engine.address(first, small=small))
+        assert (answer.status_code, answer.text) == (404, "There is no such picture.")
 
 
 def test_large_pictures_are_made_small(tmp_path) -> None:

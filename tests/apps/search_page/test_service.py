@@ -129,6 +129,18 @@ def test_any_script(url, text) -> None:
     assert len(found["pictures"]) == 2
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none(url, number) -> None:
+    for data, why in (
+        (f'["red", {number}, "", 0]', "Count must be a number from 1 to 100."),
+        (f'["red", 3, "", {number}]', "Clear must be a number, e.g. 2.5."),
+    ):
+        answer = httpx.post(
+            f"{url}gradio_api/run/search_text", content=f'{{"data": {data}}}', timeout=60
+        )
+        assert (answer.status_code, answer.json()["error"]) == (500, why)
+
+
 def test_half_a_character(url) -> None:
     body = '{"data": ["red \\ud800", 2, ""]}'
     answer = httpx.post(

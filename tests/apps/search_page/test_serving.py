@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import runpy
 import socket
 import subprocess
 import sys
+from ast import literal_eval
+from base64 import b64encode
 from pathlib import Path
 
 import httpx
@@ -113,18 +116,67 @@ def test_mcp_is_a_switch(model, url, monkeypatch) -> None:
         serve(page, host="127.0.0.1", port=None, block=False, mcp=True)
 
 
-def test_mcp_tools(model) -> None:
+@pytest.fixture(scope="module")
+def mcp_url(model):
     pytest.importorskip("mcp", reason="needs the extra mcp")
     page = build_page(model)
     try:
-        url = serve(page, host="127.0.0.1", port=None, block=False, mcp=True)
-        tools = httpx.get(f"{url}gradio_api/mcp/schema", timeout=60).raise_for_status().json()
+        yield serve(page, host="127.0.0.1", port=None, block=False, mcp=True)
     finally:
         page.close()
+
+
+def called(url: str, tool: str, **arguments: object) -> tuple[object, str]:
+    """What a tool answers: what it found, or what is wrong."""
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
+    wanted = {"Accept": "application/json, text/event-stream"}
+    answer = httpx.post(f"{url}gradio_api/mcp/", json=body, headers=wanted, timeout=60)
+    result = json.loads(answer.text.partition("data: ")[2])["result"]
+    (text,) = [part["text"] for part in result["content"]]
+    return (None, text) if result["isError"] else (literal_eval(text), "")
+
+
+def test_mcp_tools(mcp_url) -> None:
+    url = mcp_url
+    tools = httpx.get(f"{url}gradio_api/mcp/schema", timeout=60).raise_for_status().json()
     assert {tool["name"] for tool in tools} == {"search_text", "search_image", "encode"}
     described = {tool["name"]: tool for tool in tools}["search_text"]
     assert described["description"].startswith("Finds the pictures of the gallery")
     assert set(described["inputSchema"]["properties"]) == {"text", "count", "without", "clear"}
+
+
+def test_what_mcp_may_leave_out(mcp_url, model) -> None:
+    expected = [hit.id for hit in model.search("a blue square", k=10)]
+    found, _ = called(mcp_url, "search_text", text="a blue square")
+    assert [hit["id"] for hit in found["pictures"]] == expected
+    found, _ = called(mcp_url, "search_text", text="a blue square", count=2, without="", clear=0)
+    assert [hit["id"] for hit in found["pictures"]] == expected[:2]
+    found, _ = called(mcp_url, "encode", text="a blue square")
+    assert len(found["vector"]) == model.dim
+    for tool, arguments, why in (
+        ("search_text", {}, "'text' is a required property"),
+        ("search_text", {"text": "blue", "colour": "x"}, "`colour` is not a valid"),
+        ("search_text", {"text": "blue", "count": 0}, "Count must be from 1 to 100"),
+        ("encode", {}, "Give either a text or a picture"),
+    ):
+        assert why in called(mcp_url, tool, **arguments)[1]
+
+
+def test_pictures_for_mcp(mcp_url, model, red_square) -> None:
+    """The address of what was sent to the page, or the picture itself."""
+    expected = [hit.id for hit in model.search(image=red_square, k=10)]
+    files = {"files": ("a.png", red_square.read_bytes())}
+    (path,) = httpx.post(f"{mcp_url}gradio_api/upload", files=files, timeout=60).json()
+    whole = f"data:image/png;base64,{b64encode(red_square.read_bytes()).decode()}"
+    for picture in (f"{mcp_url}gradio_api/file={path}", whole):
+        found, why = called(mcp_url, "search_image", picture=picture)
+        assert why == ""
+        assert [hit["id"] for hit in found["sentences"]] == expected
 
 
 def test_the_demo_says_what_it_needs(tmp_path) -> None:
