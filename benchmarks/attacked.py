@@ -34,7 +34,7 @@ import numpy as np
 from page import free_port, queries
 from PIL import Image
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
 ATTACKER = "127.0.0.2"

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 
 RUNS, VISITS = 5_000, 5
 

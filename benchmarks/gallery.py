@@ -31,7 +31,7 @@ import torch
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
 from cmr_hub.gallery.held import AFTER

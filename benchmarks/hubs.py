@@ -38,8 +38,8 @@ from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.methods import get_method
+from cmr_hub.experiments.methods import get_method
+from cmr_hub.experiments.run import run_experiment
 from cmr_hub.gallery.neutral import neutral_sentences
 
 HELD, PAGE = 1000, 10

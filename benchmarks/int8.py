@@ -28,7 +28,7 @@ from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.evaluation.captions import caption_figures
+from cmr_hub.metrics.validation import caption_figures
 
 DATASETS = {"flickr8k": "validation", "pascal-sentence": "test"}
 RIDGE, SETTINGS = 1.0, {"dim": 160, "power": 1.0}

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from minilm import minilm
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.models.files import model_files
 from cmr_hub.releases import release_directory
 

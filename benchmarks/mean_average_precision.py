@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from turns import beside, record, turns
 
-from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.metrics.retrieval import mean_average_precision
 
 ROUNDS = 3
 DIM, CLASSES = 64, 20

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 1_000

@@ -22,7 +22,7 @@ from cmr_hub import load
 from cmr_hub.atomic import atomic_file
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
-from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.metrics.retrieval import mean_average_precision
 
 FOUND: Final = Path(__file__).parents[1] / "results" / "shapes.json"
 SQUASHED: Final = 160

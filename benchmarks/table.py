@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cmr_hub.atomic import atomic_file
-from cmr_hub.evaluation.benchmarks import BENCHMARKS
+from cmr_hub.experiments.benchmarks import BENCHMARKS
 
 HOME = Path(__file__).parents[1]
 DOCUMENTS = tuple(

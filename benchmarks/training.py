@@ -18,7 +18,7 @@ import torch
 from plain_training import plain_loop
 from turns import beside, record, rounded, turns
 
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.presets import PRESETS
 from cmr_hub.training.trainer import train_projectors

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.projections.methods import ProjectionOptions, project_stages
 
 DIMENSIONS, CLASSES, NEIGHBOURS = 256, 20, 15

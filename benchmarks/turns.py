@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from cmr_hub.evaluation.benchmarks import record_benchmark
+from cmr_hub.experiments.benchmarks import record_benchmark
 
 
 def seconds(work: Callable[[], object]) -> float:

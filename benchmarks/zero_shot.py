@@ -30,7 +30,7 @@ from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.experiments.run import run_experiment
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, class_probabilities, class_vectors
 from cmr_hub.releasing.train import PRESET

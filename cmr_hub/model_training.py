@@ -14,8 +14,8 @@ from cmr_hub.encoders.images import image_encoder as image_encoder_named
 from cmr_hub.encoders.packaged import EFFICIENTNET_LITE2, MINILM
 from cmr_hub.encoders.texts import text_encoder as text_encoder_named
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.methods import get_method, refuse_without_model
+from cmr_hub.experiments.methods import get_method, refuse_without_model
+from cmr_hub.experiments.run import run_experiment
 from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import cmr_hub
 from cmr_hub import cli
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.results import read_runs
 from cmr_hub.training import trainer
 
 

@@ -19,9 +19,9 @@ from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
-from cmr_hub.evaluation.artifacts import read_curve, write_curve
-from cmr_hub.evaluation.planned import Plan, PlannedRow, PlannedTable
-from cmr_hub.evaluation.results import REQUIRED, append_run, read_runs
+from cmr_hub.experiments.artifacts import read_curve, write_curve
+from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
+from cmr_hub.experiments.results import REQUIRED, append_run, read_runs
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import Graph
 from cmr_hub.gallery.items import Item, items_table

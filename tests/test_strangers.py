@@ -19,12 +19,12 @@ from safetensors.numpy import save
 from cmr_hub import load
 from cmr_hub.apps.dashboard.sources import Sources
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.artifacts import CURVES, EMBEDDINGS
-from cmr_hub.evaluation.changes import _read as read_report
-from cmr_hub.evaluation.curves import model_curves, running_curves, stored_curves
-from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
-from cmr_hub.evaluation.results import read_runs
-from cmr_hub.evaluation.stored_space import stored_spaces
+from cmr_hub.experiments.artifacts import CURVES, EMBEDDINGS
+from cmr_hub.experiments.changes import _read as read_report
+from cmr_hub.experiments.curves import model_curves, running_curves, stored_curves
+from cmr_hub.experiments.plan import PLANS, RUNS, Plan, saved_plans
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.stored_space import stored_spaces
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.training.snapshots import read_snapshots, write_snapshots
 

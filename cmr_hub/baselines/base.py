@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
+from cmr_hub.training.data import validation_score
+
 if TYPE_CHECKING:
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray, JSONObject
@@ -47,10 +49,23 @@ class Baseline(ABC):
     is_projection: ClassVar[bool] = True
     """Whether it gives two `Projector`s, and so a model that can be saved."""
 
-    @abstractmethod
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        """Chooses settings by `score` on the validation pairs, then learns from `splits.final`.
+    def fit(self, splits: TrainingSplits, seed: int, score: Score | None = None) -> FittedBaseline:
+        """Chooses settings on the validation pairs, then learns from `splits.final`.
+
+        Args:
+            splits: pairs to learn from and pairs that choose the settings.
+            seed: random seed.
+            score: what to maximise on the validation pairs. Default: `validation_score`.
 
         Raises:
             TrainingError: there is nothing to learn from: one class only, or rows all the same.
         """
+        return self._fit(splits.plain(), seed, score or validation_score(splits.validation))
+
+    def needs_labels(self) -> list[str]:
+        """What of it cannot do without a label for every pair; empty for most."""
+        return [] if self.takes_unlabelled else [self.name]
+
+    @abstractmethod
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        """`fit`, of pairs that have an image row each."""

@@ -107,7 +107,7 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
     def embedder(self, view: ViewT, directions: Float64Array) -> Embedder:
         """From feature rows to their coordinates in `view`, times `directions`."""
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         known, validation = splits.fit, splits.validation
 
         @cache

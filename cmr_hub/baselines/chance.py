@@ -26,7 +26,7 @@ class RandomBaseline(Baseline):
     is_projection: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         return FittedBaseline(RandomEmbedder(seed, 0), RandomEmbedder(seed, 1))
 
 

@@ -44,8 +44,8 @@ class KCCABaseline(CanonicalBaseline[KernelView]):
         "power": POWERS,
     }
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        return super().fit(splits.thinned(MOST_PAIRS, seed), seed, score)
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+        return super()._fit(splits.thinned(MOST_PAIRS, seed), seed, score)
 
     def view(self, rows: FloatArray, width: float) -> KernelView:
         return KernelView.fit(rows, width)

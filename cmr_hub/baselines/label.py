@@ -32,7 +32,7 @@ class LabelBaseline(Baseline):
     is_projection: ClassVar[bool] = False
     grid: ClassVar[Grid] = {"image_C": PENALTIES, "text_C": PENALTIES}
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         logits = ValidationLogits.fit(splits)
 
         def value(settings: Settings) -> float:

@@ -46,7 +46,7 @@ class PairedNeighboursBaseline(Baseline):
         "power": (0.0, 0.5, 1.0, 2.0, 4.0),
     }
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         splits = splits.thinned(MOST_PAIRS, seed)
         known, validation = splits.fit, splits.validation
         image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)

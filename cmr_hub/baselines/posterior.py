@@ -41,7 +41,7 @@ class PosteriorBaseline(Baseline):
         "text_temperature": TEMPERATURES,
     }
 
-    def fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
+    def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         logits = ValidationLogits.fit(splits)
 
         def value(settings: Settings) -> float:

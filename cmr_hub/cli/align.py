@@ -45,7 +45,7 @@ def align(
     from cmr_hub.encoders.images.weights import read_weights
     from cmr_hub.encoders.texts.storage import save_text_encoder
     from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
-    from cmr_hub.evaluation.captions import caption_figures
+    from cmr_hub.metrics.validation import caption_figures
     from cmr_hub.training.align import Alignment
     from cmr_hub.training.align import align as train
     from cmr_hub.training.captioned import captioned_pictures

@@ -55,8 +55,8 @@ def evaluate(
     `cmr evaluate runs/pascal --dataset flickr8k --split validation`
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.evaluation.results import append_run
-    from cmr_hub.evaluation.transfer import evaluate_transfer
+    from cmr_hub.experiments.results import append_run
+    from cmr_hub.experiments.transfer import evaluate_transfer
     from cmr_hub.loading import load
 
     model = load(
@@ -87,9 +87,9 @@ def _own(
 ) -> tuple[str, JSONObject]:
     """Figures on the dataset that the model was trained on, as plain text and as a record."""
     from cmr_hub.datasets.measured import load_measured
-    from cmr_hub.evaluation.embedded import untrained_adapter
-    from cmr_hub.evaluation.measuring import measure_split
-    from cmr_hub.evaluation.pairs import complete_items
+    from cmr_hub.experiments.embedded import untrained_adapter
+    from cmr_hub.experiments.measuring import measure_split
+    from cmr_hub.experiments.pairs import complete_items
     from cmr_hub.models.zero_shot_comparison import starts_from_features
 
     trained = model.training

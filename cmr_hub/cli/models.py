@@ -13,7 +13,7 @@ from cmr_hub.cli.options import AllowDownload, Device, console
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.speed import EncodingSpeed
+    from cmr_hub.experiments.speed import EncodingSpeed
     from cmr_hub.models.catalogue import CatalogueEntry
 
 _NOT_STATED = "not stated"
@@ -143,7 +143,7 @@ def _measure(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    from cmr_hub.evaluation.speed import PICTURE_SIZE, measure_encoding
+    from cmr_hub.experiments.speed import PICTURE_SIZE, measure_encoding
     from cmr_hub.loading import load
 
     speeds: dict[str, EncodingSpeed] = {}

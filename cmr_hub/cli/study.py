@@ -41,8 +41,8 @@ def ablate(
 
     Example: `cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors`
     """
-    from cmr_hub.evaluation.ablate import planned_cells, run_grid
-    from cmr_hub.evaluation.grid_file import read_grid
+    from cmr_hub.experiments.ablate import planned_cells, run_grid
+    from cmr_hub.experiments.grid import read_grid
 
     grid = read_grid(grid_file)
     weights = _weights(image_weights)
@@ -84,6 +84,6 @@ def report(results: Results = Path("results")) -> None:
 
     Example: `cmr report`
     """
-    from cmr_hub.evaluation.report import write_report
+    from cmr_hub.experiments.report import write_report
 
     console.print(f"Wrote {write_report(results)}", soft_wrap=True)

@@ -25,7 +25,7 @@ from cmr_hub.datasets.measured import AS_TEST
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.methods import (
+from cmr_hub.experiments.methods import (
     get_method,
     method_names,
     refuse_without_labels,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.evaluation.experiment import Experiment
+    from cmr_hub.experiments.run import Experiment
 
 LABELLED = "acmr-paper"
 """What trains on labels where no preset is asked for."""
@@ -133,8 +133,8 @@ def train(
     """
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
-    from cmr_hub.evaluation.experiment import run_experiment
-    from cmr_hub.evaluation.results import append_run
+    from cmr_hub.experiments.results import append_run
+    from cmr_hub.experiments.run import run_experiment
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.model_training import load_training_data
     from cmr_hub.models.files import refuse_foreign_directory

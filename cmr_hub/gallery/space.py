@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmr_hub.errors import QueryError
-from cmr_hub.evaluation.space import Space, SpaceItem
+from cmr_hub.experiments.space import Space, SpaceItem
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.atomic import atomic_file
-from cmr_hub.evaluation.planned import RUNS
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.plan import RUNS
+from cmr_hub.experiments.results import read_runs
 from cmr_hub.hub.card_pictures import draw_common_space, draw_curves
 from cmr_hub.loading import load
 from cmr_hub.models.card import model_card

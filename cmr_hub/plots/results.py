@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.report import LEVEL, number, verdict
+from cmr_hub.experiments.report import LEVEL, number, verdict
 from cmr_hub.plots.style import DASHES, MUTED, SCALE, colour, finish, plain, short, two_lines
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.groups import FactorGrid, RunGroup
-    from cmr_hub.evaluation.space import Answers
-    from cmr_hub.evaluation.tables import Significance
+    from cmr_hub.experiments.run_groups import FactorGrid, RunGroup
+    from cmr_hub.experiments.space import Answers
+    from cmr_hub.experiments.tables import Significance
 
 _BAR = 22  # pixels
 _GAP = 1.5  # from one row to the next, in bars

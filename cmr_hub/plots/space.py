@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.space import Space, pair_losses
+from cmr_hub.experiments.space import Space, pair_losses
 from cmr_hub.plots.style import COLOURS, MUTED, SCALE, SYMBOLS, colour, finish, short
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from cmr_hub.evaluation.curves import smoothed
+from cmr_hub.experiments.curves import smoothed
 from cmr_hub.plots.style import colour, finish, plain
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.curves import Curve
+    from cmr_hub.experiments.curves import Curve
 
 NAMES = {
     "loss": "loss",

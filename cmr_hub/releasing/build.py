@@ -14,7 +14,7 @@ from cmr_hub.datasets.joined import joined
 from cmr_hub.datasets.sketches import draw, sentences
 from cmr_hub.datasets.sketches.painter import split_scene
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.transfer import evaluate_transfer
+from cmr_hub.experiments.transfer import evaluate_transfer
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
 from cmr_hub.hub.card import write_card

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import DataFormatError
-from cmr_hub.evaluation.figures import empty_figure, save_figure
+from cmr_hub.experiments.figures import empty_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D

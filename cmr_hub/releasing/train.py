@@ -13,10 +13,10 @@ import torch
 
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.embedded import class_centroids
-from cmr_hub.evaluation.learning import learn
-from cmr_hub.evaluation.pairs import complete_pairs
-from cmr_hub.evaluation.results import versions
+from cmr_hub.experiments.embedded import class_centroids
+from cmr_hub.experiments.learning import learn
+from cmr_hub.experiments.pairs import complete_pairs
+from cmr_hub.experiments.results import versions
 from cmr_hub.half import rounded_to_half
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector

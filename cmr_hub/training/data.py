@@ -11,6 +11,7 @@ import numpy as np
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
+from cmr_hub.metrics.validation import CaptionScore, validation_map
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -136,6 +137,13 @@ class PairedFeatures:
             if self.captions.label_weights is not None:
                 arrays["label_weights"] = self.captions.label_weights
         return sha256_of_arrays(arrays)
+
+
+def validation_score(pairs: PairedFeatures) -> Score:
+    """What chooses epochs and settings: MAP, or of captions how well they find their pictures."""
+    if pairs.captions is None:
+        return validation_map
+    return CaptionScore(pairs.captions.items, pairs.captions.whole, pairs.captions.sources)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from cmr_hub.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from cmr_hub.training.data import validation_score
 from cmr_hub.training.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train_projectors(
     splits: TrainingSplits,
     preset: Preset,
     seed: int,
-    score: Score,
+    score: Score | None = None,
     *,
     image_tail: ImageTail | None = None,
     text_tail: TextTail | None = None,
@@ -102,7 +103,7 @@ def train_projectors(
         splits: pairs to learn from and pairs that choose the number of epochs.
         preset: how to train.
         seed: of weights, order of pairs, dropout and mining.
-        score: what to maximise on `validation`; usually MAP@all, averaged over both ways.
+        score: what to maximise on `validation`. Default: `validation_score`.
         image_tail: blocks of the image encoder to be trained too; it is left as it is. The images
             of `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
         text_tail: layers of the sentence encoder likewise. The texts of `splits` are then its
@@ -123,6 +124,7 @@ def train_projectors(
             f"{preset.name} puts {preset.seeds} trainings side by side, which fine-tune no encoder "
             "and keep no snapshots: take seeds=1 for either"
         )
+    score = score or validation_score(splits.validation)
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
     # The networks are small: threads that share one layer wait for each other more than they work,

@@ -10,8 +10,8 @@ import pytest
 from cmr_hub.baselines import BASELINES, baseline
 from cmr_hub.datasets import FeatureDataset
 from cmr_hub.errors import TrainingError, UnknownNameError
-from cmr_hub.evaluation.embedded import validation_map
-from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.experiments.run import run_experiment
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.training.data import PairedFeatures, TrainingSplits

@@ -13,7 +13,7 @@ from cmr_hub.baselines.cca import CCABaseline
 from cmr_hub.baselines.kcca import KCCABaseline
 from cmr_hub.baselines.linear import scale
 from cmr_hub.baselines.views import KernelView, LinearView
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 
 
 def projections(pairs, image_ridge, text_ridge):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from cmr_hub.baselines.chance import RandomBaseline, RandomEmbedder
-from cmr_hub.evaluation.metrics import mean_average_precision
+from cmr_hub.metrics.retrieval import mean_average_precision
 from cmr_hub.training.data import TrainingSplits
 
 

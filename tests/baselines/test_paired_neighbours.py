@@ -10,7 +10,7 @@ from cmr_hub.baselines.paired_neighbours import (
     NeighbourEmbedder,
     PairedNeighboursBaseline,
 )
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 
 

@@ -10,7 +10,7 @@ from cmr_hub.baselines.label import LabelBaseline
 from cmr_hub.baselines.linear import scale
 from cmr_hub.baselines.posterior import PosteriorBaseline
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 
 

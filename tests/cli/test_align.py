@@ -13,7 +13,7 @@ from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.images.compact import CompactEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder
 from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
-from cmr_hub.evaluation.captions import caption_figures
+from cmr_hub.metrics.validation import caption_figures
 from cmr_hub.training import epochs, views
 from cmr_hub.training.align import Alignment
 

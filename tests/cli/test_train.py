@@ -11,9 +11,9 @@ from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.evaluation.experiment import run_experiment
-from cmr_hub.evaluation.results import read_runs
-from cmr_hub.evaluation.transfer import evaluate_transfer
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run import run_experiment
+from cmr_hub.experiments.transfer import evaluate_transfer
 from cmr_hub.training.presets import PRESETS
 
 

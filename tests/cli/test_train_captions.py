@@ -13,8 +13,8 @@ from cmr_hub.cli.preset_options import Changes
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.methods import get_method
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.methods import get_method
+from cmr_hub.experiments.results import read_runs
 from cmr_hub.training.presets import PRESETS
 
 COLOURS = {"red": (220, 40, 30), "green": (40, 200, 50), "blue": (30, 60, 210)}

@@ -12,7 +12,7 @@ from shown import default_rows, figures, rows, short
 
 STUDY = " ".join(text_of("docs/study.md").split())
 STUDY_LINES = text_of("docs/study.md").splitlines()
-PUBLISHED = tomllib.loads(text_of("cmr_hub/evaluation/published.toml"))
+PUBLISHED = tomllib.loads(text_of("cmr_hub/experiments/published.toml"))
 COMPARED = (
     "cmr-best",
     "class posteriors",

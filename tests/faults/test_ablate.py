@@ -10,9 +10,9 @@ import pytest
 from cmr_process import STOPPED, Cmr, Cut, Ended
 from small_study import GRID
 
-from cmr_hub.evaluation.grid_file import read_grid
-from cmr_hub.evaluation.plan import make_plan
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.grid import read_grid
+from cmr_hub.experiments.plan import make_plan
+from cmr_hub.experiments.results import read_runs
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_killed_after_a_record_and_given_again(
     cmr: Cmr, wikipedia: Path, grid: Path, tmp_path: Path, planned: list[str]
 ) -> None:
     results = tmp_path / "results"
-    cut = Cut("cmr_hub.evaluation.ablate:append_run", nth=2, after=True)
+    cut = Cut("cmr_hub.experiments.ablate:append_run", nth=2, after=True)
     assert ablate(cmr, wikipedia, grid, results, cut=cut).code == -9
     assert len(cells(results)) == 2
     again = ablate(cmr, wikipedia, grid, results)
@@ -57,12 +57,12 @@ def test_a_full_disk_or_the_user_stops_it(
     cmr: Cmr, wikipedia: Path, grid: Path, disk: Any, planned: list[str]
 ) -> None:
     results = disk.path / "results"
-    cut = disk.full_at("cmr_hub.evaluation.ablate:append_run", nth=2)
+    cut = disk.full_at("cmr_hub.experiments.ablate:append_run", nth=2)
     ended = ablate(cmr, wikipedia, grid, results, cut=cut)
     assert ended.error.startswith(f"error: cannot write {results / 'runs.jsonl'}: ")
     assert len(cells(results)) == 1
     disk.make_room()
-    cut = Cut("cmr_hub.evaluation.ablate:append_run", "stop", after=True)
+    cut = Cut("cmr_hub.experiments.ablate:append_run", "stop", after=True)
     ended = ablate(cmr, wikipedia, grid, results, cut=cut)
     assert (ended.code, ended.err) == (130, STOPPED)
     assert len(cells(results)) == 2
@@ -73,7 +73,7 @@ def test_a_full_disk_or_the_user_stops_it(
 
 def test_two_at_once(cmr: Cmr, wikipedia: Path, grid: Path, tmp_path: Path) -> None:
     results, waiting = tmp_path / "results", tmp_path / "waiting"
-    cut = Cut("cmr_hub.evaluation.ablate:planned_cells", "wait", path=str(waiting))
+    cut = Cut("cmr_hub.experiments.ablate:planned_cells", "wait", path=str(waiting))
     first = cmr.start(
         *("ablate", grid, "--results", results), cut=cut, CMR_DATA_HOME=str(wikipedia)
     )
@@ -89,6 +89,6 @@ def test_two_at_once(cmr: Cmr, wikipedia: Path, grid: Path, tmp_path: Path) -> N
     # Its note is still there, but the folder is free.
     assert (results / ".writer").read_text().startswith(f"process {first.pid} on ")
     grid.write_text(GRID.replace("[0, 1]", "[0]").replace('method = "random"', 'method = "cca"'))
-    cut = Cut("cmr_hub.evaluation.ablate:planned_cells", "stop")
+    cut = Cut("cmr_hub.experiments.ablate:planned_cells", "stop")
     assert ablate(cmr, wikipedia, grid, results, cut=cut).code == 130
     assert not (results / ".writer").exists()

@@ -48,11 +48,11 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "evaluate": (
-        "cmr_hub.evaluation.measuring:measure_split",
+        "cmr_hub.experiments.measuring:measure_split",
         ["evaluate", "{model}", "--root", "{pictures}"],
     ),
-    "ablate": ("cmr_hub.evaluation.grid_file:read_grid", ["ablate", "g.toml", "--results", "r"]),
-    "report": ("cmr_hub.evaluation.report:write_report", ["report", "--results", "r"]),
+    "ablate": ("cmr_hub.experiments.grid:read_grid", ["ablate", "g.toml", "--results", "r"]),
+    "report": ("cmr_hub.experiments.report:write_report", ["report", "--results", "r"]),
     "models": ("cmr_hub.models.catalogue:list_models", ["models"]),
     "index": (
         "cmr_hub.gallery.indexing.index:folder_entries",

@@ -7,8 +7,8 @@ from typing import Any
 
 from cmr_process import STOPPED, Cmr, Cut
 
-from cmr_hub.evaluation.planned import Plan, PlannedRow, PlannedTable
-from cmr_hub.evaluation.results import append_run
+from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
+from cmr_hub.experiments.results import append_run
 
 RECORD = {
     "cell": "a" * 32,
@@ -69,7 +69,7 @@ def test_cut_short(cmr: Cmr, disk: Any) -> None:
     study(results)
     assert cmr("report", "--results", results).code == 0
     whole = contents(results)
-    at = "cmr_hub.evaluation.report:atomic_file"
+    at = "cmr_hub.experiments.report:atomic_file"
     for do in ("kill", "stop", "fill"):
         cut = disk.full_at(at) if do == "fill" else Cut(at, do)
         ended = cmr("report", "--results", results, cut=cut)

@@ -12,7 +12,7 @@ import pytest
 from cmr_process import STOPPED, Cmr, Cut
 
 import cmr_hub
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.results import read_runs
 
 CHECKPOINTS = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
 
@@ -57,8 +57,8 @@ def undisturbed(
         Cut("cmr_hub.training.trainer:write_checkpoint", after=True),
         Cut("cmr_hub.training.checkpoint:save", nth=4),
         Cut("pathlib:Path.rename", of="/new "),
-        Cut("cmr_hub.evaluation.results:append_run"),
-        Cut("cmr_hub.evaluation.results:append_run", after=True),
+        Cut("cmr_hub.experiments.results:append_run"),
+        Cut("cmr_hub.experiments.results:append_run", after=True),
         Cut("pathlib:Path.unlink", of="/final.safetensors"),
         Cut("pathlib:Path.unlink", of="/select.safetensors"),
     ],
@@ -106,7 +106,7 @@ def test_stopped_by_the_user(
 def test_stopped_before_there_is_anything_to_keep(
     cmr: Cmr, wikipedia: Path, tmp_path: Path
 ) -> None:
-    cut = Cut("cmr_hub.evaluation.learning:train_projectors", "stop")
+    cut = Cut("cmr_hub.experiments.learning:train_projectors", "stop")
     assert cmr(*command(wikipedia, tmp_path), cut=cut).code == 130
     assert list(tmp_path.iterdir()) == []
 
@@ -116,7 +116,7 @@ def test_stopped_before_there_is_anything_to_keep(
     [
         ("cmr_hub.training.trainer:write_checkpoint", "model.checkpoints/select.safetensors"),
         ("cmr_hub.models.cross_modal:refuse_foreign_directory", "model"),
-        ("cmr_hub.evaluation.results:append_run", "runs.jsonl"),
+        ("cmr_hub.experiments.results:append_run", "runs.jsonl"),
     ],
 )
 def test_a_full_disk(

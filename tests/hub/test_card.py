@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 
 from cmr_hub.encoders.images import image_encoder_class
 from cmr_hub.errors import CMRError, ModelFormatError
-from cmr_hub.evaluation.results import append_run
+from cmr_hub.experiments.results import append_run
 from cmr_hub.hub.card import card_text, write_card
 from cmr_hub.loading import load
 from cmr_hub.models import card as card_module

@@ -4,10 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from cmr_hub.evaluation.curves import Curve
-from cmr_hub.evaluation.groups import factor_grid, grouped
-from cmr_hub.evaluation.space import Space, SpaceItem, answers
-from cmr_hub.evaluation.tables import significance
+from cmr_hub.experiments.curves import Curve
+from cmr_hub.experiments.run_groups import factor_grid, grouped
+from cmr_hub.experiments.space import Space, SpaceItem, answers
+from cmr_hub.experiments.tables import significance
 from cmr_hub.plots.results import (
     bars,
     confusion,

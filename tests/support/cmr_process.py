@@ -27,9 +27,9 @@ from typing import Any
 PRELOADED = (
     "cmr_hub.cli",
     "cmr_hub.encoders.images.mobilenet_v2",
-    "cmr_hub.evaluation.ablate",
-    "cmr_hub.evaluation.experiment",
-    "cmr_hub.evaluation.report",
+    "cmr_hub.experiments.ablate",
+    "cmr_hub.experiments.run",
+    "cmr_hub.experiments.report",
     "cmr_hub.gallery.build",
     "cmr_hub.gallery.indexing.index",
     "cmr_hub.loading",

@@ -24,7 +24,7 @@ from PIL import Image
 from small_study import GRID, write_wikipedia
 
 import cmr_hub
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.results import read_runs
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.manifest import holds_gallery
 from cmr_hub.releases import release_directory
@@ -217,7 +217,7 @@ class Ablation(Training):
 
     calls: ClassVar[int] = 4
     points: ClassVar[Sequence[str]] = (
-        *("cmr_hub.evaluation.ablate:append_run", "cmr_hub.evaluation.results:_append"),
+        *("cmr_hub.experiments.ablate:append_run", "cmr_hub.experiments.results:_append"),
         *("cmr_hub.atomic:sync", "os:fsync", "pathlib:Path.replace", "pathlib:Path.unlink"),
     )
 

@@ -18,8 +18,8 @@ from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, TrainingError
-from cmr_hub.evaluation.embedded import validation_map
-from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.experiments.run import run_experiment
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import FineTuning, ImageTail, view_activations

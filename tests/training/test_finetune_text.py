@@ -14,8 +14,8 @@ from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, TrainingError
-from cmr_hub.evaluation.embedded import validation_map
-from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.experiments.run import run_experiment
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.finetune import FineTuning
 from cmr_hub.training.finetune_text import TextFineTuning, TextTail

@@ -10,7 +10,7 @@ from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import FeatureCache, image_key
 from cmr_hub.encoders.texts import text_encoder
-from cmr_hub.evaluation.pairs import paired_features
+from cmr_hub.experiments.pairs import paired_features
 from cmr_hub.training.picture_views import PictureView
 
 

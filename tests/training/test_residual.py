@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training import trainer
 from cmr_hub.training.data import PairedFeatures, TrainingSplits
 from cmr_hub.training.presets import PRESETS

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save
 
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.evaluation.embedded import validation_map
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training.snapshots import Snapshots, read_snapshots, write_snapshots
 from cmr_hub.training.trainer import train_projectors
 

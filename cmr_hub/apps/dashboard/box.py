@@ -15,8 +15,8 @@ from cmr_hub.plots.style import as_html, file_name
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from cmr_hub.evaluation.sheet import Sheet, Value
-    from cmr_hub.evaluation.space import SpaceItem
+    from cmr_hub.experiments.space import SpaceItem
+    from cmr_hub.experiments.table_export import Sheet, Value
 
 _WHOLE = 40  # rows of a table that is shown without scrolling
 

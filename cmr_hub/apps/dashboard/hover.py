@@ -10,7 +10,7 @@ import streamlit as st
 from cmr_hub.apps.dashboard.sources import thumbnail
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.space import Space
+    from cmr_hub.experiments.space import Space
 
 _HTML: Final = """<div class="card empty"><p class="hint">Point at a dot to see what it is.</p>
 <img alt="" hidden><p class="head"></p><p class="id"></p><div class="sentences"></div></div>"""

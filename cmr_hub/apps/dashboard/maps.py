@@ -25,7 +25,7 @@ from cmr_hub.projections.methods import (
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from cmr_hub.evaluation.space import Space
+    from cmr_hub.experiments.space import Space
     from cmr_hub.types import FloatArray
 
 METHODS: Final[dict[Method, str]] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import streamlit as st
 
 from cmr_hub.errors import CMRError, DataNotFoundError, ImageError, ModelFormatError
-from cmr_hub.evaluation.curves import CHECKPOINTS, checkpoints_of
-from cmr_hub.evaluation.groups import FACTORS, RunGroup, grouped, labels
-from cmr_hub.evaluation.planned import PLANS, RUNS, Plan, saved_plans
-from cmr_hub.evaluation.results import read_runs
-from cmr_hub.evaluation.space import Answers, Direction, Space, SpaceItem, answers
-from cmr_hub.evaluation.stored_space import StoredSpace, read_stored_space, stored_spaces
-from cmr_hub.evaluation.tables import TableResult, table_result
+from cmr_hub.experiments.curves import CHECKPOINTS, checkpoints_of
+from cmr_hub.experiments.plan import PLANS, RUNS, Plan, saved_plans
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_groups import FACTORS, RunGroup, grouped, labels
+from cmr_hub.experiments.space import Answers, Direction, Space, SpaceItem, answers
+from cmr_hub.experiments.stored_space import StoredSpace, read_stored_space, stored_spaces
+from cmr_hub.experiments.tables import TableResult, table_result
 from cmr_hub.gallery.manifest import FILE_NAME, holds_gallery
 from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory

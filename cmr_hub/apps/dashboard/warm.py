@@ -7,7 +7,7 @@ from importlib import import_module
 
 for name in (
     *("pandas", "scipy.stats"),
-    *("cmr_hub.evaluation.report", "cmr_hub.plots.results", "cmr_hub.plots.space"),
+    *("cmr_hub.experiments.report", "cmr_hub.plots.results", "cmr_hub.plots.space"),
     *("cmr_hub.plots.training", "cmr_hub.projections.jobs"),
 ):
     import_module(name)

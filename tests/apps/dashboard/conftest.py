@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.cli.dashboard import SCRIPT
-from cmr_hub.evaluation.artifacts import TestEmbeddings, keep_embeddings, write_curve
-from cmr_hub.evaluation.planned import Plan, PlannedRow, PlannedTable
+from cmr_hub.experiments.artifacts import TestEmbeddings, keep_embeddings, write_curve
+from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.space import space_of
 from cmr_hub.releases import release_directory

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from cmr_hub.evaluation.groups import grouped
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_groups import grouped
 
 
 def figure(app: AppTest, place: int = 0) -> dict[str, Any]:

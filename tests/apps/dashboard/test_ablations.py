@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cmr_hub.evaluation.groups import grouped
-from cmr_hub.evaluation.planned import RUNS
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.plan import RUNS
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_groups import grouped
 
 from .conftest import record, write_runs
 from .shown import figure, frames, words

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cmr_hub.apps.dashboard.navigation import PAGES
-from cmr_hub.evaluation.results import read_runs
+from cmr_hub.experiments.results import read_runs
 
 from .conftest import cell, record, write_runs
 from .shown import words
@@ -80,6 +80,6 @@ def test_every_page_opens(name: str, visit_page, odd: Path) -> None:
 
 
 def test_the_report_is_written(odd: Path) -> None:
-    from cmr_hub.evaluation.report import write_report
+    from cmr_hub.experiments.report import write_report
 
     assert write_report(odd).is_file()

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from cmr_hub import load
 from cmr_hub.apps.dashboard.navigation import PAGES
 from cmr_hub.cli.dashboard import SCRIPT
-from cmr_hub.evaluation.report import number, write_report
-from cmr_hub.evaluation.space import answers, ranking
-from cmr_hub.evaluation.stored_space import read_stored_space, stored_spaces
+from cmr_hub.experiments.report import number, write_report
+from cmr_hub.experiments.space import answers, ranking
+from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.releases import release_directory
 from cmr_hub.training.checkpoint import Progress, write_checkpoint
 

@@ -23,7 +23,7 @@ from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts.bow import BowEncoder
-from cmr_hub.evaluation.experiment import run_experiment
+from cmr_hub.experiments.run import run_experiment
 from cmr_hub.gallery.build import build_gallery
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.training.presets import PRESETS

@@ -245,7 +245,7 @@ def test_the_search_of_2019(data_home, mobilenet_weights, serve_page, visit) -> 
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images import image_encoder
     from cmr_hub.encoders.texts.bow import BowEncoder
-    from cmr_hub.evaluation.experiment import run_experiment
+    from cmr_hub.experiments.run import run_experiment
     from cmr_hub.gallery.build import build_gallery
     from cmr_hub.training.presets import PRESETS
 

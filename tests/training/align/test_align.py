@@ -8,7 +8,7 @@ import torch
 from alignment import SETTINGS, SIDE, N, V, no_score, weights
 
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.captions import caption_figures
+from cmr_hub.metrics.validation import caption_figures
 from cmr_hub.training import align as module
 from cmr_hub.training.align import align
 from cmr_hub.training.views import PixelViews

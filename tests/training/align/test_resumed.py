@@ -8,7 +8,7 @@ import torch
 from alignment import SETTINGS, N, no_score, weights, without_seconds
 
 from cmr_hub.errors import TrainingError
-from cmr_hub.evaluation.captions import caption_figures
+from cmr_hub.metrics.validation import caption_figures
 from cmr_hub.training import epochs
 from cmr_hub.training.align import align
 

@@ -12,7 +12,8 @@ from cmr_hub.apps.dashboard.box import figure_box, sheet_box
 from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.evaluation.groups import (
+from cmr_hub.experiments.report import verdict
+from cmr_hub.experiments.run_groups import (
     DIRECTIONS,
     FACTORS,
     METRICS,
@@ -26,12 +27,11 @@ from cmr_hub.evaluation.groups import (
     ranked,
     telling_factors,
 )
-from cmr_hub.evaluation.report import verdict
-from cmr_hub.evaluation.sheet import Sheet
+from cmr_hub.experiments.table_export import Sheet
 from cmr_hub.plots.results import bars, differences, heat, per_class, precision_recall
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.sheet import Value
+    from cmr_hub.experiments.table_export import Value
 
 _NOTHING: Final = "nothing"
 _NAME: Final = "configuration"

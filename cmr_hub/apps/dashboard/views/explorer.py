@@ -19,8 +19,8 @@ from cmr_hub.apps.dashboard.sources import (
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.report import number
-from cmr_hub.evaluation.space import Answers, Direction, Space, ranking
+from cmr_hub.experiments.report import number
+from cmr_hub.experiments.space import Answers, Direction, Space, ranking
 from cmr_hub.plots.results import confusion
 
 if TYPE_CHECKING:

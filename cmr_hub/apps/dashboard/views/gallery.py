@@ -20,11 +20,11 @@ from cmr_hub.apps.dashboard.sources import (
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.space import SpaceItem
+from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.space import Space
+    from cmr_hub.experiments.space import Space
     from cmr_hub.gallery.hit import Hit
     from cmr_hub.types import Modality
 

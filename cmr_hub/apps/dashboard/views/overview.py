@@ -10,13 +10,13 @@ import streamlit as st
 from cmr_hub.apps.dashboard.box import figures, words_box
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.evaluation.changes import Change, changes
-from cmr_hub.evaluation.report import report_table, spread, verdict
-from cmr_hub.evaluation.sheet import Sheet
+from cmr_hub.experiments.changes import Change, changes
+from cmr_hub.experiments.report import report_table, spread, verdict
+from cmr_hub.experiments.table_export import Sheet
 
 if TYPE_CHECKING:
-    from cmr_hub.evaluation.sheet import Value
-    from cmr_hub.evaluation.tables import TableResult
+    from cmr_hub.experiments.table_export import Value
+    from cmr_hub.experiments.tables import TableResult
 
 _STUDY = "study"
 _RELEASED = {"photos": "photos.json", "sketch": "default.json"}

@@ -22,8 +22,9 @@ from cmr_hub.apps.dashboard.sources import (
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
-from cmr_hub.evaluation.report import number
-from cmr_hub.evaluation.space import Direction, Space, modality_gap, silhouette
+from cmr_hub.experiments.report import number
+from cmr_hub.experiments.space import Direction, Space
+from cmr_hub.metrics.common_space import modality_gap, silhouette
 from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
 from cmr_hub.projections.jobs import MapInput
 

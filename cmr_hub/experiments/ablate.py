@@ -1,0 +1,237 @@
+"""Runs the cells of a grid side by side, each once, and keeps every one as soon as it is done."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cmr_hub.datasets import FeatureDataset, PairDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
+from cmr_hub.experiments.artifacts import keep_embeddings, write_curve
+from cmr_hub.experiments.grid import NONE, PRECOMPUTED, Grid
+from cmr_hub.experiments.measuring import asked_texts
+from cmr_hub.experiments.plan import RUNS, Cell, Plan, make_plan
+from cmr_hub.experiments.results import append_run, read_runs
+from cmr_hub.experiments.workers import (
+    Finished,
+    Materials,
+    build_text_encoder,
+    load_cell_dataset,
+    load_other_data,
+    run_all,
+)
+from cmr_hub.types import Document
+from cmr_hub.writer import sole_writer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that gave no result, and why."""
+
+    cell: Cell
+    where: str
+    reason: str
+
+
+@dataclass
+class Summary:
+    """What `run_grid` did: cells run now, cells that were there already, cells that failed."""
+
+    run: int = 0
+    found: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+def planned_cells(
+    grid: Grid, results: Path, image_weights: Mapping[str, Path]
+) -> tuple[Plan, list[Cell], int]:
+    """The plan, the cells that are still to be run, and how many are there already.
+
+    Raises:
+        UnknownNameError, WeightsError: an image encoder or its weights cannot be had.
+    """
+    for name in image_weights:
+        if name not in IMAGE_ENCODERS:
+            raise UnknownNameError("image encoder", name, sorted(IMAGE_ENCODERS))
+    names = {row.settings.image_encoder for table in grid.tables for row in table.rows}
+    fingerprints = {
+        name: image_encoder(name, image_weights.get(name)).fingerprint
+        for name in sorted(names - {PRECOMPUTED})
+    }
+    plan, cells = make_plan(grid, fingerprints)
+    done = _stored_cells(results)
+    missing = [cell for key, cell in cells.items() if key not in done]
+    return plan, missing, len(cells) - len(missing)
+
+
+def run_grid(
+    grid: Grid,
+    results: str | Path,
+    *,
+    image_weights: Mapping[str, Path] | None = None,
+    workers: int | None = None,
+    cache: str | Path | None = None,
+) -> Summary:
+    """Runs the cells of the grid whose key is not in `results/runs.jsonl` yet.
+
+    Each worker is a process of one thread. Only this process writes, and a cell counts as done
+    when its line is in the store: whatever stops the runner, the next one goes on from there.
+
+    Args:
+        grid: what to measure.
+        results: the folder to write into: `runs.jsonl`, `grids/`, `curves/`, `embeddings/`.
+        image_weights: safetensors files by name of the image encoder; see `image_encoder`.
+        workers: processes; one for each core if None.
+        cache: where image features are kept; the default cache if None.
+
+    Raises:
+        InUseError: another runner writes into these results.
+        UnknownNameError, WeightsError: an image encoder or its weights cannot be had.
+    """
+    home = Path(results)
+    weights = dict(image_weights or {})
+    with sole_writer(home, "give another --results"):
+        plan, cells, found = planned_cells(grid, home, weights)
+        plan.save(home)
+        summary = Summary(found=found)
+
+        def fail(cell: Cell, reason: str) -> None:
+            summary.failures.append(Failure(cell, _where(plan, cell), reason))
+
+        features = FeatureCache(cache)
+        broken: dict[str, frozenset[str]] = {}
+        ready: list[Cell] = []
+        for dataset, group in _by_dataset(cells).items():
+            try:
+                broken[dataset] = _prepare(group, features, weights)
+                broken |= _prepare_others(group, features, weights)
+                ready += group
+            except CMRError as error:
+                for cell in group:
+                    fail(cell, str(error))
+        materials = Materials(weights, None if cache is None else Path(cache), broken)
+        count = min(workers or os.cpu_count() or 1, len(ready))
+        with (
+            tqdm(total=len(ready), desc=grid.name, unit="run", disable=None) as bar,
+            closing(run_all(ready, materials, count)) as outcomes,
+        ):
+            for cell, finished in outcomes:
+                if isinstance(finished, str):
+                    fail(cell, finished)
+                else:
+                    try:
+                        _keep(plan, cell, finished, home)
+                        summary.run += 1
+                    except ModelFormatError as error:  # a figure that is not finite
+                        fail(cell, str(error))
+                bar.update()
+                bar.set_postfix(failed=len(summary.failures))
+    return summary
+
+
+def _keep(plan: Plan, cell: Cell, finished: Finished, results: Path) -> None:
+    """The line in the store comes last: with it the cell is done, and all else is there."""
+    places = plan.rows_of(cell.key)
+    record = finished.record | {
+        "cell": cell.key,
+        "grid": plan.name,
+        "tables": [table.id for table, _ in places],
+        "row": places[0][1].label,
+    }
+    if finished.history:
+        write_curve(finished.history, results, cell.key)
+    if finished.embeddings is not None:
+        keep_embeddings(finished.embeddings, results, _stored_cells(results))
+    append_run(record, results / RUNS)
+
+
+def _stored_cells(results: Path) -> set[str]:
+    try:
+        records, problems = read_runs(results / RUNS)
+    except DataNotFoundError:
+        return set()
+    for problem in problems:
+        logger.warning("%s", problem)
+    return {record["cell"] for record in records if "cell" in record}
+
+
+def _where(plan: Plan, cell: Cell) -> str:
+    table, row = plan.rows_of(cell.key)[0]
+    return f"{table.id}, {row.label}, seed {cell.seed}"
+
+
+def _by_dataset(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(str(cell.settings.dataset), []).append(cell)
+    return groups
+
+
+def _prepare(
+    cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
+) -> frozenset[str]:
+    """Reads the cells' dataset once and caches its features; ids with a broken picture.
+
+    Raises:
+        CMRError: the dataset cannot be read.
+    """
+    dataset = load_cell_dataset(cells[0])
+    if isinstance(dataset, FeatureDataset):
+        return frozenset()
+    texts = [*dataset.sentences, *asked_texts(dataset)]
+    return _cache_features(dataset, texts, cells, cache, image_weights)
+
+
+def _prepare_others(
+    cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
+) -> dict[str, frozenset[str]]:
+    """The same for the other data that the cells are tested on. Raises CMRError."""
+    others = {str(cell.settings.test_on): cell.settings.test_on for cell in cells}
+    broken = {}
+    for name, other in others.items():
+        if other is not None:
+            group = [cell for cell in cells if cell.settings.test_on == other]
+            part = load_other_data(other)
+            broken[name] = _cache_features(part, asked_texts(part), group, cache, image_weights)
+    return broken
+
+
+def _cache_features(
+    dataset: PairDataset,
+    documents: Sequence[Document],
+    cells: Sequence[Cell],
+    cache: FeatureCache,
+    image_weights: Mapping[str, Path],
+) -> frozenset[str]:
+    """Features of all encoders of the cells; ids with a broken picture."""
+    sound = dataset.without_broken_images()
+    broken = frozenset(dataset.ids) - frozenset(sound.ids)
+    if broken:
+        logger.warning("%s: %s", dataset.name, sound.report.summary())
+    pictures = [path for path in sound.images if path is not None]
+    for name in sorted({cell.settings.image_encoder for cell in cells} - {PRECOMPUTED}):
+        cache.encode(image_encoder(name, image_weights.get(name)), pictures, progress=True)
+    texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
+    for choice in texts.values():
+        if choice.name not in (PRECOMPUTED, NONE):
+            with suppress(CMRError):  # the cells themselves will say it
+                _cache_texts(build_text_encoder(choice), documents, cache)
+    return broken
+
+
+def _cache_texts(encoder: TextEncoder, documents: Sequence[Document], cache: FeatureCache) -> None:
+    """Rows of what is pretrained; an encoder that learns from the training text has none yet."""
+    for part in encoder.parts or (encoder,):
+        if type(part).fingerprint is not TextEncoder.fingerprint:
+            cache.encode_texts(part.fit([]), documents, progress=True)

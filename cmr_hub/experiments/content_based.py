@@ -1,0 +1,76 @@
+"""Content-based image retrieval: how far the features go with no learning and no text."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.errors import TrainingError
+from cmr_hub.experiments.results import versions
+from cmr_hub.metrics.content_based import content_based_map
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.types import JSONObject
+
+
+def measure_content_based(
+    dataset: PairDataset | FeatureDataset,
+    image_encoder: ImageEncoder | None,
+    seed: int,
+    cache: FeatureCache,
+) -> JSONObject:
+    """The images of the test split asked against each other, as a record for the results store.
+
+    Nothing is learnt and nothing is random: `seed` is only noted. MAP@all is `map_i2i`.
+
+    Args:
+        dataset: with a test split; items without a picture or a label are left out.
+        image_encoder: for pictures; None for features.
+        seed: of the cell.
+        cache: where image features are kept.
+
+    Raises:
+        TrainingError: pictures without an encoder.
+        UnknownNameError: the protocol has no test split.
+        ImageError: a picture cannot be read.
+        QueryError: no two items share a class.
+    """
+    started = time.perf_counter()
+    test = dataset.split("test")
+    if isinstance(test, FeatureDataset):
+        features, labels = test.image_features, test.labels
+    elif image_encoder is None:
+        raise TrainingError("pictures need an image encoder")
+    else:
+        there = [(path, y) for path, y in zip(test.images, test.labels, strict=True) if path]
+        known = [(path, y) for path, y in there if y >= 0]
+        features = cache.encode(image_encoder, [path for path, _ in known])
+        labels = np.array([y for _, y in known])
+    found = content_based_map(features, labels)
+    return {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "classes": list(dataset.classes),
+        "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
+        "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
+        "text_encoder": "none",
+        "preset": "content-based",
+        "objective": "none",
+        "settings": {"distance": "euclidean"},
+        "seed": seed,
+        "epochs": 0,
+        "seconds": round(time.perf_counter() - started, 3),
+        "pairs": {"train": 0, "validation": 0, "test": len(labels)},
+        "map_i2i": found.value,
+        **dict.fromkeys(("map_i2t", "map_t2i", "map_avg", "map50_avg")),
+        **dict.fromkeys(("image_accuracy", "text_accuracy")),
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,69 @@
+"""Figures of pairs in a common space: of trained projectors, and of features as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.metrics.report import RetrievalReport, evaluate_retrieval
+from cmr_hub.models.centroids import ClassCentroids
+from cmr_hub.models.projector import Projector
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Embedder
+    from cmr_hub.training.data import PairedFeatures
+    from cmr_hub.types import FloatArray, IntArray, JSONObject
+
+
+def evaluate_embeddings(
+    images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
+) -> RetrievalReport:
+    """All figures of (N, d) unit vectors of pairs, classification accuracies included.
+
+    Without labels (all −1) only the own pair is relevant.
+    """
+    return evaluate_retrieval(
+        images,
+        texts,
+        None if (labels < 0).all() else labels,
+        predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
+        predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
+    )
+
+
+def class_centroids(
+    images: Embedder, texts: Embedder, train: PairedFeatures
+) -> ClassCentroids | None:
+    """Those of the training pairs; of items with several, of all their captions together."""
+    if not train.n_classes:
+        return None
+    if train.captions is not None:
+        train = train.subset(np.flatnonzero(train.captions.whole))
+    plain = train.plain()
+    return ClassCentroids.fit(
+        images.embed(plain.images), texts.embed(plain.texts), plain.labels, plain.n_classes
+    )
+
+
+def untrained_adapter(dim: int) -> Projector:
+    """The identity: it embeds rows of a common space as they are, at unit length."""
+    return Projector(dim, (), dim, residual=True)
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """What features that share a space reach before anything is trained on them.
+
+    Attributes:
+        report: of the test pairs.
+        validation_map: the score of the validation pairs, which epochs are chosen by.
+    """
+
+    report: RetrievalReport
+    validation_map: float
+
+    def as_dict(self) -> JSONObject:
+        """Flat and ready for JSON, for the record of the run."""
+        return self.report.to_dict() | {"validation_map": self.validation_map}

@@ -1,0 +1,415 @@
+"""A grid: the tables of a study, each row measured with every seed; `read_grid` reads one."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from cmr_hub.datasets import DATASETS
+from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.pretrained import PREFIX
+from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
+from cmr_hub.errors import CMRError, UnknownNameError
+from cmr_hub.experiments.methods import get_method
+from cmr_hub.experiments.published import published_systems
+from cmr_hub.training.presets import Preset
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Baseline
+
+
+import tomllib
+
+from pydantic import ValidationError
+
+PRECOMPUTED = "precomputed"
+"""The encoder of a dataset that is published as feature rows only."""
+CONTENT_BASED = "content-based"
+"""The method that asks images against images: no texts, nothing learnt."""
+NONE = "none"
+"""The text encoder of a method without texts."""
+DATA_HOME = "$CMR_DATA_HOME/"
+"""How an option that is a path begins: a grid says nothing of the machine it runs on."""
+
+Name = Annotated[str, Field(min_length=1)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Choice(_Strict):
+    """Something by name with options: `"bow"`, or `{ name = "bow", min_df = 2 }`."""
+
+    name: Name
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"name": given}
+        if isinstance(given, dict):
+            return {
+                "name": given.get("name"),
+                "options": {key: value for key, value in given.items() if key != "name"},
+            }
+        return given
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name} ({options})" if options else self.name
+
+
+def _known(kind: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise ValueError(UnknownNameError(kind, name, names))
+
+
+def _check_dataset(choice: Choice) -> Choice:
+    _known("dataset", choice.name, list(DATASETS))
+    return _check_paths(choice)
+
+
+def _check_image_encoder(name: str) -> str:
+    if not name.startswith(PREFIX):
+        _known("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
+    return name
+
+
+def _check_text_encoder(choice: Choice) -> Choice:
+    if choice.name.startswith(PREFIX):  # read when it is needed, and not fetched for a check
+        if choice.options:
+            raise ValueError(f"{choice.name} has no options")
+        return choice
+    _known("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED, NONE])
+    if choice.name not in (PRECOMPUTED, NONE):
+        _mendable(text_encoder, choice.name, **choice.options)
+    elif choice.options:
+        raise ValueError(f"{choice.name} has no options")
+    return _check_paths(choice)
+
+
+def _check_method(choice: Choice) -> Choice:
+    if choice.name != CONTENT_BASED:
+        _mendable(build_method, choice)
+    elif choice.options:
+        raise ValueError(f"{CONTENT_BASED} has no options")
+    return choice
+
+
+def _check_paths(choice: Choice) -> Choice:
+    for option, value in choice.options.items():
+        if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
+            raise ValueError(
+                f"{option} = {value!r} is a path of one machine; put the file into the data "
+                f"folder and write {DATA_HOME}..."
+            )
+    return choice
+
+
+def _mendable(function: Any, *args: Any, **options: Any) -> None:
+    """Calls it; pydantic tells the place of a ValueError only."""
+    try:
+        function(*args, **options)
+    except CMRError as error:
+        raise ValueError(error) from error
+
+
+def build_method(choice: Choice) -> Preset | Baseline:
+    """The preset with its options in the place of its own fields, or the baseline.
+
+    Raises:
+        UnknownNameError: no such method, field of a preset, or loss.
+        CMRError: a value of another type than the field's, or a baseline with options.
+    """
+    method = get_method(choice.name)
+    if not choice.options:
+        return method
+    if not isinstance(method, Preset):
+        raise CMRError(f"{choice.name} is a baseline: it has no fields to change")
+    fields = [
+        field.name
+        for field in dataclasses.fields(method)
+        if field.name not in ("name", "supervised")
+        and (field.name == "dim" or getattr(method, field.name) is not None)
+    ]
+    changes: dict[str, Any] = {}
+    for field, value in choice.options.items():
+        if field not in fields:
+            raise UnknownNameError("field of a preset", field, fields)
+        changes[field] = _same_type(field, value, getattr(method, field))
+    if "objective" in changes:
+        from cmr_hub.losses.objective import build_objective
+
+        build_objective(changes["objective"], dim=2, n_classes=2)
+    return replace(method, **changes)
+
+
+def _same_type(field: str, value: Any, current: Any) -> Any:
+    if isinstance(current, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(current, float) and type(value) is int:
+        return float(value)
+    if current is None and type(value) is int:
+        return value
+    if field == "objective":
+        if isinstance(value, dict) and all(isinstance(term, dict) for term in value.values()):
+            return value
+        raise CMRError("objective must be a table of terms: { label = { weight = 0.5 } }")
+    if type(value) is not type(current):
+        raise CMRError(f"{field} must be like {current!r}, not {value!r}")
+    return value
+
+
+def _check_protocol(protocol: str) -> str:
+    if "{" in protocol.replace("{seed}", ""):
+        raise ValueError("the only field of a protocol is {seed}")
+    return protocol
+
+
+def _check_published(key: str) -> str:
+    _mendable(published_systems, [key])
+    return key
+
+
+PublishedKeys = tuple[Annotated[str, AfterValidator(_check_published)], ...]
+_as_tuple = BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
+
+
+class OtherData(_Strict):
+    """A split of a dataset that a model was not trained on."""
+
+    dataset: Annotated[Choice, AfterValidator(_check_dataset)]
+    split: Literal["train", "validation", "test"]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.split}"
+
+
+class Settings(_Strict):
+    """What is measured: the whole of a run but its seed."""
+
+    dataset: Annotated[Choice, AfterValidator(_check_dataset)]
+    protocol: Annotated[Name, AfterValidator(_check_protocol)]
+    """May hold `{seed}`: `random-{seed}` is another split with every seed."""
+    image_encoder: Annotated[Name, AfterValidator(_check_image_encoder)]
+    text_encoder: Annotated[Choice, AfterValidator(_check_text_encoder)]
+    method: Annotated[Choice, AfterValidator(_check_method)]
+    fine_tune: Annotated[int, Field(ge=0)] = 0
+    """So many of the image encoder's last blocks are trained too."""
+    fine_tune_text: Annotated[int, Field(ge=0)] = 0
+    """So many of the sentence encoder's last layers are trained too."""
+    test_on: OtherData | None = None
+    """What the trained model is measured on, where that is not its own test split."""
+
+    @model_validator(mode="after")
+    def _encoders(self) -> Settings:
+        if self.method.name == CONTENT_BASED:
+            return self._without_texts()
+        if self.text_encoder.name == NONE:
+            raise ValueError(f"only the method {CONTENT_BASED} does without a text encoder")
+        if (self.image_encoder == PRECOMPUTED) != (self.text_encoder.name == PRECOMPUTED):
+            raise ValueError(f"either both encoders are {PRECOMPUTED} or none is")
+        if self.fine_tune and self.image_encoder == PRECOMPUTED:
+            raise ValueError("there is no image encoder to fine-tune")
+        if self.fine_tune_text and self.text_encoder.name != "sentence":
+            raise ValueError("only the text encoder sentence can be fine-tuned")
+        if self.test_on is not None and self.image_encoder == PRECOMPUTED:
+            raise ValueError("features of different datasets have nothing in common")
+        return self
+
+    def _without_texts(self) -> Settings:
+        if self.text_encoder.name != NONE:
+            raise ValueError(f"{CONTENT_BASED} has no texts: its text encoder is {NONE!r}")
+        if self.fine_tune or self.fine_tune_text or self.test_on is not None:
+            raise ValueError(f"{CONTENT_BASED} trains nothing")
+        return self
+
+
+class Row(_Strict):
+    """One row of a table, with the published systems to stand beside it."""
+
+    label: Name
+    settings: Settings
+    published: Annotated[PublishedKeys, _as_tuple] = ()
+
+
+class Table(_Strict):
+    """One table. Every row is compared with the row `reference`, paired over the seeds."""
+
+    id: Identifier
+    title: Name
+    rows: Annotated[tuple[Row, ...], _as_tuple, Field(min_length=1)]
+    reference: str
+    published: Annotated[PublishedKeys, _as_tuple] = ()
+    """Systems to print below, that have no row of ours."""
+    measure: Literal["map", "recall", "content"] = "map"
+    """Which figures it shows; see `tables.MEASURES`."""
+    disagreement: str = ""
+    """Why the order found may be another than the published one; printed where it is."""
+
+    @model_validator(mode="after")
+    def _labels(self) -> Table:
+        labels = [row.label for row in self.rows]
+        _refuse_repeats("label", labels)
+        if self.reference not in labels:
+            raise ValueError(f"reference {self.reference!r} is no row; rows: {', '.join(labels)}")
+        for row in self.rows:
+            if (row.settings.method.name == CONTENT_BASED) != (self.measure == "content"):
+                raise ValueError(
+                    f"{row.label!r}: rows of {CONTENT_BASED}, and no others, stand in tables of "
+                    'measure = "content"'
+                )
+        return self
+
+
+class Grid(_Strict):
+    """All tables of a study and the seeds of every row."""
+
+    name: Identifier
+    title: Name
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], _as_tuple, Field(min_length=1)
+    ]
+    tables: Annotated[tuple[Table, ...], _as_tuple, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> Grid:
+        _refuse_repeats("table id", [table.id for table in self.tables])
+        _refuse_repeats("seed", [str(seed) for seed in self.seeds])
+        return self
+
+
+def _refuse_repeats(what: str, values: list[str]) -> None:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each {what} may stand once; twice: {', '.join(repeated)}")
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Reads a grid file.
+
+    A grid has `name`, `title`, `seeds`, `defaults` and `tables`; a table has `id`, `title`,
+    `reference`, `rows`, and perhaps `defaults`, `published`, `measure` and `disagreement`; a row
+    has `label`, perhaps `published`, and the fields of `Settings`. A field that a row does not give
+    comes from its table's defaults, else from the grid's. A table without rows has the grid's own
+    `rows`.
+
+    Raises:
+        CMRError: the file cannot be read or says something wrong; the message names the place.
+    """
+    source = Path(path)
+    try:
+        content = tomllib.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CMRError(f"there is no grid file {source}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CMRError(f"{source} cannot be read as TOML: {error}") from error
+    try:
+        return Grid.model_validate(_with_defaults(content))
+    except ValidationError as error:
+        problems = dict.fromkeys(
+            f"\n  {_place(content, problem['loc'])}: {_reason(problem)}"
+            for problem in error.errors(include_url=False)
+        )
+        raise CMRError(f"{source} is not a valid grid:{''.join(problems)}") from error
+    except _LayoutError as error:
+        raise CMRError(f"{source} is not a valid grid:\n  {error}") from error
+
+
+class _LayoutError(Exception):
+    pass
+
+
+def _with_defaults(content: dict[str, Any]) -> dict[str, Any]:
+    """The grid with every row's settings whole, as `Grid` wants them."""
+    grid = dict(content)
+    defaults = _settings_of(grid.pop("defaults", {}), "defaults")
+    shared = grid.pop("rows", None)
+    tables = []
+    for number, given in enumerate(_list_of_tables(grid.get("tables"), "tables")):
+        place = f"tables[{number}]"
+        table = dict(given)
+        below = defaults | _settings_of(table.pop("defaults", {}), f"{place}.defaults")
+        where = f"{place}.rows" if "rows" in table else "rows"
+        rows = _list_of_tables(table.get("rows", shared), where)
+        table["rows"] = [_row(row, below) for row in rows]
+        tables.append(table)
+    return grid | {"tables": tables}
+
+
+def _row(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    row = dict(given)
+    own = {field: row.pop(field) for field in Settings.model_fields if field in row}
+    return row | {"settings": defaults | own}
+
+
+def _settings_of(given: Any, place: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise _LayoutError(f"{place}: must be a table of {', '.join(Settings.model_fields)}")
+    for field in given:
+        if field not in Settings.model_fields:
+            raise _LayoutError(
+                f"{place}.{field}: no such field; there are {', '.join(Settings.model_fields)}"
+            )
+    return given
+
+
+def _list_of_tables(given: Any, place: str) -> list[dict[str, Any]]:
+    if isinstance(given, list) and all(isinstance(entry, dict) for entry in given):
+        return given
+    raise _LayoutError(f"{place}: must be a list of tables, [[{place}]]")
+
+
+def _place(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
+    """`tables[1].rows[2] ('MMD').method`: where in the file the value stands."""
+    path = [part for part in location if part not in ("settings", "options")]
+    if path[2:3] == ["rows"] and len(path) > 4:
+        path = _where_given(content, path)
+    words = ""
+    here: Any = content
+    for part in path:
+        try:
+            here = here[part]
+        except (KeyError, IndexError, TypeError):
+            here = None
+        if isinstance(part, int):
+            label = here.get("label", here.get("id")) if isinstance(here, dict) else None
+            words += f"[{part}]" + (f" ({label!r})" if label else "")
+        else:
+            words += f".{part}" if words else part
+    return words or "the file"
+
+
+def _where_given(content: dict[str, Any], path: list[int | str]) -> list[int | str]:
+    """A row's field may come from shared rows, or from the defaults of its table or of the grid."""
+    field = path[4]
+    table = content["tables"][path[1]]
+    rows, above = (table["rows"], path[:3]) if "rows" in table else (content["rows"], ["rows"])
+    for given, place in (
+        (rows[path[3]], [*above, path[3]]),
+        (table.get("defaults", {}), [*path[:2], "defaults"]),
+        (content.get("defaults", {}), ["defaults"]),
+    ):
+        if field in given:
+            return [*place, *path[4:]]
+    return path
+
+
+def _reason(problem: Any) -> str:
+    if problem["type"] == "missing":
+        return "is not given, neither here nor in the defaults"
+    return str(problem["msg"]).removeprefix("Value error, ")

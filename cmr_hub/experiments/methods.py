@@ -1,0 +1,60 @@
+"""All that can be measured, by one name: presets and baselines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cmr_hub.baselines import BASELINES, baseline
+from cmr_hub.errors import CMRError, TrainingError, UnknownNameError
+from cmr_hub.training.presets import PRESETS, Preset
+
+if TYPE_CHECKING:
+    from cmr_hub.baselines.base import Baseline
+    from cmr_hub.datasets.features import FeatureDataset
+    from cmr_hub.datasets.pairs import PairDataset
+
+
+def method_names() -> list[str]:
+    """The names that `get_method` knows."""
+    return [*PRESETS, *BASELINES]
+
+
+def get_method(name: str) -> Preset | Baseline:
+    """The preset or the baseline of this name. Raises UnknownNameError."""
+    if name in PRESETS:
+        return PRESETS[name]
+    if name in BASELINES:
+        return baseline(name)
+    raise UnknownNameError("preset or baseline", name, method_names())
+
+
+def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset | Baseline) -> None:
+    """Checks, before any features are computed, that a method has the labels that it needs.
+
+    Raises:
+        TrainingError: it has not; the message names those that do without.
+    """
+    needing = method.needs_labels()
+    if not needing or (dataset.labels >= 0).any():
+        return
+    without = [name for name in method_names() if not get_method(name).needs_labels()]
+    what = "" if needing == [method.name] else f" ({', '.join(needing)})"
+    raise TrainingError(
+        f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
+        f"{', '.join(without)}"
+    )
+
+
+def refuse_without_model(method: Preset | Baseline) -> None:
+    """Checks, before anything is read, that a method gives a model that can be saved.
+
+    Raises:
+        CMRError: it does not; the message names those that do.
+    """
+    if isinstance(method, Preset) or method.is_projection:
+        return
+    saved = [name for name in BASELINES if baseline(name).is_projection]
+    raise CMRError(
+        f"{method.name} is no pair of projectors and cannot be saved; `cmr ablate` measures it. "
+        f"Of the baselines these can: {', '.join(saved)}"
+    )

@@ -1,0 +1,85 @@
+"""Figures that others published, each with the protocol it was measured under."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cmr_hub.errors import UnknownNameError
+
+FILE = "published.toml"
+SAME_DATASET = {"wikipedia-features": "wikipedia"}
+"""Datasets that are another in another form."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PublishedFigure(_Strict):
+    """MAP of one system on one dataset, and how it was measured."""
+
+    i2t: Share | None = None
+    t2i: Share | None = None
+    average: Share
+    measure: str
+    """MAP@all, or that the depth is not stated."""
+    split: str
+    image_features: str
+    text_features: str
+    epoch: str
+    """What the number of epochs was chosen on."""
+    note: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in one line."""
+        parts = [
+            self.measure,
+            f"split {self.split}",
+            f"images: {self.image_features}",
+            f"texts: {self.text_features}",
+            f"epoch chosen on: {self.epoch}",
+        ]
+        return "; ".join([*parts, self.note] if self.note else parts)
+
+
+class PublishedSystem(_Strict):
+    """A system and where its figures stand."""
+
+    name: str
+    source: str
+    figures: dict[str, PublishedFigure]
+    """By dataset."""
+
+    def for_dataset(self, dataset: str) -> dict[str, PublishedFigure]:
+        """The figure on this dataset; where there is none, those on other datasets."""
+        wanted = SAME_DATASET.get(dataset, dataset)
+        return {wanted: self.figures[wanted]} if wanted in self.figures else self.figures
+
+
+@functools.cache
+def _all() -> dict[str, PublishedSystem]:
+    file = resources.files("cmr_hub.experiments") / FILE
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {key: PublishedSystem.model_validate(system) for key, system in content.items()}
+
+
+def published_keys() -> list[str]:
+    """The keys of all systems."""
+    return list(_all())
+
+
+def published_systems(keys: Iterable[str]) -> list[PublishedSystem]:
+    """The systems of these keys. Raises UnknownNameError."""
+    for key in keys:
+        if key not in _all():
+            raise UnknownNameError("published system", key, published_keys())
+    return [_all()[key] for key in keys]

@@ -1,0 +1,354 @@
+"""`results/report.md`: our tables beside the published figures, all computed from the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmr_hub.atomic import atomic_file
+from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.experiments.figures import draw_figures
+from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
+from cmr_hub.experiments.published import PublishedFigure, published_systems
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.tables import (
+    Column,
+    RowResult,
+    Significance,
+    TableResult,
+    significance,
+    table_result,
+    write_csv,
+)
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+REPORT = "report.md"
+FIGURES = "figures"
+LEVEL = 0.05
+"""Below this p a difference is called significant."""
+
+
+def write_report(results: str | Path) -> Path:
+    """Writes `report.md`, one CSV per table and the pictures; the same store gives the same bytes.
+
+    Raises:
+        DataNotFoundError: no grid has been run into this folder.
+        ModelFormatError: a plan or a curve in it is damaged.
+        CMRError: two grids have a table of one id; or matplotlib is missing.
+    """
+    home = Path(results)
+    plans = saved_plans(home)
+    if not plans:
+        raise DataNotFoundError(f"no grid has been run into {home}: run `cmr ablate` first")
+    ids = Counter(table.id for plan in plans for table in plan.tables)
+    twice = [table for table, count in ids.items() if count > 1]
+    if twice:
+        raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
+    records, problems = read_runs(home / RUNS)
+    parts = [_HEAD]
+    counted: dict[str, JSONObject] = {}
+    for plan in plans:
+        parts.append(f"## {plan.title}\n")
+        for result in (table_result(table, records) for table in plan.tables):
+            write_csv(result, home / f"{result.table.id}.csv")
+            pictures = draw_figures(result, home, home / FIGURES)
+            parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
+            for row in result.rows:
+                counted |= {record["cell"]: record for record in row.records.values()}
+    parts.append(_circumstances(plans, list(counted.values()), len(problems)))
+    with atomic_file(home / REPORT) as path:
+        path.write_text("\n".join(parts), encoding="utf-8")
+    return home / REPORT
+
+
+_HEAD = """\
+# Results
+
+Written by `cmr report` from `runs.jsonl`; every figure and every finding below is computed from it.
+
+Ours: MAP over the whole ranking (MAP@all), relevant = same class, mean ± standard deviation (n − 1)
+over seeds. Epochs and settings are chosen on validation pairs only; test pairs are scored once. The
+accuracies are those of the nearest class centroid in the common space. Differences are paired over
+seeds (two-sided paired t-test, 95 % confidence interval), not corrected for several comparisons.
+The presets' own settings were chosen inside the training pairs of Pascal Sentence 800/200; the test
+parts of its random splits hold some of those pairs.
+
+**Published figures are not ours and were measured under their own protocols**: they stand in a
+column of their own, each with a note that says how it was measured.
+"""
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table as people read it; `cmr report` and the dashboard print the same one.
+
+    Attributes:
+        header: of the columns.
+        rows: their cells; the column of the best figure is marked with `**`.
+        notes: of the published figures, as `[1]` in the cells refers to them.
+        findings: sentences about the table.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    findings: list[str]
+
+
+def report_table(result: TableResult) -> ReportTable:
+    """Our figures beside the published ones, each with a note on its protocol."""
+    table, measure = result.table, result.measure
+    notes = _Notes()
+    beside = table.measure == "map"  # what others published is MAP
+    header = ["", "dataset", "protocol", "images", "texts", "n"]
+    header += [column.header for column in measure.columns]
+    header += ["published elsewhere (i→t / t→i / average)"] * beside
+    rows = []
+    for row in result.shown:
+        cells = _cells(row, measure.columns)
+        rows.append([*cells, _published_beside(row, notes)] if beside else cells)
+    for key in table.published:
+        dataset = result.reference.row.dataset
+        blank = [""] * (len(header) - 2)
+        system = published_systems([key])[0]
+        rows.append([f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)])
+    return ReportTable(header, rows, notes.lines(), _findings(result))
+
+
+def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+    table, measure, shown = result.table, result.measure, report_table(result)
+    lines = [f"### {table.title}\n"]
+    if measure.remark:
+        lines.append(f"{measure.remark}\n")
+    lines += [_line(shown.header), _line(["---"] * len(shown.header))]
+    lines += [_line(cells) for cells in shown.rows]
+    if shown.notes:
+        lines += ["", "Published figures, each under its own protocol:  "]
+        lines += [f"{note}  " for note in shown.notes]
+    lines += ["", *shown.findings, ""]
+    lines += [f"![{title}]({path.as_posix()})" for title, path in pictures.items()]
+    lines.append(f"\nAll figures: [{table.id}.csv]({table.id}.csv)\n")
+    return "\n".join(lines)
+
+
+def _cells(found: RowResult, columns: tuple[Column, ...]) -> list[str]:
+    row = found.row
+    what = [row.label, row.data, row.protocol, row.image_encoder, row.text_encoder]
+    if not found.n:
+        return [*what, "0", "not run yet", *[""] * (len(columns) - 1)]
+    return [*what, str(found.n), *(_cell(found, column) for column in columns)]
+
+
+def _cell(found: RowResult, column: Column) -> str:
+    shown = spread if column.spread else _mean
+    text = " / ".join(shown(found, figure) for figure in column.figures)
+    return f"**{text}**" if column.header.startswith("**") else text
+
+
+def _published_beside(found: RowResult, notes: _Notes) -> str:
+    return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
+
+
+def spread(found: RowResult, figure: str) -> str:
+    """Mean ± standard deviation of a row, as the report prints them."""
+    mean, std = found.mean(figure), found.std(figure)
+    if mean is None:
+        return "–"
+    return number(mean) + ("" if std is None else f" ± {number(std)}")
+
+
+def _published(key: str, dataset: str, notes: _Notes) -> str:
+    system = published_systems([key])[0]
+    parts = []
+    for name, figure in system.for_dataset(dataset).items():
+        note = notes.add(f"{system.name}, {name}. {system.source}. {figure.protocol}.")
+        ways = [figure.i2t, figure.t2i, figure.average]
+        shares = " / ".join(number(way) for way in ways if way is not None)
+        parts.append(f"{name} {shares} [{note}]")
+    return ", ".join(parts)
+
+
+class _Notes:
+    """The numbered notes of one table."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        return self._numbers.setdefault(text, len(self._numbers) + 1)
+
+    def lines(self) -> list[str]:
+        return [f"[{number_}] {text}" for text, number_ in self._numbers.items()]
+
+
+def _findings(result: TableResult) -> list[str]:
+    ranked, measure = result.ranked, result.measure
+    if not ranked:
+        return ["Nothing of this table has been run yet."]
+    best, figure = ranked[0], measure.compared
+    found = [f"- Best here: **{best.row.label}**, {spread(best, figure)} (n = {best.n})."]
+    if len(ranked) > 1:
+        found.append(f"- Order found: {_order(ranked, figure)}.")
+    found += _agreement(result)
+    found += [
+        f"- {row.row.label} against its own zero-shot: {_against_zero_shot(row, before, figure)}"
+        for row in result.rows
+        if (before := row.zero_shot) is not None
+    ]
+    compared = [row for row in result.rows if row.row.label != result.table.reference]
+    if compared:
+        found.append(f"\nCompared with **{result.table.reference}**, {measure.meaning}:\n")
+        found += [f"- {row.row.label}: {verdict(row.against_reference)}" for row in compared]
+    return found
+
+
+def _against_zero_shot(row: RowResult, before: RowResult, figure: str) -> str:
+    compared = significance(row.values(figure), before.values(figure))
+    below = compared is not None and compared.difference < 0
+    return verdict(compared) + (": **training ended below zero-shot**" if below else "")
+
+
+def _order(rows: Iterable[RowResult], figure: str) -> str:
+    return " > ".join(f"{row.row.label} ({_mean(row, figure)})" for row in rows)
+
+
+def _mean(row: RowResult, figure: str) -> str:
+    mean = row.mean(figure)
+    return "–" if mean is None else number(mean)
+
+
+def verdict(compared: Significance | None) -> str:
+    """A difference in words: `+.012 [+.004, +.020], p = .013 (n = 5): better`."""
+    if compared is None:
+        return "no seed in common yet"
+    text = signed(compared.difference)
+    if compared.low is not None and compared.high is not None:
+        text += f" [{signed(compared.low)}, {signed(compared.high)}]"
+    if compared.p is None:
+        same = compared.n > 1 and compared.difference == 0
+        return f"{text} (n = {compared.n}): {'the same figures' if same else 'no test possible'}"
+    chance = "p < .001" if compared.p < 0.001 else f"p = {number(compared.p)}"
+    way = "better" if compared.difference > 0 else "worse"
+    said = way if compared.p < LEVEL else "no significant difference"
+    return f"{text}, {chance} (n = {compared.n}): {said}"
+
+
+def _agreement(result: TableResult) -> list[str]:
+    """Whether rows that one source printed together stand in the same order here and there."""
+    compared = result.measure.compared
+    groups: dict[tuple[str, str], list[tuple[RowResult, PublishedFigure]]] = {}
+    for row in result.ranked:
+        for source, dataset, figure in _figures(row.row):
+            members = groups.setdefault((source, dataset), [])
+            # One row may stand beside several systems of a source: that orders no rows of ours.
+            if all(row is not member for member, _ in members):
+                members.append((row, figure))
+    found = []
+    for (source, dataset), members in groups.items():
+        if len({figure.average for _, figure in members}) < 2:
+            continue
+        theirs = sorted(members, key=lambda member: -member[1].average)
+        printed = " > ".join(f"{row.row.label} ({number(f.average)})" for row, f in theirs)
+        ours = _order((row for row, _ in members), compared)
+        reversed_ = _reversed(members, compared)
+        found.append(
+            f"- Published order ({source}; {dataset}, its own protocol): {printed}. Ours: {ours}: "
+            f"{_disagreement(reversed_, result) if reversed_ else 'the same order.'}"
+        )
+    return found
+
+
+def _reversed(
+    members: list[tuple[RowResult, PublishedFigure]], figure: str
+) -> list[Significance | None]:
+    """The pairs of rows, best here first, that stand the other way round where they were printed.
+
+    Each with what their difference is worth.
+    """
+    return [
+        significance(better.values(figure), worse.values(figure))
+        for place, (better, printed) in enumerate(members)
+        for worse, other in members[place + 1 :]
+        if printed.average < other.average
+    ]
+
+
+def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
+    worth = [pair for pair in pairs if pair is not None]
+    certain = sum(pair.p is not None and pair.p < LEVEL for pair in worth)
+    most = max((abs(pair.difference) for pair in worth), default=0.0)
+    turned = "1 pair is" if len(pairs) == 1 else f"{len(pairs)} pairs are"
+    said = f"{turned} turned round, by at most {number(most)}, {certain} of them significantly."
+    return f"not the same order. {said} {result.table.disagreement}".strip()
+
+
+def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
+    return [
+        (system.source, dataset, figure)
+        for system in published_systems(row.published)
+        for dataset, figure in system.for_dataset(row.dataset).items()
+    ]
+
+
+def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) -> str:
+    planned = {
+        key
+        for plan in plans
+        for table in plan.tables
+        for row in table.rows
+        for key in row.cells.values()
+    }
+    hours = sum(record["seconds"] for record in records) / 3600
+    named = {record.get("map50_denominator") for record in records}
+    denominators = sorted(name for name in named if name is not None)
+    lines = [
+        "## How it was measured\n",
+        f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "
+        "one thread each.",
+    ]
+    if denominators:
+        lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")
+    for versions, count in Counter(_versions(record) for record in records).most_common():
+        lines.append(f"- {count} runs with {versions}")
+    weights = {(r["image_encoder"], r["image_weights"]) for r in records if r.get("image_weights")}
+    lines += [f"- Weights of {name}: SHA-256 {digest}" for name, digest in sorted(weights)]
+    lines += [
+        f"- {title}: {', '.join(map(str, values))}" for title, values in _unknown_texts(records)
+    ]
+    if problems:
+        lines.append(f"- {problems} damaged lines of `runs.jsonl` were left out.")
+    return "\n".join(lines) + "\n"
+
+
+def _versions(record: JSONObject) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record["versions"].items())
+
+
+def _unknown_texts(records: list[JSONObject]) -> list[tuple[str, list[str]]]:
+    most: dict[str, int] = {}
+    for record in records:
+        unknown = record.get("test_texts_without_known_word", 0)
+        if unknown:
+            most[record["text_encoder"]] = max(unknown, most.get(record["text_encoder"], 0))
+    found = [f"{name} at most {count}" for name, count in sorted(most.items())]
+    return [("Test texts without any known word", found)] if found else []
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def number(value: float) -> str:
+    """Three decimals without the zero before the point, as tables of MAP print it."""
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def signed(value: float) -> str:
+    """`number` with its sign."""
+    return ("+" if value >= 0 else "−") + number(abs(value))

@@ -1,0 +1,277 @@
+"""One run, whole: features, training, test figures, and the record of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmr_hub.baselines.base import Baseline
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.errors import TrainingError
+from cmr_hub.experiments.embedded import ZeroShot, class_centroids, untrained_adapter
+from cmr_hub.experiments.learning import feature_reader, learn
+from cmr_hub.experiments.measuring import Figures, measure_split
+from cmr_hub.experiments.methods import refuse_without_labels
+from cmr_hub.experiments.pairs import complete_pairs, paired_features, training_splits
+from cmr_hub.experiments.results import versions
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
+from cmr_hub.models.zero_shot_comparison import against_zero_shot
+from cmr_hub.training.data import validation_score
+from cmr_hub.training.presets import Preset
+from cmr_hub.training.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.experiments.learning import Learnt
+    from cmr_hub.metrics.report import RetrievalReport
+    from cmr_hub.training.finetune import FineTuning
+    from cmr_hub.training.finetune_text import TextFineTuning
+    from cmr_hub.training.snapshots import Stages
+    from cmr_hub.types import FloatArray, JSONObject
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run leaves.
+
+    Attributes:
+        model: to be saved and searched with; None for a baseline that is no pair of projectors.
+        figures: of the test split.
+        record: the line for the results store.
+        history: one row per epoch; empty for a baseline.
+        test: the test split, in the order of the rows of `figures.embeddings`.
+        stages: the same by epoch, before training and at its end among them; empty unless asked
+            for.
+        zero_shot: what the features reached before a residual preset was trained; else None.
+    """
+
+    model: CrossModalModel | None
+    figures: Figures
+    record: JSONObject
+    history: list[dict[str, Any]]
+    test: PairDataset | FeatureDataset
+    stages: Stages
+    zero_shot: ZeroShot | None = None
+
+    def summary(self) -> str:
+        """The figures as plain text, beside zero-shot where there is such, and what was added."""
+        if self.zero_shot is None:
+            return self.figures.table()
+        return f"{self.figures.table(self.zero_shot.report)}\n{against_zero_shot(self.record)}"
+
+    @property
+    def report(self) -> RetrievalReport:
+        """Its figures on the test split, without those of single captions."""
+        return self.figures.report
+
+    @property
+    def test_embeddings(self) -> tuple[FloatArray, FloatArray]:
+        """(N, d) unit vectors of the test images and of their texts; see `Figures`."""
+        return self.figures.embeddings
+
+
+def run_experiment(
+    dataset: PairDataset | FeatureDataset,
+    method: Preset | Baseline,
+    seed: int,
+    *,
+    image_encoder: ImageEncoder | None = None,
+    text_encoder: TextEncoder | None = None,
+    fine_tuning: FineTuning | None = None,
+    text_fine_tuning: TextFineTuning | None = None,
+    cache: FeatureCache | None = None,
+    checkpoints: str | Path | None = None,
+    snapshots: bool = False,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Experiment:
+    """Trains on the training split and measures once on the test split.
+
+    In a dataset without classes only the own pair is relevant, and each caption is a pair.
+
+    The text encoder is fitted on training texts only. Epochs and settings are chosen on the
+    protocol's validation split or, where it has none, on a stratified part of the training
+    pairs; then the method learns again from all of these.
+
+    Args:
+        dataset: with the splits of its protocol.
+        method: a preset to train by, or a baseline.
+        seed: of everything random, the validation part included.
+        image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
+        fine_tuning: train the last blocks of the image encoder too; the model's encoder is then
+            a new one. None leaves it as it is.
+        text_fine_tuning: the last layers of the sentence encoder likewise.
+        cache: where image features are kept; the default cache if None.
+        checkpoints: a directory that makes the run resumable; see `train_projectors`.
+        snapshots: embed the test split at a few epochs too, to look at; nothing is chosen by it.
+        device: where projectors are trained; encoders are where they were put.
+        progress: show progress bars.
+
+    Raises:
+        TrainingError: an encoder is missing, the training split has too few labelled pairs, there
+            is nothing to fine-tune, the method cannot do without labels, or it is residual and
+            the encoders do not share a space.
+        UnknownNameError: the protocol has no training or no test split.
+    """
+    refuse_without_labels(dataset, method)
+    dataset = complete_pairs(dataset, method)
+    train, test = dataset.split("train"), dataset.split("test")
+    if not isinstance(train, FeatureDataset) and text_encoder is not None:
+        text_encoder.fit(train.sentences)
+    cache = cache or FeatureCache()
+    pretrained = image_encoder
+    frozen = fine_tuning is None and text_fine_tuning is None
+    if snapshots and not (frozen and isinstance(method, Preset)):
+        raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
+    zero_shot = None
+    if isinstance(method, Preset) and method.residual:
+        _refuse_two_spaces(method, train, image_encoder, text_encoder)
+        zero_shot = _zero_shot(dataset, method, seed, image_encoder, text_encoder, cache)
+    watch = None
+    if snapshots:
+        shown = _first_texts(test)
+        watch = Snapshots(
+            paired_features(shown, image_encoder, text_encoder, cache, progress=progress),
+            test.ids,
+            checkpoints,
+        )
+    learnt = learn(
+        dataset,
+        method,
+        seed,
+        cache,
+        image_encoder=image_encoder,
+        text_encoder=text_encoder,
+        fine_tuning=fine_tuning,
+        text_fine_tuning=text_fine_tuning,
+        checkpoints=checkpoints,
+        snapshots=watch,
+        device=device,
+        progress=progress,
+    )
+    image_encoder, text_encoder = learnt.image_encoder, learnt.text_encoder
+    centroids = class_centroids(learnt.images, learnt.texts, learnt.splits.final)
+    figures = measure_split(
+        learnt.images,
+        learnt.texts,
+        test,
+        image_encoder,
+        text_encoder,
+        cache,
+        centroids=centroids,
+        progress=progress,
+    )
+    record: JSONObject = {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "classes": list(dataset.classes),
+        "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
+        "image_weights": None if pretrained is None else pretrained.weights_sha256,
+        "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),
+        "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
+        "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
+        "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
+        **_method_record(method, learnt, seed),
+        "pairs": {
+            "train": len(learnt.splits.final),
+            "validation": len(learnt.splits.validation),
+            "test": len(test),
+        },
+        "test_texts_without_known_word": figures.unknown_texts,
+        **figures.to_dict(),
+        **({} if zero_shot is None else {"zero_shot": zero_shot.as_dict()}),
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    model = None
+    if isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector):
+        model = CrossModalModel(
+            ImageTower(image_encoder, learnt.images),
+            TextTower(text_encoder, learnt.texts),
+            classes=dataset.classes,
+            centroids=centroids,
+            training=record,
+            history=learnt.history,
+        )
+    # Early stopping goes back to an earlier epoch: what came after it is not of this model.
+    stages = {} if watch is None else watch.until(learnt.epochs, figures.embeddings)
+    return Experiment(model, figures, record, learnt.history, test, stages, zero_shot)
+
+
+def _refuse_two_spaces(
+    preset: Preset,
+    train: PairDataset | FeatureDataset,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+) -> None:
+    """Checks that features can share a space before any are computed, which may take long."""
+    if isinstance(train, FeatureDataset):
+        dims = train.image_features.shape[1], train.text_features.shape[1]
+        preset.common_dim(*dims, len(train.classes))
+    elif image_encoder is not None and text_encoder is not None:
+        preset.common_dim(image_encoder.dim, text_encoder.dim, len(train.classes))
+
+
+def _zero_shot(
+    dataset: PairDataset | FeatureDataset,
+    preset: Preset,
+    seed: int,
+    image_encoder: ImageEncoder | None,
+    text_encoder: TextEncoder | None,
+    cache: FeatureCache,
+) -> ZeroShot:
+    """What the features, of one length on both sides, reach as an untrained adapter embeds them."""
+    features = feature_reader(dataset, preset, image_encoder, text_encoder, cache)
+    splits = training_splits(dataset, preset, seed, features)
+    untrained = untrained_adapter(splits.final.texts.shape[1])
+    centroids = class_centroids(untrained, untrained, splits.final)
+    report = measure_split(
+        untrained,
+        untrained,
+        dataset.split("test"),
+        image_encoder,
+        text_encoder,
+        cache,
+        centroids=centroids,
+    ).report
+    held_out = splits.validation.plain()
+    rows = untrained.embed(held_out.images), untrained.embed(held_out.texts)
+    return ZeroShot(report, validation_score(splits.validation)(*rows, held_out.labels))
+
+
+def _first_texts(test: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
+    """Without labels each picture with its first caption only, as `Figures.embeddings` has it."""
+    if isinstance(test, FeatureDataset) or (test.labels >= 0).all():
+        return test
+    return replace(test, sentences=tuple(captions[:1] for captions in test.sentences))
+
+
+def _method_record(method: Preset | Baseline, learnt: Learnt, seed: int) -> JSONObject:
+    """What was trained, how and for how long."""
+    if isinstance(method, Preset):
+        objective, settings = objective_name(method), method.as_dict()
+    else:
+        objective, settings = "closed form", learnt.settings
+    return {
+        "preset": method.name,
+        "objective": objective,
+        "settings": settings,
+        "seed": seed,
+        "run": learnt.run,
+        "epochs": learnt.epochs,
+        "seconds": round(learnt.seconds, 3),
+    }
+
+
+def objective_name(preset: Preset) -> str:
+    """The weighted terms as a short string: `0.5 label + 1 triplet`."""
+    return " + ".join(
+        f"{term.get('weight', 1.0):g} {name}" for name, term in preset.objective.items()
+    )

@@ -1,0 +1,340 @@
+"""Runs that differ in nothing but the seed, grouped, chosen and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from cmr_hub.experiments.tables import Significance, figure_of, significance
+
+if TYPE_CHECKING:
+    from cmr_hub.types import JSONObject
+
+FACTORS: Final = ("method", "texts", "images", "objective", "protocol", "dataset")
+"""What runs are told apart by, for people."""
+
+METRICS: Final = {
+    "MAP@all": "map",
+    "MAP@50": "map50",
+    **{f"R@{k}": f"recall@{k}" for k in (1, 5, 10)},
+    **{f"P@{k}": f"precision@{k}" for k in (1, 5, 10)},
+}
+"""The figure of a record, without its direction, by the metric's name."""
+
+DIRECTIONS: Final = {"average": "avg", "image→text": "i2t", "text→image": "t2i"}
+
+_CLOSED_FORM: Final = "closed form"
+_DECIDES: Final = (
+    "image_weights",
+    "fine_tuned",
+    "text_options",
+    "text_fine_tuned",
+    "trained_on",
+    "split",
+)
+"""What decides a result beside the factors and the settings of the method."""
+
+
+def metric_of(record: JSONObject, metric: str, direction: str) -> float | None:
+    """A figure of a run; the average of a figure stored by direction is their mean.
+
+    Args:
+        record: of the run.
+        metric: a name in `METRICS`.
+        direction: a name in `DIRECTIONS`.
+    """
+    name, at, depth = METRICS[metric].partition("@")
+    way = DIRECTIONS[direction]
+    if way != "avg" or (f"{name}_avg" in record and not at):
+        return figure_of(record, f"{name}_{way}{at}{depth}")
+    both = [figure_of(record, f"{name}_{one}{at}{depth}") for one in ("i2t", "t2i")]
+    known = [figure for figure in both if figure is not None]
+    return sum(known) / 2 if len(known) == 2 else None
+
+
+@dataclass(frozen=True, eq=False)
+class RunGroup:
+    """The runs of one way to do it.
+
+    Attributes:
+        factors: by name, as in `FACTORS`.
+        settings: everything else that decides the result, flat.
+        records: by seed.
+    """
+
+    factors: Mapping[str, str]
+    settings: Mapping[str, str]
+    records: Mapping[int, JSONObject]
+
+    @cached_property
+    def key(self) -> str:
+        """A short name for addresses; the same runs always have the same."""
+        facts = json.dumps([dict(self.factors), dict(self.settings)], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:10]
+
+    @property
+    def n(self) -> int:
+        """How many seeds were run."""
+        return len(self.records)
+
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the losses of its objective; empty for a closed form."""
+        objective = self.first.get("settings", {}).get("objective", {})
+        return tuple(objective) if isinstance(objective, dict) else ()
+
+    @property
+    def first(self) -> JSONObject:
+        """The record of its smallest seed."""
+        return self.records[min(self.records)]
+
+    def values(self, metric: str, direction: str) -> dict[int, float]:
+        """A metric by seed, of the seeds that have it."""
+        found = {
+            seed: metric_of(record, metric, direction) for seed, record in self.records.items()
+        }
+        return {seed: value for seed, value in sorted(found.items()) if value is not None}
+
+    def mean(self, metric: str, direction: str) -> float | None:
+        """Mean over seeds."""
+        values = list(self.values(metric, direction).values())
+        return float(np.mean(values)) if values else None
+
+    def std(self, metric: str, direction: str) -> float | None:
+        """Standard deviation over seeds (n − 1); None for fewer than two."""
+        values = list(self.values(metric, direction).values())
+        return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+    def per_class(self, direction: str) -> dict[str, float]:
+        """MAP@all by class, mean over seeds; empty where there are no classes."""
+        ways = _ways(direction)
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        for record in self.records.values():
+            names = record.get("classes") or []
+            for way in ways:
+                for label, figure in (record.get(f"per_class_map_{way}") or {}).items():
+                    name = names[int(label)] if _is_place(label, names) else label
+                    found[name].append(float(figure))
+        whole = self.n * len(ways)
+        return {name: sum(v) / whole for name, v in sorted(found.items()) if len(v) == whole}
+
+    def precision_recall(self, direction: str) -> tuple[list[float], list[float]] | None:
+        """Recall levels and interpolated precision at them, mean over seeds."""
+        curves = [
+            record.get(f"pr_curve_{way}")
+            for record in self.records.values()
+            for way in _ways(direction)
+        ]
+        levels = self.first.get("pr_recall")
+        whole = [curve for curve in curves if curve and len(curve) == len(levels or [])]
+        if not levels or len(whole) < len(curves):
+            return None
+        return list(levels), [float(value) for value in np.mean(whole, axis=0)]
+
+
+def _is_place(label: str, names: Sequence[str]) -> bool:
+    """Whether a label is the number of a class, as JSON has keys."""
+    short = label.isascii() and label.isdigit() and len(label) <= len(str(len(names)))
+    return short and int(label) < len(names)
+
+
+def _ways(direction: str) -> tuple[str, ...]:
+    way = DIRECTIONS[direction]
+    return ("i2t", "t2i") if way == "avg" else (way,)
+
+
+def grouped(records: Iterable[JSONObject]) -> list[RunGroup]:
+    """The groups of all records, in the order of their first; of one seed the first record counts.
+
+    What a closed form chose on validation pairs, it may choose anew with every seed: that does not
+    part its runs.
+    """
+    found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, JSONObject]]] = {}
+    for record in records:
+        factors, settings = _factors(record), _settings(record)
+        key = tuple(factors.values()), tuple(sorted(settings.items()))
+        runs = found.setdefault(key, (factors, settings, {}))[2]
+        runs.setdefault(record["seed"], record)
+    return [RunGroup(*parts) for parts in found.values()]
+
+
+def _factors(record: JSONObject) -> dict[str, str]:
+    seed, protocol = record["seed"], record["protocol"]
+    tuned = record.get("fine_tuned") or {}
+    layers = record.get("text_fine_tuned") or {}
+    objective = record["objective"]
+    return {
+        "dataset": record["dataset"],
+        # A protocol that splits anew for every seed is one protocol.
+        "protocol": "random-{seed}" if protocol == f"random-{seed}" else protocol,
+        "images": record["image_encoder"] + _tuned(tuned.get("blocks"), "block"),
+        "texts": record["text_encoder"] + _tuned(layers.get("layers"), "layer"),
+        "method": record["preset"],
+        "objective": objective if isinstance(objective, str) else json.dumps(objective),
+    }
+
+
+def _tuned(count: Any, part: str) -> str:
+    return f", {count} {part}{'s' * (count != 1)} fine-tuned" if count else ""
+
+
+def _settings(record: JSONObject) -> dict[str, str]:
+    chosen = {name: record[name] for name in _DECIDES if record.get(name) is not None}
+    if record["objective"] != _CLOSED_FORM and isinstance(record.get("settings"), dict):
+        chosen |= record["settings"]
+    return dict(_flat(chosen))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+
+
+def chosen(
+    groups: Iterable[RunGroup],
+    wanted: Mapping[str, Sequence[str]],
+    terms: Sequence[str] = (),
+) -> list[RunGroup]:
+    """The groups whose factors are among the wanted ones and whose objective has all the terms.
+
+    A factor without wanted values is not looked at.
+    """
+    return [
+        group
+        for group in groups
+        if all(not values or group.factors[name] in values for name, values in wanted.items())
+        and set(terms) <= set(group.terms)
+    ]
+
+
+def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
+    """The factors in which groups differ; the method, if in none."""
+    telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
+    return telling or ["method"]
+
+
+def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
+    """A name for each group without one factor: groups that differ in it alone share a name."""
+    telling = [name for name in telling_factors(groups) if name != apart]
+    return [name or "all" for name in _factor_names(groups, telling)]
+
+
+def _factor_names(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
+    objectives: defaultdict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        objectives[group.factors["method"]].add(group.factors["objective"])
+
+    def name_of(group: RunGroup) -> str:
+        # A method says what its objective is, unless it has several.
+        is_said = "method" in telling and len(objectives[group.factors["method"]]) == 1
+        parts = [name for name in telling if name != "objective" or not is_said]
+        return " · ".join(group.factors[name] for name in parts)
+
+    return [name_of(group) for group in groups]
+
+
+def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
+    """A name for each group: some factors and, where they are not enough, the settings that differ.
+
+    Args:
+        groups: to be named.
+        telling: the factors.
+    """
+    named = zip(groups, _factor_names(groups, telling), strict=True)
+    names = [name or group.factors["method"] for group, name in named]
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        alike[name].append(place)
+    for places in alike.values():
+        if len(places) > 1:
+            for place, differs in zip(
+                places, _differences([groups[place] for place in places]), strict=True
+            ):
+                names[place] += f" · {differs}"
+    return names
+
+
+_SHOWN_DIFFERENCES: Final = 3
+
+
+def _differences(groups: Sequence[RunGroup]) -> list[str]:
+    keys = sorted({key for group in groups for key in group.settings})
+    differing = [key for key in keys if len({group.settings.get(key) for group in groups}) > 1]
+    named = []
+    for number, group in enumerate(groups, start=1):
+        parts = [
+            f"{key} {group.settings.get(key, 'none')[:24]}"
+            for key in differing[:_SHOWN_DIFFERENCES]
+        ]
+        named.append(", ".join(parts) or f"no. {number}")
+    if len(set(named)) < len(named):
+        named = [f"{name} (no. {number})" for number, name in enumerate(named, start=1)]
+    return named
+
+
+def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunGroup]:
+    """The groups that have the metric, the best mean first."""
+    means = [(group.mean(metric, direction), group) for group in groups]
+    measured = [(mean, group) for mean, group in means if mean is not None]
+    return [group for _, group in sorted(measured, key=lambda pair: -pair[0])]
+
+
+def against(
+    groups: Iterable[RunGroup], reference: RunGroup, metric: str, direction: str
+) -> list[Significance | None]:
+    """What the difference of each group to the reference is worth, paired over seeds.
+
+    None for the reference itself, and for a group that has no seed in common with it.
+    """
+    standard = reference.values(metric, direction)
+    return [
+        None if group is reference else significance(group.values(metric, direction), standard)
+        for group in groups
+    ]
+
+
+@dataclass(frozen=True)
+class FactorGrid:
+    """Two factors against each other.
+
+    Attributes:
+        rows, columns: the values of the two factors.
+        best: by row and column the group with the best mean, of those that have both values;
+            None where there is none.
+        counts: how many groups there are.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    best: list[list[RunGroup | None]]
+    counts: list[list[int]]
+
+
+def factor_grid(
+    groups: Sequence[RunGroup], row: str, column: str, metric: str, direction: str
+) -> FactorGrid:
+    """The best group for every pair of values of two factors."""
+    rows = sorted({group.factors[row] for group in groups})
+    columns = sorted({group.factors[column] for group in groups})
+    best: dict[tuple[str, str], RunGroup] = {}
+    counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for group in ranked(groups, metric, direction):
+        place = group.factors[row], group.factors[column]
+        best.setdefault(place, group)
+        counts[place] += 1
+    return FactorGrid(
+        rows,
+        columns,
+        [[best.get((r, c)) for c in columns] for r in rows],
+        [[counts[r, c] for c in columns] for r in rows],
+    )

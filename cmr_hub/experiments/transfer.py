@@ -1,0 +1,120 @@
+"""A trained model on a dataset that it never saw."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.errors import CMRError
+from cmr_hub.experiments.embedded import untrained_adapter
+from cmr_hub.experiments.measuring import measure_split
+from cmr_hub.experiments.results import versions
+from cmr_hub.models.zero_shot_comparison import starts_from_features
+
+if TYPE_CHECKING:
+    from cmr_hub.datasets.pairs import PairDataset
+    from cmr_hub.encoders.feature_cache import FeatureCache
+    from cmr_hub.experiments.measuring import Figures
+    from cmr_hub.metrics.report import RetrievalReport
+    from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.types import JSONObject
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is measured.
+
+    Attributes:
+        figures: what is measured.
+        zero_shot: those of the features as they are, for a model that started from them.
+        record: the same as a line for the results store; `trained_on` says on what.
+    """
+
+    figures: Figures
+    record: JSONObject
+    zero_shot: RetrievalReport | None = None
+
+    @property
+    def report(self) -> RetrievalReport:
+        """The figures without those of single captions."""
+        return self.figures.report
+
+    def table(self) -> str:
+        """The figures as plain text, for people."""
+        return self.figures.table(self.zero_shot)
+
+
+def evaluate_transfer(
+    model: CrossModalModel,
+    dataset: PairDataset | FeatureDataset,
+    split: str,
+    cache: FeatureCache,
+    *,
+    progress: bool = False,
+) -> Transfer:
+    """Measures a model on one split of another dataset.
+
+    See `Figures` for what is measured. A text of which the model knows no word is asked all the
+    same and ranks by chance; the record counts them as `test_texts_without_known_word`. Items
+    without a picture or without a text are left out.
+
+    Args:
+        model: with its encoders.
+        dataset: pictures and sentences.
+        split: of this dataset.
+        cache: where features are kept.
+        progress: show progress bars.
+
+    Raises:
+        CMRError: the model or the dataset has features only, or the split has no whole pair.
+        UnknownNameError: no such split.
+        ImageError: a picture cannot be read.
+    """
+    images, texts = model.image.encoder, model.text.encoder
+    if isinstance(dataset, FeatureDataset) or images is None or texts is None:
+        raise CMRError(
+            "only a model with both encoders can be measured on another dataset, and only on one "
+            "of pictures and sentences: features of different datasets have nothing in common"
+        )
+    started = time.perf_counter()
+    part = dataset.split(split)
+    rows = [
+        row
+        for row, (path, sentences) in enumerate(zip(part.images, part.sentences, strict=True))
+        if path is not None and sentences
+    ]
+    if not rows:
+        raise CMRError(f"the {split} split of {dataset.name} has no picture with a text")
+    part = part.subset(np.array(rows))
+    figures = measure_split(model.image, model.text, part, images, texts, cache, progress=progress)
+    trained = model.training
+    zero_shot = None
+    if starts_from_features(trained):
+        untrained = untrained_adapter(images.dim)
+        zero_shot = measure_split(untrained, untrained, part, images, texts, cache).report
+    described = ("preset", "objective", "text_options", "seed", "epochs")
+    encoders = ("image_weights", "fine_tuned", "text_fine_tuned")
+    record: JSONObject = {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "classes": list(dataset.classes),
+        "split": split,
+        "trained_on": {key: trained.get(key) for key in ("dataset", "protocol")},
+        "image_encoder": images.name,
+        "text_encoder": texts.name,
+        **{key: trained.get(key) for key in (*described, *encoders)},
+        "settings": trained.get("settings") or {},
+        "pairs": {"train": 0, "validation": 0, "test": len(part)},
+        "test_texts_without_known_word": figures.unknown_texts,
+        "seconds": round(time.perf_counter() - started, 3),
+        **figures.to_dict(),
+        **({} if zero_shot is None else {"zero_shot": zero_shot.to_dict()}),
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Transfer(figures, record, zero_shot)

@@ -1,0 +1,304 @@
+"""Processes that run cells side by side, one thread each."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from cmr_hub.errors import CMRError
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from cmr_hub.experiments.plan import Cell
+
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cmr_hub.datasets import PairDataset, load_dataset
+from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.images import image_encoder
+from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.experiments.artifacts import TestEmbeddings
+from cmr_hub.experiments.content_based import measure_content_based
+from cmr_hub.experiments.grid import CONTENT_BASED, PRECOMPUTED, Choice, OtherData, build_method
+from cmr_hub.experiments.plan import Cell, image_features, located, text_features
+from cmr_hub.experiments.run import run_experiment
+from cmr_hub.experiments.transfer import evaluate_transfer
+from cmr_hub.training.finetune import FineTuning
+from cmr_hub.training.finetune_text import TextFineTuning
+from cmr_hub.training.presets import Preset
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+    from cmr_hub.experiments.run import Experiment
+    from cmr_hub.types import JSONObject
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What all workers need to know of this machine."""
+
+    image_weights: Mapping[str, Path]
+    cache: Path | None
+    broken: Mapping[str, frozenset[str]]
+    """Ids of the items whose picture is broken, by dataset, and by other data to test on."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The result of a cell."""
+
+    record: JSONObject
+    history: list[dict[str, Any]]
+    embeddings: TestEmbeddings | None
+
+
+def load_cell_dataset(cell: Cell) -> PairDataset | FeatureDataset:
+    """The dataset of a cell under its protocol, its pictures not looked at."""
+    choice = cell.settings.dataset
+    return load_dataset(choice.name, protocol=cell.protocol, check_images=False, **located(choice))
+
+
+def load_other_data(other: OtherData) -> PairDataset:
+    """The split of another dataset to test on, its pictures not looked at. Raises CMRError."""
+    choice = other.dataset
+    whole = load_dataset(choice.name, check_images=False, **located(choice))
+    if isinstance(whole, FeatureDataset):
+        raise CMRError(f"{choice} is features: a model can be tested on pictures and sentences")
+    return whole.split(other.split)
+
+
+def build_text_encoder(choice: Choice) -> TextEncoder:
+    """The text encoder of a grid, not fitted yet. Raises CMRError."""
+    return text_encoder(choice.name, **located(choice))
+
+
+class Workbench:
+    """What one worker keeps between cells: datasets and image encoders."""
+
+    def __init__(self, materials: Materials) -> None:
+        self.materials = materials
+        self.cache = FeatureCache(materials.cache)
+        self._datasets: dict[tuple[str, str], PairDataset | FeatureDataset] = {}
+        self._others: dict[str, PairDataset] = {}
+        self._encoders: dict[str, ImageEncoder] = {}
+
+    def dataset(self, cell: Cell) -> PairDataset | FeatureDataset:
+        """The cell's dataset, without the items whose picture is broken."""
+        choice = cell.settings.dataset
+        key = (str(choice), cell.protocol)
+        if key not in self._datasets:
+            whole = load_cell_dataset(cell)
+            self._datasets[key] = whole.subset(self._sound(str(choice), whole.ids))
+        return self._datasets[key]
+
+    def other_data(self, other: OtherData) -> PairDataset:
+        """The same of other data to test on."""
+        key = str(other)
+        if key not in self._others:
+            whole = load_other_data(other)
+            self._others[key] = whole.subset(self._sound(key, whole.ids))
+        return self._others[key]
+
+    def _sound(self, data: str, ids: Sequence[str]) -> list[int]:
+        broken = self.materials.broken[data]
+        return [row for row, id_ in enumerate(ids) if id_ not in broken]
+
+    def image_encoder(self, name: str) -> ImageEncoder:
+        """The image encoder of this name, with the weights of this machine."""
+        if name not in self._encoders:
+            self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
+        return self._encoders[name]
+
+    def run(self, cell: Cell) -> Finished:
+        """One cell, whole. Raises CMRError for what the grid's author can mend."""
+        settings, dataset = cell.settings, self.dataset(cell)
+        pictures = settings.image_encoder != PRECOMPUTED
+        if pictures == isinstance(dataset, FeatureDataset):
+            wanted = "its own features: both encoders" if pictures else "no features: no encoder"
+            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r}")
+        images = self.image_encoder(settings.image_encoder) if pictures else None
+        if settings.method.name == CONTENT_BASED:
+            record = measure_content_based(dataset, images, cell.seed, self.cache)
+            return Finished(record | {"validation_map": None}, [], None)
+        method = build_method(settings.method)
+        texts = build_text_encoder(settings.text_encoder) if pictures else None
+        experiment = run_experiment(
+            dataset,
+            method,
+            cell.seed,
+            image_encoder=images,
+            text_encoder=texts,
+            fine_tuning=FineTuning(settings.fine_tune) if settings.fine_tune else None,
+            text_fine_tuning=TextFineTuning(settings.fine_tune_text)
+            if settings.fine_tune_text
+            else None,
+            cache=self.cache,
+        )
+        scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
+        if experiment.zero_shot is not None:  # epoch 0, which counts like any other
+            scores.append(experiment.zero_shot.validation_map)
+        record = experiment.record
+        if settings.test_on is not None:
+            record = self._elsewhere(experiment, settings.test_on)
+        record = record | {"validation_map": max(scores, default=None)}
+        if texts is not None:  # as the grid says it, without the paths of this machine
+            record["text_options"] = (record["text_options"] or {}) | settings.text_encoder.options
+        embeddings = None
+        own = settings.test_on is None and not settings.method.options
+        if isinstance(method, Preset) and own:
+            image_rows, text_rows = experiment.test_embeddings
+            embeddings = TestEmbeddings(
+                images=image_rows,
+                texts=text_rows,
+                labels=experiment.test.labels,
+                ids=experiment.test.ids,
+                classes=dataset.classes,
+                dataset=dataset.name,
+                protocol=settings.protocol,
+                image_encoder=image_features(settings),
+                text_encoder=text_features(settings),
+                settings=method.as_dict(),
+                cell=cell.key,
+                seed=cell.seed,
+                validation_map=record["validation_map"],
+            )
+        return Finished(record, experiment.history, embeddings)
+
+    def _elsewhere(self, experiment: Experiment, other: OtherData) -> JSONObject:
+        """The record of a trained model on data that it was not trained on."""
+        if experiment.model is None:
+            name = experiment.record["preset"]
+            raise CMRError(f"{name} is no pair of projectors: it cannot be tested on other data")
+        dataset = self.other_data(other)
+        record = evaluate_transfer(experiment.model, dataset, other.split, self.cache).record
+        return record | {"seconds": experiment.record["seconds"] + record["seconds"]}
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run_all(
+    cells: Sequence[Cell], materials: Materials, workers: int
+) -> Generator[tuple[Cell, Finished | str]]:
+    """Every cell with its result, or with what went wrong, in the order they end.
+
+    Closing the generator ends the processes.
+    """
+    waiting = list(reversed(cells))
+    with _one_thread_each():
+        pool = [_Worker(materials) for _ in range(workers)]
+        try:
+            busy: dict[Connection, _Worker] = {}
+            for worker in pool:
+                worker.start(waiting.pop())
+                busy[worker.connection] = worker
+            while busy:
+                for connection in wait(list(busy)):
+                    worker = busy.pop(connection)  # type: ignore[call-overload]
+                    yield worker.result()
+                    if waiting:
+                        worker.start(waiting.pop())
+                        busy[worker.connection] = worker
+        finally:
+            for worker in pool:
+                worker.stop()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started within take one core each, in every library: they read this on import."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _Worker:
+    """A process that runs one cell at a time. One that dies takes its cell along, no other."""
+
+    def __init__(self, materials: Materials) -> None:
+        self.materials = materials
+        self.cell: Cell | None = None
+        self._launch()
+
+    def _launch(self) -> None:
+        # Not forked: threads of torch do not live through a fork.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_work, args=(theirs, self.materials), daemon=True
+        )
+        self.process.start()
+        theirs.close()  # so that its death ends the connection
+
+    def start(self, cell: Cell) -> None:
+        if not self.process.is_alive():
+            self.connection.close()
+            self._launch()
+        self.cell = cell
+        with suppress(ConnectionError):  # it died: `result` says so
+            self.connection.send(cell)
+
+    def result(self) -> tuple[Cell, Finished | str]:
+        cell, self.cell = self.cell, None
+        if cell is None:
+            raise RuntimeError("no cell was started")
+        try:
+            finished: Finished | str = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            finished = (
+                f"its process died (exit code {self.process.exitcode}); with too little memory, "
+                "take fewer --workers"
+            )
+        return cell, finished
+
+    def stop(self) -> None:
+        self.connection.close()  # an idle one ends by that
+        if self.cell is not None:
+            self.process.terminate()
+        self.process.join()
+
+
+def _work(connection: Connection, materials: Materials) -> None:
+    """A worker's life. It ends with the connection, so none outlives the runner for long."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    tqdm.set_lock(threading.RLock())  # its own would outlive a process that is ended
+    logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
+    workbench = Workbench(materials)
+    with suppress(EOFError, ConnectionError):
+        while True:
+            cell: Cell = connection.recv()
+            finished: Finished | str
+            try:
+                finished = workbench.run(cell)
+            except CMRError as error:
+                finished = str(error)
+            except Exception:  # whatever it is, the other cells go on
+                finished = traceback.format_exc()
+            connection.send(finished)

@@ -1,0 +1,285 @@
+"""All figures of one model on one test set, both ways, from one ranking each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from cmr_hub.errors import QueryError
+from cmr_hub.metrics.ranking import ranked_chunks
+from cmr_hub.metrics.retrieval import (
+    Denominator,
+    average_precision,
+    check_length,
+    classification_accuracy,
+    interpolated_precision,
+    mean,
+    own_rank,
+    per_class_map,
+    precision_at_k,
+    recall_at_k,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import JSONObject
+
+DEPTHS = (1, 5, 10)
+
+_Row: TypeAlias = tuple[str, float | None, float | None]
+"""A name and its figures, images asked and texts asked."""
+
+
+@dataclass(frozen=True)
+class DirectionReport:
+    """One direction: images asked against texts, or texts against images."""
+
+    map: float
+    """MAP over the whole ranking."""
+    map50: float
+    """MAP@50; its denominator is in the `RetrievalReport`."""
+    precision: dict[int, float]
+    """Precision@k by k."""
+    recall: dict[int, float]
+    """Recall@k of the own pair by k: share of queries with an own pair in the first k."""
+    median_rank: float
+    """Of the own pair, from 1, over the queries; of several own captions the first."""
+    per_class_map: dict[str, float]
+    """MAP over the whole ranking by class; empty where there are no classes."""
+    pr_curve: tuple[float, ...]
+    """Interpolated precision at `RetrievalReport.pr_recall`, mean over queries."""
+    n_queries: int
+    empty_queries: int
+    """Queries that nothing in the gallery answers; they are in no mean."""
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """Image-to-text (i2t) and text-to-image (t2i) retrieval on one test set."""
+
+    i2t: DirectionReport
+    t2i: DirectionReport
+    relevance: Literal["class", "pair"]
+    """What answers a query: an item of its class, or only its own pair (there are no labels)."""
+    map50_denominator: Denominator
+    pr_recall: tuple[float, ...]
+    image_accuracy: float | None
+    """Share of images given their class by the model's classifier; None without one."""
+    text_accuracy: float | None
+
+    @property
+    def map_i2t(self) -> float:
+        """MAP@all of images asked against texts."""
+        return self.i2t.map
+
+    @property
+    def map_t2i(self) -> float:
+        """MAP@all of texts asked against images."""
+        return self.t2i.map
+
+    @property
+    def map_avg(self) -> float:
+        """Mean of MAP@all of the two directions."""
+        return (self.i2t.map + self.t2i.map) / 2
+
+    @property
+    def map50_i2t(self) -> float:
+        """MAP@50 of images asked against texts."""
+        return self.i2t.map50
+
+    @property
+    def map50_t2i(self) -> float:
+        """MAP@50 of texts asked against images."""
+        return self.t2i.map50
+
+    @property
+    def map50_avg(self) -> float:
+        """Mean of MAP@50 of the two directions."""
+        return (self.i2t.map50 + self.t2i.map50) / 2
+
+    @property
+    def recall_avg(self) -> float:
+        """Mean of Recall@1, @5 and @10 of the two directions."""
+        shares = (*self.i2t.recall.values(), *self.t2i.recall.values())
+        return sum(shares) / len(shares)
+
+    def to_dict(self) -> JSONObject:
+        """Flat and ready for JSON: `map_i2t`, `recall_t2i`, ... and the means, `map_avg`, ..."""
+        record: JSONObject = asdict(self)
+        for direction in ("i2t", "t2i"):
+            for figure, value in record.pop(direction).items():
+                by_depth = figure in ("precision", "recall")
+                record[f"{figure}_{direction}"] = (
+                    {str(k): share for k, share in value.items()} if by_depth else value
+                )
+        record["map_avg"], record["map50_avg"] = self.map_avg, self.map50_avg
+        record["recall_avg"] = self.recall_avg
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
+
+    def table(self, zero_shot: RetrievalReport | None = None) -> str:
+        """The figures as plain text, for people; below each that of `zero_shot`, if given."""
+        i2t, t2i = self.i2t, self.t2i
+        same = "class" if self.relevance == "class" else "own pair"
+        lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
+        lines += _lines(self._shares(), [] if zero_shot is None else zero_shot._shares())
+        lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
+        if i2t.empty_queries or t2i.empty_queries:
+            lines.append(f"{'without answer':<32}{i2t.empty_queries:>12}{t2i.empty_queries:>12}")
+        lines += _lines(self._accuracies(), [] if zero_shot is None else zero_shot._accuracies())
+        return "\n".join(lines)
+
+    def _shares(self) -> list[_Row]:
+        i2t, t2i = self.i2t, self.t2i
+        return [
+            ("MAP@all", i2t.map, t2i.map),
+            (f"MAP@50 (divided by {self.map50_denominator})", i2t.map50, t2i.map50),
+            *((f"Precision@{k}", i2t.precision[k], t2i.precision[k]) for k in DEPTHS),
+            *((f"Recall@{k} (own pair)", i2t.recall[k], t2i.recall[k]) for k in DEPTHS),
+        ]
+
+    def captions(self) -> JSONObject:
+        """What people ask of single captions, ready for JSON: recall and median rank, both ways."""
+        return {
+            f"{figure}_{name}": value
+            for name, direction in (("t2i", self.t2i), ("i2t", self.i2t))
+            for figure, value in (
+                ("recall", {str(k): share for k, share in direction.recall.items()}),
+                ("median_rank", direction.median_rank),
+                ("queries", direction.n_queries),
+            )
+        }
+
+    def caption_table(self) -> str:
+        """The same as plain text."""
+        i2t, t2i = self.i2t, self.t2i
+        lines = [f"{'single captions':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
+        lines += [_line(f"Recall@{k}", i2t.recall[k], t2i.recall[k]) for k in DEPTHS]
+        lines.append(f"{'median rank':<32}{i2t.median_rank:>12g}{t2i.median_rank:>12g}")
+        lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
+        return "\n".join(lines)
+
+    def _accuracies(self) -> list[_Row]:
+        rows = [
+            ("image accuracy", self.image_accuracy, None),
+            ("text accuracy", None, self.text_accuracy),
+        ]
+        return [row for row in rows if row[1:] != (None, None)]
+
+
+def _lines(rows: list[_Row], zero_shot: list[_Row]) -> list[str]:
+    pairs = zip_longest(rows, [("  zero-shot", *shares) for _, *shares in zero_shot])
+    return [_line(*row) for pair in pairs for row in pair if row is not None]
+
+
+def _line(name: str, i2t: float | None, t2i: float | None) -> str:
+    mean_ = None if i2t is None or t2i is None else (i2t + t2i) / 2
+    cells = ["" if share is None else f"{share:.3f}" for share in (i2t, t2i, mean_)]
+    return f"{name:<32}{cells[0]:>12}{cells[1]:>12}{cells[2]:>8}".rstrip()
+
+
+def evaluate_retrieval(
+    image_embeddings: npt.ArrayLike,
+    text_embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
+    *,
+    text_owner: npt.ArrayLike | None = None,
+    predicted_image_labels: npt.ArrayLike | None = None,
+    predicted_text_labels: npt.ArrayLike | None = None,
+    map50_denominator: Denominator = "relevant",
+    pr_levels: int = 11,
+) -> RetrievalReport:
+    """Scores a test set in both directions.
+
+    Args:
+        image_embeddings: (Ni, d).
+        text_embeddings: (Nt, d), in the same space.
+        labels: (Ni,) classes of the images, as numbers or as names; a text has its image's.
+            None where there are no classes: then only the own pair is relevant.
+        text_owner: (Nt,) row of the image that each text belongs to, for several texts to an
+            image. None: text i belongs to image i.
+        predicted_image_labels: (Ni,) what the model's classifier says, in the terms of `labels`.
+        predicted_text_labels: (Nt,) likewise.
+        map50_denominator: see `metrics.average_precision`. The default, "relevant", is the one
+            that only a perfect ranking brings to 1.
+        pr_levels: recall levels of the precision-recall curve, mostly 11 or 101.
+
+    Raises:
+        QueryError: shapes do not fit, values are not finite, or there is nothing to score.
+    """
+    n_images, n_texts = len(np.asarray(image_embeddings)), len(np.asarray(text_embeddings))
+    images = np.arange(n_images)
+    owner = np.arange(n_texts) if text_owner is None else np.asarray(text_owner)
+    if text_owner is None and n_texts != n_images:
+        raise QueryError(
+            f"{n_images} images and {n_texts} texts are not pairs: say with text_owner which "
+            f"image each text belongs to"
+        )
+    check_length("text_owner", owner, n_texts)
+    if not np.issubdtype(owner.dtype, np.integer) or not np.isin(owner, images).all():
+        raise QueryError(f"text_owner must hold image rows, whole numbers from 0 to {n_images - 1}")
+    names = None if labels is None else np.asarray(labels)
+    if names is None:
+        if predicted_image_labels is not None or predicted_text_labels is not None:
+            raise QueryError("predicted labels need labels to compare with")
+        classes = images
+    else:
+        check_length("labels", names, n_images)
+        classes = np.unique(names, return_inverse=True)[1]
+
+    def direction(
+        queries: npt.ArrayLike,
+        gallery: npt.ArrayLike,
+        query_pairs: npt.NDArray[np.int64],
+        gallery_pairs: npt.NDArray[np.int64],
+    ) -> DirectionReport:
+        chunks = []
+        for rows, order in ranked_chunks(queries, gallery):
+            found = gallery_pairs[order]
+            relevant = classes[found] == classes[query_pairs[rows], None]
+            own = found == query_pairs[rows, None]
+            chunks.append(
+                np.column_stack(
+                    [
+                        average_precision(relevant),
+                        average_precision(relevant, 50, map50_denominator),
+                        *(precision_at_k(relevant, k) for k in DEPTHS),
+                        *(recall_at_k(own, k) for k in DEPTHS),
+                        own_rank(own),
+                        interpolated_precision(relevant, pr_levels),
+                    ]
+                )
+            )
+        figures = np.concatenate(chunks).T
+        first = 2 + 2 * len(DEPTHS)
+        precision, recall = np.split(figures[2:first], 2)
+        ranks = figures[first]
+        return DirectionReport(
+            map=mean(figures[0]),
+            map50=mean(figures[1]),
+            precision={k: mean(column) for k, column in zip(DEPTHS, precision, strict=True)},
+            recall={k: mean(column) for k, column in zip(DEPTHS, recall, strict=True)},
+            median_rank=float(np.median(ranks[~np.isnan(ranks)])),
+            per_class_map={} if names is None else per_class_map(figures[0], names[query_pairs]),
+            pr_curve=tuple(mean(column) for column in figures[first + 1 :]),
+            n_queries=len(query_pairs),
+            empty_queries=int(np.count_nonzero(np.isnan(figures[0]))),
+        )
+
+    def accuracy(predicted: npt.ArrayLike | None, pairs: npt.NDArray[np.int64]) -> float | None:
+        if predicted is None or names is None:
+            return None
+        return classification_accuracy(predicted, names[pairs])
+
+    return RetrievalReport(
+        i2t=direction(image_embeddings, text_embeddings, images, owner),
+        t2i=direction(text_embeddings, image_embeddings, owner, images),
+        relevance="pair" if names is None else "class",
+        map50_denominator=map50_denominator,
+        pr_recall=tuple(float(level) for level in np.linspace(0, 1, pr_levels)),
+        image_accuracy=accuracy(predicted_image_labels, images),
+        text_accuracy=accuracy(predicted_text_labels, owner),
+    )

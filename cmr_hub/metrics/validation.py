@@ -1,0 +1,98 @@
+"""Scores of held-out pairs: they choose epochs and settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmr_hub.metrics.ranking import ranked_chunks
+from cmr_hub.metrics.retrieval import mean, mean_average_precision, recall_at_k
+
+if TYPE_CHECKING:
+    from cmr_hub.types import BoolArray, FloatArray, IntArray
+
+_DEPTH = 10
+
+
+def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
+    """MAP@all, averaged over both directions: what chooses the epoch.
+
+    Without labels (all −1) only the own pair is relevant: MAP is then the mean reciprocal rank.
+    """
+    if (labels < 0).all():
+        labels = np.arange(len(labels))
+    i2t = mean_average_precision(images, texts, labels, labels).value
+    t2i = mean_average_precision(texts, images, labels, labels).value
+    return (i2t + t2i) / 2
+
+
+def caption_figures(
+    images: FloatArray, sentences: FloatArray, owners: IntArray, labels: IntArray
+) -> dict[str, float]:
+    """How well sentences and pictures find each other.
+
+    Args:
+        images: (n, d).
+        sentences: (m, d).
+        owners: (m,) the picture of each sentence.
+        labels: (n,), -1 for none.
+
+    Returns:
+        `recall@1` and `recall@10` of sentences that look for their picture among all; where
+        there are labels `map`, of those pictures and their sentences both ways, averaged.
+    """
+    own = np.concatenate(
+        [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
+    )
+    figures = {f"recall@{k}": mean(recall_at_k(own, k)) for k in (1, 10)}
+    known = labels >= 0
+    if known.any():
+        told = known[owners]
+        shown, said = images[known], sentences[told]
+        shown_labels, said_labels = labels[known], labels[owners[told]]
+        there = mean_average_precision(shown, said, shown_labels, said_labels).value
+        back = mean_average_precision(said, shown, said_labels, shown_labels).value
+        figures["map"] = (there + back) / 2
+    return figures
+
+
+class CaptionScore:
+    """How well held-out captions find their pictures; it chooses epochs and settings.
+
+    Of each dataset the share of captions whose picture is among the first ten, or, of fewer than a
+    hundred pictures, in the first tenth. Where there are labels, the mean of that and of the class
+    MAP both ways, all captions of an item one text. Then the mean over the datasets.
+
+    Args:
+        items: (N,) the item that each held-out pair is of.
+        whole: (N,) whether its text is all captions of the item together.
+        sources: (N,) the dataset that it is from.
+    """
+
+    def __init__(self, items: IntArray, whole: BoolArray, sources: IntArray) -> None:
+        self._parts = []
+        for source in np.unique(sources):
+            rows = np.flatnonzero(sources == source)
+            single, documents = rows[~whole[rows]], rows[whole[rows]]
+            _, first, owner = np.unique(items[single], return_index=True, return_inverse=True)
+            self._parts.append((single, single[first], owner, documents))
+
+    def __call__(self, images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
+        """The score of (N, d) unit vectors of the pairs and their labels."""
+        figures = []
+        for single, gallery, owner, documents in self._parts:
+            found = []
+            if len(single):
+                depth = min(_DEPTH, -(-len(gallery) // _DEPTH))
+                scores = texts[single] @ images[gallery].T
+                own = scores[np.arange(len(owner)), owner]
+                found.append(float(((scores > own[:, None]).sum(axis=1) < depth).mean()))
+            if len(documents):
+                given = labels[documents]
+                shown, told = images[documents], texts[documents]
+                i2t = mean_average_precision(shown, told, given, given).value
+                t2i = mean_average_precision(told, shown, given, given).value
+                found.append((i2t + t2i) / 2)
+            figures.append(np.mean(found))
+        return float(np.mean(figures))
