@@ -1,24 +1,96 @@
-"""Registries: a name to `module:attribute`, imported when it is asked for."""
+"""Registries: names and what they stand for, extended by whoever installs or writes more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
 
-from cmr_hub.errors import UnknownNameError
+from cmr_hub.errors import CMRError, UnknownNameError
+
+T = TypeVar("T")
 
 
-def registered(kind: str, name: str, registry: Mapping[str, str]) -> Any:
-    """What stands in `registry` under `name`.
+class Registry(Mapping[str, Any]):
+    """A name to a class or a function, which is imported when it is asked for.
+
+    Besides those of this package there are those that installed packages declare as entry points
+    of the registry's group, and those that `register` adds.
 
     Args:
-        kind: what the registry holds, for the error: "loss", "dataset".
+        kind: what the registry holds, for errors: "loss", "dataset".
+        group: of the entry points, e.g. "cmr_hub.losses".
+        places: `module:attribute` by name.
 
-    Raises:
-        UnknownNameError: nothing does; the known names are listed, in the registry's order.
+    Example:
+        >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
+        >>> @LOSSES.register("mine")
+        ... class MyLoss: ...
+        >>> LOSSES["mine"] is MyLoss
+        True
     """
-    if name not in registry:
-        raise UnknownNameError(kind, name, list(registry))
-    module, _, attribute = registry[name].partition(":")
-    return getattr(import_module(module), attribute)
+
+    def __init__(self, kind: str, group: str, places: Mapping[str, str]) -> None:
+        self.kind, self.group = kind, group
+        self._places = dict(places)
+        self._added: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """What stands for a name.
+
+        Raises:
+            UnknownNameError: nothing does; the known names are listed.
+            CMRError: an installed package declares it, and it cannot be imported.
+        """
+        if name in self._added:
+            return self._added[name]
+        if name in self._places:
+            module, _, attribute = self._places[name].partition(":")
+            return getattr(import_module(module), attribute)
+        point = _declared(self.group).get(name)
+        if point is None:
+            raise UnknownNameError(self.kind, name, list(self))
+        try:
+            return point.load()
+        except Exception as error:
+            raise CMRError(
+                f"the {self.kind} {name!r} of the package {_package(point)} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a name; nothing is imported."""
+        return name in self._added or name in self._places or name in _declared(self.group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._places, *self._added, *_declared(self.group))))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that adds a class or a function under a name, in this process.
+
+        Raises:
+            CMRError: the name is taken by another.
+        """
+
+        def add(thing: T) -> T:
+            if name in self and self._added.get(name) is not thing:
+                raise CMRError(f"there is a {self.kind} {name!r} already; choose another name")
+            self._added[name] = thing
+            return thing
+
+        return add
+
+
+@cache
+def _declared(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group by name. What is installed does not change while this runs."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.module

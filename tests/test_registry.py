@@ -1,26 +1,70 @@
-"""The lookup that all registries share; their own names are tested beside them."""
+"""What all registries share; their own names are tested beside them."""
 
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint
 
 import pytest
 
-from cmr_hub.errors import UnknownNameError
-from cmr_hub.registry import registered
+from cmr_hub import registry
+from cmr_hub.errors import CMRError, UnknownNameError
+from cmr_hub.registry import Registry
 
-REGISTRY = {"loads": "json:loads", "dumps": "json:dumps", "gone": "no_such_module:thing"}
-
-
-def test_a_name_gives_its_attribute() -> None:
-    assert registered("tool", "loads", REGISTRY) is json.loads
+PLACES = {"loads": "json:loads", "dumps": "json:dumps", "gone": "no_such_module:thing"}
 
 
-def test_only_what_is_asked_for_is_imported() -> None:
+@pytest.fixture
+def tools() -> Registry:
+    return Registry("tool", "cmr_hub.tests", PLACES)
+
+
+@pytest.fixture
+def declared(monkeypatch) -> None:
+    points = [
+        EntryPoint("theirs", "json:JSONDecoder", "cmr_hub.tests"),
+        EntryPoint("loads", "json:JSONDecoder", "cmr_hub.tests"),
+        EntryPoint("broken", "no_such_module:thing", "cmr_hub.tests"),
+    ]
+    found = {point.name: point for point in points}
+    monkeypatch.setattr(registry, "_declared", lambda group: found if "tests" in group else {})
+
+
+def test_a_name_gives_its_attribute(tools) -> None:
+    assert tools["loads"] is json.loads
+    assert "loads" in tools
+    assert dict.fromkeys(tools) == dict.fromkeys(PLACES)
+    assert len(tools) == 3
+
+
+def test_only_what_is_asked_for_is_imported(tools) -> None:
+    assert "gone" in tools
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        registered("tool", "gone", REGISTRY)
+        tools["gone"]
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown tool 'load'.*: loads, dumps, gone"):
-        registered("tool", "load", REGISTRY)
+def test_an_unknown_name_lists_the_known_ones(tools, declared) -> None:
+    tools.register("mine")(object())
+    with pytest.raises(
+        UnknownNameError,
+        match=r"unknown tool 'load'.*: loads, dumps, gone, mine, theirs, broken",
+    ):
+        tools["load"]
+
+
+def test_those_of_other_packages(tools, declared) -> None:
+    assert tools["theirs"] is json.JSONDecoder
+    assert tools["loads"] is json.loads, "ours cannot be replaced"
+    with pytest.raises(CMRError, match=r"the tool 'broken' of the package .* ModuleNotFoundError"):
+        tools["broken"]
+
+
+def test_one_of_ones_own(tools, declared) -> None:
+    @tools.register("mine")
+    class Mine: ...
+
+    assert tools["mine"] is Mine
+    assert tools.register("mine")(Mine) is Mine
+    for taken in ("mine", "loads", "theirs"):
+        with pytest.raises(CMRError, match=r"there is a tool .* already"):
+            tools.register(taken)(object())

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cmr_hub.registry import registered
+from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
 
-BASELINES = {
-    "random": "cmr_hub.baselines.chance:RandomBaseline",
-    "label": "cmr_hub.baselines.label:LabelBaseline",
-    "cca": "cmr_hub.baselines.cca:CCABaseline",
-    "kcca": "cmr_hub.baselines.kcca:KCCABaseline",
-    "pls": "cmr_hub.baselines.pls:PLSBaseline",
-    "posterior": "cmr_hub.baselines.posterior:PosteriorBaseline",
-    "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
-}
+BASELINES = Registry(
+    "baseline",
+    "cmr_hub.baselines",
+    {
+        "random": "cmr_hub.baselines.chance:RandomBaseline",
+        "label": "cmr_hub.baselines.label:LabelBaseline",
+        "cca": "cmr_hub.baselines.cca:CCABaseline",
+        "kcca": "cmr_hub.baselines.kcca:KCCABaseline",
+        "pls": "cmr_hub.baselines.pls:PLSBaseline",
+        "posterior": "cmr_hub.baselines.posterior:PosteriorBaseline",
+        "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
+    },
+)
 """Name to `module:class`, imported when asked for."""
 
 
 def baseline(name: str) -> Baseline:
     """The baseline registered under `name`. Raises UnknownNameError."""
-    made: Baseline = registered("baseline", name, BASELINES)()
+    made: Baseline = BASELINES[name]()
     return made

@@ -9,18 +9,22 @@ from typing import Any
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.errors import DataFormatError, DataNotFoundError
-from cmr_hub.registry import registered
+from cmr_hub.registry import Registry
 
 __all__ = ["DATASETS", "FeatureDataset", "PairDataset", "dataset_names", "load_dataset"]
 
-DATASETS = {
-    "pascal-sentence": "cmr_hub.datasets.pascal_sentence:read",
-    "wikipedia": "cmr_hub.datasets.wikipedia:read",
-    "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
-    "flickr8k": "cmr_hub.datasets.flickr8k:read",
-    "sketches": "cmr_hub.datasets.sketches.dataset:read",
-    "folder": "cmr_hub.datasets.folder:read",
-}
+DATASETS = Registry(
+    "dataset",
+    "cmr_hub.datasets",
+    {
+        "pascal-sentence": "cmr_hub.datasets.pascal_sentence:read",
+        "wikipedia": "cmr_hub.datasets.wikipedia:read",
+        "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
+        "flickr8k": "cmr_hub.datasets.flickr8k:read",
+        "sketches": "cmr_hub.datasets.sketches.dataset:read",
+        "folder": "cmr_hub.datasets.folder:read",
+    },
+)
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def load_dataset(
         DataNotFoundError: the dataset is not there, or may not be read.
         DataFormatError: it cannot be understood, or nothing usable is left of it.
     """
-    read = registered("dataset", name, DATASETS)
+    read = DATASETS[name]
     if protocol is not None:
         options["protocol"] = protocol
     try:

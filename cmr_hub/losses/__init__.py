@@ -6,39 +6,43 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import CMRError
-from cmr_hub.registry import registered
+from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
     from cmr_hub.losses.base import Loss
 
-LOSSES: dict[str, str] = {
-    "acmr-released": "cmr_hub.losses.acmr_released:ACMRReleasedLoss",
-    "adversarial": "cmr_hub.losses.adversarial:AdversarialLoss",
-    "cmpm": "cmr_hub.losses.cmpm:CMPMLoss",
-    "coral": "cmr_hub.losses.coral:DeepCoralLoss",
-    "correlation": "cmr_hub.losses.correlation:PearsonLoss",
-    "cosface": "cmr_hub.losses.cosface:CosFaceLoss",
-    "dcca": "cmr_hub.losses.dcca:DCCALoss",
-    "dcca-ey": "cmr_hub.losses.dcca_ey:DCCAEYLoss",
-    "dscmr": "cmr_hub.losses.dscmr:DSCMRLoss",
-    "fume": "cmr_hub.losses.fume:FUMELoss",
-    "infonce": "cmr_hub.losses.infonce:InfoNCELoss",
-    "label": "cmr_hub.losses.label:LabelLoss",
-    "mmd": "cmr_hub.losses.mmd:MMDLoss",
-    "mrl": "cmr_hub.losses.mrl:MRLLoss",
-    "normsoftmax": "cmr_hub.losses.normsoftmax:NormSoftmaxLoss",
-    "posterior": "cmr_hub.losses.posterior:PosteriorLoss",
-    "proxy-anchor": "cmr_hub.losses.proxy_anchor:ProxyAnchorLoss",
-    "sdml": "cmr_hub.losses.sdml:SDMLLoss",
-    "supcon": "cmr_hub.losses.supcon:SupConLoss",
-    "triplet": "cmr_hub.losses.triplet:TripletLoss",
-}
+LOSSES = Registry(
+    "loss",
+    "cmr_hub.losses",
+    {
+        "acmr-released": "cmr_hub.losses.acmr_released:ACMRReleasedLoss",
+        "adversarial": "cmr_hub.losses.adversarial:AdversarialLoss",
+        "cmpm": "cmr_hub.losses.cmpm:CMPMLoss",
+        "coral": "cmr_hub.losses.coral:DeepCoralLoss",
+        "correlation": "cmr_hub.losses.correlation:PearsonLoss",
+        "cosface": "cmr_hub.losses.cosface:CosFaceLoss",
+        "dcca": "cmr_hub.losses.dcca:DCCALoss",
+        "dcca-ey": "cmr_hub.losses.dcca_ey:DCCAEYLoss",
+        "dscmr": "cmr_hub.losses.dscmr:DSCMRLoss",
+        "fume": "cmr_hub.losses.fume:FUMELoss",
+        "infonce": "cmr_hub.losses.infonce:InfoNCELoss",
+        "label": "cmr_hub.losses.label:LabelLoss",
+        "mmd": "cmr_hub.losses.mmd:MMDLoss",
+        "mrl": "cmr_hub.losses.mrl:MRLLoss",
+        "normsoftmax": "cmr_hub.losses.normsoftmax:NormSoftmaxLoss",
+        "posterior": "cmr_hub.losses.posterior:PosteriorLoss",
+        "proxy-anchor": "cmr_hub.losses.proxy_anchor:ProxyAnchorLoss",
+        "sdml": "cmr_hub.losses.sdml:SDMLLoss",
+        "supcon": "cmr_hub.losses.supcon:SupConLoss",
+        "triplet": "cmr_hub.losses.triplet:TripletLoss",
+    },
+)
 """Name to "module:class", in the order of the alphabet."""
 
 
 def loss_class(name: str) -> type[Loss]:
     """The class behind a name of `LOSSES`. Raises UnknownNameError."""
-    found: type[Loss] = registered("loss", name, LOSSES)
+    found: type[Loss] = LOSSES[name]
     return found
 
 

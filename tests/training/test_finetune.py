@@ -62,7 +62,7 @@ class SmallEncoder(NetworkEncoder):
 
 @pytest.fixture
 def encoder(monkeypatch):
-    monkeypatch.setitem(registry.IMAGE_ENCODERS, "small", f"{__name__}:SmallEncoder")
+    monkeypatch.setitem(registry.IMAGE_ENCODERS._places, "small", f"{__name__}:SmallEncoder")
     monkeypatch.setattr(registry, "image_encoder_class", lambda name: SmallEncoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.errors import WeightsError
-from cmr_hub.registry import registered
+from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.images.network import NetworkEncoder
 
-IMAGE_ENCODERS = {
-    "compact": "cmr_hub.encoders.images.compact:CompactEncoder",
-    "efficientnet_lite2": ("cmr_hub.encoders.images.efficientnet_lite2:EfficientNetLite2Encoder"),
-    "mobilenet_v2": "cmr_hub.encoders.images.mobilenet_v2:MobileNetV2Encoder",
-    "mobilenet_v2_fine": ("cmr_hub.encoders.images.mobilenet_v2_fine:FineMobileNetV2Encoder"),
-    "vgg16": "cmr_hub.encoders.images.vgg16:VGG16Encoder",
-}
+IMAGE_ENCODERS = Registry(
+    "image encoder",
+    "cmr_hub.image_encoders",
+    {
+        "compact": "cmr_hub.encoders.images.compact:CompactEncoder",
+        "efficientnet_lite2": (
+            "cmr_hub.encoders.images.efficientnet_lite2:EfficientNetLite2Encoder"
+        ),
+        "mobilenet_v2": "cmr_hub.encoders.images.mobilenet_v2:MobileNetV2Encoder",
+        "mobilenet_v2_fine": ("cmr_hub.encoders.images.mobilenet_v2_fine:FineMobileNetV2Encoder"),
+        "vgg16": "cmr_hub.encoders.images.vgg16:VGG16Encoder",
+    },
+)
 
 EXPORTED_QUICKLY: Final = frozenset({"efficientnet_lite2"})
 """Those that ONNX Runtime runs unless something else is asked for: it is much faster with them, and
@@ -29,7 +35,7 @@ their export takes a moment."""
 
 def image_encoder_class(name: str) -> type[NetworkEncoder]:
     """The class registered under `name`. Raises UnknownNameError."""
-    encoder: type[NetworkEncoder] = registered("image encoder", name, IMAGE_ENCODERS)
+    encoder: type[NetworkEncoder] = IMAGE_ENCODERS[name]
     return encoder
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.errors import CMRError
-from cmr_hub.registry import registered
+from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,20 +14,24 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.types import JSONObject
 
-TEXT_ENCODERS = {
-    "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
-    "concat": "cmr_hub.encoders.texts.concat:ConcatEncoder",
-    "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
-    "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",
-    "sentence": "cmr_hub.encoders.texts.sentence:SentenceEncoder",
-    "text-cnn": "cmr_hub.encoders.texts.text_cnn:TextCNNEncoder",
-    "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
-}
+TEXT_ENCODERS = Registry(
+    "text encoder",
+    "cmr_hub.text_encoders",
+    {
+        "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
+        "concat": "cmr_hub.encoders.texts.concat:ConcatEncoder",
+        "glove": "cmr_hub.encoders.texts.glove:GloveEncoder",
+        "lda": "cmr_hub.encoders.texts.lda:LdaEncoder",
+        "sentence": "cmr_hub.encoders.texts.sentence:SentenceEncoder",
+        "text-cnn": "cmr_hub.encoders.texts.text_cnn:TextCNNEncoder",
+        "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
+    },
+)
 """Name to `module:class`, imported when asked for."""
 
 
 def _encoder_class(name: str) -> type[TextEncoder]:
-    found: type[TextEncoder] = registered("text encoder", name, TEXT_ENCODERS)
+    found: type[TextEncoder] = TEXT_ENCODERS[name]
     return found
 
 
