@@ -33,9 +33,6 @@ NOT_RUN = {
     "measures a model that is there",
     "cmr evaluate timm/vit_base_patch16_clip_224.laion400m_e32 --dataset flickr8k --root flickr8k "
     "--split test": "downloads it, and wants Flickr8k",
-    "cmr index ~/Pictures --model siglip2 --out siglip-gallery": "downloads it; "
-    "tests/encoders/pretrained indexes with a tiny one",
-    'cmr search siglip-gallery "a birthday cake" --clear 2.5': "searches what that would index",
     "cmr train pascal-sentence --image-encoder hf:google/siglip2-base-patch16-224 "
     "--text-encoder hf:google/siglip2-base-patch16-224 --preset adapter --out runs/adapter": (
         "downloads it; tests/cli/test_train.py trains on a tiny one"
@@ -132,16 +129,13 @@ def weights(reader, mobilenet_file) -> Path:
 # ---- the pages
 
 
-def test_readme(reader, pictures, datasets, weights) -> None:
-    """The five minutes, with an environment that is there already; and what comes after them."""
-    outputs = follow(reader, "README.md")
+def test_readme(reader, pictures) -> None:
+    """With an environment that is there already."""
+    follow(reader, "README.md")
     (sheet,) = reader.opened()
     page = Path(sheet.removeprefix("file://")).read_text()
     assert page.count("<img") == 10
     assert "IMG_" in page
-    assert (reader.clone / "hits.html").read_text().count("<img") == 8
-    assert any("map_avg" in output for output in outputs)
-    assert (reader.clone / "runs/pascal/config.json").is_file()
 
 
 def test_quick_start(reader, pictures) -> None:
