@@ -200,7 +200,6 @@ def test_how_sure_names_are() -> None:
     words = " ".join(text_of("docs/your-own-pictures.md").split())
     error = f"{min(errors):.3f}".replace("0.", ".")
     assert f"`model.logit_scale`, {DEFAULT_LOGIT_SCALE:g} for models" in words
-    assert f"there {len(own)} models" in words
-    assert f"on average (error {error}); each for itself" in words
+    assert f"{len(own)} models were best calibrated on average (error {error})" in words
     assert f"at {min(own)} to {max(own)}" in words
-    assert f"it would be at {best(found['seen'])}, but" in words
+    assert f"would be at {best(found['seen'])}, but" in words
