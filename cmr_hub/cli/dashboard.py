@@ -40,7 +40,7 @@ def dashboard(
         from streamlit.web import cli
 
         # What the first page needs is there before the first visitor.
-        import cmr_hub.apps.dashboard.warm  # noqa: F401
+        import cmr_hub.apps.dashboard.preload  # noqa: F401
     except ImportError as error:
         raise CMRError(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"

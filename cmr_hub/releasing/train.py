@@ -17,7 +17,7 @@ from cmr_hub.experiments.embedded import class_centroids
 from cmr_hub.experiments.learning import learn
 from cmr_hub.experiments.pairs import complete_pairs
 from cmr_hub.experiments.results import versions
-from cmr_hub.half import rounded_to_half
+from cmr_hub.float16 import rounded_to_half
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower

@@ -17,7 +17,7 @@ from cmr_hub.encoders.texts.state import expect_array, restore_options
 from cmr_hub.encoders.texts.text_cnn_network import TextCNN, padded
 from cmr_hub.encoders.texts.tokens import sentences, words
 from cmr_hub.errors import CMRError, ModelFormatError
-from cmr_hub.half import rounded_to_half
+from cmr_hub.float16 import rounded_to_half
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
 _CHUNK = 256  # sentences of about one length at a time: little is padding

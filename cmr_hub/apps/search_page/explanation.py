@@ -35,7 +35,7 @@ _HEAT: Final = (234, 88, 12)
 _NOT_SHOWN: Final = ("sha256", "size", "modified", "name")
 
 
-def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JSONObject:
+def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JSONObject:
     """One item with its neighbours, and how it goes with the query, for the viewer.
 
     Args:
@@ -72,13 +72,13 @@ def told(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JS
         "near": _neighbours(engine, id),
         "classes": {"item": _classes(nearest_classes(engine.model, vector, target))},
     }
-    if answer is not None and answer.ask.like != id:
+    if answer is not None and answer.options.like != id:
         shown["score"] = round(float(answer.vector @ vector), 6)
         shown["heat"] = item["path"] is not None and "image" in row.vectors
         shown["classes"]["query"] = _classes(
             nearest_classes(engine.model, answer.vector, answer.kind)
         )
-        if answer.ask.text or answer.ask.unwanted:
+        if answer.options.text or answer.options.unwanted:
             neutral = engine.gallery.store.neutral
             words = word_contributions(engine.model, answer.query, vector, neutral)
             drawn = _bars(words)

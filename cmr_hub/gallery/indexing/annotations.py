@@ -16,7 +16,7 @@ _KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
 
 
 @dataclass(frozen=True)
-class Told:
+class Annotations:
     """Sentences, label and further columns of a picture."""
 
     sentences: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Told:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
+def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) -> Annotations:
     """What a record of metadata says."""
     metadata = {}
     for name, value in record.items():
@@ -37,7 +37,7 @@ def told_by(record: Mapping[str, Any], where: str, report: ReadReport) -> Told:
         else:
             report.add("damaged record", where, f"the value of {name!r} cannot be kept")
     plain = dict(record)
-    return Told(
+    return Annotations(
         record_sentences(plain, where, report), record_label(plain, where, report), metadata
     )
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cmr_hub.half import from_half, rounded_to_half, to_half
+from cmr_hub.float16 import from_half, rounded_to_half, to_half
 
 
 def test_what_fits_is_halved_and_comes_back_to_the_bit():

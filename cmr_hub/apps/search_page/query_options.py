@@ -15,7 +15,7 @@ Show: TypeAlias = Literal["automatic", "pictures", "sentences", "both"]
 
 
 @dataclass(frozen=True)
-class Ask:
+class QueryOptions:
     """A query without its picture; hashable, so that answers can be kept.
 
     Attributes:

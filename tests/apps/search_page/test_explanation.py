@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmr_hub.apps.search_page import reasons
-from cmr_hub.apps.search_page.ask import Ask
-from cmr_hub.apps.search_page.reasons import NO_PLACE, heat, told
+from cmr_hub.apps.search_page import explanation as module
+from cmr_hub.apps.search_page.explanation import NO_PLACE, explanation, heat
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import ImageError, QueryError
 from cmr_hub.gallery.clear import Neutral
 from cmr_hub.gallery.explain import (
@@ -27,9 +27,9 @@ def vector_of(model, id: str, target: str):
 
 
 def test_one_result(engine, model) -> None:
-    answer = engine.answer(Ask(text="a wug red square", unwanted="green"))
+    answer = engine.answer(QueryOptions(text="a wug red square", unwanted="green"))
     hit = answer.pictures[2]
-    shown = json.loads(json.dumps(told(engine, answer, hit.id, "image")))
+    shown = json.loads(json.dumps(explanation(engine, answer, hit.id, "image")))
     assert (shown["id"], shown["rank"], shown["class"]) == (hit.id, 3, hit.label)
     assert shown["score"] == pytest.approx(hit.score, abs=1e-5)
     assert shown["sentences"] == list(hit.sentences)
@@ -53,14 +53,14 @@ def test_one_result(engine, model) -> None:
 
 
 def test_an_item_that_was_not_found(engine, model) -> None:
-    answer = engine.answer(Ask(text="a red square", count=1))
+    answer = engine.answer(QueryOptions(text="a red square", count=1))
     other = model.search("a blue square", k=1)[0].id
-    shown = told(engine, answer, other, "image")
+    shown = explanation(engine, answer, other, "image")
     assert shown["rank"] is None
     assert shown["score"] == pytest.approx(float(answer.vector @ vector_of(model, other, "image")))
-    assert "words" not in told(engine, None, other, "image")
+    assert "words" not in explanation(engine, None, other, "image")
     with pytest.raises(QueryError, match="no longer in the gallery"):
-        told(engine, answer, "../secret", "image")
+        explanation(engine, answer, "../secret", "image")
 
 
 def alpha_of(drawn) -> np.ndarray:
@@ -72,7 +72,7 @@ def alpha_of(drawn) -> np.ndarray:
 
 def test_the_map_of_a_picture(engine, model, red_square) -> None:
     """Of a picture as the query it is not known what is noise."""
-    answer = engine.answer(Ask(), red_square)
+    answer = engine.answer(QueryOptions(), red_square)
     hit = answer.pictures[0]
     found = heat(engine, answer, hit.id)
     gain = saliency(model, hit.path, answer.vector).cells.clip(0)
@@ -95,7 +95,7 @@ def spread_of(size: float, dim: int) -> Neutral:
 
 
 def test_what_stands_out_from_neutral_sentences(engine, model, monkeypatch) -> None:
-    answer = engine.answer(Ask(text="a red square"))
+    answer = engine.answer(QueryOptions(text="a red square"))
     hit = answer.pictures[0]
     neutral = spread_of(1, model.dim)
     asked = []
@@ -107,7 +107,7 @@ def test_what_stands_out_from_neutral_sentences(engine, model, monkeypatch) -> N
             asked.append(arguments[-1])
             return Saliency(np.sign(z), (0, 0, 1, 1), z)
 
-        monkeypatch.setattr(reasons, "saliency", saliency)
+        monkeypatch.setattr(module, "saliency", saliency)
         return z
 
     monkeypatch.setattr(model.gallery.store, "_neutral", neutral)
@@ -120,12 +120,12 @@ def test_what_stands_out_from_neutral_sentences(engine, model, monkeypatch) -> N
 
 
 def test_words_that_do_not_stand_out_have_no_bar(engine, model, monkeypatch) -> None:
-    answer = engine.answer(Ask(text="a wug red square"))
+    answer = engine.answer(QueryOptions(text="a wug red square"))
     hit = answer.pictures[0]
-    scores = [one["score"] for one in told(engine, answer, hit.id, "image")["words"]]
+    scores = [one["score"] for one in explanation(engine, answer, hit.id, "image")["words"]]
     size = max(map(abs, scores)) / 1.5
     monkeypatch.setattr(model.gallery.store, "_neutral", spread_of(size, model.dim))
-    shown = told(engine, answer, hit.id, "image")["words"]
+    shown = explanation(engine, answer, hit.id, "image")["words"]
     expected = [min(abs(score) / size / 2, 1) if abs(score) >= size else 0 for score in scores]
     assert max(expected) == pytest.approx(0.75)
     assert [one["strength"] for one in shown] == pytest.approx(expected, abs=2e-3)
@@ -136,7 +136,7 @@ def test_the_map_of_a_picture_that_has_moved(make_model) -> None:
 
     model = make_model()
     engine = Engine(model, model.gallery)
-    answer = engine.answer(Ask(text="a red square"))
+    answer = engine.answer(QueryOptions(text="a red square"))
     path = answer.pictures[0].path
     path.parent.rename(path.parent.with_name("elsewhere"))
     with pytest.raises(ImageError):
