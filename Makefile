@@ -46,8 +46,9 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.locked
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.lock sketches/pyproject.toml $(VENV)/.installed
 	$(LOCKED) -r requirements-dev.lock
+	$(PIP) install -q --no-deps --no-build-isolation -e ./sketches
 	@touch $@
 
 install: $(VENV)/.installed

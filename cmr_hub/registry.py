@@ -23,6 +23,8 @@ class Registry(Mapping[str, Any]):
         kind: what the registry holds, for errors: "loss", "dataset".
         group: of the entry points, e.g. "cmr_hub.losses".
         places: `module:attribute` by name.
+        separate: the package to install by name, for names that packages of this project have
+            beside it.
 
     Example:
         >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
@@ -32,16 +34,23 @@ class Registry(Mapping[str, Any]):
         True
     """
 
-    def __init__(self, kind: str, group: str, places: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        places: Mapping[str, str],
+        separate: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind, self.group = kind, group
-        self._places = dict(places)
+        self._places, self._separate = dict(places), dict(separate or {})
         self._added: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         """What stands for a name.
 
         Raises:
-            UnknownNameError: nothing does; the known names are listed.
+            UnknownNameError: nothing does; the known names are listed, or the package that has it
+                and is not installed.
             CMRError: an installed package declares it, and it cannot be imported.
         """
         if name in self._added:
@@ -51,7 +60,7 @@ class Registry(Mapping[str, Any]):
             return getattr(import_module(module), attribute)
         point = _declared(self.group).get(name)
         if point is None:
-            raise UnknownNameError(self.kind, name, list(self))
+            raise self.unknown(name)
         try:
             return point.load()
         except Exception as error:
@@ -59,6 +68,17 @@ class Registry(Mapping[str, Any]):
                 f"the {self.kind} {name!r} of the package {_package(point)} cannot be imported: "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that stands for nothing."""
+        return UnknownNameError(self.kind, name, list(self), self._separate.get(name))
+
+    def package_of(self, name: str) -> str | None:
+        """The installed package that declares a name; None for those of this package and added."""
+        point = _declared(self.group).get(name)
+        if point is None or name in self._added or name in self._places:
+            return None
+        return _package(point)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a name; nothing is imported."""

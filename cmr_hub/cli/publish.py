@@ -23,9 +23,12 @@ space = typer.Typer(help="Folders that run as Spaces on the Hub.", no_args_is_he
 
 def publish(
     directory: Annotated[
-        str, typer.Argument(help="A model directory, or `default`, the release of the package.")
+        str, typer.Argument(help="A model directory, or a release: photos or sketch.")
     ],
-    repo: Annotated[str, typer.Option(help="The repository on the Hub, user/name.")],
+    repo: Annotated[
+        str | None,
+        typer.Option(help="The repository on the Hub, user/name; only --card-only needs none."),
+    ] = None,
     private: Annotated[
         bool | None, typer.Option("--private/--public", help="Of a new repository.")
     ] = None,
@@ -40,8 +43,20 @@ def publish(
     ] = False,
     dataset: Annotated[
         Path | None,
-        typer.Option(metavar="RESULTS", help="Send this folder of results as NAME-results too."),
+        typer.Option(
+            metavar="RESULTS",
+            help="Send this folder of results as NAME-results too. The card takes the other seeds "
+            "of the same run from it, by default from `results`.",
+        ),
     ] = None,
+    card_only: Annotated[
+        bool,
+        typer.Option(
+            "--card-only",
+            help="Only write the model card README.md and its pictures into the directory; send "
+            "nothing.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be sent.")
     ] = False,
@@ -53,15 +68,25 @@ def publish(
     Log in first with `hf auth login`, or set HF_TOKEN. The gallery goes with it if its pictures
     lie in the model directory.
 
-    Example: `cmr publish runs/best --repo user/cmr-pascal`
+    Examples: `cmr publish runs/best --repo user/cmr-pascal`,
+    `cmr publish runs/best --repo user/cmr-pascal --card-only`
     """
+    results = dataset or Path("results")
+    if card_only:
+        from cmr_hub.hub.card import write_card
+
+        written = write_card(_directory(directory), load_name=repo, results=results)
+        console.print(f"Wrote {written}", soft_wrap=True)
+        return
+    if repo is None:
+        raise typer.BadParameter("give the repository on the Hub: --repo user/name")
     from cmr_hub.hub.publish import publication, results_publication, space_publication
 
     asks = not (dry_run or yes)
     with publication(
         _directory(directory),
         repo,
-        results=dataset or Path("results"),
+        results=results,
         private=private,
         branch=revision,
         create_pr=create_pr,

@@ -117,7 +117,7 @@ def test_the_difference_is_shown_and_nothing_sent(server, cmr, with_pictures, tm
 
 def test_a_card_of_another_name_is_made_anew(server, cmr, with_pictures, tmp_path):
     directory = shutil.copytree(with_pictures, tmp_path / "m")
-    assert cmr("card", directory)[0] == 0
+    assert cmr("publish", directory, "--card-only")[0] == 0
     local = (directory / "README.md").read_text(encoding="utf-8")
     assert 'load("m")' in local
     assert cmr("publish", directory, "--repo", NAME)[0] == 0
