@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, Device, console
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 if TYPE_CHECKING:
     from cmr_hub.experiments.speed import EncodingSpeed
@@ -75,7 +75,7 @@ def _entry(name: str) -> CatalogueEntry:
         near = suggestions(name)
         meant = f"did you mean {' or '.join(near)}?" if near else "choose one of: "
         known = "" if near else ", ".join(known.name for known in list_models())
-        raise CMRError(f"no pretrained model has the short name {name!r}; {meant}{known}")
+        raise CMRError(f"no pretrained model has the short name {shown(name)}; {meant}{known}")
     return entry
 
 

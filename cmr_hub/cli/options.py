@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cmr_hub.cli.terminal import Terminal
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 # Sentences and paths are shown as they are: `[b]` in one is no markup, nor is ESC an order.
 console = Terminal(markup=False, emoji=False)
@@ -96,7 +96,7 @@ def named_options(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise CMRError(f"--text-option wants name=value, not {pair!r}")
+            raise CMRError(f"--text-option wants name=value, not {shown(pair)}")
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

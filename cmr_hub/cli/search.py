@@ -17,8 +17,8 @@ from cmr_hub.cli.terminal import cell, printable
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
-    from cmr_hub.gallery.hit import Hit
     from cmr_hub.gallery.query import Query
+    from cmr_hub.hit import Hit
 
 Model = Annotated[
     str | None,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cmr_hub.cli.options import Cache, console
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 Results = Annotated[Path, typer.Option(help="The folder of results.")]
 
@@ -74,7 +74,7 @@ def _weights(pairs: list[str] | None) -> dict[str, Path]:
     for pair in pairs or []:
         name, equals, file = pair.partition("=")
         if not (name and equals and file):
-            raise CMRError(f"--image-weights wants NAME=FILE, not {pair!r}")
+            raise CMRError(f"--image-weights wants NAME=FILE, not {shown(pair)}")
         weights[name] = Path(file)
     return weights
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.gallery.gallery import Gallery
-    from cmr_hub.gallery.hit import Hit
+    from cmr_hub.hit import Hit
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import ImageSource, JSONObject, Modality
 

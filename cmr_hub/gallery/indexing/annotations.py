@@ -10,6 +10,7 @@ from typing import Any
 
 from cmr_hub.datasets.metadata import TEXT_KEYS, is_clean, record_label, record_sentences
 from cmr_hub.datasets.report import ReadReport
+from cmr_hub.errors import shown
 from cmr_hub.gallery.items import COLUMNS, MODALITY, RESERVED
 
 _KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
@@ -35,7 +36,7 @@ def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) ->
         if is_clean(name) and _can_be_kept(value):
             metadata[name] = value
         else:
-            report.add("damaged record", where, f"the value of {name!r} cannot be kept")
+            report.add("damaged record", where, f"the value of {shown(name)} cannot be kept")
     plain = dict(record)
     return Annotations(
         record_sentences(plain, where, report), record_label(plain, where, report), metadata

@@ -25,7 +25,7 @@ from cmr_hub.plots.space import map_limits, space_map
 
 if TYPE_CHECKING:
     from cmr_hub.experiments.space import Space
-    from cmr_hub.gallery.hit import Hit
+    from cmr_hub.hit import Hit
     from cmr_hub.types import Modality
 
 _TARGETS: Final[dict[Modality, str]] = {"image": "pictures", "text": "texts"}
