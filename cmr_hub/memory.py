@@ -21,6 +21,8 @@ _CONTAINER = (
 
 def require_memory(needed: int, what: str, advice: str) -> None:
     """Raises TrainingError if `what` needs more bytes than half of this machine's memory."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there / 2:
         raise TrainingError(
