@@ -25,10 +25,10 @@ from cmr_hub.errors import CMRError
 
 app = typer.Typer(
     help=(
-        "Cross-modal retrieval: train projectors of images and texts into one common space, "
-        "measure them, and search.\n\n"
-        "A first road: `cmr index ~/Pictures --out gallery`, then `cmr search gallery` or "
-        "`cmr demo --gallery gallery`. To train: `cmr data`, then `cmr train`, `cmr demo`."
+        "Find pictures by sentences and sentences by pictures.\n\n"
+        "To search your own pictures: `cmr index ~/Pictures --out gallery`, then "
+        '`cmr search gallery "a dog"` or `cmr demo --gallery gallery`. '
+        "To train a model: `cmr data`, then `cmr train`."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -14,12 +14,12 @@ from cmr_hub.errors import CMRError, DataNotFoundError
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(help="A dataset; without it, the list of all.")
+        str | None, typer.Argument(help="Name of a dataset. Default: list all.")
     ] = None,
     root: Root = None,
     protocol: Protocol = None,
 ) -> None:
-    """Shows which datasets are here, or reads one and reports what is in it.
+    """List the available datasets, or read one and report its contents and problems.
 
     Examples: `cmr data pascal-sentence --protocol 800/100/100`, `cmr data sketches`
     """
