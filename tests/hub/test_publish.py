@@ -128,6 +128,19 @@ def test_a_card_of_another_name_is_made_anew(server, cmr, with_pictures, tmp_pat
     assert (directory / "README.md").read_text(encoding="utf-8") == local
 
 
+def test_only_the_card(server, cmr, with_pictures, tmp_path):
+    directory = shutil.copytree(with_pictures, tmp_path / "m")
+    code, out, err = cmr("publish", directory, "--repo", NAME, "--card-only")
+    assert code == 0, err
+    assert "README.md" in out
+    assert f'load("{NAME}")' in (directory / "README.md").read_text(encoding="utf-8")
+    assert (directory / "card" / "common-space.png").is_file()
+    assert ("model", NAME) not in server.repositories
+    code, _, err = cmr("publish", directory)
+    assert code == 2
+    assert "--repo user/name" in " ".join(err.split())
+
+
 def test_a_card_by_hand_where_none_can_be_made(server, cmr, saved_model, tmp_path):
     model = load(saved_model)
     model.training = {"figures": []}
