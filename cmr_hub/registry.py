@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -88,9 +89,14 @@ class Registry(Mapping[str, Any]):
         for name, added in self._added.items():
             if added is thing:
                 return name
-        place = f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', '')}"
-        found = (name for name, point in _declared(self.group).items() if point.value == place)
-        return next(found, None)
+        package = str(getattr(thing, "__module__", "")).partition(".")[0]
+        for name, point in _declared(self.group).items():
+            # Its package is imported already, as the thing is there.
+            if point.module.partition(".")[0] == package:
+                with suppress(CMRError):
+                    if self[name] is thing:
+                        return name
+        return None
 
     def unknown(self, name: str) -> UnknownNameError:
         """The error for a name that stands for nothing."""

@@ -31,6 +31,7 @@ from cmr_hub.experiments.methods import (
     refuse_without_labels,
     refuse_without_model,
 )
+from cmr_hub.losses import LOSSES
 from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ def train(
         typer.Option(
             help=f"Preset or baseline: {', '.join(method_names())}. Default: {LABELLED}; captions "
             "without labels or for several datasets."
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="A loss to minimise in place of the preset's own objective; one of: "
+            f"{', '.join(LOSSES)}."
         ),
     ] = None,
     fine_tune: Annotated[
@@ -149,7 +157,7 @@ def train(
     from cmr_hub.training.trainer import remove_checkpoints
     from cmr_hub.writer import sole_writer
 
-    changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds)
+    changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds, objective)
     # A wrong name or file is noticed before anything is read or downloaded.
     asked = None if preset is None else changes.of(get_method(preset))
     if asked is not None:
