@@ -5,13 +5,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Nothing that is not in a lock file, and nothing whose hash is not there.
-LOCKED := $(PIP) install -q --require-hashes --no-deps
+# Nothing that uv.lock does not have, and nothing whose hash is not there.
+LOCKED := $(PIP) install -q --require-hashes --no-deps -r
+# What the page, the dashboard and the study need; `make test` takes all extras and the group dev.
+RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo hub mcp onnx report text)
+EXPORT = $(BIN)/uv export -q --frozen --no-emit-project
+# PyTorch's own build without CUDA of the torch in uv.lock, for Python 3.11 on x86-64 Linux. PyPI does
+# not have it; it is taken where pip is set up to find it, and then NVIDIA's libraries are left out.
+CPU_TORCH := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+CUDA = $(shell sed -nE 's/^name = "(cuda-.*|nvidia-.*|triton)"$$/--prune \1/p' uv.lock)
+# Licences under which nothing may be that the package is used with.
+FORBIDDEN := GNU General Public License;GNU Affero;GPL-2.0;GPL-3.0;AGPL
 # What `make demo` opens: a model directory; by default the model that comes with the package.
 MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage mutation lint bench docs pictures photographs lock licences sbom audit clean
+.PHONY: help install demo test coverage mutation lint bench docs pictures photographs lock licences sbom audit \
+	clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the model photos, or on a model directory"
@@ -24,7 +34,9 @@ help:
 	@echo "make docs              the API reference, into build/docs"
 	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
 	@echo "make photographs       fetch the photographs of the demo gallery anew; needs Debian and npm"
-	@echo "make lock [UPGRADE=1]  lock the requirements again; then run make licences sbom"
+	@echo "make lock [UPGRADE=1]  lock the requirements of pyproject.toml again, in uv.lock"
+	@echo "make licences          list the licence of all that is installed, and refuse the GPL"
+	@echo "make sbom              write build/sbom.json, a bill of materials of what is installed"
 	@echo "make audit             ask for known weaknesses of what is locked"
 	@echo "make clean             remove the environment and caches"
 
@@ -33,21 +45,26 @@ $(BIN)/python:
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The build of torch without CUDA where pip is set up to find it; else PyPI's, whose build for Linux
-# then misses NVIDIA's libraries.
-$(VENV)/.locked: requirements.lock requirements-cpu.lock requirements-cuda.lock | $(BIN)/python
-	@$(LOCKED) -r requirements-cpu.lock 2>/dev/null || true
-	$(LOCKED) -r requirements.lock
-	@$(PIP) check >/dev/null || { echo $(LOCKED) -r requirements-cuda.lock; \
-		$(LOCKED) -r requirements-cuda.lock && $(PIP) check; }
+$(BIN)/uv: | $(BIN)/python
+	@awk -F'"' '/^name =/ {name = $$2} name != "uv" {next} /^version =/ {printf "uv==%s", $$2} \
+		/hash =/ {printf " --hash=%s", $$4}' uv.lock > $(VENV)/uv.txt
+	$(LOCKED) $(VENV)/uv.txt
+
+$(VENV)/.locked: uv.lock | $(BIN)/uv
+	@echo '$(CPU_TORCH)' > $(VENV)/torch.txt
+	@if $(LOCKED) $(VENV)/torch.txt 2>/dev/null; then echo '$(CUDA)'; fi > $(VENV)/left-out.txt
+	$(EXPORT) $(RUN) $$(cat $(VENV)/left-out.txt) -o $(VENV)/run.txt
+	$(LOCKED) $(VENV)/run.txt
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.locked
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
-	$(LOCKED) -r requirements-dev.lock
+$(VENV)/.installed-dev: sketches/pyproject.toml $(VENV)/.installed
+	$(EXPORT) --all-extras $$(cat $(VENV)/left-out.txt) -o $(VENV)/dev.txt
+	$(LOCKED) $(VENV)/dev.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e ./sketches
 	@touch $@
 
 install: $(VENV)/.installed
@@ -87,18 +104,20 @@ pictures: $(VENV)/.installed-dev
 photographs: $(VENV)/.installed-dev
 	$(BIN)/python -m tools.photographs
 
-lock: $(VENV)/.installed-dev
-	$(BIN)/python -m tools.lock $(if $(UPGRADE),--upgrade)
+lock: | $(BIN)/uv
+	$(BIN)/uv lock $(if $(UPGRADE),--upgrade)
 
 licences: $(VENV)/.installed-dev
-	$(BIN)/python -m tools.licences
+	$(BIN)/pip-licenses --with-urls --format=markdown --partial-match \
+		--fail-on="$(FORBIDDEN)"
 
 sbom: $(VENV)/.installed-dev
-	$(BIN)/python -m tools.sbom
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml -o build/sbom.json
 
 audit: $(VENV)/.installed-dev
-	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock \
-		-r requirements-cuda.lock
+	$(EXPORT) --all-extras -o $(VENV)/audit.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r $(VENV)/audit.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -34,7 +34,6 @@ from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
-from cmr_hub.gallery.held import AFTER
 from cmr_hub.gallery.huge_pages import THREAD
 
 DIM, QUERIES = 256, 300
@@ -112,7 +111,7 @@ def recall(gallery: Gallery, queries: np.ndarray, rows: np.ndarray, where: str |
 
 def warm(gallery: Gallery) -> None:
     """Searches until the gallery is as it will be from then on."""
-    milliseconds(gallery.search, draw(AFTER, 5))
+    milliseconds(gallery.search, draw(WARM, 5))
     for thread in threading.enumerate():
         if thread.name == THREAD:
             thread.join()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from cmr_hub.errors import StorageError
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8})\.tmp")
+_TEMPORARY = re.compile(r"(?P<stem>\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8}))(?:\.lock)?\.tmp")
 _PAUSE = 5.0  # seconds between two looks at a folder
 _next_look: dict[Path, float] = {}
 
@@ -57,7 +57,10 @@ def _is_near(culprit: object, path: Path) -> bool:
 
 def sync(path: Path) -> None:
     """Waits until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    is_windows = os.name == "nt"
+    if is_windows and path.is_dir():  # Windows has no such call for a folder
+        return
+    handle = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -74,20 +77,15 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or may only be read.
     """
-    target = Path(path).resolve()
-    with storing(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target.parent)
-        # Not mkstemp: it makes private files, and this one shall be as readable as any other.
-        temporary, handle = _held(lambda: _new_file(target))
+    with _temporary(path) as (target, temporary):
         try:
+            temporary.touch(exist_ok=False)
             yield temporary
             sync(temporary)
             temporary.replace(target)
             sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
-            os.close(handle)
 
 
 @contextmanager
@@ -100,17 +98,10 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or may only be read.
     """
-    target = Path(path).resolve()
-    with storing(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target.parent)
-        workshop, handle = _held(
-            lambda: Path(
-                tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-            )
-        )
+    with _temporary(path) as (target, workshop):
         fresh, old = workshop / "new", workshop / "old"
         try:
+            workshop.mkdir(mode=0o700)
             fresh.mkdir()
             yield fresh
             for written in fresh.rglob("*"):
@@ -123,29 +114,35 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             if old.exists() and not target.exists():
                 old.rename(target)
             shutil.rmtree(workshop, ignore_errors=True)
-            os.close(handle)
 
 
-def _new_file(target: Path) -> Path:
-    made = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    made.touch(exist_ok=False)
-    return made
+@contextmanager
+def _temporary(path: str | Path) -> Iterator[tuple[Path, Path]]:
+    """The resolved path, and a new name beside it that no other process clears up meanwhile."""
+    target = Path(path).resolve()
+    with storing(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_up(target.parent)
+        stem = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        lock = _lock(stem)
+        with suppress(OSError):  # a disk without locks: nobody clears up there
+            lock.acquire()
+        try:
+            yield target, stem.with_name(f"{stem.name}.tmp")
+        finally:
+            _end(lock)
 
 
-def _held(make: Callable[[], Path]) -> tuple[Path, int]:
-    """Something temporary, and what holds it: it is free when this process ends, however it ends.
+def _lock(stem: Path) -> FileLock:
+    """Of a temporary file or folder: free when its process ends, however it ends."""
+    return FileLock(stem.with_name(f"{stem.name}.lock.tmp"), timeout=0)
 
-    Whoever clears up may have been quicker than the lock; then another one is made.
-    """
-    while True:
-        made = make()
-        with suppress(FileNotFoundError):
-            handle = os.open(made, os.O_RDONLY)
-            with suppress(OSError):  # a disk without locks: nobody clears up there
-                fcntl.flock(handle, fcntl.LOCK_SH)
-            if made.exists():
-                return made, handle
-            os.close(handle)
+
+def _end(lock: FileLock) -> None:
+    """Frees a lock, and removes its file."""
+    with suppress(OSError):  # Windows removes it when it is freed
+        Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def _clear_up(folder: Path) -> None:
@@ -158,21 +155,24 @@ def _clear_up(folder: Path) -> None:
         return
     _next_look[folder] = now + _PAUSE
     with suppress(OSError):  # it is for the next one then
-        for left in list(folder.iterdir()):
-            found = _TEMPORARY.fullmatch(left.name)
-            if found is None:
-                continue
-            target = folder / found["name"]
-            handle = os.open(left, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        matches = map(_TEMPORARY.fullmatch, [left.name for left in folder.iterdir()])
+        for stem, name in {(found["stem"], found["name"]) for found in matches if found}:
+            lock = _lock(folder / stem)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not left.is_dir():
-                    left.unlink()
-                    continue
-                if (left / "old").exists() and not target.exists():
-                    (left / "old").rename(target)
-                shutil.rmtree(left, ignore_errors=True)
-            except BlockingIOError:  # somebody is at work
+                lock.acquire()
+            except Timeout:  # somebody is at work
                 continue
+            try:
+                _remove(folder / f"{stem}.tmp", folder / name)
             finally:
-                os.close(handle)
+                _end(lock)
+
+
+def _remove(left: Path, target: Path) -> None:
+    """Removes a temporary file or folder; an older `target` in it comes back."""
+    if left.is_symlink() or not left.is_dir():
+        left.unlink(missing_ok=True)
+        return
+    if (left / "old").exists() and not target.exists():
+        (left / "old").rename(target)
+    shutil.rmtree(left, ignore_errors=True)

@@ -70,8 +70,13 @@ class WeightsError(CMRError):
 class UnknownNameError(CMRError):
     """No dataset, protocol, encoder, loss or preset has this name."""
 
-    def __init__(self, kind: str, name: object, known: list[str]) -> None:
-        super().__init__(f"unknown {kind} {shown(name)}; choose one of: {', '.join(known)}")
+    def __init__(
+        self, kind: str, name: object, known: list[str], package: str | None = None
+    ) -> None:
+        if package is not None:
+            super().__init__(f"the {kind} {shown(name)} is not installed: pip install {package}")
+        else:
+            super().__init__(f"unknown {kind} {shown(name)}; choose one of: {', '.join(known)}")
 
 
 class UnknownWordsError(CMRError):

@@ -5,49 +5,23 @@ from __future__ import annotations
 import ctypes
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from cmr_hub.errors import TrainingError
 
 _MMAP_THRESHOLD = -3  # as <malloc.h> has it
 _LARGE_BLOCK = 2**20
 
-_CONTAINER = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
-"""What a container may take and what it has taken, as both versions of cgroups tell it."""
-
 
 def require_memory(needed: int, what: str, advice: str) -> None:
     """Raises TrainingError if `what` needs more bytes than half of this machine's memory."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there / 2:
         raise TrainingError(
             f"{what} needs {needed / 2**30:.1f} GiB, more than half of this machine's "
             f"{there / 2**30:.1f}; {advice}"
         )
-
-
-def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that are free on this machine and in this container; 0 where Linux does not tell.
-
-    Args:
-        root: where `proc` and `sys` are.
-    """
-    try:
-        text = (root / "proc/meminfo").read_text(encoding="ascii")
-        facts = dict(line.split(":", 1) for line in text.splitlines())
-        free = 1024 * int(facts["MemAvailable"].split()[0])
-    except (OSError, ValueError, LookupError):
-        return 0
-    for names in _CONTAINER:
-        try:
-            limit, used = (int((root / "sys/fs/cgroup" / name).read_text()) for name in names)
-        except (OSError, ValueError):  # no such file, or no limit: "max"
-            continue
-        free = min(free, limit - used)
-    return max(free, 0)
 
 
 def give_large_blocks_back() -> None:

@@ -26,6 +26,8 @@ class Registry(Mapping[str, Any]):
         places: `module:attribute` by name.
         base: `module:class` that all of them are subclasses of; None where they are functions.
             Two registries may share a group: each gives what is a subclass of its own base.
+        separate: the package to install by name, for names that packages of this project have
+            beside it.
 
     Example:
         >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
@@ -36,17 +38,23 @@ class Registry(Mapping[str, Any]):
     """
 
     def __init__(
-        self, kind: str, group: str, places: Mapping[str, str], base: str | None = None
+        self,
+        kind: str,
+        group: str,
+        places: Mapping[str, str],
+        base: str | None = None,
+        separate: Mapping[str, str] | None = None,
     ) -> None:
         self.kind, self.group, self._base = kind, group, base
-        self._places = dict(places)
+        self._places, self._separate = dict(places), dict(separate or {})
         self._added: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         """What stands for a name.
 
         Raises:
-            UnknownNameError: nothing does; the known names are listed.
+            UnknownNameError: nothing does; the known names are listed, or the package that has it
+                and is not installed.
             CMRError: an installed package declares it, and it cannot be imported, or is of
                 another kind.
         """
@@ -58,7 +66,7 @@ class Registry(Mapping[str, Any]):
             return _imported(self._places[name])
         point = _declared(self.group).get(name)
         if point is None:
-            raise UnknownNameError(self.kind, name, list(self))
+            raise self.unknown(name)
         try:
             found = point.load()
         except Exception as error:
@@ -89,6 +97,17 @@ class Registry(Mapping[str, Any]):
                     if self[name] is thing:
                         return name
         return None
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """The error for a name that stands for nothing."""
+        return UnknownNameError(self.kind, name, list(self), self._separate.get(name))
+
+    def package_of(self, name: str) -> str | None:
+        """The installed package that declares a name; None for those of this package and added."""
+        point = _declared(self.group).get(name)
+        if point is None or name in self._added or name in self._places:
+            return None
+        return _package(point)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a name; nothing is imported."""

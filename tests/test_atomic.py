@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from cmr_hub import atomic
 from cmr_hub.atomic import atomic_directory, atomic_file
 
 
@@ -210,3 +211,30 @@ def test_what_was_moved_aside_comes_back(tmp_path):
         raise ZeroDivisionError
     assert (tmp_path / "model" / "x").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+KILLED = """
+import os, signal, sys
+from cmr_hub.atomic import atomic_directory, atomic_file
+with atomic_directory(sys.argv[1] + "/model"), atomic_file(sys.argv[1] + "/a.json") as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_process_is_at_work_until_it_ends_however_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_PAUSE", 0.0)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert writer.stdout.readline() == "ready\n"
+    atomic._clear_up(tmp_path)
+    left = names(tmp_path)
+    assert len(left) == 4  # each with its lock
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    assert names(tmp_path) == left
+    atomic._clear_up(tmp_path)
+    assert names(tmp_path) == []

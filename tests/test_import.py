@@ -102,3 +102,31 @@ def test_console_script():
     run = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
     for command in ("data", "train", "evaluate", "search", "demo"):
         assert f" {command} " in run.stdout
+
+
+EVERY_MODULE = """
+import builtins, importlib, pkgutil, sys
+
+ABSENT = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+real = builtins.__import__
+
+def as_on_windows(name, globals=None, *rest, **more):
+    asks = (globals or {}).get("__name__", "")
+    if name.partition(".")[0] in ABSENT and asks.partition(".")[0] == "cmr_hub":
+        raise ModuleNotFoundError(f"{asks} imports {name}, which Windows does not have")
+    return real(name, globals, *rest, **more)
+
+builtins.__import__ = as_on_windows
+import cmr_hub
+for module in pkgutil.walk_packages(cmr_hub.__path__, "cmr_hub."):
+    if not module.name.startswith("cmr_hub.apps.dashboard.views"):  # scripts of Streamlit
+        importlib.import_module(module.name)
+print(len(sys.modules))
+"""
+
+
+def test_no_module_needs_what_only_posix_has():
+    run = subprocess.run(
+        [sys.executable, "-c", EVERY_MODULE], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]

@@ -44,9 +44,8 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(built):
         names = set(archive.namelist())
     assert {name for name in names if name.startswith("cmr_hub/")} == source()
     others = {name.partition("/")[0].rpartition(".")[2] for name in names - source()}
-    assert others == {"dist-info", "data"}
+    assert others == {"dist-info"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert any(name.endswith("model_card.md") for name in names)
 
 
 def test_the_sdist_has_no_data_and_no_leftovers(built):

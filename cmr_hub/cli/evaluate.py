@@ -32,24 +32,24 @@ def evaluate(
     root: Root = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help=f"Another dataset than its own; one of: {', '.join(DATASETS)}."),
+        typer.Option(help=f"Evaluate on another dataset: {', '.join(DATASETS)}."),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Split: train, validation or test.")] = "test",
     results: Annotated[
         Path | None,
-        typer.Option(help="With --dataset: a results store to add a line to."),
+        typer.Option(help="With --dataset: append the figures to this results file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     cache: Cache = None,
     device: Device = "auto",
     backend: Backend = "auto",
     int8: Int8 = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Measures a saved model again, on its own dataset or on another.
+    """Evaluate a saved model on the dataset that it was trained on, or on another.
 
-    Each caption is a query of its own, whose picture is the answer, and each picture one, which any
-    of its captions answers; with labels class MAP stands beside that.
+    Each caption is a query for its picture, and each picture a query for any of its captions. With
+    labels, class MAP is reported as well.
 
     Examples: `cmr evaluate runs/pascal --json`,
     `cmr evaluate runs/pascal --dataset flickr8k --split validation`

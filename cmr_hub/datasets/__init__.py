@@ -50,9 +50,9 @@ DATASETS = Registry(
         "wikipedia": "cmr_hub.datasets.wikipedia:read",
         "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
         "flickr8k": "cmr_hub.datasets.flickr8k:read",
-        "sketches": "cmr_hub.datasets.sketches.dataset:read",
         "folder": "cmr_hub.datasets.folder:read",
     },
+    separate={"sketches": "cmr-hub-sketches, or in a clone of CMR Hub: pip install ./sketches"},
 )
 
 _log = logging.getLogger(__name__)

@@ -79,7 +79,8 @@ def _known(kind: str, name: str, names: list[str]) -> None:
 
 
 def _check_dataset(choice: Choice) -> Choice:
-    _known("dataset", choice.name, list(DATASETS))
+    if choice.name not in DATASETS:
+        raise ValueError(DATASETS.unknown(choice.name))
     return _check_paths(choice)
 
 

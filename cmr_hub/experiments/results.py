@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from filelock import lock_descriptor
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmr_hub.atomic import storing
@@ -136,7 +136,7 @@ def append_run(record: Mapping[str, Any], path: str | Path) -> None:
 
 def _append(line: bytes, target: Path, run: str | None) -> None:
     with target.open("a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_descriptor(file.fileno())
         file.seek(0)
         if run is not None and _holds(file.read(), run):
             return
@@ -173,7 +173,7 @@ def read_runs(path: str | Path) -> tuple[list[JSONObject], list[str]]:
     try:
         check_file(source, LARGEST_STORE)
         with source.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+            lock_descriptor(file.fileno())
             lines = file.read().split(b"\n")
     except FileNotFoundError as error:
         raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error

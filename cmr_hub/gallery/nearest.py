@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmr_hub.cores import threads
-from cmr_hub.gallery.held import HeldVectors
 from cmr_hub.gallery.huge_pages import in_huge_pages
 from cmr_hub.gallery.vectors import VectorColumn
 
@@ -71,7 +70,7 @@ class NearestVectors:
         self.everything = Selection(
             len(self), (None,) * len(self.columns), 0 if graph is None else len(graph), None
         )
-        self._vectors = HeldVectors(column.matrix for column in self.columns)
+        self._matrices = [column.matrix for column in self.columns]
         self._rough: dict[int, faiss.IndexScalarQuantizer] = {}
         if graph is not None:
             graph.settle()
@@ -104,7 +103,6 @@ class NearestVectors:
             return [(np.empty(0, np.int64), np.empty(0), np.empty((0, 0), np.float32))] * len(
                 queries
             )
-        self._vectors.searched()
         exact = not self._uses_graph(count, among)
         # Beside a graph, which is there for many vectors, a copy of all would take too much memory.
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
@@ -177,7 +175,7 @@ class NearestVectors:
 
     def _few_candidates(self, queries: FloatArray, fetch: int) -> list[tuple[FloatArray, IntArray]]:
         """As `_candidates`, of all vectors, without FAISS."""
-        scores = np.hstack([queries @ matrix.T for matrix in self._vectors.matrices])
+        scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
         return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
 
@@ -187,7 +185,7 @@ class NearestVectors:
         """Compares with every vector of one column that may be found: (Q, ≤ fetch) each."""
         import faiss
 
-        matrix, places = self._vectors.matrices[part], among.places[part]
+        matrix, places = self._matrices[part], among.places[part]
         size = len(matrix) if places is None else len(places)
         count = min(fetch, size)
         if not count:
@@ -211,7 +209,7 @@ class NearestVectors:
 
         from cmr_hub.gallery.graph import view
 
-        matrix = self._vectors.matrices[part]
+        matrix = self._matrices[part]
         index = self._rough.get(part)
         if index is None:
             kind = faiss.ScalarQuantizer.QT_bf16
@@ -227,7 +225,7 @@ class NearestVectors:
         return self._gather(places, [column.rows for column in self.columns])
 
     def _take(self, places: IntArray) -> FloatArray:
-        return self._gather(places, self._vectors.matrices)
+        return self._gather(places, self._matrices)
 
     def _gather(self, places: IntArray, parts: Sequence[npt.NDArray[np.generic]]) -> np.ndarray:
         if len(parts) == 1:

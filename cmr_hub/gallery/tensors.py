@@ -1,8 +1,9 @@
 """safetensors files written block by block and read without a copy.
 
 The format (https://huggingface.co/docs/safetensors): eight bytes with the length of a JSON header,
-the header, and the arrays' bytes one after the other. The library's own `save` wants everything in
-memory twice, and its `load_file` copies; a gallery can be larger than that.
+the header, and the arrays' bytes one after the other. The library's `save` wants everything in
+memory twice, its `load_file` copies, and `safe_open` does not tell where in the file an array lies,
+so that NumPy could map it; a gallery can be larger than memory.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from cmr_hub.errors import CMRError
-from cmr_hub.installed import file_beside_package
 
 PACKAGE: Final = Path(__file__).parents[1]
 MADE_BY: Final = "made with `cmr space`"
@@ -58,9 +57,9 @@ def copy_package(space: Path, *, releases: bool) -> None:
             or (not releases and Path(folder).name == "releases" and (Path(folder) / name).is_dir())
         ],
     )
-    licence = file_beside_package("LICENSE")
+    licence = metadata.distribution("cmr-hub").read_text("licenses/LICENSE")
     if licence is not None:
-        shutil.copyfile(licence, space / "LICENSE")
+        (space / "LICENSE").write_text(licence, encoding="utf-8")
 
 
 def files_in(folder: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cmr_hub.atomic import atomic_directory
-from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.errors import DataNotFoundError
 from cmr_hub.hub.bundle import (
     MADE_BY,
     copy_files,
@@ -19,10 +19,9 @@ from cmr_hub.hub.bundle import (
     refuse_foreign,
     requirements,
 )
-from cmr_hub.installed import file_beside_package
 
 PORT: Final = 8501
-APP: Final = "dashboard_streamlit/app.py"
+APP: Final = "cmr_hub/apps/dashboard/app.py"
 _SETTINGS: Final = ".streamlit/config.toml"
 COMMAND: Final = (
     *("streamlit", "run", APP, "--server.headless=true"),
@@ -62,17 +61,11 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
 
     Raises:
         DataNotFoundError: there are no results.
-        CMRError: `out` holds something else, or the dashboard is not there to be copied.
+        CMRError: `out` holds something else.
     """
     from huggingface_hub import SpaceCard, SpaceCardData
 
     refuse_foreign(Path(out))
-    app, settings = file_beside_package(APP), file_beside_package(_SETTINGS)
-    if app is None:
-        raise CMRError(
-            f"the dashboard ({APP}) is not beside the package, so there is none to bundle: run "
-            "this in a clone of CMR Hub that has it"
-        )
     if not files_in(results):
         raise DataNotFoundError(f"there are no results in {results}: give their folder")
     data = SpaceCardData(
@@ -90,10 +83,9 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         (fresh / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
         needed = "".join(f"{line}\n" for line in requirements("dashboard", "report"))
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
-        copy_files(app.parent, fresh / Path(APP).parent)
-        if settings is not None:
-            (fresh / _SETTINGS).parent.mkdir()
-            (fresh / _SETTINGS).write_bytes(settings.read_bytes())
         copy_files(results, fresh / "results")
         copy_package(fresh, releases=True)
+        # Streamlit reads the settings of the folder that it is started in.
+        (fresh / _SETTINGS).parent.mkdir()
+        (fresh / _SETTINGS).write_bytes((fresh / Path(APP).parent / _SETTINGS).read_bytes())
     return Path(out)

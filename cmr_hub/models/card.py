@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
-from pathlib import Path
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cmr_hub.encoders.pretrained import PREFIX
-from cmr_hub.errors import CMRError, ModelFormatError
-from cmr_hub.installed import file_beside_package
+from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.card_data import About, about
 from cmr_hub.models.card_encoders import (
     PretrainedPart,
@@ -82,7 +81,7 @@ def model_card(
         parts = pretrained_parts(model.image, model.text)
         card: ModelCard = ModelCard.from_template(
             _card_data(model, title, measured, data, parts),
-            template_path=str(template_path()),
+            template_str=files("cmr_hub.models").joinpath(TEMPLATE).read_text(encoding="utf-8"),
             title=title,
             load_name=load_name,
             dim=model.dim,
@@ -107,14 +106,6 @@ def model_card(
             "train it again, or write its card by hand"
         ) from error
     return card
-
-
-def template_path() -> Path:
-    """Where `model_card.md` is. Raises CMRError if it is not there."""
-    found = file_beside_package(TEMPLATE)
-    if found is None:
-        raise CMRError(f"the template {TEMPLATE} is not there: install cmr-hub again")
-    return found
 
 
 def has_projectors(model: Described) -> bool:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmr_hub.errors import ModelFormatError, shown
-from cmr_hub.models.dropout import Dropout
 from cmr_hub.models.projection import Projection
 
 if TYPE_CHECKING:
@@ -188,10 +187,10 @@ class Projector(nn.Module):
         # The slots of a posterior are not outputs of the last layer.
         widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else own]
         self.scaling = InputScaling(in_dim)
-        layers: list[nn.Module] = [Dropout(dropout[0])]
+        layers: list[nn.Module] = [nn.Dropout(dropout[0])]
         for number, (before, after) in enumerate(pairwise(widths)):
             if number:
-                layers += [ACTIVATIONS[activation](), Dropout(dropout[1])]
+                layers += [ACTIVATIONS[activation](), nn.Dropout(dropout[1])]
             is_split = number > 0 and blocks != 1  # all see the same row
             layers.append(
                 BlockLinear(before, after, blocks) if is_split else nn.Linear(before, after)

@@ -15,7 +15,7 @@ from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained.load import Backbones
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.errors import CMRError, ModelFormatError, NotInstalledError, shown
-from cmr_hub.half import to_half
+from cmr_hub.float16 import to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import (
     EncoderConfig,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import re
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from cmr_hub.cli import app
@@ -195,11 +195,9 @@ def test_a_process_that_dies_takes_one_cell_along(
 
 
 def test_one_runner_at_a_time(small_grid: Path, tmp_path: Path) -> None:
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(CMRError, match="another process writes into"):
+    other = FileLock(tmp_path / ".writer.lock")
+    with other, pytest.raises(CMRError, match="another process writes into"):
         run_grid(read_grid(small_grid), tmp_path)
-    os.close(handle)
     assert not (tmp_path / "runs.jsonl").exists()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import platform
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import lock_descriptor
 
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
 from cmr_hub.experiments.results import REQUIRED, append_run, read_runs, versions
@@ -128,7 +128,7 @@ def test_a_writer_waits_for_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     append_run(record(seed=0), path)
     with path.open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+        lock_descriptor(other.fileno())
         writer = threading.Thread(target=append_run, args=(record(seed=1), path))
         writer.start()
         writer.join(timeout=0.2)

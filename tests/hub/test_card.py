@@ -10,11 +10,10 @@ import yaml
 from huggingface_hub import ModelCard
 
 from cmr_hub.encoders.images import image_encoder_class
-from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.errors import ModelFormatError
 from cmr_hub.experiments.results import append_run
 from cmr_hub.hub.card import card_text, write_card
 from cmr_hub.loading import load
-from cmr_hub.models import card as card_module
 from cmr_hub.releases import release_directory
 
 RECORD = {
@@ -183,12 +182,6 @@ def test_a_record_that_cannot_be_understood(saved_model, tmp_path, change):
 def test_text_of_a_record_is_no_template(saved_model, tmp_path):
     record = RECORD | {"preset": "{{ 7 * 7 }}"}
     assert "- preset: {{ 7 * 7 }}" in card_text(with_record(saved_model, tmp_path / "m", record))
-
-
-def test_a_template_that_is_gone(directory, monkeypatch):
-    monkeypatch.setattr(card_module, "file_beside_package", lambda name: None)
-    with pytest.raises(CMRError, match="install cmr-hub again"):
-        card_text(directory)
 
 
 def test_the_card_of_the_default_release():

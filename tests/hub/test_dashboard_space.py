@@ -15,30 +15,7 @@ import pytest
 import yaml
 
 from cmr_hub.errors import CMRError, DataNotFoundError
-from cmr_hub.hub import dashboard_space
 from cmr_hub.hub.dashboard_space import APP, build_dashboard_space
-from cmr_hub.installed import file_beside_package
-
-PAGE = """
-from pathlib import Path
-import streamlit
-import cmr_hub
-assert Path(cmr_hub.__file__).is_relative_to(Path.cwd())
-streamlit.write(Path("results/report.md").read_text())
-"""
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """Where the dashboard is: here, or where there is none yet one page in its place."""
-    app = file_beside_package(APP)
-    if app is not None:
-        return app.parents[1]
-    folder = tmp_path_factory.mktemp("clone")
-    for name, text in {APP: PAGE, ".streamlit/config.toml": "[theme]\n"}.items():
-        (folder / name).parent.mkdir()
-        (folder / name).write_text(text)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +30,8 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def space(clone, results, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dashboard_space, "file_beside_package", lambda name: clone / name)
-        return build_dashboard_space(tmp_path_factory.mktemp("space") / "out", results)
+def space(results, tmp_path_factory):
+    return build_dashboard_space(tmp_path_factory.mktemp("space") / "out", results)
 
 
 def command(space: Path) -> list[str]:
@@ -76,7 +51,7 @@ def test_files(space):
     names = {path.name for path in space.iterdir()}
     assert names == {
         *("README.md", "Dockerfile", "requirements.txt", "LICENSE", "cmr_hub", "results"),
-        *("dashboard_streamlit", ".streamlit"),
+        ".streamlit",
     }
     found = {path.relative_to(space / "results").as_posix() for path in space.rglob("results/**/*")}
     assert {"report.md", "runs.jsonl", "figures/a.png"} <= found
@@ -91,17 +66,13 @@ def test_requirements_are_pinned(space):
     assert {"streamlit", "plotly", "torch"} <= {line.split("==")[0] for line in lines}
 
 
-def test_what_cannot_be_bundled(clone, results, tmp_path, monkeypatch):
-    monkeypatch.setattr(dashboard_space, "file_beside_package", lambda name: clone / name)
+def test_what_cannot_be_bundled(results, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "README.md").write_text("mine")
     with pytest.raises(CMRError, match="something else than a Space"):
         build_dashboard_space(tmp_path / "mine", results)
     with pytest.raises(DataNotFoundError, match="no results in"):
         build_dashboard_space(tmp_path / "out", tmp_path / "absent")
-    monkeypatch.setattr(dashboard_space, "file_beside_package", lambda name: None)
-    with pytest.raises(CMRError, match=r"dashboard_streamlit/app\.py\) is not beside the package"):
-        build_dashboard_space(tmp_path / "out", results)
     assert not (tmp_path / "out").exists()
 
 

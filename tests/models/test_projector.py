@@ -4,7 +4,6 @@ import torch
 from torch import nn
 
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.models.dropout import Dropout
 from cmr_hub.models.projector import BlockLinear, InputScaling, Projector
 
 
@@ -71,7 +70,7 @@ def test_dropout_drops_in_training():
     projector = Projector(4, (64,), 6, dropout=(0.0, 0.5)).train()
     features = torch.from_numpy(rows(9, 4))
     assert not torch.equal(projector(features), projector(features))
-    assert [m.dropped for m in projector.layers if isinstance(m, Dropout)] == [0, 128]
+    assert [m.p for m in projector.layers if isinstance(m, nn.Dropout)] == [0, 0.5]
 
 
 def test_posteriors_rank_by_the_probability_of_one_class():

@@ -127,8 +127,8 @@ def overlapping(entries: dict) -> None:
 
 
 def twice(entries: dict) -> bytes:
-    text = json.dumps(entries)
-    return (text[:-1] + ", " + text[1:]).encode()
+    """Two places for one name: the library reads the last, and then nothing has the first."""
+    return json.dumps(entries).replace("centroids.images", "centroids.texts").encode()
 
 
 def fifo(directory: Path) -> None:
@@ -218,11 +218,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     "a program": (written("modeling.py", b"import os"), "holds modeling.py, which can run code"),
     "a header that lies about its length": (
         written("model.safetensors", struct.pack("<Q", 2**40) + b"{}" * 100),
-        "its header claims 1,099,511,627,776 bytes, the file has 208",
+        "safetensors file: .*header too large",
     ),
     "an empty file": (
         written("model.safetensors", b""),
-        "its header claims 0 bytes, the file has 0",
+        "safetensors file: .*header too small",
     ),
     "a header of 2 MB": (
         written("model.safetensors", struct.pack("<Q", 2_000_000) + b" " * 2_000_000),
@@ -230,33 +230,39 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a header that is no JSON": (
         header(lambda entries: b"pickle"),
-        "has a header that is not JSON",
+        "safetensors file: .*invalid JSON in header: expected",
     ),
     "a header that is nested deep": (
         header(lambda entries: b'{"a":' * 100_000),
-        "header that is not JSON: maximum recursion",
+        "safetensors file: .*recursion limit exceeded",
     ),
-    "a name that stands twice": (header(twice), "a name stands in it twice"),
+    "a name that stands twice": (
+        header(twice),
+        "safetensors file: .*invalid offset for tensor `centroids.texts`",
+    ),
     "an unknown dtype": (
         header(lambda entries: entries["centroids.texts"].update(dtype="OBJECT")),
-        "wrong header: centroids.texts.dtype: Input should be 'F16'",
+        "safetensors file: .*unknown variant `OBJECT`",
     ),
     "a negative offset": (
         header(lambda entries: entries["centroids.texts"].update(data_offsets=[-8, 64])),
-        "wrong header: centroids.texts.data_offsets.0: Input should be greater",
+        "safetensors file: .*invalid value: integer `-8`",
     ),
     "a huge shape in the header": (
         header(stretched),
-        r"weight of shape \(1000000000, 1000000000\) needs 4,000,000,000,000,000,000 bytes",
+        r"safetensors file: .*overflow computing buffer size",
     ),
-    "tensors that overlap": (header(overlapping), "overlaps another tensor or leaves a gap"),
+    "tensors that overlap": (
+        header(overlapping),
+        "safetensors file: .*invalid offset for tensor `centroids",
+    ),
     "a cut file": (
         lambda directory: os.truncate(directory / "model.safetensors", 5_000),
-        "model.safetensors is cut",
+        "not a whole safetensors file: .*metadata, file not fully covered",
     ),
     "something behind the tensors": (
         lambda directory: (directory / "model.safetensors").open("ab").write(b"x" * 100),
-        "or has something behind its tensors",
+        "model.safetensors is not a whole .*incomplete metadata, file not fully covered",
     ),
     "a wrong dtype": (
         tensors(lambda found: found.update({"centroids.images": torch.zeros(3, 6).double()})),

@@ -83,7 +83,7 @@ class Work(ABC):
         return sorted(
             str(path.relative_to(self.home))
             for path in self.home.rglob("*")
-            if path.name.endswith(".tmp") or path.name == ".writer"
+            if path.name.endswith(".tmp") or path.name.startswith(".writer")
         )
 
 

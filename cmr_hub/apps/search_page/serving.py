@@ -41,7 +41,9 @@ THEME: Final = gr.themes.Default(
 )
 _SESSIONS: Final = 1_000
 _SWITCH_SECONDS: Final = 0.0005
-_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDS: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 _LANGUAGE: Final = "<script>document.documentElement.lang = 'en'</script>"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -15,7 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
-from typing import IO, BinaryIO, Final
+from typing import BinaryIO, Final
+
+from filelock import FileLock, Timeout
 
 from cmr_hub.errors import CMRError, StorageError
 
@@ -61,15 +62,16 @@ class VisitorFolder:
             parent.mkdir(parents=True, exist_ok=True)
             _sweep(parent)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
-            self._held = (self.path / _LOCK).open("w")
+            # Whoever closes the page may do so in another thread.
+            held = FileLock(self.path / _LOCK, thread_local=False)
+            held.acquire()
         except OSError as error:
             raise StorageError(
                 f"cannot write to the temporary folder {parent}: {error.strerror}; set TMPDIR to "
                 "a folder with room"
             ) from error
-        fcntl.flock(self._held, fcntl.LOCK_EX)
         # Also where nobody closes it, at the end of the process at the latest.
-        self._removed = weakref.finalize(self, _remove, self.path, self._held)
+        self._removed = weakref.finalize(self, _remove, self.path, held)
         self._most, self._used = most, 0
         self._uploads: dict[str, _Upload] = {}
         self._lock = RLock()
@@ -184,18 +186,17 @@ def _safe(name: str) -> str:
     return f"{stem[:40]}{dot}{suffix[:10]}"
 
 
-def _remove(folder: Path, held: IO[str]) -> None:
+def _remove(folder: Path, held: FileLock) -> None:
+    held.release()
     shutil.rmtree(folder, ignore_errors=True)
-    held.close()
 
 
 def _sweep(parent: Path) -> None:
     """Removes the folders of pages that are no longer there."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
+        with suppress(OSError, Timeout):
             # A page that has just made its folder has no lock yet.
             if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime < 60:
                 continue
-            with (folder / _LOCK).open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with FileLock(folder / _LOCK, timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import ModelFormatError, NotInstalledError, shown
-from cmr_hub.half import from_half, to_half
+from cmr_hub.float16 import from_half, to_half
 from cmr_hub.outside import LARGEST, read_bytes, read_json
 from cmr_hub.types import JSONObject
 

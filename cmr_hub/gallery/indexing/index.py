@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -75,11 +73,7 @@ def index_folder(
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
     model = _with_encoders(gallery.model)
-    with (
-        _encoding(model, cluster, workers) as encoding,
-        gallery.store.writing(),
-        _old_objects_left_alone(),
-    ):
+    with _encoding(model, cluster, workers) as encoding, gallery.store.writing():
         table = gallery.store.table_below(str(base))
         found = []
         for entry in folder_entries(base, report):
@@ -122,19 +116,6 @@ def _with_encoders(model: CrossModalModel | None) -> CrossModalModel:
     if model is None or not model.text.has_encoder:
         raise CMRError("indexing needs a gallery opened with a model that has encoders")
     return model
-
-
-@contextmanager
-def _old_objects_left_alone() -> Iterator[None]:
-    """Garbage is looked for among new objects only: torch's are many, and take .3 s each time."""
-    if gc.get_freeze_count():  # somebody has seen to it, and wants it to stay so
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
@@ -188,29 +187,6 @@ def test_formats_that_are_not_read_are_told(gallery, folder, tmp_path) -> None:
     assert summary.added == 9
     assert summary.other_formats == {".heic": 2, ".nef": 1}
     assert "the format is not read: 2 .heic, 1 .nef; convert to JPEG" in summary.text()
-
-
-def test_garbage_is_looked_for_as_before_afterwards(gallery, folder, monkeypatch) -> None:
-    during = []
-    real = encode.EncodingHere.encoded
-
-    def encoded(*arguments):
-        during.append(gc.get_freeze_count())
-        return real(*arguments)
-
-    monkeypatch.setattr(encode.EncodingHere, "encoded", encoded)
-    index_folder(gallery, folder)
-    assert during[0] > 0
-    assert gc.get_freeze_count() == 0
-    with pytest.raises(DataNotFoundError):
-        index_folder(gallery, folder / "nowhere")
-    assert gc.get_freeze_count() == 0
-    gc.freeze()
-    try:
-        index_folder(gallery, folder)
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
 
 
 def test_bombs_are_unreadable(gallery, folder, monkeypatch) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import Card, cards
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, places_of, show_map, stages_of
 from cmr_hub.apps.dashboard.sources import (
     SpaceSource,
@@ -19,6 +18,7 @@ from cmr_hub.apps.dashboard.sources import (
     zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
+from cmr_hub.apps.dashboard.widgets import Card, cards
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
