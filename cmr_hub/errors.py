@@ -6,6 +6,7 @@ import reprlib
 from typing import Any
 
 _LONGEST = 80
+_LONGEST_MESSAGE = 4_000
 
 
 class _Shown(reprlib.Repr):
@@ -36,7 +37,18 @@ def shown(value: object) -> str:
 
 
 class CMRError(Exception):
-    """Base of all errors that the package raises on purpose."""
+    """Base of all errors that the package raises on purpose.
+
+    Of a very long message, such as one of a library that holds all that it was given, the
+    beginning and the end are kept.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        if len(text) > _LONGEST_MESSAGE:
+            half = _LONGEST_MESSAGE // 2
+            text = f"{text[:half]} … {text[-half:]}"
+        super().__init__(text)
 
 
 class DataNotFoundError(CMRError):

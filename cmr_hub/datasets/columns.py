@@ -15,7 +15,7 @@ from cmr_hub.errors import DataFormatError, UnknownNameError
 from cmr_hub.types import IntArray
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Columns:
     """Base of the datasets: N items as columns. Immutable; every verb gives a new one.
 
@@ -40,7 +40,7 @@ class Columns:
     labels: IntArray
     classes: tuple[str, ...]
     splits: SplitArray
-    report: ReadReport = field(default_factory=ReadReport, repr=False)
+    report: ReadReport = field(default_factory=ReadReport)
 
     def __post_init__(self) -> None:
         lengths = {column: len(getattr(self, column)) for column in self.COLUMNS}
@@ -57,6 +57,15 @@ class Columns:
             )
         if not np.isin(self.splits, SPLITS).all():
             raise DataFormatError(f"{self.name}: a split must be one of {', '.join(SPLITS)}")
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), f"protocol={self.protocol!r}", f"{len(self):,} items"]
+        if self.classes:
+            parts.append(f"{len(self.classes)} classes")
+        parts += [
+            f"{split} {np.count_nonzero(self.splits == split):,}" for split in self.split_names
+        ]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def __len__(self) -> int:
         return len(self.ids)

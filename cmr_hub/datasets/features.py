@@ -9,7 +9,7 @@ from cmr_hub.datasets.columns import Columns
 from cmr_hub.types import FloatArray
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FeatureDataset(Columns):
     """N items, each an image feature row and the text feature row of its pair. See `Columns`.
 

@@ -11,7 +11,7 @@ import numpy as np
 from cmr_hub.datasets.columns import Columns
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PairDataset(Columns):
     """N items, each a picture with sentences that belong to it. See `Columns`.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.metrics.retrieval import check_length
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -35,8 +37,12 @@ def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
 
     Returns:
         None for fewer than two classes.
+
+    Raises:
+        QueryError: not one label for each vector.
     """
     classes = np.asarray(labels)
+    check_length("labels", classes, len(np.asarray(vectors)))
     known = classes >= 0
     rows, numbers = unit_rows(vectors)[known], classes[known]
     names, own = np.unique(numbers, return_inverse=True)

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from cmr_hub.datasets import load_dataset
+from cmr_hub.encoders.feature_cache import FeatureCache, image_key
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, ModelFormatError, QueryError, UnknownWordsError
 from cmr_hub.float16 import rounded_to_half
@@ -55,6 +56,95 @@ def test_embeddings_are_the_projections_of_features(model, paths):
     np.testing.assert_array_equal(
         model.encode_documents([tuple(SENTENCES)]), model.encode_texts([" ".join(SENTENCES)])
     )
+
+
+def test_pictures_of_every_kind(model, paths):
+    """A path, a text, an open picture, the file's bytes and its pixels give one row."""
+    rows = model.encode_images(paths[:1])
+    picture = Image.open(paths[0]).convert("RGB")
+    kinds = (paths[0], str(paths[0]), picture, paths[0].read_bytes(), np.asarray(picture))
+    for kind in kinds:
+        np.testing.assert_array_equal(model.encode_images([kind]), rows)
+        assert model.search(image=kind, k=1) == model.search(image=paths[0], k=1)
+    grey = picture.convert("L")
+    np.testing.assert_array_equal(
+        model.encode_images([np.asarray(grey)]), model.encode_images([grey])
+    )
+    both = np.stack([np.asarray(picture)] * 2)
+    np.testing.assert_array_equal(model.encode_images(both), model.encode_images([picture] * 2))
+    assert model.gallery.search(paths[0].read_bytes(), k=1) == model.gallery.search(paths[0], k=1)
+
+
+def test_bytes_and_pixels_are_cached_as_files_are(model, paths, tmp_path):
+    cache = FeatureCache(tmp_path)
+    data = paths[0].read_bytes()
+    kinds = [paths[0], data, np.asarray(Image.open(paths[0]).convert("RGB"))]
+    rows = model.image.encode(kinds, cache=cache)
+    np.testing.assert_array_equal(rows, model.encode_images([paths[0]] * 3))
+    assert image_key(data) == image_key(paths[0]) != image_key(kinds[2])
+    assert image_key(kinds[2]) == image_key(Image.open(paths[0]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((4, 4, 3)), r"not float64 of shape \(4, 4, 3\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"not uint8 of shape \(4, 4, 4\)"),
+        (b"", "the file is empty"),
+        (b"GIF", "it is not a JPEG"),
+        (3, "it is 3; give a path, an open picture, the bytes of a file, or a uint8 array"),
+        (None, "it is None; give a path"),
+    ],
+)
+def test_what_is_no_picture(model, wrong, message):
+    with pytest.raises(ImageError, match=message):
+        model.encode_images([wrong])
+
+
+def test_one_picture_is_no_list(model, paths):
+    one = np.asarray(Image.open(paths[0]).convert("RGB"))
+    for single in (paths[0], paths[0].read_bytes(), one, Image.open(paths[0]), None):
+        with pytest.raises(CMRError, match="images must be a list"):
+            model.encode_images(single)
+
+
+@pytest.mark.parametrize(("size", "batches"), [(1, [1] * 12), (5, [2, 5, 5]), (100, [12])])
+def test_batch_size(model, paths, size, batches, monkeypatch):
+    encoder, seen = model.image.encoder, []
+    forward = encoder.forward
+
+    def counted(batch):
+        seen.append(len(batch))
+        return forward(batch)
+
+    monkeypatch.setattr(encoder, "forward", counted)
+    rows = model.encode_images(paths, batch_size=size)
+    assert sorted(seen) == batches
+    np.testing.assert_allclose(rows, model.encode_images(paths), atol=1e-5)
+
+
+def test_on_error(model, paths, tmp_path, caplog):
+    """Two of five cannot be read: an error that names one, fewer rows, or rows of NaN."""
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    given = [paths[0], broken, paths[1], tmp_path / "gone.png", paths[2]]
+    good = model.encode_images(paths[:3])
+    with pytest.raises(ImageError, match=r"broken\.jpg|gone\.png"):
+        model.encode_images(given)
+    np.testing.assert_allclose(model.encode_images(given, on_error="skip"), good, atol=1e-5)
+    assert "broken.jpg" in caplog.text
+    assert "gone.png" in caplog.text
+    rows = model.encode_images(given, on_error="none")
+    assert rows.shape == (5, model.dim)
+    assert np.isnan(rows).all(axis=1).tolist() == [False, True, False, True, False]
+    np.testing.assert_allclose(rows[[0, 2, 4]], good, atol=1e-5)
+    assert model.encode_images([broken], on_error="skip").shape == (0, model.dim)
+    assert np.isnan(model.encode_images([broken], on_error="none")).all()
+    with pytest.raises(CMRError, match="on_error must be one of raise, skip, none, not 'ignore'"):
+        model.encode_images(paths, on_error="ignore")
+    for size in (0, -1, 2.5):
+        with pytest.raises(CMRError, match="batch_size must be a whole number from 1 on"):
+            model.encode_images(paths, batch_size=size)
 
 
 def test_nothing_to_encode(model):

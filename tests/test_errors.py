@@ -1,0 +1,190 @@
+"""No message holds a whole array, file or text, whatever a user gives."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cmr_hub
+from cmr_hub import datasets, encoders, losses, metrics
+from cmr_hub.errors import CMRError, UnknownNameError, shown
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item
+
+BIG = 200_000
+LONGEST = 4_100
+"""Of a message: it may list the names of all presets, and what a library has said."""
+
+
+class Talkative:
+    def __repr__(self) -> str:
+        return "x" * BIG
+
+
+def big_values() -> dict[str, Any]:
+    return {
+        "bytes": bytes(BIG),
+        "name": "x" * BIG,
+        "list": ["dog"] * BIG,
+        "matrix": np.full((1000, 50), np.nan),
+        "pixels": np.zeros((200, 300, 3), np.uint8),
+        "dict": dict.fromkeys(range(BIG), "dog"),
+        "object": Talkative(),
+        "path": Path("x" * BIG),
+    }
+
+
+VALUES = big_values()
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_shown(kind) -> None:
+    assert len(shown(VALUES[kind])) < 200
+    assert len(str(UnknownNameError("loss", VALUES[kind], ["a", "b"]))) < 300
+
+
+def test_what_is_short_is_shown_as_it_is() -> None:
+    for value in ("it's", 3.5, None, [1, 2], {"a": 1}, b"GIF", ("x",), losses.LOSSES.__class__):
+        assert shown(value) == repr(value)
+    assert shown(bytes(30)) == "bytes of length 30"
+    assert shown(np.zeros((2, 3))) == "ndarray of shape (2, 3)"
+
+
+def told(call: Callable[[], Any]) -> list[str]:
+    """The messages of what it raises, and of what that was raised from where it is shown."""
+    try:
+        call()
+    except CMRError as error:
+        return [str(error)]
+    except (TypeError, ValueError, AttributeError, KeyError, OSError):
+        return []  # Python's own, of a type that was never allowed
+    return []
+
+
+_OF_THE_HUB = ("token", "cache_dir", "local_files_only", "force_download", "revision")
+
+
+PLACES = ("name", "pairs", "data", "root", "directory", "device", "images", "image", "query")
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in kinds and name not in ("self", "cls", "progress", *_OF_THE_HUB)
+    ]
+
+
+def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Public functions by name, each with arguments that go well or fail early."""
+    gallery = model.gallery
+    rows = np.eye(4, 3)
+    labels = [0, 1, 0, 1]
+    arrays = (rows, rows, labels)
+    figures = {
+        "mean_average_precision": (rows, rows, labels, labels),
+        "evaluate_retrieval": (rows, rows, labels),
+        "rank": (rows, rows),
+        "modality_gap": (rows, rows),
+        "silhouette": (rows, labels),
+        "content_based_map": (rows, labels),
+        "average_precision": (np.eye(4) > 0,),
+        "recall_at_k": (np.eye(4) > 0, 1),
+        "precision_at_k": (np.eye(4) > 0, 1),
+        "classification_accuracy": (labels, labels),
+        "per_class_map": (np.ones(4), labels),
+    }
+    named = {
+        "load": (cmr_hub.load, {}),
+        "train": (cmr_hub.train, {"pairs": arrays, "preset": "infonce", "epochs": 1}),
+        "evaluate": (cmr_hub.evaluate, {"model": model, "data": folder}),
+        "load_dataset": (datasets.load_dataset, {"name": "folder", "root": folder}),
+        "Folder": (datasets.Folder, {"root": folder}),
+        "PascalSentence": (datasets.PascalSentence, {}),
+        "build_loss": (losses.build_loss, {}),
+        "loss_class": (losses.loss_class, {}),
+        "TripletLoss": (losses.TripletLoss, {}),
+        "register": (losses.register, {}),
+        "image_encoder": (encoders.image_encoder, {"encoder": "compact"}),
+        "encode_images": (model.encode_images, {"images": []}),
+        "encode_texts": (model.encode_texts, {"texts": []}),
+        "encode_documents": (model.encode_documents, {"documents": []}),
+        "classify": (model.classify, {"images": [], "names": ["a", "b"]}),
+        "model.search": (model.search, {"text": "flame"}),
+        "gallery.search": (gallery.search, {"query": "flame"}),
+        "more_like": (gallery.more_like, {"id": gallery.items["id"][0].as_py()}),
+        "search_many": (gallery.search_many, {"vectors": np.eye(6)}),
+        "label": (gallery.label, {"names": ["a", "b"]}),
+        "remove": (gallery.remove, {"ids": []}),
+        "to": (model.to, {"device": "cpu"}),
+        "with_backend": (model.with_backend, {"backend": "torch"}),
+        "open": (Gallery.open, {"directory": folder}),
+    }
+    for name, given in figures.items():
+        function = getattr(metrics, name)
+        named[name] = (function, dict(zip(parameters(function), given, strict=False)))
+    return named
+
+
+NAMES = (
+    *("load", "train", "evaluate", "load_dataset", "Folder", "PascalSentence", "build_loss"),
+    *("loss_class", "TripletLoss", "register", "image_encoder", "encode_images", "encode_texts"),
+    *("encode_documents", "classify", "model.search", "gallery.search", "more_like"),
+    *("search_many", "label", "remove", "to", "with_backend", "open", "mean_average_precision"),
+    *("evaluate_retrieval", "rank", "modality_gap", "silhouette", "content_based_map"),
+    *("average_precision", "recall_at_k", "precision_at_k", "classification_accuracy"),
+    "per_class_map",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_functions(name, model, colour_folder, tmp_path, monkeypatch) -> None:
+    """Each argument in turn is far too large."""
+    monkeypatch.chdir(tmp_path)
+    function, given = functions(model, colour_folder)[name]
+    for parameter in parameters(function):
+        for kind, value in VALUES.items():
+            for one in (value, [value]):
+                for message in told(
+                    lambda one=one, parameter=parameter: function(**given | {parameter: one})
+                ):
+                    where = f"{name}({parameter}={kind}): {message[:300]}"
+                    assert len(message) < LONGEST, where
+                    # A path is told as far as it can be of use; no other value is.
+                    assert parameter in PLACES or "x" * 300 not in message, where
+
+
+def test_a_picture_given_as_bytes(model) -> None:
+    """It was 1.7 million characters once."""
+    with pytest.raises(CMRError) as caught:
+        model.encode_images(bytes(1_700_000))
+    assert len(str(caught.value)) < 200
+    for wrong in (bytes(BIG), VALUES["pixels"][..., :2], VALUES["object"]):
+        with pytest.raises(CMRError) as caught:
+            model.encode_images([wrong])
+        assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_items(kind, model) -> None:
+    value = VALUES[kind]
+    picture = Image.new("RGB", (8, 8))
+    for item in (
+        {"id": value},
+        {"id": "a", "path": value},
+        {"id": "a", "sentences": (value,)},
+        {"id": "a", "label": value, "sentences": ("flame",)},
+        {"id": "a", "sentences": ("flame",), "metadata": {"x": value}},
+        {"id": "a", "sentences": ("flame",), "metadata": {str(value)[:BIG]: 1, "path": 2}},
+    ):
+        for message in told(lambda item=item: Gallery.create(None, model).add([Item(**item)])):
+            assert len(message) < LONGEST, message[:300]
+    for message in told(lambda: model.search(image=picture, where=value)):
+        assert len(message) < LONGEST, message[:300]
