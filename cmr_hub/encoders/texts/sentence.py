@@ -1,4 +1,8 @@
-"""Sentence encoders: a pretrained transformer, its tokens' states averaged."""
+"""Sentence encoders: a pretrained transformer, its tokens' states averaged.
+
+sentence-transformers does the same with torch only, and takes seconds to import: it has no way to
+search with ONNX Runtime alone, and none to train the last layers on states that are kept.
+"""
 
 from __future__ import annotations
 
