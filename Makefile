@@ -61,9 +61,10 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.locked
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: sketches/pyproject.toml $(VENV)/.installed
 	$(EXPORT) --all-extras $$(cat $(VENV)/left-out.txt) -o $(VENV)/dev.txt
 	$(LOCKED) $(VENV)/dev.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e ./sketches
 	@touch $@
 
 install: $(VENV)/.installed

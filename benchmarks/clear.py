@@ -38,7 +38,7 @@ from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.gallery.build import build_gallery
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.hit import Hit
+from cmr_hub.hit import Hit
 from cmr_hub.models.cross_modal import CrossModalModel
 
 RECOMMENDED = 2.5

@@ -33,10 +33,10 @@ from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.images.fusion import fold_batch_norm
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
+from cmr_hub.experiments.transfer import evaluate_transfer
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.towers import ImageTower
 from cmr_hub.releases import release_directory
-from cmr_hub.releasing.build import measure
 
 ROUNDS, PICTURES, CALIBRATION = 5, 64, 32
 SKETCHES = "0/1000"
@@ -209,12 +209,12 @@ def judged(
             model.text,
         )
         with tempfile.TemporaryDirectory() as cache:  # none may find the features of another
-            figures = measure(other, dataset, FeatureCache(Path(cache)))
+            record = evaluate_transfer(other, dataset, "test", FeatureCache(Path(cache))).record
         found[name] = {
             "least_cosine": round(float(cosines.min()), 6),
             "mean_cosine": round(float(cosines.mean()), 6),
-            "recall_at_1": rounded(figures["sentences"]["recall_at_1"]),
-            "map_avg": rounded(figures["map_avg"]),
+            "recall_at_1": rounded(record["captions"]["recall_t2i"]["1"]),
+            "map_avg": rounded(record["map_avg"]),
         }
         print(name, found[name], flush=True)
     return found

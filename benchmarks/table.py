@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from comparisons import LIMITS, MINILM, TABLE
+from comparisons import LIMITS, MINILM, SHOWN_FIRST, TABLE
 from rich.console import Console
 from rich.table import Table
 
@@ -109,6 +109,12 @@ def markdown(head: tuple[str, ...], cells: list[list[str]]) -> str:
 def table(rows: Rows) -> str:
     """Every comparison."""
     return markdown(HEAD, lines(rows))
+
+
+def speed(rows: Rows) -> str:
+    """What a reader asks first: the rows of the table that the README shows."""
+    chosen = [cells[:4] for cells in lines(rows) if (cells[0], cells[1]) in SHOWN_FIRST]
+    return markdown(HEAD[:4], chosen)
 
 
 def limits(rows: Rows) -> str:
@@ -260,7 +266,7 @@ def machine(rows: Rows) -> str:
 
 
 def page(rows: Rows) -> str:
-    """What the README says of the page."""
+    """What the documents say of the page."""
     own = rows["page"]
     http, queue = (f"{own[way]['p95_ms']:,.0f} ms" for way in ("http", "gradio"))
     asked = own["http"]
@@ -274,6 +280,7 @@ def page(rows: Rows) -> str:
 
 BLOCKS: dict[str, Callable[[Rows], str]] = {
     "table": table,
+    "speed": speed,
     "limits": limits,
     "image-batches": image_batches,
     "text-batches": text_batches,

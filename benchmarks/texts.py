@@ -23,14 +23,14 @@ from minilm import sentence_transformer
 from turns import beside, record, rounded, turns
 
 from cmr_hub import load
-from cmr_hub.datasets.sketches.grammar import sentences
-from cmr_hub.datasets.sketches.painter import split_scene
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
 from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
 from cmr_hub.encoders.texts.text_cnn_network import padded
 from cmr_hub.encoders.texts.tokens import words
 from cmr_hub.encoders.texts.word2vec import Word2VecEncoder
+from cmr_hub_sketches.grammar import sentences
+from cmr_hub_sketches.painter import split_scene
 
 ROUNDS = 5
 SENTENCES, FEW = 5_000, 500

@@ -1,5 +1,39 @@
 """Every error that a user can mend is a CMRError; its message says how."""
 
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+_LONGEST = 80
+
+
+class _Shown(reprlib.Repr):
+    """`repr`, of which no part is long; arrays and files are told by their size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _LONGEST
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, bytes | bytearray | memoryview) and len(x) > _LONGEST // 4:
+            return f"{type(x).__name__} of length {len(x):,}"
+        if isinstance(getattr(x, "shape", None), tuple):
+            return f"{type(x).__name__} of shape {tuple(x.shape)}"
+        return super().repr1(x, level)
+
+
+_REPR = _Shown()
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: its `repr`, cut to about a hundred characters.
+
+    Whatever a user has given goes through this before it goes into a message.
+    """
+    text = _REPR.repr(value)
+    return text if len(text) <= 2 * _LONGEST else f"{text[: 2 * _LONGEST]}…"
+
 
 class CMRError(Exception):
     """Base of all errors that the package raises on purpose."""
@@ -24,8 +58,13 @@ class WeightsError(CMRError):
 class UnknownNameError(CMRError):
     """No dataset, protocol, encoder, loss or preset has this name."""
 
-    def __init__(self, kind: str, name: str, known: list[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; choose one of: {', '.join(known)}")
+    def __init__(
+        self, kind: str, name: object, known: list[str], package: str | None = None
+    ) -> None:
+        if package is not None:
+            super().__init__(f"the {kind} {shown(name)} is not installed: pip install {package}")
+        else:
+            super().__init__(f"unknown {kind} {shown(name)}; choose one of: {', '.join(known)}")
 
 
 class UnknownWordsError(CMRError):
@@ -38,6 +77,17 @@ class QueryError(CMRError):
 
 class ModelFormatError(CMRError):
     """A model, gallery or run directory is incomplete, damaged or of an unknown version."""
+
+
+class NotInstalledError(ModelFormatError):
+    """A saved model names an encoder that no package here declares and nothing has registered."""
+
+    def __init__(self, kind: str, name: str, group: str) -> None:
+        super().__init__(
+            f"unknown {kind} {shown(name)}, which this model was saved with: install the package "
+            f"that declares it as an entry point of {group}, or register it before loading: "
+            f"cmr_hub.encoders.register({shown(name)})(ITS_CLASS)"
+        )
 
 
 class InUseError(CMRError):

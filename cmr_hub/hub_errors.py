@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from cmr_hub.atomic import FULL
-from cmr_hub.errors import CMRError, HubError
+from cmr_hub.errors import CMRError, HubError, shown
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ def _explained(error: Exception, repository: str) -> str:
         "cannot or is not to be asked: load it once with the network",
         errors.OfflineModeIsEnabled: f"{repository} is needed from the Hub, and HF_HUB_OFFLINE is "
         "set: unset it",
-        errors.HFValidationError: f"{repository!r} cannot be the name of a repository: {text}",
+        errors.HFValidationError: f"{shown(repository)} cannot be the name of a repository: {text}",
     }
     for kind, message in kinds.items():
         if isinstance(error, kind):

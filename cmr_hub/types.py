@@ -17,8 +17,12 @@ BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
 Arrays: TypeAlias = Mapping[str, "npt.NDArray[Any]"]
 """Named arrays of a batch; the first dimension of each is the items."""
 
-ImageSource: TypeAlias = Union[str, Path, "Image.Image"]
-"""A path to a picture, or a picture already open."""
+ImageSource: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[np.uint8]"]
+"""A path to a picture, one that is open already, the bytes of a file, or its pixels: a uint8 array
+(H, W, 3) of red, green and blue, or (H, W) of grey."""
+
+OnError: TypeAlias = Literal["raise", "skip", "none"]
+"""What becomes of a picture that cannot be read: an error, one row less, or a row of NaN."""
 
 Document: TypeAlias = Sequence[str]
 """All the sentences of one item. A query is a document of one sentence."""

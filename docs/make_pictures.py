@@ -23,10 +23,10 @@ from PIL import Image
 
 from cmr_hub import load
 from cmr_hub.apps.search_page import build_page, serve
-from cmr_hub.datasets.sketches.contact_sheet import save_contact_sheet
 from cmr_hub.gallery.contact_sheet import contact_sheet
 from cmr_hub.models.names import PICTURES
 from cmr_hub.releases import PHOTOS, release_directory
+from cmr_hub_sketches.contact_sheet import save_contact_sheet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -19,8 +19,6 @@ LEFT_OUT = (
     # Scripts that Streamlit runs, not modules to be imported.
     PACKAGE / "apps/dashboard/views",
     PACKAGE / "apps/dashboard/app.py",
-    # Drawings: each function draws what its name says.
-    *(PACKAGE / f"datasets/sketches/{part}" for part in ("objects", "props", "settings")),
 )
 
 

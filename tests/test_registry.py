@@ -44,7 +44,7 @@ def test_only_what_is_asked_for_is_imported(tools) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones(tools, declared) -> None:
-    tools.register("mine")(object())
+    tools.register("mine")(len)
     with pytest.raises(
         UnknownNameError,
         match=r"unknown tool 'load'.*: loads, dumps, gone, mine, theirs, broken",
@@ -67,4 +67,25 @@ def test_one_of_ones_own(tools, declared) -> None:
     assert tools.register("mine")(Mine) is Mine
     for taken in ("mine", "loads", "theirs"):
         with pytest.raises(CMRError, match=r"there is a tool .* already"):
-            tools.register(taken)(object())
+            tools.register(taken)(len)
+
+
+def test_only_of_its_kind(monkeypatch) -> None:
+    """Two registries of one group: each gives what is a subclass of its own base."""
+    points = [
+        EntryPoint(name, f"json:{name}", "cmr_hub.tests") for name in ("JSONDecoder", "loads")
+    ]
+    monkeypatch.setattr(registry, "_declared", lambda group: {one.name: one for one in points})
+    decoders = Registry("decoder", "cmr_hub.tests", {}, base="json:JSONDecoder")
+    encoders = Registry("encoder", "cmr_hub.tests", {}, base="json:JSONEncoder")
+    assert decoders["JSONDecoder"] is json.JSONDecoder
+    assert decoders.name_of(json.JSONDecoder) == "JSONDecoder"
+    for tools, name in ((encoders, "JSONDecoder"), (encoders, "loads"), (decoders, "loads")):
+        with pytest.raises(CMRError, match=f"{name!r} of the package json is no {tools.kind}"):
+            tools[name]
+    with pytest.raises(
+        CMRError, match="a subclass of json:JSONEncoder is wanted for a new encoder, not <class"
+    ):
+        encoders.register("mine")(json.JSONDecoder)
+    with pytest.raises(CMRError, match=r"register\(\) takes a name, not <class"):
+        encoders.register(json.JSONEncoder)

@@ -22,12 +22,12 @@ from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.experiments.artifacts import read_curve, write_curve
 from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
 from cmr_hub.experiments.results import REQUIRED, append_run, read_runs
+from cmr_hub.float16 import from_half, rounded_to_half, to_half
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import Graph
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
 from cmr_hub.gallery.vectors import VectorColumn
-from cmr_hub.half import from_half, rounded_to_half, to_half
 from cmr_hub.models.config import ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector

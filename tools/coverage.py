@@ -1,4 +1,4 @@
-"""Writes `results/coverage.json`: the share of the package's lines that the tests run.
+"""Writes `results/coverage.json`: the share of the lines that the tests run.
 
 `make coverage` runs the tests and then this file, on the `.coverage` that they left.
 """
@@ -15,14 +15,16 @@ RESULT = Path("results/coverage.json")
 
 
 def main() -> None:
-    """Counts lines by folder of the package, and in all."""
+    """Counts lines by folder of the package, of the scripts, of the sketches, and in all."""
     measured = Coverage()
     measured.load()
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for file in sorted(measured.get_data().measured_files()):
         _, lines, _, missing, _ = measured.analysis2(file)
-        parts = Path(file).resolve().relative_to(Path("cmr_hub").resolve()).parts
-        for name in ("all", parts[0].removesuffix(".py") if len(parts) > 1 else "."):
+        place, *parts = Path(file).resolve().relative_to(Path.cwd()).parts
+        if place == "cmr_hub":
+            place = parts[0] if len(parts) > 1 else "."
+        for name in ("all", place):
             counts[name][0] += len(lines)
             counts[name][1] += len(lines) - len(missing)
     report = {

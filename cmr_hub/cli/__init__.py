@@ -1,5 +1,5 @@
-"""`cmr`: data, train, distill, align, release, quality-curve, evaluate, ablate, report, models,
-index, label, search, demo, dashboard, gallery; and for the Hub: card, publish, space."""
+"""`cmr`: data, train, evaluate, ablate, report, models, index, label, search, demo, dashboard,
+gallery; and for the Hub: publish, space."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ import sys
 import typer
 from rich.logging import RichHandler
 
-from cmr_hub.cli.align import align
-from cmr_hub.cli.card import card
 from cmr_hub.cli.dashboard import dashboard
 from cmr_hub.cli.data import data
-from cmr_hub.cli.distill import distill
 from cmr_hub.cli.evaluate import evaluate
 from cmr_hub.cli.gallery import app as gallery
 from cmr_hub.cli.index import index
 from cmr_hub.cli.label import label
 from cmr_hub.cli.models import models
 from cmr_hub.cli.publish import publish, space
-from cmr_hub.cli.quality_curve import quality_curve
-from cmr_hub.cli.release import release
 from cmr_hub.cli.search import demo, search
 from cmr_hub.cli.study import ablate, report
 from cmr_hub.cli.terminal import Terminal
@@ -30,20 +25,18 @@ from cmr_hub.errors import CMRError
 
 app = typer.Typer(
     help=(
-        "Cross-modal retrieval: train projectors of images and texts into one common space, "
-        "measure them, and search.\n\n"
-        "A first road: `cmr index ~/Pictures --out gallery`, then `cmr search gallery` or "
-        "`cmr demo --gallery gallery`. To train: `cmr data`, then `cmr train`, `cmr demo`."
+        "Find pictures by sentences and sentences by pictures.\n\n"
+        "To search your own pictures: `cmr index ~/Pictures --out gallery`, then "
+        '`cmr search gallery "a dog"` or `cmr demo --gallery gallery`. '
+        "To train a model: `cmr data`, then `cmr train`."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-_TRAINING = (train, distill, align, release, quality_curve)
-_PAGES = (demo, dashboard)
-_HUB = (card, publish)
-_USING = (models, index, label, search)
-for command in (data, *_TRAINING, evaluate, ablate, report, *_USING, *_PAGES, *_HUB):
+_TRAINING = (data, train, evaluate, ablate, report)
+_SEARCHING = (models, index, label, search, demo, dashboard)
+for command in (*_TRAINING, *_SEARCHING, publish):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 app.add_typer(space, name="space")
@@ -51,7 +44,7 @@ app.add_typer(space, name="space")
 _INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
 
-def main() -> None:
+def main(commands: typer.Typer = app) -> None:
     """The console script: errors that a user can mend are one line, not a traceback."""
     errors = Terminal(stderr=True, markup=False, emoji=False)
     logging.basicConfig(
@@ -59,7 +52,7 @@ def main() -> None:
         handlers=[RichHandler(console=errors, show_time=False, show_path=False)],
     )
     try:
-        app()
+        commands()
     except (CMRError, OSError, UnicodeEncodeError) as error:
         errors.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -15,23 +15,21 @@ SCRIPT = Path(__file__).parent.parent / "apps" / "dashboard" / "app.py"
 
 
 def dashboard(
-    results: Annotated[Path, typer.Option(help="The folder of results.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     model: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A model, a gallery, or a folder of them; may be repeated. Default: runs."
-        ),
+        typer.Option(help="Model, gallery, or folder of them. Can be repeated. Default: runs."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     allow_host: AllowHost = None,
     device: Device = "auto",
     allow_download: AllowDownload = False,
 ) -> None:
-    """Serves the study, the training curves and the common space as pages.
+    """Serve a dashboard of stored results, training curves and common spaces.
 
-    Read are RESULTS, the models and, for the pictures of stored runs, the datasets in
-    $CMR_DATA_HOME. Nothing is asked from other machines, but for --allow-download.
+    It reads RESULTS, the models and, for the pictures of stored runs, the datasets in
+    $CMR_DATA_HOME. It contacts no other machine unless --allow-download is given.
 
     Example: `cmr dashboard --model runs`
     """
@@ -40,7 +38,7 @@ def dashboard(
         from streamlit.web import cli
 
         # What the first page needs is there before the first visitor.
-        import cmr_hub.apps.dashboard.warm  # noqa: F401
+        import cmr_hub.apps.dashboard.preload  # noqa: F401
     except ImportError as error:
         raise CMRError(
             f"the dashboard needs Streamlit ({error}): pip install 'cmr-hub[dashboard]'"

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from cmr_hub.cli.options import Protocol, Root, console
-from cmr_hub.datasets import dataset_names, load_dataset
+from cmr_hub.datasets import DATASETS, dataset_names, load_dataset
 from cmr_hub.errors import CMRError, DataNotFoundError
 
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(help="A dataset; without it, the list of all.")
+        str | None, typer.Argument(help="Name of a dataset. Default: list all.")
     ] = None,
     root: Root = None,
     protocol: Protocol = None,
-    contact_sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="PNG", help="Of sketches: only draw an overview of all classes here."),
-    ] = None,
 ) -> None:
-    """Shows which datasets are here, or reads one and reports what is in it.
+    """List the available datasets, or read one and report its contents and problems.
 
     Examples: `cmr data pascal-sentence --protocol 800/100/100`, `cmr data sketches`
     """
-    if contact_sheet is not None:
-        if name != "sketches":
-            raise typer.BadParameter(
-                "only sketches have one: cmr data sketches --contact-sheet PNG"
-            )
-        from cmr_hub.datasets.sketches.contact_sheet import save_contact_sheet
-
-        save_contact_sheet(contact_sheet)
-        console.print(f"The overview is in {contact_sheet}.")
-        return
     if name is None:
         table = Table("dataset", Column("found", overflow="fold"))
         for known in dataset_names():
@@ -60,8 +45,9 @@ def data(
 def _where(name: str) -> str:
     if name == "folder":
         return "any ImageFolder with metadata.jsonl or metadata.csv (--root)"
-    if name == "sketches":
-        return "drawn when first read"
+    package = DATASETS.package_of(name)
+    if package is not None:  # what its reader would do just to look is not known
+        return f"of the package {package}"
     try:
         load_dataset(name, check_images=False)
     except DataNotFoundError:

@@ -32,24 +32,24 @@ def evaluate(
     root: Root = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help=f"Another dataset than its own; one of: {', '.join(DATASETS)}."),
+        typer.Option(help=f"Evaluate on another dataset: {', '.join(DATASETS)}."),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Split: train, validation or test.")] = "test",
     results: Annotated[
         Path | None,
-        typer.Option(help="With --dataset: a results store to add a line to."),
+        typer.Option(help="With --dataset: append the figures to this results file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     cache: Cache = None,
     device: Device = "auto",
     backend: Backend = "auto",
     int8: Int8 = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Measures a saved model again, on its own dataset or on another.
+    """Evaluate a saved model on the dataset that it was trained on, or on another.
 
-    Each caption is a query of its own, whose picture is the answer, and each picture one, which any
-    of its captions answers; with labels class MAP stands beside that.
+    Each caption is a query for its picture, and each picture a query for any of its captions. With
+    labels, class MAP is reported as well.
 
     Examples: `cmr evaluate runs/pascal --json`,
     `cmr evaluate runs/pascal --dataset flickr8k --split validation`
@@ -86,10 +86,9 @@ def _own(
     model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
 ) -> tuple[str, JSONObject]:
     """Figures on the dataset that the model was trained on, as plain text and as a record."""
-    from cmr_hub.datasets.measured import load_measured
     from cmr_hub.experiments.embedded import untrained_adapter
     from cmr_hub.experiments.measuring import measure_split
-    from cmr_hub.experiments.pairs import complete_items
+    from cmr_hub.model_evaluation import measure_own
     from cmr_hub.models.zero_shot_comparison import starts_from_features
 
     trained = model.training
@@ -98,15 +97,10 @@ def _own(
             f"{name} does not say which dataset it was trained on: name one to measure it on, with "
             "--dataset"
         )
-    loaded = load_measured(trained["dataset"], trained["protocol"], root)
-    by_sentences = (trained.get("settings") or {}).get("rows") == "sentences"
-    part = complete_items(loaded, labelled=not by_sentences).split(split)
-    encoders = model.image.encoder, model.text.encoder
-    figures = measure_split(
-        model.image, model.text, part, *encoders, cache, centroids=model.centroids, progress=True
-    )
+    figures, part = measure_own(model, split, cache, root, progress=True)
     zero_shot = None
     if starts_from_features(trained):
+        encoders = model.image.encoder, model.text.encoder
         untrained = untrained_adapter(model.dim)
         zero_shot = measure_split(untrained, untrained, part, *encoders, cache).report
     described = ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "objective")

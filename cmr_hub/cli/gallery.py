@@ -12,16 +12,16 @@ from cmr_hub.cli.options import console
 from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import QueryError
 
-app = typer.Typer(help="Looks after a gallery.", no_args_is_help=True)
+app = typer.Typer(help="Show, verify and change a gallery.", no_args_is_help=True)
 
 Name = Annotated[
-    str, typer.Argument(help="A gallery's directory, or its address http://HOST:PORT/COLLECTION.")
+    str, typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus.")
 ]
 
 
 @app.command()
 def info(gallery: Name) -> None:
-    """Says what is in a gallery."""
+    """Show the contents of a gallery."""
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
@@ -39,7 +39,7 @@ def info(gallery: Name) -> None:
 
 @app.command()
 def verify(gallery: Name) -> None:
-    """Reads everything and compares it with checksums and with itself."""
+    """Read all files of a gallery and compare them with their checksums."""
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
@@ -57,7 +57,7 @@ def verify(gallery: Name) -> None:
 
 @app.command()
 def compact(gallery: Name) -> None:
-    """Frees the place of removed rows."""
+    """Free the disk space of removed rows."""
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
@@ -68,12 +68,13 @@ def compact(gallery: Name) -> None:
 @app.command()
 def remove(
     gallery: Name,
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of items.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of the items to remove.")] = None,
     where: Annotated[
-        str | None, typer.Option(help="A condition on the columns, e.g. \"folder LIKE 'old%'\".")
+        str | None,
+        typer.Option(help="Remove items that match a condition, e.g. \"folder LIKE 'old%'\"."),
     ] = None,
 ) -> None:
-    """Removes items from a gallery; the pictures themselves stay."""
+    """Remove items from a gallery. The picture files are kept."""
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import open_store
 

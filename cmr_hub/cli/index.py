@@ -41,12 +41,12 @@ def index(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of pictures, or a dataset of the Hub: hf:OWNER/NAME or "
+            help="Folder of pictures, or a dataset on the Hub: hf:OWNER/NAME or "
             "hf:OWNER/NAME@REVISION."
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The gallery's directory; may be there already.")
+        Path | None, typer.Option(help="Directory of the gallery, new or existing.")
     ] = None,
     model: ModelOption = None,
     device: Device = "auto",
@@ -57,35 +57,38 @@ def index(
         int | None,
         typer.Option(
             min=1,
-            help="Processes that decode, by default one for two cores; on a cluster encoders at "
-            "most.",
+            help="Processes that decode pictures; on a cluster, the maximum number of encoders. "
+            "Default: one for every two cores.",
         ),
     ] = None,
     cluster: Annotated[
         Cluster | None,
-        typer.Option(help="Decode and encode on the cluster that RAY_ADDRESS names."),
+        typer.Option(help="Decode and encode on the cluster in RAY_ADDRESS."),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="Keep the gallery in a directory, or in a Milvus server.")
+        Engine, typer.Option(help="Store the gallery in a directory or in a Milvus server.")
     ] = Engine.LOCAL,
     uri: Annotated[
-        str | None, typer.Option(help="Of the Milvus server: http://HOST:19530, https:// for TLS.")
+        str | None,
+        typer.Option(help="Address of the Milvus server: http://HOST:19530, https:// for TLS."),
     ] = None,
-    collection: Annotated[str, typer.Option(help="In the Milvus server.")] = DEFAULT_COLLECTION,
+    collection: Annotated[
+        str, typer.Option(help="Collection in the Milvus server.")
+    ] = DEFAULT_COLLECTION,
     token: Annotated[
-        str, typer.Option(envvar=TOKEN_VARIABLE, help="Of the Milvus server: USER:PASSWORD.")
+        str, typer.Option(envvar=TOKEN_VARIABLE, help="Token of the Milvus server: USER:PASSWORD.")
     ] = "",
     ca: Annotated[
         Path | None,
-        typer.Option(envvar=CA_VARIABLE, help="Certificates to trust, where it signs its own."),
+        typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
     ] = None,
 ) -> None:
-    """Makes a gallery of your own pictures, or brings it up to date.
+    """Create a gallery of your pictures, or update it.
 
-    Looks into all folders but hidden ones. Captions, labels and other columns come from
-    metadata.jsonl, .csv or .parquet (as Hugging Face's ImageFolder has them), from name.txt or
-    name.json beside name.jpg, and from WebDataset shards (.tar). Pictures that are as they were
-    are not encoded again. Ctrl-C keeps what is done.
+    All folders are read except hidden ones. Captions, labels and other columns come from
+    metadata.jsonl, .csv or .parquet (in the format of Hugging Face's ImageFolder), from name.txt or
+    name.json beside name.jpg, and from WebDataset shards (.tar). Unchanged pictures are not encoded
+    again. Ctrl-C keeps what is done.
 
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`

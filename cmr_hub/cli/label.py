@@ -20,35 +20,35 @@ _MOST_BYTES = 2**24
 def label(
     gallery: Annotated[
         str,
-        typer.Argument(help="A gallery's directory, or its address http://HOST:PORT/COLLECTION."),
+        typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus."),
     ],
     names: Annotated[
         str,
-        typer.Option(help="A file with the name of a class a line; - is the standard input."),
+        typer.Option(help="File with one class name per line; - reads standard input."),
     ],
     template: Annotated[
         list[str] | None,
         typer.Option(
-            help="The sentence around a name, with {} for it, by default 'a photo of {}'; of "
-            "several the mean is taken."
+            help="Sentence with {} for the class name. Can be repeated; the vectors are averaged. "
+            "Default: 'a photo of {}'."
         ),
     ] = None,
     column: Annotated[
         str | None,
         typer.Option(
-            help="Where to write the names, by default zero_shot; their probabilities go into "
-            "COLUMN_probability."
+            help="Column for the names; probabilities are written to COLUMN_probability. Default: "
+            "zero_shot."
         ),
     ] = None,
     model: Model = None,
     min_probability: Annotated[
-        float | None, typer.Option(help="Write no name that is less probable.")
+        float | None, typer.Option(help="Write null if the best name is less probable.")
     ] = None,
 ) -> None:
-    """Names every picture of a gallery: of some names of classes the one that fits best.
+    """Classify the pictures of a gallery without training, among names that you give.
 
-    No picture is read: the vectors that are there are compared with those of the names. Done again
-    it replaces what it wrote. In the file, empty lines and lines that begin with # are passed over.
+    The stored vectors are compared with those of the names; no picture is read. Running it again
+    replaces the column. In the file, empty lines and lines that begin with # are ignored.
 
     Examples: `cmr label gallery --names names.txt`, then
     `cmr search gallery "at night" --where "zero_shot = 'a dog' AND zero_shot_probability > 0.5"`

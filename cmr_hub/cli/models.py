@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, Device, console
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 if TYPE_CHECKING:
     from cmr_hub.experiments.speed import EncodingSpeed
@@ -24,23 +24,23 @@ def models(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Short names, to be told all of; with --measure also a model directory, a release "
-            "or a repository on the Hub.",
+            help="Show the details of these models. With --measure also model directories and "
+            "repositories on the Hub.",
         ),
     ] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Load each model and measure how long it takes.")
+        bool, typer.Option("--measure", help="Load each model and time it.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="With --measure: of how many.")] = 32,
-    turns: Annotated[int, typer.Option(min=1, help="With --measure: of each kind.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="With --measure: batch size.")] = 32,
+    turns: Annotated[int, typer.Option(min=1, help="With --measure: number of rounds.")] = 5,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="With --measure: of the processor.")
+        int | None, typer.Option(min=1, help="With --measure: number of CPU threads.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = "auto",
     allow_download: AllowDownload = False,
 ) -> None:
-    """Lists the pretrained models that have a short name, or measures some on this machine.
+    """List the pretrained models that have a short name, or time models on this machine.
 
     Examples: `cmr models`, `cmr models siglip2`, `cmr models --measure clip siglip2`
     """
@@ -61,8 +61,8 @@ def models(
     else:
         console.print(_overview(entries), highlight=False)
         console.print(
-            "COCO: recall@1 from text to image, zero-shot, as others published it. "
-            "`cmr models NAME` says where each fact is from.",
+            "COCO: published zero-shot Recall@1 from text to image. "
+            "`cmr models NAME` shows the sources.",
             highlight=False,
         )
 
@@ -75,7 +75,7 @@ def _entry(name: str) -> CatalogueEntry:
         near = suggestions(name)
         meant = f"did you mean {' or '.join(near)}?" if near else "choose one of: "
         known = "" if near else ", ".join(known.name for known in list_models())
-        raise CMRError(f"no pretrained model has the short name {name!r}; {meant}{known}")
+        raise CMRError(f"no pretrained model has the short name {shown(name)}; {meant}{known}")
     return entry
 
 

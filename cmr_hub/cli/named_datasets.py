@@ -12,7 +12,7 @@ from cmr_hub.errors import CMRError
 
 NamedDatasets: TypeAlias = Annotated[
     list[str],
-    typer.Argument(help=f"NAME or NAME:PROTOCOL, of: {', '.join(DATASETS)}."),
+    typer.Argument(help=f"NAME or NAME:PROTOCOL of a dataset: {', '.join(DATASETS)}."),
 ]
 
 

@@ -9,83 +9,81 @@ from typing import Annotated, Any
 import typer
 
 from cmr_hub.cli.terminal import Terminal
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 # Sentences and paths are shown as they are: `[b]` in one is no markup, nor is ESC an order.
 console = Terminal(markup=False, emoji=False)
 
 Root = Annotated[
     Path | None,
-    typer.Option(help="The dataset's folder; by default the one of its name in $CMR_DATA_HOME."),
+    typer.Option(help="Folder of the dataset. Default: the one of its name in $CMR_DATA_HOME."),
 ]
 Protocol = Annotated[
-    str | None, typer.Option(help="How to split it, e.g. 800/200, 800/100/100, random-7.")
+    str | None, typer.Option(help="Protocol, e.g. 800/200, 800/100/100, random-7.")
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Where image features are kept; by default $CMR_CACHE_HOME."),
+    typer.Option(help="Folder of cached features. Default: $CMR_CACHE_HOME."),
 ]
 TextOptions = Annotated[
     list[str] | None,
-    typer.Option(help="An option of the text encoder as name=value; may be repeated."),
+    typer.Option(help="Option of the text encoder as name=value. Can be repeated."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
-Threads = Annotated[int, typer.Option(min=1, help="Of the processor; no more than are free.")]
+Threads = Annotated[int, typer.Option(min=1, help="Number of CPU threads.")]
 ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A model directory, as `cmr train --out` writes it; photos or sketch, which come with "
-        "the package; a short name that `cmr models` lists, such as siglip2; or a repository "
-        "on the Hub, user/name or user/name@revision: of a model of this library, or of a dual "
-        "encoder such as CLIP.",
+        help="Model directory; photos or sketch, which are included; a short name from "
+        "`cmr models`, such as siglip2; or a repository on the Hub, user/name or "
+        "user/name@revision.",
     ),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A model directory; photos (the default) or sketch, which come with the package; a "
-        "short name that `cmr models` lists, such as siglip2; or a repository on the Hub, "
-        "user/name or user/name@revision: of a model of this library, or of a dual encoder such "
-        "as CLIP."
+        help="Model directory; photos (the default) or sketch, which are included; a short name "
+        "from `cmr models`, such as siglip2; or a repository on the Hub, user/name or "
+        "user/name@revision."
     ),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        help="Run the encoders on this device: cpu, cuda, cuda:1, mps; auto is the first "
-        "accelerator, else the CPU."
+        help="Device of the encoders: cpu, cuda, cuda:1, mps. auto uses the first accelerator, "
+        "otherwise the CPU."
     ),
 ]
 Backend = Annotated[
     str,
     typer.Option(
-        help="What runs the encoders: torch; or on the CPU onnx (ONNX Runtime) or openvino, for "
-        "which a network is exported once. auto is onnx for encoders that are much faster with it, "
-        "unless there is an accelerator."
+        help="Runtime of the encoders: torch, onnx (ONNX Runtime) or openvino; the last two run "
+        "on the CPU and export each network once. auto uses onnx for encoders that are much faster "
+        "with it, unless there is an accelerator."
     ),
 ]
 Int8 = Annotated[
     bool,
     typer.Option(
         "--int8",
-        help="Run them with 8-bit weights, with onnx or openvino: faster, a little less exact. "
-        "A gallery made so can only be searched so.",
+        help="With onnx or openvino: use 8-bit weights, which is faster and slightly less exact. "
+        "A gallery made with --int8 can only be searched with it.",
     ),
 ]
 AllowDownload = Annotated[
     bool,
     typer.Option(
         "--allow-download",
-        help="Fetch what the gallery or the model itself names, such as its encoder, if it is not "
-        "on this machine. Without it only what you name is fetched.",
+        help="Download models that the gallery or the model names, if they are missing. Otherwise "
+        "only models that you name yourself are downloaded.",
     ),
 ]
 AllowHost = Annotated[
     list[str] | None,
     typer.Option(
-        help="Answer to this name too, e.g. the one that a reverse proxy is known by; may be "
-        "repeated. Requests for any other name but --host and this machine's own are refused."
+        help="Accept requests for this host name too, e.g. that of a reverse proxy. Can be "
+        "repeated. Other names than --host and localhost are refused."
     ),
 ]
 
@@ -96,7 +94,7 @@ def named_options(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise CMRError(f"--text-option wants name=value, not {pair!r}")
+            raise CMRError(f"--text-option wants name=value, not {shown(pair)}")
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

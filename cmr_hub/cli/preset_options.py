@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import CMRError
 from cmr_hub.losses import loss_options
+from cmr_hub.losses.description import objective_spec
 from cmr_hub.training.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Changes:
     dim: int | None = None
     temperature: float | None = None
     seeds: int | None = None
+    objective: str | None = None
 
     def of(self, method: Preset | Baseline) -> Preset | Baseline:
         """The method with these settings.
@@ -43,6 +45,11 @@ class Changes:
                 f"{method.name} has no --dim: its common space is that of the classes or of the "
                 "features"
             )
+        if fields.pop("objective", None) is not None:
+            # Whether labels are needed is now for the loss to say.
+            fields["supervised"] = False
+            fields["objective"] = objective_spec(str(self.objective))
+            method = replace(method, objective=fields["objective"])
         if fields.pop("temperature", None) is not None:
             fields["objective"] = _at_temperature(method, self.temperature)
         if self.epochs is not None:

@@ -18,50 +18,68 @@ if TYPE_CHECKING:
 SHOWN = 30
 _SIGNS = {"new": "+", "changed": "~", "gone": "-"}
 
-space = typer.Typer(help="Folders that run as Spaces on the Hub.", no_args_is_help=True)
+space = typer.Typer(help="Build folders that run as Spaces on the Hub.", no_args_is_help=True)
 
 
 def publish(
-    directory: Annotated[
-        str, typer.Argument(help="A model directory, or `default`, the release of the package.")
-    ],
-    repo: Annotated[str, typer.Option(help="The repository on the Hub, user/name.")],
+    directory: Annotated[str, typer.Argument(help="Model directory, or photos or sketch.")],
+    repo: Annotated[
+        str | None,
+        typer.Option(help="Repository on the Hub, user/name. Optional with --card-only."),
+    ] = None,
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="Of a new repository.")
+        bool | None, typer.Option("--private/--public", help="Visibility of a new repository.")
     ] = None,
     revision: Annotated[
-        str | None, typer.Option(help="The branch to send to; made if it is not there.")
+        str | None, typer.Option(help="Branch to upload to; created if it does not exist.")
     ] = None,
-    create_pr: Annotated[
-        bool, typer.Option("--create-pr", help="Open a pull request instead.")
-    ] = False,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
     with_space: Annotated[
-        bool, typer.Option("--space", help="Make a Space of the same name that searches with it.")
+        bool, typer.Option("--space", help="Also create a Space of the same name.")
     ] = False,
     dataset: Annotated[
         Path | None,
-        typer.Option(metavar="RESULTS", help="Send this folder of results as NAME-results too."),
+        typer.Option(
+            metavar="RESULTS",
+            help="Also publish this folder of results as the dataset NAME-results. The card uses "
+            "the other seeds of the same run in it. Default for the card: results.",
+        ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+    card_only: Annotated[
+        bool,
+        typer.Option(
+            "--card-only",
+            help="Only write the model card README.md and its pictures into the directory.",
+        ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the changes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Sends a model with its card to the Hub: shows what will change there, asks, and sends.
+    """Publish a model with its card on the Hub, after showing the changes and asking.
 
-    Log in first with `hf auth login`, or set HF_TOKEN. The gallery goes with it if its pictures
-    lie in the model directory.
+    Log in first with `hf auth login`, or set HF_TOKEN. The gallery is published too if its pictures
+    are in the model directory.
 
-    Example: `cmr publish runs/best --repo user/cmr-pascal`
+    Examples: `cmr publish runs/best --repo user/cmr-pascal`,
+    `cmr publish runs/best --repo user/cmr-pascal --card-only`
     """
+    results = dataset or Path("results")
+    if card_only:
+        from cmr_hub.hub.card import write_card
+
+        written = write_card(_directory(directory), load_name=repo, results=results)
+        console.print(f"Wrote {written}", soft_wrap=True)
+        return
+    if repo is None:
+        raise typer.BadParameter("give the repository on the Hub: --repo user/name")
     from cmr_hub.hub.publish import publication, results_publication, space_publication
 
     asks = not (dry_run or yes)
     with publication(
         _directory(directory),
         repo,
-        results=dataset or Path("results"),
+        results=results,
         private=private,
         branch=revision,
         create_pr=create_pr,
@@ -80,17 +98,17 @@ def publish(
 
 @space.command()
 def build(
-    out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
+    out: Annotated[Path, typer.Argument(help="New directory for the Space.")],
     model: Annotated[
         str,
-        typer.Option(help="A model directory, a repository on the Hub, or a release's name."),
+        typer.Option(help="Model directory, repository on the Hub, or photos or sketch."),
     ] = "photos",
     revision: Annotated[
-        str | None, typer.Option(help="A branch, a tag or a commit of the repository.")
+        str | None, typer.Option(help="Branch, tag or commit of the repository.")
     ] = None,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Writes a folder that runs as a Gradio Space as it is.
+    """Build a Gradio Space with the search page.
 
     Example: `cmr space build space --model user/cmr-pascal`
     """
@@ -108,9 +126,9 @@ def build(
 @space.command()
 def dashboard(
     out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
-    results: Annotated[Path, typer.Option(help="The folder of results to show.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of the results to show.")] = Path("results"),
 ) -> None:
-    """Writes a folder that runs as a Docker Space as it is: the Streamlit dashboard.
+    """Build a Docker Space with the Streamlit dashboard.
 
     Example: `cmr space dashboard dashboard-space`
     """

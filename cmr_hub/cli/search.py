@@ -17,12 +17,12 @@ from cmr_hub.cli.terminal import cell, printable
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
-    from cmr_hub.gallery.hit import Hit
     from cmr_hub.gallery.query import Query
+    from cmr_hub.hit import Hit
 
 Model = Annotated[
     str | None,
-    typer.Option(help="The model that made the gallery, if it is no longer where it was."),
+    typer.Option(help="Model that made the gallery, if it has moved."),
 ]
 
 
@@ -37,48 +37,52 @@ def search(
     gallery: Annotated[
         str,
         typer.Argument(
-            help="A gallery's directory or its address http://HOST:PORT/COLLECTION; or a model, as "
-            "`cmr demo` takes it, for its own."
+            help="Directory of the gallery, http://HOST:PORT/COLLECTION in Milvus, or a model with "
+            "a gallery of its own."
         ),
     ],
-    text: Annotated[str | None, typer.Argument(help="A sentence to search for.")] = None,
-    image: Annotated[Path | None, typer.Option(help="A picture to search with.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Sentence to search for.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Picture to search with.")] = None,
     weight: Annotated[
         float | None,
         typer.Option(
-            help="Of the sentence, where there is a picture too, by default 1; below 0 is unwanted."
+            help="With --image: weight of the sentence; negative if it is unwanted. Default: 1."
         ),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="A sentence for what should not be there; may be repeated."),
+        typer.Option(help="Sentence for what should not be there. Can be repeated."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Pass over so many of the best.")] = 0,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of hits.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Skip this many of the best hits.")] = 0,
     target: Annotated[
-        Target | None, typer.Option(help="Search among these; else the other modality.")
+        Target | None,
+        typer.Option(help="Search images or texts. Default: the other modality than the query."),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(help="A condition on the columns, e.g. \"label = 'dog'\".")
+        str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
     ] = None,
-    min_score: Annotated[float | None, typer.Option(help="The least score of a hit.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Minimum score.")] = None,
     clear: Annotated[
         float | None,
-        typer.Option(help="The least that a hit must stand out, e.g. 2.5: for sentences."),
+        typer.Option(help="For sentences: hide hits that stand out less than this, e.g. 2.5."),
     ] = None,
     distinct: Annotated[
-        float | None, typer.Option(help="Hide hits more similar than this to a better one.")
+        float | None,
+        typer.Option(help="Hide hits that are more similar than this to a better one, e.g. 0.98."),
     ] = None,
     model: Model = None,
     device: Device = "auto",
     backend: Backend = "auto",
     int8: Int8 = False,
     allow_download: AllowDownload = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of hits.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a contact sheet here.")] = None,
-    show: Annotated[bool, typer.Option("--open", help="Show a contact sheet.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the hits as a page to this file.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the hits in the browser.")] = False,
 ) -> None:
-    """Searches a gallery by a sentence, by a picture, or by both at once.
+    """Search a gallery with a sentence, a picture, or both.
 
     Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
     `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`,
@@ -171,31 +175,30 @@ def demo(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A model directory, as `cmr train --out` writes it, photos, sketch, or a "
-            "repository on the Hub, user/name; with --gallery also a short name that `cmr models` "
-            "lists."
+            help="Model directory, photos, sketch, or a repository on the Hub, user/name; with "
+            "--gallery also a short name from `cmr models`."
         ),
     ] = None,
     gallery: Annotated[
-        str | None, typer.Option(help="Search this gallery, as `cmr index` makes it.")
+        str | None, typer.Option(help="Gallery to search, as created by `cmr index`.")
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="The port; by default the first free.")
+        int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one.")
     ] = None,
     compare: Annotated[
-        list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
+        list[str] | None, typer.Option(help="Another model to compare with. Can be repeated.")
     ] = None,
-    mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    mcp: Annotated[bool, typer.Option(help="Also serve MCP tools.")] = False,
     allow_host: AllowHost = None,
     device: Device = "auto",
     allow_download: AllowDownload = False,
     backend: Backend = "auto",
     int8: Int8 = False,
 ) -> None:
-    """Serves a page that searches a gallery, or the one of a model; prints its address.
+    """Serve a search page for a gallery or a model, and print its address.
 
-    Without either, of the model that comes with the package.
+    Default: the included model and its gallery.
 
     Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal --compare runs/other`
     """

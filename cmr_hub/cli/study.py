@@ -10,34 +10,35 @@ import typer
 from rich.table import Table
 
 from cmr_hub.cli.options import Cache, console
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
-Results = Annotated[Path, typer.Option(help="The folder of results.")]
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
 
 
 def ablate(
     grid_file: Annotated[
-        Path, typer.Argument(metavar="GRID.toml", help="The tables to measure, as a TOML file.")
+        Path, typer.Argument(metavar="GRID.toml", help="TOML file with the tables to measure.")
     ],
     results: Results = Path("results"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")
+        int | None, typer.Option(min=1, help="Number of processes. Default: one per core.")
     ] = None,
     image_weights: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="An image encoder's weights as safetensors; else torchvision downloads its own.",
+            help="NAME=FILE: weights of an image encoder as safetensors. Default: "
+            "download them with torchvision.",
         ),
     ] = None,
     cache: Cache = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs that are still to be done.")
+        bool, typer.Option("--dry-run", help="Only list the runs that are missing.")
     ] = False,
 ) -> None:
-    """Measures every row of a grid with every seed, and goes on where it was stopped.
+    """Run every row of a grid with every seed, or resume an interrupted grid.
 
-    A run whose result is in RESULTS/runs.jsonl is never done again.
+    Runs that are stored in RESULTS/runs.jsonl are skipped.
 
     Example: `cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors`
     """
@@ -74,13 +75,13 @@ def _weights(pairs: list[str] | None) -> dict[str, Path]:
     for pair in pairs or []:
         name, equals, file = pair.partition("=")
         if not (name and equals and file):
-            raise CMRError(f"--image-weights wants NAME=FILE, not {pair!r}")
+            raise CMRError(f"--image-weights wants NAME=FILE, not {shown(pair)}")
         weights[name] = Path(file)
     return weights
 
 
 def report(results: Results = Path("results")) -> None:
-    """Writes RESULTS/report.md, a CSV for each table and the pictures, from the stored runs.
+    """Write RESULTS/report.md, a CSV file per table, and figures from the stored runs.
 
     Example: `cmr report`
     """

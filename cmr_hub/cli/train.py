@@ -31,6 +31,7 @@ from cmr_hub.experiments.methods import (
     refuse_without_labels,
     refuse_without_model,
 )
+from cmr_hub.losses import LOSSES
 from cmr_hub.training.presets import CAPTIONS, Preset
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class GalleryChoice(StrEnum):
 
 def train(
     datasets: NamedDatasets,
-    out: Annotated[Path, typer.Option(help="A new directory for the model.")],
+    out: Annotated[Path, typer.Option(help="New directory for the model.")],
     root: Root = None,
     protocol: Protocol = None,
     image_encoder_name: Annotated[
@@ -61,20 +62,22 @@ def train(
         typer.Option(
             "--image-encoder",
             help=f"One of: {', '.join(IMAGE_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
-            "hf:DIRECTORY for a pretrained one. By default mobilenet_v2; for captions "
-            "efficientnet_lite2, where its weights are installed and no others are given.",
+            "hf:DIRECTORY for a pretrained one. Default: mobilenet_v2; for captions "
+            "efficientnet_lite2, if its weights are installed and no others are given.",
         ),
     ] = None,
     image_weights: Annotated[
         Path | None,
-        typer.Option(help="The encoder's weights as safetensors; else torchvision downloads its."),
+        typer.Option(
+            help="Weights of the encoder as safetensors. Default: downloaded by torchvision."
+        ),
     ] = None,
     text_encoder_name: Annotated[
         str | None,
         typer.Option(
             "--text-encoder",
             help=f"One of: {', '.join(TEXT_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
-            "hf:DIRECTORY for a pretrained one. By default bow; for captions sentence, where its "
+            "hf:DIRECTORY for a pretrained one. Default: bow; for captions sentence, if its "
             "weights are installed.",
         ),
     ] = None,
@@ -82,51 +85,60 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help=f"A way to train: {', '.join(method_names())}. By default {LABELLED}; captions "
-            "without labels, or for several datasets."
+            help=f"Preset or baseline: {', '.join(method_names())}. Default: {LABELLED}; captions "
+            "without labels or for several datasets."
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="A loss to minimise in place of the preset's own objective; one of: "
+            f"{', '.join(LOSSES)}."
         ),
     ] = None,
     fine_tune: Annotated[
-        int, typer.Option(min=0, help="Train so many last blocks of the image encoder too.")
+        int, typer.Option(min=0, help="Also train this many last blocks of the image encoder.")
     ] = 0,
     fine_tune_text: Annotated[
-        int, typer.Option(min=0, help="Train so many last layers of the sentence encoder too.")
+        int, typer.Option(min=0, help="Also train this many last layers of the sentence encoder.")
     ] = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Train for at most so many.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Pairs in a step.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Maximum number of epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Batch size in pairs.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-9, help="Of AdamW, at its highest.")
+        float | None, typer.Option(min=1e-9, help="Peak learning rate of AdamW.")
     ] = None,
-    dim: Annotated[int | None, typer.Option(min=1, help="Of the common space.")] = None,
+    dim: Annotated[int | None, typer.Option(min=1, help="Dimension of the common space.")] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Train so many projectors of different seeds, and put them side by side."
+            min=1, help="Train this many projectors with different seeds and average their cosines."
         ),
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=1e-4, help="Of a contrastive loss; where it is learnt, at the start."),
+        typer.Option(
+            min=1e-4, help="Temperature of a contrastive loss; the initial value if it is learnt."
+        ),
     ] = None,
     seed: Seed = 0,
     gallery: Annotated[
-        GalleryChoice, typer.Option(help="Which pairs to save with the model, for searching.")
+        GalleryChoice, typer.Option(help="Pairs to save with the model for searching.")
     ] = GalleryChoice.TEST,
     snapshots: Annotated[
         bool,
-        typer.Option(help="Keep how the test pairs lie in the common space at a few epochs."),
+        typer.Option(help="Store the embeddings of the test pairs at a few epochs."),
     ] = False,
-    results: Annotated[Path, typer.Option(help="The results store to add a line to.")] = Path(
+    results: Annotated[Path, typer.Option(help="Results file to append to.")] = Path(
         "results/runs.jsonl"
     ),
     cache: Cache = None,
     device: Device = "auto",
 ) -> None:
-    """Trains projectors, measures them on the test split, and saves the model.
+    """Train projectors, evaluate them on the test split, and save the model.
 
-    Several datasets are learnt from as one, and measured one by one. Where there is no test split
-    the validation split is measured, and what training chooses it chooses on a part of its own
-    pairs. A run that was stopped goes on where it was when the same command is given again.
+    Several datasets are trained on together and evaluated separately. A dataset without a test
+    split is evaluated on its validation split; settings are then chosen on a part of the training
+    pairs. To resume an interrupted run, give the same command again.
 
     Examples: `cmr train pascal-sentence --out runs/pascal`,
     `cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions`
@@ -145,7 +157,7 @@ def train(
     from cmr_hub.training.trainer import remove_checkpoints
     from cmr_hub.writer import sole_writer
 
-    changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds)
+    changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds, objective)
     # A wrong name or file is noticed before anything is read or downloaded.
     asked = None if preset is None else changes.of(get_method(preset))
     if asked is not None:
@@ -226,8 +238,8 @@ def _told(
     lines = [f"Training on {data.name}, protocol {data.protocol}, by {method.name}{encoders}."]
     if AS_TEST in data.protocol:
         lines.append(
-            "Where there is no test split the validation split is measured, and what training "
-            "chooses it chooses on a part of its own pairs."
+            "There is no test split: the validation split is evaluated, and settings are chosen on "
+            "a part of the training pairs."
         )
     return "\n".join(lines)
 

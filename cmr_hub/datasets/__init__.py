@@ -1,17 +1,46 @@
-"""Datasets by name: one reader per file and one line here for each."""
+"""Datasets, each read by a function and under a name.
+
+Example:
+    >>> from cmr_hub import datasets                                        # doctest: +SKIP
+    >>> pascal = datasets.PascalSentence("~/data/pascal-sentence")          # doctest: +SKIP
+    >>> pascal.split("test").sentences[0]                                   # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.pairs import PairDataset
-from cmr_hub.errors import DataFormatError, DataNotFoundError
+from cmr_hub.errors import CMRError, DataFormatError, DataNotFoundError, shown
+from cmr_hub.lazy_names import lazy_names
 from cmr_hub.registry import Registry
 
-__all__ = ["DATASETS", "FeatureDataset", "PairDataset", "dataset_names", "load_dataset"]
+if TYPE_CHECKING:
+    from cmr_hub.datasets.readers import (
+        Flickr8k,
+        Folder,
+        PascalSentence,
+        Wikipedia,
+        WikipediaFeatures,
+    )
+
+__all__ = [
+    "DATASETS",
+    "FeatureDataset",
+    "Flickr8k",
+    "Folder",
+    "PairDataset",
+    "PascalSentence",
+    "Wikipedia",
+    "WikipediaFeatures",
+    "dataset_names",
+    "load_dataset",
+    "register",
+]
 
 DATASETS = Registry(
     "dataset",
@@ -21,12 +50,38 @@ DATASETS = Registry(
         "wikipedia": "cmr_hub.datasets.wikipedia:read",
         "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
         "flickr8k": "cmr_hub.datasets.flickr8k:read",
-        "sketches": "cmr_hub.datasets.sketches.dataset:read",
         "folder": "cmr_hub.datasets.folder:read",
     },
+    separate={"sketches": "cmr-hub-sketches, or in a clone of CMR Hub: pip install ./sketches"},
 )
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+if not TYPE_CHECKING:
+    _READERS = ("Flickr8k", "Folder", "PascalSentence", "Wikipedia", "WikipediaFeatures")
+    __getattr__, __dir__ = lazy_names(
+        __name__, {name: f"cmr_hub.datasets.readers:{name}" for name in _READERS}
+    )
+
+
+def register(name: str) -> Callable[[T], T]:
+    """A decorator that adds a reader under a name, in this process.
+
+    A reader is a function of `root`, a folder or None, and perhaps of `protocol` and other
+    options, that gives a `PairDataset` or a `FeatureDataset`. An installed package does the same,
+    for every process, with an entry point of the group `cmr_hub.datasets`.
+
+    Raises:
+        CMRError: the name is taken, or it is no function.
+
+    Example:
+        >>> @register("holidays")                                           # doctest: +SKIP
+        ... def read(root=None, protocol="all"): ...
+        >>> cmr_hub.train("holidays")                                       # doctest: +SKIP
+    """
+    return DATASETS.register(name)
 
 
 def dataset_names() -> list[str]:
@@ -63,6 +118,11 @@ def load_dataset(
         dataset: PairDataset | FeatureDataset = read(root, **options)
     except OSError as error:
         raise DataNotFoundError(f"{name} cannot be read: {error}") from error
+    if not isinstance(dataset, PairDataset | FeatureDataset):
+        raise CMRError(
+            f"the reader of {name} gave {shown(dataset)}: it must give a PairDataset or a "
+            "FeatureDataset"
+        )
     if check_images and isinstance(dataset, PairDataset):
         dataset = dataset.without_broken_images()
     if not len(dataset):

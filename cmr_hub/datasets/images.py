@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cmr_hub.datasets.tars import DAMAGED, open_tar
-from cmr_hub.errors import ImageError
+from cmr_hub.errors import ImageError, shown
 from cmr_hub.outside import read_bytes
 from cmr_hub.types import ImageSource
 
@@ -22,6 +22,7 @@ MAX_BYTES = 64 * 2**20
 # Just under the size at which Pillow itself begins to warn; 268 MB as RGB.
 MAX_PIXELS = 89_000_000
 _STRIP_PIXELS = 2_000_000
+_LONGEST_PATH = 1_000  # of a message
 
 
 def read_image(
@@ -33,7 +34,7 @@ def read_image(
     the first frame counts (of an open image: the current frame).
 
     Args:
-        source: a path or an open image.
+        source: a path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
         max_pixels: of width × height.
         enough: a length of the shorter side, in pixels, that is all the caller needs. A JPEG file
             that is at least twice as large is decoded to 1/2, 1/4 or 1/8 of its size, not below
@@ -41,16 +42,37 @@ def read_image(
 
     Raises:
         ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`;
-            seen in the header, before anything is decoded), truncated, empty, missing, or with
-            floating-point pixels.
+            seen in the header, before anything is decoded), truncated, empty, missing, with
+            floating-point pixels, or none of these kinds of source.
     """
-    is_open = isinstance(source, Image.Image)
     try:
-        image = source if isinstance(source, Image.Image) else _open(Path(source))
-        return _rgb(image, max_pixels, enough, keep=is_open)
+        return _rgb(_opened(source), max_pixels, enough, keep=isinstance(source, Image.Image))
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
-        where = "the given picture" if is_open else f"the picture {source}"
+        where = "the given picture"
+        if isinstance(source, str | Path):
+            where = f"the picture {str(source)[:_LONGEST_PATH]}"
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
+
+
+def _opened(source: ImageSource) -> Image.Image:
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, str | Path):
+        return _open(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _open_bytes(bytes(source))
+    if isinstance(source, np.ndarray):
+        is_grey_or_rgb = source.ndim == 2 or (source.ndim == 3 and source.shape[2] == 3)
+        if source.dtype != np.uint8 or not is_grey_or_rgb:
+            raise ImageError(
+                "an array is read as pixels if it is uint8, of the shape (height, width, 3) or "
+                f"(height, width), not {source.dtype} of shape {source.shape}"
+            )
+        return Image.fromarray(np.ascontiguousarray(source))
+    raise ImageError(
+        f"it is {shown(source)}; give a path, an open picture, the bytes of a file, or a uint8 "
+        "array (height, width, 3)"
+    )
 
 
 def decode_image(

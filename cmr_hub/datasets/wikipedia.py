@@ -18,7 +18,7 @@ from cmr_hub.datasets.pairs import PairDataset
 from cmr_hub.datasets.protocols import SplitArray, listed_split
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines, split_paragraphs
-from cmr_hub.errors import DataFormatError, UnknownNameError
+from cmr_hub.errors import DataFormatError, UnknownNameError, shown
 from cmr_hub.types import IntArray
 
 NAME = "wikipedia"
@@ -137,7 +137,7 @@ def _row(line: str, path: Path, number: int) -> tuple[str, str, int]:
     if not match:
         raise DataFormatError(
             f"{path}, line {number}: expected text id, image id and category number with tabs "
-            f"between, not {line[:80]!r}"
+            f"between, not {shown(line)}"
         )
     return match[1], match[2], int(match[3])
 

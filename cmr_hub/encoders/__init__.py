@@ -1,0 +1,65 @@
+"""Encoders of pictures and of texts: their base classes, and those of one's own by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from cmr_hub.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from cmr_hub.encoders.images import image_encoder
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.images.network import NetworkEncoder
+    from cmr_hub.encoders.images.preprocessing import Preprocessing
+    from cmr_hub.encoders.texts import text_encoder
+    from cmr_hub.encoders.texts.base import TextEncoder
+
+__all__ = [
+    "ImageEncoder",
+    "NetworkEncoder",
+    "Preprocessing",
+    "TextEncoder",
+    "image_encoder",
+    "register",
+    "text_encoder",
+]
+
+T = TypeVar("T")
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "ImageEncoder": "cmr_hub.encoders.images.base:ImageEncoder",
+            "NetworkEncoder": "cmr_hub.encoders.images.network:NetworkEncoder",
+            "Preprocessing": "cmr_hub.encoders.images.preprocessing:Preprocessing",
+            "TextEncoder": "cmr_hub.encoders.texts.base:TextEncoder",
+            "image_encoder": "cmr_hub.encoders.images:image_encoder",
+            "text_encoder": "cmr_hub.encoders.texts:text_encoder",
+        },
+    )
+
+
+def register(name: str) -> Callable[[T], T]:
+    """A decorator that adds a subclass of `ImageEncoder` or of `TextEncoder` under a name.
+
+    It is there for this process. An installed package does the same, for every process, with an
+    entry point of the group `cmr_hub.encoders`; what the class is says which of the two it is.
+
+    Raises:
+        CMRError: the name is taken, or the class is neither of them.
+
+    Example:
+        >>> @register("colours")                                            # doctest: +SKIP
+        ... class ColourEncoder(ImageEncoder): ...
+        >>> cmr_hub.train("flickr8k", image_encoder="colours")              # doctest: +SKIP
+    """
+    from cmr_hub.encoders.images import IMAGE_ENCODERS
+    from cmr_hub.encoders.texts import TEXT_ENCODERS
+
+    def add(kind: T) -> T:
+        registry = TEXT_ENCODERS if TEXT_ENCODERS.is_one(kind) else IMAGE_ENCODERS
+        return registry.register(name)(kind)
+
+    return add

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 if TYPE_CHECKING:
     import torch
@@ -59,15 +59,17 @@ class Placement:
                 torch.empty(1, device=chosen)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise CMRError(
-                f"there is no device {device!r} here: choose one of {', '.join(devices())}, or "
-                f"auto ({str(error).splitlines()[0][:120]})"
+                f"there is no device {shown(device)} here: choose one of "
+                f"{', '.join(devices())}, or auto ({str(error).splitlines()[0][:120]})"
             ) from None
         if chosen.type == "meta":
             raise CMRError("the device meta holds no values; choose cpu")
         if precision is None:
             precision = "float32" if chosen.type == "cpu" else _half_precision(chosen)
         if precision not in PRECISIONS:
-            raise CMRError(f"no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
+            raise CMRError(
+                f"no precision {shown(precision)}; choose one of: {', '.join(PRECISIONS)}"
+            )
         return cls(str(chosen), precision)
 
     @property

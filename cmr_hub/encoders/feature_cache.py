@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
@@ -23,6 +22,7 @@ from cmr_hub.progress import Meter
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from PIL import Image
 
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.base import ImageEncoder
@@ -39,19 +39,21 @@ _TABLE = (
 
 
 def image_key(image: ImageSource) -> bytes:
-    """SHA-256 of a picture's content: of the file's bytes, or of an open picture as RGB.
+    """SHA-256 of a picture's content: of the file's bytes, or of pixels as RGB.
 
     Raises:
         ImageError: the picture cannot be read.
     """
-    if isinstance(image, Image.Image):
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).digest()
+    if not isinstance(image, str | Path):
         seen = read_image(image)
         return hashlib.sha256(f"{seen.size};".encode() + seen.tobytes()).digest()
     try:
         with Path(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
+        raise ImageError(f"cannot read {str(image)[:1000]}: {error.strerror or error}") from error
 
 
 def _file_name(name: str, fingerprint: str, placement: Placement) -> str:

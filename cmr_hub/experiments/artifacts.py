@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cmr_hub.atomic import atomic_file
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.outside import check_file, read_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SAME_IN_EVERY_RUN = ("phase", "learning_rate", "seconds")
 def curve_path(results: Path, cell: str) -> Path:
     """Where the training curve of a cell is. Raises ModelFormatError for what is no cell's key."""
     if not _KEY.fullmatch(cell):
-        raise ModelFormatError(f"{cell[:80]!r} is not the key of a run")
+        raise ModelFormatError(f"{shown(cell)} is not the key of a run")
     return results / CURVES / f"{cell[:16]}.json"
 
 

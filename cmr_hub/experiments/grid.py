@@ -20,7 +20,7 @@ from cmr_hub.datasets import DATASETS
 from cmr_hub.encoders.images import IMAGE_ENCODERS
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
-from cmr_hub.errors import CMRError, UnknownNameError
+from cmr_hub.errors import CMRError, UnknownNameError, shown
 from cmr_hub.experiments.methods import get_method
 from cmr_hub.experiments.published import published_systems
 from cmr_hub.training.presets import Preset
@@ -79,7 +79,8 @@ def _known(kind: str, name: str, names: list[str]) -> None:
 
 
 def _check_dataset(choice: Choice) -> Choice:
-    _known("dataset", choice.name, list(DATASETS))
+    if choice.name not in DATASETS:
+        raise ValueError(DATASETS.unknown(choice.name))
     return _check_paths(choice)
 
 
@@ -114,7 +115,7 @@ def _check_paths(choice: Choice) -> Choice:
     for option, value in choice.options.items():
         if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
             raise ValueError(
-                f"{option} = {value!r} is a path of one machine; put the file into the data "
+                f"{option} = {shown(value)} is a path of one machine; put the file into the data "
                 f"folder and write {DATA_HOME}..."
             )
     return choice
@@ -170,7 +171,7 @@ def _same_type(field: str, value: Any, current: Any) -> Any:
             return value
         raise CMRError("objective must be a table of terms: { label = { weight = 0.5 } }")
     if type(value) is not type(current):
-        raise CMRError(f"{field} must be like {current!r}, not {value!r}")
+        raise CMRError(f"{field} must be like {current!r}, not {shown(value)}")
     return value
 
 
@@ -266,12 +267,14 @@ class Table(_Strict):
         labels = [row.label for row in self.rows]
         _refuse_repeats("label", labels)
         if self.reference not in labels:
-            raise ValueError(f"reference {self.reference!r} is no row; rows: {', '.join(labels)}")
+            raise ValueError(
+                f"reference {shown(self.reference)} is no row; rows: {', '.join(labels)}"
+            )
         for row in self.rows:
             if (row.settings.method.name == CONTENT_BASED) != (self.measure == "content"):
                 raise ValueError(
-                    f"{row.label!r}: rows of {CONTENT_BASED}, and no others, stand in tables of "
-                    'measure = "content"'
+                    f"{shown(row.label)}: rows of {CONTENT_BASED}, and no others, stand in tables "
+                    'of measure = "content"'
                 )
         return self
 

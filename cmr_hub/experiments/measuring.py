@@ -49,6 +49,9 @@ class Figures:
     unknown_texts: int = 0
     by_dataset: dict[str, Figures] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return self.table()
+
     def to_dict(self) -> JSONObject:
         """Ready for JSON: the report flat, beside it `captions` and `by_dataset`."""
         record = self.report.to_dict()

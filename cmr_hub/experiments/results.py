@@ -14,7 +14,7 @@ from filelock import lock_descriptor
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmr_hub.atomic import storing
-from cmr_hub.errors import DataNotFoundError, ModelFormatError
+from cmr_hub.errors import DataNotFoundError, ModelFormatError, shown
 from cmr_hub.outside import check_file
 from cmr_hub.version import __version__
 
@@ -230,7 +230,7 @@ def _problem(record: object) -> str:
         value = record[key]
         if not isinstance(value, types) or isinstance(value, bool):
             wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
-            return f"{key} must be {wanted}, not {value!r:.80}"
+            return f"{key} must be {wanted}, not {shown(value)}"
     try:
         _Optional.model_validate(record)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmr_hub.atomic import atomic_file
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.experiments.plan import PlannedRow, PlannedTable
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableRes
 
     reference = next((row for row in table.rows if row.label == table.reference), None)
     if reference is None:
-        raise QueryError(f"table {table.id} has no row {table.reference!r}")
+        raise QueryError(f"table {table.id} has no row {shown(table.reference)}")
     compared = MEASURES[table.measure].compared
     standard = _figures(found(reference), compared)
     return TableResult(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
-from cmr_hub.gallery.hit import Hit
+from cmr_hub.hit import Hit
 from cmr_hub.outside import shortened
 
 _SIDE = 320

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
@@ -34,13 +34,13 @@ def embedded(
     if not (model.image.has_encoder and model.text.has_encoder):
         raise CMRError("a model of precomputed features cannot embed pictures and sentences")
     table = items_table(items)
-    shown = np.flatnonzero([item.path is not None for item in items])
+    pictured = np.flatnonzero([item.path is not None for item in items])
     told = np.flatnonzero([model.text.knows(item.sentences) for item in items])
-    nothing = np.setdiff1d(np.arange(len(items)), np.union1d(shown, told))
+    nothing = np.setdiff1d(np.arange(len(items)), np.union1d(pictured, told))
     if len(nothing):
         raise CMRError(
             f"{len(nothing)} items have neither a picture nor a word that the model knows, "
-            f"e.g. {items[nothing[0]].id!r}: leave them out"
+            f"e.g. {shown(items[nothing[0]].id)}: leave them out"
         )
     paths = [path for item in items if (path := item.path) is not None]
     images = model.image.encode(paths, cache=cache, progress=progress)
@@ -48,7 +48,7 @@ def embedded(
     return Segment(
         table,
         {
-            "image": VectorColumn(images, shown),
+            "image": VectorColumn(images, pictured),
             "text": VectorColumn(texts, told),
         },
     )

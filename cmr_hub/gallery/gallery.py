@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.embed import embedded
-from cmr_hub.gallery.hit import Explanation, Hit
+from cmr_hub.gallery.hits import Explanation
 from cmr_hub.gallery.items import Item
 from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
@@ -19,6 +19,7 @@ from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
+from cmr_hub.hit import Hit
 from cmr_hub.models.zero_shot import TEMPLATE
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Gallery:
     def __init__(self, store: Store, model: CrossModalModel | None = None) -> None:
         if model is not None and model.fingerprint != store.model_id:
             raise ModelFormatError(
-                f"the gallery holds vectors of model {store.model_id!r}, not of "
-                f"{model.fingerprint!r}: they cannot be compared. Open it with that model, or "
+                f"the gallery holds vectors of model {shown(store.model_id)}, not of "
+                f"{shown(model.fingerprint)}: they cannot be compared. Open it with that model, or "
                 "index again with this one"
             )
         self.store = store
@@ -139,6 +140,12 @@ class Gallery:
         )
         return gallery
 
+    def __repr__(self) -> str:
+        parts = [f"{len(self):,} items", f"dim={self.dim}", f"targets={self.targets}"]
+        if (directory := getattr(self.store, "directory", None)) is not None:
+            parts.append(f"directory={str(directory.path)!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     def __len__(self) -> int:
         return len(self.store)
 
@@ -184,7 +191,7 @@ class Gallery:
         if len(known):
             raise QueryError(
                 f"{len(known)} ids are in the gallery already, e.g. "
-                f"{known.items['id'][0].as_py()!r}: update() replaces them"
+                f"{shown(known.items['id'][0].as_py())}: update() replaces them"
             )
         self.update(rows, cache=cache, progress=progress)
 
@@ -285,7 +292,8 @@ class Gallery:
         """The items most similar to a text, a picture, a vector or a `Mix`.
 
         Args:
-            query: a `str` is a text, a `Path` or an open picture a picture.
+            query: a `str` is a text; a `Path`, an open picture or the `bytes` of a file is a
+                picture; an array (d,) is a vector; a `Mix` is a weighted sum of these.
             k: how many; fewer come back where there are no more.
             target: compare with the items' pictures ("image") or texts ("text"). Default: the
                 other modality than the query's, if the gallery has it.
@@ -330,13 +338,18 @@ class Gallery:
         id: str,
         k: int = 10,
         target: Modality | None = None,
-        **options: Any,
+        offset: int = 0,
+        *,
+        where: str | None = None,
+        min_score: float | None = None,
+        distinct: float | None = None,
+        clear: float | None = None,
     ) -> list[Hit]:
         """Items like one of the gallery, without itself.
 
         Args:
             id: of the item; its picture is compared with pictures, else its text with texts.
-            k, options: as for `search`.
+            k, offset, where, min_score, distinct, clear: as for `search`.
             target: compare with these instead.
 
         Raises:
@@ -344,14 +357,22 @@ class Gallery:
         """
         row = self.store.rows([id])
         if not len(row):
-            raise QueryError(f"there is no item {id!r} in the gallery")
+            raise QueryError(f"there is no item {shown(id)} in the gallery")
         if not row.vectors:
-            raise QueryError(f"the item {id!r} has no vector to compare with others")
+            raise QueryError(f"the item {shown(id)} has no vector to compare with others")
         own: Modality = "image" if "image" in row.vectors else "text"
         vector = row.vectors[own].matrix[0]
-        page = Page(k, options.pop("offset", 0))
+        page = Page(k, offset)
         last = page.offset + page.k
-        hits = self.search(vector, last + 1, target or own, **options)
+        hits = self.search(
+            vector,
+            last + 1,
+            target or own,
+            where=where,
+            min_score=min_score,
+            distinct=distinct,
+            clear=clear,
+        )
         others = [hit for hit in hits if hit.id != id][page.offset : last]
         return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
 
@@ -363,7 +384,7 @@ class Gallery:
         """
         row = self.store.rows([hit.id])
         if not len(row) or target not in row.vectors:
-            raise QueryError(f"the gallery has no {target} vector of {hit.id!r}")
+            raise QueryError(f"the gallery has no {target} vector of {shown(hit.id)}")
         name = None
         if self.model is not None and self.model.centroids is not None:
             (name,) = self.model.predict_classes(row.vectors[target].matrix, target)
@@ -420,7 +441,7 @@ def _condition(text: str | None) -> Where | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise QueryError(f'a condition is a text, e.g. "year >= 2008", not {text!r:.40}')
+        raise QueryError(f'a condition is a text, e.g. "year >= 2008", not {shown(text)}')
     # With it comes a parser of SQL, which takes a tenth of the time of a search from the shell.
     from cmr_hub.gallery.where import Where
 

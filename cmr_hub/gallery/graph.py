@@ -100,6 +100,9 @@ class Graph:
         there = found[0] >= 0
         return scores[0, there], found[0, there]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).of_arrays, (self.arrays(), self.index.d, len(self))
+
     def copy(self) -> Self:
         """The same, to be added to apart."""
         return self.of_arrays(self.arrays(), self.index.d, len(self))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.gallery.values import readable
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ def items_table(items: Iterable[Item]) -> pa.Table:
         }
         for name in others:
             if name in columns or name == MODALITY:
-                raise ModelFormatError(f"metadata cannot be called {name!r}: choose another name")
+                raise ModelFormatError(
+                    f"metadata cannot be called {shown(name)}: choose another name"
+                )
             columns[name] = pa.array([item.metadata.get(name) for item in rows])
     except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise ModelFormatError(f"the items do not make a table: {error}") from error
@@ -127,7 +129,7 @@ def _check_keys(table: pa.Table, *, relative: bool) -> None:
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
         raise ModelFormatError(
-            f"{twice['counts']} items have the id {twice['values']!r}: ids must differ"
+            f"{twice['counts']} items have the id {shown(twice['values'])}: ids must differ"
         )
     for name in ("id", "path"):
         longest = pc.max(pc.binary_length(table.column(name))).as_py() or 0

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from cmr_hub.datasets.metadata import is_clean
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.gallery.items import (
     COLUMNS,
     MODALITY,
@@ -62,7 +62,9 @@ def label_store(
     """
     names = list(names) if not isinstance(names, str) else names
     if min_probability is not None and not 0 <= min_probability <= 1:
-        raise QueryError(f"the least probability lies between 0 and 1, not {min_probability!r}")
+        raise QueryError(
+            f"the least probability lies between 0 and 1, not {shown(min_probability)}"
+        )
     scale = softmax_temperature(model, temperature)
     classes = class_vectors(model, names, template)
     with store.writing():
@@ -134,7 +136,7 @@ def _written(table: pa.Table) -> list[list[str]]:
 
 def _refuse_column(column: Any, table: pa.Table) -> None:
     if not isinstance(column, str) or not column.strip() or not is_clean(column):
-        raise QueryError(f"{column!r} is no name of a column")
+        raise QueryError(f"{shown(column)} is no name of a column")
     written = {name for labels in _written(table) for name in labels}
     own = {
         column: {*written, "label"},
@@ -142,8 +144,8 @@ def _refuse_column(column: Any, table: pa.Table) -> None:
     }
     for name, allowed in own.items():
         if name in _REFUSED:
-            raise QueryError(f"the column {name!r} is the gallery's own: choose another name")
+            raise QueryError(f"the column {shown(name)} is the gallery's own: choose another name")
         if name in table.column_names and name not in allowed:
             raise QueryError(
-                f"the gallery has a column {name!r} from another source: choose another name"
+                f"the gallery has a column {shown(name)} from another source: choose another name"
             )

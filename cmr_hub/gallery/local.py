@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.gallery.directory import GalleryDirectory
 from cmr_hub.gallery.items import joined_tables
 from cmr_hub.gallery.manifest import Manifest, Stamp, holds_gallery, stamp_of
@@ -59,6 +60,23 @@ class LocalStore:
         self._writing = RLock()
         self._stamp: Stamp | None = None
         self._changes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a directory where it is: a copy, or one unpickled, opens it. Else all that it holds.
+
+        What is written to the one is then found by the other.
+        """
+        if self.directory is not None:
+            return {"directory": self.directory.path, "root": self._root}
+        kept = ("model_id", "model_name", "_rows", "_neutral")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "directory" in state:
+            vars(self).update(vars(type(self).open(state["directory"], root=state["root"])))
+            return
+        self.__init__(state["model_id"], state["model_name"])  # type: ignore[misc]
+        self._rows, self._neutral = state["_rows"], state["_neutral"]
 
     @classmethod
     def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
@@ -320,8 +338,8 @@ class LocalStore:
         there = Manifest.read(path)
         if there.model_id != self.model_id:
             raise ModelFormatError(
-                f"{path} is now a gallery of model {there.model_id!r}, not of "
-                f"{self.model_id!r}: open it again"
+                f"{path} is now a gallery of model {shown(there.model_id)}, not of "
+                f"{shown(self.model_id)}: open it again"
             )
         if there != self._manifest:
             self._manifest, self._rows = read_rows(path, self._root, known=self._rows)
@@ -360,7 +378,11 @@ def _merged_tail(rows: Rows) -> Rows:
 
 
 def _always(graph: Graph) -> Callable[[], Graph]:
-    return lambda: graph
+    return partial(_same, graph)
+
+
+def _same(graph: Graph) -> Graph:
+    return graph
 
 
 def _extended(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from tqdm import tqdm
 
-from cmr_hub.errors import ModelFormatError, QueryError
+from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.items import COLUMNS, MODALITY, Item, items_table
 from cmr_hub.gallery.milvus_neutral import read_neutral, write_neutral
 from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
@@ -75,9 +75,13 @@ class MilvusStore:
         self.model_name: str | None = noted.get("model_name", model_name)
         if model_id is not None and model_id != self.model_id:
             raise ModelFormatError(
-                f"the gallery at {address} holds vectors of model {self.model_id!r}, not of "
-                f"{model_id!r}: choose another collection"
+                f"the gallery at {address} holds vectors of model {shown(self.model_id)}, not of "
+                f"{shown(model_id)}: choose another collection"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The token and the certificates come from the environment again: no pickle holds them.
+        return _reopened, (str(self.address),)
 
     def __len__(self) -> int:
         shown = self._count("image")
@@ -241,7 +245,9 @@ class MilvusStore:
             pairs[target] = set()
             for row in self._rows(target, "", ["columns", "vector"]):
                 if row["id"] in known:
-                    raise ModelFormatError(f"{self.address}: two {target} rows are {row['id']!r}")
+                    raise ModelFormatError(
+                        f"{self.address}: two {target} rows are {shown(row['id'])}"
+                    )
                 known.add(row["id"])
                 if row["columns"][MODALITY] == "pair":
                     pairs[target].add(row["id"])
@@ -249,7 +255,7 @@ class MilvusStore:
         lone = pairs.get("image", set()) ^ pairs.get("text", set())
         if lone:
             raise ModelFormatError(
-                f"{self.address}: {len(lone)} pairs have one vector, e.g. {min(lone)!r}: "
+                f"{self.address}: {len(lone)} pairs have one vector, e.g. {shown(min(lone))}: "
                 "index again, then compact"
             )
 
@@ -363,7 +369,9 @@ def _batches(values: Sequence[Any]) -> Iterator[list[Any]]:
 def _entity(item: dict[str, Any], kind: str, vector: npt.NDArray[np.float32]) -> dict[str, Any]:
     text = json.dumps(item, default=str, ensure_ascii=False)
     if len(text.encode()) > _MAX_ITEM:
-        raise ModelFormatError(f"the item {item['id']!r} has more than {_MAX_ITEM} bytes of text")
+        raise ModelFormatError(
+            f"the item {shown(item['id'])} has more than {_MAX_ITEM} bytes of text"
+        )
     columns = {name: value for name, value in item.items() if value is not None}
     return {
         "id": item["id"],
@@ -393,3 +401,7 @@ def _found(answer: Sequence[dict[str, Any]], query: npt.NDArray[np.float64]) -> 
     items = [json.loads(entity["item"]) for entity in entities]
     order = sorted(range(len(items)), key=lambda at: (-scores[at], items[at]["id"]))
     return Found([items[at] for at in order], scores[order], vectors[order])
+
+
+def _reopened(address: str) -> MilvusStore:
+    return MilvusStore(MilvusAddress.parse(address))

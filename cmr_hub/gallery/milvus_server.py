@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from cmr_hub.errors import CMRError, QueryError
+from cmr_hub.errors import CMRError, QueryError, shown
 
 DEFAULT_COLLECTION = "cmr_gallery"
 TOKEN_VARIABLE = "CMR_MILVUS_TOKEN"  # noqa: S105 - the name of a variable
@@ -49,11 +49,11 @@ class MilvusAddress:
             parts = urlsplit(self.uri)
             parts.port  # noqa: B018 - raises where it is no number up to 65535
         except ValueError as error:
-            raise QueryError(f"{self.uri!r} is no address of a server: {error}") from error
+            raise QueryError(f"{shown(self.uri)} is no address of a server: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in "/":
-            raise QueryError(f"{self.uri!r} is no address of a server: http://host:19530")
+            raise QueryError(f"{shown(self.uri)} is no address of a server: http://host:19530")
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,200}", self.collection):
-            raise QueryError(f"{self.collection!r} is no name: letters, digits and _ make one")
+            raise QueryError(f"{shown(self.collection)} is no name: letters, digits and _ make one")
 
     @classmethod
     def is_one(cls, name: str | Path) -> bool:

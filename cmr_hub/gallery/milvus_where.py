@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.gallery.where import COMPARISONS, Where, column_name, comparison, literal, refuse
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -61,7 +61,9 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
             name, pattern = _name(column_name(node.this)), str(literal(node.expression))
             start = pattern.removesuffix("%")
             if start == pattern or set(start) & {"%", "_", "\\"}:
-                raise QueryError(f"in Milvus LIKE takes a beginning, as 'abc%', not {pattern!r}")
+                raise QueryError(
+                    f"in Milvus LIKE takes a beginning, as 'abc%', not {shown(pattern)}"
+                )
             test = f"{name} like {_value(pattern)}"
             test = test if wanted else f"not ({test})"
         case exp.Column():

@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cmr_hub.errors import QueryError
-from cmr_hub.gallery.hit import Hit, hit_of
+from cmr_hub.errors import QueryError, shown
+from cmr_hub.gallery.hits import hit_of
+from cmr_hub.hit import Hit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def _whole(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise QueryError(f"{name} must be a whole number, not {value!r:.40}") from None
+        raise QueryError(f"{name} must be a whole number, not {shown(value)}") from None
 
 
 def search_pages(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, Union, get_args
 import numpy as np
 from PIL import Image
 
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.types import Modality
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.models.cross_modal import CrossModalModel
 
-Query: TypeAlias = Union[str, Path, "Image.Image", "npt.NDArray[np.floating]", "Mix"]
-"""A sentence, a picture (a path or an open one), a vector, or a mix of those."""
+Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[np.floating]", "Mix"]
+"""A sentence, a picture (a path, an open one or the bytes of a file), a vector, or a mix of
+those."""
 
 
 UNWANTED_WEIGHT: Final = 0.3
@@ -52,7 +53,7 @@ def modality(query: Query) -> Modality | None:
         return "text" if kinds == {"text"} else None
     if isinstance(query, str):
         return "text"
-    return "image" if isinstance(query, Path | Image.Image) else None
+    return "image" if isinstance(query, Path | Image.Image | bytes) else None
 
 
 def chosen_target(target: Modality | None, query: Query, there: Sequence[Modality]) -> Modality:
@@ -62,7 +63,7 @@ def chosen_target(target: Modality | None, query: Query, there: Sequence[Modalit
         QueryError: it is no modality, or the gallery has no vectors of it.
     """
     if target is not None and target not in get_args(Modality):
-        raise QueryError(f"target must be 'image' or 'text', not {target!r}")
+        raise QueryError(f"target must be 'image' or 'text', not {shown(target)}")
     if target is None:
         target = "text" if modality(query) == "image" else "image"
         return target if target in there or not there else there[0]
@@ -89,10 +90,15 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
         case str():
             refuse_file_name(query)
             vector = _model(model).encode_texts([query])[0].astype(np.float64)
-        case Path() | Image.Image():
+        case Path() | Image.Image() | bytes():
             vector = _model(model).encode_images([query])[0].astype(np.float64)
         case _:
-            vector = np.asarray(query, dtype=np.float64)
+            try:
+                vector = np.asarray(query, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise QueryError(
+                    f"a query is a text, a picture, a vector or a Mix, not {shown(query)}"
+                ) from error
     if vector.ndim != 1:
         raise QueryError(f"a query is one vector of numbers, not an array of shape {vector.shape}")
     unit: npt.NDArray[np.float64] = unit_rows(vector[None])[0]

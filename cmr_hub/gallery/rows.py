@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +70,9 @@ class Rows:
         self._selection = lru_cache(_FILTERS)(self._select)
         self._nearest: dict[Modality, NearestVectors] = {}
         self._making_nearest = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rows, (self.segments, self.removed, self.graphs)
 
     def __len__(self) -> int:
         return int(self.starts[-1]) - len(self.removed)

@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 
 _HOW: Final = "give numbers, text, dates, or lists of them"
 _DAY: Final = 86_400
@@ -30,7 +30,7 @@ def readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         try:
             column = column.cast(kind, safe=False)
         except pa.ArrowException as error:
-            raise ModelFormatError(f"the column {name!r} cannot be read: {error}") from error
+            raise ModelFormatError(f"the column {shown(name)} cannot be read: {error}") from error
     for part in _times(column):
         _check_range(name, part)
     return column
@@ -44,7 +44,7 @@ def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR091
             pa.lib.string_to_tzinfo(kind.tz or "UTC")
         except (ValueError, LookupError, OSError, pa.ArrowException) as error:
             raise ModelFormatError(
-                f"the column {name!r} is of the time zone {kind.tz[:80]!r}, which there is not"
+                f"the column {shown(name)} is of the time zone {shown(kind.tz)}, which there is not"
             ) from error
         return pa.timestamp("us", kind.tz) if kind.unit == "ns" else kind
     if types.is_time64(kind):
@@ -66,7 +66,7 @@ def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR091
     )
     if not any(is_one(kind) for is_one in plain):
         raise ModelFormatError(
-            f"the column {name!r} is of type {str(kind)[:80]}, which is not read: {_HOW}"
+            f"the column {shown(name)} is of type {str(kind)[:80]}, which is not read: {_HOW}"
         )
     return kind
 
@@ -112,6 +112,6 @@ def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
         first, last = first + a_day, last - a_day  # the zone moves them
     if ends["min"] < first or ends["max"] >= last:
         raise ModelFormatError(
-            f"the column {name!r} has a date or a time that there is not: only the years 1 to "
+            f"the column {shown(name)} has a date or a time that there is not: only the years 1 to "
             "9999, and the 24 hours of a day, are read"
         )

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -67,9 +67,9 @@ class Where:
         try:
             parsed = sqlglot.parse(text, dialect="duckdb")
         except (SqlglotError, RecursionError, ValueError) as error:
-            raise QueryError(f"cannot understand the condition {text!r}: {_HELP}") from error
+            raise QueryError(f"cannot understand the condition {shown(text)}: {_HELP}") from error
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Expr):
-            raise QueryError(f"the condition {text!r} is not one expression: {_HELP}")
+            raise QueryError(f"the condition {shown(text)} is not one expression: {_HELP}")
         self.tree: exp.Expr = parsed[0].transform(_with_not, copy=False)
         for node in self.tree.walk():
             # What is not looked at below may turn the meaning round, as SYMMETRIC does.
@@ -91,7 +91,7 @@ class Where:
         try:
             found = _evaluate(self.tree, table)
         except (pa.ArrowException, OverflowError, RecursionError, ValueError) as error:
-            raise QueryError(f"cannot apply the condition {self.text!r}: {error}") from error
+            raise QueryError(f"cannot apply the condition {shown(self.text)}: {error}") from error
         passed: npt.NDArray[np.bool_] = pc.coalesce(found, False).to_numpy()
         return passed
 
@@ -107,7 +107,7 @@ def comparison(node: exp.Expr) -> tuple[str, str, Any]:
 def column_name(node: exp.Expr) -> str:
     """The name of a column, which is all that the node may be."""
     if not isinstance(node, exp.Column):
-        raise QueryError(f"{node.sql()!r} is not the name of a column: {_HELP}")
+        raise QueryError(f"{shown(node.sql())} is not the name of a column: {_HELP}")
     return str(node.name)
 
 
@@ -124,12 +124,12 @@ def literal(node: exp.Expr) -> Any:
             return str(node.this)
         case exp.Literal() if _NUMBER.fullmatch(node.this):
             return int(node.this) if node.this.isdigit() else float(node.this)
-    raise QueryError(f"{node.sql()!r} is not a plain text or number: {_HELP}")
+    raise QueryError(f"{shown(node.sql())} is not a plain text or number: {_HELP}")
 
 
 def refuse(node: exp.Expr) -> QueryError:
     """The error for a part of SQL that conditions do not have."""
-    return QueryError(f"{node.sql()!r} is more than a condition may hold: {_HELP}")
+    return QueryError(f"{shown(node.sql())} is more than a condition may hold: {_HELP}")
 
 
 def _with_not(node: exp.Expr) -> exp.Expr:
@@ -186,5 +186,7 @@ def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
-        raise QueryError(f"there is no column {name!r}; there are {', '.join(table.column_names)}")
+        raise QueryError(
+            f"there is no column {shown(name)}; there are {', '.join(table.column_names)}"
+        )
     return table.column(name)

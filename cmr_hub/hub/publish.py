@@ -33,7 +33,7 @@ def publication(
 ) -> Iterator[Upload]:
     """The upload of a model directory, with a card made for it if it has none of its own.
 
-    A card as `cmr card` writes it for no repository tells another name, so it is made anew.
+    A card that was made for no repository tells another name, so it is made anew.
 
     Raises:
         ModelFormatError: it cannot be loaded, so it is not sent either.

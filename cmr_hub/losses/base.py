@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 
 class Loss(nn.Module, ABC):
@@ -61,4 +61,4 @@ def require_positive(**options: float) -> None:
     for name, value in options.items():
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_number and math.isfinite(value) and value > 0):
-            raise CMRError(f"{name} must be a number above zero, not {value!r}")
+            raise CMRError(f"{name} must be a number above zero, not {shown(value)}")

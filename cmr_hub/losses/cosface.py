@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.losses.base import Loss, require_positive
 from cmr_hub.losses.unit import unit
 
@@ -40,7 +40,7 @@ class CosFaceLoss(Loss):
         super().__init__()
         require_positive(scale=scale)
         if not 0 <= margin < 1:
-            raise CMRError(f"margin must lie in [0, 1), not {margin!r}")
+            raise CMRError(f"margin must lie in [0, 1), not {shown(margin)}")
         self.scale = scale
         self.margin = margin
         self.prototypes = nn.Parameter(torch.randn(n_classes, dim))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.losses.base import Loss, require_positive
 from cmr_hub.losses.multimodal_contrastive import multimodal_contrastive
 from cmr_hub.losses.unit import unit
@@ -46,7 +46,7 @@ class MRLLoss(Loss):
         super().__init__()
         require_positive(temperature=temperature)
         if not 0 <= beta <= 1:
-            raise CMRError(f"beta must lie in [0, 1], not {beta!r}")
+            raise CMRError(f"beta must lie in [0, 1], not {shown(beta)}")
         if n_classes < 2:
             raise CMRError("MRL needs two classes or more: it contrasts a class with the others")
         self.beta = beta

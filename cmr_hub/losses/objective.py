@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.losses import build_loss
 from cmr_hub.losses.base import Loss
 
@@ -38,12 +38,12 @@ class Objective(nn.Module):
         for name, term in self.terms.items():
             _check_weight(name, term.weight)
             if "/" in name:
-                raise CMRError(f"a term cannot be called {name!r}: use letters and hyphens")
+                raise CMRError(f"a term cannot be called {shown(name)}: use letters and hyphens")
             try:
                 self.losses[name] = term.loss
             except KeyError as error:
                 raise CMRError(
-                    f"a term cannot be called {name!r}: use letters and hyphens"
+                    f"a term cannot be called {shown(name)}: use letters and hyphens"
                 ) from error
 
     def forward(
@@ -123,11 +123,12 @@ class Objective(nn.Module):
 
 
 def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: int) -> Objective:
-    """The objective of a plain description, as a preset or a TOML file holds it.
+    """The objective of a description, as a preset or a TOML file holds it.
 
     Args:
-        spec: by term name "weight" (1 if absent), "loss" (the term's name if absent) and the
-            options of the loss: {"label": {}, "hard": {"loss": "triplet", "margin": 0.3}}.
+        spec: by term name "weight" (1 if absent), "loss" (the term's name if absent; a name, a
+            class or an object) and the options of the loss:
+            {"label": {}, "hard": {"loss": "triplet", "margin": 0.3}}.
         dim: dimensions of the common space.
         n_classes: number of classes.
 
@@ -136,13 +137,15 @@ def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: 
     terms = {}
     for term, description in spec.items():
         options = dict(description)
-        name, weight = options.pop("loss", term), options.pop("weight", 1.0)
+        loss, weight = options.pop("loss", term), options.pop("weight", 1.0)
         _check_weight(term, weight)
-        terms[term] = Term(build_loss(name, dim, n_classes, **options), weight)
+        terms[term] = Term(build_loss(loss, dim, n_classes, **options), weight)
     return Objective(terms)
 
 
 def _check_weight(term: str, weight: float) -> None:
     is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
     if not (is_number and math.isfinite(weight) and weight >= 0):
-        raise CMRError(f"the weight of {term!r} must be a number, 0 or more, not {weight!r}")
+        raise CMRError(
+            f"the weight of {shown(term)} must be a number, 0 or more, not {shown(weight)}"
+        )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from cmr_hub.errors import QueryError
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.metrics.ranking import ranked_chunks
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def average_precision(
     """
     _check_relevance(relevance)
     if denominator not in get_args(Denominator):
-        raise QueryError(f"denominator is 'relevant' or 'hits', not {denominator!r}")
+        raise QueryError(f"denominator is 'relevant' or 'hits', not {shown(denominator)}")
     n_queries, depth = relevance.shape
     if k is not None:
         _check_k(k)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.pretrained import PREFIX
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def encoder_limits(image: ImageTower, text: TextTower) -> list[str]:
             "same to it."
         )
     name = str(image.encoder_name)
-    if name in IMAGE_ENCODERS:
-        side = image_encoder_class(name).preprocessing.crop
+    kind = image_encoder_class(name) if name in IMAGE_ENCODERS else None
+    if kind is not None and issubclass(kind, NetworkEncoder):
+        side = kind.preprocessing.crop
         found.append(f"It looks at {side} × {side} pixels of a picture: what is small is lost.")
     return found
 

@@ -68,7 +68,7 @@ class Figure:
 
 
 def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
-    """Of `cmr train` (one dataset) or of `cmr release` (several, under "figures").
+    """Of `cmr train` (one dataset) or of a release (several, under "figures").
 
     Args:
         training: a model's record.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_arrays
@@ -16,7 +16,7 @@ from cmr_hub.downloads import downloads
 from cmr_hub.encoders.backends import backend_placement, has_onnx_runtime
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
 from cmr_hub.encoders.devices import Placement
-from cmr_hub.errors import CMRError, ModelFormatError, QueryError
+from cmr_hub.errors import CMRError, ModelFormatError, QueryError, shown
 from cmr_hub.hub_download import HubSource, is_repository
 from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
@@ -27,9 +27,10 @@ from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
+    from cmr_hub.hit import Hit
     from cmr_hub.models.centroids import ClassCentroids
     from cmr_hub.models.search_index import SearchIndex
-    from cmr_hub.types import Document, FloatArray, ImageSource, JSONObject, Modality
+    from cmr_hub.types import Document, FloatArray, ImageSource, JSONObject, Modality, OnError
 
 
 class CrossModalModel:
@@ -79,6 +80,15 @@ class CrossModalModel:
         self.history = [dict(row) for row in history]
         self.source = source
         self.gallery: SearchIndex | None = None
+
+    def __repr__(self) -> str:
+        parts = [f"dim={self.dim}"]
+        parts += [f"image={self.image.encoder_name!r}", f"text={self.text.encoder_name!r}"]
+        if self.classes:
+            parts.append(f"classes={len(self.classes)}")
+        if self.gallery is not None:
+            parts.append(f"gallery={len(self.gallery)} items")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     @property
     def dim(self) -> int:
@@ -154,14 +164,40 @@ class CrossModalModel:
             source=self.source,
         )
 
-    def encode_images(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
-        """Paths or open pictures → (N, d) float32 unit vectors.
+    def encode_images(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        batch_size: int | None = None,
+        on_error: OnError = "raise",
+        progress: bool = False,
+    ) -> FloatArray:
+        """Pictures → (N, d) float32 unit vectors.
+
+        Args:
+            images: N pictures: paths, open `PIL.Image`s, the bytes of files, or uint8 arrays
+                (H, W, 3) of red, green and blue, or (H, W) of grey.
+            batch_size: pictures in one pass of the network; None takes what suits the device.
+            on_error: what becomes of a picture that cannot be read. "raise": an `ImageError`.
+                "none": its row is NaN, so that row i is still of picture i. "skip": it has no
+                row, and there are fewer rows than pictures; the log says which are left out.
+            progress: show a bar.
+
+        Returns:
+            (N, d) float32; fewer rows with "skip".
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
-            CMRError: the model was trained on precomputed features and has no image encoder.
+            CMRError: no list, no such `on_error` or batch size; or the model was trained on
+                precomputed features and has no image encoder.
+
+        Example:
+            >>> rows = model.encode_images(paths, on_error="none")          # doctest: +SKIP
+            >>> readable = ~np.isnan(rows).any(axis=1)                      # doctest: +SKIP
         """
-        return self.image.encode(images, progress=progress)
+        return self.image.encode(
+            images, batch_size=batch_size, on_error=on_error, progress=progress
+        )
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Strings → (N, d) float32 unit vectors.
@@ -251,17 +287,26 @@ class CrossModalModel:
         image: ImageSource | None = None,
         k: int = 10,
         target: Modality | None = None,
-        **options: Any,
-    ) -> list[Any]:
+        offset: int = 0,
+        where: str | None = None,
+        min_score: float | None = None,
+        distinct: float | None = None,
+        clear: float | None = None,
+    ) -> list[Hit]:
         """The items of the attached gallery nearest to a sentence or a picture.
 
         Args:
             text: a sentence; or
-            image: a path or an open picture. Exactly one of the two.
+            image: a path, an open picture, the bytes of a file, or a uint8 array (H, W, 3) or
+                (H, W). Exactly one of the two.
             k: how many hits at most.
             target: search among pictures (`"image"`) or among texts (`"text"`). Default: the
                 other modality than the query's, if the gallery has it.
-            options: as `Gallery.search` has: offset, where, min_score, distinct, clear.
+            offset: how many of the best to pass over: page 3 of 10 hits is offset=20.
+            where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
+            min_score: the least cosine similarity of a hit, in [-1, 1].
+            distinct: leave out what is more similar than this to a better hit, e.g. .98.
+            clear: the least `z` of a hit, in standard deviations; see `Gallery.search`.
 
         Returns:
             Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
@@ -285,11 +330,21 @@ class CrossModalModel:
             vector = self.encode_images([image])[0]
         else:
             if not isinstance(text, str):
-                raise QueryError(f"a sentence is a text, not {text!r:.40}")
+                raise QueryError(f"a sentence is a text, not {shown(text)}")
             refuse_file_name(text)
             vector = self.encode_texts([text])[0]
         kind: Modality = "text" if image is None else "image"
-        return self.gallery.search(vector, k, target, query_modality=kind, **options)
+        return self.gallery.search(
+            vector,
+            k,
+            target,
+            offset,
+            where=where,
+            min_score=min_score,
+            distinct=distinct,
+            clear=clear,
+            query_modality=kind,
+        )
 
     def save_pretrained(self, directory: str | Path, *, pictures: bool = False) -> None:
         """Writes the model and its gallery, all or nothing.

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.half import from_half
+from cmr_hub.float16 import from_half
 from cmr_hub.models.config import ModelConfig, ProjectorConfig
 from cmr_hub.models.inspection import MAX_BYTES, refuse_code, refuse_size
 from cmr_hub.models.names import (

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cmr_hub.encoders.texts.sentence_files import OFFLINE_MINILM
 from cmr_hub.encoders.texts.storage import ARRAYS_FILE, SETTINGS_FILE
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.hub_download import is_repository
 from cmr_hub.models.names import (
     CONFIG,
@@ -152,7 +152,7 @@ def _content(file: Path) -> dict[str, Any] | list[Any]:
 
 def _refused(file: Path, source: object) -> ModelFormatError:
     return ModelFormatError(
-        f"{file} takes weights from {str(source)[:100]!r}: a downloaded model may not read "
+        f"{file} takes weights from {shown(source)}: a downloaded model may not read "
         "other files of this machine, and of the Hub only a commit"
     )
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.models.projection import Projection
 
 if TYPE_CHECKING:
@@ -151,18 +151,18 @@ class Projector(nn.Module):
         if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, own))):
             raise ModelFormatError(
                 f"blocks are equal parts of a sphere's rows, and of hidden layers: {blocks} of "
-                f"{[*hidden, own]} dimensions with the output {output!r} are not"
+                f"{[*hidden, own]} dimensions with the output {shown(output)} are not"
             )
         if linear_dim and (output != "sphere" or own < 1 or not 0 < linear_share < 1):
             raise ModelFormatError(
                 f"a linear part of {linear_dim} of {dim} dimensions, with a share of "
-                f"{linear_share} and the output {output!r}, cannot be: it takes a share in (0, 1) "
-                "of a sphere's rows"
+                f"{linear_share} and the output {shown(output)}, cannot be: it takes a share in "
+                "(0, 1) of a sphere's rows"
             )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
                 f"a residual projector adds to its row: it needs as many dimensions and the output "
-                f"'linear', not {in_dim} → {dim} and {output!r}"
+                f"'linear', not {in_dim} → {dim} and {shown(output)}"
             )
         self.in_dim, self.dim, self.output, self.radius = in_dim, dim, output, radius
         self.residual, self.blocks = residual, blocks

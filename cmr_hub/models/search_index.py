@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cmr_hub.hit import Hit
     from cmr_hub.types import Modality
 
 
@@ -19,7 +23,7 @@ class SearchIndex(Protocol):
 
     def search(
         self,
-        query: Any,
+        query: npt.NDArray[np.floating],
         k: int = 10,
         target: Modality | None = None,
         offset: int = 0,
@@ -29,7 +33,7 @@ class SearchIndex(Protocol):
         distinct: float | None = None,
         clear: float | None = None,
         query_modality: Modality | None = None,
-    ) -> list[Any]: ...
+    ) -> list[Hit]: ...
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None: ...
 

@@ -14,8 +14,8 @@ from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained.load import Backbones
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
-from cmr_hub.errors import CMRError, ModelFormatError, UnknownNameError
-from cmr_hub.half import to_half
+from cmr_hub.errors import CMRError, ModelFormatError, NotInstalledError, shown
+from cmr_hub.float16 import to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.config import (
     EncoderConfig,
@@ -110,7 +110,7 @@ def read_parts(directory: Path) -> ModelParts:
     Raises:
         ModelFormatError: a file is missing, damaged, could run code, or does not fit the config;
             it is named.
-        UnknownNameError: no such image or text encoder.
+        NotInstalledError: nothing here declares its image or text encoder.
     """
     inspect_directory(directory)
     config = read_config(directory / CONFIG)
@@ -163,6 +163,11 @@ def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> Encod
     elif encoder.source == "file" and isinstance(encoder, NetworkEncoder):
         weights = {name: value.numpy() for name, value in encoder.state.items()}
         (directory / IMAGE_WEIGHTS).write_bytes(save(to_half(weights)))
+    elif encoder.source == "file":
+        raise ModelFormatError(
+            f"the weights of the image encoder {encoder.name} cannot be saved: make it a subclass "
+            "of cmr_hub.encoders.NetworkEncoder, or set its `source` to what has them"
+        )
     return EncoderConfig(
         name=encoder.name,
         source=encoder.source,
@@ -217,7 +222,7 @@ def _read_image_encoder(
 
         return _lazy(load, config)
     if config.name not in IMAGE_ENCODERS:
-        raise UnknownNameError("image encoder", config.name, sorted(IMAGE_ENCODERS))
+        raise NotInstalledError("image encoder", config.name, IMAGE_ENCODERS.group)
     if config.fingerprint is None:
         raise ModelFormatError(f"{directory / CONFIG}: the image encoder has no fingerprint")
     weights = directory / IMAGE_WEIGHTS if config.source == "file" else None
@@ -265,7 +270,7 @@ def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:
         return PretrainedFiles.of(folder, label=config.name.removeprefix("hf:"))
     if not config.source.startswith("hf:"):
         raise ModelFormatError(
-            f"{directory / CONFIG}: {config.source[:80]!r} is no source of an encoder"
+            f"{directory / CONFIG}: {shown(config.source)} is no source of an encoder"
         )
     return locate(config.source, only_hub=True)
 

@@ -15,13 +15,13 @@ from cmr_hub.encoders.images import EXPORTED_QUICKLY
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError
+from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError, shown
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.models.projection import Projection
-    from cmr_hub.types import Document, FloatArray, ImageSource
+    from cmr_hub.types import Document, FloatArray, ImageSource, OnError
 
 E = TypeVar("E")
 
@@ -89,6 +89,12 @@ class _Tower(ABC, Generic[E]):
         """Dimension d of the common space."""
         own: Any = self.projector or self._encoder
         return int(own.dim)
+
+    @property
+    def in_dim(self) -> int:
+        """Length of the feature rows that `embed` takes."""
+        own: Any = self._encoder
+        return int(own.dim) if self.projector is None else self.projector.in_dim
 
     @property
     def required_encoder(self) -> E:
@@ -190,14 +196,16 @@ class ImageTower(_Tower[ImageEncoder]):
         self,
         images: Sequence[ImageSource],
         *,
+        batch_size: int | None = None,
+        on_error: OnError = "raise",
         cache: FeatureCache | None = None,
         progress: bool = False,
     ) -> FloatArray:
-        """Paths or open pictures → (N, d) float32 unit vectors.
+        """Pictures → (N, d) float32 unit vectors.
 
         Args:
-            images: the pictures.
-            cache: keeps the encoder's rows.
+            images, batch_size, on_error: see `CrossModalModel.encode_images`.
+            cache: keeps the encoder's rows; goes with "raise" only.
             progress: show a bar.
 
         Raises:
@@ -208,7 +216,16 @@ class ImageTower(_Tower[ImageEncoder]):
         refuse_single(images, "images")
         if cache is not None:
             return self.embed(cache.encode(encoder, images, progress=progress))
-        return self.embed(encoder.encode(list(images), progress=progress))
+        rows = encoder.encode(
+            list(images), batch_size=batch_size, on_error=on_error, progress=progress
+        )
+        if on_error != "none":
+            return self.embed(rows)
+        read = np.isfinite(rows).all(axis=1)
+        found = np.full((len(rows), self.dim), np.nan, dtype=np.float32)
+        if read.any():
+            found[read] = self.embed(rows[read])
+        return found
 
     def encode_pixels(self, pixels: Any) -> FloatArray:
         """Pictures as the encoder's preprocessing gives them → (N, d) float32 unit vectors."""
@@ -297,8 +314,14 @@ def refuse_single(items: object, name: str) -> None:
 
     So does what is no sequence at all, such as None.
     """
-    if isinstance(items, str | bytes | Path | Image.Image) or not isinstance(items, Iterable):
-        raise CMRError(f"{name} must be a list; got the single value {str(items)[:80]!r}")
+    single = str | bytes | bytearray | Path | Image.Image
+    if isinstance(items, single) or not isinstance(items, Iterable):
+        raise CMRError(f"{name} must be a list; got the single value {shown(items)}")
+    if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim < 4:
+        raise CMRError(
+            f"{name} must be a list of pictures; got one array of shape {items.shape}: "
+            "put it into a list, or give an array (pictures, height, width, 3)"
+        )
 
 
 def _nothing_known(encoder: TextEncoder, document: Document) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from cmr_hub.datasets.metadata import is_clean
-from cmr_hub.errors import QueryError, UnknownWordsError
+from cmr_hub.errors import QueryError, UnknownWordsError, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,7 +98,7 @@ def class_vectors(
     lengths = np.linalg.norm(total, axis=1, keepdims=True)
     if not lengths.all():
         name = names[int(np.argmin(lengths))]
-        raise QueryError(f"the vectors of the templates of {name!r} cancel out: use others")
+        raise QueryError(f"the vectors of the templates of {shown(name)} cancel out: use others")
     return np.asarray(total / lengths, dtype=np.float32)
 
 
@@ -135,7 +135,7 @@ def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
     if temperature is None:
         return 1 / model.logit_scale
     if not 0 < temperature < math.inf:
-        raise QueryError(f"the temperature must be a number above 0, not {temperature!r}")
+        raise QueryError(f"the temperature must be a number above 0, not {shown(temperature)}")
     return float(temperature)
 
 
@@ -145,19 +145,19 @@ def _checked_templates(template: str | Sequence[str]) -> list[str]:
         raise QueryError(f"give a template, e.g. {TEMPLATE!r}")
     for one in templates:
         if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
-            raise QueryError(f"{str(one)[:80]!r} is no text of at most {MAX_LETTERS:,} letters")
+            raise QueryError(f"{shown(one)} is no text of at most {MAX_LETTERS:,} letters")
         # Only {} is replaced: str.format would let a template read attributes of the name.
         if one.count(_PLACE) != 1 or set(one.replace(_PLACE, "")) & {"{", "}"}:
             raise QueryError(
-                f"the template {one!r} must have the name's place {{}} once and no other braces, "
-                f"as {TEMPLATE!r} does"
+                f"the template {shown(one)} must have the name's place {{}} once and no other "
+                f"braces, as {TEMPLATE!r} does"
             )
     return templates
 
 
 def _checked_names(names: Sequence[str], templates: int) -> list[str]:
     if isinstance(names, str):
-        raise QueryError(f"names must be a list; got the single text {names[:80]!r}")
+        raise QueryError(f"names must be a list; got the single text {shown(names)}")
     names = list(names)
     if not names:
         raise QueryError("give the names of some classes to choose from")
@@ -169,11 +169,11 @@ def _checked_names(names: Sequence[str], templates: int) -> list[str]:
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name.strip() or not is_clean(name):
-            raise QueryError(f"{str(name)[:80]!r} is no name of a class")
+            raise QueryError(f"{shown(name)} is no name of a class")
         if len(name) > MAX_LETTERS:
-            raise QueryError(f"the name {name[:80]!r}… is longer than {MAX_LETTERS:,} letters")
+            raise QueryError(f"the name {shown(name)}… is longer than {MAX_LETTERS:,} letters")
         if name in seen:
-            raise QueryError(f"the name {name!r} is there twice: classes must differ")
+            raise QueryError(f"the name {shown(name)} is there twice: classes must differ")
         seen.add(name)
     return names
 
@@ -187,5 +187,5 @@ def _bare_vectors(model: DualEncoder, names: Sequence[str]) -> FloatArray:
             try:
                 model.encode_texts([name])
             except UnknownWordsError as error:
-                raise UnknownWordsError(f"the class {name!r}: {error}") from error
+                raise UnknownWordsError(f"the class {shown(name)}: {error}") from error
         raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from cmr_hub.errors import TrainingError
 from cmr_hub.losses import loss_class
+from cmr_hub.losses.description import described
 
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
@@ -46,7 +47,8 @@ class Preset:
     Args:
         name: what results call it.
         objective: the terms of the objective by name: `{"triplet": {"weight": 1.0, ...}}`; the
-            key `loss` names the loss where the term's own name does not.
+            key `loss` names the loss where the term's own name does not, or is a class or an
+            object of one's own.
         image_hidden, text_hidden: hidden widths of the projectors.
         dim: dimension d of the common space; None for posteriors, whose dimension the number of
             classes decides, and for residual projectors, whose dimension is that of the features.
@@ -143,9 +145,10 @@ class Preset:
 
     def as_dict(self) -> JSONObject:
         """Plain JSON values, for records and checkpoints."""
+        plain = replace(self, objective=described(self.objective))
         return {
             key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
+            for key, value in asdict(plain).items()
             # What a preset does without is left out: records and keys are as before there was it.
             if (value is not None or key == "dim")
             and key != "supervised"  # decides who may train by it, not what comes out

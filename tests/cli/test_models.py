@@ -39,7 +39,7 @@ def test_the_list(cmr):
     assert rows["siglip2"][2:] == ["1.54 GB", "768", "109", "Apache-2.0", "0.521"]
     assert "Apple" in rows["mobileclip"][5]
     assert rows["mobileclip"][4] == "not stated"
-    assert "recall@1 from text to image" in out
+    assert "Recall@1 from text to image" in out
 
 
 def test_the_list_as_json(cmr):

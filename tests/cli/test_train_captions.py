@@ -81,7 +81,7 @@ def test_pictures_with_captions_alone(cmr, options, home):
     code, out, err = cmr("train", "flickr8k", *options)
     assert code == 0, err
     assert "protocol folders (validation as test), by captions, mobilenet_v2 and bow." in out
-    assert "the validation split is measured" in out
+    assert "the validation split is evaluated" in out
     (record,), problems = read_runs(home / "runs.jsonl")
     assert problems == []
     assert record["preset"] == "captions"

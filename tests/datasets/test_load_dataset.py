@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmr_hub import registry
 from cmr_hub.datasets import DATASETS, PairDataset, dataset_names, load_dataset
 from cmr_hub.errors import DataFormatError, DataNotFoundError, UnknownNameError
 
@@ -27,6 +28,14 @@ def test_every_name_has_a_reader():
 def test_unknown_dataset():
     with pytest.raises(UnknownNameError, match=r"'pascal'; choose one of: pascal-sentence, wiki"):
         load_dataset("pascal")
+
+
+def test_sketches_are_a_package_of_their_own(monkeypatch):
+    assert DATASETS.package_of("sketches") == "cmr-hub-sketches"
+    assert DATASETS.package_of("flickr8k") is None
+    monkeypatch.setattr(registry, "_declared", lambda group: {})
+    with pytest.raises(UnknownNameError, match=r"'sketches' is not installed: pip install cmr-hub"):
+        load_dataset("sketches")
 
 
 def test_whole_data_is_read_in_silence(root, caplog):

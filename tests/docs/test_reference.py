@@ -11,8 +11,8 @@ from pathlib import Path
 from documents import HOME
 
 PACKAGE = HOME / "cmr_hub"
-# As in docs/make_reference.py: scripts of Streamlit, and drawings that do what their names say.
-LEFT_OUT = {"pages", "objects", "props", "settings"}
+# As in docs/make_reference.py: scripts of Streamlit.
+LEFT_OUT = {"views"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if not LEFT_OUT & {*path.parts}]
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -31,7 +31,7 @@ from cmr_hub.encoders.texts.storage import (
     save_text_encoder,
 )
 from cmr_hub.encoders.texts.vector_files import read_vectors
-from cmr_hub.half import from_half
+from cmr_hub.float16 import from_half
 
 WORDS = ["dog", "cat", "runs"]
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype("<f4")

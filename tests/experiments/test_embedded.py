@@ -9,10 +9,11 @@ import pytest
 from cmr_hub.datasets import FeatureDataset, load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import TrainingError
-from cmr_hub.experiments.embedded import untrained_adapter, validation_map
+from cmr_hub.experiments.embedded import untrained_adapter
 from cmr_hub.experiments.results import append_run, read_runs
 from cmr_hub.experiments.run import run_experiment
 from cmr_hub.metrics.report import evaluate_retrieval
+from cmr_hub.metrics.validation import validation_map
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.training.data import PairedFeatures
 from cmr_hub.training.finetune import FineTuning

@@ -285,7 +285,7 @@ class Cut(Baseline):
     def __init__(self, embedder):
         self.embedder = embedder
 
-    def fit(self, splits, seed, score):
+    def _fit(self, splits, seed, score):
         self.splits, self.seed = splits, seed
         return FittedBaseline(self.embedder(splits), self.embedder(splits), {"chosen": 3})
 

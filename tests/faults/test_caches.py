@@ -13,11 +13,11 @@ import torch
 from pictures import picture
 
 from cmr_hub.apps.dashboard.raw_features import FeatureJobs
-from cmr_hub.datasets.sketches.dataset import edition, read
 from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.jobs import MapInput, MapJobs
 from cmr_hub.projections.methods import ProjectionOptions
-from cmr_hub.training.views import PixelSettings, draw_pixels
+from cmr_hub_sketches.dataset import edition, read
+from scripts.default.views import PixelSettings, draw_pixels
 
 
 def flip(path: Path, place: int = -1) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cmr_hub.apps.search_page import sessions
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
-from cmr_hub.datasets.sketches.painter import file_name, paint_missing
+from cmr_hub_sketches.painter import file_name, paint_missing
 
 FAR = time.time() + 1e6
 

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 from cmr_process import STOPPED, Cmr, Cut
 
-from cmr_hub.cli import app
+from cmr_hub import cli
+from scripts.default import __main__ as scripts
 
 SQUARES = ["--views", "1", "--epochs", "1"]
 
@@ -17,35 +19,6 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     "train": (
         "cmr_hub.datasets.folder:read_folder",
         ["train", "folder", "--root", "{pictures}", "--image-weights", "{weights}", "--out", "x"],
-    ),
-    "distill": (
-        "cmr_hub.training.distill:training_pictures",
-        ["distill", "folder", "--teacher", "{weights}", "--out", "x", *SQUARES],
-    ),
-    "align": (
-        "cmr_hub.training.views:draw_pixels",
-        ["align", "folder", "--out", "x", *SQUARES],
-    ),
-    "release": (
-        "cmr_hub.releasing.build:build_release",
-        [
-            "release",
-            "sketch",
-            "folder",
-            "--aligned",
-            "{aligned}",
-            "--out",
-            "x",
-            "--figures",
-            "f.json",
-        ],
-    ),
-    "quality-curve": (
-        "cmr_hub.releasing.quality_curve:keep_record",
-        [
-            *("quality-curve", "--distilled", "{aligned}", "--aligned", "{aligned}"),
-            *("--undistilled", "{aligned}", "--results", "r"),
-        ],
     ),
     "evaluate": (
         "cmr_hub.experiments.measuring:measure_split",
@@ -62,7 +35,6 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     "search": ("cmr_hub.loading:open_gallery", ["search", "{model}", "flame"]),
     "demo": ("cmr_hub.apps.search_page.serving:load", ["demo", "{model}"]),
     "dashboard": ("streamlit.web.cli:main", ["dashboard", "--results", "r"]),
-    "card": ("cmr_hub.hub.card:write_card", ["card", "{model}"]),
     "publish": ("cmr_hub.hub.publish:publication", ["publish", "{model}", "--repo", "a/b"]),
     "gallery info": ("cmr_hub.loading:open_store", ["gallery", "info", "{model}/gallery"]),
     "gallery verify": ("cmr_hub.loading:open_store", ["gallery", "verify", "{model}/gallery"]),
@@ -76,8 +48,34 @@ PLACES: dict[str, tuple[str, list[str]]] = {
 }
 """By command where it is stopped, and what it is given."""
 
+SCRIPTS: dict[str, tuple[str, list[str]]] = {
+    "distill": (
+        "scripts.default.distillation:training_pictures",
+        ["distill", "folder", "--teacher", "{weights}", "--out", "x", *SQUARES],
+    ),
+    "align": (
+        "scripts.default.views:draw_pixels",
+        ["align", "folder", "--out", "x", *SQUARES],
+    ),
+    "release": (
+        "scripts.default.build:build_release",
+        [
+            *("release", "sketch", "folder", "--aligned", "{aligned}"),
+            *("--out", "x", "--figures", "f.json"),
+        ],
+    ),
+    "quality-curve": (
+        "scripts.default.curves:keep_record",
+        [
+            *("quality-curve", "--distilled", "{aligned}", "--aligned", "{aligned}"),
+            *("--undistilled", "{aligned}", "--results", "r"),
+        ],
+    ),
+}
+"""The same of `python -m scripts.default`."""
 
-def commands() -> set[str]:
+
+def commands(app: typer.Typer) -> set[str]:
     """All that there are."""
     own = {
         info.name or info.callback.__name__.replace("_", "-") for info in app.registered_commands
@@ -91,10 +89,11 @@ def commands() -> set[str]:
 
 
 def test_no_command_is_left_out() -> None:
-    assert commands() == PLACES.keys()
+    assert commands(cli.app) == PLACES.keys()
+    assert commands(scripts.app) == SCRIPTS.keys()
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", [*PLACES, *SCRIPTS])
 def test_stopped(
     cmr: Cmr,
     colour_folder: Path,
@@ -107,7 +106,8 @@ def test_stopped(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "folder").symlink_to(colour_folder)
-    at, given = PLACES[name]
+    at, given = (PLACES | SCRIPTS)[name]
+    module = scripts.__name__ if name in SCRIPTS else cli.__name__
     known = {
         "pictures": colour_folder,
         "weights": mobilenet_file,
@@ -121,7 +121,7 @@ def test_stopped(
     arguments = [re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), one) for one in given]
     before = {path.name for path in tmp_path.iterdir()}
     environment = {"CMR_DATA_HOME": str(tmp_path / "data"), "CMR_CACHE_HOME": str(tmp_path / "c")}
-    ended = cmr(*arguments, cut=Cut(at, "stop"), **environment)
+    ended = cmr(*arguments, cut=Cut(at, "stop"), commands=module, **environment)
     assert ended.code == 130, ended.err
     assert ended.err.splitlines()[-1] + "\n" == STOPPED
     assert "Traceback" not in ended.err + ended.out
@@ -133,11 +133,11 @@ def test_stopped(
 
 
 def _aligned(folder: Path) -> None:
-    """What `cmr release` starts from, with random weights."""
+    """What `release` starts from, with random weights."""
     from cmr_hub.encoders.images.compact import CompactEncoder
     from cmr_hub.encoders.texts import text_encoder
     from cmr_hub.encoders.texts.storage import save_text_encoder
-    from cmr_hub.training.outcome import write_outcome
+    from scripts.default.outcome import write_outcome
 
     folder.mkdir()
     encoder = CompactEncoder(CompactEncoder.build().state_dict(), "file")

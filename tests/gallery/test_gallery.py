@@ -14,9 +14,9 @@ import pytest
 
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.hit import Hit
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.vectors import VectorColumn
+from cmr_hub.hit import Hit
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:

@@ -117,7 +117,7 @@ def test_the_difference_is_shown_and_nothing_sent(server, cmr, with_pictures, tm
 
 def test_a_card_of_another_name_is_made_anew(server, cmr, with_pictures, tmp_path):
     directory = shutil.copytree(with_pictures, tmp_path / "m")
-    assert cmr("card", directory)[0] == 0
+    assert cmr("publish", directory, "--card-only")[0] == 0
     local = (directory / "README.md").read_text(encoding="utf-8")
     assert 'load("m")' in local
     assert cmr("publish", directory, "--repo", NAME)[0] == 0
@@ -126,6 +126,19 @@ def test_a_card_of_another_name_is_made_anew(server, cmr, with_pictures, tmp_pat
         "CMR Hub: m\n", f"CMR Hub: {NAME.split('/')[1]}\n"
     ).replace("'CMR Hub: m'", f"'CMR Hub: {NAME.split('/')[1]}'")
     assert (directory / "README.md").read_text(encoding="utf-8") == local
+
+
+def test_only_the_card(server, cmr, with_pictures, tmp_path):
+    directory = shutil.copytree(with_pictures, tmp_path / "m")
+    code, out, err = cmr("publish", directory, "--repo", NAME, "--card-only")
+    assert code == 0, err
+    assert "README.md" in out
+    assert f'load("{NAME}")' in (directory / "README.md").read_text(encoding="utf-8")
+    assert (directory / "card" / "common-space.png").is_file()
+    assert ("model", NAME) not in server.repositories
+    code, _, err = cmr("publish", directory)
+    assert code == 2
+    assert "--repo user/name" in " ".join(err.split())
 
 
 def test_a_card_by_hand_where_none_can_be_made(server, cmr, saved_model, tmp_path):

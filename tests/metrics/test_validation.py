@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from cmr_hub.metrics.validation import CaptionScore
-from cmr_hub.training.data import Captions
 
 
 def captions(items, whole=None, sources=None):
     items = np.array(items)
     none = np.zeros(len(items), dtype=np.int64)
-    return Captions(
+    return CaptionScore(
         items,
         none.astype(bool) if whole is None else np.array(whole),
         none if sources is None else np.array(sources),
@@ -25,7 +24,7 @@ def test_captions_among_the_first_ten():
     items = np.repeat(np.arange(120), 2)
     pictures = generator.normal(size=(120, 8)).astype(np.float32)
     texts = (pictures[items] + 2 * generator.normal(size=(240, 8))).astype(np.float32)
-    found = CaptionScore(captions(items))(pictures[items], texts, np.full(240, -1))
+    found = captions(items)(pictures[items], texts, np.full(240, -1))
     hits = []
     for text, item in zip(texts, items, strict=True):
         order = np.argsort(-(pictures @ text))
@@ -43,18 +42,16 @@ def test_of_few_pictures_the_first_tenth(count, depth):
         for row in range(count):
             for step in range(1, place):
                 texts[row, (row + step) % count] = 2.0
-        score = CaptionScore(captions(range(count)))
+        score = captions(range(count))
         assert score(eye, texts, np.full(count, -1)) == expected
 
 
 def test_with_labels_class_map_counts_as_much_and_each_dataset_alike():
     # Of dataset 0 three pictures without label, of dataset 1 two labelled ones.
-    score = CaptionScore(
-        captions(
-            [0, 1, 2, 7, 7, 9, 9],
-            [False, False, False, False, True, False, True],
-            [0, 0, 0, 1, 1, 1, 1],
-        )
+    score = captions(
+        [0, 1, 2, 7, 7, 9, 9],
+        [False, False, False, False, True, False, True],
+        [0, 0, 0, 1, 1, 1, 1],
     )
     eye = np.eye(7, dtype=np.float32)
     images = eye[[0, 1, 2, 3, 3, 4, 4]]

@@ -8,7 +8,7 @@ from PIL import Image
 from cmr_hub.datasets import load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError, ImageError, ModelFormatError, QueryError, UnknownWordsError
-from cmr_hub.half import rounded_to_half
+from cmr_hub.float16 import rounded_to_half
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.names import TENSORS

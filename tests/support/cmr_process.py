@@ -184,9 +184,13 @@ class Cmr:
         cut: Cut | None = None,
         sets: Mapping[str, object] | None = None,
         answer: str = "",
+        commands: str = "cmr_hub.cli",
         **environment: str,
     ) -> Running:
-        """`cmr ARGUMENTS`; `sets` gives values to module variables, `module:name`."""
+        """`cmr ARGUMENTS`; `sets` gives values to module variables, `module:name`.
+
+        `commands` is the module with the commands as its `app`.
+        """
         self.count += 1
         out, err = (self.home / f"{self.count}.{kind}" for kind in ("out", "err"))
         for file in (out, err):
@@ -197,6 +201,7 @@ class Cmr:
                 "cut": None if cut is None else asdict(cut),
                 "sets": dict(sets or {}),
                 "answer": answer,
+                "commands": commands,
                 "environment": self.environment | environment,
                 "out": str(out),
                 "err": str(err),
@@ -258,7 +263,7 @@ def _run(request: Mapping[str, Any]) -> None:
         sys.argv = ["cmr", *request["arguments"]]
         from cmr_hub import cli
 
-        cli.main()
+        cli.main(importlib.import_module(request["commands"]).app)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -272,4 +277,5 @@ def _run(request: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(1, str(Path(__file__).parents[2]))  # where `scripts` is
     _serve()

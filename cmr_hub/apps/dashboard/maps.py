@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import Card, cards, figure_box
 from cmr_hub.apps.dashboard.hover import hover_card
 from cmr_hub.apps.dashboard.sources import SpaceSource, source_facts
 from cmr_hub.apps.dashboard.text import literal
+from cmr_hub.apps.dashboard.widgets import Card, cards, figure_box
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.projections.jobs import MapInput, MapJobs, MapState

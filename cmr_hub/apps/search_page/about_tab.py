@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import gradio as gr
 
-from cmr_hub.apps.search_page.ask import MAX_LETTERS
 from cmr_hub.apps.search_page.card import shown_card
+from cmr_hub.apps.search_page.query_options import MAX_LETTERS
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 from cmr_hub.errors import CMRError
 from cmr_hub.models.card import model_card

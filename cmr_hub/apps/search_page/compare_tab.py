@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
-from cmr_hub.apps.search_page.ask import Ask, cleaned
+from cmr_hub.apps.search_page.query_options import QueryOptions, cleaned
 from cmr_hub.apps.search_page.replies import hint, problem, reply
 from cmr_hub.apps.search_page.uploads import read_upload
 from cmr_hub.errors import CMRError, UnknownNameError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 _COUNT = 12
-_EMPTY = "Ask above; both models answer."
+_EMPTY = "QueryOptions above; both models answer."
 _ALONE = """
 ### Two models, one query
 
@@ -50,7 +50,7 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     ) -> tuple[JSONObject, JSONObject]:
         """The results of both models, and how many they share."""
         try:
-            ask = Ask(text=cleaned(text), count=_COUNT, show="pictures")
+            ask = QueryOptions(text=cleaned(text), count=_COUNT, show="pictures")
             image = None if picture is None else read_upload(picture)
         except CMRError as error:
             return problem(error), problem(error)
@@ -82,7 +82,7 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
                 label="What are you looking for?",
                 show_label=False,
                 container=False,
-                placeholder="Ask two models the same",
+                placeholder="QueryOptions two models the same",
                 scale=5,
                 min_width=200,
                 elem_id="compare-text",

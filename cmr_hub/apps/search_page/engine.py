@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow.compute as pc
 
-from cmr_hub.apps.search_page.ask import Ask
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.notes import unknown_words
 from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, query_vector
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.gallery.gallery import Gallery
-    from cmr_hub.gallery.hit import Hit
+    from cmr_hub.hit import Hit
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import ImageSource, JSONObject, Modality
 
@@ -38,7 +38,7 @@ _KEPT: Final = 1024
 class Answer:
     """What was found, and what it was found with."""
 
-    ask: Ask
+    options: QueryOptions
     query: Query
     vector: npt.NDArray[np.float64]
     """(d,) of the whole query, of length 1."""
@@ -78,12 +78,12 @@ class Engine:
         self.labels = self._choices("label")
         self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
         self.sources = [] if self._source is None else self._choices(self._source)
-        self._kept = lru_cache(_KEPT)(lambda ask, _changes: self._answer(ask))
+        self._kept = lru_cache(_KEPT)(lambda options, _changes: self._answer(options))
         # One text is a millisecond's work in many small steps; threads that do them at the same
         # time wait for each other after each step, and all are slower.
         self._turn = Lock()
 
-    def answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer | None:
+    def answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer | None:
         """What is found; None where nothing was asked.
 
         Answers to words alone are kept until the gallery changes.
@@ -91,12 +91,12 @@ class Engine:
         Raises:
             CMRError: why it cannot be answered, and what to do.
         """
-        if not (ask.text or ask.unwanted or ask.like or picture is not None):
+        if not (options.text or options.unwanted or options.like or picture is not None):
             return None
         if picture is not None:
-            return self._answer(ask, picture)
+            return self._answer(options, picture)
         with self._turn:
-            return self._kept(ask, self.gallery.store.changes)
+            return self._kept(options, self.gallery.store.changes)
 
     def address(self, id: str, *, small: bool = False) -> str:
         """Where the page gets the picture of an item, relative to the page."""
@@ -129,27 +129,27 @@ class Engine:
         )
         return sorted(values) if fine else []
 
-    def _answer(self, ask: Ask, picture: ImageSource | None = None) -> Answer:
-        query, kind = self._query(ask, picture)
+    def _answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer:
+        query, kind = self._query(options, picture)
         vector = query_vector(self.model, query)
-        of_words = picture is None and ask.like is None
-        is_cut = ask.clear is not None and of_words and self.gallery.store.neutral is not None
+        of_words = picture is None and options.like is None
+        is_cut = options.clear is not None and of_words and self.gallery.store.neutral is not None
         there = self.gallery.targets
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
-        for target in self._targets(ask, picture is not None):
+        for target in self._targets(options, picture is not None):
             if target in there:
                 found[target] = self._search(
-                    ask if is_cut else replace(ask, clear=None),
+                    options if is_cut else replace(options, clear=None),
                     vector,
                     target,
                     of_words=of_words,
                 )
         unknown = unknown_words(self.model, query)
-        return Answer(ask, query, vector, kind, found["image"], found["text"], unknown, is_cut)
+        return Answer(options, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
-    def _query(self, ask: Ask, picture: ImageSource | None) -> tuple[Query, Modality]:
-        if ask.like is not None:
-            row = self.gallery.store.rows([ask.like])
+    def _query(self, options: QueryOptions, picture: ImageSource | None) -> tuple[Query, Modality]:
+        if options.like is not None:
+            row = self.gallery.store.rows([options.like])
             if not len(row):
                 raise QueryError("this result is no longer in the gallery; search again")
             kind: Modality = "image" if "image" in row.vectors else "text"
@@ -158,49 +158,54 @@ class Engine:
         if picture is not None:
             # As a vector: what is asked about this query later need not read the picture again.
             parts.append((1.0, query_vector(self.model, self.model.encode_images([picture])[0])))
-        if ask.text:
-            parts.append((1.0 if picture is None else ask.weight, ask.text))
+        if options.text:
+            parts.append((1.0 if picture is None else options.weight, options.text))
         if not parts:
             raise QueryError("say what you do want as well: a sentence, or a picture")
-        if ask.unwanted:
-            parts.append((-UNWANTED_WEIGHT, ask.unwanted))
-        whole: Query = ask.text if picture is None and not ask.unwanted else Mix(*parts)
+        if options.unwanted:
+            parts.append((-UNWANTED_WEIGHT, options.unwanted))
+        whole: Query = options.text if picture is None and not options.unwanted else Mix(*parts)
         return whole, "text" if picture is None else "image"
 
-    def _targets(self, ask: Ask, has_picture: bool) -> tuple[Modality, ...]:
-        match ask.show:
+    def _targets(self, options: QueryOptions, has_picture: bool) -> tuple[Modality, ...]:
+        match options.show:
             case "pictures":
                 return ("image",)
             case "sentences":
                 return ("text",)
             case "both":
                 return ("image", "text")
-        if has_picture or ask.like is not None:
+        if has_picture or options.like is not None:
             return ("image", "text")
         return ("image",) if "image" in self.gallery.targets else ("text",)
 
     def _search(
-        self, ask: Ask, vector: npt.NDArray[np.float64], target: Modality, *, of_words: bool
+        self,
+        options: QueryOptions,
+        vector: npt.NDArray[np.float64],
+        target: Modality,
+        *,
+        of_words: bool,
     ) -> list[Hit]:
-        options: dict[str, Any] = {
-            "where": self._where(ask),
-            "min_score": ask.min_score,
-            "clear": ask.clear,
+        filters: dict[str, Any] = {
+            "where": self._where(options),
+            "min_score": options.min_score,
+            "clear": options.clear,
             "query_modality": "text" if of_words else "image",
-            "distinct": NEAR_DUPLICATE if ask.distinct else None,
+            "distinct": NEAR_DUPLICATE if options.distinct else None,
         }
-        if ask.like is None:
-            return self.gallery.search(vector, ask.count, target, **options)
-        found = self.gallery.search(vector, ask.count + 1, target, **options)
-        others = [hit for hit in found if hit.id != ask.like][: ask.count]
+        if options.like is None:
+            return self.gallery.search(vector, options.count, target, **filters)
+        found = self.gallery.search(vector, options.count + 1, target, **filters)
+        others = [hit for hit in found if hit.id != options.like][: options.count]
         return [hit.at_rank(rank) for rank, hit in enumerate(others, 1)]
 
-    def _where(self, ask: Ask) -> str | None:
+    def _where(self, options: QueryOptions) -> str | None:
         parts = []
-        if ask.labels:
-            parts.append(f"label IN ({_listed(ask.labels)})")
-        if ask.sources and self._source is not None:
-            parts.append(f"{self._source} IN ({_listed(ask.sources)})")
+        if options.labels:
+            parts.append(f"label IN ({_listed(options.labels)})")
+        if options.sources and self._source is not None:
+            parts.append(f"{self._source} IN ({_listed(options.sources)})")
         return " AND ".join(parts) or None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
-from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.service import COUNT, Service
 from cmr_hub.apps.search_page.uploads import read_upload
 from cmr_hub.errors import CMRError

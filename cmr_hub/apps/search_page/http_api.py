@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
 from cmr_hub.apps.search_page.limits import Work, address_of
 from cmr_hub.apps.search_page.pixels import BusyError
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, decode_upload
 from cmr_hub.errors import CMRError, ImageError
 

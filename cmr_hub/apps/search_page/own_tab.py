@@ -9,10 +9,10 @@ from typing import Any, Final
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
-from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.limits import address_of
 from cmr_hub.apps.search_page.panel import search_panel
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.replies import hint
 from cmr_hub.apps.search_page.sessions import MAX_BYTES, MAX_PICTURES, Progress, Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder

@@ -16,7 +16,6 @@ from PIL import Image
 from starlette.routing import Route
 
 from cmr_hub.apps.search_page.about_tab import about_tab
-from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask
 from cmr_hub.apps.search_page.compare_tab import compare_tab
 from cmr_hub.apps.search_page.engine import Engine, name_of
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
@@ -26,6 +25,7 @@ from cmr_hub.apps.search_page.limits import Work
 from cmr_hub.apps.search_page.own_tab import own_tab
 from cmr_hub.apps.search_page.panel import search_panel
 from cmr_hub.apps.search_page.pictures import picture_route
+from cmr_hub.apps.search_page.query_options import MAX_LETTERS, QueryOptions
 from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.upload_routes import upload_routes
@@ -112,7 +112,7 @@ def build_page(
     for other, each in (compare or {}).items():
         engines[other] = Engine(each, _gallery_of(each, model.gallery))
     # What is loaded with the first query is loaded before a visitor has to wait for it.
-    engine.answer(Ask(like=model.gallery.items["id"][0].as_py()))
+    engine.answer(QueryOptions(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
     files, work = VisitorFolder(), Work()
     sessions, service = Sessions(model, files), Service(engine)

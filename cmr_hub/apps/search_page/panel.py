@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
-from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, Show, cleaned
 
 # Gradio looks the annotations of handlers up, to know what to give them.
 from cmr_hub.apps.search_page.engine import MOST_CHOICES, Answer, Engine
-from cmr_hub.apps.search_page.reasons import heat, told
+from cmr_hub.apps.search_page.explanation import explanation, heat
+from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, Show, cleaned
 from cmr_hub.apps.search_page.replies import fresh, hint, problem, reply
 from cmr_hub.apps.search_page.uploads import read_upload
 from cmr_hub.errors import CMRError, QueryError
@@ -65,7 +65,7 @@ class Handlers:
         """What is in the box → the results, and the answer to be asked about."""
         started = perf_counter()
         try:
-            ask = Ask(
+            ask = QueryOptions(
                 text=cleaned(text),
                 unwanted=cleaned(unwanted),
                 weight=_within(weight, 0, 3),
@@ -93,7 +93,9 @@ class Handlers:
         try:
             engine = self.engine_of(request)
             number = round(_within(count, 1, MAX_HITS))
-            answer = engine.answer(Ask(like=_id(event), count=number, distinct=bool(distinct)))
+            answer = engine.answer(
+                QueryOptions(like=_id(event), count=number, distinct=bool(distinct))
+            )
             return (
                 (hint(self.empty), None)
                 if answer is None
@@ -109,7 +111,7 @@ class Handlers:
         """One item → what the viewer shows."""
         target: Modality = "text" if _told(event, "target") == "text" else "image"
         try:
-            return fresh(told(self.engine_of(request), answer, _id(event), target))
+            return fresh(explanation(self.engine_of(request), answer, _id(event), target))
         except CMRError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from cmr_hub.apps.search_page.ask import sentence
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.engine import name_of
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.gallery.clear import NOTHING_CLEAR
 from cmr_hub.gallery.notes import query_notes
 
@@ -45,8 +45,8 @@ def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
         "pictures": [engine.shown(hit) for hit in answer.pictures or []],
         "texts": [engine.shown(hit) for hit in answer.texts or []],
     }
-    if answer.ask.like is not None:
-        row = engine.gallery.store.rows([answer.ask.like])
+    if answer.options.like is not None:
+        row = engine.gallery.store.rows([answer.options.like])
         (item,) = row.items.to_pylist()
         shown["like"] = {
             "title": item["label"] or name_of(item["id"], item["path"], item.get("name")),
@@ -57,7 +57,7 @@ def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
 
 def not_cut(answer: Answer) -> str:
     """Says that nothing was left out for not standing out, where that was asked for in vain."""
-    if answer.ask.clear is None or answer.is_cut:
+    if answer.options.clear is None or answer.is_cut:
         return ""
     return "All are shown: what stands out is known for words alone, in a gallery that notes it."
 
@@ -69,7 +69,7 @@ def _found(answer: Answer, seconds: float) -> str:
         if hits is not None
     ]
     if not answer.pictures and not answer.texts:
-        ask = answer.ask
+        ask = answer.options
         if answer.is_cut:
             return NOTHING_CLEAR
         narrowed = ask.labels or ask.sources or ask.min_score is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from cmr_hub.apps.search_page.ask import MAX_HITS, Ask, cleaned
+from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, cleaned
 from cmr_hub.apps.search_page.replies import not_cut
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.clear import NOTHING_CLEAR
@@ -38,7 +38,7 @@ class Service:
         clear: object = None,
     ) -> JSONObject:
         """The pictures that go best with a sentence; with `clear` only those that stand out."""
-        ask = Ask(
+        ask = QueryOptions(
             text=cleaned(text), unwanted=cleaned(without), count=_count(count), clear=_clear(clear)
         )
         return self._found(self._engine.answer(ask))
@@ -49,7 +49,7 @@ class Service:
         """The pictures and the sentences that are most like a picture, and words beside it."""
         if picture is None:
             raise QueryError("give a picture")
-        ask = Ask(text=cleaned(text), count=_count(count))
+        ask = QueryOptions(text=cleaned(text), count=_count(count))
         return self._found(self._engine.answer(ask, picture))
 
     def encode(self, text: object = "", picture: Image.Image | None = None) -> JSONObject:

@@ -17,9 +17,9 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from cmr_hub.apps.search_page.ask import sentence
 from cmr_hub.apps.search_page.limits import address_of
 from cmr_hub.apps.search_page.payloads import TooLargeError
+from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.sessions import MAX_PICTURES
 from cmr_hub.apps.search_page.visitor_files import FULL, NOT_YOURS, no_room
 from cmr_hub.errors import CMRError

@@ -17,6 +17,7 @@ from cmr_hub.encoders.backends.openvino import OpenVinoSession
 from cmr_hub.encoders.backends.store import found, kept
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
 from cmr_hub.encoders.images.exported import ExportedImageEncoder
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
     if encoder.name not in IMAGE_ENCODERS:
         return None  # a library prepares its pictures
     kind = image_encoder_class(encoder.name)
+    if not issubclass(kind, NetworkEncoder):
+        return None
     facts = json.loads((directory / _ENCODER).read_text(encoding="utf-8"))
     weights, shown = str(facts["weights_sha256"]), kind.preprocessing
     if kind.fingerprint_with(weights) != encoder.fingerprint:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self, get_args
 
 import numpy as np
 from tqdm import tqdm
 
+from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.encoders.meta import refuse_non_finite_rows
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, ImageError, shown
+from cmr_hub.types import OnError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.images.preprocessing import Box
     from cmr_hub.types import FloatArray, ImageSource, JSONObject
+
+
+logger = logging.getLogger(__name__)
 
 
 class Shown(Protocol):
@@ -65,12 +72,16 @@ class Shown(Protocol):
 class ImageEncoder(ABC):
     """Base of all image encoders: pictures → feature rows. Several threads may ask one at once.
 
+    One of one's own has a `name`, a `dim`, a `preprocessing` and `forward`; if it has a network
+    and weights, it is better a subclass of `NetworkEncoder`.
+
     Attributes:
         name: what it is registered or loaded under.
         dim: length of a feature row.
         preprocessing: what the network is shown of a picture.
         batch_size: pictures in one pass of the network, on the CPU.
-        source: where the weights came from: `file`, or where they can be fetched again.
+        source: where the weights came from: `file`; where they can be fetched again; or `code`,
+            where it needs nothing but its class.
         placement: the device and the precision that it runs in.
         network: what `forward` runs, so that it can be exported; None where that is no torch
             network.
@@ -79,8 +90,8 @@ class ImageEncoder(ABC):
     name: str
     dim: int
     preprocessing: Shown
-    batch_size: int
-    source: str
+    batch_size: int = 16
+    source: str = "code"
     placement: Placement = Placement()
     network: Any = None
 
@@ -90,22 +101,30 @@ class ImageEncoder(ABC):
         return ()
 
     @property
-    @abstractmethod
     def weights_sha256(self) -> str:
-        """SHA-256 of all weights."""
+        """SHA-256 of all weights; of an encoder that has none that of nothing."""
+        return sha256_of_arrays({})
 
     @property
-    @abstractmethod
     def fingerprint(self) -> str:
-        """Changes with everything that changes a feature: network, weights, preprocessing."""
+        """Changes with everything that changes a feature: network, weights, preprocessing.
+
+        It cannot know of changed code: an encoder whose rows change must get another name.
+        """
+        seen: Any = self.preprocessing
+        settings = asdict(seen) if is_dataclass(seen) and not isinstance(seen, type) else {}
+        return fingerprint_of(self.name, self.weights_sha256, settings)
 
     @abstractmethod
     def forward(self, batch: Any) -> Tensor:
-        """What `preprocessing.normalised` gives of B pictures → (B, dim) features."""
+        """What `preprocessing.normalised` gives of B pictures → (B, dim) features.
 
-    @abstractmethod
+        With `Preprocessing` that is a float32 tensor (B, 3, crop, crop).
+        """
+
     def to(self, placement: Placement) -> Self:
-        """Moves the network to a device and precision. Returns self."""
+        """Moves the network, if there is one, to a device and precision. Returns self."""
+        return self
 
     def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
         """The frozen part and a copy of the last `blocks` blocks, to be trained.
@@ -122,18 +141,49 @@ class ImageEncoder(ABC):
         """This encoder with the blocks that `cut` gave and training has changed since."""
         raise CMRError(f"{self.name} cannot be fine-tuned")
 
-    def encode(self, images: Sequence[ImageSource], *, progress: bool = False) -> FloatArray:
+    def encode(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        batch_size: int | None = None,
+        on_error: OnError = "raise",
+        progress: bool = False,
+    ) -> FloatArray:
         """Pictures → (N, dim) float32 features.
+
+        Args:
+            images: N paths, open pictures, bytes of files, or uint8 arrays (H, W, 3) or (H, W).
+            batch_size: pictures in one pass of the network; default: what suits the device.
+            on_error: what becomes of a picture that cannot be read: "raise" an ImageError; "skip"
+                its row, so that there are fewer; or "none": its row is NaN.
+            progress: show how far it is.
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
             WeightsError: the network gives values that are not finite.
+            CMRError: `batch_size` is below 1, or there is no such `on_error`.
         """
+        if on_error not in get_args(OnError):
+            raise CMRError(
+                f"on_error must be one of {', '.join(get_args(OnError))}, not {shown(on_error)}"
+            )
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise CMRError(f"batch_size must be a whole number from 1 on, not {shown(batch_size)}")
+        seen = self.preprocessing
+        unread: list[int] = []
 
-        def prepare(chunk: Sequence[ImageSource]) -> npt.NDArray[Any]:
-            shown = self.preprocessing
-            pictures = (read_image(image, enough=shown.enough) for image in chunk)
-            return np.stack([shown.pixels(picture) for picture in pictures])
+        def pixels(place: int, image: ImageSource) -> npt.NDArray[Any]:
+            try:
+                return seen.pixels(read_image(image, enough=seen.enough))
+            except ImageError as error:
+                if on_error == "raise":
+                    raise
+                logger.warning("picture %d of %d is left out: %s", place + 1, len(images), error)
+                unread.append(place)
+                return np.zeros(seen.shape, seen.dtype)
+
+        def prepare(chunk: Sequence[tuple[int, ImageSource]]) -> npt.NDArray[Any]:
+            return np.stack([pixels(place, image) for place, image in chunk])
 
         with tqdm(
             total=len(images),
@@ -141,7 +191,11 @@ class ImageEncoder(ABC):
             unit="image",
             disable=None if progress else True,
         ) as bar:
-            return self._features(images, prepare, bar.update)
+            rows = self._features(list(enumerate(images)), prepare, bar.update, batch_size)
+        if on_error == "skip":
+            return np.delete(rows, unread, axis=0)
+        rows[unread] = np.nan
+        return rows
 
     def encode_pixels(self, pixels: npt.NDArray[Any]) -> FloatArray:
         """(N, *shape) of `Preprocessing.pixels` → (N, dim) float32 features.
@@ -164,9 +218,10 @@ class ImageEncoder(ABC):
         items: Sequence[Any] | npt.NDArray[Any],
         prepare: Callable[[Any], npt.NDArray[Any]],
         done: Callable[[int], object] = lambda count: None,
+        batch_size: int | None = None,
     ) -> FloatArray:
         rows = np.empty((len(items), self.dim), dtype=np.float32)
-        size = self.placement.batch_size(self.batch_size)
+        size = batch_size or self.placement.batch_size(self.batch_size)
 
         def work(start: int) -> int:
             chunk = items[start : start + size]

@@ -62,7 +62,7 @@ class CompactEncoder(NetworkEncoder):
     def download() -> tuple[Mapping[str, Tensor], str]:
         raise WeightsError(
             "compact has no weights to download: give a safetensors file (--image-weights FILE), "
-            "as `cmr distill` writes it"
+            "such as image_encoder.safetensors of the model sketch"
         )
 
 

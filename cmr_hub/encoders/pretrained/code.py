@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, shown
 
 _MODULES: Final = "modules.json"
 _MODULE_TYPE: Final = re.compile(r"sentence_transformers\.[\w.]+")
@@ -60,7 +60,7 @@ def _judge(files: Files, name: str, key: str, value: Any) -> None:
         # It is loaded with trust_remote_code=False, which its settings cannot override.
         if key == "type" and name == _MODULES and not _MODULE_TYPE.fullmatch(str(value)):
             raise ModelFormatError(
-                f"{files.name} needs {str(value)[:80]!r}, which is code of its own: only modules "
+                f"{files.name} needs {shown(value)}, which is code of its own: only modules "
                 "of sentence-transformers are loaded"
             )
         return
@@ -70,9 +70,9 @@ def _judge(files: Files, name: str, key: str, value: Any) -> None:
     if key == "tokenizer_kwargs":
         unknown = sorted(set(value or {}) - _TOKENIZER_OPTIONS)
         if unknown:
-            raise _refused(files, f"{name} gives the tokeniser the option {unknown[0][:80]!r}")
+            raise _refused(files, f"{name} gives the tokeniser the option {shown(unknown[0])}")
     if key == "hf_model_name" and not _REPOSITORY.fullmatch(str(value)):
-        raise _refused(files, f"{name} names {str(value)[:80]!r}, which is no repository")
+        raise _refused(files, f"{name} names {shown(value)}, which is no repository")
 
 
 def _refused(files: Files, what: str) -> ModelFormatError:

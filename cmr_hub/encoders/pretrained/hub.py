@@ -8,7 +8,7 @@ from pathlib import Path
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.pretrained.files import Library, PretrainedFiles, needed
-from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.errors import CMRError, ModelFormatError, shown
 from cmr_hub.hub_download import HubSource, is_repository, patterns_of
 
 
@@ -65,6 +65,6 @@ def cached_or_allowed(repository: str, named_by: str) -> None:
         there = cached = False
     if not (there and cached):
         raise CMRError(
-            f"{named_by} names {repository[:100]!r}, whose configuration is not on this machine. "
+            f"{named_by} names {shown(repository)}, whose configuration is not on this machine. "
             f"It is not fetched unasked: {HOW_TO_ALLOW}"
         )

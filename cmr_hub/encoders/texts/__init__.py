@@ -1,11 +1,11 @@
-"""Text encoders by name. A new encoder is one file and one line here."""
+"""Text encoders by name; see `cmr_hub.encoders.register` for those of one's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.encoders.pretrained import PREFIX
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TEXT_ENCODERS = Registry(
     "text encoder",
-    "cmr_hub.text_encoders",
+    "cmr_hub.encoders",
     {
         "bow": "cmr_hub.encoders.texts.bow:BowEncoder",
         "concat": "cmr_hub.encoders.texts.concat:ConcatEncoder",
@@ -26,8 +26,10 @@ TEXT_ENCODERS = Registry(
         "text-cnn": "cmr_hub.encoders.texts.text_cnn:TextCNNEncoder",
         "word2vec": "cmr_hub.encoders.texts.word2vec:Word2VecEncoder",
     },
+    base="cmr_hub.encoders.texts.base:TextEncoder",
 )
-"""Name to `module:class`, imported when asked for."""
+"""Name to class. Of the encoders that other packages declare all names are listed, of pictures
+too: which it is shows when it is imported."""
 
 
 def _encoder_class(name: str) -> type[TextEncoder]:
@@ -35,28 +37,38 @@ def _encoder_class(name: str) -> type[TextEncoder]:
     return found
 
 
-def text_encoder(name: str, /, **options: Any) -> TextEncoder:
-    """A new text encoder, not fitted yet.
+def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: Any) -> TextEncoder:
+    """A text encoder, a new one not fitted yet.
 
     Args:
-        name: a key of TEXT_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
-            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads.
-        options: of the encoder; a pretrained one has none.
+        encoder: a key of TEXT_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
+            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads; or
+            a class of one's own; or an encoder, which is given back.
+        options: of the encoder; a pretrained one, and one that is built already, has none.
 
     Raises:
         UnknownNameError: no such encoder.
-        CMRError: no such option; the known ones are named.
+        CMRError: no such option; the known ones are named. Or what is given is no text encoder.
         ModelFormatError, HubError: a pretrained one cannot be read.
     """
-    if name.startswith(PREFIX):
+    if isinstance(encoder, str) and not encoder.startswith(PREFIX):
+        return _encoder_class(encoder)(**options)
+    if TEXT_ENCODERS.is_one(encoder):
+        return encoder(**options)  # type: ignore[operator]
+    if options:
+        raise CMRError(f"{shown(encoder)} has no options: leave {', '.join(options)} out")
+    if isinstance(encoder, str):
         from cmr_hub.encoders.pretrained.hub import locate
         from cmr_hub.encoders.pretrained.load import backbone
         from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
-        if options:
-            raise CMRError(f"{name} has no options: leave {', '.join(options)} out")
-        return PretrainedTextEncoder(backbone(locate(name)))
-    return _encoder_class(name)(**options)
+        return PretrainedTextEncoder(backbone(locate(encoder)))
+    if not TEXT_ENCODERS.is_one(type(encoder)):
+        raise CMRError(
+            "a text encoder is a name, a subclass of cmr_hub.encoders.TextEncoder or one of its "
+            f"objects, not {shown(encoder)}"
+        )
+    return encoder  # type: ignore[return-value]
 
 
 def text_encoder_from_state(

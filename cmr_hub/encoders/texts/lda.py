@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.lock import OwnLock
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
 from cmr_hub.encoders.texts.tokens import document_words, unique, words
@@ -65,7 +65,7 @@ class LdaEncoder(TextEncoder):
         self._topic_words: FloatArray = np.zeros((0, 0), dtype=np.float32)
         self._alpha: FloatArray = np.zeros(0, dtype=np.float32)
         self._model: Any = None
-        self._inferring = Lock()
+        self._inferring = OwnLock()
 
     @property
     def dim(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import ValidationError, validate_call
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -30,7 +30,9 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
     def wrapper(self: S, /, *args: P.args, **options: P.kwargs) -> None:
         name = getattr(self, "name", type(self).__name__)
         for option in options.keys() - allowed:
-            raise CMRError(f"{name}: no option {option!r}; the options are: {', '.join(allowed)}")
+            raise CMRError(
+                f"{name}: no option {shown(option)}; the options are: {', '.join(allowed)}"
+            )
         try:
             validated(self, *args, **options)
         except ValidationError as error:
@@ -42,4 +44,4 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
 def _explain(error: ValidationError) -> str:
     first: Any = error.errors(include_url=False)[0]
     option = first["loc"][0] if first["loc"] else "?"
-    return f"option {option!r}: {first['msg']} (got {first['input']!r})"
+    return f"option {shown(option)}: {first['msg']} (got {shown(first['input'])})"

@@ -11,7 +11,6 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydantic import Field
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.lock import OwnLock
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.sentence_files import (
     OFFLINE_MINILM,
@@ -83,7 +83,7 @@ class SentenceEncoder(TextEncoder):
         }
         self._found: Transformer | None = None
         self._built: Any = None
-        self._building = Lock()
+        self._building = OwnLock()
         self._changed: dict[str, np.ndarray] = {}
         self._run: Callable[[Arrays], FloatArray] | None = None
         self._remember_words()
@@ -125,7 +125,7 @@ class SentenceEncoder(TextEncoder):
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         other = copy.copy(self)
-        other._found, other._built = replace(self._transformer, model=lambda: None), None
+        other._found, other._built = replace(self._transformer, model=_no_model), None
         other._run, other.placement = run, placement
         other._remember_words()  # not those of the encoder with weights, which can go
         return other
@@ -288,6 +288,13 @@ class SentenceEncoder(TextEncoder):
                     self._built = self._transformer.model()
         return self._built
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_knows_word"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._remember_words()
+
     def _require_weights(self) -> None:
         if self._run is not None:
             raise CMRError(
@@ -333,3 +340,7 @@ class SentenceEncoder(TextEncoder):
         with torch.inference_mode():
             found: FloatArray = self.rows(self.tokens(texts)).numpy()
         return found
+
+
+def _no_model() -> None:
+    """The network of an encoder that another backend runs."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,12 @@ def read_transformer(folder: Path) -> Transformer:
         LibraryTokens(tokenizer, most),
         int(model.config.hidden_size),
         _sha256([sha256_of_file(file) for file in weights]),
-        lambda: model,
+        partial(_same, model),
     )
+
+
+def _same(model: Any) -> Any:
+    return model
 
 
 def _refuse_strange(folder: Path, weights: Sequence[Path]) -> None:
@@ -134,13 +139,16 @@ def _packaged() -> Transformer:
         config.get("max_position_embeddings"),
     )
 
-    def model() -> Any:
-        MINILM.checked(weights)
-        with BUILDING:
-            return _build(folder)[0]
-
     sha256 = _sha256([MINILM.files[weights]])
-    return Transformer(FileTokens(tokenizer, most), int(config["hidden_size"]), sha256, model)
+    return Transformer(
+        FileTokens(tokenizer, most), int(config["hidden_size"]), sha256, _packaged_model
+    )
+
+
+def _packaged_model() -> Any:
+    (weights,) = (MINILM.checked(file) for file in MINILM.files if file.endswith(".safetensors"))
+    with BUILDING:
+        return _build(weights.parent)[0]
 
 
 def _max_tokens(folder: Path, *limits: object) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from cmr_hub.encoders.panics import refusing_panics
+from cmr_hub.encoders.texts.lock import OwnLock
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -41,7 +41,7 @@ class LibraryTokens:
         self.tokenizer = tokenizer
         self.special_ids = frozenset(tokenizer.all_special_ids)
         self._cut = {"truncation": True, "max_length": max_tokens}
-        self._tokenizing = Lock()
+        self._tokenizing = OwnLock()
 
     def batch(self, texts: Sequence[str]) -> dict[str, IntArray]:
         """See `SentenceTokens`."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cmr_hub.errors import CMRError, ModelFormatError
+from cmr_hub.errors import CMRError, ModelFormatError, shown
 from cmr_hub.types import JSONObject
 
 E = TypeVar("E")
@@ -47,7 +47,7 @@ def expect_array(
 ) -> npt.NDArray[Any]:
     """`arrays[name]`, finite, of this dtype and shape; None in `shape` is any length from 1."""
     if name not in arrays:
-        raise ModelFormatError(f"the array {name!r} is missing")
+        raise ModelFormatError(f"the array {shown(name)} is missing")
     array = arrays[name]
     fits = array.ndim == len(shape) and all(
         length >= 1 if expected is None else length == expected
@@ -57,8 +57,8 @@ def expect_array(
         wanted = "×".join("any" if length is None else str(length) for length in shape)
         found = "×".join(map(str, array.shape))
         raise ModelFormatError(
-            f"the array {name!r} is {found} {array.dtype}, not {wanted} {np.dtype(dtype)}"
+            f"the array {shown(name)} is {found} {array.dtype}, not {wanted} {np.dtype(dtype)}"
         )
     if not np.isfinite(array).all():
-        raise ModelFormatError(f"the array {name!r} holds values that are not finite")
+        raise ModelFormatError(f"the array {shown(name)} holds values that are not finite")
     return array

@@ -11,10 +11,10 @@ from safetensors.numpy import load, save
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_arrays
-from cmr_hub.encoders.texts import text_encoder_from_state
+from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder_from_state
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.errors import ModelFormatError, UnknownNameError
-from cmr_hub.half import from_half, to_half
+from cmr_hub.errors import ModelFormatError, NotInstalledError, shown
+from cmr_hub.float16 import from_half, to_half
 from cmr_hub.outside import LARGEST, read_bytes, read_json
 from cmr_hub.types import JSONObject
 
@@ -48,14 +48,15 @@ def load_text_encoder(directory: str | Path) -> TextEncoder:
     """Reads back what `save_text_encoder` wrote, equal to the bit.
 
     Raises ModelFormatError that names the file: missing, damaged, of another version, or with
-    settings and arrays that do not belong together.
+    settings and arrays that do not belong together; NotInstalledError where nothing declares an
+    encoder of its name.
     """
     file = Path(directory) / SETTINGS_FILE
     content = _read_json(file)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelFormatError(
-            f"{file}: format version {version!r}; this release reads {FORMAT_VERSION}"
+            f"{file}: format version {shown(version)}; this release reads {FORMAT_VERSION}"
         )
     name, settings = content.get("name"), content.get("settings")
     if not isinstance(name, str) or not isinstance(settings, dict):
@@ -67,9 +68,11 @@ def load_text_encoder(directory: str | Path) -> TextEncoder:
         arrays = _read_arrays(file_of_arrays)
         if sha256_of_arrays(arrays) != digest:
             raise ModelFormatError(f"{file_of_arrays}: not the arrays that {file.name} names")
+    if name not in TEXT_ENCODERS:
+        raise NotInstalledError("text encoder", name, TEXT_ENCODERS.group)
     try:
         return text_encoder_from_state(name, settings, arrays)
-    except (ModelFormatError, UnknownNameError) as error:
+    except ModelFormatError as error:
         raise ModelFormatError(f"{file}: {error}") from error
 
 

@@ -17,7 +17,7 @@ from cmr_hub.encoders.texts.state import expect_array, restore_options
 from cmr_hub.encoders.texts.text_cnn_network import TextCNN, padded
 from cmr_hub.encoders.texts.tokens import sentences, words
 from cmr_hub.errors import CMRError, ModelFormatError
-from cmr_hub.half import rounded_to_half
+from cmr_hub.float16 import rounded_to_half
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
 _CHUNK = 256  # sentences of about one length at a time: little is padding
@@ -35,8 +35,8 @@ class TextCNNEncoder(TextEncoder):
     two convolutions over three neighbouring words each, so h_t has seen five. Unknown words are
     left out first. A document's row is the mean of its sentences' rows.
 
-    `fit` trains the vectors and draws the convolutions at random; `cmr align` trains those with
-    the pictures: see `reader` and `with_reader`.
+    `fit` trains the vectors and draws the convolutions at random; those are to be trained with
+    the pictures, as scripts/default/align.py does: see `reader` and `with_reader`.
 
     Args:
         dim, window, min_count, epochs: of GloVe, with words on both sides; see GloveEncoder.
@@ -48,8 +48,8 @@ class TextCNNEncoder(TextEncoder):
     References:
         Kim, Convolutional Neural Networks for Sentence Classification, EMNLP 2014.
 
-    When to prefer it: with `cmr align`, where "a red car beside a blue house" must not be the same
-    as "a blue car beside a red house".
+    When to prefer it: where it is trained with the pictures, and "a red car beside a blue house"
+    must not be the same as "a blue car beside a red house".
     """
 
     name: ClassVar[str] = "text-cnn"

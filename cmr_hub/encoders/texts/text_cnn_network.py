@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from cmr_hub.half import rounded_to_half
+from cmr_hub.float16 import rounded_to_half
 from cmr_hub.types import FloatArray, IntArray
 
 _NEIGHBOURS = 3

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.types import Document
 
 # Disjoint classes on both sides of the apostrophe: the time is linear in the text's length.
@@ -48,9 +48,9 @@ def sentences(document: Document) -> Document:
             no text.
     """
     if isinstance(document, str):
-        raise CMRError(f"a document is a list of sentences: pass [{document[:40]!r}]")
+        raise CMRError(f"a document is a list of sentences: pass [{shown(document)}]")
     if not isinstance(document, Iterable):
-        raise CMRError(f"a document is a list of sentences, not {document!r:.40}")
+        raise CMRError(f"a document is a list of sentences, not {shown(document)}")
     found = document if isinstance(document, Sequence) else tuple(document)
     for sentence in found:
         _refuse_no_text(sentence)
@@ -60,7 +60,7 @@ def sentences(document: Document) -> Document:
 def _refuse_no_text(text: object) -> None:
     if not isinstance(text, str):
         raise CMRError(
-            f"{text!r:.40} ({type(text).__name__}) is no text: leave it out, or give words for it"
+            f"{shown(text)} ({type(text).__name__}) is no text: leave it out, or give words for it"
         )
 
 

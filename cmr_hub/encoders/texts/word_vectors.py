@@ -14,7 +14,7 @@ from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
 from cmr_hub.encoders.texts.tokens import document_words, sentences, unique, words
 from cmr_hub.encoders.texts.vector_files import read_vectors
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
 Pooling: TypeAlias = Literal["mean", "tfidf", "sif"]
@@ -74,7 +74,7 @@ class WordVectorEncoder(TextEncoder):
     def neighbours(self, word: str, k: int = 10) -> list[tuple[str, float]]:
         """The k words nearest to `word` and their cosines, the nearest first."""
         if word not in self._index:
-            raise CMRError(f"{self.name}: the word {word!r} has no vector here")
+            raise CMRError(f"{self.name}: the word {shown(word)} has no vector here")
         lengths = np.linalg.norm(self._vectors, axis=1)
         own = self._index[word]
         cosines = self._vectors @ self._vectors[own] / (lengths * lengths[own])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.gallery.indexing.entry import Entry
 
 
@@ -52,6 +52,6 @@ def _kind(name: str, found: set[type], schema: pa.Schema) -> type[Any]:
     if (number and kind in (int, float)) or (pa.types.is_boolean(there) and kind is bool):
         return kind
     raise CMRError(
-        f"the column {name!r} is of type {there} in the gallery and now holds other values: "
+        f"the column {shown(name)} is of type {there} in the gallery and now holds other values: "
         "rename it, or index into a new gallery"
     )

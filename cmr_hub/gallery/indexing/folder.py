@@ -20,9 +20,9 @@ from cmr_hub.datasets.metadata import (
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines
 from cmr_hub.errors import DataNotFoundError
+from cmr_hub.gallery.indexing.annotations import Annotations, annotations_of, json_record
 from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.gallery.indexing.shards import shard_entries
-from cmr_hub.gallery.indexing.told import Told, json_record, told_by
 
 
 def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
@@ -41,7 +41,7 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
     files = [path for path in walk(base, report) if not path.name.startswith(".")]
-    told = _tables(files, base, report)
+    annotations = _tables(files, base, report)
     beside = {path for path in files if path.suffix in _SIDECARS}
     folders: dict[Path, str] = {}
     for path in files:
@@ -73,7 +73,7 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
-        words = told[path] if path in told else _sidecar(path, beside, report)
+        words = annotations[path] if path in annotations else _sidecar(path, beside, report)
         yield Entry(
             path,
             Place(path),
@@ -86,37 +86,37 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         )
 
 
-def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Told]:
-    told: dict[Path, Told] = {}
+def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Annotations]:
+    annotations: dict[Path, Annotations] = {}
     on_disk = set(files)
     for table in metadata_files(files, base, report):
         for where, record in records(table, report):
             path = picture_path(base, table, record, where, on_disk, report)
             if path is None:
                 continue
-            if path in told:
+            if path in annotations:
                 report.add("duplicate id", where, str(path))
             else:
-                told[path] = told_by(record, where, report)
-    return told
+                annotations[path] = annotations_of(record, where, report)
+    return annotations
 
 
-def _sidecar(path: Path, beside: set[Path], report: ReadReport) -> Told:
+def _sidecar(path: Path, beside: set[Path], report: ReadReport) -> Annotations:
     for ending, read in _SIDECARS.items() if beside else ():
         own = path.with_suffix(ending)
         if own in beside:
             text = read_text(own, report)
-            return Told() if text is None else read(text, own, report)
-    return Told()
+            return Annotations() if text is None else read(text, own, report)
+    return Annotations()
 
 
-def _json_sidecar(text: str, path: Path, report: ReadReport) -> Told:
+def _json_sidecar(text: str, path: Path, report: ReadReport) -> Annotations:
     record = json_record(text, str(path), report)
-    return told_by(record, str(path), report) if record else Told()
+    return annotations_of(record, str(path), report) if record else Annotations()
 
 
-def _text_sidecar(text: str, path: Path, report: ReadReport) -> Told:
-    return Told(split_lines(text))
+def _text_sidecar(text: str, path: Path, report: ReadReport) -> Annotations:
+    return Annotations(split_lines(text))
 
 
 _SIDECARS = {".json": _json_sidecar, ".txt": _text_sidecar}

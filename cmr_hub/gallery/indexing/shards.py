@@ -15,8 +15,8 @@ from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
+from cmr_hub.gallery.indexing.annotations import annotations_of, json_record
 from cmr_hub.gallery.indexing.entry import Entry, Place
-from cmr_hub.gallery.indexing.told import json_record, told_by
 
 if TYPE_CHECKING:
     import tarfile
@@ -73,16 +73,16 @@ def _entry(
         record["captions"] = list(split_lines(texts[".txt"]))
     if ".cls" in texts:
         record["label"] = texts[".cls"].strip()
-    told = told_by(record, where, report)
+    annotations = annotations_of(record, where, report)
     yield Entry(
         shard / picture.name,
         Place(shard, picture.offset_data, picture.size),
         picture.size,
         modified,
         folder,
-        told.sentences,
-        told.label,
-        told.metadata,
+        annotations.sentences,
+        annotations.label,
+        annotations.metadata,
     )
 
 

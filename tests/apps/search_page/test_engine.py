@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmr_hub.apps.search_page.ask import MAX_LETTERS, Ask, cleaned, sentence
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.explanation import explanation
 from cmr_hub.apps.search_page.page import _examples
-from cmr_hub.apps.search_page.reasons import told
+from cmr_hub.apps.search_page.query_options import MAX_LETTERS, QueryOptions, cleaned, sentence
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
@@ -67,7 +67,7 @@ def test_errors_are_sentences() -> None:
 
 def test_words_find_pictures_in_the_order_of_the_model(engine, model) -> None:
     for colour in ("red", "green", "blue"):
-        answer = engine.answer(Ask(text=f"a {colour} square", count=5))
+        answer = engine.answer(QueryOptions(text=f"a {colour} square", count=5))
         expected = model.search(f"a {colour} square", k=5)
         assert ids(answer.pictures) == ids(expected)
         assert [hit.score for hit in answer.pictures] == pytest.approx(
@@ -78,14 +78,14 @@ def test_words_find_pictures_in_the_order_of_the_model(engine, model) -> None:
 
 
 def test_a_picture_finds_both(engine, model, red_square) -> None:
-    answer = engine.answer(Ask(count=6), red_square)
+    answer = engine.answer(QueryOptions(count=6), red_square)
     assert ids(answer.texts) == ids(model.search(image=red_square, k=6, target="text"))
     assert ids(answer.pictures) == ids(model.search(image=red_square, k=6, target="image"))
     assert answer.kind == "image"
 
 
 def test_mixes(engine, model, red_square) -> None:
-    ask = Ask(text="a blue square", unwanted="green", weight=0.7, count=12)
+    ask = QueryOptions(text="a blue square", unwanted="green", weight=0.7, count=12)
     answer = engine.answer(ask, red_square)
     mix = Mix((1.0, red_square), (0.7, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(answer.pictures) == ids(model.gallery.search(mix, 12, "image"))
@@ -93,7 +93,7 @@ def test_mixes(engine, model, red_square) -> None:
     mix = Mix((1.0, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
     with pytest.raises(QueryError, match="say what you do want"):
-        engine.answer(Ask(unwanted="green"))
+        engine.answer(QueryOptions(unwanted="green"))
 
 
 def test_what_is_shown_can_be_chosen(engine, red_square) -> None:
@@ -103,31 +103,33 @@ def test_what_is_shown_can_be_chosen(engine, red_square) -> None:
         ("both", True, True),
     ):
         for picture in (None, red_square):
-            answer = engine.answer(Ask(text="red", show=show), picture)
+            answer = engine.answer(QueryOptions(text="red", show=show), picture)
             assert (answer.pictures is not None, answer.texts is not None) == (pictures, texts)
 
 
 def test_filters(folders) -> None:
     assert folders.labels == ["blue", "green", "red"]
     assert folders.sources == ["noon", "o'clock"]
-    found = folders.answer(Ask(text="a red square", labels=("blue", "green"), count=100))
+    found = folders.answer(QueryOptions(text="a red square", labels=("blue", "green"), count=100))
     assert {hit.label for hit in found.pictures} == {"blue", "green"}
     assert len(found.pictures) == 8
-    found = folders.answer(Ask(text="red", labels=("red",), sources=("o'clock",), count=100))
+    found = folders.answer(
+        QueryOptions(text="red", labels=("red",), sources=("o'clock",), count=100)
+    )
     assert {(hit.label, hit.metadata["folder"]) for hit in found.pictures} == {("red", "o'clock")}
-    assert folders.answer(Ask(text="red", labels=("none",))).pictures == []
-    everything = folders.answer(Ask(text="a red square", count=100)).pictures
+    assert folders.answer(QueryOptions(text="red", labels=("none",))).pictures == []
+    everything = folders.answer(QueryOptions(text="a red square", count=100)).pictures
     middle = everything[5].score
-    least = folders.answer(Ask(text="a red square", min_score=middle, count=100)).pictures
+    least = folders.answer(QueryOptions(text="a red square", min_score=middle, count=100)).pictures
     assert least == everything[:6]
 
 
 def test_near_duplicates_are_hidden(engine, model) -> None:
-    shown = engine.answer(Ask(text="a red square", distinct=True, count=100)).pictures
+    shown = engine.answer(QueryOptions(text="a red square", distinct=True, count=100)).pictures
     names = model.gallery.items["id"].to_pylist()
     rows = dict(zip(names, model.gallery.vectors("image"), strict=True))
     kept: list[str] = []
-    for hit in engine.answer(Ask(text="a red square", count=100)).pictures:
+    for hit in engine.answer(QueryOptions(text="a red square", count=100)).pictures:
         if all(float(rows[hit.id] @ rows[other]) <= 0.98 for other in kept):
             kept.append(hit.id)
     assert ids(shown) == kept
@@ -136,7 +138,7 @@ def test_near_duplicates_are_hidden(engine, model) -> None:
 
 def test_more_like_one(engine, model) -> None:
     first = model.gallery.items["id"][0].as_py()
-    answer = engine.answer(Ask(like=first, count=5))
+    answer = engine.answer(QueryOptions(like=first, count=5))
     expected = model.gallery.more_like(first, 5, "image")
     assert [(hit.rank, hit.id) for hit in answer.pictures] == [
         (hit.rank, hit.id) for hit in expected
@@ -144,31 +146,34 @@ def test_more_like_one(engine, model) -> None:
     assert first not in ids(answer.texts)
     assert len(answer.texts) == 5
     with pytest.raises(QueryError, match="no longer in the gallery"):
-        engine.answer(Ask(like="../../etc/passwd"))
+        engine.answer(QueryOptions(like="../../etc/passwd"))
 
 
 def test_answers_to_words_are_kept(engine, model, monkeypatch) -> None:
-    first = engine.answer(Ask(text="a red square"))
+    first = engine.answer(QueryOptions(text="a red square"))
     monkeypatch.setattr(type(model), "encode_texts", lambda *_: pytest.fail("encoded again"))
-    assert engine.answer(Ask(text="a red square")) is first
+    assert engine.answer(QueryOptions(text="a red square")) is first
     with pytest.raises(pytest.fail.Exception):
-        engine.answer(Ask(text="a red square", count=3))
+        engine.answer(QueryOptions(text="a red square", count=3))
 
 
 def test_nothing_asked_and_nothing_known(engine) -> None:
-    assert engine.answer(Ask()) is None
+    assert engine.answer(QueryOptions()) is None
     with pytest.raises(UnknownWordsError, match="wug, blick"):
-        engine.answer(Ask(text="wug blick"))
-    assert engine.answer(Ask(text="red wug", unwanted="blick green")).unknown == ["wug", "blick"]
+        engine.answer(QueryOptions(text="wug blick"))
+    assert engine.answer(QueryOptions(text="red wug", unwanted="blick green")).unknown == [
+        "wug",
+        "blick",
+    ]
 
 
 def test_a_file_name_is_no_sentence(engine) -> None:
     with pytest.raises(QueryError, match="the name of a picture's file"):
-        engine.answer(Ask(text="square.png"))
+        engine.answer(QueryOptions(text="square.png"))
 
 
 def test_results_as_json(engine) -> None:
-    (hit,) = engine.answer(Ask(text="a red square", count=1)).pictures
+    (hit,) = engine.answer(QueryOptions(text="a red square", count=1)).pictures
     shown = json.loads(json.dumps(engine.shown(hit)))
     assert shown["id"] == hit.id
     assert shown["class"] == "red"
@@ -182,7 +187,7 @@ def test_results_as_json(engine) -> None:
         model_id=engine.model.fingerprint,
     )
     plain = Engine(engine.model, bare)
-    (hit,) = plain.answer(Ask(text="red")).pictures
+    (hit,) = plain.answer(QueryOptions(text="red")).pictures
     assert plain.shown(hit)["picture"] is None
     assert plain.shown(hit)["caption"] == "x"
     assert plain.labels == plain.sources == []
@@ -200,8 +205,8 @@ def test_texts_without_end_are_cut(model) -> None:
     )
     engine = Engine(model, gallery)
     assert engine.labels == []
-    answer = engine.answer(Ask(text="red", count=1))
-    for shown in (engine.shown(answer.pictures[0]), told(engine, answer, "x", "image")):
+    answer = engine.answer(QueryOptions(text="red", count=1))
+    for shown in (engine.shown(answer.pictures[0]), explanation(engine, answer, "x", "image")):
         assert len(json.dumps(shown)) < 200_000
     assert _examples(engine)["sentences"] == []
 
@@ -213,6 +218,6 @@ def test_a_picture_without_words_is_called_by_its_file(model) -> None:
         model_id=model.fingerprint,
     )
     engine = Engine(model, gallery)
-    answer = engine.answer(Ask(text="red"))
+    answer = engine.answer(QueryOptions(text="red"))
     assert engine.shown(answer.pictures[0])["caption"] == "IMG_1.jpg"
-    assert told(engine, answer, "0f3a", "image")["title"] == "IMG_1.jpg"
+    assert explanation(engine, answer, "0f3a", "image")["title"] == "IMG_1.jpg"

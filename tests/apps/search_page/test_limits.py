@@ -172,7 +172,7 @@ def test_long_lists_are_refused(site, place) -> None:
 
 
 def test_long_choices_are_refused(engine) -> None:
-    handlers = Handlers(lambda request: engine, "Ask.")
+    handlers = Handlers(lambda request: engine, "QueryOptions.")
 
     def said(labels: object) -> str:
         given = ("red", None, "", 1, 3, "Pictures", labels, [], 0, 0, False)

@@ -28,7 +28,7 @@ OPTIONS = {
 
 @pytest.fixture
 def handlers(engine) -> Handlers:
-    return Handlers(lambda request: engine, "Ask something.")
+    return Handlers(lambda request: engine, "QueryOptions something.")
 
 
 def ask(handlers: Handlers, text: str | None, picture: Path | None = None, **options: object):
@@ -49,7 +49,7 @@ def test_a_sentence(handlers, model) -> None:
     assert shown["status"].startswith("5 pictures found in ")
     assert shown["status"].endswith(" ms.")
     assert shown["tone"] == "found"
-    assert answer.ask.text == "a red square"
+    assert answer.options.text == "a red square"
 
 
 def test_two_replies_are_never_the_same(handlers) -> None:
@@ -72,7 +72,7 @@ def test_unknown_words_are_named(handlers) -> None:
 @pytest.mark.parametrize("text", ["", "  \n", None, "\x00\x07"])
 def test_nothing_asked(handlers, text) -> None:
     shown, answer = ask(handlers, text)
-    assert (shown["status"], shown["tone"], answer) == ("Ask something.", "hint", None)
+    assert (shown["status"], shown["tone"], answer) == ("QueryOptions something.", "hint", None)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_more_like_one(handlers, model) -> None:
     shown, answer = handlers.like(4, False, event(id=first), REQUEST)
     assert shown["like"] == {"title": "red", "picture": f"picture?id={first}"}
     assert len(shown["pictures"]) == 4
-    assert answer.ask.like == first
+    assert answer.options.like == first
     for data in ({}, {"id": 3}, {"id": "none"}):
         shown, _ = handlers.like(4, False, event(**data), REQUEST)
         assert "search again" in shown["status"]
@@ -177,5 +177,5 @@ def test_a_visitor_without_pictures_is_told(engine) -> None:
     def none(request: object):
         raise QueryError("there are no pictures of yours yet; drop some above")
 
-    shown, _ = ask(Handlers(none, "Ask."), "red")
+    shown, _ = ask(Handlers(none, "QueryOptions."), "red")
     assert shown["status"] == "There are no pictures of yours yet; drop some above."

@@ -7,9 +7,9 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from cmr_hub.apps.search_page.ask import Ask
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.pictures import jpeg, picture_route
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.gallery.gallery import Gallery
@@ -78,7 +78,7 @@ def test_what_was_removed_is_no_longer_shown(model, tmp_path) -> None:
     model.gallery.save(tmp_path / "g")
     engine = Engine(model, Gallery.open(tmp_path / "g", model))
     client = TestClient(Starlette(routes=[picture_route(engine, lambda token: None)]))
-    ask = Ask(text="a red square", count=3)
+    ask = QueryOptions(text="a red square", count=3)
     first, *others = [hit.id for hit in engine.answer(ask).pictures]
     assert client.get(engine.address(first, small=True)).status_code == 200
     assert engine.answer(ask) is engine.answer(ask)

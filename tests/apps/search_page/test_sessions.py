@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cmr_hub.apps.search_page import sessions as module
-from cmr_hub.apps.search_page.ask import Ask
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.sessions import OwnPictures, Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub.errors import CMRError
@@ -35,14 +35,14 @@ def test_own_pictures_are_searched(own, squares, fake_picture) -> None:
     assert last.added == 3
     assert [why.startswith("cannot read the picture fake.jpg: ") for why in last.refused] == [True]
     for number, colour in enumerate(COLOURS, 1):
-        (hit,) = own.engine.answer(Ask(text=f"a {colour} square", count=1)).pictures
+        (hit,) = own.engine.answer(QueryOptions(text=f"a {colour} square", count=1)).pictures
         assert hit.id == str(number)
         shown = own.engine.shown(hit)
         assert shown["caption"] == f"{colour}.png"
         assert shown["picture"] == f"picture?id={number}&own={own.token}"
     *_, more = own.add(squares[:1])
     assert (more.added, len(own.engine.gallery)) == (1, 4)
-    assert len(own.engine.answer(Ask(text="a red square")).pictures) == 4
+    assert len(own.engine.answer(QueryOptions(text="a red square")).pictures) == 4
 
 
 def test_progress_comes_in_steps(own, squares) -> None:

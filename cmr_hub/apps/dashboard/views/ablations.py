@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figure_box, sheet_box
 from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.apps.dashboard.widgets import figure_box, sheet_box
 from cmr_hub.experiments.report import verdict
 from cmr_hub.experiments.run_groups import (
     DIRECTIONS,

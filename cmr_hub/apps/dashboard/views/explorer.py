@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import Card, cards, figure_box, figures
 from cmr_hub.apps.dashboard.sources import (
     DEPTH,
     SpaceSource,
@@ -18,6 +17,7 @@ from cmr_hub.apps.dashboard.sources import (
 )
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.apps.dashboard.widgets import Card, cards, figure_box, figures
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
 from cmr_hub.experiments.space import Answers, Direction, Space, ranking

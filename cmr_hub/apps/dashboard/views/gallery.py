@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import Card, cards
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, places_of, show_map, stages_of
 from cmr_hub.apps.dashboard.sources import (
     SpaceSource,
@@ -19,13 +18,14 @@ from cmr_hub.apps.dashboard.sources import (
     zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
+from cmr_hub.apps.dashboard.widgets import Card, cards
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
 
 if TYPE_CHECKING:
     from cmr_hub.experiments.space import Space
-    from cmr_hub.gallery.hit import Hit
+    from cmr_hub.hit import Hit
     from cmr_hub.types import Modality
 
 _TARGETS: Final[dict[Modality, str]] = {"image": "pictures", "text": "texts"}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figures, words_box
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.apps.dashboard.widgets import figures, words_box
 from cmr_hub.experiments.changes import Change, changes
 from cmr_hub.experiments.report import report_table, spread, verdict
 from cmr_hub.experiments.table_export import Sheet

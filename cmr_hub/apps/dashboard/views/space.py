@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import figure_box, figures
 from cmr_hub.apps.dashboard.maps import map_settings, maps_of, show_map, stages_of
 from cmr_hub.apps.dashboard.raw_features import FeatureJobs
 from cmr_hub.apps.dashboard.sources import (
@@ -20,6 +19,7 @@ from cmr_hub.apps.dashboard.sources import (
     space_sources,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.apps.dashboard.widgets import figure_box, figures
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number

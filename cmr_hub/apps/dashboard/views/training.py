@@ -6,9 +6,9 @@ from typing import Final
 
 import streamlit as st
 
-from cmr_hub.apps.dashboard.box import colour_keys, figure_box
 from cmr_hub.apps.dashboard.sources import RunStore, Sources, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
+from cmr_hub.apps.dashboard.widgets import colour_keys, figure_box
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.acmr_log import parse_acmr_log
 from cmr_hub.experiments.curves import Curve, model_curves, running_curves, stored_curves

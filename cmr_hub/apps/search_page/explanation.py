@@ -1,0 +1,167 @@
+"""All that the page tells about one result, and why it is one."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from cmr_hub.apps.search_page.engine import name_of, shown_sentences
+from cmr_hub.errors import CMRError, QueryError
+from cmr_hub.gallery.explain import (
+    CLEAR_PLACE,
+    CLEAR_WORD,
+    nearest_classes,
+    saliency,
+    strengths,
+    word_contributions,
+)
+from cmr_hub.outside import shortened
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.apps.search_page.engine import Answer, Engine
+    from cmr_hub.gallery.explain import ClassScore, Saliency, WordContribution
+    from cmr_hub.types import JSONObject, Modality
+
+NEIGHBOURS: Final = 6
+NO_PLACE: Final = "Nothing stands out: no place of this picture does much for the query."
+_HEAT: Final = (234, 88, 12)
+# What indexing notes for itself says nothing to a visitor.
+_NOT_SHOWN: Final = ("sha256", "size", "modified", "name")
+
+
+def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JSONObject:
+    """One item with its neighbours, and how it goes with the query, for the viewer.
+
+    Args:
+        engine: of the gallery that the item is in.
+        answer: the last one; the item need not be in it.
+        id: of the item.
+        target: the list that it was chosen in.
+
+    Raises:
+        QueryError: there is no such item.
+    """
+    row = engine.gallery.store.rows([id])
+    if not len(row):
+        raise QueryError("this result is no longer in the gallery; search again")
+    (item,) = row.items.to_pylist()
+    target = target if target in row.vectors else next(iter(row.vectors))
+    vector = row.vectors[target].matrix[0].astype(np.float64)
+    more = {
+        key: shortened(str(value))
+        for key, value in item.items()
+        if value not in (None, "", [])
+        and key not in (*_NOT_SHOWN, "id", "path", "sentences", "label")
+    }
+    hit = None if answer is None else answer.hit(id, target)
+    shown: JSONObject = {
+        "id": id,
+        "target": target,
+        "title": shortened(str(item["label"] or name_of(id, item["path"], item.get("name")))),
+        "class": item["label"] and shortened(item["label"]),
+        "sentences": shown_sentences(item["sentences"]),
+        "picture": None if item["path"] is None else engine.address(id),
+        "more": more,
+        "rank": None if hit is None else hit.rank,
+        "near": _neighbours(engine, id),
+        "classes": {"item": _classes(nearest_classes(engine.model, vector, target))},
+    }
+    if answer is not None and answer.options.like != id:
+        shown["score"] = round(float(answer.vector @ vector), 6)
+        shown["heat"] = item["path"] is not None and "image" in row.vectors
+        shown["classes"]["query"] = _classes(
+            nearest_classes(engine.model, answer.vector, answer.kind)
+        )
+        if answer.options.text or answer.options.unwanted:
+            neutral = engine.gallery.store.neutral
+            words = word_contributions(engine.model, answer.query, vector, neutral)
+            drawn = _bars(words)
+            shown["words"] = [
+                {
+                    "word": one.word,
+                    "known": one.known,
+                    "wanted": one.wanted,
+                    "score": round(one.score, 4),
+                    "strength": round(float(strength), 3),
+                }
+                for one, strength in zip(words, drawn, strict=True)
+            ]
+    return shown
+
+
+def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
+    """Where in the picture the similarity to the query comes from, as a picture to lay over it.
+
+    Raises:
+        QueryError: there is no such item, or nothing was asked.
+        ImageError: its picture cannot be read.
+    """
+    row = engine.gallery.store.rows([id])
+    path = row.items["path"][0].as_py() if len(row) else None
+    if path is None or answer is None:
+        raise QueryError("there is no picture to look into; search again")
+    neutral = engine.gallery.store.neutral if answer.kind == "text" else None
+    found = saliency(engine.model, path, answer.vector, neutral)
+    shown = _opacity(found)
+    if not shown.any():
+        return {"id": id, "nothing": NO_PLACE}
+    left, top, right, bottom = found.box
+    return {
+        "id": id,
+        "picture": _overlay(shown),
+        "box": {
+            "left": f"{100 * left:.3f}%",
+            "top": f"{100 * top:.3f}%",
+            "width": f"{100 * (right - left):.3f}%",
+            "height": f"{100 * (bottom - top):.3f}%",
+        },
+    }
+
+
+def _neighbours(engine: Engine, id: str) -> JSONObject:
+    """Of both modalities, compared with what the item has itself."""
+    near: JSONObject = {}
+    for target in engine.gallery.targets:
+        try:
+            hits = engine.gallery.more_like(id, NEIGHBOURS, target)
+        except CMRError:
+            continue
+        near["pictures" if target == "image" else "texts"] = [engine.shown(hit) for hit in hits]
+    return near
+
+
+def _classes(found: list[ClassScore]) -> list[JSONObject]:
+    return [{"name": one.name, "score": round(one.score, 3)} for one in found]
+
+
+def _bars(words: list[WordContribution]) -> npt.NDArray[np.float64]:
+    """How long the bar of each word is, in [0, 1]; 0 for one that does not stand out."""
+    if any(one.z is None for one in words):  # then against each other
+        sizes = np.abs([one.score for one in words])
+        return sizes / max(float(sizes.max()), 1e-9)
+    return strengths([one.z or 0.0 for one in words], CLEAR_WORD)
+
+
+def _opacity(found: Saliency) -> npt.NDArray[np.float64]:
+    """(CELLS, CELLS) in [0, 1]; 0 where nothing stands out."""
+    gain = found.cells.clip(0).astype(np.float64)
+    if found.z is None:  # then against each other
+        most = float(gain.max())
+        return gain / most if most > 0 else gain
+    return np.where(gain > 0, strengths(found.z.clip(0), CLEAR_PLACE), 0)
+
+
+def _overlay(opacity: npt.NDArray[np.float64]) -> str:
+    """One pixel for each cell, the more opaque the more it gives; the browser smooths it."""
+    pixels = np.empty((*opacity.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = _HEAT
+    pixels[..., 3] = np.round(255 * 0.8 * opacity)
+    file = BytesIO()
+    Image.fromarray(pixels, "RGBA").save(file, "PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,145 @@
+"""Datasets as users of Python give them: by name, as a folder, as arrays, or read already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from cmr_hub.datasets import DATASETS, FeatureDataset, PairDataset, load_dataset
+from cmr_hub.errors import CMRError, DataFormatError, shown
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.types import FloatArray
+
+FeatureArrays: TypeAlias = (
+    "tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]"
+)
+"""(N, Di) features of images, (N, Dt) of their texts and, if there are classes, N labels."""
+
+DataLike: TypeAlias = "str | Path | PairDataset | FeatureDataset | FeatureArrays"
+"""A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
+
+ARRAYS = "arrays"
+"""What a dataset of arrays is called."""
+
+
+def as_dataset(
+    data: DataLike, root: str | Path | None = None, protocol: str | None = None
+) -> PairDataset | FeatureDataset:
+    """The dataset that is meant.
+
+    Args:
+        data: see `DataLike`; a text is a registered name, or else the path of a folder as
+            `Folder` reads it.
+        root, protocol: of a dataset by name.
+
+    Raises:
+        UnknownNameError: no such name or protocol, and no such folder.
+        DataNotFoundError, DataFormatError: it cannot be read.
+        CMRError: it is none of these.
+    """
+    if isinstance(data, PairDataset | FeatureDataset):
+        return data
+    if isinstance(data, str):
+        name, _, own = data.partition(":")
+        if name in DATASETS or not Path(data).expanduser().is_dir():
+            return load_dataset(name, root, protocol or own or None)
+    if isinstance(data, str | Path):
+        return load_dataset("folder", data, protocol)
+    if is_arrays(data):
+        return arrays_dataset(*data)
+    raise CMRError(
+        "data is the name of a dataset, a folder, a dataset, or (images, texts) or (images, texts, "
+        f"labels) as arrays of features, not {shown(data)}"
+    )
+
+
+def is_arrays(data: object) -> bool:
+    """Whether it is two or three arrays, and not datasets or names of them."""
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        return False
+    return not any(isinstance(part, str | Path | PairDataset | FeatureDataset) for part in data)
+
+
+def arrays_dataset(
+    images: npt.ArrayLike,
+    texts: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
+    *,
+    split: str = "train",
+) -> FeatureDataset:
+    """Features as a dataset; row i of each belongs to pair i.
+
+    Args:
+        images: (N, Di) numbers.
+        texts: (N, Dt) numbers.
+        labels: N names or numbers of classes; None: there are none.
+        split: that all pairs are in.
+
+    Raises:
+        DataFormatError: shapes do not fit, values are not finite numbers, or some pairs have a
+            label and some have none (-1).
+    """
+    rows = {"images": _matrix("images", images), "texts": _matrix("texts", texts)}
+    count = len(rows["images"])
+    if len(rows["texts"]) != count:
+        raise DataFormatError(
+            f"row i of the images and of the texts belong together, but there are {count} and "
+            f"{len(rows['texts'])}"
+        )
+    numbers, classes = np.full(count, -1, dtype=np.int64), np.array([])
+    if labels is not None:
+        given = np.asarray(labels)
+        if given.shape != (count,) or given.dtype.kind not in "iuUSbO":
+            raise DataFormatError(
+                f"labels are {count} numbers or names of classes, one for each pair, not "
+                f"{given.dtype} of shape {given.shape}"
+            )
+        missing = given < 0 if given.dtype.kind == "i" else np.zeros(count, dtype=bool)
+        if missing.any() and not missing.all():
+            raise DataFormatError(
+                f"{np.count_nonzero(missing)} of {count} pairs have no label: give labels for "
+                "all of them, or none"
+            )
+        if not missing.all():
+            classes, places = np.unique(given.astype(str), return_inverse=True)
+            numbers = places.astype(np.int64)
+    return FeatureDataset(
+        name=ARRAYS,
+        protocol=ARRAYS,
+        ids=tuple(map(str, range(count))),
+        labels=numbers,
+        classes=tuple(map(str, classes)),
+        splits=np.full(count, split),
+        image_features=rows["images"],
+        text_features=rows["texts"],
+    )
+
+
+def _matrix(name: str, given: npt.ArrayLike) -> FloatArray:
+    try:
+        rows = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataFormatError(f"{name} must be an array of numbers: {shown(given)}") from error
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise DataFormatError(f"{name} must be (pairs, features), not of shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise DataFormatError(f"the features of the {name} have values that are not finite")
+    return rows
+
+
+def in_order(data: DataLike | Sequence[DataLike]) -> list[Any]:
+    """One dataset, or several, as a list."""
+    is_one = isinstance(data, str | Path | PairDataset | FeatureDataset) or is_arrays(data)
+    if is_one:
+        return [data]
+    if not isinstance(data, Sequence) or not data:
+        raise CMRError(
+            f"training takes a dataset, a folder, arrays or a list of datasets, not {shown(data)}"
+        )
+    return list(data)

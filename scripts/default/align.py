@@ -1,0 +1,103 @@
+"""`python -m scripts.default align`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmr_hub.cli.named_datasets import NamedDatasets, load_pairs
+from cmr_hub.cli.options import Cache, Seed, TextOptions, Threads, console, named_options
+
+if TYPE_CHECKING:
+    from scripts.default.alignment import Aligned
+
+
+def align(
+    datasets: NamedDatasets,
+    out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Weights of compact to start from, as `distill` writes them."),
+    ] = None,
+    text_option: TextOptions = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
+    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 4,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    cache: Cache = None,
+) -> None:
+    """Trains the image encoder `compact` and the text encoder `text-cnn` on each other.
+
+    Only training splits are looked at, and a twentieth of them is held out to watch the training.
+    Without --encoder it starts from random weights. A run that was stopped goes on where it was
+    when the same command is given again. OUT then holds encoder.safetensors (the weights, 16 bits),
+    text_encoder.json and .safetensors, alignment.json (what was asked for) and history.jsonl (a
+    line an epoch).
+
+    Example: `python -m scripts.default align flickr8k sketches --encoder
+    compact/encoder.safetensors --out aligned`
+    """
+    from cmr_hub.atomic import atomic_file
+    from cmr_hub.cache_home import default_cache_home
+    from cmr_hub.encoders.images.compact import CompactEncoder
+    from cmr_hub.encoders.images.weights import read_weights
+    from cmr_hub.encoders.texts.storage import save_text_encoder
+    from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
+    from cmr_hub.training.threads import torch_threads
+    from cmr_hub.writer import sole_writer
+    from scripts.default.alignment import Alignment
+    from scripts.default.alignment import align as train
+    from scripts.default.captioned import captioned_pictures
+    from scripts.default.outcome import write_outcome
+    from scripts.default.views import PixelSettings, draw_pixels
+
+    settings = Alignment() if epochs is None else Alignment(epochs=epochs)
+    drawing = PixelSettings(views=views)
+    start = None if encoder is None else CompactEncoder(read_weights(encoder), "file")
+    words = TextCNNEncoder(**named_options(text_option))
+    loaded = load_pairs(datasets)
+    pictures = captioned_pictures(loaded, seed)
+    with sole_writer(out, "give another --out"):
+        facts = {
+            "datasets": {dataset.name: dataset.protocol for dataset in loaded},
+            "pictures": len(pictures.images),
+            "held_out": int(pictures.held_out.sum()),
+            "encoder": None if start is None else {"sha256": start.weights_sha256},
+            "text_encoder": {"name": words.name, "options": words.options},
+            "views": drawing.as_dict(),
+            "training": settings.as_dict(),
+            "seed": seed,
+        }
+        with atomic_file(out / "alignment.json") as file:
+            file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        pairs = zip(pictures.sentences, pictures.held_out, strict=True)
+        words.fit([sentences for sentences, is_out in pairs if not is_out])
+
+        def save(found: Aligned) -> None:
+            write_outcome(found.encoder, found.history, out)
+            save_text_encoder(found.text_encoder, out)
+
+        with torch_threads(threads):
+            home = (cache or default_cache_home()) / "views"
+            drawn = draw_pixels(pictures.images, drawing, home, progress=True)
+            result = train(
+                drawn,
+                pictures,
+                words,
+                settings,
+                seed,
+                encoder=start,
+                checkpoints=out / "checkpoint",
+                save=save,
+                progress=True,
+            )
+    last = result.history[-1]
+    measured = "; ".join(
+        f"{name} " + ", ".join(f"{figure} {value:.3f}" for figure, value in figures.items())
+        for name, figures in last.get("held_out", {}).items()
+    )
+    seconds = sum(row["seconds"] for row in result.history)
+    console.print(f"{last['epoch']} epochs in {seconds:.0f} s: {measured}. Saved {out}.")

@@ -1,0 +1,144 @@
+"""Drawing the pictures of a split into a folder, side by side in processes of their own.
+
+`python -m cmr_hub_sketches.painter FOLDER SPLIT COUNT WORKERS WORKER` is one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from tqdm import tqdm
+
+from cmr_hub.atomic import atomic_file, storing
+from cmr_hub.datasets.protocols import SPLITS
+from cmr_hub_sketches.compose import make_scene
+from cmr_hub_sketches.draw import draw
+from cmr_hub_sketches.objects import CLASSES
+from cmr_hub_sketches.scene import Scene
+
+_FEW = 20  # so many are drawn before other processes have started
+
+
+def split_scene(split: str, number: int) -> Scene:
+    """Scene `number` of a split: classes take turns, and no two splits share a seed.
+
+    The seeds of the splits are interleaved, so that a split of any size has its own.
+    """
+    seed = number * len(SPLITS) + SPLITS.index(split)
+    return make_scene(seed, CLASSES[number % len(CLASSES)])
+
+
+def file_name(number: int) -> str:
+    """The picture's file within its split's folder."""
+    return f"{number:06d}.jpg"
+
+
+def paint(folder: Path, split: str, numbers: Iterable[int]) -> Iterator[int]:
+    """Draws these scenes into `folder`, each file whole or not at all; yields what is done."""
+    for number in numbers:
+        with atomic_file(folder / file_name(number)) as temporary:
+            picture = draw(split_scene(split, number))
+            picture.save(temporary, format="JPEG", quality=90, subsampling=0)
+        yield number
+
+
+def missing(folder: Path, numbers: Iterable[int]) -> list[int]:
+    """The scenes that have no picture in `folder` yet."""
+    known = {path.name for path in folder.iterdir()}
+    return [number for number in numbers if file_name(number) not in known]
+
+
+def paint_missing(folder: Path, split: str, count: int) -> None:
+    """Draws the first `count` pictures of a split, but for those that are there already.
+
+    Raises:
+        StorageError: the disk is full, or may only be read.
+        OSError: a picture cannot be drawn.
+    """
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    waiting = missing(folder, range(count))
+    workers = min(os.cpu_count() or 1, len(waiting) // _FEW)
+    with tqdm(
+        total=len(waiting), desc=f"drawing {split}", unit="", disable=None if waiting else True
+    ) as bar:
+        if workers < 2:
+            for _ in paint(folder, split, waiting):
+                bar.update()
+        else:
+            _paint_side_by_side(folder, split, count, workers, bar)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed runs left: no picture takes a minute to write."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):  # another run has swept it, or nothing may be written here
+            if time.time() - path.stat().st_mtime > 60:
+                path.unlink()
+
+
+def _paint_side_by_side(
+    folder: Path, split: str, count: int, workers: int, bar: tqdm[None]
+) -> None:
+    """One process a core. Threads would wait for each other: the renderer keeps Python's lock.
+
+    They are commands, not `multiprocessing`: that would run the caller's script once more.
+    """
+    command = [sys.executable, "-m", __name__, str(folder), split, str(count), str(workers)]
+    processes: list[subprocess.Popen[str]] = []
+    lock = Lock()
+
+    def follow(process: subprocess.Popen[str]) -> None:
+        last = ""
+        for line in process.stdout or ():
+            last = line.strip() or last
+            if last.isdecimal():
+                with lock:
+                    bar.update()
+        if process.wait():
+            raise OSError(f"pictures cannot be drawn into {folder}: {last}")
+
+    try:
+        for worker in range(workers):
+            processes.append(
+                subprocess.Popen(  # noqa: S603 - our own module
+                    [*command, str(worker)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for _ in pool.map(follow, processes):
+                    pass
+            except BaseException:
+                # On Ctrl-C too: the pool waits for its threads, and they for the processes.
+                for process in processes:
+                    process.kill()
+                raise
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _main(folder: Path, split: str, count: int, workers: int, worker: int) -> None:
+    for number in paint(folder, split, missing(folder, range(worker, count, workers))):
+        print(number, flush=True)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

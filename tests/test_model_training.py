@@ -1,0 +1,229 @@
+"""`train` from Python: names, folders and arrays; losses and encoders of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import cmr_hub
+from cmr_hub import PRESETS, losses
+from cmr_hub.datasets import Folder
+from cmr_hub.datasets.measured import load_measured
+from cmr_hub.encoders import ImageEncoder, Preprocessing
+from cmr_hub.encoders.texts.bow import BowEncoder
+from cmr_hub.errors import CMRError, DataFormatError, TrainingError, UnknownNameError
+
+COUNT, CLASSES = 90, ("bus", "cat", "dog")
+
+
+class PullLoss(losses.Loss):
+    """The mean squared distance of own pairs: no name, no registry."""
+
+    takes_unlabelled = True
+
+    def forward(self, images, texts, labels):
+        return (images - texts).square().sum(1).mean()
+
+
+@pytest.fixture(scope="module")
+def arrays() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of 90 pairs in three classes, which show in both modalities."""
+    generator = np.random.default_rng(0)
+    labels = generator.permutation(np.arange(COUNT) % 3)
+    centres = generator.normal(size=(3, 6))
+    inner = centres[labels] + 0.1 * generator.normal(size=(COUNT, 6))
+    images = inner @ generator.normal(size=(6, 20))
+    texts = inner @ generator.normal(size=(6, 12))
+    return images, texts, np.array(CLASSES)[labels]
+
+
+def test_arrays(arrays, tmp_path):
+    model = cmr_hub.train(arrays, preset="infonce", epochs=5)
+    assert model.classes == CLASSES
+    assert (model.image.in_dim, model.text.in_dim) == (20, 12)
+    assert model.training["pairs"]["test"] == 18
+    assert model.training["map_avg"] > 0.9
+    rows = model.image.embed(arrays[0].astype(np.float32))
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    model.save_pretrained(tmp_path / "model")
+    again = cmr_hub.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.image.embed(arrays[0].astype(np.float32)), rows)
+
+
+def test_arrays_without_labels(arrays):
+    images, texts, _ = arrays
+    model = cmr_hub.train([images.tolist(), torch.from_numpy(texts)], preset="infonce", epochs=2)
+    assert model.classes == ()
+    assert model.training["relevance"] == "pair"
+    with pytest.raises(TrainingError, match="acmr-paper cannot do without"):
+        cmr_hub.train((images, texts), preset="acmr-paper")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((5, 3))}, "there are 5 and 90"),
+        ({"images": np.zeros(90)}, r"images must be \(pairs, features\), not of shape \(90,\)"),
+        ({"texts": [["a"]] * 90}, "texts must be an array of numbers"),
+        ({"texts": np.full((90, 2), np.nan)}, "texts have values that are not finite"),
+        ({"labels": [1, 2]}, r"labels are 90 numbers or names .* of shape \(2,\)"),
+        ({"labels": [-1] * 45 + [1] * 45}, "45 of 90 pairs have no label"),
+    ],
+)
+def test_arrays_that_do_not_fit(arrays, change, message):
+    parts = dict(zip(("images", "texts", "labels"), arrays, strict=True)) | change
+    with pytest.raises(DataFormatError, match=message):
+        cmr_hub.train(tuple(parts.values()))
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "told"),
+    [
+        ("triplet", {"triplet": {}}, "1 triplet"),
+        (
+            losses.TripletLoss(margin=0.125),
+            {"triplet": {"loss": "triplet", "margin": 0.125, "mining": "random"}},
+            "1 triplet",
+        ),
+        (losses.SupConLoss, {"supcon": {"loss": "supcon"}}, "1 supcon"),
+        (PullLoss, {"PullLoss": {"loss": f"{__name__}:PullLoss"}}, "1 PullLoss"),
+        (
+            {"infonce": {"weight": 0.5}, "pull": PullLoss()},
+            {"infonce": {"weight": 0.5}, "pull": {"loss": f"{__name__}:PullLoss"}},
+            "0.5 infonce + 1 pull",
+        ),
+        ({"hard": {"loss": PullLoss, "weight": 2}}, None, "2 hard"),
+    ],
+)
+def test_objectives(arrays, objective, settings, told):
+    model = cmr_hub.train(arrays, preset="infonce", objective=objective, epochs=1)
+    assert model.training["objective"] == told
+    if settings is not None:
+        assert model.training["settings"]["objective"] == settings
+        assert set(settings) <= set(model.history[0])
+
+
+def test_an_object_begins_as_it_was_given(arrays):
+    """It has parameters: what one training makes of it is not where the next begins."""
+    own = losses.build_loss("infonce", 200, 3, learn_temperature=True)
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    assert before
+    first, second = (
+        cmr_hub.train(arrays, preset="infonce", objective=own, epochs=2) for _ in range(2)
+    )
+    for name, value in own.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert first.fingerprint == second.fingerprint
+
+
+def test_the_margin_of_an_object_counts(arrays):
+    a, b = (
+        cmr_hub.train(
+            arrays, preset="infonce", objective=losses.TripletLoss(margin=margin), epochs=2
+        )
+        for margin in (0.1, 1.5)
+    )
+    assert a.fingerprint != b.fingerprint
+
+
+def test_a_registered_loss(arrays, monkeypatch):
+    monkeypatch.setattr(losses.LOSSES, "_added", {})
+    losses.register("pull-together")(PullLoss)
+    model = cmr_hub.train(arrays, preset="infonce", objective="pull-together", epochs=1)
+    assert model.training["objective"] == "1 pull-together"
+    assert losses.loss_name(PullLoss) == "pull-together"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "tripet"}, "unknown loss 'tripet'"),
+        ({"objective": 3}, "a loss is a name, a subclass of cmr_hub.losses.Loss or one of"),
+        ({"objective": torch.nn.Linear(2, 2)}, "a loss is a name, a subclass"),
+        ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is built already"),
+        ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
+        ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
+        ({"preset": "kcca"}, "kcca is no pair of projectors"),
+        ({"preset": 3}, "a preset is a name or a Preset, not 3"),
+        ({"epochs": 0}, "epochs is a whole number from 1 on, not 0"),
+        ({"test_size": 2}, "lies between 0 and 1, not 2"),
+        ({"image_encoder": "compact"}, "are features already: leave the encoders out"),
+    ],
+)
+def test_what_cannot_be_trained(arrays, options, message):
+    with pytest.raises(CMRError, match=message):
+        cmr_hub.train(arrays, **options)
+
+
+def test_what_is_no_data(tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown dataset 'flikr8k'"):
+        cmr_hub.train("flikr8k")
+    for nothing in (None, 3, [], {}):
+        with pytest.raises(CMRError, match="training takes a dataset, a folder, arrays"):
+            cmr_hub.train(nothing)
+
+
+def test_a_folder_with_encoders_of_ones_own(colour_folder, mobilenet, tmp_path):
+    """The path alone; what it holds out itself is measured."""
+    short = replace(PRESETS["captions"], epochs=1, warmup=0.0, class_names=0.0)
+    for folder in (colour_folder, str(colour_folder)):
+        model = cmr_hub.train(
+            folder,
+            preset=short,
+            image_encoder=mobilenet,
+            text_encoder="bow",
+            cache_dir=tmp_path,
+        )
+        assert model.training["pairs"]["test"] == 12
+        assert (model.training["dataset"], model.training["protocol"]) == ("folder", "folders")
+
+
+def test_a_part_is_held_out_where_nothing_is(colour_folder, mobilenet, tmp_path):
+    train = colour_folder / "train"
+    model = cmr_hub.train(
+        train,
+        preset="infonce",
+        epochs=1,
+        test_size=0.25,
+        seed=3,
+        image_encoder=mobilenet,
+        text_encoder="bow",
+        cache_dir=tmp_path,
+    )
+    assert model.training["protocol"] == "folders (0.25 held out, seed 3)"
+    drawn = load_measured("folder", model.training["protocol"], train).split("test")
+    assert [drawn.classes[label] for label in drawn.labels] == ["flame"] * 2 + ["grass"] * 2 + [
+        "sea"
+    ] * 2
+    figures = cmr_hub.evaluate(model, root=train, cache_dir=tmp_path)
+    assert figures.report.to_dict()["map_avg"] == model.training["map_avg"]
+    whole = Folder(train)
+    assert set(drawn.ids) < set(whole.ids)
+
+
+def test_classes_of_encoders(colour_folder, tmp_path):
+    class MeanColour(ImageEncoder):
+        name, dim = "mean", 3
+        preprocessing = Preprocessing(resize=8, crop=8)
+
+        def forward(self, batch):
+            return batch.mean((2, 3))
+
+    model = cmr_hub.train(
+        colour_folder,
+        preset="infonce",
+        epochs=1,
+        image_encoder=MeanColour,
+        text_encoder=BowEncoder,
+        cache_dir=tmp_path,
+    )
+    assert repr(model).startswith("CrossModalModel(dim=200, image='mean', text='bow', classes=3")
+    for wrong in (BowEncoder, 3):
+        with pytest.raises(CMRError, match="an image encoder is a name, a subclass of"):
+            cmr_hub.train(colour_folder, image_encoder=wrong)
+    for wrong in (MeanColour, 3):
+        with pytest.raises(CMRError, match="a text encoder is a name, a subclass of"):
+            cmr_hub.train(colour_folder, image_encoder=MeanColour, text_encoder=wrong)
