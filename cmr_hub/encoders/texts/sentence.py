@@ -1,7 +1,7 @@
 """Sentence encoders: a pretrained transformer, its tokens' states averaged.
 
-sentence-transformers does the same with torch only, and takes seconds to import: it has no way to
-search with ONNX Runtime alone, and none to train the last layers on states that are kept.
+sentence-transformers takes seconds to import and needs torch, with its ONNX backend too: it cannot
+search with ONNX Runtime alone, nor train the last layers on states that are kept.
 """
 
 from __future__ import annotations
