@@ -84,7 +84,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone, wheels = folder / "clone", folder / "wheels"
     clone.mkdir()
     wheels.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "model_card.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(HOME / name, clone)
     (clone / "cmr_hub").symlink_to(HOME / "cmr_hub")
     build = f"from setuptools.build_meta import build_editable as b; b({str(wheels)!r})"

@@ -188,7 +188,7 @@ def test_a_process_that_dies_takes_one_cell_along(
     killer.join()
     assert [first, second] == chance
     assert isinstance(reason, str)
-    assert "its process died (exit code -9)" in reason
+    assert "its process died" in reason
     assert not isinstance(finished, str)
     assert finished.record["preset"] == "random"
     assert multiprocessing.active_children() == []
