@@ -6,8 +6,8 @@ import pytest
 
 from cmr_hub.experiments.plan import RUNS
 from cmr_hub.experiments.results import read_runs
-from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_record import RunRecord
 
 from .conftest import record, write_runs
 from .shown import figure, frames, words
