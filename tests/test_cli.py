@@ -75,10 +75,10 @@ def test_train_saves_a_model_and_a_record(trained, colour_folder):
     assert names(trained) == ["model", "runs.jsonl"]
     (record,), problems = read_runs(trained / "runs.jsonl")
     assert problems == []
-    assert record["seed"] == 1
-    assert record["preset"] == "acmr-paper"
-    assert record["settings"]["epochs"] == 3
-    assert record["text_options"]["min_df"] == 2
+    assert record.seed == 1
+    assert record.preset == "acmr-paper"
+    assert record.settings["epochs"] == 3
+    assert record.text_options["min_df"] == 2
     model = cmr_hub.load(trained / "model")
     assert model.training == record
     assert model.classes == ("flame", "grass", "sea")
@@ -99,7 +99,7 @@ def test_train_tells_what_it_did(cmr, colour_folder, mobilenet_file, tmp_path):
     assert cmr(*train_command(colour_folder, mobilenet_file, tmp_path), *options) == 0
     assert f'Now try: cmr search {tmp_path / "model"} "' in cmr.out
     assert len(cmr_hub.load(tmp_path / "model").gallery) == 36
-    assert [run["seed"] for run in read_runs(tmp_path / "runs.jsonl")[0]] == [1, 2]
+    assert [run.seed for run in read_runs(tmp_path / "runs.jsonl")[0]] == [1, 2]
 
 
 def test_stopped_training_goes_on(
@@ -138,7 +138,7 @@ def test_train_on_features(cmr, data_home, tmp_path):
     )
     assert cmr("evaluate", out, "--root", data_home / "wikipedia", "--json") == 0
     (record,), _ = read_runs(tmp_path / "runs.jsonl")
-    assert json.loads(cmr.out)["map_avg"] == record["map_avg"] > 0.13
+    assert json.loads(cmr.out)["map_avg"] == record.map_avg > 0.13
     assert "no gallery" in cmr.fails("search", out, "a poem")
 
 
@@ -176,12 +176,12 @@ def test_evaluate_on_another_dataset(cmr, trained, colour_folder, tmp_path):
     assert "folder, protocol folders, train split" in cmr.out
     assert cmr(*command, "--json") == 0
     record = json.loads(cmr.out)
-    assert record["n_queries_i2t"] == 12
-    assert record["n_queries_t2i"] == 24
-    assert record["trained_on"] == {"dataset": "folder", "protocol": "folders"}
+    assert record.n_queries_i2t == 12
+    assert record.n_queries_t2i == 24
+    assert record.trained_on == {"dataset": "folder", "protocol": "folders"}
     (stored,), problems = read_runs(store)
     assert problems == []
-    assert stored["n_queries_t2i"] == 48
+    assert stored.n_queries_t2i == 48
     assert "unknown split" in cmr.fails(*command, "--split", "validation")
     assert "wants --dataset" in cmr.fails("evaluate", trained / "model", "--results", store)
 
@@ -191,7 +191,7 @@ def test_train_with_fine_tuning(cmr, trained, colour_folder, mobilenet_file, tmp
     assert "can be fine-tuned in its last 1 to 18 blocks" in cmr.fails(*command, "--fine-tune", 19)
     assert cmr(*command, "--epochs", 1, "--fine-tune", 1) == 0, cmr.err
     (record,), _ = read_runs(tmp_path / "runs.jsonl")
-    assert record["fine_tuned"]["blocks"] == 1
+    assert record.fine_tuned["blocks"] == 1
     tuned, frozen = cmr_hub.load(tmp_path / "model"), cmr_hub.load(trained / "model")
     assert tuned.image.encoder.weights_sha256 != frozen.image.encoder.weights_sha256
     assert len(tuned.gallery) == 12
@@ -208,8 +208,8 @@ def test_train_with_fine_tuning_of_texts(
     command[at : at + 2] = ["--text-encoder", "sentence", "--text-option", f"source={source}"]
     assert cmr(*command, "--epochs", 1) == 0, cmr.err
     (record,), _ = read_runs(tmp_path / "runs.jsonl")
-    assert record["text_fine_tuned"]["layers"] == 1
-    assert record["fine_tuned"] is None
+    assert record.text_fine_tuned["layers"] == 1
+    assert record.fine_tuned is None
     model = cmr_hub.load(tmp_path / "model")
     assert model.text.encoder.state()[1]
     assert model.search("flame", k=1)
@@ -371,10 +371,10 @@ def test_real_photographs(cmr, data_home, mobilenet_weights, tmp_path):
     )
     assert code == 0, cmr.err
     (record,), _ = read_runs(tmp_path / "runs.jsonl")
-    assert record["pairs"]["test"] == 40
+    assert record.pairs["test"] == 40
     # Chance is about a quarter.
-    assert record["map_avg"] > 0.7
-    assert record["image_accuracy"] > 0.85
+    assert record.map_avg > 0.7
+    assert record.image_accuracy > 0.85
     assert cmr("search", out, "two men on a motorbike", "-k", 5, "--json") == 0
     hits = json.loads(cmr.out)
     assert [hit["label"] for hit in hits] == ["motorbike"] * 5

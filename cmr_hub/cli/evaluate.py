@@ -70,9 +70,9 @@ def evaluate(
         transfer = evaluate_transfer(
             model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
         )
-        table, record = transfer.table(), transfer.record
+        table, record = transfer.table(), transfer.record.to_dict()
         if results is not None:
-            append_run(record, results)
+            append_run(transfer.record, results)
     if as_json:
         typer.echo(json_text(record))
         return

@@ -247,7 +247,7 @@ def _told(
 def _tell_results(experiment: Experiment, out: Path, results: Path) -> None:
     console.print(experiment.summary(), soft_wrap=True, highlight=False)
     console.print(
-        f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
+        f"{experiment.record.epochs} epochs in {experiment.record.seconds:.1f} s. "
         f"Saved {out}; added a line to {results}.",
         soft_wrap=True,
     )

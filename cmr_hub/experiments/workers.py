@@ -9,31 +9,22 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
-
-from cmr_hub.errors import CMRError
-
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
-    from cmr_hub.experiments.plan import Cell
-
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from cmr_hub.datasets import PairDataset, load_dataset
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.encoders.images import image_encoder
 from cmr_hub.encoders.texts import text_encoder
+from cmr_hub.errors import CMRError
 from cmr_hub.experiments.artifacts import TestEmbeddings
 from cmr_hub.experiments.content_based import measure_content_based
 from cmr_hub.experiments.grid import CONTENT_BASED, PRECOMPUTED, Choice, OtherData, build_method
@@ -45,9 +36,12 @@ from cmr_hub.training.finetune_text import TextFineTuning
 from cmr_hub.training.presets import Preset
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.experiments.run import Experiment
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.types import JSONObject
 
 
@@ -65,7 +59,7 @@ class Materials:
 class Finished:
     """The result of a cell."""
 
-    record: JSONObject
+    record: RunRecord
     history: list[dict[str, Any]]
     embeddings: TestEmbeddings | None
 
@@ -137,7 +131,7 @@ class Workbench:
         images = self.image_encoder(settings.image_encoder) if pictures else None
         if settings.method.name == CONTENT_BASED:
             record = measure_content_based(dataset, images, cell.seed, self.cache)
-            return Finished(record | {"validation_map": None}, [], None)
+            return Finished(record.model_copy(update={"validation_map": None}), [], None)
         method = build_method(settings.method)
         texts = build_text_encoder(settings.text_encoder) if pictures else None
         experiment = run_experiment(
@@ -158,9 +152,10 @@ class Workbench:
         record = experiment.record
         if settings.test_on is not None:
             record = self._elsewhere(experiment, settings.test_on)
-        record = record | {"validation_map": max(scores, default=None)}
+        more: JSONObject = {"validation_map": max(scores, default=None)}
         if texts is not None:  # as the grid says it, without the paths of this machine
-            record["text_options"] = (record["text_options"] or {}) | settings.text_encoder.options
+            more["text_options"] = (record.text_options or {}) | settings.text_encoder.options
+        record = record.model_copy(update=more)
         embeddings = None
         own = settings.test_on is None and not settings.method.options
         if isinstance(method, Preset) and own:
@@ -178,20 +173,22 @@ class Workbench:
                 settings=method.as_dict(),
                 cell=cell.key,
                 seed=cell.seed,
-                validation_map=record["validation_map"],
+                validation_map=record.validation_map,
             )
         return Finished(record, experiment.history, embeddings)
 
-    def _elsewhere(self, experiment: Experiment, other: OtherData) -> JSONObject:
+    def _elsewhere(self, experiment: Experiment, other: OtherData) -> RunRecord:
         """The record of a trained model on data that it was not trained on."""
         if experiment.model is None:
-            name = experiment.record["preset"]
+            name = experiment.record.preset
             raise CMRError(f"{name} is no pair of projectors: it cannot be tested on other data")
         dataset = self.other_data(other)
         record = evaluate_transfer(experiment.model, dataset, other.split, self.cache).record
-        return record | {"seconds": experiment.record["seconds"] + record["seconds"]}
+        return record.model_copy(update={"seconds": experiment.record.seconds + record.seconds})
 
 
+_workbench: Workbench
+_DIED = "its process died; with too little memory, take fewer --workers"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -200,26 +197,43 @@ def run_all(
 ) -> Generator[tuple[Cell, Finished | str]]:
     """Every cell with its result, or with what went wrong, in the order they end.
 
-    Closing the generator ends the processes.
+    A process that dies takes its cell along, no other. Closing the generator ends the processes.
     """
     waiting = list(reversed(cells))
+    # Not forked: threads of torch do not live through a fork.
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pools: list[ProcessPoolExecutor] = []
+    busy: dict[Future[Finished | str], tuple[Cell, ProcessPoolExecutor]] = {}
+
+    def new_pool() -> ProcessPoolExecutor:
+        # A pool of several processes fails as a whole where one of them dies.
+        pools.append(ProcessPoolExecutor(1, context, _prepare_worker, (materials, theirs)))
+        return pools[-1]
+
+    def start(pool: ProcessPoolExecutor) -> None:
+        cell = waiting.pop()
+        busy[pool.submit(_run, cell)] = cell, pool
+
     with _one_thread_each():
-        pool = [_Worker(materials) for _ in range(workers)]
         try:
-            busy: dict[Connection, _Worker] = {}
-            for worker in pool:
-                worker.start(waiting.pop())
-                busy[worker.connection] = worker
+            for _ in range(min(workers, len(cells))):
+                start(new_pool())
             while busy:
-                for connection in wait(list(busy)):
-                    worker = busy.pop(connection)  # type: ignore[call-overload]
-                    yield worker.result()
+                for done in wait(busy, return_when=FIRST_COMPLETED).done:
+                    cell, pool = busy.pop(done)
+                    try:
+                        result = done.result()
+                    except BrokenProcessPool:
+                        result, pool = _DIED, new_pool()
+                    yield cell, result
                     if waiting:
-                        worker.start(waiting.pop())
-                        busy[worker.connection] = worker
+                        start(pool)
         finally:
-            for worker in pool:
-                worker.stop()
+            ours.close()
+            theirs.close()
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -237,68 +251,27 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _Worker:
-    """A process that runs one cell at a time. One that dies takes its cell along, no other."""
-
-    def __init__(self, materials: Materials) -> None:
-        self.materials = materials
-        self.cell: Cell | None = None
-        self._launch()
-
-    def _launch(self) -> None:
-        # Not forked: threads of torch do not live through a fork.
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, self.materials), daemon=True
-        )
-        self.process.start()
-        theirs.close()  # so that its death ends the connection
-
-    def start(self, cell: Cell) -> None:
-        if not self.process.is_alive():
-            self.connection.close()
-            self._launch()
-        self.cell = cell
-        with suppress(ConnectionError):  # it died: `result` says so
-            self.connection.send(cell)
-
-    def result(self) -> tuple[Cell, Finished | str]:
-        cell, self.cell = self.cell, None
-        if cell is None:
-            raise RuntimeError("no cell was started")
-        try:
-            finished: Finished | str = self.connection.recv()
-        except (EOFError, ConnectionError):
-            self.process.join()
-            finished = (
-                f"its process died (exit code {self.process.exitcode}); with too little memory, "
-                "take fewer --workers"
-            )
-        return cell, finished
-
-    def stop(self) -> None:
-        self.connection.close()  # an idle one ends by that
-        if self.cell is not None:
-            self.process.terminate()
-        self.process.join()
-
-
-def _work(connection: Connection, materials: Materials) -> None:
-    """A worker's life. It ends with the connection, so none outlives the runner for long."""
+def _prepare_worker(materials: Materials, alive: Connection) -> None:
+    global _workbench  # noqa: PLW0603 - it reaches a process of a pool in no other way
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     tqdm.set_lock(threading.RLock())  # its own would outlive a process that is ended
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
-    workbench = Workbench(materials)
-    with suppress(EOFError, ConnectionError):
-        while True:
-            cell: Cell = connection.recv()
-            finished: Finished | str
-            try:
-                finished = workbench.run(cell)
-            except CMRError as error:
-                finished = str(error)
-            except Exception:  # whatever it is, the other cells go on
-                finished = traceback.format_exc()
-            connection.send(finished)
+    _workbench = Workbench(materials)
+
+
+def _end_with_runner(alive: Connection) -> None:
+    """Ends this process as soon as the runner closes its end, or is killed."""
+    with suppress(EOFError, OSError):
+        alive.recv()
+    os._exit(1)
+
+
+def _run(cell: Cell) -> Finished | str:
+    try:
+        return _workbench.run(cell)
+    except CMRError as error:
+        return str(error)
+    except Exception:  # whatever it is, the other cells go on
+        return traceback.format_exc()

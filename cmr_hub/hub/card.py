@@ -95,9 +95,9 @@ def _seeds(training: JSONObject, results: Path | None) -> list[JSONObject]:
     records, _ = read_runs(results / RUNS)
     own = {key: training.get(key) for key in _SAME_RUN}
     found = {
-        record["seed"]: record
+        record.seed: record.to_dict()
         for record in records
-        if {key: record.get(key) for key in _SAME_RUN} == own
+        if {key: getattr(record, key) for key in _SAME_RUN} == own
     }
     found[training["seed"]] = training
     return [found[seed] for seed in sorted(found)]

@@ -217,9 +217,10 @@ def clone(tmp_path: Path) -> Path:
     environment = clone / ".venv"
     environment.mkdir()
     for part in Path(sys.prefix).iterdir():
-        if not part.name.startswith(".installed"):
+        if not part.name.startswith((".locked", ".installed")):
             (environment / part.name).symlink_to(part)
-    for stamp in (".installed", ".installed-dev"):
+    # All of them newer than any lock file: else make would install the copy into this environment.
+    for stamp in (".locked", ".installed", ".installed-dev"):
         (environment / stamp).touch()
     return clone
 

@@ -285,6 +285,15 @@ def test_contributing(reader) -> None:
     assert any(re.search(r"\d+ passed", output) for output in outputs)
 
 
+def test_make_installs_nothing_into_the_environment_of_the_tests(reader) -> None:
+    assert not (reader.clone / ".venv" / ".locked").is_symlink()
+    ran = subprocess.run(
+        ["make", "--dry-run", ".venv/.installed-dev"],
+        cwd=reader.clone, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "pip" not in ran.stdout
+
+
 # ---- no command slips through
 
 

@@ -87,8 +87,8 @@ def test_untrained_adapter():
 def test_an_adapter_helps_where_it_can(preset, labelled, validation, tmp_path):
     dataset = dual_features(240, validation, labelled=labelled)
     experiment = run_experiment(dataset, preset, 0, checkpoints=tmp_path)
-    record, before = experiment.record, experiment.record["zero_shot"]
-    assert record["map_avg"] > before["map_avg"] + 0.1
+    record, before = experiment.record, experiment.record.zero_shot
+    assert record.map_avg > before["map_avg"] + 0.1
     assert before["map_avg"] == experiment.zero_shot.report.map_avg
     test = dataset.split("test")
     score = validation_map(unit(test.image_features), unit(test.text_features), test.labels)
@@ -112,9 +112,9 @@ def test_where_no_epoch_is_better_the_model_is_zero_shot(preset):
     dataset = dual_features(shift=0.0)
     experiment = run_experiment(dataset, harmful, 0)
     record = experiment.record
-    assert record["epochs"] == 0
-    assert {key: record[key] for key in record["zero_shot"].keys() - {"validation_map"}} == {
-        key: value for key, value in record["zero_shot"].items() if key != "validation_map"
+    assert record.epochs == 0
+    assert {key: record[key] for key in record.zero_shot.keys() - {"validation_map"}} == {
+        key: value for key, value in record.zero_shot.items() if key != "validation_map"
     }
     rows = dataset.split("test").image_features
     np.testing.assert_allclose(experiment.test_embeddings[0], unit(rows), atol=1e-6)
@@ -128,7 +128,7 @@ def test_ending_below_zero_shot_is_said(preset):
     test = dataset.splits == "test"
     features[test] = dataset.text_features[test]
     experiment = run_experiment(replace(dataset, image_features=features), preset, 0)
-    assert experiment.record["epochs"] > 0
+    assert experiment.record.epochs > 0
     assert experiment.report.recall_avg < experiment.zero_shot.report.recall_avg
     assert "Training ended BELOW zero-shot on the test pairs: " in experiment.summary()
 
@@ -180,4 +180,4 @@ def test_zero_shot_of_a_fine_tuned_encoder_is_that_of_the_pretrained_one(
     test = pictures.split("test")
     images, texts = unit(mobilenet.encode(test.images)), unit(words.transform(test.sentences))
     expected = evaluate_retrieval(images, texts, test.labels).map_avg
-    assert experiment.record["zero_shot"]["map_avg"] == pytest.approx(expected, abs=0.02)
+    assert experiment.record.zero_shot["map_avg"] == pytest.approx(expected, abs=0.02)

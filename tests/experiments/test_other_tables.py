@@ -69,7 +69,7 @@ def home(colour_folder, tmp_path, monkeypatch):
         file = home / "captions" / split / "metadata.jsonl"
         records = [json.loads(line) for line in file.read_text().splitlines()]
         for record in records:
-            del record["label"]
+            del record.label
         file.write_text("\n".join(map(json.dumps, records)))
     (home / "captions" / "test" / "sea0.png").write_bytes(b"\x89PNG")
     monkeypatch.setenv("CMR_DATA_HOME", str(home))
@@ -89,17 +89,17 @@ def test_a_grid_of_other_tables(home, grid, mobilenet_file, tmp_path):
     assert (summary.run, summary.failures) == (3, [])
     found, problems = read_runs(results / "runs.jsonl")
     assert problems == []
-    by_row = {record["row"]: record for record in found}
+    by_row = {record.row: record for record in found}
     for row in ("colours", "captions"):
         record = by_row[row]
-        assert record["relevance"] == "pair"
-        assert record["pairs"]["test"] == 11  # without the broken one
-        assert (record["n_queries_i2t"], record["n_queries_t2i"]) == (11, 22)
+        assert record.relevance == "pair"
+        assert record.pairs["test"] == 11  # without the broken one
+        assert (record.n_queries_i2t, record.n_queries_t2i) == (11, 22)
         recalls = [record[f"recall_{way}"][k] for way in ("i2t", "t2i") for k in ("1", "5", "10")]
-        assert record["recall_avg"] == pytest.approx(np.mean(recalls))
-        assert record["epochs"] in (1, 2)
-        assert record["validation_map"] > 0
-        assert record["image_weights"]
+        assert record.recall_avg == pytest.approx(np.mean(recalls))
+        assert record.epochs in (1, 2)
+        assert record.validation_map > 0
+        assert record.image_weights
     assert by_row["colours"]["trained_on"] == {"dataset": "folder", "protocol": "folders"}
     assert by_row["MobileNetV2"]["map_avg"] is None
     assert not (results / "embeddings").exists()

@@ -58,7 +58,7 @@ def test_captions_are_queries_of_their_own(model, captions, caplog):
         assert report.t2i.recall[k] == pytest.approx(np.mean(found), abs=2 / len(texts))
         found = [i in owners[np.argsort(-(rows @ image))[:k]] for i, image in enumerate(images)]
         assert report.i2t.recall[k] == pytest.approx(np.mean(found), abs=2 / len(pairs))
-    assert record["test_texts_without_known_word"] == 1
+    assert record.test_texts_without_known_word == 1
     assert f"1 of {len(texts)} texts have no known word" in caplog.text
 
 
@@ -68,11 +68,11 @@ def test_record(model, captions, tmp_path):
         **{"objective": "1 label", "epochs": 7, "fine_tuned": None},
     }
     record = evaluate_transfer(model, captions, "test", FeatureCache()).record
-    assert record["dataset"] == "other"
-    assert record["split"] == "test"
-    assert record["trained_on"] == {"dataset": "folder", "protocol": "folders"}
-    assert record["pairs"] == {"train": 0, "validation": 0, "test": 11}
-    assert record["seed"] == 3
+    assert record.dataset == "other"
+    assert record.split == "test"
+    assert record.trained_on == {"dataset": "folder", "protocol": "folders"}
+    assert record.pairs == {"train": 0, "validation": 0, "test": 11}
+    assert record.seed == 3
     append_run(record, tmp_path / "runs.jsonl")
     assert read_runs(tmp_path / "runs.jsonl") == ([json.loads(json.dumps(record))], [])
 
@@ -124,7 +124,7 @@ def test_an_adapted_model_is_measured_beside_its_features(adapted, dataset, tmp_
     texts = adapted.text.encoder.transform(part.sentences)
     expected = evaluate_retrieval(images, texts, part.labels).map_avg
     assert found.zero_shot.map_avg == pytest.approx(expected, abs=1e-6)
-    assert found.record["zero_shot"]["map_avg"] == found.zero_shot.map_avg
+    assert found.record.zero_shot["map_avg"] == found.zero_shot.map_avg
     assert found.report.map_avg != found.zero_shot.map_avg
     append_run(found.record, tmp_path / "runs.jsonl")
     assert read_runs(tmp_path / "runs.jsonl")[1] == []

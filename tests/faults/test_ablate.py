@@ -30,7 +30,7 @@ def ablate(cmr: Cmr, wikipedia: Path, grid: Path, results: Path, **options: Any)
 def cells(results: Path) -> list[str]:
     records, problems = read_runs(results / "runs.jsonl")
     assert problems == []
-    return sorted(record["cell"] for record in records)
+    return sorted(record.cell for record in records)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def result(home: Path) -> tuple[str, dict[str, Any]]:
     (record,) = records(home)
     model = cmr_hub.load(home / "model")
     assert sorted(path.name for path in home.iterdir()) == ["model", "runs.jsonl"]
-    assert model.training["map_avg"] == record["map_avg"]
+    assert model.training["map_avg"] == record.map_avg
     another = ("run", "finished", "seconds")
     return model.fingerprint, {name: record[name] for name in record if name not in another}
 
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_older_model(cmr: Cmr, wikipedia: Path, disk: Any
     disk.make_room()
     assert cmr(*again).code == 0
     assert cmr_hub.load(home / "model").fingerprint != before
-    assert [record["seed"] for record in records(home)] == [0, 1]
+    assert [record.seed for record in records(home)] == [0, 1]
 
 
 def test_where_nothing_can_be_written(cmr: Cmr, wikipedia: Path, read_only: Path) -> None:

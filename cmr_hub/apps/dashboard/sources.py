@@ -30,9 +30,9 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.local import LocalStore
-    from cmr_hub.types import JSONObject
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int, int], ...]"
 """Name, number, time and size of files: another one means that something has changed."""
@@ -129,7 +129,7 @@ def stamp(*paths: Path) -> Stamp:
 class RunStore:
     """The stored runs; to be looked at only, all sessions share it."""
 
-    records: list[JSONObject]
+    records: list[RunRecord]
     problems: list[str]
     groups: list[RunGroup] = field(default_factory=list)
 

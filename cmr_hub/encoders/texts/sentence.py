@@ -1,4 +1,8 @@
-"""Sentence encoders: a pretrained transformer, its tokens' states averaged."""
+"""Sentence encoders: a pretrained transformer, its tokens' states averaged.
+
+sentence-transformers takes seconds to import and needs torch, with its ONNX backend too: it cannot
+search with ONNX Runtime alone, nor train the last layers on states that are kept.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,15 @@
-"""Reading word vectors made elsewhere: GloVe's text format and word2vec's text and binary ones."""
+"""Reading word vectors made elsewhere: GloVe's text format and word2vec's text and binary ones.
+
+gensim reads the binary ones. Its reader of text takes no word with a space in it, and GloVe's
+published file of 840 billion words has such; nor does it say which line of a file is wrong.
+"""
 
 from __future__ import annotations
 
 import gzip
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +32,8 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
     """Words and their vectors from a standard file, all of it or the first `limit` words.
 
     A name that ends in `.bin` means word2vec's binary format; any other is text with a word and
-    its numbers on a line, with word2vec's header line or without (GloVe). `.gz` may follow.
+    its numbers on a line, with word2vec's header line or without (GloVe). `.gz` may follow. Of two
+    equal words the first counts, and bytes that are not UTF-8 are replaced.
 
     Returns:
         V words and their (V, D) float32 vectors, in the order of the file.
@@ -52,9 +58,8 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
 
 
 def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
-    line_of: dict[str, int] = {}
-    rows: list[FloatArray] = []
-    dim, promised = 0, None
+    rows: dict[str, FloatArray] = {}
+    dim, promised, read = 0, None, 0
     for number, line in _lines(file):
         where = f"{file}, line {number}"
         if number == 1 and _HEADER.fullmatch(line):
@@ -65,14 +70,12 @@ def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
         if limit is not None and len(rows) == limit:
             break
         word, row = _parse(line, dim, where)
-        dim = len(row)
-        if word in line_of:
-            raise DataFormatError(f"{where}: {word!r} already stands in line {line_of[word]}")
-        line_of[word] = number
-        rows.append(row)
-    if promised is not None and len(rows) != min(promised, limit or promised):
-        raise DataFormatError(f"{file}: its header promises {promised} words, not {len(rows)}")
-    return list(line_of), np.array(rows, dtype=np.float32)
+        dim, read = len(row), read + 1
+        rows.setdefault(word, row)
+    else:
+        if promised not in (None, read):
+            raise DataFormatError(f"{file}: its header promises {promised} words, not {read}")
+    return list(rows), np.array(list(rows.values()), dtype=np.float32)
 
 
 @contextmanager
@@ -102,16 +105,13 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
         # Only \n ends a line: GloVe's words hold other characters that str would split at.
         lines = iter(lambda: content.readline(_MAX_LINE), b"")
         for number, line in enumerate(lines, start=1):
-            yield number, line
+            yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
             if number % 1000 == 0:
                 bar.update(raw.tell() - bar.n)
 
 
 def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
-    try:
-        fields = line.decode("utf-8").strip(" \t\r\n").split(" ")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{where}: not UTF-8: {error.reason}") from error
+    fields = line.decode(errors="replace").strip(" \t\r\n").split(" ")
     # Some published files hold words with spaces; numbers too many are an error all the same.
     n_numbers = dim or len(fields) - 1
     head, numbers = fields[:-n_numbers], fields[-n_numbers:] if n_numbers else []
@@ -150,10 +150,14 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     if promised * dim * 4 > most:
         raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
     try:
-        loaded = keyed_vectors.load_word2vec_format(str(file), binary=True, limit=limit)
+        loaded = keyed_vectors.load_word2vec_format(
+            str(file), binary=True, limit=limit, unicode_errors="replace"
+        )
     except (ValueError, MemoryError) as error:
         raise DataFormatError(f"{file}: {error}") from error
-    vectors = np.asarray(loaded.vectors, dtype=np.float32)
+    # Where a word was left out as repeated, a place at the end has none.
+    found = [word for word in loaded.index_to_key if word is not None]
+    vectors = np.asarray(loaded.vectors[: len(found)], dtype=np.float32)
     if not np.isfinite(vectors).all():
         raise DataFormatError(f"{file}: holds values that are not finite")
-    return list(loaded.index_to_key), vectors
+    return found, vectors

@@ -86,7 +86,6 @@ def test_odd_words(tmp_path) -> None:
         ("cat 1 -inf 3", "line 5: holds a value that is not finite"),
         ("cat 1 1e300 3", "line 5: holds a value that is not finite"),
         ("cat 1 two 3", "line 5: .*'two'"),
-        ("dog 1 2 3", "line 5: 'dog' already stands in line 2"),
         ("cat 1  3", "line 5: "),
     ],
 )
@@ -97,11 +96,28 @@ def test_a_bad_line_is_named(tmp_path, bad: str, message: str) -> None:
     assert read_vectors(path, limit=4)[0] == WORDS
 
 
-def test_wrong_encoding_is_named(tmp_path) -> None:
-    path = tmp_path / "latin.txt"
-    path.write_bytes("dog 1 2 3\nna\xefve 1 2 3\n".encode("latin-1"))
-    with pytest.raises(DataFormatError, match="line 2: not UTF-8"):
-        read_vectors(path)
+@pytest.mark.parametrize("header", [b"", b"6 3\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_what_gensim_reads_is_read_alike(tmp_path, header: bytes, mark: bytes) -> None:
+    """Repeated words, bytes that are not UTF-8, a byte order mark, with and without a header."""
+    path = tmp_path / "a.txt"
+    rows = "\n".join([*lines(), "dog 7 7 7"]).encode() + b"\nna\xefve 1 2 3\n"
+    path.write_bytes(mark + header + rows)
+    words, vectors = read_vectors(path)
+    oracle = KeyedVectors.load_word2vec_format(
+        str(path), encoding="utf-8-sig", unicode_errors="replace", no_header=not header
+    )
+    assert words == oracle.index_to_key[:5] == [*WORDS, "na\ufffdve"]
+    np.testing.assert_array_equal(vectors, oracle.vectors[:5])
+
+
+def test_repeated_words_of_a_binary_file(tmp_path) -> None:
+    rows = [word.encode() + b" " + row.tobytes() for word, row in zip(WORDS, VECTORS, strict=True)]
+    again = b"dog " + np.full(3, 7, "f4").tobytes() + b"na\xefve " + np.ones(3, "f4").tobytes()
+    (tmp_path / "a.bin").write_bytes(b"6 3\n" + b"".join(rows) + again)
+    words, vectors = read_vectors(tmp_path / "a.bin")
+    assert words == [*WORDS, "na\ufffdve"]
+    np.testing.assert_array_equal(vectors[:4], VECTORS)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"0 50\n"])

@@ -179,10 +179,10 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
             seed,
             *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
             metric_of(record, "MAP@50", "average"),
-            record["epochs"],
-            float(record["seconds"]),
-            str(record.get("finished", "")),
-            str(record.get("cell", ""))[:16],
+            record.epochs,
+            float(record.seconds),
+            record.finished or "",
+            (record.cell or "")[:16],
         ]
         for seed, record in sorted(group.records.items())
     ]

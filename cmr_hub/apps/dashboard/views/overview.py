@@ -53,8 +53,8 @@ def page() -> None:
 
 def _facts(home: Sources) -> None:
     store = run_store(home)
-    finished = [record["finished"] for record in store.records if record.get("finished")]
-    hours = sum(record["seconds"] for record in store.records) / 3600
+    finished = [record.finished for record in store.records if record.finished]
+    hours = sum(record.seconds for record in store.records) / 3600
     figures(
         {
             "Runs": f"{len(store.records):,}",
