@@ -80,7 +80,7 @@ def test_train_saves_a_model_and_a_record(trained, colour_folder):
     assert record.settings["epochs"] == 3
     assert record.text_options["min_df"] == 2
     model = cmr_hub.load(trained / "model")
-    assert model.training == record
+    assert model.training == record.to_dict()
     assert model.classes == ("flame", "grass", "sea")
     assert len(model.gallery) == 12
     hit = model.search("flame", k=1)[0]
@@ -154,13 +154,13 @@ def test_evaluate(cmr, trained, colour_folder):
         "text_accuracy",
         "precision_i2t",
     ):
-        assert figures[key] == record[key], key
+        assert figures[key] == getattr(record, key), key
     for key in ("dataset", "protocol", "image_encoder", "text_encoder", "preset", "seed", "epochs"):
-        assert figures[key] == record[key], key
+        assert figures[key] == getattr(record, key), key
 
     assert cmr("evaluate", trained / "model", "--root", colour_folder) == 0
     assert "folder, protocol folders, test split" in cmr.out
-    assert f"{record['map_i2t']:.3f}" in cmr.out
+    assert f"{record.map_i2t:.3f}" in cmr.out
 
 
 def test_evaluate_on_another_dataset(cmr, trained, colour_folder, tmp_path):
@@ -176,9 +176,9 @@ def test_evaluate_on_another_dataset(cmr, trained, colour_folder, tmp_path):
     assert "folder, protocol folders, train split" in cmr.out
     assert cmr(*command, "--json") == 0
     record = json.loads(cmr.out)
-    assert record.n_queries_i2t == 12
-    assert record.n_queries_t2i == 24
-    assert record.trained_on == {"dataset": "folder", "protocol": "folders"}
+    assert record["n_queries_i2t"] == 12
+    assert record["n_queries_t2i"] == 24
+    assert record["trained_on"] == {"dataset": "folder", "protocol": "folders"}
     (stored,), problems = read_runs(store)
     assert problems == []
     assert stored.n_queries_t2i == 48

@@ -8,7 +8,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import lock_descriptor
 
@@ -19,13 +19,15 @@ from cmr_hub.outside import check_file
 from cmr_hub.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cmr_hub.types import JSONObject
 
 LARGEST_STORE = 2**30
 """Bytes of a store; a run has some two thousand."""
 
 
-def append_run(record: RunRecord, path: str | Path) -> None:
+def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
     """Adds one run to the store, as one line that is on the disk when this returns.
 
     The file is locked while the line is written, so lines of several processes never mix. A last
@@ -35,8 +37,14 @@ def append_run(record: RunRecord, path: str | Path) -> None:
 
     Raises:
         StorageError: the disk is full, or may only be read; the store is as it was.
-        ModelFormatError: a value is not JSON (NaN and infinity are not).
+        ModelFormatError: a required field is missing or of another type, or a value is not JSON
+            (NaN and infinity are not).
     """
+    try:
+        if not isinstance(record, RunRecord):
+            record = RunRecord.parse(dict(record))
+    except ModelFormatError as error:
+        raise ModelFormatError(f"the run is not stored: {error}") from error
     try:
         line = json.dumps(record.to_dict(), allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:

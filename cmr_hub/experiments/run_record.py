@@ -118,9 +118,10 @@ class RunRecord(Figures):
             return cls.model_validate(given)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            missing = [str(one["loc"][0]) for one in problems if one["type"] == "missing"]
+            missing = [one["loc"] for one in problems if one["type"] == "missing"]
             if missing:
-                raise ModelFormatError(f"without {', '.join(missing)}") from error
+                names = ", ".join(".".join(map(str, place)) for place in missing)
+                raise ModelFormatError(f"without {names}") from error
             first = problems[0]
             place = ".".join(map(str, first["loc"]))
             raise ModelFormatError(

@@ -152,7 +152,7 @@ def test_test_pairs_change_nothing_that_was_learnt(name, pairs):
         run_experiment(dataset(pairs, test_seed=seed), baseline(name), 0) for seed in (3, 4)
     )
     assert first.record.settings == second.record.settings
-    json.dumps(first.record, allow_nan=False)
+    json.dumps(first.record.to_dict(), allow_nan=False)
     if name in saved:
         assert first.model.image.projector.embed(pairs(9, 5).images).tolist() == (
             second.model.image.projector.embed(pairs(9, 5).images).tolist()

@@ -165,9 +165,9 @@ def test_evaluate_wants_a_dataset(cmr, clip, colour_folder):
     code, out, err = cmr("evaluate", clip, *arguments, "--device", "cpu")
     assert code == 0, err
     record = json.loads(out)
-    assert record.image_encoder == record.text_encoder == "hf:clip"
-    assert record.test_texts_without_known_word == 0
-    assert 0 < record.map_i2t <= 1
+    assert record["image_encoder"] == record["text_encoder"] == "hf:clip"
+    assert record["test_texts_without_known_word"] == 0
+    assert 0 < record["map_i2t"] <= 1
 
 
 def test_evaluate_measures_what_transformers_gives(cmr, clip, colour_folder, oracle):
@@ -192,8 +192,8 @@ def test_evaluate_measures_what_transformers_gives(cmr, clip, colour_folder, ora
 
     arguments = ("--dataset", "folder", "--root", colour_folder, "--json", "--device", "cpu")
     record = json.loads(cmr("evaluate", clip, *arguments)[1])
-    assert record.map_i2t == pytest.approx(mean_average_precision(images, texts), abs=1e-6)
-    assert record.map_t2i == pytest.approx(mean_average_precision(texts, images), abs=1e-6)
+    assert record["map_i2t"] == pytest.approx(mean_average_precision(images, texts), abs=1e-6)
+    assert record["map_t2i"] == pytest.approx(mean_average_precision(texts, images), abs=1e-6)
 
 
 # ---- explanations

@@ -261,8 +261,8 @@ def test_adapter_is_a_method_like_any_other(
     adapted = [run for run in records(results) if run.preset == "adapter"]
     assert len(adapted) == 2
     for run in adapted:
-        assert run.validation_map >= run.zero_shot["validation_map"]
+        assert run.validation_map >= run.zero_shot.validation_map
         if not run.epochs:
-            assert run.map_avg == run.zero_shot["map_avg"]
+            assert run.map_avg == run.zero_shot.map_avg
     text = write_report(results).read_text(encoding="utf-8")
     assert "| adapted, zero-shot |" in text

@@ -69,7 +69,7 @@ def home(colour_folder, tmp_path, monkeypatch):
         file = home / "captions" / split / "metadata.jsonl"
         records = [json.loads(line) for line in file.read_text().splitlines()]
         for record in records:
-            del record.label
+            del record["label"]
         file.write_text("\n".join(map(json.dumps, records)))
     (home / "captions" / "test" / "sea0.png").write_bytes(b"\x89PNG")
     monkeypatch.setenv("CMR_DATA_HOME", str(home))
@@ -95,13 +95,15 @@ def test_a_grid_of_other_tables(home, grid, mobilenet_file, tmp_path):
         assert record.relevance == "pair"
         assert record.pairs["test"] == 11  # without the broken one
         assert (record.n_queries_i2t, record.n_queries_t2i) == (11, 22)
-        recalls = [record[f"recall_{way}"][k] for way in ("i2t", "t2i") for k in ("1", "5", "10")]
+        recalls = [
+            getattr(record, f"recall_{way}")[k] for way in ("i2t", "t2i") for k in ("1", "5", "10")
+        ]
         assert record.recall_avg == pytest.approx(np.mean(recalls))
         assert record.epochs in (1, 2)
         assert record.validation_map > 0
         assert record.image_weights
-    assert by_row["colours"]["trained_on"] == {"dataset": "folder", "protocol": "folders"}
-    assert by_row["MobileNetV2"]["map_avg"] is None
+    assert by_row["colours"].trained_on == {"dataset": "folder", "protocol": "folders"}
+    assert by_row["MobileNetV2"].map_avg is None
     assert not (results / "embeddings").exists()
     assert str(home) not in (results / "runs.jsonl").read_text()
 
@@ -129,12 +131,12 @@ def test_the_same_figures_as_by_hand(home, grid, mobilenet, mobilenet_file, tmp_
     )
     captions = load_dataset("folder", home / "captions")
     report = evaluate_transfer(experiment.model, captions, "test", FeatureCache()).report
-    assert transferred["recall_avg"] == pytest.approx(report.recall_avg, abs=1e-6)
+    assert transferred.recall_avg == pytest.approx(report.recall_avg, abs=1e-6)
 
     test = colours.split("test")
     expected = content_based_map(mobilenet.encode(test.images), test.labels).value
-    assert content["map_i2i"] == pytest.approx(expected)
-    assert content["pairs"]["test"] == 12
+    assert content.map_i2i == pytest.approx(expected)
+    assert content.pairs["test"] == 12
 
 
 def test_a_baseline_that_is_no_model_cannot_be_tested_elsewhere(home, tmp_path, mobilenet_file):

@@ -7,6 +7,7 @@ import pytest
 from cmr_hub.experiments.plan import RUNS
 from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_record import RunRecord
 
 from .conftest import record, write_runs
 from .shown import figure, frames, words
@@ -48,7 +49,7 @@ def test_lines_are_told_apart_by_what_differs_in_them(visit_page, tmp_path: Path
     others = [record("LDA", 0, preset=name) for name in ("mmd", "coral")]
     write_runs(tmp_path, [record("TF-IDF", 0), *others])
     app = visit_page("ablations", tmp_path, view="Precision and recall")
-    keys = [group.key for group in grouped(others)]
+    keys = [group.key for group in grouped(map(RunRecord.parse, others))]
     app.multiselect(key="lines").set_value(keys).run()
     assert {line["name"] for line in figure(app)["data"]} == {"mmd", "coral"}
 
