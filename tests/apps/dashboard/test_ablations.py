@@ -61,7 +61,7 @@ def test_a_figure_that_no_run_has(visit_page, tmp_path: Path) -> None:
     app = visit_page("ablations", tmp_path)
     app.selectbox(key="metric").select("R@1").run()
     assert not app.exception
-    assert "None of the chosen runs has R@1" in app.info[0].value
+    assert "No selected run has R@1" in app.info[0].value
 
 
 def test_downloads(visit_page, study: Path) -> None:
@@ -70,4 +70,4 @@ def test_downloads(visit_page, study: Path) -> None:
     labels = [button.proto.label for button in app.get("download_button")]
     assert labels == ["CSV", "LaTeX"]
     app.selectbox(key="view").select("bars").run()
-    assert "HTML, with all that draws it" in [b.proto.label for b in app.get("download_button")]
+    assert "HTML, self-contained" in [b.proto.label for b in app.get("download_button")]

@@ -105,7 +105,7 @@ def test_options(visit, url) -> None:
     expect(window.locator("#search-results tbody tr")).to_have_count(3)
     window.get_by_label("Pictures", exact=True).first.check()
     expect(status(window)).to_contain_text("3 pictures found")
-    set_number(window, "Least score", "1")
+    set_number(window, "Minimum score", "1")
     search_for(window, "a red square", "Nothing was found; take a filter away")
 
 
@@ -138,7 +138,7 @@ def test_why_a_result(visit, url) -> None:
     expect(viewer.locator("h2")).to_have_text("red")
     expect(viewer.locator(".words .word")).to_have_text(["a", "red", "square", "wug"])
     expect(viewer.locator(".words .unknown")).to_contain_text("not known")
-    expect(viewer).to_contain_text("Of the query: red")
+    expect(viewer).to_contain_text("Query: red")
     expect(viewer).to_contain_text("Of this result: red")
     expect(viewer.locator(".strip li")).to_have_count(6)
     expect(viewer.locator(".texts li")).to_have_count(6)
