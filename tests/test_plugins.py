@@ -210,7 +210,7 @@ def test_from_the_command_line(site: Path, pictures: Path, tmp_path: Path) -> No
     assert ran.returncode == 0, ran.stderr
     record = json.loads((tmp_path / "runs.jsonl").read_text())
     assert record["objective"] == "1 pull"
-    assert record.image_encoder == "mean-colour"
+    assert record["image_encoder"] == "mean-colour"
     found = run(*command, "search", tmp_path / "model", "all is red", "-k", 2, site=site)
     assert found.returncode == 0, found.stderr
     assert "red-" in found.stdout
