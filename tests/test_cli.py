@@ -116,7 +116,7 @@ def test_stopped_training_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "write_checkpoint", write_and_stop)
         assert cmr(*command) == 130
-    assert cmr.err.endswith("stopped; what was finished is kept\n")
+    assert cmr.err.endswith("stopped; finished work is kept\n")
     assert names(tmp_path) == ["model.checkpoints"]
     (tmp_path / "model.checkpoints" / ".select.safetensors.0.tmp").write_text("of a kill")
 
@@ -183,7 +183,7 @@ def test_evaluate_on_another_dataset(cmr, trained, colour_folder, tmp_path):
     assert problems == []
     assert stored.n_queries_t2i == 48
     assert "unknown split" in cmr.fails(*command, "--split", "validation")
-    assert "wants --dataset" in cmr.fails("evaluate", trained / "model", "--results", store)
+    assert "needs --dataset" in cmr.fails("evaluate", trained / "model", "--results", store)
 
 
 def test_train_with_fine_tuning(cmr, trained, colour_folder, mobilenet_file, tmp_path):
@@ -260,7 +260,7 @@ def test_data(cmr, colour_folder, monkeypatch, tmp_path):
         assert f" {name} " in cmr.out
     assert cmr("data", "folder", "--root", colour_folder) == 0
     assert "folder, protocol folders: 36 items" in cmr.out
-    assert "Nothing was left out." in cmr.out
+    assert "No problems were found." in cmr.out
     (row,) = [line for line in cmr.out.splitlines() if " test " in line]
     assert "12" in row
     assert "3" in row
@@ -290,8 +290,8 @@ def test_errors_are_one_line(cmr, trained, colour_folder, mobilenet_file, tmp_pa
     assert "unknown text encoder 'x'" in cmr.fails(*train, *weights, "--text-encoder", "x")
     assert "unknown protocol" in cmr.fails(*train, *weights, "--protocol", "x")
     for option, message in (
-        ("min_df", "wants name=value, not 'min_df'"),
-        ("=2", "wants name=value"),
+        ("min_df", "needs name=value, not 'min_df'"),
+        ("=2", "needs name=value"),
         ("min_df=0", "greater than or equal to 1"),
         ("nope=1", "no option 'nope'; the options are"),
         ("name=bow", "no option 'name'"),
@@ -353,7 +353,7 @@ def test_model_that_does_not_say_its_dataset(cmr, saved_model, tmp_path):
     config = json.loads((directory / "config.json").read_text())
     config["training"] = {}
     (directory / "config.json").write_text(json.dumps(config))
-    assert "does not say which dataset" in cmr.fails("evaluate", directory)
+    assert "does not record which dataset" in cmr.fails("evaluate", directory)
 
 
 def test_real_photographs(cmr, data_home, mobilenet_weights, tmp_path):

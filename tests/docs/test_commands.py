@@ -161,7 +161,7 @@ def test_your_own_pictures(reader, pictures) -> None:
     assert Path(sheet.removeprefix("file://")).read_text().count("<img") == 1
     assert (reader.clone / "hits.html").is_file()
     assert any("1 removed" in output for output in outputs)
-    assert any("is whole" in output for output in outputs)
+    assert any("is intact" in output for output in outputs)
 
 
 def test_search_page(reader, pictures) -> None:
@@ -219,7 +219,7 @@ def test_models(reader) -> None:
     reader.activate()
     outputs = follow(reader, "docs/models.md")
     assert "google/siglip2-base-patch16-224" in outputs[0]
-    assert "Median of 5 turns" in outputs[1]
+    assert "Median of 5 rounds" in outputs[1]
 
 
 def test_api(reader, pets) -> None:
@@ -275,7 +275,7 @@ def test_the_study(reader, data_home, mobilenet_weights) -> None:
     (reader.clone / "mobilenet_v2.safetensors").symlink_to(mobilenet_weights)
     shutil.copytree(HOME / "results" / "curves", reader.clone / "results" / "curves")
     (output,) = [found for found in follow(reader, "docs/study.md") if found]
-    assert re.search(r"^0 run, \d\d+ there already, 0 failed", output, re.MULTILINE)
+    assert re.search(r"^0 run, \d\d+ already stored, 0 failed", output, re.MULTILINE)
     written = (reader.clone / "results" / "report.md").read_text()
     assert written == text_of("results/report.md")
 

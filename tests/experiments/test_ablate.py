@@ -222,7 +222,7 @@ def test_dry_run_lists_and_writes_nothing(small_grid: Path, tmp_path: Path) -> N
         app, ["ablate", str(small_grid), "--results", str(results), "--dry-run"]
     )
     assert ran.exit_code == 0, ran.output
-    assert "6 to run, 0 there already" in ran.output
+    assert "6 to run, 0 already stored" in ran.output
     _, planned = make_plan(read_grid(small_grid), {})
     assert all(key[:8] in ran.output for key in planned)
     assert not results.exists()
@@ -235,7 +235,7 @@ def test_the_command_fails_where_a_cell_fails(
     results = tmp_path / "results"
     ran = CliRunner().invoke(app, ["ablate", str(small_grid), "--results", str(results)])
     assert ran.exit_code == 1
-    assert "0 run, 0 there already, 6 failed" in ran.output
+    assert "0 run, 0 already stored, 6 failed" in ran.output
     assert ran.output.count("Expected layout") == 1
 
 
@@ -243,7 +243,7 @@ def test_the_command_fails_where_a_cell_fails(
 def test_image_weights_want_a_name_and_a_file(small_grid: Path, given: str) -> None:
     ran = CliRunner().invoke(app, ["ablate", str(small_grid), "--image-weights", given])
     assert isinstance(ran.exception, CMRError)
-    assert "wants NAME=FILE" in str(ran.exception)
+    assert "needs NAME=FILE" in str(ran.exception)
 
 
 def test_adapter_is_a_method_like_any_other(

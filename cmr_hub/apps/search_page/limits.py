@@ -38,7 +38,7 @@ SESSION_SECONDS: Final = 600.0
 QUEUED: Final = 64
 UPLOADING: Final = 12
 FREE_SECONDS: Final = 0.1
-"""Seconds of work of one request that are not counted if it takes no longer."""
+"""A request that uses at most this many seconds of work is not counted."""
 BURST_SECONDS: Final = 20.0
 REFILL: Final = 0.25
 """Seconds of work that an address regains per second."""
