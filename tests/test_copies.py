@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import Graph
 from cmr_hub.gallery.items import Item, items_table
-from cmr_hub.gallery.local import LocalStore, _always
+from cmr_hub.gallery.local import LocalStore, _loaded
 
 WAYS = {"pickle": lambda one: pickle.loads(pickle.dumps(one)), "deepcopy": copy.deepcopy}
 DOCUMENTS = [
@@ -86,7 +87,7 @@ def test_a_gallery_in_memory_with_a_graph(copied):
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     graph = Graph.for_vectors([rows])
     assert sum(graph.add([rows])) == 300
-    again = copied(_always(graph))()
+    again = copied(partial(_loaded, graph))()
     assert len(again) == 300
     for name, array in graph.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)

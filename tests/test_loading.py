@@ -78,7 +78,7 @@ def test_gallery_of_another_model(saved_model, tmp_path):
     config = json.loads((directory / "config.json").read_text())
     config["text_tower"]["projector"]["activation"] = "tanh"
     (directory / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelFormatError, match="holds vectors of model"):
+    with pytest.raises(ModelFormatError, match="has vectors of model"):
         cmr_hub.load(directory)
 
 

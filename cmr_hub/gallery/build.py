@@ -1,4 +1,4 @@
-"""A gallery of a dataset, embedded by a model."""
+"""Building a gallery from a dataset."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def build_gallery(
     cache: FeatureCache | None = None,
     progress: bool = False,
 ) -> Gallery:
-    """A gallery in memory of the items of a dataset.
+    """Build an in-memory gallery from the items of a dataset.
 
-    Items with neither a picture nor a word that the model knows are left out and counted in the
-    log.
+    Items that have neither a picture nor a word known to the model are skipped; their number is
+    logged.
 
     Raises:
-        CMRError: the model has no encoders, or nothing is left.
+        CMRError: the model has no encoders, or no item remains.
         ImageError: a picture cannot be read.
     """
     if not model.text.has_encoder:
@@ -43,10 +43,10 @@ def build_gallery(
         if path is not None or model.text.knows(sentences)
     ]
     if not items:
-        raise CMRError(f"nothing in {dataset.name} can be searched by this model")
+        raise CMRError(f"this model can search nothing in {dataset.name}")
     if len(items) < len(dataset):
         logger.warning(
-            "%d of %d items are left out of the gallery: no picture, and no known word",
+            "%d of %d items are left out of the gallery: no picture and no known word",
             len(dataset) - len(items),
             len(dataset),
         )

@@ -1,4 +1,4 @@
-"""How far a hit stands out: its score beside those of neutral sentences."""
+"""How much a hit stands out: its score compared with those of neutral sentences."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ logger = logging.getLogger(__name__)
 
 NOTHING_CLEAR = "Nothing here stands out for this query."
 FEWEST = 100
-"""A mean and a spread of fewer sentences than these say nothing."""
+"""Minimum number of sentences for a useful mean and standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neutral:
-    """Mean and spread of the scores that neutral sentences have with any item.
+    """Mean and standard deviation of the scores of neutral sentences with any item.
 
-    With m and C the mean and the covariance of the sentences' unit vectors, their scores with an
-    item v have the mean v·m and the variance v'Cv. So the two are known for every item, also for
-    one that is added later, and an item that scores high with anything stands out with nothing.
+    If m and C are the mean and the covariance of the sentences' unit vectors, their scores with an
+    item v have the mean v·m and the variance v'Cv. Both can be computed for every item, including
+    items added later. An item that scores high for any query never stands out.
 
     Attributes:
         mean: (d,) float32, m.
         factor: (r, d) float32, R with R'R = C.
 
     Raises:
-        ModelFormatError: the arrays do not go together or are not finite.
+        ModelFormatError: the shapes do not match or values are not finite.
     """
 
     mean: FloatArray
     factor: FloatArray
 
     def __post_init__(self) -> None:
-        shapes = self.mean.ndim == 1 and self.factor.shape[1:] == self.mean.shape
+        shapes_match = self.mean.ndim == 1 and self.factor.shape[1:] == self.mean.shape
         arrays = (self.mean, self.factor)
-        if not shapes or any(array.dtype != np.float32 for array in arrays):
+        if not shapes_match or any(array.dtype != np.float32 for array in arrays):
             raise ModelFormatError("scores of neutral sentences: not a mean and a factor")
         if not all(np.isfinite(array).all() for array in arrays):
             raise ModelFormatError("scores of neutral sentences: not finite")
 
     @classmethod
     def of_vectors(cls, vectors: FloatArray) -> Self:
-        """Of (n, d) vectors of length 1 of the sentences."""
+        """Compute the statistics from the (n, d) unit vectors of the sentences."""
         rows = vectors.astype(np.float64)
         mean = rows.mean(axis=0)
         _, factor = np.linalg.qr((rows - mean) / np.sqrt(len(rows)))
@@ -69,26 +69,26 @@ class Neutral:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """What `arrays` gave. Raises ModelFormatError."""
+        """Restore the statistics from the output of `arrays`. Raises ModelFormatError."""
         if arrays.keys() != {"mean", "factor"}:
             raise ModelFormatError("scores of neutral sentences: not a mean and a factor")
         return cls(arrays["mean"], arrays["factor"])
 
     def arrays(self) -> dict[str, FloatArray]:
-        """Both arrays by name."""
+        """Return both arrays by name."""
         return {"mean": self.mean, "factor": self.factor}
 
     def z(
         self, scores: npt.NDArray[np.float64], vectors: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64]:
-        """z = (score - mean) / spread of a text's scores with n items.
+        """Standardise the scores of a text with n items: z = (score - mean) / spread.
 
         Args:
             scores: (n,) cosine similarities.
-            vectors: (n, d) of the items, of length 1.
+            vectors: (n, d) unit vectors of the items.
 
         Returns:
-            (n,); 0 where all neutral sentences score alike.
+            (n,); 0 where all neutral sentences have the same score.
         """
         mean, _ = self._wide
         rows = vectors.astype(np.float64)
@@ -98,7 +98,7 @@ class Neutral:
         return z
 
     def spreads(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """(n,) standard deviations of the scores of neutral sentences with (n, d) vectors."""
+        """Return the (n,) standard deviations of neutral scores for (n, d) vectors."""
         _, factor = self._wide
         spreads: npt.NDArray[np.float64] = np.linalg.norm(
             vectors.astype(np.float64) @ factor.T, axis=1
@@ -111,58 +111,58 @@ class Neutral:
 
 
 def neutral_for(
-    known: Neutral | None, modality: Modality | None, clear: float | None
+    stored: Neutral | None, modality: Modality | None, clear: float | None
 ) -> Neutral | None:
-    """What the scores of a query of this modality can be compared with: None but for a text.
+    """Return the neutral scores to compare a query with; None unless the query is a text.
 
     Raises:
-        QueryError: `clear` is asked for, and there is nothing; or it is no number.
+        QueryError: `clear` is given but there are no neutral scores, or it is not finite.
     """
-    neutral = known if modality == "text" else None
+    neutral = stored if modality == "text" else None
     if clear is not None and not math.isfinite(clear):
         raise QueryError(f"`clear` must be a number of standard deviations, not {clear}")
     if clear is not None and neutral is None:
         raise QueryError(
-            "what stands out is known for queries of words alone: leave `clear` out"
+            "`clear` works for text queries only: leave it out"
             if modality != "text"
-            else "this gallery does not know how neutral sentences score, so nothing stands out: "
+            else "this gallery has no scores of neutral sentences, so `clear` cannot be used: "
             "run `cmr index` again, or gallery.calibrate() with its model"
         )
     return neutral
 
 
 def neutral_of(model: CrossModalModel) -> Neutral | None:
-    """How neutral sentences score with a model's items; kept in the cache, by its fingerprint.
+    """Compute the neutral scores of a model, cached by the model's fingerprint.
 
-    Sentences of which it knows no word are left out. None where it cannot read sentences, or knows
-    too few.
+    Sentences without a known word are skipped. Returns None if the model has no text encoder or
+    fewer than `FEWEST` sentences remain.
     """
     sentences = neutral_sentences()
     digest = hashlib.sha256("\n".join((model.fingerprint, *sentences)).encode()).hexdigest()
     path = default_cache_home() / f"neutral-{digest[:32]}.safetensors"
-    kept = kept_arrays(path)
-    if kept is not None:
-        return Neutral.of_arrays(kept)
+    cached = kept_arrays(path)
+    if cached is not None:
+        return Neutral.of_arrays(cached)
     try:
-        known = _vectors(model, sentences)
+        vectors = _vectors(model, sentences)
     except CMRError:  # a model of precomputed features
         return None
-    if sum(map(len, known)) < FEWEST:
+    if sum(map(len, vectors)) < FEWEST:
         return None
-    neutral = Neutral.of_vectors(np.concatenate(known))
+    neutral = Neutral.of_vectors(np.concatenate(vectors))
     try:
         keep_arrays(path, neutral.arrays())
     except (OSError, StorageError) as error:
-        logger.warning("%s; the sentences are encoded again next time", error)
+        logger.warning("%s; the sentences will be encoded again next time", error)
     return neutral
 
 
 def _vectors(model: CrossModalModel, sentences: Sequence[str]) -> list[FloatArray]:
-    """Of those sentences of which the model knows a word."""
+    """Encode the sentences that have a known word, bisecting if some have none."""
     try:
         return [model.encode_texts(sentences)]
     except UnknownWordsError:
         if len(sentences) == 1:
             return []
-        half = len(sentences) // 2
-        return _vectors(model, sentences[:half]) + _vectors(model, sentences[half:])
+        middle = len(sentences) // 2
+        return _vectors(model, sentences[:middle]) + _vectors(model, sentences[middle:])

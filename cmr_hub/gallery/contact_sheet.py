@@ -1,4 +1,4 @@
-"""Hits as one HTML page with small pictures in it, to be looked at or sent."""
+"""A self-contained HTML page that shows the hits of a search."""
 
 from __future__ import annotations
 
@@ -33,46 +33,46 @@ def contact_sheet(
     nothing: str = "Nothing was found.",
     notes: Sequence[str] = (),
 ) -> str:
-    """The page as text; it needs no other file and no network.
+    """Return the HTML of the page; it needs no other file and no network.
 
     Args:
-        hits: in the order of the page.
-        title: above them.
-        nothing: what to say where there are none.
+        hits: the hits, in the order of the page.
+        title: title of the page.
+        nothing: text to show if there are no hits.
         notes: sentences below the title.
     """
     name = html.escape(title)
     tiles = "\n".join(_tile(hit) for hit in hits) or f"<p>{html.escape(nothing)}</p>"
-    said = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    paragraphs = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{name}</title>'
-        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n{said}<main>\n{tiles}\n</main>"
-        "</body></html>\n"
+        f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n{paragraphs}"
+        f"<main>\n{tiles}\n</main></body></html>\n"
     )
 
 
 def _tile(hit: Hit) -> str:
-    words = shortened(" ".join(hit.sentences[:1]))
+    caption = shortened(" ".join(hit.sentences[:1]))
     label = f"{shortened(hit.label)} · " if hit.label else ""
     where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     clear = "" if hit.z is None else f" · stands out {hit.z:.1f}"
-    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}", html.escape(words), where]
+    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}", html.escape(caption), where]
     return (
-        f"<figure><div>{_picture(hit.path, words)}</div><figcaption>"
+        f"<figure><div>{_picture(hit.path, caption)}</div><figcaption>"
         f"{'<br>'.join(filter(None, lines))}</figcaption></figure>"
     )
 
 
-def _picture(path: Path | None, words: str) -> str:
+def _picture(path: Path | None, caption: str) -> str:
     if path is None:
         return "no picture"
     try:
         image = read_image(path, enough=_SIDE)
     except ImageError:
-        return "the picture is no longer there"
+        return "the picture cannot be read"
     image.thumbnail((_SIDE, _SIDE))
     data = BytesIO()
     image.save(data, "JPEG", quality=80)
     source = b64encode(data.getvalue()).decode()
-    return f'<img alt="{html.escape(words, quote=True)}" src="data:image/jpeg;base64,{source}">'
+    return f'<img alt="{html.escape(caption, quote=True)}" src="data:image/jpeg;base64,{source}">'

@@ -1,4 +1,4 @@
-"""The directory of a gallery: one writer at a time, and changes that happen in one step."""
+"""The directory of a gallery, with a writer's lock and atomic commits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LONGEST_NOTE = 1_000
 
 
 class GalleryDirectory:
-    """Files that are named by their content, and a manifest that says which of them count.
+    """Content-addressed files and a manifest that lists those in use.
 
-    Writing adds files and then replaces the manifest. Killed at any moment, what is there is the
-    older gallery or the newer; files that no manifest names are removed by the next writer.
+    A write adds files and then replaces the manifest. If the process is killed, the directory
+    holds either the old or the new gallery; the next writer removes files that no manifest lists.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -32,18 +32,19 @@ class GalleryDirectory:
         self._lock = FileLock(self.path / _LOCK, timeout=0)
 
     def claim(self) -> bool:
-        """Makes the directory, if need be; tells whether it was not there.
+        """Create the directory if needed; return whether it is new.
 
         Raises:
-            ModelFormatError: there is something else than a gallery.
+            ModelFormatError: the path exists and is not a gallery.
         """
         if self.path.exists() and not holds_gallery(self.path):
-            kept = {_LOCK, _WRITER}
+            lock_files = {_LOCK, _WRITER}
             if not self.path.is_dir() or any(
-                entry.name not in kept and not _is_ours(entry.name) for entry in self.path.iterdir()
+                entry.name not in lock_files and not _is_ours(entry.name)
+                for entry in self.path.iterdir()
             ):
                 raise ModelFormatError(
-                    f"{self.path} is there and is not a gallery: choose another name"
+                    f"{self.path} exists and is not a gallery: choose another name"
                 )
         is_new = not self.path.exists()
         with storing(self.path):
@@ -51,17 +52,17 @@ class GalleryDirectory:
         return is_new
 
     def forget_lock(self) -> None:
-        """Removes the file of the lock: only from a directory that nobody else knows of yet."""
+        """Remove the lock file; only safe if no other process uses the directory yet."""
         (self.path / _LOCK).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the writer's lock, which goes with the process; may be entered again within.
+        """Hold the writer's lock; reentrant, and released when the process ends.
 
         Raises:
             GalleryInUseError: another process holds it.
-            ModelFormatError: the lock, or the note beside it, is a link: what it leads to would
-                be overwritten.
+            ModelFormatError: the lock or the writer's note is a link, whose target would be
+                overwritten.
         """
         for name in (_LOCK, _WRITER):
             if (self.path / name).is_symlink():
@@ -76,7 +77,7 @@ class GalleryDirectory:
                 writer = note.decode(errors="replace") or writer
             raise GalleryInUseError(
                 f"{writer} is writing to {self.path}: wait until it has finished, or stop it. "
-                "Searching goes on meanwhile"
+                "The gallery can still be searched"
             ) from error
         is_outermost = self._lock.lock_counter == 1
         try:
@@ -90,10 +91,10 @@ class GalleryDirectory:
             self._lock.release()
 
     def add(self, kind: str, suffix: str, write: Callable[[Path], None]) -> tuple[str, FileRecord]:
-        """Writes a file, safely on the disk, under a name made of its content.
+        """Write a file, sync it to disk and name it by its content.
 
         Raises:
-            StorageError: the disk is full, or may only be read.
+            StorageError: the disk is full or read-only.
         """
         temporary = self.path / f".{kind}.{secrets.token_hex(8)}.tmp"
         with storing(self.path / f"{kind}.{suffix}"):
@@ -109,16 +110,16 @@ class GalleryDirectory:
         return name, FileRecord(sha256=sha256, bytes=size)
 
     def commit(self, manifest: Manifest) -> None:
-        """From now on the gallery is what this manifest says."""
+        """Replace the manifest and remove the files that it does not list."""
         sync(self.path)
         manifest.write(self.path)
         for entry in self.path.iterdir():
             if _is_ours(entry.name) and entry.name not in manifest.files:
-                with suppress(OSError):  # where a file in use cannot be removed, the next will
+                with suppress(OSError):  # a file in use is left to the next writer
                     entry.unlink()
 
     def clear(self) -> None:
-        """Removes all files of the gallery, the manifest first: then there is none any more."""
+        """Remove all files of the gallery, the manifest first so that no partial one remains."""
         (self.path / FILE_NAME).unlink(missing_ok=True)
         for entry in self.path.iterdir():
             if _is_ours(entry.name):

@@ -1,4 +1,4 @@
-"""Items as a model sees them: their pictures and sentences become vectors."""
+"""Encoding the pictures and sentences of items into vectors."""
 
 from __future__ import annotations
 
@@ -24,31 +24,27 @@ def embedded(
     cache: FeatureCache | None = None,
     progress: bool = False,
 ) -> Segment:
-    """Rows of these items: a picture has a vector, and sentences with a word that is known.
+    """Encode items: every picture gets a vector, and so do sentences with a known word.
 
     Raises:
-        CMRError: the model has no encoders, or an item has nothing that could be found.
+        CMRError: the model has no encoders, or an item would get no vector.
         ModelFormatError: the items do not make a table.
         ImageError: a picture cannot be read.
     """
     if not (model.image.has_encoder and model.text.has_encoder):
         raise CMRError("a model of precomputed features cannot embed pictures and sentences")
     table = items_table(items)
-    pictured = np.flatnonzero([item.path is not None for item in items])
-    told = np.flatnonzero([model.text.knows(item.sentences) for item in items])
-    nothing = np.setdiff1d(np.arange(len(items)), np.union1d(pictured, told))
-    if len(nothing):
+    image_rows = np.flatnonzero([item.path is not None for item in items])
+    text_rows = np.flatnonzero([model.text.knows(item.sentences) for item in items])
+    empty = np.setdiff1d(np.arange(len(items)), np.union1d(image_rows, text_rows))
+    if len(empty):
         raise CMRError(
-            f"{len(nothing)} items have neither a picture nor a word that the model knows, "
-            f"e.g. {shown(items[nothing[0]].id)}: leave them out"
+            f"{len(empty)} items have neither a picture nor a word that the model knows, "
+            f"e.g. {shown(items[empty[0]].id)}: leave them out"
         )
     paths = [path for item in items if (path := item.path) is not None]
     images = model.image.encode(paths, cache=cache, progress=progress)
-    texts = model.encode_documents([items[int(row)].sentences for row in told])
+    texts = model.encode_documents([items[int(row)].sentences for row in text_rows])
     return Segment(
-        table,
-        {
-            "image": VectorColumn(images, pictured),
-            "text": VectorColumn(texts, told),
-        },
+        table, {"image": VectorColumn(images, image_rows), "text": VectorColumn(texts, text_rows)}
     )

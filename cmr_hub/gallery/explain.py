@@ -1,11 +1,11 @@
-"""Why was this found: what each word, each patch of the picture and each class has to do with it.
+"""Explaining a hit by words of the query, regions of the picture and training classes.
 
-Nothing here looks into the networks: a part of the query or of the picture is taken away, and the
-score is computed again. What is told is therefore true of every encoder.
+The methods are model-agnostic: a part of the query or the picture is removed and the score is
+computed again.
 
-Any change to the query or the picture changes the score a little. Where the scores of neutral
-sentences are known (`clear.Neutral`), they show how much of a change is noise: for a word by how
-much their scores with the same item differ, for a place by how much covering it changes them.
+Any change of the query or the picture changes the score slightly. The scores of neutral sentences
+(`clear.Neutral`), if available, measure this noise: for a word, the standard deviation of their
+scores with the same item; for a region, how much covering it changes their scores.
 """
 
 from __future__ import annotations
@@ -28,50 +28,50 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, ImageSource, Modality
 
 MOST_WORDS = 64
-"""Of a longer text, the first so many words are explained."""
+"""Maximum number of words explained; the rest of a longer text is ignored."""
 CELLS = 8
-"""Rows and columns of a saliency map."""
+"""Number of rows and of columns of a saliency map."""
 CLEAR_WORD = 1.0
-"""The least |z| of a word that stands out: with a picture of something else fewer than a twentieth
-of a caption's words reach it."""
+"""Minimum |z| of a word that stands out. With an unrelated picture, fewer than a twentieth of a
+caption's words reach it."""
 CLEAR_PLACE = 3.0
-"""The least z of a place that stands out: of 64 places one reaches it for less than a twentieth of
-neutral sentences."""
+"""Minimum z of a cell that stands out. For fewer than a twentieth of neutral sentences does any of
+the 64 cells reach it."""
 _WINDOW = 2
 
 
 @dataclass(frozen=True)
 class WordContribution:
-    """One word of the query."""
+    """The contribution of one word of the query to the score of a hit."""
 
     word: str
     known: bool
-    """To the model; the score of an unknown word is 0."""
+    """Whether the model knows the word; the score of an unknown word is 0."""
     score: float
-    """What the hit's cosine similarity loses without it; below 0 it would gain."""
+    """By how much the hit's cosine similarity drops without the word; negative if it rises."""
     wanted: bool
-    """False for a word of a part with a minus sign."""
+    """False for a word of a part with a negative weight."""
     z: float | None = None
-    """The score in standard deviations of those that neutral sentences have with the same item;
-    None where these are not known."""
+    """`score` divided by the standard deviation of the scores of neutral sentences with the same
+    item; None if these are not available."""
 
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """Where in a picture the similarity to a query comes from."""
+    """A map of the regions of a picture that make it similar to a query."""
 
     cells: FloatArray
-    """(CELLS, CELLS): what the cosine similarity loses when this place is covered."""
+    """(CELLS, CELLS): by how much the cosine similarity drops when the cell is covered."""
     box: tuple[float, float, float, float]
-    """The part of the picture that the network is shown: left, top, right, bottom, in [0, 1]."""
+    """The crop that the network sees: left, top, right, bottom, in [0, 1]."""
     z: FloatArray | None = None
-    """(CELLS, CELLS): by how many standard deviations that is more than neutral sentences lose
-    when the same place is covered; None where these are not known."""
+    """(CELLS, CELLS): `cells` standardised by the drops of neutral sentences for the same cell;
+    None if these are not available."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How near a vector is to a class."""
+    """The similarity of a vector to a class."""
 
     name: str
     score: float
@@ -79,9 +79,10 @@ class ClassScore:
 
 
 def strengths(z: npt.ArrayLike, least: float) -> npt.NDArray[np.float64]:
-    """How strongly to draw what is so many standard deviations large: in [0, 1].
+    """Map z-scores to opacities in [0, 1].
 
-    0 below `least`, .5 at it, and 1 from twice as much: the same z looks the same everywhere.
+    The opacity is 0 below `least`, .5 at `least`, and 1 from twice `least`. The scale is fixed, so
+    that the same z looks the same everywhere.
     """
     sizes = np.abs(np.asarray(z, dtype=np.float64))
     return np.where(sizes >= least, np.minimum(sizes / (2 * least), 1), 0)
@@ -93,48 +94,56 @@ def word_contributions(
     vector: npt.ArrayLike,
     neutral: Neutral | None = None,
 ) -> list[WordContribution]:
-    """What each word of a query does for the score of a hit, in the order of the words.
+    """Compute the contribution of each word of a query to the score of a hit.
 
-    The contribution of word t is c_t = cos(q, v) − cos(q₋ₜ, v), with q₋ₜ the vector of the query
-    without that word (Li et al. 2016, arXiv 1612.08220, "erasure"). Where nothing else is known
-    q₋ₜ has no direction, and its cosine counts as 0. Words act together, so the contributions need
-    not sum to the score.
+    The contribution of word t is c_t = cos(q, v) − cos(q₋ₜ, v), where q₋ₜ is the vector of the
+    query without that word (Li et al. 2016, arXiv 1612.08220, "erasure"). If no other word is
+    known, q₋ₜ has no direction and its cosine counts as 0. Words interact, so the contributions
+    need not sum to the score.
 
     Args:
-        model: that the query was encoded with.
-        query: a text, or a mix; of a mix the words of every text.
-        vector: (d,) of the hit, of length 1.
-        neutral: how neutral sentences score: then there is a z = c_t / sqrt(v'Cv).
+        model: the model that encoded the query.
+        query: a text or a mix; for a mix, the words of all its texts are explained.
+        vector: (d,) unit vector of the hit.
+        neutral: scores of neutral sentences, for z = c_t / sqrt(v'Cv).
+
+    Returns:
+        One contribution per word, in the order of the words.
 
     Raises:
-        CMRError: the model has no text encoder, or no word of a text is known.
+        CMRError: the model has no text encoder, or a text has no known word.
     """
     if not model.text.has_encoder:
         raise CMRError("a model of precomputed features cannot read words")
     target = np.asarray(vector, dtype=np.float64)
     parts = query.parts if isinstance(query, Mix) else ((1.0, query),)
     weights = [weight for weight, _ in parts]
-    own = [query_vector(model, part) for _, part in parts]
+    part_vectors = [query_vector(model, part) for _, part in parts]
     spread = 0.0 if neutral is None else float(neutral.spreads(target[None])[0])
-    score = _cosines(mixed(weights, own)[None], target)[0]
-    found = []
-    for place, (weight, part) in enumerate(parts):
+    score = _cosines(mixed(weights, part_vectors)[None], target)[0]
+    contributions = []
+    for index, (weight, part) in enumerate(parts):
         if not isinstance(part, str):
             continue
         plain, spans = word_spans(part)
         unknown = set(model.text.unknown_words(part))
         spans = spans[:MOST_WORDS]
-        shorter = [plain[:start] + " " + plain[end:] for _, start, end in spans]
-        instead = np.zeros((len(spans), len(target)))
-        told = [row for row, text in enumerate(shorter) if model.text.knows((text,))]
-        if told:
-            instead[told] = model.encode_texts([shorter[row] for row in told])
-        rest = np.stack([mixed(weights, [*own[:place], row, *own[place + 1 :]]) for row in instead])
-        for (word, _, _), without in zip(spans, _cosines(rest, target), strict=True):
-            lost = 0.0 if word in unknown else float(score - without)
-            z = lost / spread if spread > 0 else None
-            found.append(WordContribution(word, word not in unknown, lost, weight > 0, z))
-    return found
+        erased = [plain[:start] + " " + plain[end:] for _, start, end in spans]
+        vectors = np.zeros((len(spans), len(target)))
+        known = [row for row, text in enumerate(erased) if model.text.knows((text,))]
+        if known:
+            vectors[known] = model.encode_texts([erased[row] for row in known])
+        queries = np.stack(
+            [
+                mixed(weights, [*part_vectors[:index], row, *part_vectors[index + 1 :]])
+                for row in vectors
+            ]
+        )
+        for (word, _, _), without in zip(spans, _cosines(queries, target), strict=True):
+            drop = 0.0 if word in unknown else float(score - without)
+            z = drop / spread if spread > 0 else None
+            contributions.append(WordContribution(word, word not in unknown, drop, weight > 0, z))
+    return contributions
 
 
 def saliency(
@@ -143,27 +152,27 @@ def saliency(
     vector: npt.ArrayLike,
     neutral: Neutral | None = None,
 ) -> Saliency:
-    """Which places of a picture make it similar to a query.
+    """Compute which regions of a picture make it similar to a query.
 
-    A window of 2 × 2 cells with the mean colour of the encoder's training pictures is laid over
-    every place of a grid of `CELLS` × `CELLS` (occlusion: Zeiler and Fergus 2014, arXiv
-    1311.2901). With x the picture, the value of window w is cos(q, f(x)) − cos(q, f(x without w)),
-    and that of a cell the mean of the windows that cover it.
+    A window of 2 × 2 cells, filled with the mean colour of the encoder's training pictures, slides
+    over a grid of `CELLS` × `CELLS` (occlusion: Zeiler and Fergus 2014, arXiv 1311.2901). For a
+    picture x, the value of window w is cos(q, f(x)) − cos(q, f(x without w)); the value of a cell
+    is the mean over the windows that cover it.
 
     Args:
-        model: with an image encoder.
-        picture: the hit's.
-        vector: (d,) of the query, of length 1.
-        neutral: how neutral sentences score, where the query is a text: then every cell has a z.
+        model: a model with an image encoder.
+        picture: the picture of the hit.
+        vector: (d,) unit vector of the query.
+        neutral: scores of neutral sentences, for a z of every cell; text queries only.
 
     Raises:
         CMRError: the model has no image encoder.
         ImageError: the picture cannot be read.
     """
     if not model.image.has_encoder:
-        raise CMRError("a model of precomputed features cannot look at pictures")
-    shown = model.image.required_encoder.preprocessing
-    canvas, box = shown.canvas(read_image(picture, enough=shown.enough))
+        raise CMRError("a model of precomputed features cannot read pictures")
+    preprocessing = model.image.required_encoder.preprocessing
+    canvas, box = preprocessing.canvas(read_image(picture, enough=preprocessing.enough))
     rows_at, columns_at = (
         np.linspace(0, length, CELLS + 1).astype(int) for length in canvas.shape[:2]
     )
@@ -173,18 +182,18 @@ def saliency(
     covered = np.repeat(canvas[None], len(windows) + 1, axis=0)
     for view, (row, column) in zip(covered[1:], windows, strict=True):
         rows = slice(rows_at[row], rows_at[row + _WINDOW])
-        view[rows, columns_at[column] : columns_at[column + _WINDOW]] = shown.blank
-    vectors = model.image.encode_pixels(shown.from_canvas(covered)).astype(np.float64)
+        view[rows, columns_at[column] : columns_at[column + _WINDOW]] = preprocessing.blank
+    vectors = model.image.encode_pixels(preprocessing.from_canvas(covered)).astype(np.float64)
     sums = np.zeros((CELLS, CELLS, vectors.shape[1]))
     counts = np.zeros((CELLS, CELLS, 1))
-    for moved, (row, column) in zip(vectors[0] - vectors[1:], windows, strict=True):
+    for change, (row, column) in zip(vectors[0] - vectors[1:], windows, strict=True):
         cells = slice(row, row + _WINDOW), slice(column, column + _WINDOW)
-        sums[cells] += moved
+        sums[cells] += change
         counts[cells] += 1
-    moves = (sums / counts).reshape(CELLS**2, -1)
-    lost = moves @ np.asarray(vector, dtype=np.float64)
-    z = None if neutral is None else _grid(neutral.z(lost, moves))
-    return Saliency(_grid(lost), box, z)
+    changes = (sums / counts).reshape(CELLS**2, -1)
+    drops = changes @ np.asarray(vector, dtype=np.float64)
+    z = None if neutral is None else _grid(neutral.z(drops, changes))
+    return Saliency(_grid(drops), box, z)
 
 
 def _grid(values: npt.NDArray[np.float64]) -> FloatArray:
@@ -194,16 +203,16 @@ def _grid(values: npt.NDArray[np.float64]) -> FloatArray:
 def nearest_classes(
     model: CrossModalModel, vector: npt.ArrayLike, modality: Modality, count: int = 3
 ) -> list[ClassScore]:
-    """The training classes nearest to a vector, best first; none where there were no classes.
+    """Return the training classes nearest to a vector, best first.
 
     Args:
-        model: whose centroids are compared with.
-        vector: (d,) of length 1.
-        modality: what the vector is of.
-        count: how many at most.
+        model: the model with the class centroids; without them the list is empty.
+        vector: (d,) unit vector.
+        modality: modality of the vector.
+        count: maximum number of classes.
 
     Raises:
-        QueryError: the vector is of another width.
+        QueryError: the vector has another width.
     """
     if model.centroids is None:
         return []
@@ -222,7 +231,7 @@ def nearest_classes(
 def _cosines(
     rows: npt.NDArray[np.float64], vector: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """(n, d) rows of any length → (n,) cosines with a vector of length 1; 0 for a zero row."""
+    """Return the (n,) cosines of (n, d) rows with a unit vector; 0 for a zero row."""
     lengths = np.linalg.norm(rows, axis=1)
     cosines: npt.NDArray[np.float64] = (rows @ vector) / np.where(lengths > 0, lengths, 1)
     return cosines

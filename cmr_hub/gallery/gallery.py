@@ -1,4 +1,4 @@
-"""Pictures and texts with their vectors in the common space, kept and searched."""
+"""The gallery: pictures and texts with their vectors, stored and searched."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 
 
 class Gallery:
-    """Items, each a picture, a text or both, that are found by what they show and say.
+    """A searchable collection of items, each of which is a picture, a text or both.
 
-    `create`, `open` and `from_vectors` make one. `add`, `update` and `remove` change it; what they
-    have returned from is safe on the disk. Other processes may search meanwhile.
+    Create one with `create`, `open` or `from_vectors`, and change it with `add`, `update` and
+    `remove`. When these return, the change is on disk. Other processes can search at any time.
 
     Args:
-        store: where its rows are.
-        model: reads the texts and pictures that are added or searched with. Without it vectors
-            can be searched with, and nothing added.
+        store: storage of the rows.
+        model: encodes the items and queries. Without a model, only vectors can be queried and
+            nothing can be added.
 
     Raises:
-        ModelFormatError: the store holds vectors of another model.
+        ModelFormatError: the vectors of the store were made by another model.
 
     Example:
         >>> gallery = Gallery.create("pets", load())                        # doctest: +SKIP
@@ -58,7 +58,7 @@ class Gallery:
     def __init__(self, store: Store, model: CrossModalModel | None = None) -> None:
         if model is not None and model.fingerprint != store.model_id:
             raise ModelFormatError(
-                f"the gallery holds vectors of model {shown(store.model_id)}, not of "
+                f"the gallery has vectors of model {shown(store.model_id)}, not of "
                 f"{shown(model.fingerprint)}: they cannot be compared. Open it with that model, or "
                 "index again with this one"
             )
@@ -73,16 +73,16 @@ class Gallery:
         *,
         model_name: str | None = None,
     ) -> Self:
-        """An empty gallery.
+        """Create an empty gallery.
 
         Args:
-            directory: new or empty; None keeps the gallery in memory.
-            model: makes its vectors.
-            model_name: what `cmr_hub.load` takes to get this model again.
+            directory: a new or empty directory; None keeps the gallery in memory.
+            model: the model that encodes the items.
+            model_name: the name under which `cmr_hub.load` finds the model.
 
         Raises:
-            ModelFormatError: something is in the directory, be it a gallery.
-            GalleryInUseError: another process is writing there.
+            ModelFormatError: the directory is not empty.
+            GalleryInUseError: another process is writing to the directory.
         """
         if directory is None:
             return cls(LocalStore(model.fingerprint, model_name), model)
@@ -96,15 +96,15 @@ class Gallery:
         *,
         root: str | Path | None = None,
     ) -> Self:
-        """Reads a gallery from its directory.
+        """Open a gallery from its directory.
 
         Args:
-            directory: where it is.
-            model: the one that made its vectors; a gallery of another is refused.
-            root: where the pictures are now, if the folder that they all are in has moved.
+            directory: directory of the gallery.
+            model: the model that made its vectors.
+            root: new location of the pictures' common folder, if it has moved.
 
         Raises:
-            ModelFormatError: not a gallery, not whole, of another version or another model.
+            ModelFormatError: it is not a gallery, is incomplete, or is of another version or model.
         """
         store = LocalStore.open(directory, root=root)
         try:
@@ -121,18 +121,18 @@ class Gallery:
         text_embeddings: npt.ArrayLike | VectorColumn | None = None,
         model_id: str,
     ) -> Self:
-        """A gallery in memory of items whose vectors are there already.
+        """Create an in-memory gallery from precomputed vectors.
 
         Args:
-            items: a table as `items.items_table` makes it.
-            image_embeddings: (N, d) rows of length 1, row i for item i; or a `VectorColumn` where
-                only some items have one; or None.
-            text_embeddings: likewise.
-            model_id: the fingerprint of the model that made them.
+            items: a table as returned by `items.items_table`.
+            image_embeddings: (N, d) unit vectors, row i for item i; or a `VectorColumn` if only
+                some items have one; or None.
+            text_embeddings: same as `image_embeddings`, for the texts.
+            model_id: fingerprint of the model that made the vectors.
 
         Raises:
-            ModelFormatError: vectors are missing, of different width, not finite or not of
-                length 1, or the table is not one of items.
+            ModelFormatError: vectors are missing, differ in width, are not finite or not of length
+                1, or the table is invalid.
         """
         gallery = cls(LocalStore(model_id))
         gallery.add_vectors(
@@ -151,54 +151,54 @@ class Gallery:
 
     @property
     def model_id(self) -> str:
-        """The fingerprint of the model that made the vectors."""
+        """Fingerprint of the model that made the vectors."""
         return self.store.model_id
 
     @property
     def dim(self) -> int | None:
-        """Of the vectors; None as long as there are none."""
+        """Dimension of the vectors; None if the gallery is empty."""
         return self.store.dim
 
     @property
     def items(self) -> pa.Table:
-        """All items: `id`, `path`, `sentences`, `label` and what else was told of them."""
+        """Table of all items: `id`, `path`, `sentences`, `label` and metadata columns."""
         return self.store.table()
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        """What can be searched: "image", "text" or both."""
+        """Modalities that can be searched: "image", "text" or both."""
         return self.store.targets
 
     def add(
         self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
     ) -> None:
-        """Reads pictures and texts of new items and keeps them with their vectors.
+        """Encode new items and store them with their vectors.
 
         Args:
-            items: with a picture, sentences or both; sentences without a word that the model
-                knows get no vector.
-            cache: keeps the features of pictures.
-            progress: show a bar.
+            items: items with a picture, sentences or both. Sentences without a word known to the
+                model get no vector.
+            cache: cache for the features of pictures.
+            progress: show a progress bar.
 
         Raises:
-            QueryError: an id is there already (`update` replaces), or there is no model.
+            QueryError: an id already exists (use `update`), or the gallery has no model.
             ModelFormatError: the items do not make a table.
             CMRError: an item has neither a picture nor a known word; nothing is added.
             ImageError: a picture cannot be read; nothing is added.
         """
         rows = list(items)
-        known = self.store.rows([item.id for item in rows])
-        if len(known):
+        existing = self.store.rows([item.id for item in rows])
+        if len(existing):
             raise QueryError(
-                f"{len(known)} ids are in the gallery already, e.g. "
-                f"{shown(known.items['id'][0].as_py())}: update() replaces them"
+                f"{len(existing)} ids are in the gallery already, e.g. "
+                f"{shown(existing.items['id'][0].as_py())}: update() replaces them"
             )
         self.update(rows, cache=cache, progress=progress)
 
     def update(
         self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
     ) -> None:
-        """Adds items, each in place of an older one with its id. See `add`."""
+        """Add items, replacing those with the same ids. See `add`."""
         if self.model is None:
             raise QueryError(
                 "nothing can be added to a gallery that was opened without its model: "
@@ -214,14 +214,14 @@ class Gallery:
         image_embeddings: npt.ArrayLike | VectorColumn | None = None,
         text_embeddings: npt.ArrayLike | VectorColumn | None = None,
     ) -> None:
-        """As `update`, of items whose vectors are there already. See `from_vectors`."""
+        """Add or replace items with precomputed vectors. See `from_vectors`."""
         self.store.put(segment_of(items, image_embeddings, text_embeddings, self.dim))
         self.calibrate()
 
     def calibrate(self) -> None:
-        """Learns how neutral sentences score, unless that is known: then hits have a `z`.
+        """Compute the scores of neutral sentences, if not stored yet, so that hits have a `z`.
 
-        Whatever adds items does it too. A model that cannot read sentences learns nothing.
+        Methods that add items call this. Does nothing if the model has no text encoder.
         """
         if self.model is None or self.store.neutral is not None:
             return
@@ -229,10 +229,10 @@ class Gallery:
             self.store.keep_neutral(neutral)
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
-        """Removes items by id and those that pass a condition; tells how many there were.
+        """Remove items by id or condition; return how many were removed.
 
         Raises:
-            QueryError: the condition cannot be understood.
+            QueryError: the condition cannot be parsed.
         """
         chosen = list(ids)
         if where is not None:
@@ -249,19 +249,20 @@ class Gallery:
         temperature: float | None = None,
         progress: bool = False,
     ) -> dict[str | None, int]:
-        """Writes the most probable of some names of classes into a column; see `label_store`.
+        """Write the most probable class name of each picture into a column.
 
-        The vectors that are there are compared, as `CrossModalModel.classify` does. Its probability
-        goes into the column `<column>_probability`. Items without a picture get null.
+        The stored vectors are classified as in `CrossModalModel.classify`. The probability is
+        written to the column `<column>_probability`. Items without a picture get null. See
+        `label_store`.
 
         Args:
             names, template, temperature: as for `classify`.
-            column: `label` takes the place of what the dataset said.
-            min_probability: less probable names are not written: null.
-            progress: show a bar.
+            column: name of the column; `label` replaces the labels of the dataset.
+            min_probability: write null if the probability is lower.
+            progress: show a progress bar.
 
         Returns:
-            How many pictures have each name, the most frequent first; None: no name.
+            Number of pictures per name, most frequent first; the key None counts those without.
         """
         if self.model is None:
             raise QueryError("naming pictures needs the model: Gallery.open(directory, model)")
@@ -289,28 +290,28 @@ class Gallery:
         clear: float | None = None,
         query_modality: Modality | None = None,
     ) -> list[Hit]:
-        """The items most similar to a text, a picture, a vector or a `Mix`.
+        """Return the items most similar to a text, a picture, a vector or a `Mix`.
 
         Args:
-            query: a `str` is a text; a `Path`, an open picture or the `bytes` of a file is a
-                picture; an array (d,) is a vector; a `Mix` is a weighted sum of these.
-            k: how many; fewer come back where there are no more.
+            query: a text (`str`), a picture (`Path`, PIL image or the `bytes` of a file), a vector
+                (an array (d,)), or a weighted sum of these (`Mix`).
+            k: maximum number of hits.
             target: compare with the items' pictures ("image") or texts ("text"). Default: the
-                other modality than the query's, if the gallery has it.
-            offset: how many of the best to pass over: page 3 of 10 hits is offset=20.
+                modality that the query does not have, if the gallery has it.
+            offset: number of best hits to skip: page 3 of 10 hits is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
-            min_score: the least cosine similarity of a hit.
-            distinct: leave out what is more similar than this to a better hit, e.g. .98.
-            clear: the least `z` of a hit, which is looked for among the 1,000 best scores.
-            query_modality: what a vector was made of; only hits of a text have a `z`.
+            min_score: minimum cosine similarity of a hit.
+            distinct: skip items whose similarity to a better hit is higher than this, e.g. .98.
+            clear: minimum `z` of a hit; only the 1,000 best scores are considered.
+            query_modality: modality of a query vector; only hits of a text have a `z`.
 
         Returns:
             Hits, best first; ties in the order of the gallery.
 
         Raises:
-            QueryError: the query, or another argument, cannot be used; the message says why.
-            UnknownWordsError, ImageError: as the model's encoders.
+            QueryError: the query or another argument is invalid.
+            UnknownWordsError, ImageError: the model cannot encode the query.
         """
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
         page = Page(k, offset, _condition(where), min_score, distinct, clear, neutral)
@@ -326,10 +327,10 @@ class Gallery:
         *,
         where: str | None = None,
     ) -> list[list[Hit]]:
-        """`search` with (Q, d) vectors at once: the same hits as one by one."""
+        """Search with (Q, d) vectors at once; returns the same hits as `search` for each."""
         queries = np.asarray(vectors, dtype=np.float64)
         if queries.ndim != 2:
-            raise QueryError(f"search_many takes rows of vectors, not shape {queries.shape}")
+            raise QueryError(f"search_many needs rows of vectors, not shape {queries.shape}")
         page = Page(k, offset, _condition(where))
         return self._search(unit_rows(queries), chosen_target(target, queries, self.targets), page)
 
@@ -345,15 +346,15 @@ class Gallery:
         distinct: float | None = None,
         clear: float | None = None,
     ) -> list[Hit]:
-        """Items like one of the gallery, without itself.
+        """Return the items most similar to an item of the gallery, without the item itself.
 
         Args:
-            id: of the item; its picture is compared with pictures, else its text with texts.
+            id: id of the item. Its picture is the query, or its text if it has no picture.
             k, offset, where, min_score, distinct, clear: as for `search`.
-            target: compare with these instead.
+            target: modality to compare with; default the query's own.
 
         Raises:
-            QueryError: no such item, or as `search`.
+            QueryError: the item does not exist, or an argument is invalid.
         """
         row = self.store.rows([id])
         if not len(row):
@@ -377,10 +378,10 @@ class Gallery:
         return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
 
     def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
-        """Why an item was found where it was: its rank, score and nearest training class.
+        """Return a hit's rank and score, and the training class nearest to it.
 
         Raises:
-            QueryError: the item is not there any more, or has no vector of this modality.
+            QueryError: the item no longer exists, or has no vector of this modality.
         """
         row = self.store.rows([hit.id])
         if not len(row) or target not in row.vectors:
@@ -391,35 +392,35 @@ class Gallery:
         return Explanation(hit.rank, hit.score, len(self), name)
 
     def vectors(self, target: Modality) -> FloatArray:
-        """(n, d) vectors of one modality, in the order of `items`, of those that have one."""
+        """Return the (n, d) vectors of one modality, in the order of the `items` that have one."""
         rows = self.store.rows(self.items.column("id").to_pylist())
         if target not in rows.vectors:
             raise QueryError(f"this gallery has no {target} vectors")
         return np.asarray(rows.vectors[target].matrix)
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None:
-        """Writes a copy to a directory, all or nothing, in place of an older gallery there.
+        """Write a copy to a directory atomically, replacing an existing gallery.
 
         Args:
-            directory: a new one, or an older gallery's.
-            root: the folder that `copy_pictures` copied to, as seen from the gallery's; default:
-                the pictures are where they were.
+            directory: a new directory or one of a gallery.
+            root: the folder that `copy_pictures` copied to, relative to `directory`; default: the
+                pictures stay where they are.
 
         Raises:
-            ModelFormatError: the directory is there and is not a gallery.
+            ModelFormatError: the directory exists and is not a gallery.
             GalleryInUseError: another process is writing to it.
         """
         if not isinstance(self.store, LocalStore):
-            raise QueryError("only a gallery of this machine can be saved to a directory")
+            raise QueryError("only a local gallery can be saved to a directory")
         self.store.save(directory, root=root)
 
     def copy_pictures(self, directory: str | Path) -> None:
-        """Copies the pictures of all items, in the folders that they have below their common one.
+        """Copy the pictures of all items, keeping their paths below their common folder.
 
-        A saved gallery is then opened with `root=directory`, wherever that is taken.
+        A saved gallery can then be opened with `root=directory`.
 
         Raises:
-            ImageError: a picture is not there or cannot be read.
+            ImageError: a picture is missing or cannot be read.
         """
         copy_pictures(self.items, Path(directory))
 
@@ -437,12 +438,12 @@ class Gallery:
 
 
 def _condition(text: str | None) -> Where | None:
-    """The condition that is asked for, if one is. Raises QueryError."""
+    """Parse a condition, if given. Raises QueryError."""
     if text is None:
         return None
     if not isinstance(text, str):
         raise QueryError(f'a condition is a text, e.g. "year >= 2008", not {shown(text)}')
-    # With it comes a parser of SQL, which takes a tenth of the time of a search from the shell.
+    # Importing the SQL parser takes a tenth of the time of a search from the shell.
     from cmr_hub.gallery.where import Where
 
     return Where(text)

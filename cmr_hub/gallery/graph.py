@@ -1,8 +1,8 @@
-"""An approximate index: HNSW over vectors of 8-bit numbers.
+"""An approximate index: HNSW over vectors quantised to 8 bits.
 
-Hierarchical navigable small worlds (Malkov and Yashunin 2018, arXiv 1603.09320), FAISS's. Each
-vector is a node with links to its neighbours; a search walks from node to node and keeps the
-`ef` best it has seen.
+This is FAISS's implementation of hierarchical navigable small worlds (Malkov and Yashunin 2018,
+arXiv 1603.09320). Each vector is a node with links to its neighbours; a search walks from node to
+node and keeps the `ef` best seen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LINKS = 32
 EF_CONSTRUCTION = 200
 EF_SEARCH = 200
-"""Recall@10 of .98 and more at a million vectors: docs/scale.md has the curve."""
+"""Recall@10 is at least .98 at a million vectors; see docs/scale.md for the curve."""
 _FILTER_MARGIN = 4
 _BLOCK = 20_000
 _PARTS = {
@@ -39,12 +39,12 @@ _PARTS = {
 
 
 class Graph:
-    """HNSW of the vectors in the order in which they were added.
+    """An HNSW index of vectors, numbered in the order in which they were added.
 
     Args:
-        dim: of the vectors.
-        bounds: the least and the largest number in them; others are taken for these. Between the
-            two are 256 steps.
+        dim: dimension of the vectors.
+        bounds: minimum and maximum of their values, quantised in 256 steps; values outside are
+            clipped.
     """
 
     def __init__(self, dim: int, bounds: tuple[float, float]) -> None:
@@ -57,7 +57,7 @@ class Graph:
 
     @classmethod
     def for_vectors(cls, matrices: Sequence[FloatArray]) -> Self:
-        """An empty graph for vectors like these."""
+        """Create an empty graph with bounds that fit these vectors."""
         bounds = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
         return cls(matrices[0].shape[1], bounds)
 
@@ -69,7 +69,7 @@ class Graph:
         return int(self.index.ntotal)
 
     def add(self, matrices: Iterable[FloatArray]) -> Iterator[int]:
-        """Adds vectors block by block, and tells after each how many it were."""
+        """Add vectors block by block; yield the size of each block."""
         for matrix in matrices:
             for start in range(0, len(matrix), _BLOCK):
                 block = np.ascontiguousarray(matrix[start : start + _BLOCK])
@@ -80,35 +80,35 @@ class Graph:
     def search(
         self, query: FloatArray, count: int, share: float, bits: npt.NDArray[np.uint8] | None
     ) -> tuple[FloatArray, IntArray]:
-        """About the `count` nearest of those that may be found.
+        """Return approximately the nearest of the selected vectors.
 
         Args:
             query: (d,) float32.
-            count: how many; fewer may come back.
-            share: of the vectors, what part may be found, in (0, 1].
-            bits: one bit a vector, the lowest of a byte first; None for all.
+            count: maximum number of results; there may be fewer.
+            share: fraction of the vectors that are selected, in (0, 1].
+            bits: one bit per vector, least significant bit first; None selects all.
 
         Returns:
             Scores and positions, best first.
         """
-        # Of the ef nearest about ef·share may be found, and they must be the count best of those.
-        # A fixed least ef gives the pages of one search the same ranking.
+        # About ef·share of the ef nearest are selected, and the `count` best must be among them.
+        # The fixed minimum of ef keeps the ranking the same on all pages of one search.
         ef = max(EF_SEARCH, 2 * count, int(_FILTER_MARGIN * count / share) if share < 1 else 0)
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)
         settings = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
         scores, found = self.index.search(query[None], count, params=settings)
-        there = found[0] >= 0
-        return scores[0, there], found[0, there]
+        valid = found[0] >= 0  # FAISS pads with -1
+        return scores[0, valid], found[0, valid]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).of_arrays, (self.arrays(), self.index.d, len(self))
 
     def copy(self) -> Self:
-        """The same, to be added to apart."""
+        """Return an independent copy."""
         return self.of_arrays(self.arrays(), self.index.d, len(self))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Vectors and links, to be kept in a file."""
+        """Return vectors and links as arrays, for storage."""
         hnsw, storage = self.index.hnsw, self._codes
         low, width = faiss.vector_to_array(storage.sq.trained)
         return {
@@ -121,10 +121,10 @@ class Graph:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], dim: int, count: int) -> Self:
-        """Undoes `arrays`.
+        """Restore a graph from the output of `arrays`.
 
         Raises:
-            ModelFormatError: not a graph of `count` vectors of `dim` numbers.
+            ModelFormatError: the arrays are not a graph of `count` vectors of `dim` numbers.
         """
         try:
             codes, bounds, links, levels, entry = (np.asarray(arrays[name]) for name in _PARTS)
@@ -141,7 +141,7 @@ class Graph:
                 and _is_sound(levels, offsets, links, places, entry)
             )
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ModelFormatError(f"the graph has not the parts of one: {error}") from error
+            raise ModelFormatError(f"the graph has missing or invalid parts: {error}") from error
         if not sound or offsets is None:
             raise ModelFormatError(f"the graph is not one of {count} vectors of {dim} numbers")
         faiss.copy_array_to_vector(codes.ravel(), storage.codes)
@@ -153,12 +153,12 @@ class Graph:
         return graph
 
     def settle(self) -> None:
-        """Moves it to large pages: it is searched from now on, and not added to any more."""
+        """Move the graph to huge pages; nothing may be added to it afterwards."""
         in_huge_pages(self.index, view(self._codes.codes), view(self.index.hnsw.neighbors))
 
 
 def view(vector: Any) -> npt.NDArray[Any]:
-    """The contents of a vector of FAISS, which must outlive them."""
+    """Return a view of a FAISS vector, which must outlive the view."""
     found: npt.NDArray[Any] = faiss.rev_swig_ptr(vector.data(), vector.size())
     return found
 
@@ -170,7 +170,7 @@ def _is_sound(
     places: npt.NDArray[np.int64],
     entry: npt.NDArray[np.int64],
 ) -> bool:
-    """FAISS follows links without looking: one beyond the end would be read from anywhere."""
+    """Check all links, as FAISS does not: a link out of range would read arbitrary memory."""
     count = len(levels)
     start, top = entry
     if levels.min() < 1 or offsets[-1] != len(links) or not 0 <= start < count:
@@ -179,7 +179,7 @@ def _is_sound(
         return False
     if links.min() < -1 or links.max() >= count:
         return False
-    # A link of an upper level must lead to a node that is on that level.
+    # A link of an upper level must lead to a node of that level.
     for level in range(1, int(levels.max())):
         nodes = np.flatnonzero(levels > level)
         upper = links[offsets[nodes, None] + np.arange(places[level], places[level + 1])]

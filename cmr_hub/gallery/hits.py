@@ -1,4 +1,4 @@
-"""Rows of a gallery as answers of a search."""
+"""Turning rows of a gallery into hits."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cmr_hub.hit import Hit
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an item was found where it was."""
+    """The rank and score of a hit, and the training class nearest to it."""
 
     rank: int
     score: float
     """Cosine similarity to the query, in [-1, 1]."""
     among: int
-    """How many items the gallery has."""
+    """Number of items in the gallery."""
     nearest_class: str | None
-    """Of the classes that the model was trained with; None where there were none."""
+    """Nearest class of the training data; None if the model was trained without classes."""
 
 
 def hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
-    """A row of the table of items as a hit."""
+    """Create a hit from a row of the items table."""
     return Hit(
         rank=rank,
         id=item["id"],
-        # Rows are of length 1 but for rounding.
+        # Vectors have length 1 up to rounding errors.
         score=min(max(score, -1.0), 1.0),
         file=item["path"],
         sentences=tuple(item["sentences"] or ()),

@@ -1,10 +1,9 @@
-"""Large arrays in pages of 2 MiB instead of 4 KiB.
+"""Moving large arrays to huge pages (2 MiB instead of 4 KiB).
 
-A walk through a graph touches thousands of places in hundreds of megabytes. With small pages the
-processor looks most of them up in tables that are themselves in memory, and fetches nothing in
-advance across their ends. Linux leaves the choice to the program (`madvise`) in most distributions.
-Measured turn by turn, a search among a million vectors takes 2.5 ms with large pages and 3.4 ms
-without; one among 100,000, without a graph, 2.7 and 3.2 ms.
+A walk through a graph touches thousands of places in hundreds of megabytes. With small pages most
+of them miss the TLB, and the prefetcher stops at page boundaries. Most Linux distributions leave
+the choice to the program (`madvise`). In alternating runs, a search among a million vectors takes
+2.5 ms with huge pages and 3.4 ms without; one among 100,000, without a graph, 2.7 and 3.2 ms.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 THREAD: Final = "vectors to large pages"
-"""The name of the threads that move memory beside what goes on."""
+"""Name of the background threads that move memory."""
 _PAGE: Final = 2 * 2**20
 _WORTH_IT: Final = 8 * _PAGE
 _COLLAPSE: Final = 25
-"""`MADV_COLLAPSE`, since Linux 6.1: at once what the kernel otherwise does in its own time."""
+"""`MADV_COLLAPSE` (Linux 6.1): do immediately what the kernel would otherwise do later."""
 
 
 def in_huge_pages(owner: object, *arrays: npt.NDArray[Any]) -> None:
-    """Moves memory to large pages while it is used; where that cannot be, it stays as it is.
+    """Move arrays to huge pages in the background; does nothing if the system cannot.
 
     Args:
-        owner: of the memory; is kept alive until it is done.
-        arrays: that lie in it.
+        owner: owner of the memory, kept alive until the move is done.
+        arrays: arrays in that memory.
     """
     advice = getattr(mmap, "MADV_HUGEPAGE", None)
     large = [array for array in arrays if array.nbytes >= _WORTH_IT]
@@ -42,8 +41,8 @@ def in_huge_pages(owner: object, *arrays: npt.NDArray[Any]) -> None:
         for array in large:
             start = -(-array.ctypes.data // _PAGE) * _PAGE
             size = (array.ctypes.data + array.nbytes - start) // _PAGE * _PAGE
-            for wish in (advice, _COLLAPSE):
-                madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), wish)
+            for flag in (advice, _COLLAPSE):
+                madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), flag)
 
-    # Half a gigabyte takes up to a second, which the first search need not wait for.
+    # Half a gigabyte takes up to a second; the first search must not wait for it.
     Thread(target=move, args=(owner,), name=THREAD, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The items of a gallery: an Arrow table with four known columns and any others."""
+"""The items of a gallery: an Arrow table with four standard columns and any others."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ COLUMNS = {
     "sentences": pa.list_(pa.string()),
     "label": pa.string(),
 }
-"""The columns that every table of items begins with; all but `id` may be null."""
+"""The first columns of every table of items; all but `id` may be null."""
 
 MODALITY = "modality"
-"""The column that conditions see beside those of the table: `image`, `text` or `pair`."""
+"""A virtual column for conditions: `image`, `text` or `pair`."""
 
 ZERO_SHOT_COLUMNS = "zero_shot_columns"
-"""The column that lists those of a row that `Gallery.label` has written."""
+"""The column that lists the columns of a row written by `Gallery.label`."""
 
 RESERVED = ("folder", "sha256", "size", "modified", ZERO_SHOT_COLUMNS)
-"""Columns that the package fills in itself, whatever a source says."""
+"""Columns that the package fills in itself; values of a source are ignored."""
 
 _LONGEST = 16_384
-"""Bytes of an id and of a path; no system has longer paths."""
+"""Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
-"""A part that is empty, `.` or `..`: a path with one may lead out of its root folder."""
+"""Matches a path with a part that is empty, `.` or `..`, which may lead out of its root folder."""
 NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to be found: a picture, a text, or both."""
+    """An item of a gallery: a picture, a text, or both."""
 
     id: str
-    """Different for every item of a gallery."""
+    """Unique within a gallery."""
     path: Path | None = None
     sentences: tuple[str, ...] = ()
     label: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Further columns by name: numbers, strings, dates, lists of them."""
+    """Values of further columns: numbers, strings, dates or lists of them."""
 
 
 def items_table(items: Iterable[Item]) -> pa.Table:
-    """The table of these items, with absolute paths.
+    """Convert items to a table with absolute paths.
 
     Raises:
-        ModelFormatError: an id is double, metadata has the name of a known column or values of
-            several types, or a path is not UTF-8.
+        ModelFormatError: an id is not unique, metadata uses the name of a standard column or mixes
+            types, or a path is not UTF-8.
     """
     rows = list(items)
     others = dict.fromkeys(name for item in rows for name in item.metadata)
@@ -86,15 +86,15 @@ def items_table(items: Iterable[Item]) -> pa.Table:
 
 
 def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
-    """The table in one piece, its known columns in place and of their types.
+    """Validate a table; put the standard columns first, with the right types, in one chunk.
 
     Args:
-        table: as it came.
-        relative: its paths are those that `split_root` gave.
+        table: a table of items from any source.
+        relative: whether the paths are relative, as returned by `split_root`.
 
     Raises:
-        ModelFormatError: a column is missing or of another type, or has values that Python has
-            not; an id is null or double, or a path is not absolute.
+        ModelFormatError: a column is missing, has another type or values that Python cannot
+            represent; an id is null or not unique; or a path is not absolute.
     """
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
@@ -121,15 +121,15 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
 
 
 def _check_keys(table: pa.Table, *, relative: bool) -> None:
-    """Raises ModelFormatError for ids that are missing, double or too long, and for odd paths."""
+    """Raise ModelFormatError for missing, duplicate or overlong ids, and for invalid paths."""
     ids = table.column("id")
     if ids.null_count:
         raise ModelFormatError("an item has no id")
     if len(ids.unique()) < len(ids):
         counts = pc.value_counts(ids)
-        twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
+        first = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
         raise ModelFormatError(
-            f"{twice['counts']} items have the id {shown(twice['values'])}: ids must differ"
+            f"{first['counts']} items have the id {shown(first['values'])}: ids must differ"
         )
     for name in ("id", "path"):
         longest = pc.max(pc.binary_length(table.column(name))).as_py() or 0
@@ -142,30 +142,29 @@ def _check_keys(table: pa.Table, *, relative: bool) -> None:
 
 
 def picked(table: pa.Table, rows: IntArray) -> pa.Table:
-    """Some rows of a table, by their numbers."""
+    """Return the rows of a table with these numbers."""
     numbers = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
-    # Not pa.array: Arrow imports pandas to see whether it was given a series of it.
+    # Not pa.array, which imports pandas to check whether it was given a Series.
     return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
 
 
 def probability_column(column: str) -> str:
-    """Where the probabilities of the zero-shot labels in a column are."""
+    """Return the name of the column with the probabilities of zero-shot labels."""
     return f"{column}_probability"
 
 
 def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
-    """The table with other columns in the place of those of their names, or after the others.
+    """Replace columns of a table, or append those that it does not have.
 
     Args:
-        table: of items.
-        columns: `id`, which says what row is meant, and the columns; a row whose id is not among
-            them gets null.
+        table: a table of items.
+        columns: the columns and `id`, by which rows are matched; rows without a match get null.
     """
-    places = pc.index_in(table.column("id"), value_set=columns.column("id"))
+    positions = pc.index_in(table.column("id"), value_set=columns.column("id"))
     for name in columns.column_names:
         if name == "id":
             continue
-        column = columns.column(name).take(places)
+        column = columns.column(name).take(positions)
         if name in table.column_names:
             table = table.set_column(table.column_names.index(name), name, column)
         else:
@@ -174,21 +173,21 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
 
 
 def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:
-    """The deepest folder that all paths share, and the table with paths relative to it.
+    """Return the deepest common folder of all paths, and the table with paths relative to it.
 
-    The folder is None where no item has a path.
+    The folder is None if no item has a path.
     """
     ends = pc.min_max(table.column("path")).as_py()
     if ends["min"] is None:
         return None, table
-    # All strings between two share the prefix that those two share.
+    # A common prefix of the first and the last path is a prefix of all paths between them.
     root = os.path.commonpath([Path(ends["min"]).parent, Path(ends["max"]).parent])
     paths = pc.utf8_slice_codeunits(table.column("path"), len(root.rstrip("/")) + 1)
     return root, _with_paths(table, paths)
 
 
 def join_root(table: pa.Table, root: str | None) -> pa.Table:
-    """Undoes `split_root`, perhaps with another folder.
+    """Make relative paths absolute again; the root may be another folder.
 
     Raises:
         ModelFormatError: a path is absolute or leads out of the folder.
@@ -200,16 +199,16 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
         raise ModelFormatError("the items have relative paths, but no root folder is stored")
     if pc.any(_matches(table, NOT_RELATIVE)).as_py():
         raise ModelFormatError("a path of the items leads out of their root folder")
-    # Not binary_join_element_wise: Arrow imports pandas to make a scalar of the root.
+    # Not binary_join_element_wise, which imports pandas to make a scalar of the root.
     joined = pc.utf8_replace_slice(paths, start=0, stop=0, replacement=root.rstrip("/") + "/")
     return _with_paths(table, joined)
 
 
 def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of all tables; a column that one has not is null in its rows.
+    """Concatenate tables; columns missing from a table are filled with null.
 
     Raises:
-        ModelFormatError: a column is of types that do not go together.
+        ModelFormatError: a column has types that cannot be unified.
     """
     if not tables:
         return items_table([])

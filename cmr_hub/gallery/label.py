@@ -1,4 +1,4 @@
-"""Naming the pictures of a gallery from their vectors: zero-shot labels as columns."""
+"""Zero-shot labels for the pictures of a gallery, computed from the stored vectors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _REFUSED = {*COLUMNS, *RESERVED, MODALITY} - {"label"}
 
 
 def zero_shot_columns(table: pa.Table) -> list[str]:
-    """The columns of zero-shot labels that a table of items has, without their probabilities."""
+    """Return the zero-shot label columns of a table, without the probability columns."""
     written = {name for names in _written(table) for name in names}
     return [name for name in table.column_names if name in written]
 
@@ -49,21 +49,21 @@ def label_store(
     temperature: float | None,
     progress: bool,
 ) -> dict[str | None, int]:
-    """Names the pictures of a gallery, all in one step; see `Gallery.label`.
+    """Label all pictures of a gallery in one commit; see `Gallery.label`.
 
-    What the columns held before is replaced. Indexing keeps them as long as a picture stays the
-    same, and leaves them null in new rows.
+    Existing values of the columns are replaced. Later indexing keeps the labels of unchanged
+    pictures and leaves new rows null.
 
     Raises:
-        QueryError: no picture vectors, or a name, a template or the column cannot be used; nothing
-            is changed.
+        QueryError: there are no picture vectors, or a name, a template or the column is invalid;
+            nothing is changed.
         UnknownWordsError: the model knows no word of a name.
         GalleryInUseError: another process is writing to the gallery.
     """
     names = list(names) if not isinstance(names, str) else names
     if min_probability is not None and not 0 <= min_probability <= 1:
         raise QueryError(
-            f"the least probability lies between 0 and 1, not {shown(min_probability)}"
+            f"the minimum probability must be between 0 and 1, not {shown(min_probability)}"
         )
     scale = softmax_temperature(model, temperature)
     classes = class_vectors(model, names, template)
@@ -81,18 +81,19 @@ def label_store(
                 bar.update(len(part))
         if not best:
             raise QueryError("this gallery has no picture vectors: there is nothing to label")
-        least = min_probability or 0.0
+        threshold = min_probability or 0.0
         labels = [
-            None if id_ not in best or best[id_][1] < least else names[best[id_][0]] for id_ in ids
+            None if id_ not in best or best[id_][1] < threshold else names[best[id_][0]]
+            for id_ in ids
         ]
-        shares = [best[id_][1] if id_ in best else None for id_ in ids]
+        probabilities = [best[id_][1] if id_ in best else None for id_ in ids]
         written = [sorted({*before, column}) for before in _written(table)]
         store.set_columns(
             pa.table(
                 {
                     "id": table.column("id"),
                     column: pa.array(labels, pa.string()),
-                    probability_column(column): pa.array(shares, pa.float64()),
+                    probability_column(column): pa.array(probabilities, pa.float64()),
                     ZERO_SHOT_COLUMNS: pa.array(written, pa.list_(pa.string())),
                 }
             )
@@ -105,19 +106,19 @@ def label_store(
 def _best(
     store: Store, ids: Sequence[str], classes: FloatArray, temperature: float
 ) -> dict[str, tuple[int, float]]:
-    """By id the number of the most probable class and its probability, of those with a picture."""
+    """Return the index and probability of the best class by id; only items with a picture."""
     rows = store.rows(ids)
     if "image" not in rows.vectors:
         return {}
     column = rows.vectors["image"]
-    own = rows.items.column("id").to_pylist()
-    found = {}
-    for places, matrix in _blocks(column.rows, column.matrix, max(1, _CELLS // len(classes))):
-        shares = class_probabilities(matrix, classes, temperature)
-        top = shares.argmax(axis=1)
-        for place, number, share in zip(places, top, shares.max(axis=1), strict=True):
-            found[own[place]] = (int(number), float(share))
-    return found
+    row_ids = rows.items.column("id").to_pylist()
+    best = {}
+    for block_rows, matrix in _blocks(column.rows, column.matrix, max(1, _CELLS // len(classes))):
+        probabilities = class_probabilities(matrix, classes, temperature)
+        top = probabilities.argmax(axis=1)
+        for row, index, probability in zip(block_rows, top, probabilities.max(axis=1), strict=True):
+            best[row_ids[row]] = (int(index), float(probability))
+    return best
 
 
 def _blocks(
@@ -128,7 +129,7 @@ def _blocks(
 
 
 def _written(table: pa.Table) -> list[list[str]]:
-    """Of each row, in which of its columns there are zero-shot labels."""
+    """Return, for each row, the names of its columns with zero-shot labels."""
     if ZERO_SHOT_COLUMNS not in table.column_names:
         return [[] for _ in range(len(table))]
     return [names or [] for names in table.column(ZERO_SHOT_COLUMNS).to_pylist()]
@@ -136,15 +137,15 @@ def _written(table: pa.Table) -> list[list[str]]:
 
 def _refuse_column(column: Any, table: pa.Table) -> None:
     if not isinstance(column, str) or not column.strip() or not is_clean(column):
-        raise QueryError(f"{shown(column)} is no name of a column")
+        raise QueryError(f"{shown(column)} is not a valid name of a column")
     written = {name for labels in _written(table) for name in labels}
-    own = {
+    allowed_by_name = {
         column: {*written, "label"},
         probability_column(column): map(probability_column, written),
     }
-    for name, allowed in own.items():
+    for name, allowed in allowed_by_name.items():
         if name in _REFUSED:
-            raise QueryError(f"the column {shown(name)} is the gallery's own: choose another name")
+            raise QueryError(f"the column {shown(name)} is reserved: choose another name")
         if name in table.column_names and name not in allowed:
             raise QueryError(
                 f"the gallery has a column {shown(name)} from another source: choose another name"

@@ -1,9 +1,9 @@
-"""The store of one machine: rows in memory, or in a directory that survives a kill."""
+"""The local store: rows in memory, or in a directory that survives a kill."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -34,20 +34,19 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, Modality
 
 EXACT_LIMIT = 200_000
-"""Up to so many vectors a search compares with each; docs/scale.md has the curve."""
+"""Maximum number of vectors for exact search; see docs/scale.md for the curve."""
 TAIL_LIMIT = 10_000
-"""Vectors added since the graph was made are compared one by one; more are added to it."""
+"""Maximum number of new vectors compared one by one before they are added to the graph."""
 
 
 class LocalStore:
-    """Rows on this machine; see `store.Store`.
+    """A store on this machine; implements `store.Store`.
 
-    What another process, or another store, has changed in the directory is read before the next
-    answer.
+    Changes made to the directory by other processes or stores are read before each answer.
 
     Args:
-        model_id: the fingerprint of the model that makes the vectors.
-        model_name: what `cmr_hub.load` takes to get it.
+        model_id: fingerprint of the model that makes the vectors.
+        model_name: the name under which `cmr_hub.load` finds the model.
     """
 
     def __init__(self, model_id: str, model_name: str | None = None) -> None:
@@ -62,14 +61,14 @@ class LocalStore:
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a directory where it is: a copy, or one unpickled, opens it. Else all that it holds.
+        """Pickle the path of a directory, or the contents of a store in memory.
 
-        What is written to the one is then found by the other.
+        A copy opens the same directory, so both see what either writes.
         """
         if self.directory is not None:
             return {"directory": self.directory.path, "root": self._root}
-        kept = ("model_id", "model_name", "_rows", "_neutral")
-        return {name: getattr(self, name) for name in kept}
+        names = ("model_id", "model_name", "_rows", "_neutral")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "directory" in state:
@@ -80,11 +79,11 @@ class LocalStore:
 
     @classmethod
     def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
-        """An empty gallery in a new or empty directory.
+        """Create an empty gallery in a new or empty directory.
 
         Raises:
-            ModelFormatError: something is there, be it a gallery.
-            GalleryInUseError: another process is making it.
+            ModelFormatError: the directory is not empty.
+            GalleryInUseError: another process is writing to the directory.
         """
         store = cls(model_id, model_name)
         store.directory = GalleryDirectory(directory)
@@ -97,14 +96,14 @@ class LocalStore:
 
     @classmethod
     def open(cls, directory: str | Path, *, root: str | Path | None = None) -> Self:
-        """Reads a gallery; of its files the small ones are compared with their checksums.
+        """Open a gallery; verifies the checksums of small files only.
 
         Args:
-            directory: where it is.
-            root: where the pictures are now, if the folder that they all are in has moved.
+            directory: directory of the gallery.
+            root: new location of the pictures' common folder, if it has moved.
 
         Raises:
-            ModelFormatError: not a gallery, not whole, or of another version.
+            ModelFormatError: it is not a gallery, is incomplete, or is of another version.
         """
         stamp = stamp_of(Path(directory))
         manifest, rows = read_rows(Path(directory), root)
@@ -147,7 +146,7 @@ class LocalStore:
 
     @property
     def removed(self) -> int:
-        """Removed rows that still take place; `compact` frees it."""
+        """Number of removed rows that still take up space until `compact`."""
         return len(self._now().removed)
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
@@ -155,7 +154,7 @@ class LocalStore:
             return
         with self.writing():
             old = self._rows
-            # Whether the columns go together is asked before anything is written.
+            # Check that the columns are compatible before anything is written.
             joined_tables([part.items.slice(0, 0) for part in (*old.segments, rows)])
             gone = old.numbers([*rows.items.column("id").to_pylist(), *replacing])
             removed = np.union1d(old.removed, gone)
@@ -176,14 +175,14 @@ class LocalStore:
             self._commit(Rows(changed, old.removed, old.graphs))
 
     def table(self, where: Where | None = None) -> pa.Table:
-        rows = self._now()  # those of this moment, also where another thread is writing
+        rows = self._now()  # a snapshot: another thread may be writing
         if where is None or not len(rows):
             return rows.items
         return rows.table.filter(pa.array(rows.filtered(where)))
 
     def table_below(self, folder: str) -> pa.Table:
         items = self._now().items
-        # What has no path is neither: a filter drops it.
+        # The filter drops items without a path, for which the condition is null.
         return items.filter(pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/"))
 
     def known(self, ids: Sequence[str]) -> set[str]:
@@ -203,7 +202,7 @@ class LocalStore:
         return self._now().search(queries, count, target, where)
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Where there are more vectors than `EXACT_LIMIT`, brings their graphs up to date."""
+        """Update the graph of each modality that has more than `EXACT_LIMIT` vectors."""
         with self.writing():
             rows, graphs = self._rows, dict(self._rows.graphs)
             for target in rows.vector_counts:
@@ -214,22 +213,22 @@ class LocalStore:
                     continue
                 graph = None if part is None else part.load_own()
                 graph = _extended(graph, columns, target, progress=progress)
-                graphs[target] = GraphPart(len(rows.segments), _always(graph))
+                graphs[target] = GraphPart(len(rows.segments), partial(_loaded, graph))
             if graphs != rows.graphs:
                 self._commit(Rows(rows.segments, rows.removed, graphs))
 
     def compact(self, *, progress: bool = False) -> None:
-        """Makes one segment of all and frees the place of removed rows."""
+        """Merge all segments into one and free the space of removed rows."""
         with self.writing():
             if len(self._rows.segments) > 1 or self.removed:
                 self._commit(self._rows.merged(0))
             self.optimise(progress=progress)
 
     def verify(self) -> None:
-        """Reads everything and compares it with its checksums and with itself.
+        """Read everything and check it for damage and consistency.
 
         Raises:
-            ModelFormatError: what is wrong, and in which file.
+            ModelFormatError: something is wrong; the message names the file.
         """
         if self.directory is not None and self._manifest is not None:
             path = self.directory.path
@@ -239,7 +238,7 @@ class LocalStore:
             manifest, rows, where = None, self._now(), ""
         ids = rows.items.column("id").to_pylist()
         if len(set(ids)) < len(ids):
-            raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are double")
+            raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are duplicates")
         for target in rows.vector_counts:
             for column in rows.columns(target):
                 refuse_other_lengths(target, column.matrix)
@@ -252,26 +251,24 @@ class LocalStore:
         rows = self._now()
         engines = {name: "graph" if name in rows.graphs else "exact" for name in self.targets}
         facts = {
-            "search": ", ".join(f"{name}: {how}" for name, how in engines.items()),
+            "search": ", ".join(f"{name}: {engine}" for name, engine in engines.items()),
             "columns": ", ".join(rows.table.column_names),
             "removed": f"{self.removed:,} rows that `cmr gallery compact` would free",
         }
         if self._manifest is not None:
             size = sum(record.bytes or 0 for record in self._manifest.files.values())
-            parts = len(self._manifest.segments)
-            facts["on disk"] = f"{size / 2**20:,.1f} MiB, {parts} segments"
+            facts["on disk"] = f"{size / 2**20:,.1f} MiB, {len(self._manifest.segments)} segments"
         return facts
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keeps other writers out; begins with what the last of them has left.
+        """Lock out other writers, then read what they have written.
 
-        Writers of a gallery in memory, in several threads, wait for each other.
+        Threads that write to a gallery in memory wait for each other.
 
         Raises:
-            GalleryInUseError: another process, or another thread of this one, is writing to the
-                directory.
-            ModelFormatError: another has put the gallery of another model in its place.
+            GalleryInUseError: another process or thread is writing to the directory.
+            ModelFormatError: the gallery was replaced by one of another model.
         """
         if self.directory is None:
             with self._writing:
@@ -283,24 +280,25 @@ class LocalStore:
             yield
 
     def discard(self, *, keep_folder: bool = False) -> None:
-        """Removes the gallery from the disk; what lies there beside stays, and so its folder."""
+        """Remove the gallery from disk; other files stay, and then the folder stays too."""
         if self.directory is not None:
             with self.directory.writing():
                 self.directory.clear()
             self.directory.forget_lock()
             if not keep_folder:
-                with suppress(OSError):  # it is not empty
+                with suppress(OSError):  # not empty
                     self.directory.path.rmdir()
 
     def save(self, directory: str | Path, *, root: str | None = None) -> None:
-        """Writes what is here to another directory, compact, in place of an older gallery.
+        """Write a compact copy to another directory, replacing an existing gallery.
 
         Args:
-            directory: new, empty or a gallery's.
-            root: where the pictures will be, as seen from there; default: where they are.
+            directory: a new or empty directory, or one of a gallery.
+            root: future folder of the pictures, relative to `directory`; default: their current
+                location.
 
         Raises:
-            ModelFormatError: the directory is there and is not a gallery.
+            ModelFormatError: the directory exists and is not a gallery.
             GalleryInUseError: another process is writing to it.
         """
         copy = LocalStore(self.model_id, self.model_name)
@@ -308,22 +306,21 @@ class LocalStore:
         is_new = copy.directory.claim()
         with copy.directory.writing():
             rows = self._now()
-            merged = len(rows.segments) > 1 or len(rows.removed)
-            copy._commit(rows.merged(0) if merged else rows, keep_files=False, root=root)
+            needs_merge = len(rows.segments) > 1 or len(rows.removed)
+            copy._commit(rows.merged(0) if needs_merge else rows, keep_files=False, root=root)
             copy.optimise()
         if is_new:
             copy.directory.forget_lock()
 
     def _now(self) -> Rows:
-        """The rows of this moment.
+        """Return the current rows, reading the changes of other writers first.
 
         Raises:
-            ModelFormatError: another has put the gallery of another model in its place, or one
-                that is not whole.
+            ModelFormatError: the gallery was replaced by one of another model or an incomplete one.
         """
         if self.directory is not None and self._manifest is not None:
             stamp = stamp_of(self.directory.path)
-            # A thread that writes has its own rows, and a removed gallery is still open here.
+            # While a thread writes, its own rows are current; a removed gallery stays open here.
             is_new = stamp is not None and stamp != self._stamp
             if is_new and self._writing.acquire(blocking=False):
                 try:
@@ -333,22 +330,22 @@ class LocalStore:
         return self._rows
 
     def _follow(self, path: Path) -> None:
-        """Reads what others have written since. The lock of this process is taken."""
+        """Read what others have written since. The caller holds the lock of this process."""
         stamp = stamp_of(path)
-        there = Manifest.read(path)
-        if there.model_id != self.model_id:
+        current = Manifest.read(path)
+        if current.model_id != self.model_id:
             raise ModelFormatError(
-                f"{path} is now a gallery of model {shown(there.model_id)}, not of "
+                f"{path} is now a gallery of model {shown(current.model_id)}, not of "
                 f"{shown(self.model_id)}: open it again"
             )
-        if there != self._manifest:
+        if current != self._manifest:
             self._manifest, self._rows = read_rows(path, self._root, known=self._rows)
             self._neutral = read_neutral(path, self._manifest)
             self._changes += 1
         self._stamp = stamp
 
     def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
-        """Makes these rows the gallery's; files of older ones are used again."""
+        """Make these rows the content of the gallery, reusing files already written."""
         rows = _merged_tail(rows)
         if self.directory is not None:
             old = self._manifest.files if self._manifest is not None and keep_files else {}
@@ -364,9 +361,9 @@ class LocalStore:
 
 
 def _merged_tail(rows: Rows) -> Rows:
-    """Few segments, and none written over and over: each is twice as long as all after it.
+    """Merge the last segments so that each segment is at least twice as long as all after it.
 
-    So with every doubling of the gallery a row is written once more.
+    This keeps their number small, and a row is rewritten only once per doubling of the gallery.
     """
     covered = max((part.segments for part in rows.graphs.values()), default=0)
     first = last = len(rows.segments) - 1
@@ -377,11 +374,7 @@ def _merged_tail(rows: Rows) -> Rows:
     return rows.merged(first) if 0 <= first < last else rows
 
 
-def _always(graph: Graph) -> Callable[[], Graph]:
-    return partial(_same, graph)
-
-
-def _same(graph: Graph) -> Graph:
+def _loaded(graph: Graph) -> Graph:
     return graph
 
 
@@ -392,20 +385,20 @@ def _extended(
     *,
     progress: bool,
 ) -> Graph:
-    """The graph of all vectors; those after the ones that it holds already are added."""
+    """Add the vectors that are not in the graph yet; create the graph if there is none."""
     from cmr_hub.gallery.graph import Graph
 
     graph = graph or Graph.for_vectors(columns)
-    skip, waiting = len(graph), []
+    skip, missing = len(graph), []
     for matrix in columns:
-        waiting.append(matrix[min(skip, len(matrix)) :])
+        missing.append(matrix[min(skip, len(matrix)) :])
         skip -= min(skip, len(matrix))
     with tqdm(
-        total=sum(map(len, waiting)),
+        total=sum(map(len, missing)),
         desc=f"graph of {target} vectors",
         unit="vector",
         disable=None if progress else True,
     ) as bar:
-        for added in graph.add(waiting):
+        for added in graph.add(missing):
             bar.update(added)
     return graph

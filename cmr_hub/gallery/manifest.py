@@ -1,4 +1,4 @@
-"""The manifest of a gallery's directory: which files it is made of, and how to tell if whole."""
+"""The manifest of a gallery's directory: the list of its files with their checksums."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ FORMAT_VERSION: Literal[2] = 2
 FILE_NAME = "manifest.json"
 FILE_PATTERN = re.compile(r"[a-z]+(-[0-9a-f]{16})?\.(safetensors|parquet)")
 CHECKED_WHOLE = 64 * 2**20
-"""Files up to this size are read whole when a gallery is opened; `cmr gallery verify` reads all."""
+"""Maximum size of files verified when a gallery is opened; `cmr gallery verify` checks all."""
 
 _CONFIG = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class FileRecord(BaseModel):
-    """What a file must be."""
+    """Checksum and size of a file."""
 
     model_config = _CONFIG
 
     sha256: str
     bytes: int | None = Field(ge=0)
-    """None in galleries of format 1, which did not say."""
+    """None in galleries of format 1, which did not store it."""
 
 
 class SegmentRecord(BaseModel):
-    """Some rows, written together."""
+    """Rows that were written together."""
 
     model_config = _CONFIG
 
@@ -44,7 +44,7 @@ class SegmentRecord(BaseModel):
     vectors: str
     count: int = Field(ge=1)
     root: str | None
-    """What the paths of the items are relative to: a folder, absolute or as seen from this one."""
+    """Folder of the items' relative paths: absolute, or relative to the gallery's directory."""
 
 
 class GraphRecord(BaseModel):
@@ -54,48 +54,48 @@ class GraphRecord(BaseModel):
 
     file: str
     segments: int = Field(ge=1)
-    """It holds the vectors of so many first segments."""
+    """The graph contains the vectors of this many first segments."""
 
 
 class Manifest(BaseModel):
-    """`manifest.json`, without the `sha256` of itself that it ends with.
+    """The content of `manifest.json`, without its own `sha256`.
 
-    Every other file is never changed once it is written. So a gallery changes when this one file
-    is replaced, in one step; whoever has the old one open goes on reading what it names.
+    All other files are immutable, so replacing this file changes the gallery atomically. Readers of
+    the old manifest go on reading the files that it lists.
     """
 
     model_config = _CONFIG
 
     format_version: Literal[2]
     model_id: str
-    """The model that made the vectors, with its weights: `CrossModalModel.fingerprint`."""
+    """`CrossModalModel.fingerprint` of the model that made the vectors."""
     model_name: str | None
-    """What `cmr_hub.load` takes to get this model."""
+    """The name under which `cmr_hub.load` finds the model."""
     dim: int | None = Field(ge=1)
-    """None as long as there are no vectors."""
+    """None if there are no vectors."""
     count: int = Field(ge=0)
-    """Rows that were not removed."""
+    """Number of rows that were not removed."""
     vectors: dict[Modality, int]
-    """Vectors of those rows."""
+    """Number of vectors of those rows."""
     segments: list[SegmentRecord]
     removed: str | None
-    """The file with the numbers of removed rows, in the order of the segments."""
+    """File with the numbers of removed rows, counted through all segments."""
     graphs: dict[Modality, GraphRecord]
     files: dict[str, FileRecord]
     neutral: str | None = None
-    """The file with what neutral sentences score: see `clear.Neutral`. Not in older galleries."""
+    """File with the scores of neutral sentences (`clear.Neutral`); missing in older galleries."""
 
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
         for name in files:
             if not FILE_PATTERN.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a gallery's file")
+                raise ValueError(f"{name!r} is not a name of a gallery's file")
         return files
 
     @model_validator(mode="after")
     def _listed(self) -> Self:
-        """Only files with a checksum are opened, and none of another folder."""
+        """Refuse files without a checksum; with `_inside`, also those of another folder."""
         names = {name for part in self.segments for name in (part.items, part.vectors)}
         names |= {graph.file for graph in self.graphs.values()}
         names |= {name for name in (self.removed, self.neutral) if name is not None}
@@ -104,8 +104,8 @@ class Manifest(BaseModel):
         return self
 
     def write(self, directory: Path) -> None:
-        """Puts this manifest in the place of the older one."""
-        # Without `neutral`, where it is not known: so older releases read it still.
+        """Replace the manifest of a directory."""
+        # Defaults are omitted, so that older releases can read a manifest without `neutral`.
         content = self.model_dump(exclude_defaults=True)
         content["sha256"] = _digest(content)
         with atomic_file(directory / FILE_NAME) as file:
@@ -113,7 +113,7 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
-        """Reads and checks `manifest.json` alone.
+        """Read and validate `manifest.json`, but not the files that it lists.
 
         Raises:
             ModelFormatError: it is missing, damaged, or of another version.
@@ -128,7 +128,7 @@ class Manifest(BaseModel):
         except (OSError, ValueError, RecursionError) as error:
             raise ModelFormatError(f"{path} is damaged: {error}") from error
         if not isinstance(content, dict):
-            raise ModelFormatError(f"{path} is damaged: it holds no JSON object")
+            raise ModelFormatError(f"{path} is damaged: it is not a JSON object")
         version = content.get("format_version")
         if version not in (1, FORMAT_VERSION):
             raise ModelFormatError(
@@ -144,12 +144,12 @@ class Manifest(BaseModel):
             raise ModelFormatError(f"{path} is not a gallery's manifest: {error}") from error
 
     def check(self, directory: Path, *, whole: bool = False) -> None:
-        """Compares the files with their checksums: the small ones, or all of them.
+        """Verify the checksums of the small files, or of all files if `whole`.
 
         Raises:
             FileNotFoundError: a file is missing.
-            ModelFormatError: a file cannot be read or is damaged, or is none of this directory's;
-                it is named.
+            ModelFormatError: a file cannot be read, is damaged, or links out of the directory; the
+                message names it.
         """
         total = 0
         for name, record in self.files.items():
@@ -177,24 +177,24 @@ Stamp = tuple[int, int, int]
 
 
 def stamp_of(directory: Path) -> Stamp | None:
-    """Differs once another manifest is in the place of the older one; None where there is none.
+    """Return a stamp that changes when the manifest is replaced; None if there is no manifest.
 
-    It costs microseconds, so that every answer can begin with it.
+    It takes microseconds, so it can be called before every answer.
     """
     try:
-        found = (directory / FILE_NAME).stat()
+        status = (directory / FILE_NAME).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def holds_gallery(directory: Path) -> bool:
-    """Whether there is a gallery, whole or not."""
+    """Return whether a directory has a manifest, valid or not."""
     return (directory / FILE_NAME).is_file()
 
 
 def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a gallery that had one segment, in two files of fixed names."""
+    """Convert a manifest of format 1, which had one segment in two files of fixed names."""
     count, names = content["count"], ("items.parquet", "embeddings.safetensors")
     segment = {"items": names[0], "vectors": names[1], "count": count, "root": content["root"]}
     return {

@@ -1,8 +1,8 @@
-"""The store of many machines: a Milvus server or cluster, through `pymilvus`.
+"""The distributed store: a Milvus server or cluster, through `pymilvus`.
 
-One collection for each modality, `<name>_image` and `<name>_text`, because Milvus before 2.4 has
-one vector a row; and `<name>_neutral`, see `milvus_neutral`. A row holds its item twice: as text,
-which is what comes back, and as JSON by columns, which is what conditions look at.
+There is one collection per modality, `<name>_image` and `<name>_text`, because Milvus before 2.4
+allows one vector per row, and `<name>_neutral` (see `milvus_neutral`). A row stores its item twice:
+as text, which searches return, and as JSON by column, which conditions are evaluated on.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
 _INDEX = {"M": 32, "efConstruction": 200}
 _EF = 320
 _TRUSTED = 10
-"""Seconds for which an answer is taken to be the one that the server would give again."""
+"""Seconds for which an answer is assumed to be current."""
 _PAIR = f'columns["{MODALITY}"] == "pair"'
 _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
 
 class MilvusStore:
-    """Rows in a Milvus server; see `store.Store`.
+    """A store in a Milvus server; implements `store.Store`.
 
-    What `put` and `remove` have returned from is in Milvus' log. Both may be done again: rows are
-    known by their id, which `cmr index` makes of the content.
+    When `put` and `remove` return, the change is in Milvus' log. Both are idempotent: rows are
+    identified by their id, which `cmr index` derives from the content.
 
     Args:
-        address: of the server and the collections.
-        model_id: the fingerprint of the model that makes the vectors; None takes what is there.
-        model_name: what `cmr_hub.load` takes to get it.
+        address: address of the server and the collections.
+        model_id: fingerprint of the model that makes the vectors; default: as stored.
+        model_name: the name under which `cmr_hub.load` finds the model.
 
     Raises:
         CMRError: `pymilvus` is not installed, or the server does not answer.
-        ModelFormatError: the collections are of another model, or are there no collections.
+        ModelFormatError: the collections are of another model, or do not exist.
     """
 
     def __init__(
@@ -65,31 +65,30 @@ class MilvusStore:
         self.address = address
         self.server = MilvusServer(address)
         self.dim: int | None = None
-        self.there: set[Modality] = set()
+        self.existing: set[Modality] = set()
         self._neutral: Neutral | None = None
         self._has_read_neutral = False
-        noted = self._notes()
-        if not noted and model_id is None:
+        stored = self._connect()
+        if not stored and model_id is None:
             raise ModelFormatError(f"there is no gallery at {address}; make one with `cmr index`")
-        self.model_id = str(noted.get("model_id", model_id))
-        self.model_name: str | None = noted.get("model_name", model_name)
+        self.model_id = str(stored.get("model_id", model_id))
+        self.model_name: str | None = stored.get("model_name", model_name)
         if model_id is not None and model_id != self.model_id:
             raise ModelFormatError(
-                f"the gallery at {address} holds vectors of model {shown(self.model_id)}, not of "
+                f"the gallery at {address} has vectors of model {shown(self.model_id)}, not of "
                 f"{shown(model_id)}: choose another collection"
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The token and the certificates come from the environment again: no pickle holds them.
+        # Token and certificates are read from the environment again, so no pickle contains them.
         return _reopened, (str(self.address),)
 
     def __len__(self) -> int:
-        shown = self._count("image")
-        return shown + self._count("text", _ONLY_TEXT)
+        return self._count("image") + self._count("text", _ONLY_TEXT)
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        return tuple(target for target in get_args(Modality) if target in self.there)
+        return tuple(target for target in get_args(Modality) if target in self.existing)
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
@@ -98,7 +97,7 @@ class MilvusStore:
 
     @property
     def changes(self) -> int:
-        # The server does not say when another has changed rows.
+        # The server does not report changes by other clients.
         return int(time.monotonic()) // _TRUSTED
 
     @property
@@ -114,7 +113,7 @@ class MilvusStore:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Milvus lets many write at once."""
+        """Does nothing: Milvus allows concurrent writers."""
         yield
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
@@ -124,22 +123,22 @@ class MilvusStore:
         ids = [item["id"] for item in items]
         if max(len(id_.encode()) for id_ in ids) > _MAX_ID:
             raise ModelFormatError(f"an id in Milvus has at most {_MAX_ID} bytes")
-        places = {name: column.rows.tolist() for name, column in rows.vectors.items()}
-        pairs = set(places.get("image", ())) & set(places.get("text", ()))
-        # Before anything is removed: an item may be too long.
+        numbers = {name: column.rows.tolist() for name, column in rows.vectors.items()}
+        pairs = set(numbers.get("image", ())) & set(numbers.get("text", ()))
+        # Before anything is removed, as an item may be too long.
         entities = {
             target: [
-                _entity(items[at], "pair" if at in pairs else target, vector)
-                for at, vector in zip(places[target], column.matrix, strict=True)
+                _entity(items[row], "pair" if row in pairs else target, vector)
+                for row, vector in zip(numbers[target], column.matrix, strict=True)
             ]
             for target, column in rows.vectors.items()
         }
-        # A run that was killed goes on with what `table` has not; so what that looks at, the image
-        # vectors, comes last.
+        # A run that was killed resumes with what `table` does not list. `table` reads the image
+        # vectors, so these are written last.
         self.remove(replacing)
         for target in get_args(Modality):
-            own = set(places.get(target, ()))
-            self._delete(target, [ids[at] for at in range(len(ids)) if at not in own])
+            with_vector = set(numbers.get(target, ()))
+            self._delete(target, [ids[row] for row in range(len(ids)) if row not in with_vector])
         for target in ("text", "image"):
             if target not in rows.vectors:
                 continue
@@ -148,13 +147,13 @@ class MilvusStore:
                 self.server.call("upsert", self._collection(target), part)
 
     def remove(self, ids: Sequence[str]) -> int:
-        there = self.known(ids)
-        for target in self.targets:  # the pictures first: see `_there`
+        known = self.known(ids)
+        for target in self.targets:  # pictures first: see `_complete`
             self._delete(target, ids)
-        return len(there)
+        return len(known)
 
     def set_columns(self, columns: pa.Table) -> None:
-        """Part by part: what a kill has left undone is done when it is asked for again."""
+        """Replace columns batch by batch; after a kill, call it again to finish."""
         for part in _batches(self.table().column("id").to_pylist()):
             self.put(self.rows(part).with_columns(columns))
 
@@ -162,36 +161,35 @@ class MilvusStore:
         return self._table("" if where is None else milvus_condition(where))
 
     def table_below(self, folder: str) -> pa.Table:
-        # "0" comes after "/": all that begins with `folder/`, whatever letters are in it.
+        # All paths that begin with `folder/`: "0" is the character after "/".
         path, start = 'columns["path"]', folder.rstrip("/")
         first, last = json.dumps(f"{start}/"), json.dumps(f"{start}0")
         return self._table(f"{path} >= {first} and {path} < {last}")
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        return {row["id"] for _, row in self._there(ids, [])}
+        return {row["id"] for _, row in self._complete(ids, [])}
 
     def _table(self, condition: str) -> pa.Table:
-        both = f"({condition}) and {_ONLY_TEXT}" if condition else _ONLY_TEXT
+        only_text = f"({condition}) and {_ONLY_TEXT}" if condition else _ONLY_TEXT
         items = [
             _item(row["item"])
-            for target, part in (("image", condition), ("text", both))
-            for row in self._rows(target, part, ["item"])
+            for target, expression in (("image", condition), ("text", only_text))
+            for row in self._rows(target, expression, ["item"])
         ]
         return items_table(items)
 
     def rows(self, ids: Sequence[str]) -> Segment:
         items: dict[str, Item] = {}
         vectors: dict[Modality, dict[str, Any]] = {target: {} for target in get_args(Modality)}
-        for target, row in self._there(ids, ["item", "vector"]):
+        for target, row in self._complete(ids, ["item", "vector"]):
             items[row["id"]] = _item(row["item"])
             vectors[target][row["id"]] = row["vector"]
-        names = list(items)
         columns = {}
-        for target, own in vectors.items():
-            places = [place for place, name in enumerate(names) if name in own]
-            if places:
-                matrix = np.array([own[names[place]] for place in places], dtype=np.float32)
-                columns[target] = VectorColumn(matrix, np.array(places, dtype=np.int64))
+        for target, by_id in vectors.items():
+            numbers = [number for number, id_ in enumerate(items) if id_ in by_id]
+            if numbers:
+                matrix = np.array([by_id[id_] for id_ in items if id_ in by_id], dtype=np.float32)
+                columns[target] = VectorColumn(matrix, np.array(numbers, dtype=np.int64))
         return Segment(items_table(items.values()), columns)
 
     def search(
@@ -201,11 +199,11 @@ class MilvusStore:
         target: Modality,
         where: Where | None = None,
     ) -> list[Found]:
-        if target not in self.there:
+        if target not in self.existing:
             nothing = np.empty((0, queries.shape[1]), np.float32)
             return [Found([], np.empty(0), nothing) for _ in queries]
         if count > _MAX_HITS:
-            raise QueryError(f"Milvus looks at the best {_MAX_HITS:,} and no further")
+            raise QueryError(f"Milvus returns at most {_MAX_HITS:,} hits: ask for fewer")
         answers = self.server.call(
             "search",
             self._collection(target),
@@ -219,28 +217,28 @@ class MilvusStore:
         return [_found(answer, query) for answer, query in zip(answers, queries, strict=True)]
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Asks Milvus to write what is in memory to its storage; it makes its indexes itself."""
-        for target in tqdm(sorted(self.there), "flushing", disable=None if progress else True):
+        """Flush the collections; Milvus builds its indexes itself."""
+        for target in tqdm(sorted(self.existing), "flushing", disable=None if progress else True):
             self.server.call("flush", self._collection(target))
 
     def compact(self, *, progress: bool = False) -> None:
-        """Asks Milvus to free the place of removed rows; it does so in its own time.
+        """Ask Milvus to free the space of removed rows, which it does asynchronously.
 
-        Removes too what a kill has left of pairs; nobody should be writing meanwhile.
+        This also removes incomplete pairs left by a killed process, so nobody should be writing.
         """
         self._delete("text", sorted(self._pairs("text") - self._pairs("image")))
         self.optimise(progress=progress)
-        for target in self.there:
+        for target in self.existing:
             self.server.call("compact", self._collection(target))
 
     def verify(self) -> None:
-        """Reads everything and compares both collections.
+        """Read everything and compare both collections.
 
         Raises:
-            ModelFormatError: what is wrong.
+            ModelFormatError: something is wrong; the message says what.
         """
         pairs: dict[str, set[str]] = {}
-        for target in self.there:
+        for target in self.existing:
             known: set[str] = set()
             pairs[target] = set()
             for row in self._rows(target, "", ["columns", "vector"]):
@@ -252,11 +250,11 @@ class MilvusStore:
                 if row["columns"][MODALITY] == "pair":
                     pairs[target].add(row["id"])
                 refuse_other_lengths(target, np.array([row["vector"]], dtype=np.float32))
-        lone = pairs.get("image", set()) ^ pairs.get("text", set())
-        if lone:
+        incomplete = pairs.get("image", set()) ^ pairs.get("text", set())
+        if incomplete:
             raise ModelFormatError(
-                f"{self.address}: {len(lone)} pairs have one vector, e.g. {shown(min(lone))}: "
-                "index again, then compact"
+                f"{self.address}: {len(incomplete)} pairs have one vector, e.g. "
+                f"{shown(min(incomplete))}: index again, then compact"
             )
 
     def facts(self) -> dict[str, str]:
@@ -266,32 +264,34 @@ class MilvusStore:
     def _collection(self, target: str) -> str:
         return f"{self.address.collection}_{target}"
 
-    def _notes(self) -> dict[str, Any]:
-        """What the collections that are there say of themselves."""
-        notes: dict[str, Any] = {}
+    def _connect(self) -> dict[str, Any]:
+        """Load the existing collections and return their description."""
+        description: dict[str, Any] = {}
         for target in get_args(Modality):
             name = self._collection(target)
             if not self.server.call("has_collection", name):
                 continue
-            told = self.server.call("describe_collection", name)
+            collection = self.server.call("describe_collection", name)
             try:
-                notes = json.loads(told["description"])
-                self.dim = int(notes["dim"])
+                description = json.loads(collection["description"])
+                self.dim = int(description["dim"])
             except (ValueError, KeyError, TypeError) as error:
-                raise ModelFormatError(f"{name} is there and is no gallery of ours") from error
+                raise ModelFormatError(
+                    f"{name} exists and is not a gallery: choose another collection"
+                ) from error
             self._load(name)
-            self.there.add(target)
-        return notes
+            self.existing.add(target)
+        return description
 
     def _prepare(self, target: Modality, dim: int) -> None:
-        """Makes the collection of a modality, if it is not there."""
-        if target in self.there:
+        """Create the collection of a modality if it does not exist."""
+        if target in self.existing:
             return
         from pymilvus import DataType
 
         client = self.server.client
-        notes = {"model_id": self.model_id, "model_name": self.model_name, "dim": dim}
-        schema = client.create_schema(auto_id=False, description=json.dumps(notes))
+        description = {"model_id": self.model_id, "model_name": self.model_name, "dim": dim}
+        schema = client.create_schema(auto_id=False, description=json.dumps(description))
         schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_MAX_ID)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
         schema.add_field("item", DataType.VARCHAR, max_length=_MAX_ITEM)
@@ -299,11 +299,11 @@ class MilvusStore:
         name = self._collection(target)
         self.server.call("create_collection", name, schema=schema, consistency_level="Strong")
         self._load(name)
-        self.there.add(target)
+        self.existing.add(target)
         self.dim = dim
 
     def _load(self, name: str) -> None:
-        """Makes a collection searchable; a kill may have come before its index was made."""
+        """Make a collection searchable; create its index if a killed process did not."""
         if not self.server.call("list_indexes", name):
             indexes = self.server.client.prepare_index_params()
             indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_INDEX)
@@ -311,32 +311,32 @@ class MilvusStore:
         self.server.call("load_collection", name)
 
     def _delete(self, target: Modality, ids: Sequence[str]) -> None:
-        if target in self.there:
+        if target in self.existing:
             for part in _batches(ids):
                 self.server.call("delete", self._collection(target), ids=part)
 
     def _get(
         self, target: Modality, ids: Sequence[str], fields: list[str]
     ) -> Iterator[dict[str, Any]]:
-        """The rows of these ids, as far as they are there."""
+        """Yield the existing rows of these ids."""
         name = self._collection(target)
         for part in _batches(ids):
             yield from self.server.call("get", name, ids=part, output_fields=["id", *fields])
 
-    def _there(
+    def _complete(
         self, ids: Sequence[str], fields: list[str]
     ) -> Iterator[tuple[Modality, dict[str, Any]]]:
-        """The vectors of these ids, as far as `table` has them.
+        """Yield the rows of these ids without incomplete pairs, as `table` does.
 
-        A kill between the two vectors of a pair leaves that of its text. It does not count: a run
-        that goes on would give the picture another id.
+        A process killed between the two vectors of a pair leaves the text vector. If it counted, a
+        resumed run would give the picture another id.
         """
-        shown: set[str] = set()
+        with_image: set[str] = set()
         for target in self.targets:
             for row in self._get(target, ids, ["columns", *fields]):
                 if target == "image":
-                    shown.add(row["id"])
-                elif row["columns"][MODALITY] == "pair" and row["id"] not in shown:
+                    with_image.add(row["id"])
+                elif row["columns"][MODALITY] == "pair" and row["id"] not in with_image:
                     continue
                 yield target, row
 
@@ -344,8 +344,8 @@ class MilvusStore:
         return {row["id"] for row in self._rows(target, _PAIR, [])}
 
     def _rows(self, target: str, condition: str, fields: list[str]) -> Iterator[dict[str, Any]]:
-        """The rows that pass."""
-        if target in self.there:
+        """Yield the rows that satisfy a condition."""
+        if target in self.existing:
             name, fields = self._collection(target), ["id", *fields]
             for page in self.server.pages(
                 name, batch_size=1000, filter=condition, output_fields=fields
@@ -353,7 +353,7 @@ class MilvusStore:
                 yield from page
 
     def _count(self, target: Modality, condition: str = "") -> int:
-        if target not in self.there:
+        if target not in self.existing:
             return 0
         (answer,) = self.server.call(
             "query", self._collection(target), filter=condition, output_fields=["count(*)"]
@@ -393,14 +393,14 @@ def _item(text: str) -> Item:
 
 
 def _found(answer: Sequence[dict[str, Any]], query: npt.NDArray[np.float64]) -> Found:
-    """Milvus' hits, scored again in float64."""
+    """Convert Milvus' hits, scoring them again in float64."""
     entities = [hit["entity"] for hit in answer]
     vectors = np.array([entity["vector"] for entity in entities], dtype=np.float32)
     vectors = vectors.reshape(len(entities), len(query))
     scores = (vectors.astype(np.float64) * query).sum(axis=1)
     items = [json.loads(entity["item"]) for entity in entities]
-    order = sorted(range(len(items)), key=lambda at: (-scores[at], items[at]["id"]))
-    return Found([items[at] for at in order], scores[order], vectors[order])
+    order = sorted(range(len(items)), key=lambda row: (-scores[row], items[row]["id"]))
+    return Found([items[row] for row in order], scores[order], vectors[order])
 
 
 def _reopened(address: str) -> MilvusStore:

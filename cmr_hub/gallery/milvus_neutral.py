@@ -1,4 +1,4 @@
-"""What neutral sentences score, kept in a collection of a Milvus server beside the gallery's."""
+"""Scores of neutral sentences, stored in a collection of a Milvus server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _INDEX = {"index_type": "FLAT", "metric_type": "IP"}
 
 
 def write_neutral(server: MilvusServer, name: str, neutral: Neutral) -> None:
-    """Makes the collection `name` of the rows of the factor, by number, and then of the mean.
+    """Store the mean as row 0 and the rows of the factor from row 1 in the collection `name`.
 
-    The mean, row 0, comes last: as long as it is missing, nothing is known. Each row says how many
-    rows the factor has.
+    The mean is written last, so that an incomplete collection has none. Each row also stores the
+    number of rows of the factor.
     """
     from pymilvus import DataType
 
@@ -47,10 +47,10 @@ def write_neutral(server: MilvusServer, name: str, neutral: Neutral) -> None:
 
 
 def read_neutral(server: MilvusServer, name: str) -> Neutral | None:
-    """What `write_neutral` wrote; None where there is nothing, or not all of it yet.
+    """Read what `write_neutral` wrote; None if it is missing or not complete yet.
 
     Raises:
-        ModelFormatError: there is something else.
+        ModelFormatError: rows of the factor are missing.
     """
     if not server.call("has_collection", name) or not server.call("list_indexes", name):
         return None

@@ -1,4 +1,4 @@
-"""Where a Milvus server is, and calls to it that outlast its absence."""
+"""The address of a Milvus server, and calls to it with retries."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DEFAULT_COLLECTION = "cmr_gallery"
 TOKEN_VARIABLE = "CMR_MILVUS_TOKEN"  # noqa: S105 - the name of a variable
 CA_VARIABLE = "CMR_MILVUS_CA"
 
-_CONNECT_SECONDS, _PATIENCE = 10.0, 60.0
+_CONNECT_SECONDS, _RETRY_SECONDS = 10.0, 60.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0
-# Milvus has no class of errors for these: it is away, starts, or is too busy.
-_MAY_PASS = re.compile(
+# Milvus has no class for transient errors: it is unreachable, starting or overloaded.
+_TRANSIENT = re.compile(
     "unavailable|connect|timeout|deadline|not ready|rate limit|not healthy|not (fully )?loaded|"
     "no available|not found in shard|closed|retry",
     re.IGNORECASE,
@@ -30,13 +30,13 @@ _MAY_PASS = re.compile(
 
 @dataclass(frozen=True)
 class MilvusAddress:
-    """Where a gallery is kept.
+    """The address of a gallery in a Milvus server.
 
     Attributes:
         uri: `http://host:19530`; with `https://` the connection is encrypted.
-        collection: the first part of the names of its collections.
+        collection: prefix of the names of its collections.
         token: `user:password` or an API key; empty without authentication.
-        ca: a file with the certificates to trust, for a server that has signed its own.
+        ca: file with the trusted certificates, for a server with a self-signed one.
     """
 
     uri: str
@@ -47,25 +47,29 @@ class MilvusAddress:
     def __post_init__(self) -> None:
         try:
             parts = urlsplit(self.uri)
-            parts.port  # noqa: B018 - raises where it is no number up to 65535
+            parts.port  # noqa: B018 - raises if it is not a number up to 65535
         except ValueError as error:
-            raise QueryError(f"{shown(self.uri)} is no address of a server: {error}") from error
+            raise QueryError(f"{shown(self.uri)} is not a server's address: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in "/":
-            raise QueryError(f"{shown(self.uri)} is no address of a server: http://host:19530")
+            raise QueryError(
+                f"{shown(self.uri)} is not a server's address: give one like http://host:19530"
+            )
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,200}", self.collection):
-            raise QueryError(f"{shown(self.collection)} is no name: letters, digits and _ make one")
+            raise QueryError(
+                f"{shown(self.collection)} is not a valid name: use letters, digits and _ only"
+            )
 
     @classmethod
     def is_one(cls, name: str | Path) -> bool:
-        """Whether a gallery's name is that of one on a server."""
+        """Return whether a gallery's name is a server address."""
         return str(name).startswith(("http://", "https://"))
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """`http://host:19530/collection`; token and certificates from the environment.
+        """Parse `http://host:19530/collection`; read token and certificates from the environment.
 
         Raises:
-            QueryError: it is something else.
+            QueryError: the address is invalid.
         """
         base, _, collection = name.rstrip("/").partition("://")[2].partition("/")
         ca = os.environ.get(CA_VARIABLE)
@@ -81,10 +85,10 @@ class MilvusAddress:
 
 
 class MilvusServer:
-    """A connection.
+    """A connection to a Milvus server.
 
     Args:
-        address: of the server.
+        address: address of the server.
 
     Raises:
         CMRError: `pymilvus` is not installed, or the server does not answer.
@@ -94,9 +98,9 @@ class MilvusServer:
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
-            raise CMRError("the engine milvus wants: pip install 'cmr-hub[milvus]'") from error
+            raise CMRError("Milvus needs an extra: pip install 'cmr-hub[milvus]'") from error
         self.address = address
-        # It logs what it raises, with a traceback, also where the next try goes well.
+        # It logs every error with a traceback, even if the next attempt succeeds.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         options: dict[str, Any] = {"token": address.token}
         if address.ca is not None:
@@ -104,31 +108,35 @@ class MilvusServer:
                 raise CMRError(f"there is no file {address.ca} with certificates")
             options |= {"secure": True, "server_pem_path": str(address.ca)}
         try:
-            self.client = self._patiently(
-                lambda left: MilvusClient(uri=address.uri, timeout=left, **options),
+            self.client = self._with_retries(
+                lambda timeout: MilvusClient(uri=address.uri, timeout=timeout, **options),
                 _CONNECT_SECONDS,
             )
         except CMRError as error:
-            raise CMRError(f"{error}. Is it running? Are the token and the TLS right?") from error
+            raise CMRError(
+                f"{error}. Is it running? Are the token and the TLS settings right?"
+            ) from error
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
-        """A method of the client; again and again for a minute while the server is away or busy.
+        """Call a method of the client; retry for a minute while the server is unavailable.
 
         Raises:
-            CMRError: it cannot be done.
+            CMRError: the call failed.
         """
         method = getattr(self.client, name)
-        return self._patiently(lambda left: method(*arguments, timeout=left, **options), _PATIENCE)
+        return self._with_retries(
+            lambda timeout: method(*arguments, timeout=timeout, **options), _RETRY_SECONDS
+        )
 
     def pages(self, *arguments: Any, **options: Any) -> Any:
-        """Rows of a query, page by page."""
+        """Yield the rows of a query page by page."""
         iterator = self.call("query_iterator", *arguments, **options)
-        while page := self._patiently(lambda _: iterator.next(), _PATIENCE):
+        while page := self._with_retries(lambda _: iterator.next(), _RETRY_SECONDS):
             yield page
         iterator.close()
 
-    def _patiently(self, work: Callable[[float], Any], seconds: float) -> Any:
-        """Calls `work` with the seconds that are left."""
+    def _with_retries(self, work: Callable[[float], Any], seconds: float) -> Any:
+        """Call `work` with the remaining seconds until it succeeds or none remain."""
         from pymilvus.exceptions import MilvusException
 
         end, wait = time.monotonic() + seconds, _FIRST_WAIT
@@ -136,7 +144,7 @@ class MilvusServer:
             try:
                 return work(max(1.0, end - time.monotonic()))
             except (MilvusException, ConnectionError) as error:
-                if time.monotonic() + wait > end or not _MAY_PASS.search(str(error)):
+                if time.monotonic() + wait > end or not _TRANSIENT.search(str(error)):
                     raise CMRError(f"Milvus at {self.address.uri}: {error}") from error
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""A condition on items in the words of Milvus."""
+"""Translating a condition on items into a Milvus filter."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
 def milvus_condition(where: Where) -> str:
-    """The boolean expression of Milvus that is true for the rows that pass.
+    """Return a Milvus filter that selects the same rows as the condition.
 
-    Milvus knows no unknown: a column that is null is not there. So each comparison asks for its
-    column first, and NOT is moved inwards to the comparisons. Nor does it know the types of columns
-    and which there are: '5' is not 5, and a column of no row is null in all.
+    Milvus has no three-valued logic, and a null column does not exist in a row's JSON. So each
+    comparison first checks that its column exists, and NOT is pushed down to the comparisons.
+    Milvus has no schema for these columns either: '5' does not equal 5, and a column that exists in
+    no row is null in all.
 
     Raises:
-        QueryError: it holds what Milvus cannot do: ILIKE, or a LIKE that is more than a beginning.
+        QueryError: it uses ILIKE, or LIKE for more than a prefix, which Milvus does not support.
     """
     return _expression(where.tree, wanted=True)
 
@@ -62,7 +63,7 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
             start = pattern.removesuffix("%")
             if start == pattern or set(start) & {"%", "_", "\\"}:
                 raise QueryError(
-                    f"in Milvus LIKE takes a beginning, as 'abc%', not {shown(pattern)}"
+                    f"Milvus supports LIKE for prefixes only, e.g. 'abc%', not {shown(pattern)}"
                 )
             test = f"{name} like {_value(pattern)}"
             test = test if wanted else f"not ({test})"
@@ -79,7 +80,7 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
 
 
 def _name(column: str) -> str:
-    """A column as a key of the row's JSON, which any text may be."""
+    """Return a column as a key of the row's JSON; it may be any text."""
     return f"columns[{json.dumps(column)}]"
 
 

@@ -1,6 +1,6 @@
-"""The nearest vectors of a gallery in this process: exact, or by a graph where there are many.
+"""Nearest-neighbour search in memory: exact, or with a graph if there are many vectors.
 
-FAISS finds candidates in 32, 16 or 8 bits; they are scored again in float64, each row by itself.
+FAISS finds candidates in 32, 16 or 8 bits; they are scored again in float64, row by row.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
 
 SCAN_LIMIT = 25_000
-"""Where a filter leaves no more of a graph's vectors than this, they are compared one by one."""
+"""If a filter selects at most this many vectors of a graph, they are compared one by one."""
 SPARE = 16
-"""Rows fetched beyond those asked for, so that near ties can be settled exactly."""
+"""Number of extra candidates, so that near ties can be resolved exactly."""
 _BATCH = 4
 ROUGH_FROM = 5_000
-"""From so many vectors on, a single query looks at them in 16 bits first: half the memory to read.
-"""
+"""Minimum number of vectors for a first pass in 16 bits, which halves the memory to read."""
 _ROUGH_SPARE = 192
-"""Then so many rows more are fetched, since 16 bits leave more near ties."""
+"""Number of further extra candidates for 16 bits, which leave more near ties."""
 _ROUGH_ERROR = 1.01 * 2.0**-8
-"""What 16 bits (bfloat16) may change a score by: every number of a vector by at most 2⁻⁸ of it, so
-the vector, of length 1 within `NORM_TOLERANCE`, by that length, and a score by no more (Cauchy)."""
+"""Maximum change of a score by rounding to 16 bits (bfloat16). Each component changes by at most a
+factor of 2⁻⁸, so the vector, of length 1 within `NORM_TOLERANCE`, moves by at most 2⁻⁸ of its
+length, and so does a score (Cauchy-Schwarz)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The vectors that a search may find.
+    """The vectors that a search may return.
 
     Attributes:
-        size: how many.
-        places: for each column the positions within it, None for all of them.
-        in_graph: how many of them the graph holds.
-        bits: of the graph's vectors one bit each, None where all may be found.
+        size: number of selected vectors.
+        places: positions within each column; None for all of a column.
+        in_graph: number of selected vectors in the graph.
+        bits: one bit per vector of the graph; None if all are selected.
     """
 
     size: int
@@ -55,11 +55,11 @@ class Selection:
 
 
 class NearestVectors:
-    """Searches the vectors of one modality.
+    """An index of the vectors of one modality.
 
     Args:
-        columns: with the rows of the whole table, which go on increasing from one to the next.
-        graph: of the vectors of the first columns, or None.
+        columns: vectors with their row numbers, which increase through all columns.
+        graph: graph of the vectors of the first columns; optional.
     """
 
     def __init__(self, columns: Sequence[VectorColumn], graph: Graph | None = None) -> None:
@@ -79,24 +79,25 @@ class NearestVectors:
         return int(self.starts[-1])
 
     def select(self, passes: npt.NDArray[np.bool_]) -> Selection:
-        """The vectors of the rows of the table where the mask is true."""
+        """Select the vectors of the table rows for which the mask is true."""
         masks = [passes[column.rows] for column in self.columns]
         places = tuple(np.flatnonzero(mask) for mask in masks)
         size = sum(map(len, places))
         if size == len(self):
             return self.everything
-        held = masks[: self.covered]
-        bits = np.packbits(np.concatenate(held), bitorder="little") if held else None
-        return Selection(size, places, sum(map(np.count_nonzero, held)), bits)
+        in_graph = masks[: self.covered]
+        bits = np.packbits(np.concatenate(in_graph), bitorder="little") if in_graph else None
+        return Selection(size, places, sum(map(np.count_nonzero, in_graph)), bits)
 
     def search(
         self, queries: npt.NDArray[np.float64], count: int, among: Selection
     ) -> list[tuple[IntArray, npt.NDArray[np.float64], FloatArray]]:
-        """Rows, float64 scores and vectors of the `count` best for (Q, d) unit queries.
+        """Return rows, float64 scores and vectors of the `count` best for (Q, d) unit queries.
 
-        Best first, ties by row number. Without a graph the result is exact: a row that FAISS left
-        out scores at most its last candidate and the error of 16 bits, or of float32; if that could
-        reach the last row asked for, candidates are fetched in 32 bits, then more of them.
+        Results are sorted by score, then by row number. Without a graph they are exact: a row that
+        FAISS omits scores at most the last candidate's score plus the rounding error of 16 bits or
+        float32. If that bound reaches the last result, candidates are fetched in 32 bits, and then
+        more of them.
         """
         count = min(count, among.size)
         if not count:
@@ -104,7 +105,7 @@ class NearestVectors:
                 queries
             )
         exact = not self._uses_graph(count, among)
-        # Beside a graph, which is there for many vectors, a copy of all would take too much memory.
+        # With a graph there are so many vectors that a 16-bit copy would take too much memory.
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
         rough = few and len(self) >= ROUGH_FROM
         rounding = (queries.shape[1] + 2) * float(np.finfo(np.float32).eps)
@@ -116,8 +117,8 @@ class NearestVectors:
         for query, (approximate, places) in zip(queries, first, strict=True):
             error = rounding + _ROUGH_ERROR if rough else rounding
             fetched, last = wide, approximate[-1]
-            # `count` of them score no less than that one does, each within the error: what is
-            # lower by more than the errors of two is none of the best, and is not fetched.
+            # `count` rows score at least as high as candidate `count`, up to the error. So a row
+            # below it by more than twice the error is not among the best.
             found = places[approximate >= approximate[count - 1] - 2 * error] if rough else places
             while True:
                 vectors = self._take(found)
@@ -127,7 +128,7 @@ class NearestVectors:
                     not exact or fetched == among.size or scores[order[-1]] > last + error
                 ):
                     break
-                # Also where a graph found too few: it walked around those that may be found.
+                # Also if the graph found too few, which happens with selective filters.
                 fetched = min(among.size, fetched if error > rounding else 2 * fetched)
                 again = query[None].astype(np.float32)
                 ((wider, found),) = self._candidates(again, fetched, among, exact=True)
@@ -138,13 +139,13 @@ class NearestVectors:
     def _uses_graph(self, count: int, among: Selection) -> bool:
         if self.graph is None or among.in_graph <= SCAN_LIMIT:
             return False
-        # Where a good part of all is wanted, walking through a graph is no short cut.
+        # A graph does not pay if a large part of the vectors is requested.
         return count * 20 < among.in_graph
 
     def _candidates(
         self, queries: FloatArray, fetch: int, among: Selection, *, exact: bool, rough: bool = False
     ) -> list[tuple[FloatArray, IntArray]]:
-        """Approximate scores and positions of the `fetch` best of each query."""
+        """Return approximate scores and positions of the `fetch` best for each query."""
         first = 0 if exact else self.covered
         if self._is_small(queries, among):
             return self._few_candidates(queries, fetch)
@@ -152,7 +153,7 @@ class NearestVectors:
 
         scan = self._scan_roughly if rough else self._scan
         found = []
-        # A thread more costs a single query more than it gains.
+        # For a few queries, more threads cost more than they gain.
         with faiss_threads(threads() if len(queries) >= _BATCH else 1):
             parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
             for at, query in enumerate(queries):
@@ -169,12 +170,12 @@ class NearestVectors:
         return found
 
     def _is_small(self, queries: FloatArray, among: Selection) -> bool:
-        """Whether all is compared before FAISS is imported."""
+        """Return whether NumPy is fast enough, so that FAISS need not be imported."""
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
         return few and len(self) < ROUGH_FROM
 
     def _few_candidates(self, queries: FloatArray, fetch: int) -> list[tuple[FloatArray, IntArray]]:
-        """As `_candidates`, of all vectors, without FAISS."""
+        """Do the same as `_candidates` for all vectors, without FAISS."""
         scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
         return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
@@ -182,7 +183,7 @@ class NearestVectors:
     def _scan(
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
-        """Compares with every vector of one column that may be found: (Q, ≤ fetch) each."""
+        """Compare with the selected vectors of one column; return (Q, ≤ fetch) arrays."""
         import faiss
 
         matrix, places = self._matrices[part], among.places[part]
@@ -204,7 +205,7 @@ class NearestVectors:
     def _scan_roughly(
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
-        """As `_scan`, of all vectors of one column, in 16 bits."""
+        """Compare with all vectors of one column, in 16 bits."""
         import faiss
 
         from cmr_hub.gallery.graph import view
@@ -216,12 +217,12 @@ class NearestVectors:
             index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.add(matrix)
             in_huge_pages(index, view(index.codes))
-            self._rough[part] = index  # once it is whole: others may be searching
+            self._rough[part] = index  # only when complete: other threads may be searching
         scores, found = index.search(queries, min(fetch, len(matrix)))
         return scores, found + self.starts[part]
 
     def _rows(self, places: IntArray) -> IntArray:
-        """Positions among the vectors → rows of the table."""
+        """Convert positions among the vectors to rows of the table."""
         return self._gather(places, [column.rows for column in self.columns])
 
     def _take(self, places: IntArray) -> FloatArray:

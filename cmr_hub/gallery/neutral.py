@@ -1,8 +1,8 @@
-"""Some 1,000 everyday captions that belong to no gallery: what scores look like by chance.
+"""About 1,000 everyday captions, for estimating the distribution of scores by chance.
 
-Fourteen topics, of each twelve things, each thing by itself and in five surroundings: every topic
-counts alike, so that the sentences are no nearer to pictures of one kind than to others. They are
-written for this purpose and taken from no dataset.
+There are fourteen topics of twelve things each, every thing without context and in five
+surroundings. All topics have equal weight, so that the sentences favour no kind of picture. They
+were written for this purpose and taken from no dataset.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ _TOPICS = (
 
 
 def neutral_sentences() -> list[str]:
-    """The sentences, always the same, all different."""
+    """Return the sentences; they are distinct and always the same."""
     return [
         " ".join(filter(None, words))
         for things, surroundings in _TOPICS

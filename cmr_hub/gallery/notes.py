@@ -1,4 +1,4 @@
-"""Messages shown beside the hits: words of the query that the model does not understand."""
+"""Messages about words of a query that the model does not understand."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _NEGATIONS: Final = frozenset(
 
 
 def unknown_words(model: CrossModalModel, query: Query) -> list[str]:
-    """The words of all texts of a query that the model does not know, each once, in order."""
+    """Return the distinct words of a query that the model does not know, in order."""
     return unique(word for text in query_texts(query) for word in model.unknown_words(text))
 
 
 def query_notes(query: Query, unknown: Sequence[str], instead: str) -> list[str]:
-    """What a person should know of how a query was read, as sentences; none if all is well.
+    """Return messages about unknown words and negations in a query.
 
     Args:
-        query: that was searched with.
+        query: the query.
         unknown: its words that the model does not know.
-        instead: where to say what is not wanted, e.g. "with --without".
+        instead: how to exclude something, e.g. "with --without".
     """
     return [*filter(None, (left_out(unknown), _not_understood(query, instead)))]
 
 
 def left_out(unknown: Sequence[str]) -> str:
-    """Names the words that the model does not know; empty where there are none."""
+    """Return a message that lists unknown words; empty if there are none."""
     if not unknown:
         return ""
     shown = ", ".join(word[:_LETTERS] for word in unknown[:_SHOWN])
@@ -51,7 +51,7 @@ def left_out(unknown: Sequence[str]) -> str:
 
 
 def _not_understood(query: Query, instead: str) -> str:
-    """Says that a model takes "no dogs" for dogs; empty where there is no such word."""
+    """Return a warning that "no dogs" finds dogs; empty if there is no negation."""
     found = next(
         (
             word
@@ -64,6 +64,6 @@ def _not_understood(query: Query, instead: str) -> str:
     if found is None:
         return ""
     return (
-        f"The word “{found}” is not understood: what is named after it is searched for all the "
-        f"same. Say what should not be there {instead}."
+        f"The word “{found}” is not understood: what follows it is searched for nevertheless. "
+        f"Say what should not be there {instead}."
     )

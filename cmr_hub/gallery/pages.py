@@ -1,4 +1,4 @@
-"""One page of the ranking of each query."""
+"""Paginating and filtering the hits of a query."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from cmr_hub.types import Modality
 
 CLEAR_AMONG = 1_000
-"""Hits that stand out are looked for among so many of the best scores: else a query of which there
-is nothing would be compared with everything."""
+"""Number of best scores among which hits that stand out are sought. Without a limit, a query that
+matches nothing would be compared with everything."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Which hits are wanted; see `Gallery.search`.
+    """The requested part of a ranking; see `Gallery.search`.
 
     Raises:
-        QueryError: k or offset is too small, or no whole number.
+        QueryError: k or offset is too small or not an integer.
     """
 
     k: int
@@ -40,23 +40,23 @@ class Page:
     distinct: float | None = None
     clear: float | None = None
     neutral: Neutral | None = None
-    """What z is reckoned with; None where it is not known."""
+    """Scores of neutral sentences, for z; optional."""
 
     def __post_init__(self) -> None:
-        # Whole numbers of NumPy go round at 255 or 127.
+        # Small NumPy integers would overflow at 127 or 255.
         for name in ("k", "offset"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+            object.__setattr__(self, name, _integer(name, getattr(self, name)))
         if self.k < 1 or self.offset < 0:
             raise QueryError(
                 f"k must be 1 or more and offset 0 or more, not {self.k} and {self.offset}"
             )
 
     def admits(self, score: float) -> bool:
-        """Whether a hit is good enough."""
+        """Return whether a score reaches `min_score`."""
         return self.min_score is None or score >= self.min_score
 
 
-def _whole(name: str, value: object) -> int:
+def _integer(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -66,49 +66,47 @@ def _whole(name: str, value: object) -> int:
 def search_pages(
     store: Store, queries: npt.NDArray[np.float64], target: Modality, page: Page
 ) -> list[list[Hit]]:
-    """The hits of a page for each of (Q, d) unit queries."""
-    wanted = page.offset + page.k
-    most = max(wanted, CLEAR_AMONG) if page.clear is not None else sys.maxsize
-    is_whole = page.distinct is None and page.clear is None
+    """Return the hits of a page for each of (Q, d) unit queries."""
+    last = page.offset + page.k
+    limit = max(last, CLEAR_AMONG) if page.clear is not None else sys.maxsize
+    is_unfiltered = page.distinct is None and page.clear is None
     pages = []
-    for query, first in zip(
-        queries, store.search(queries, wanted, target, page.where), strict=True
-    ):
-        fetched, found = wanted, first
+    for query, first in zip(queries, store.search(queries, last, target, page.where), strict=True):
+        fetched, found = last, first
         while True:
             z = None if page.neutral is None else page.neutral.z(found.scores, found.vectors)
             kept = _kept(found, z, page)
-            # Some were hidden, and there are more to take their places.
-            is_short = len(kept) < wanted and len(found.items) == fetched < most
-            if is_whole or not is_short or not page.admits(found.scores[-1]):
+            # Some hits were filtered out, and the store may have more.
+            is_short = len(kept) < last and len(found.items) == fetched < limit
+            if is_unfiltered or not is_short or not page.admits(found.scores[-1]):
                 break
-            fetched = min(2 * fetched, most)
+            fetched = min(2 * fetched, limit)
             (found,) = store.search(query[None], fetched, target, page.where)
         pages.append(
             [
                 hit_of(
-                    found.items[place],
-                    float(found.scores[place]),
+                    found.items[index],
+                    float(found.scores[index]),
                     rank,
-                    None if z is None else float(z[place]),
+                    None if z is None else float(z[index]),
                 )
-                for rank, place in enumerate(kept[page.offset : wanted], page.offset + 1)
+                for rank, index in enumerate(kept[page.offset : last], page.offset + 1)
             ]
         )
     return pages
 
 
 def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:
-    """The places of hits that are good enough and not too like a better one."""
-    places = [
-        place
-        for place, score in enumerate(found.scores)
-        if page.admits(score) and (page.clear is None or z is None or z[place] >= page.clear)
+    """Return the indices of hits that pass all thresholds, `distinct` included."""
+    indices = [
+        index
+        for index, score in enumerate(found.scores)
+        if page.admits(score) and (page.clear is None or z is None or z[index] >= page.clear)
     ]
     if page.distinct is None:
-        return places
+        return indices
     kept: list[int] = []
-    for place in places:
-        if not kept or (found.vectors[kept] @ found.vectors[place]).max() <= page.distinct:
-            kept.append(place)
+    for index in indices:
+        if not kept or (found.vectors[kept] @ found.vectors[index]).max() <= page.distinct:
+            kept.append(index)
     return kept

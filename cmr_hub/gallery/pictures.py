@@ -1,4 +1,4 @@
-"""Copies of the pictures of a gallery."""
+"""Copying the pictures of a gallery."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def copy_pictures(items: pa.Table, directory: Path) -> None:
-    """Copies the pictures of items, in the folders that they have below their common one.
+    """Copy the pictures of items, keeping their paths below their common folder.
 
     Raises:
-        ImageError: a picture is not there or cannot be read.
+        ImageError: a picture is missing or cannot be read.
     """
     root, relative = split_root(items)
     if root is None:

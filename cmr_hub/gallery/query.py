@@ -1,4 +1,4 @@
-"""What one searches with: a text, a picture, a vector, or a weighted sum of these."""
+"""Queries: a text, a picture, a vector, or a weighted sum of these."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[np.floating]", "Mix"]
-"""A sentence, a picture (a path, an open one or the bytes of a file), a vector, or a mix of
-those."""
+"""A sentence, a picture (a path, a PIL image or the bytes of a file), a vector, or a `Mix`."""
 
 
 UNWANTED_WEIGHT: Final = 0.3
-"""How much what is not wanted counts by default; see `mixed`."""
+"""Default weight of what is not wanted; see `mixed`."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A weighted sum of queries: the first ones wanted, others with a minus sign.
+    """A weighted sum of queries; a negative weight means that the part is not wanted.
 
-    Each part counts with its weight as a vector of length 1; see `mixed` for those with a minus.
+    Each part is normalised to length 1 before weighting; see `mixed` for negative weights.
 
     Example:
         >>> Mix((1, Path("beach.jpg")), (0.6, "at night"), (-0.4, "people"))  # doctest: +SKIP
@@ -47,7 +46,7 @@ class Mix:
 
 
 def modality(query: Query) -> Modality | None:
-    """What a query is itself; None for a vector and for a mix with anything but texts."""
+    """Return the modality of a query; None for a vector or a mix of anything but texts."""
     if isinstance(query, Mix):
         kinds = {modality(part) for _, part in query.parts}
         return "text" if kinds == {"text"} else None
@@ -56,29 +55,29 @@ def modality(query: Query) -> Modality | None:
     return "image" if isinstance(query, Path | Image.Image | bytes) else None
 
 
-def chosen_target(target: Modality | None, query: Query, there: Sequence[Modality]) -> Modality:
-    """What to compare with: as asked, else the other modality than the query's if it is there.
+def chosen_target(target: Modality | None, query: Query, available: Sequence[Modality]) -> Modality:
+    """Return the modality to compare with; by default the one that the query does not have.
 
     Raises:
-        QueryError: it is no modality, or the gallery has no vectors of it.
+        QueryError: it is not a modality, or the gallery has no vectors of it.
     """
     if target is not None and target not in get_args(Modality):
         raise QueryError(f"target must be 'image' or 'text', not {shown(target)}")
     if target is None:
         target = "text" if modality(query) == "image" else "image"
-        return target if target in there or not there else there[0]
-    if there and target not in there:
-        raise QueryError(f"this gallery has no {target} vectors; search target={there[0]!r}")
+        return target if target in available or not available else available[0]
+    if available and target not in available:
+        raise QueryError(f"this gallery has no {target} vectors; search target={available[0]!r}")
     return target
 
 
 def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.float64]:
-    """A query → its (d,) vector of length 1.
+    """Encode a query as a (d,) unit vector.
 
     Raises:
-        QueryError: there is no model to read texts and pictures with, a text is the name of a
-            picture's file, or the vector has no direction or numbers that are not finite.
-        UnknownWordsError, ImageError: as the model's encoders.
+        QueryError: there is no model to encode texts and pictures, a text is the name of a picture
+            file, or the vector is zero or not finite.
+        UnknownWordsError, ImageError: the model cannot encode the query.
     """
     match query:
         case Mix():
@@ -108,40 +107,40 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
 def mixed(
     weights: Sequence[float], rows: Sequence[npt.NDArray[np.float64]]
 ) -> npt.NDArray[np.float64]:
-    """The vector of a mix, of any length.
+    """Return the vector of a mix; it is not normalised.
 
-    With w the sum of the wanted parts, ŵ = w / |w|, and u_i the unit vectors that have a weight
-    -a_i below 0:
+    With w the weighted sum of the wanted parts, ŵ = w / |w|, and u_i the unit vectors of the parts
+    with a negative weight -a_i:
 
         q = w - Σ a_i (u_i - max(0, u_i·ŵ) ŵ)
 
-    What an unwanted part has in common with the wanted ones is not taken away: "an animal" without
-    "a cow" goes away from cows, not from animals.
+    The component that an unwanted part shares with the wanted ones is not subtracted: "an animal"
+    without "a cow" moves away from cows, not from animals.
 
     Args:
-        weights: of the parts.
-        rows: (d,) of each part, of length 1.
+        weights: weight of each part.
+        rows: (d,) unit vector of each part.
     """
     signed, matrix = np.asarray(weights, dtype=np.float64), np.stack(rows)
     wanted = signed.clip(0) @ matrix
     length = np.linalg.norm(wanted)
     direction = wanted / length if length > 0 else wanted
     shared = (matrix @ direction).clip(0)
-    whole: npt.NDArray[np.float64] = wanted + signed.clip(None, 0) @ (
+    mix: npt.NDArray[np.float64] = wanted + signed.clip(None, 0) @ (
         matrix - shared[:, None] * direction
     )
-    return whole
+    return mix
 
 
 def query_texts(query: Query) -> list[str]:
-    """The texts that a query is made of."""
+    """Return the texts of a query."""
     if isinstance(query, Mix):
         return [text for _, part in query.parts for text in query_texts(part)]
     return [query] if isinstance(query, str) else []
 
 
 def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """(Q, d) vectors of any length → of length 1. Raises QueryError."""
+    """Normalise (Q, d) vectors to length 1. Raises QueryError if one is zero or not finite."""
     rows = np.asarray(vectors, dtype=np.float64)
     if not np.isfinite(rows).all():
         raise QueryError("a query vector has numbers that are not finite")

@@ -1,4 +1,4 @@
-"""The rows of a gallery at one moment, searched in this process."""
+"""An immutable snapshot of the rows of a gallery, searched in this process."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ _FILTERS = 64
 
 @dataclass(frozen=True, eq=False)
 class GraphPart:
-    """A graph of all vectors of the first so many segments, loaded when it is first used."""
+    """A lazily loaded graph of all vectors of the first `segments` segments."""
 
     segments: int
     load: Callable[[], Graph]
     record: GraphRecord | None = None
-    """Of its file, where it has one: then each `load` reads it anew."""
+    """Record of its file, if it has one; then each `load` reads the file again."""
 
     def load_own(self) -> Graph:
-        """One to add to: nobody else searches it, and it may stay half done."""
+        """Return a private copy that can be added to."""
         graph = self.load()
         return graph if self.record is not None else graph.copy()
 
 
 class Rows:
-    """Segments one after the other, of which some rows were removed. Never changed.
+    """Consecutive segments, some of whose rows were removed. Immutable.
 
     Args:
-        segments: in order; a row's number counts through all of them.
-        removed: increasing numbers of rows that are there no more.
-        graphs: by modality.
+        segments: the segments; rows are numbered through all of them.
+        removed: numbers of removed rows, increasing.
+        graphs: graphs by modality.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Rows:
         self.removed = removed
         self.graphs = dict(graphs or {})
         self.starts = np.cumsum([0, *map(len, self.segments)])
-        # A filter that is asked for again is not computed again.
         self._selection = lru_cache(_FILTERS)(self._select)
         self._nearest: dict[Modality, NearestVectors] = {}
         self._making_nearest = Lock()
@@ -79,24 +78,24 @@ class Rows:
 
     @cached_property
     def alive(self) -> npt.NDArray[np.bool_]:
-        """Which rows were not removed."""
+        """Mask of the rows that were not removed."""
         mask = np.ones(self.starts[-1], dtype=bool)
         mask[self.removed] = False
         return mask
 
     @cached_property
     def table(self) -> pa.Table:
-        """The items of all rows, also of those removed."""
+        """Items of all rows, including the removed ones."""
         return joined_tables([segment.items for segment in self.segments])
 
     @property
     def items(self) -> pa.Table:
-        """The items that were not removed."""
+        """Items of the rows that were not removed."""
         return self.table.filter(pa.array(self.alive)) if len(self.removed) else self.table
 
     @property
     def dim(self) -> int | None:
-        """d, the length of the vectors; None while there is none."""
+        """Dimension of the vectors; None if there are none."""
         for segment in self.segments:
             for column in segment.vectors.values():
                 return int(column.matrix.shape[1])
@@ -104,7 +103,7 @@ class Rows:
 
     @cached_property
     def vector_counts(self) -> dict[Modality, int]:
-        """Vectors by modality, without those of removed rows."""
+        """Number of vectors by modality, without those of removed rows."""
         counts: dict[Modality, int] = {}
         for name in ("image", "text"):
             counts[name] = sum(
@@ -113,7 +112,7 @@ class Rows:
         return {name: count for name, count in counts.items() if count}
 
     def columns(self, target: Modality) -> list[VectorColumn]:
-        """The vectors of one modality, with row numbers, segment by segment."""
+        """Return the vectors of one modality with row numbers, one column per segment."""
         return [
             segment.vectors[target].moved(int(start))
             for segment, start in zip(self.segments, self.starts, strict=False)
@@ -121,46 +120,45 @@ class Rows:
         ]
 
     def in_graph(self, target: Modality) -> int:
-        """How many vectors a graph holds."""
+        """Return the number of vectors in a graph."""
         covered = self.graphs[target].segments if target in self.graphs else 0
-        own = (segment.vectors.get(target, ()) for segment in self.segments[:covered])
-        return sum(map(len, own))
+        return sum(len(segment.vectors.get(target, ())) for segment in self.segments[:covered])
 
     def numbers(self, ids: Sequence[str]) -> IntArray:
-        """The row numbers of these ids, increasing; unknown ones are left out."""
+        """Return the row numbers of ids in increasing order; unknown ids are ignored."""
         if not self.segments or not ids:
             return _NO_ROWS
-        there = pc.is_in(self.table.column("id"), value_set=pa.array(ids, pa.string()))
-        found: IntArray = np.flatnonzero(there.to_numpy() & self.alive)
+        matches = pc.is_in(self.table.column("id"), value_set=pa.array(ids, pa.string()))
+        found: IntArray = np.flatnonzero(matches.to_numpy() & self.alive)
         return found
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that are there."""
+        """Return the ids among these that exist."""
         numbers = self.numbers(ids)
         if not len(numbers):
             return set()
         return set(self.table.column("id").take(pa.array(numbers)).to_pylist())
 
     def take(self, numbers: IntArray) -> Segment:
-        """These rows, which must be increasing, as one segment."""
+        """Return rows, given in increasing order, as one segment."""
         parts = []
         for segment, start, end in zip(self.segments, self.starts, self.starts[1:], strict=False):
-            own = numbers[(numbers >= start) & (numbers < end)] - start
-            if len(own):
-                parts.append(segment.take(own))
+            local = numbers[(numbers >= start) & (numbers < end)] - start
+            if len(local):
+                parts.append(segment.take(local))
         return joined(parts)
 
     def filtered(self, where: Where) -> npt.NDArray[np.bool_]:
-        """Which rows are there and pass a condition on their columns or on `modality`."""
+        """Return a mask of existing rows that satisfy a condition, also on `modality`."""
         mask: npt.NDArray[np.bool_] = self.alive.copy()
         if len(mask):
             mask &= where.mask(self.table.append_column(MODALITY, self._modalities()))
         return mask
 
     def merged(self, first: int) -> Rows:
-        """The same, with the segments from `first` on made one and their removed rows gone.
+        """Merge the segments from `first` on and drop their removed rows.
 
-        Graphs must be of earlier segments; those of later ones are dropped.
+        Graphs must cover earlier segments only; if `first` is 0, they are dropped.
         """
         start = int(self.starts[first])
         kept = [
@@ -175,8 +173,8 @@ class Rows:
         return Rows(segments, self.removed[self.removed < start], graphs)
 
     def nearest(self, target: Modality) -> NearestVectors:
-        """The index of one modality, made when it is first asked for."""
-        # Once: a second thread would load the graph again, and selections are of one index.
+        """Return the index of one modality, creating it on first use."""
+        # Locked: a second thread would load the graph again, and selections belong to one index.
         with self._making_nearest:
             if target not in self._nearest:
                 from cmr_hub.gallery.nearest import NearestVectors
@@ -205,9 +203,9 @@ class Rows:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Reads the items, the first time beside what is done meanwhile, which must not need them.
+        """Load the items in the background while the body runs, which must not need them.
 
-        Those of a million take a second, and so does a graph.
+        Items of a million rows take a second to load, and so does a graph.
         """
         if "table" in vars(self):
             yield
@@ -224,10 +222,9 @@ class Rows:
         return nearest.select(self.filtered(where))
 
     def _modalities(self) -> pa.Array:
-        shown, told = (np.zeros(self.starts[-1], dtype=bool) for _ in range(2))
+        has_image, has_text = (np.zeros(self.starts[-1], dtype=bool) for _ in range(2))
         for column in self.columns("image"):
-            shown[column.rows] = True
+            has_image[column.rows] = True
         for column in self.columns("text"):
-            told[column.rows] = True
-        names = np.where(shown, np.where(told, "pair", "image"), "text")
-        return pa.array(names)
+            has_text[column.rows] = True
+        return pa.array(np.where(has_image, np.where(has_text, "pair", "image"), "text"))

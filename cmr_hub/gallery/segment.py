@@ -1,4 +1,4 @@
-"""Rows of a gallery that were written together: items and their vectors. Never changed."""
+"""Segments: rows of a gallery that were written together. They are immutable."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Segment:
     """A table of items and, for each modality, the vectors of some of its rows.
 
     Args:
-        items: the table, as `items.items_table` makes it.
-        vectors: by modality.
-        record: of the stored segment that these vectors, all of them, are in already.
+        items: a table as returned by `items.items_table`.
+        vectors: vectors by modality.
+        record: record of the stored segment that already contains all these vectors; optional.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class Segment:
         return len(self.items)
 
     def take(self, rows: IntArray) -> Segment:
-        """Some of its rows."""
+        """Return a segment of some of the rows."""
         return Segment(
             picked(self.items, rows),
             {name: column.take(rows) for name, column in self.vectors.items()},
         )
 
     def with_columns(self, columns: pa.Table) -> Segment:
-        """The same vectors with other columns of items; see `items.with_columns`."""
+        """Return the same vectors with other columns of items; see `items.with_columns`."""
         return Segment(with_columns(self.items, columns), self.vectors, self.record)
 
 
 class StoredSegment(Segment):
-    """A segment in files: items are read when they are first asked for, vectors are mapped."""
+    """A segment in files: items are loaded lazily, vectors are memory-mapped."""
 
     record: SegmentRecord
 
@@ -74,17 +74,17 @@ class StoredSegment(Segment):
         self.record = record
         self._root = root
         self._reading = Lock()
-        # Open already: the file may be removed by a writer, and is then still here.
-        self._where = directory / record.items
+        # Open the file now: it stays readable if a writer removes it.
+        self._path = directory / record.items
         try:
-            self._file = ParquetTable(self._where)
+            self._file = ParquetTable(self._path)
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise ModelFormatError(f"{self._where} is damaged: {error}") from error
+            raise ModelFormatError(f"{self._path} is damaged: {error}") from error
         if self._file.count != record.count:
             raise ModelFormatError(
-                f"{self._where}: {self._file.count} rows, but the manifest says {record.count}"
+                f"{self._path}: {self._file.count} rows, but the manifest has {record.count}"
             )
         self.vectors = read_vectors(directory / record.vectors, record.count)
 
@@ -95,11 +95,11 @@ class StoredSegment(Segment):
     def items(self) -> pa.Table:
         """The table, with absolute paths."""
         try:
-            with self._reading:  # an open Parquet file is for one thread at a time
+            with self._reading:  # an open Parquet file is not thread-safe
                 table = self._file.table()
             return join_root(checked_items(table, relative=True), self._root)
         except (pa.ArrowException, OSError, ModelFormatError) as error:
-            raise ModelFormatError(f"{self._where}: {error}") from error
+            raise ModelFormatError(f"{self._path}: {error}") from error
 
 
 def segment_of(
@@ -108,12 +108,12 @@ def segment_of(
     texts: npt.ArrayLike | VectorColumn | None,
     dim: int | None,
 ) -> Segment:
-    """Items with vectors from outside, checked.
+    """Validate items with precomputed vectors and return them as a segment.
 
     Args:
-        items: a table as `items.items_table` makes it.
-        images, texts: (N, d) rows, or a `VectorColumn` where only some items have one.
-        dim: of the vectors that they are to lie beside; None where there are none.
+        items: a table as returned by `items.items_table`.
+        images, texts: (N, d) rows, or a `VectorColumn` if only some items have a vector.
+        dim: dimension of the vectors in the gallery; None if it has none.
 
     Raises:
         ModelFormatError: see `Gallery.from_vectors`.
@@ -132,13 +132,13 @@ def segment_of(
         raise ModelFormatError("image and text vectors differ in width: they are not of one model")
     if widths and dim is not None and widths != {dim}:
         raise ModelFormatError(
-            f"vectors of {widths.pop()} numbers do not go with the gallery's, of {dim}"
+            f"the vectors have {widths.pop()} numbers, those of the gallery have {dim}"
         )
     return Segment(table, vectors)
 
 
 def joined(segments: Sequence[Segment]) -> Segment:
-    """One segment of the rows of all."""
+    """Concatenate segments."""
     starts = np.cumsum([0, *map(len, segments)])
     vectors: dict[Modality, VectorColumn] = {}
     for name in _modalities(segments):
@@ -155,7 +155,7 @@ def joined(segments: Sequence[Segment]) -> Segment:
 
 
 def write_vectors(path: Path, vectors: Mapping[Modality, VectorColumn], count: int) -> None:
-    """Writes `image` and `text`; with `image.rows` or `text.rows` where not all rows have one."""
+    """Write `image` and `text`, and `image.rows` or `text.rows` if only some rows have a vector."""
     arrays: dict[str, Sequence[npt.NDArray[Any]]] = {}
     for name, column in vectors.items():
         arrays[name] = [column.matrix]
@@ -165,11 +165,11 @@ def write_vectors(path: Path, vectors: Mapping[Modality, VectorColumn], count: i
 
 
 def read_vectors(path: Path, count: int) -> dict[Modality, VectorColumn]:
-    """Undoes `write_vectors`; lengths of vectors are not looked at.
+    """Read what `write_vectors` wrote, without checking the lengths of the vectors.
 
     Raises:
-        FileNotFoundError: no such file.
-        ModelFormatError: it holds something else.
+        FileNotFoundError: the file does not exist.
+        ModelFormatError: its content is invalid.
     """
     arrays = map_tensors(path)
     vectors: dict[Modality, VectorColumn] = {}
@@ -184,7 +184,7 @@ def read_vectors(path: Path, count: int) -> dict[Modality, VectorColumn]:
         except ModelFormatError as error:
             raise ModelFormatError(f"{path}: {error}") from error
     if arrays:
-        raise ModelFormatError(f"{path}: no modality is called {', '.join(arrays)}")
+        raise ModelFormatError(f"{path}: unknown modality {', '.join(arrays)}")
     return vectors
 
 

@@ -1,4 +1,4 @@
-"""The vectors of a gallery as a space of images and texts."""
+"""Converting a gallery to a space of image and text vectors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Snapshots = tuple[Sequence[str], "Stages"]
 
 
 def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
-    """All items of a store with their vectors.
+    """Return all items of a store with their vectors.
 
     Args:
-        store: of a gallery.
-        snapshots: ids and, by epoch, the vectors of these pairs, as training kept them. They
-            become stages if they are of the very items that have both vectors.
+        store: store of a gallery.
+        snapshots: ids of pairs and their vectors by epoch, as saved by training. They become
+            stages if the pairs are exactly the items that have both vectors.
 
     Raises:
         QueryError: the store has no vectors.
@@ -55,28 +55,28 @@ def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
     stages: Stages = {}
     epoch = 0
     if snapshots is not None and np.array_equal(image_rows, text_rows):
-        places = {id_: place for place, id_ in enumerate(snapshots[0])}
-        order = [places.get(items[row].id, -1) for row in image_rows]
-        if -1 not in order and len(order) == len(places) and snapshots[1]:
+        positions = {id_: position for position, id_ in enumerate(snapshots[0])}
+        order = [positions.get(items[row].id, -1) for row in image_rows]
+        if -1 not in order and len(order) == len(positions) and snapshots[1]:
             epoch = max(snapshots[1])
             stages = {
-                at: (pair[0][order], pair[1][order])
-                for at, pair in snapshots[1].items()
-                if at < epoch
+                number: (pair[0][order], pair[1][order])
+                for number, pair in snapshots[1].items()
+                if number < epoch
             }
     return Space(images, texts, image_rows, text_rows, items, stages, epoch)
 
 
 def labelled_by(space: Space, table: pa.Table, column: str) -> Space:
-    """The same space with the labels that its items have in another column.
+    """Return the same space with labels from another column.
 
     Args:
-        space: of a gallery.
-        table: the items of that gallery.
-        column: of text; what is null or no longer there has no label.
+        space: space of a gallery.
+        table: items of that gallery.
+        column: a text column; items that are null or missing there get no label.
     """
     ids, labels = table.column("id").to_pylist(), table.column(column).to_pylist()
-    named = dict(zip(ids, labels, strict=True))
+    label_by_id = dict(zip(ids, labels, strict=True))
     return replace(
-        space, items=tuple(replace(item, label=named.get(item.id)) for item in space.items)
+        space, items=tuple(replace(item, label=label_by_id.get(item.id)) for item in space.items)
     )

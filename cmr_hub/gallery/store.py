@@ -1,4 +1,4 @@
-"""What a gallery asks of the place that keeps its rows: this process, or servers."""
+"""The interface of a gallery's storage, which is local or on servers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found for one query, best first.
+    """The results of one query, best first.
 
     Attributes:
-        items: every column of the n items.
+        items: the n items with all columns.
         scores: (n,) cosine similarities.
-        vectors: (n, d) the vectors that were compared.
+        vectors: (n, d) vectors that were compared.
     """
 
     items: Sequence[Mapping[str, Any]]
@@ -36,69 +36,66 @@ class Found:
 class Store(Protocol):
     """Rows of items with their vectors, searched by vector.
 
-    What `put` and `remove` have returned from is kept, whatever happens to the process.
+    When `put` and `remove` return, the change is durable.
     """
 
     model_id: str
-    """The fingerprint of the model whose vectors it keeps."""
+    """Fingerprint of the model that made the vectors."""
     model_name: str | None
-    """What `cmr_hub.load` takes to get that model."""
+    """The name under which `cmr_hub.load` finds the model."""
 
     @property
     def dim(self) -> int | None:
-        """Of the vectors; None as long as there are none."""
+        """Dimension of the vectors; None if there are none."""
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        """The modalities that there are vectors of."""
+        """Modalities that have vectors."""
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
-        """How many items have a vector of each modality; those without any are left out."""
+        """Number of vectors by modality, without modalities that have none."""
 
     def __len__(self) -> int: ...
 
     @property
     def changes(self) -> int:
-        """Another number once rows have changed, by whomever: what was answered before is old."""
+        """A number that changes whenever rows change, so that cached answers can be dropped."""
 
     @property
     def neutral(self) -> Neutral | None:
-        """What neutral sentences score with its items; None where that is not known."""
+        """Scores of neutral sentences with its items; None if not stored."""
 
     def keep_neutral(self, neutral: Neutral) -> None:
-        """Keeps what neutral sentences score."""
+        """Store the scores of neutral sentences."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Keeps other writers out; raises GalleryInUseError where there is one."""
+        """Lock out other writers; raises GalleryInUseError if there is one."""
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
-        """Adds rows; one whose id is there already takes the place of the older.
-
-        Rows of the ids in `replacing` go with the same step.
-        """
+        """Add rows, replacing those with the same ids and those in `replacing`, in one step."""
 
     def remove(self, ids: Sequence[str]) -> int:
-        """Removes rows; tells how many there were."""
+        """Remove rows; return how many existed."""
 
     def set_columns(self, columns: pa.Table) -> None:
-        """Puts columns of all rows in the place of those of their names; vectors stay.
+        """Add or replace columns of all rows, without changing vectors.
 
         Args:
             columns: `id` and the columns; rows of other ids get null.
         """
 
     def table(self, where: Where | None = None) -> pa.Table:
-        """All items, or those that pass."""
+        """Return all items, or those that satisfy a condition."""
 
     def table_below(self, folder: str) -> pa.Table:
-        """All items whose path is below a folder."""
+        """Return all items whose path is below a folder."""
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that are there."""
+        """Return the ids among these that exist."""
 
     def rows(self, ids: Sequence[str]) -> Segment:
-        """The rows of these ids with their vectors, in any order; unknown ids are left out."""
+        """Return rows by id with their vectors, in any order; unknown ids are ignored."""
 
     def search(
         self,
@@ -107,16 +104,16 @@ class Store(Protocol):
         target: Modality,
         where: Where | None = None,
     ) -> list[Found]:
-        """The `count` most similar items that pass, for each of (Q, d) unit queries."""
+        """Return the `count` most similar items that satisfy a condition, per (Q, d) unit query."""
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Prepares for searching what was added since the last time."""
+        """Update the search indexes after rows were added."""
 
     def compact(self, *, progress: bool = False) -> None:
-        """Frees the place of removed rows."""
+        """Free the space of removed rows."""
 
     def verify(self) -> None:
-        """Reads everything; raises ModelFormatError where something is wrong."""
+        """Read everything; raises ModelFormatError if something is wrong."""
 
     def facts(self) -> dict[str, str]:
-        """What a person may want to know of how the rows are kept, by name."""
+        """Return facts about the storage by name, for display."""

@@ -1,4 +1,4 @@
-"""Rows of a gallery in the files of its directory."""
+"""Reading and writing the rows of a gallery in its directory."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ _TRIES = 10
 def write_rows(
     directory: GalleryDirectory,
     rows: Rows,
-    there: Mapping[str, FileRecord],
+    existing: Mapping[str, FileRecord],
     model_id: str,
     model_name: str | None,
     *,
     neutral: Neutral | None = None,
     root: str | None = None,
 ) -> Manifest:
-    """Writes what is not in the directory yet.
+    """Write the parts of the rows that are not in the directory yet.
 
     Args:
-        directory: whose writer's lock is held.
-        rows: what the gallery shall be.
-        there: the files that it is made of now; those that stay are not written again.
+        directory: the directory; the caller holds its writer's lock.
+        rows: new content of the gallery.
+        existing: current files of the gallery, which are reused.
         model_id, model_name: for the manifest.
-        neutral: what neutral sentences score, if it is known.
-        root: where the pictures of new segments will be; default: where they are.
+        neutral: scores of neutral sentences; optional.
+        root: future folder of the pictures of new segments; default: their current location.
 
     Returns:
         The manifest to commit.
@@ -58,17 +58,17 @@ def write_rows(
     files: dict[str, FileRecord] = {}
     segments = []
     for segment in rows.segments:
-        if isinstance(segment, StoredSegment) and segment.record.items in there:
+        if isinstance(segment, StoredSegment) and segment.record.items in existing:
             record = segment.record
-            files |= {name: there[name] for name in (record.items, record.vectors)}
+            files |= {name: existing[name] for name in (record.items, record.vectors)}
         else:
-            record = _write_segment(directory, segment, there, files, root)
+            record = _write_segment(directory, segment, existing, files, root)
         segments.append(record)
     graphs = {}
     for target, part in rows.graphs.items():
-        if part.record is not None and part.record.file in there:
+        if part.record is not None and part.record.file in existing:
             graphs[target] = part.record
-            files[part.record.file] = there[part.record.file]
+            files[part.record.file] = existing[part.record.file]
         else:
             graphs[target] = _write_graph(directory, part, files)
     removed = _write_removed(directory, rows.removed, files) if len(rows.removed) else None
@@ -90,9 +90,9 @@ def write_rows(
 def read_rows(
     directory: Path, root: str | Path | None, *, whole: bool = False, known: Rows | None = None
 ) -> tuple[Manifest, Rows]:
-    """What a directory holds; a writer that replaces it meanwhile is followed.
+    """Read the rows of a directory; start again if a writer replaces them meanwhile.
 
-    Segments of `known` that are still there are not opened again.
+    Segments of `known` that still exist are reused.
     """
     manifest = Manifest.read(directory)
     for _ in range(_TRIES):
@@ -104,7 +104,7 @@ def read_rows(
             before, manifest = manifest, Manifest.read(directory)
             if manifest == before:
                 raise ModelFormatError(
-                    f"{error.filename} is missing: the gallery is not whole; "
+                    f"{error.filename} is missing: the gallery is incomplete; "
                     "make a new one with `cmr index`"
                 ) from error
     raise ModelFormatError(f"{directory} changes faster than it can be read; try again")
@@ -113,7 +113,7 @@ def read_rows(
 def rows_of(
     directory: Path, manifest: Manifest, root: str | None, known: Rows | None = None
 ) -> Rows:
-    """The rows that a manifest names; what is open already is not opened again."""
+    """Open the rows that a manifest lists, reusing open segments of `known`."""
     stored = {
         segment.record.items: segment
         for segment in (known.segments if known else ())
@@ -121,18 +121,18 @@ def rows_of(
     }
     segments: list[Segment] = []
     for record, folder in zip(manifest.segments, _folders(directory, manifest, root), strict=True):
-        there = stored.get(record.items)
-        if there is None or there.record != record:
-            there = StoredSegment(directory, record, folder)
-        segments.append(there)
+        segment = stored.get(record.items)
+        if segment is None or segment.record != record:
+            segment = StoredSegment(directory, record, folder)
+        segments.append(segment)
     removed = np.empty(0, np.int64)
     if manifest.removed is not None:
         path = directory / manifest.removed
         removed = np.asarray(map_tensors(path).get("rows", removed))
         total = sum(map(len, segments))
-        rising = removed.dtype == np.int64 and removed.ndim == 1
-        if not rising or not (np.diff(removed, prepend=-1, append=total) > 0).all():
-            raise ModelFormatError(f"{path} is damaged: it does not tell which rows are removed")
+        is_list = removed.dtype == np.int64 and removed.ndim == 1
+        if not is_list or not (np.diff(removed, prepend=-1, append=total) > 0).all():
+            raise ModelFormatError(f"{path} is damaged: it is not a list of removed rows")
     graphs = {
         target: _graph_part(directory, record, segments, target)
         for target, record in manifest.graphs.items()
@@ -147,7 +147,7 @@ def rows_of(
 def _write_segment(
     directory: GalleryDirectory,
     segment: Segment,
-    there: Mapping[str, FileRecord],
+    existing: Mapping[str, FileRecord],
     files: dict[str, FileRecord],
     root: str | None,
 ) -> SegmentRecord:
@@ -156,10 +156,10 @@ def _write_segment(
         "items", "parquet", lambda path: pq.write_table(table, path, compression="zstd")
     )
     before = segment.record
-    if before is not None and before.vectors in there:
-        # Only its items are new: a million vectors are a gigabyte.
-        vectors, files[before.vectors] = before.vectors, there[before.vectors]
-        # Seen from the gallery, its pictures are where they were, wherever both are taken.
+    if before is not None and before.vectors in existing:
+        # Only the items are new; rewriting a million vectors would write a gigabyte.
+        vectors, files[before.vectors] = before.vectors, existing[before.vectors]
+        # Keep a relative root, so that gallery and pictures can be moved together.
         if before.root is not None and not Path(before.root).is_absolute():
             root = before.root
     else:
@@ -203,13 +203,13 @@ def _write_neutral(
 
 
 def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
-    """What neutral sentences score, as far as the gallery knows. Raises ModelFormatError."""
+    """Read the scores of neutral sentences, if stored. Raises ModelFormatError."""
     if manifest.neutral is None:
         return None
     path = directory / manifest.neutral
     try:
         neutral = Neutral.of_arrays(map_tensors(path))
-    except FileNotFoundError:  # a writer that had not known it was quicker
+    except FileNotFoundError:  # the gallery was replaced meanwhile
         return None
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from error
@@ -219,15 +219,15 @@ def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
 
 
 def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str | None]:
-    """Where the pictures of each segment are; a `root` takes the place of their common folder."""
+    """Return the picture folder of each segment; `root` replaces their common folder."""
     folders = [
         None if record.root is None else os.path.abspath(directory / record.root)  # noqa: PTH100
         for record in manifest.segments
     ]
-    own = [folder for folder in folders if folder is not None]
-    if root is None or not own:
+    known = [folder for folder in folders if folder is not None]
+    if root is None or not known:
         return folders
-    common = os.path.commonpath(own)
+    common = os.path.commonpath(known)
     return [
         None if folder is None else os.path.normpath(f"{root}/{os.path.relpath(folder, common)}")
         for folder in folders
@@ -261,6 +261,6 @@ def _dims(segments: Sequence[Segment]) -> set[int | None]:
 
 
 def expect(what: str, found: object, expected: object) -> None:
-    """Raises ModelFormatError where two counts differ."""
+    """Raise ModelFormatError if two counts differ."""
     if found != expected:
-        raise ModelFormatError(f"{what}: {found}, but the manifest says {expected}")
+        raise ModelFormatError(f"{what}: {found}, but the manifest has {expected}")

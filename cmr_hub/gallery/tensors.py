@@ -1,9 +1,9 @@
-"""safetensors files written block by block and read without a copy.
+"""Writing safetensors files block by block and memory-mapping them.
 
 The format (https://huggingface.co/docs/safetensors): eight bytes with the length of a JSON header,
-the header, and the arrays' bytes one after the other. The library's `save` wants everything in
-memory twice, its `load_file` copies, and `safe_open` does not tell where in the file an array lies,
-so that NumPy could map it; a gallery can be larger than memory.
+the header, and the arrays' bytes one after the other. A gallery can be larger than memory, but the
+library's `save` needs everything in memory twice, its `load_file` copies, and `safe_open` does not
+expose the file offsets of arrays, which NumPy needs to map them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LONGEST_HEADER = 2**20
 _DAMAGED = ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
-"""What a header of the wrong kinds of values can raise."""
+"""Exceptions that an invalid header can cause."""
 
 
 def write_tensors(path: Path, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> None:
-    """Writes named arrays; each is given as blocks, which are joined along the first axis."""
+    """Write named arrays, each given as blocks that are concatenated along the first axis."""
     header: dict[str, Any] = {}
     offset = 0
-    # The widest types first, so that every array starts where its type may.
+    # The widest types first, so that every array is aligned.
     ordered = sorted(arrays.items(), key=lambda item: -item[1][0].dtype.itemsize)
     for name, blocks in ordered:
         shape = (sum(len(block) for block in blocks), *blocks[0].shape[1:])
@@ -57,33 +57,33 @@ def write_tensors(path: Path, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) 
 
 
 def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a file, read-only, whose pages are read from the disk when they are used.
+    """Return the memory-mapped, read-only arrays of a file.
 
     Raises:
-        ModelFormatError: not a safetensors file, or not whole.
+        ModelFormatError: it is not a safetensors file, or is incomplete.
         OSError: it cannot be read.
     """
-    whole = path.stat().st_size
+    file_size = path.stat().st_size
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, _LONGEST_HEADER)))
         header.pop("__metadata__", None)
-        arrays = {name: _map(path, 8 + length, whole, entry) for name, entry in header.items()}
+        arrays = {name: _map(path, 8 + length, file_size, entry) for name, entry in header.items()}
     except _DAMAGED as error:
         raise ModelFormatError(f"{path} is damaged: {error}") from error
-    if 8 + length + sum(array.nbytes for array in arrays.values()) != whole:
+    if 8 + length + sum(array.nbytes for array in arrays.values()) != file_size:
         raise ModelFormatError(f"{path} is damaged: its arrays do not fill it")
     return arrays
 
 
-def _map(path: Path, start: int, whole: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
+def _map(path: Path, start: int, file_size: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
     dtype, shape = _DTYPES[entry["dtype"]], tuple(int(size) for size in entry["shape"])
     first, last = entry["data_offsets"]
     size = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or first < 0 or last - first != size or start + last > whole:
-        raise ValueError("an array does not lie within the file")
+    if min(shape, default=0) < 0 or first < 0 or last - first != size or start + last > file_size:
+        raise ValueError("an array is not within the file")
     if not size:
         return np.empty(shape, dtype)
-    # Picking rows of a memmap takes ten times as long as of the array that it is.
+    # Indexing rows of a memmap takes ten times as long as of a plain array.
     return np.asarray(np.memmap(path, dtype, "r", start + first, shape))

@@ -1,4 +1,4 @@
-"""How many threads FAISS works with."""
+"""The number of threads of FAISS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import faiss
 
 @contextmanager
 def faiss_threads(count: int) -> Iterator[None]:
-    """So many within, for who calls this, and as many as before afterwards.
+    """Set the number of FAISS threads inside the context.
 
-    FAISS and torch may share one OpenMP: what is set for one and stays would hold for the other.
+    It is restored afterwards, because FAISS and torch may share one OpenMP runtime.
     """
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count)

@@ -1,4 +1,4 @@
-"""Which Arrow types a column of items may have, and which values: those that Python has too."""
+"""Restricting columns of items to Arrow types and values that Python can represent."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cmr_hub.errors import ModelFormatError, shown
 _HOW: Final = "give numbers, text, dates, or lists of them"
 _DAY: Final = 86_400
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
-"""The first of January of year 1 and the last of December of year 9999, from 1970."""
+"""The first day of year 1 and the last day of year 9999, as days since 1970-01-01."""
 _UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of items, whose every value Python can hold.
+    """Return a column in which Python can represent every value.
 
-    Nanoseconds are cut to microseconds.
+    Nanoseconds are truncated to microseconds.
 
     Raises:
-        ModelFormatError: values of such a type are not read, or one is no date that Python has.
+        ModelFormatError: the type is not supported, or a date or time is out of range.
     """
     kind = _readable_type(name, column.type)
     if kind != column.type:
@@ -37,14 +37,14 @@ def readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911
-    """The type that a column is read as."""
+    """Return the type that a column is converted to."""
     types = pa.types
     if types.is_timestamp(kind):
         try:
             pa.lib.string_to_tzinfo(kind.tz or "UTC")
         except (ValueError, LookupError, OSError, pa.ArrowException) as error:
             raise ModelFormatError(
-                f"the column {shown(name)} is of the time zone {shown(kind.tz)}, which there is not"
+                f"the column {shown(name)} has the time zone {shown(kind.tz)}, which does not exist"
             ) from error
         return pa.timestamp("us", kind.tz) if kind.unit == "ns" else kind
     if types.is_time64(kind):
@@ -66,13 +66,13 @@ def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR091
     )
     if not any(is_one(kind) for is_one in plain):
         raise ModelFormatError(
-            f"the column {shown(name)} is of type {str(kind)[:80]}, which is not read: {_HOW}"
+            f"the column {shown(name)} is of type {str(kind)[:80]}, which is not supported: {_HOW}"
         )
     return kind
 
 
 def _times(column: pa.ChunkedArray | pa.Array) -> Iterator[pa.ChunkedArray | pa.Array]:
-    """The dates and times in a column, in lists and structures too."""
+    """Yield the arrays of dates and times in a column, including nested ones."""
     kind = column.type
     if pa.types.is_temporal(kind):
         yield column
@@ -109,9 +109,9 @@ def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
     if pa.types.is_time(kind):
         first, last = 0, a_day
     elif pa.types.is_timestamp(kind) and kind.tz is not None:
-        first, last = first + a_day, last - a_day  # the zone moves them
+        first, last = first + a_day, last - a_day  # room for the offset of the time zone
     if ends["min"] < first or ends["max"] >= last:
         raise ModelFormatError(
-            f"the column {shown(name)} has a date or a time that there is not: only the years 1 to "
-            "9999, and the 24 hours of a day, are read"
+            f"the column {shown(name)} has a date or a time out of range: dates must be in the "
+            "years 1 to 9999, times within 24 hours"
         )

@@ -22,8 +22,8 @@ class VectorColumn:
     """Vectors and the rows of the table that they belong to.
 
     Attributes:
-        matrix: (n, d) float32, rows of length 1.
-        rows: (n,) int64, increasing; a row that is not among them has no vector.
+        matrix: (n, d) float32 unit vectors.
+        rows: (n,) int64, increasing; other rows of the table have no vector.
     """
 
     matrix: FloatArray
@@ -34,28 +34,28 @@ class VectorColumn:
 
     @classmethod
     def full(cls, matrix: FloatArray) -> Self:
-        """One vector for every row."""
+        """Create a column with one vector for every row."""
         return cls(matrix, np.arange(len(matrix)))
 
     def moved(self, start: int) -> VectorColumn:
-        """The same vectors in a table where row 0 has become row `start`."""
+        """Return the same vectors with row numbers increased by `start`."""
         return VectorColumn(self.matrix, self.rows + start)
 
     def take(self, rows: IntArray) -> VectorColumn:
-        """Those of the given rows of the table, which become the rows 0, 1, ... of another."""
-        places = np.searchsorted(self.rows, rows)
-        places[places == len(self.rows)] = 0
-        there = self.rows[places] == rows if len(self.rows) else np.zeros(len(rows), dtype=bool)
-        return VectorColumn(self.matrix[places[there]], np.flatnonzero(there))
+        """Return the vectors of the given rows of the table, renumbered 0, 1, ..."""
+        positions = np.searchsorted(self.rows, rows)
+        positions[positions == len(self.rows)] = 0
+        exist = self.rows[positions] == rows if len(self.rows) else np.zeros(len(rows), dtype=bool)
+        return VectorColumn(self.matrix[positions[exist]], np.flatnonzero(exist))
 
 
 def checked_vectors(
     name: str, given: npt.ArrayLike | VectorColumn, count: int, *, lengths: bool = True
 ) -> VectorColumn:
-    """The vectors of a table of `count` rows as float32; an array has one for every row.
+    """Validate the vectors of a table of `count` rows and convert them to float32.
 
     Raises:
-        ModelFormatError: of the wrong shape, for rows that are not there, or not of length 1.
+        ModelFormatError: the shape is wrong, rows do not exist, or vectors are not of length 1.
     """
     rows = given.rows if isinstance(given, VectorColumn) else None
     matrix = given.matrix if isinstance(given, VectorColumn) else given
@@ -79,7 +79,7 @@ def checked_vectors(
 
 
 def refuse_other_lengths(name: str, matrix: FloatArray) -> None:
-    """Raises ModelFormatError unless all vectors are finite and of length 1."""
+    """Raise ModelFormatError unless all vectors are finite and of length 1."""
     lengths = np.sqrt(np.einsum("nd,nd->n", matrix, matrix))
     wrong = ~(np.abs(lengths - 1) <= NORM_TOLERANCE)  # a NaN is wrong too
     if wrong.any():

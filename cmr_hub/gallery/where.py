@@ -45,17 +45,17 @@ _HELP = (
 
 
 class Where:
-    """A condition on one row, parsed and checked.
+    """A parsed and validated condition on rows.
 
     Columns are compared with constants by `=`, `<>`, `<`, `<=`, `>`, `>=`, `IN`, `BETWEEN`,
-    `LIKE` and `IS NULL`, joined by `AND`, `OR`, `NOT` and brackets. A row where the answer is
-    unknown, because a column is null, does not pass, as in SQL.
+    `LIKE` and `IS NULL`, combined with `AND`, `OR`, `NOT` and parentheses. As in SQL, a row is not
+    selected if the result is unknown because a column is null.
 
     Args:
-        text: the condition; nothing is ever run as SQL, only its syntax tree is read.
+        text: the condition. It is never executed as SQL; only its syntax tree is read.
 
     Raises:
-        QueryError: it cannot be parsed, or holds anything else than the above.
+        QueryError: it cannot be parsed, or uses anything else.
 
     Example:
         >>> Where("year >= 2008").mask(pa.table({"year": [2007, 2008, None]})).tolist()
@@ -72,7 +72,7 @@ class Where:
             raise QueryError(f"the condition {shown(text)} is not one expression: {_HELP}")
         self.tree: exp.Expr = parsed[0].transform(_with_not, copy=False)
         for node in self.tree.walk():
-            # What is not looked at below may turn the meaning round, as SYMMETRIC does.
+            # Options that are not evaluated below may change the meaning, as SYMMETRIC does.
             if any(value for name, value in node.args.items() if name not in _ARGUMENTS):
                 raise refuse(node)
 
@@ -83,21 +83,21 @@ class Where:
         return hash(self.text)
 
     def mask(self, table: pa.Table) -> npt.NDArray[np.bool_]:
-        """(N,) bool: which rows of the table pass.
+        """Return an (N,) bool mask of the table rows that satisfy the condition.
 
         Raises:
-            QueryError: no such column, or a value that cannot be compared with it.
+            QueryError: a column does not exist, or a value cannot be compared with it.
         """
         try:
-            found = _evaluate(self.tree, table)
+            result = _evaluate(self.tree, table)
         except (pa.ArrowException, OverflowError, RecursionError, ValueError) as error:
             raise QueryError(f"cannot apply the condition {shown(self.text)}: {error}") from error
-        passed: npt.NDArray[np.bool_] = pc.coalesce(found, False).to_numpy()
-        return passed
+        mask: npt.NDArray[np.bool_] = pc.coalesce(result, False).to_numpy()
+        return mask
 
 
 def comparison(node: exp.Expr) -> tuple[str, str, Any]:
-    """Column, sign and value of `column < value` or of `value > column`."""
+    """Return column, operator and value of `column < value` or `value > column`."""
     left, right, sign = node.this, node.expression, COMPARISONS[type(node)]
     if not isinstance(left, exp.Column):
         left, right, sign = right, left, _MIRRORED.get(sign, sign)
@@ -105,14 +105,14 @@ def comparison(node: exp.Expr) -> tuple[str, str, Any]:
 
 
 def column_name(node: exp.Expr) -> str:
-    """The name of a column, which is all that the node may be."""
+    """Return the name of a column. Raises QueryError if the node is anything else."""
     if not isinstance(node, exp.Column):
         raise QueryError(f"{shown(node.sql())} is not the name of a column: {_HELP}")
     return str(node.name)
 
 
 def literal(node: exp.Expr) -> Any:
-    """The value of a constant: text, whole number, number, or truth."""
+    """Return the value of a constant: str, int, float or bool."""
     match node:
         case exp.Neg():
             value = literal(node.this)
@@ -128,12 +128,12 @@ def literal(node: exp.Expr) -> Any:
 
 
 def refuse(node: exp.Expr) -> QueryError:
-    """The error for a part of SQL that conditions do not have."""
-    return QueryError(f"{shown(node.sql())} is more than a condition may hold: {_HELP}")
+    """Return the error for unsupported SQL."""
+    return QueryError(f"{shown(node.sql())} is not supported in a condition: {_HELP}")
 
 
 def _with_not(node: exp.Expr) -> exp.Expr:
-    """`NOT LIKE` as NOT and LIKE, whichever way this sqlglot has read it."""
+    """Rewrite `NOT LIKE` as NOT and LIKE, which not all versions of sqlglot do."""
     if node.args.get("negate"):
         node.set("negate", None)
         return exp.Not(this=node)
@@ -177,8 +177,8 @@ def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
     column = _column(table, name)
     scalar = pa.scalar(value)
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    # 2008 fits a column of text, '2008' one of numbers and '2008-05-01' one of dates; 2008.5 must
-    # not be cut to fit a column of whole numbers.
+    # 2008 is cast to a text column, '2008' to a numeric one and '2008-05-01' to a date; but 2008.5
+    # must not be truncated for an integer column.
     if is_text or isinstance(value, str):
         scalar = scalar.cast(column.type)
     return _COMPUTE[sign](column, scalar)

@@ -1,1 +1,1 @@
-"""Publishing: the card of a model, its upload with a preview, and a Space that searches with it."""
+"""Publishing models: model cards, uploads to the Hub, and Spaces for search and results."""

@@ -1,4 +1,4 @@
-"""What every Space of ours is made of: the package, pinned requirements, and a mark."""
+"""Common parts of Spaces: the package, pinned requirements and a marker."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from cmr_hub.errors import CMRError
 
 PACKAGE: Final = Path(__file__).parents[1]
 MADE_BY: Final = "made with `cmr space`"
-"""Stands in the README of each, so that only such a folder is ever replaced."""
+"""Marker in the README of each Space; only folders with it are ever replaced."""
 
 
 def requirements(*extras: str) -> list[str]:
-    """What the package needs with these extras, with the versions that are installed here.
+    """Return the requirements of the package with these extras, pinned to installed versions.
 
     Raises:
-        CMRError: one of the packages is not installed here.
+        CMRError: a required package is not installed.
     """
     from packaging.requirements import Requirement
 
-    found = set()
+    pinned = set()
     for text in metadata.requires("cmr-hub") or ():
-        needed = Requirement(text)
-        wanted = needed.marker is None or any(
-            needed.marker.evaluate({"extra": extra}) for extra in extras
+        requirement = Requirement(text)
+        applies = requirement.marker is None or any(
+            requirement.marker.evaluate({"extra": extra}) for extra in extras
         )
-        if wanted and needed.name != "cmr-hub":  # one extra of ours names another
-            found.add(f"{needed.name}=={version_here(needed.name, extras)}")
-    return sorted(found)
+        if applies and requirement.name != "cmr-hub":  # an extra may include other extras
+            pinned.add(f"{requirement.name}=={version_here(requirement.name, extras)}")
+    return sorted(pinned)
 
 
 def version_here(package: str, extras: tuple[str, ...]) -> str:
-    """The installed version of a package. Raises CMRError that names the extras it is of."""
+    """Return the installed version of a package. Raises CMRError that names its extras."""
     try:
-        # `2.13.0+cpu` is the same release, from another index.
+        # `2.13.0+cpu` is the same release from another index.
         return metadata.version(package).split("+")[0]
     except metadata.PackageNotFoundError as error:
         raise CMRError(
-            f"a Space needs its own packages here, to pin them ({package} is missing): "
-            f"pip install 'cmr-hub[{','.join(extras)}]'"
+            f"the packages of a Space must be installed, so that their versions can be pinned "
+            f"({package} is missing): pip install 'cmr-hub[{','.join(extras)}]'"
         ) from error
 
 
 def copy_package(space: Path, *, releases: bool) -> None:
-    """The package's source and its licence; `releases`: with the models that come with it."""
+    """Copy the source and licence of the package, and its bundled models if `releases`."""
     shutil.copytree(
         PACKAGE,
         space / PACKAGE.name,
@@ -63,7 +63,7 @@ def copy_package(space: Path, *, releases: bool) -> None:
 
 
 def files_in(folder: Path) -> dict[str, Path]:
-    """Every file by its path in the folder; nothing that starts with a dot, no lock, no link."""
+    """Return all files by relative path, except hidden files, `__pycache__` and links."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -76,15 +76,15 @@ def files_in(folder: Path) -> dict[str, Path]:
 
 
 def copy_files(folder: Path, target: Path) -> None:
-    """`files_in` a folder, to another."""
+    """Copy the files that `files_in` returns to another folder."""
     for name, path in files_in(folder).items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / name)
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raises CMRError unless `out` is absent, empty or a Space of ours."""
+    """Raise CMRError unless `out` is missing, empty or a Space made by this module."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         readme = out / "README.md"
         if not (readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8")):
-            raise CMRError(f"{out} holds something else than a Space of ours; give a new directory")
+            raise CMRError(f"{out} was not made by `cmr space`; give a new directory")

@@ -1,4 +1,4 @@
-"""The card of a model directory: its text, and beside it what can be shown of the model."""
+"""The model card of a model directory, with its pictures."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def write_card(
     load_name: str | None = None,
     results: Path | None = None,
 ) -> Path:
-    """Writes the card `README.md` of a model directory, and its pictures into `card/`.
+    """Write the model card `README.md` of a model directory, and its pictures to `card/`.
 
     Args:
-        directory: as `save_pretrained` writes it.
-        into: another directory for the card; by default the model's own.
-        load_name: what people will give to `load`: `user/name` on the Hub; by default the
-            directory's name.
-        results: the folder of results with the other seeds of the same run, for the spread.
+        directory: a directory written by `save_pretrained`.
+        into: directory for the card; default: `directory`.
+        load_name: the name that users will pass to `load`, e.g. `user/name` on the Hub; default:
+            name of the directory.
+        results: folder of results with other seeds of the same run, for the standard deviation.
 
     Returns:
         The path of the card.
 
     Raises:
-        ModelFormatError: not a model directory, or its training record cannot be understood.
+        ModelFormatError: it is not a model directory, or its training record is invalid.
         CMRError: matplotlib is not installed.
     """
     model = load(Path(directory))
@@ -68,7 +68,7 @@ def write_card(
 def card_text(
     directory: str | Path, *, load_name: str | None = None, results: Path | None = None
 ) -> str:
-    """What `write_card` writes, with the pictures that are there; nothing is drawn or written."""
+    """Return the text that `write_card` would write with the existing pictures."""
     directory = Path(directory)
     return _text(load(directory), directory, load_name or directory.resolve().name, results)
 
@@ -89,15 +89,15 @@ def _text(model: CrossModalModel, directory: Path, load_name: str, results: Path
 
 
 def _seeds(training: JSONObject, results: Path | None) -> list[JSONObject]:
-    """The records of the same run with each seed, this model's own in the place of its seed's."""
+    """Return one record per seed of the same run; for this model's seed, its own record."""
     if results is None or not (results / RUNS).is_file() or "map_i2t" not in training:
         return []
     records, _ = read_runs(results / RUNS)
-    own = {key: training.get(key) for key in _SAME_RUN}
-    found = {
+    settings = {key: training.get(key) for key in _SAME_RUN}
+    by_seed = {
         record.seed: record.to_dict()
         for record in records
-        if {key: getattr(record, key) for key in _SAME_RUN} == own
+        if {key: getattr(record, key) for key in _SAME_RUN} == settings
     }
-    found[training["seed"]] = training
-    return [found[seed] for seed in sorted(found)]
+    by_seed[training["seed"]] = training
+    return [by_seed[seed] for seed in sorted(by_seed)]

@@ -1,4 +1,4 @@
-"""The pictures of a card: how training went, and how the gallery lies in the common space."""
+"""The pictures of a model card: training curves and a map of the common space."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MARKERS: Final[dict[Modality, str]] = {"image": "o", "text": "x"}
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes | None:
-    """The losses and the validation score by epoch, as PNG; None without a history.
+    """Plot the losses and the validation score by epoch as PNG; None without a history.
 
-    Of a run that chose its epochs first and was trained again, the choosing is shown.
+    If the run selected the number of epochs before the final training, the selection is shown.
     """
     rows = [row for row in history if row.get("phase", "select") == "select"] or list(history)
     if len(rows) < 2:
@@ -49,9 +49,9 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes | None:
 
 
 def draw_common_space(gallery: Any) -> bytes | None:
-    """t-SNE of the vectors of a gallery of both kinds, coloured by class, as PNG.
+    """Plot a t-SNE of the image and text vectors of a gallery, coloured by class, as PNG.
 
-    None where there is no such gallery, or too small a one.
+    Returns None if there is no gallery or it has fewer than 10 pairs.
     """
     if not isinstance(gallery, Gallery):
         return None
@@ -63,21 +63,21 @@ def draw_common_space(gallery: Any) -> bytes | None:
     pairs = gallery.store.rows(ids[:: -(-len(ids) // _MOST_POINTS)])
     rows: FloatArray = np.vstack([pairs.vectors[target].matrix for target in _MARKERS])
     labels = [label or "" for label in pairs.items.column("label").to_pylist()]
-    places = TSNE(
+    points = TSNE(
         metric="cosine", init="random", perplexity=min(30, len(rows) // 4), random_state=0
     ).fit_transform(rows)
     figure = _figure(9, 6)
     axes = figure.subplots()
-    colours = {label: f"C{at}" for at, label in enumerate(sorted(set(labels)))}
+    colours = {label: f"C{index}" for index, label in enumerate(sorted(set(labels)))}
     if len(colours) > 10:
         from matplotlib import colormaps
 
         palette = colormaps["tab20"].colors  # type: ignore[attr-defined]
-        colours = {label: palette[at % 20] for at, label in enumerate(sorted(colours))}
-    for at, marker in enumerate(_MARKERS.values()):
-        part = places[at * len(labels) : (at + 1) * len(labels)]
-        tones = [colours[label] for label in labels]
-        axes.scatter(part[:, 0], part[:, 1], c=tones, marker=marker, s=22, linewidths=1)
+        colours = {label: palette[index % 20] for index, label in enumerate(sorted(colours))}
+    point_colours = [colours[label] for label in labels]
+    for index, marker in enumerate(_MARKERS.values()):
+        part = points[index * len(labels) : (index + 1) * len(labels)]
+        axes.scatter(part[:, 0], part[:, 1], c=point_colours, marker=marker, s=22, linewidths=1)
     for label, colour in colours.items():
         axes.plot([], [], "s", color=colour, label=label or "no class")
     for target, marker in _MARKERS.items():
@@ -92,7 +92,7 @@ def _figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CMRError(
-            f"a card's pictures need matplotlib ({error}): pip install 'cmr-hub[report]'"
+            f"the pictures of a card need matplotlib ({error}): pip install 'cmr-hub[report]'"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

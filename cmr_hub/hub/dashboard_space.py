@@ -1,6 +1,6 @@
-"""A folder that runs as a Docker Space as it is: the dashboard of a folder of results.
+"""Building a Docker Space that shows the dashboard of a folder of results.
 
-The Hub runs Streamlit only in Docker.
+It is a Docker Space because the Hub runs Streamlit only in Docker.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ _README: Final = """---
 {{ card_data }}
 ---
 
-# What CMR Hub measured
+# Results of CMR Hub
 
-The study, the training and the common space, to look at; the dashboard was {{ made_by }} of CMR
+An interactive dashboard of the study, the training runs and the common space, {{ made_by }} of CMR
 Hub.
 
-All is under Apache-2.0 (`LICENSE`).
+Everything is under Apache-2.0 (`LICENSE`).
 """
 
 
 def build_dashboard_space(out: str | Path, results: Path) -> Path:
-    """Writes the folder: dashboard, Dockerfile, requirements with exact versions, package, results.
+    """Write a folder with Dockerfile, pinned requirements, the package and the results.
 
     Args:
-        out: a new directory, an empty one, or an older Space of ours.
-        results: as `cmr train`, `cmr ablate` and `cmr report` fill it.
+        out: a new or empty directory, or an earlier Space made by `cmr space`.
+        results: folder filled by `cmr train`, `cmr ablate` and `cmr report`.
 
     Raises:
         DataNotFoundError: there are no results.
-        CMRError: `out` holds something else.
+        CMRError: `out` contains anything else.
     """
     from huggingface_hub import SpaceCard, SpaceCardData
 
@@ -85,7 +85,7 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
         copy_files(results, fresh / "results")
         copy_package(fresh, releases=True)
-        # Streamlit reads the settings of the folder that it is started in.
+        # Streamlit reads the settings of its working directory.
         (fresh / _SETTINGS).parent.mkdir()
         (fresh / _SETTINGS).write_bytes((fresh / Path(APP).parent / _SETTINGS).read_bytes())
     return Path(out)

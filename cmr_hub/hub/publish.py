@@ -1,4 +1,4 @@
-"""What `cmr publish` sends: a model, and at will a Space that searches with it, and results."""
+"""The uploads of `cmr publish`: a model and, optionally, a Space and a dataset of results."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def publication(
     create_pr: bool = False,
     allow_download: bool = False,
 ) -> Iterator[Upload]:
-    """The upload of a model directory, with a card made for it if it has none of its own.
+    """Prepare the upload of a model directory; generate a card unless one was written by hand.
 
-    A card that was made for no repository tells another name, so it is made anew.
+    A generated card is generated again, because it has to show the name of the repository.
 
     Raises:
-        ModelFormatError: it cannot be loaded, so it is not sent either.
-        HubError: an encoder that it names is not on this machine, and may not be fetched.
+        ModelFormatError: the model cannot be loaded, so it is not uploaded either.
+        HubError: an encoder of the model is not on this machine, and downloads are not allowed.
     """
     CrossModalModel.from_pretrained(directory, allow_download=allow_download)
     upload = model_upload(
         directory, repository, private=private, branch=branch, create_pr=create_pr
     )
     card = upload.files.get(CARD)
-    if card and _is_of_its_own(card, directory, results):
+    if card and _is_handwritten(card, directory, results):
         yield upload
         return
     with TemporaryDirectory() as folder:
@@ -52,19 +52,19 @@ def publication(
         yield replace(upload, files={**upload.files, **files_in(Path(folder))})
 
 
-def _is_of_its_own(card: Path, directory: Path, results: Path) -> bool:
+def _is_handwritten(card: Path, directory: Path, results: Path) -> bool:
     try:
-        made = card_text(directory, results=results)
+        generated = card_text(directory, results=results)
     except ModelFormatError:
-        return True  # a card can be written by hand where none can be made
-    return card.read_text(encoding="utf-8", errors="replace") != made
+        return True  # no card can be generated for this model
+    return card.read_text(encoding="utf-8", errors="replace") != generated
 
 
 @contextmanager
 def space_publication(
     repository: str, commit: str, *, private: bool | None = None
 ) -> Iterator[Upload]:
-    """The upload of a Space of the same name that searches with a commit of a repository."""
+    """Prepare the upload of a Space that searches with a commit of a repository of this name."""
     with TemporaryDirectory() as folder:
         space = build_space(Path(folder) / "space", repository, revision=commit)
         yield _whole_folder(space, repository, "space", private=private, space_sdk="gradio")
@@ -74,10 +74,10 @@ def space_publication(
 def results_publication(
     results: Path, repository: str, *, private: bool | None = None
 ) -> Iterator[Upload]:
-    """The upload of a folder of results to the dataset `NAME-results`.
+    """Prepare the upload of a folder of results to the dataset `NAME-results`.
 
     Raises:
-        DataNotFoundError: there is no such folder, or it is empty.
+        DataNotFoundError: the folder does not exist or is empty.
     """
     files = files_in(results)
     if not files:
@@ -98,8 +98,8 @@ pretty_name: Results of {repository}
 
 # Results of {repository}
 
-What CMR Hub measured: `runs.jsonl` has one line for each run, with its protocol, seed, settings and
-versions; `report.md` and the tables are made of it by `cmr report`.
+Experiment results of CMR Hub: `runs.jsonl` has one line per run, with its protocol, seed, settings
+and versions; `cmr report` generates `report.md` and the tables from it.
 """
 
 

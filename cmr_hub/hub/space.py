@@ -1,4 +1,4 @@
-"""A folder that runs as a Gradio Space as it is: the search page of one model."""
+"""Building a Gradio Space: the search page of one model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES
 
 PYTHON: Final = "3.11"
 _APP_FILE: Final = "app.py"
-_APP: Final = '''"""The search page of {name}, as `cmr space build` made it."""
+_APP: Final = '''"""The search page of {name}, made with `cmr space build`."""
 
 import os
 
@@ -44,8 +44,8 @@ _README: Final = """---
 
 # {{ title }}
 
-Type a sentence and find pictures; give a picture and find sentences and pictures like it. From
-{{ model }}, {{ made_by }} of CMR Hub.
+Type a sentence to find pictures, or upload a picture to find sentences and similar pictures. The
+page uses the model {{ model }} and was {{ made_by }} of CMR Hub.
 
 The code in `cmr_hub/` is under Apache-2.0 (`LICENSE`). {{ terms }}
 """
@@ -58,17 +58,17 @@ def build_space(
     revision: str | None = None,
     allow_download: bool = False,
 ) -> Path:
-    """Writes the folder: page, requirements with exact versions, the package, and the model.
+    """Write a folder with the page, pinned requirements, the package and the model.
 
     Args:
-        out: a new directory, an empty one, or an older Space of ours.
-        model: a model directory, which is copied; or a repository on the Hub, `user/name`, which
-            the Space fetches when it is built.
-        revision: of the repository. The Space is pinned to the commit that it names now.
-        allow_download: fetch the encoder that a model directory names, to see that it is there.
+        out: a new or empty directory, or an earlier Space made by `cmr space`.
+        model: a model directory, which is copied, or a repository on the Hub, `user/name`, which
+            the Space downloads when it is built.
+        revision: revision of the repository; the Space is pinned to its current commit.
+        allow_download: download the encoder of a model directory, to check that it exists.
 
     Raises:
-        CMRError: `out` holds something else, or the model has no gallery with pictures to search.
+        CMRError: `out` contains anything else, or the model has no gallery with pictures.
         ModelFormatError, HubError: the model cannot be read.
     """
     refuse_foreign(Path(out))
@@ -86,7 +86,7 @@ def build_space(
 
 
 def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
-    """The package's extras that the page of a model with these encoders needs."""
+    """Return the extras that the search page of a model with these encoders needs."""
     is_pretrained = any(encoder.is_pretrained for encoder in encoders if encoder is not None)
     return ("demo", "clip") if is_pretrained else ("demo",)
 
@@ -96,8 +96,8 @@ def _with_model(fresh: Path, directory: Path, *, allow_download: bool) -> None:
     names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(
-            f"{directory} has no gallery with its pictures beside it, so there is nothing to "
-            "search: load it and save it with model.save_pretrained(..., pictures=True)"
+            f"{directory} has no gallery with pictures, so there is nothing to search: load the "
+            "model and save it with model.save_pretrained(..., pictures=True)"
         )
     for name in names:
         target = fresh / "model" / name
@@ -117,8 +117,8 @@ def _with_repository(fresh: Path, repository: str, revision: str | None) -> None
     names = [file.rfilename for file in info.siblings or []]
     if not any(name.startswith(f"{PICTURES}/") for name in names):
         raise HubError(
-            f"{repository} has no gallery with pictures, so there is nothing to search: publish it "
-            "with its pictures"
+            f"{repository} has no gallery with pictures, so there is nothing to search: publish "
+            "the model with its pictures"
         )
     files = ",".join(name for name in names if not name.startswith("."))
     _write_page(
@@ -140,7 +140,7 @@ def _write_page(
     config: ModelConfig,
     **more: Any,
 ) -> None:
-    """`README.md` with the settings that the Hub reads, `app.py` and `requirements.txt`."""
+    """Write `README.md` with the settings for the Hub, `app.py` and `requirements.txt`."""
     from huggingface_hub import SpaceCard, SpaceCardData
 
     extras = extras_for(config.image_tower.encoder, config.text_tower.encoder)

@@ -28,58 +28,60 @@ def bars(
     direction: str,
     series: Sequence[str] | None = None,
 ) -> go.Figure:
-    """A bar per group with mean ± standard deviation, and a dot per seed.
+    """Plot a bar per group with mean ± standard deviation, and a dot per seed.
 
-    A bar's and its dots' `customdata` is the group's place in `groups`.
+    The `customdata` of bars and dots is the group's index in `groups`.
 
     Args:
-        groups, names: groups of one name stand together.
-        metric, direction: as in `evaluation.groups`.
-        series: of each group, what its colour means; None for one colour.
+        groups, names: groups and their names; groups of the same name are drawn together.
+        metric, direction: as in `experiments.run_groups`.
+        series: meaning of each group's colour; None for one colour.
     """
     rows = list(dict.fromkeys(names))
-    members = {name: [place for place, n in enumerate(names) if n == name] for name in rows}
-    at: dict[int, float] = {}
+    members = {name: [group for group, n in enumerate(names) if n == name] for name in rows}
+    heights: dict[int, float] = {}
     middles = []
     for name in rows:
-        start = max(at.values(), default=-_GAP) + _GAP
-        at |= {place: start + nth for nth, place in enumerate(members[name])}
+        start = max(heights.values(), default=-_GAP) + _GAP
+        heights |= {group: start + nth for nth, group in enumerate(members[name])}
         middles.append(start + (len(members[name]) - 1) / 2)
-    last = max(at.values(), default=0.0)
+    last = max(heights.values(), default=0.0)
     kinds = list(dict.fromkeys(series or [""]))
     figure = go.Figure()
     for index, kind in enumerate(kinds):
-        places = [place for place in at if series is None or series[place] == kind]
+        indices = [group for group in heights if series is None or series[group] == kind]
         figure.add_bar(
-            x=[groups[place].mean(metric, direction) for place in places],
-            y=[at[place] for place in places],
+            x=[groups[group].mean(metric, direction) for group in indices],
+            y=[heights[group] for group in indices],
             orientation="h",
             width=0.78,
             marker={"color": colour(index), "opacity": 0.78},
             error_x={
                 "type": "data",
-                "array": [groups[place].std(metric, direction) for place in places],
+                "array": [groups[group].std(metric, direction) for group in indices],
                 "thickness": 1.5,
                 "width": 3,
             },
-            customdata=places,
-            text=[_said(groups[place], names[place], kind, metric, direction) for place in places],
+            customdata=indices,
+            text=[
+                _hover(groups[group], names[group], kind, metric, direction) for group in indices
+            ],
             textposition="none",
             hovertemplate="%{text}<extra></extra>",
             name=short(kind) or "mean ± standard deviation",
         )
     dots = [
-        (value, place, seed)
-        for place, group in enumerate(groups)
+        (value, index, seed)
+        for index, group in enumerate(groups)
         for seed, value in group.values(metric, direction).items()
     ]
     figure.add_scatter(
         x=[value for value, _, _ in dots],
-        # One under the other, or equal figures would hide each other.
-        y=[at[place] + 0.13 * (seed % 5 - 2) for _, place, seed in dots],
+        # Spread vertically, so that equal values do not hide each other.
+        y=[heights[index] + 0.13 * (seed % 5 - 2) for _, index, seed in dots],
         mode="markers",
         marker={"color": "white", "size": 6, "line": {"color": "#333333", "width": 1.2}},
-        customdata=[place for _, place, _ in dots],
+        customdata=[index for _, index, _ in dots],
         text=[f"seed {seed}: {number(value)}" for value, _, seed in dots],
         hovertemplate="%{text}<extra></extra>",
         name="one seed",
@@ -96,35 +98,31 @@ def bars(
     return figure
 
 
-def _said(group: RunGroup, name: str, kind: str, metric: str, direction: str) -> str:
+def _hover(group: RunGroup, name: str, kind: str, metric: str, direction: str) -> str:
     title = "<br>".join(plain(part) for part in (name, kind) if part)
-    mean = number(group.mean(metric, direction) or 0)
-    return f"{title}<br>{mean} ± {_spread(group.std(metric, direction))}, n = {group.n}"
-
-
-def _spread(value: float | None) -> str:
-    return "–" if value is None else number(value)
+    mean, std = number(group.mean(metric, direction) or 0), group.std(metric, direction)
+    return f"{title}<br>{mean} ± {'–' if std is None else number(std)}, n = {group.n}"
 
 
 def differences(
     compared: Sequence[Significance], names: Sequence[str], metric: str, direction: str
 ) -> go.Figure:
-    """A dot for each difference to a reference, with its 95 % interval; filled if significant."""
+    """Plot each difference to a reference with its 95 % interval; filled if significant."""
     figure = go.Figure()
     for index, title, symbol in ((0, "significant", ""), (6, "not significant", "-open")):
-        places = [n for n, one in enumerate(compared) if _is_significant(one) == (index == 0)]
-        shown = [compared[place] for place in places]
-        # One seed alone has no interval.
-        half = [0.0 if one.high is None else one.high - one.difference for one in shown]
+        rows = [n for n, one in enumerate(compared) if _is_significant(one) == (index == 0)]
+        shown = [compared[row] for row in rows]
+        # A single seed has no interval.
+        half_widths = [0.0 if one.high is None else one.high - one.difference for one in shown]
         figure.add_scatter(
             x=[one.difference for one in shown],
-            y=places,
+            y=rows,
             mode="markers",
             marker={"color": colour(index), "size": 10, "symbol": f"circle{symbol}"},
-            error_x={"type": "data", "array": half, "thickness": 1.8, "width": 4},
+            error_x={"type": "data", "array": half_widths, "thickness": 1.8, "width": 4},
             text=[
-                f"{plain(names[place])}<br>{plain(verdict(one))}"
-                for place, one in zip(places, shown, strict=True)
+                f"{plain(names[row])}<br>{plain(verdict(one))}"
+                for row, one in zip(rows, shown, strict=True)
             ],
             hovertemplate="%{text}<extra></extra>",
             name=title,
@@ -146,7 +144,7 @@ def _is_significant(one: Significance) -> bool:
 
 
 def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -> go.Figure:
-    """The best mean for every pair of values of two factors."""
+    """Plot the best mean for every pair of values of two factors as a heat map."""
     values = [
         [None if group is None else group.mean(metric, direction) for group in line]
         for line in grid.best
@@ -189,8 +187,10 @@ def _tiles(
     across: str = "",
     **look: Any,
 ) -> go.Figure:
-    """A tile with its figure for each pair of names: these are places on the axes, or two that are
-    shortened alike would share a tile."""
+    """Plot a labelled tile for each pair of names.
+
+    The axes are numeric: two names that are shortened to the same text must not share a tile.
+    """
     tiles = go.Heatmap(
         z=values,
         colorscale=SCALE,
@@ -221,7 +221,7 @@ def _tiles(
 def precision_recall(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
 ) -> go.Figure:
-    """Interpolated precision over recall, a line for each name."""
+    """Plot interpolated precision over recall, one line per name."""
     figure = go.Figure()
     for index, (name, (levels, precision)) in enumerate(curves.items()):
         figure.add_scatter(
@@ -239,7 +239,7 @@ def precision_recall(
 
 
 def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    """MAP@all by class, a column of tiles for each name."""
+    """Plot MAP@all by class as a heat map, one column per name."""
     classes = list(dict.fromkeys(name for figures in groups.values() for name in figures))
     values = [[figures.get(name) for figures in groups.values()] for name in classes]
     hover = [
@@ -253,7 +253,7 @@ def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
 
 
 def confusion(answers: Answers, classes: Sequence[str], depth: int) -> go.Figure:
-    """Of the first hits of a class's queries, the share of every class."""
+    """Plot, for the queries of each class, the share of every class among the first hits."""
     shares = np.asarray(answers.confusion).tolist()
     hover = [
         [

@@ -1,4 +1,4 @@
-"""The map of a space: images and texts as points that can be hovered and selected."""
+"""An interactive map of a space, with images and texts as points."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HOLLOW = "-open"
 
 @dataclass(frozen=True)
 class _Layer:
-    """Points that look alike: one trace, one entry of the legend."""
+    """Points with the same style: one trace and one entry of the legend."""
 
     name: str
     points: IntArray
@@ -44,16 +44,18 @@ def space_map(
     pairs: bool = False,
     marked: Sequence[int] = (),
 ) -> go.Figure:
-    """Images filled, texts hollow; `customdata` is a point's place: images first, then texts.
+    """Plot images as filled and texts as hollow points.
+
+    The `customdata` of a point is its index, with images before texts.
 
     Args:
-        space: whose points they are.
-        coordinates: (Ni + Nt, k) with k of 2 or 3.
-        colour_by: what the colours mean.
-        right: for "first hit", (Ni + Nt,) whether the best answer to each point is right.
-        limits: of each axis, where several maps are to be compared.
+        space: the space.
+        coordinates: (Ni + Nt, k), k = 2 or 3.
+        colour_by: meaning of the colours.
+        right: (Ni + Nt,) whether the best answer to each point is right; for "first hit".
+        limits: limits of each axis, so that several maps can be compared.
         pairs: draw a line from each image to its text.
-        marked: points to ring, with their rank.
+        marked: indices of points to ring and label with their rank.
     """
     figure = go.Figure()
     flat = coordinates.shape[1] == 2
@@ -67,7 +69,7 @@ def space_map(
             trace(
                 **_axes(_segments(space, coordinates)),
                 mode="lines",
-                # In space a translucent line is not drawn at all.
+                # Plotly does not draw translucent lines in 3D.
                 line={"color": MUTED if flat else "#8A8A8A", "width": 1 if flat else 2},
                 hoverinfo="skip",
                 name="pairs",
@@ -82,7 +84,7 @@ def space_map(
                 mode="markers",
                 marker={"size": size, "opacity": 0.85, **layer.marker},
                 customdata=layer.points,
-                hoverinfo="none",  # the page shows a card
+                hoverinfo="none",  # the page shows a card instead
                 name=short(layer.name, 22),
                 legendgroup=layer.group,
                 showlegend=layer.listed,
@@ -125,8 +127,8 @@ def space_map(
     hidden = {"showticklabels": False, "title": "", "zeroline": False, "showgrid": flat}
     names = "xyz"[: coordinates.shape[1]]
     spans = {
-        f"{name}axis": hidden | ({} if limits is None else {"range": list(limits[place])})
-        for place, name in enumerate(names)
+        f"{name}axis": hidden | ({} if limits is None else {"range": list(limits[axis])})
+        for axis, name in enumerate(names)
     }
     if flat:
         figure.update_layout(**spans)
@@ -137,7 +139,7 @@ def space_map(
 
 
 def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
-    """From the least to the greatest coordinate of each axis in all maps, with a margin."""
+    """Return the range of each axis over all maps, with a margin."""
     low = np.min([one.min(0) for one in maps], axis=0)
     high = np.max([one.max(0) for one in maps], axis=0)
     margin = np.maximum(0.05 * (high - low), 1e-3)
@@ -145,17 +147,17 @@ def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
 
 
 def images_only(space: Space, rows: FloatArray) -> Space:
-    """The images of a space in another space, of (Ni, D) rows."""
+    """Return a space of the same images with other vectors, (Ni, D) rows, and no texts."""
     nothing = np.empty((0, rows.shape[1]), np.float32)
     return Space(rows, nothing, space.image_rows, np.empty(0, np.int64), space.items)
 
 
 def _axes(coordinates: npt.NDArray[Any]) -> dict[str, Any]:
-    return {name: coordinates[:, place] for place, name in zip(range(coordinates.shape[1]), "xyz")}  # noqa: B905 - of two axes or three
+    return {name: coordinates[:, axis] for axis, name in zip(range(coordinates.shape[1]), "xyz")}  # noqa: B905 - two or three axes
 
 
 def _segments(space: Space, coordinates: FloatArray) -> npt.NDArray[np.float32]:
-    """(3P, k) from each image to its text, and then a gap."""
+    """Return (3P, k) lines from each image to its text, separated by NaN."""
     image, text = space.pairs.T
     gap = np.full((len(image), coordinates.shape[1]), np.nan, np.float32)
     ends = [coordinates[image], coordinates[len(space.images) + text], gap]
@@ -193,12 +195,12 @@ def _layers(
     if colour_by == "first hit" and right is not None:
         return [
             _Layer(
-                f"{name}: first hit {said}",
-                np.flatnonzero((is_text == number) & (right == good)),
-                _shape(2 if good else 5, 0 if good else 3, number, flat),
-                said,
+                f"{name}: first hit {verdict}",
+                np.flatnonzero((is_text == number) & (right == is_right)),
+                _shape(2 if is_right else 5, 0 if is_right else 3, number, flat),
+                verdict,
             )
-            for good, said in ((True, "right"), (False, "wrong"))
+            for is_right, verdict in ((True, "right"), (False, "wrong"))
             for number, name in enumerate(("image", "text"))
         ]
     labels = space.labels[space.rows]
@@ -220,7 +222,7 @@ def _layers(
 
 
 def _shape(hue: int, symbol: int, is_text: int, flat: bool) -> dict[str, Any]:
-    # In space there is no hollow cross.
+    # Plotly has no hollow cross in 3D.
     name = SYMBOLS[symbol if flat else symbol % 3]
     marker = {"color": colour(hue), "symbol": name + _HOLLOW * is_text}
     if is_text and flat:

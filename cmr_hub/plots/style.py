@@ -1,4 +1,4 @@
-"""How all figures look: colours that colour-blind people can tell apart, and no clutter."""
+"""The common style of all figures, with a colour-blind-safe palette."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ COLOURS: Final = (
     "#7F7F7F",
     "#B8A800",
 )
-"""Okabe and Ito's palette, its black and its yellow replaced by a grey and an ochre that can be
-seen on black and on white."""
+"""Okabe and Ito's palette, with black and yellow replaced by a grey and an ochre that are visible
+on black and on white."""
 DASHES: Final = ("solid", "dash", "dot")
 SYMBOLS: Final = ("circle", "square", "diamond", "cross")
 SCALE: Final = "Cividis"
@@ -29,31 +29,31 @@ _LONG: Final = 34
 
 
 def colour(index: int) -> str:
-    """The colour of the index-th thing."""
+    """Return the colour of a series."""
     return COLOURS[index % len(COLOURS)]
 
 
 def plain(text: object) -> str:
-    """A name as Plotly shows it letter by letter, whatever tags it looks like."""
+    """Escape a text, so that Plotly does not interpret it as HTML."""
     return html.escape(str(text), quote=False)
 
 
 def short(text: str, length: int = _LONG) -> str:
-    """A name that fits beside an axis, as `plain`."""
-    # What tells long names apart is often their end.
+    """Shorten a name to fit next to an axis, and escape it."""
+    # Long names often differ only at the end, so it is kept.
     end = length // 3
     return plain(text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}")
 
 
 def two_lines(name: str) -> str:
-    """A name of several parts, the first above the others; as `plain`."""
+    """Put the first part of a name above the others, and escape it."""
     first, _, others = name.partition(" · ")
     below = f'<br><span style="font-size:10px">{short(others, 40)}</span>' if others else ""
     return short(first, 36) + below
 
 
 def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
-    """The common layout; axis titles stay where they were set."""
+    """Apply the common layout without changing axis titles."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 16, "b": 8},
@@ -70,7 +70,7 @@ def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
         "zerolinecolor": GRID,
         "linecolor": MUTED,
         "automargin": True,
-        # With it every label is measured one by one, which takes longer than all the rest.
+        # Any other value measures every label, which takes longer than the rest of the layout.
         "ticklabeloverflow": "allow",
     }
     figure.update_xaxes(**axes)
@@ -80,12 +80,12 @@ def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
 
 
 def file_name(text: str) -> str:
-    """A name that every file system takes."""
+    """Convert a text to a portable file name."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:80] or "figure"
 
 
 def as_html(figure: go.Figure, title: str) -> bytes:
-    """A page with the figure and all that draws it: it needs no network."""
+    """Return a self-contained HTML page with the figure; it needs no network."""
     page = go.Figure(figure).update_layout(
         template="plotly_white", paper_bgcolor="white", plot_bgcolor="white"
     )

@@ -1,4 +1,4 @@
-"""Training curves of several runs, one figure for each thing that was noted."""
+"""Training curves of several runs, one figure per logged quantity."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NAMES = {
     "learning_rate": "learning rate",
     "seconds": "seconds an epoch",
 }
-"""What people call the columns; the others are called by their names."""
+"""Titles of columns; other columns are titled by their names."""
 _FIRST = tuple(NAMES)[:2]
 _LAST = tuple(NAMES)[2:]
 _ACMR = {"label_loss": "label", "triplet_loss": "triplet", "domain_loss": "adversarial"}
-"""What ACMR's code and its logs call the losses; they stand in one figure with ours."""
+"""ACMR's names of losses that are plotted together with ours."""
 _DASH = {"final": "dash", "log": "dot"}
 
 
 def quantities(runs: Mapping[str, Sequence[Curve]]) -> list[str]:
-    """All columns of all runs: loss and validation first, the settings last."""
+    """Return the columns of all runs: loss and validation first, settings last."""
     found = dict.fromkeys(
         _quantity(name) for curves in runs.values() for curve in curves for name in curve.columns
     )
@@ -44,16 +44,16 @@ def _quantity(column: str) -> str:
 
 
 def title(quantity: str) -> str:
-    """Of the figure of a column."""
+    """Return the title of a column's figure."""
     return NAMES.get(quantity, quantity.replace("_", " "))
 
 
 def training(
     runs: Mapping[str, Sequence[Curve]], quantity: str, *, smoothing: float = 0, log: bool = False
 ) -> go.Figure:
-    """One column of all runs over epochs; a smoothed line has the true one behind it, pale.
+    """Plot one column of all runs by epoch; behind a smoothed line the original is drawn pale.
 
-    A run keeps its colour in every figure; its last phase is dashed.
+    A run has the same colour in every figure; its final phase is dashed.
     """
     figure = go.Figure()
     for index, (name, curves) in enumerate(runs.items()):
@@ -63,10 +63,10 @@ def training(
             if values is None or all(value is None for value in values):
                 continue
             line = {"color": colour(index), "dash": _DASH.get(curve.phase, "solid"), "width": 2}
-            said = (
+            hover = (
                 f"{plain(name)}<br>{plain(curve.phase)} epoch %{{x:g}}: %{{y:.4g}}<extra></extra>"
             )
-            common = {"x": curve.epochs, "hovertemplate": said, "showlegend": False}
+            common = {"x": curve.epochs, "hovertemplate": hover, "showlegend": False}
             mode = "lines" if len(curve.epochs) > 1 else "markers"
             if smoothing:
                 figure.add_scatter(y=values, line=line, mode=mode, opacity=0.25, **common)
@@ -74,9 +74,10 @@ def training(
             figure.add_scatter(y=values, line=line, mode=mode, name=plain(name), **common)
     finish(figure, height=270, uirevision=quantity)
     figure.update_xaxes(title="epoch")
-    drawn = [value for trace in figure.data for value in trace.y if value is not None]
+    shown = [value for trace in figure.data for value in trace.y if value is not None]
     if log:
         figure.update_yaxes(type="log", nticks=4, exponentformat="power")
-    elif drawn and min(drawn) == max(drawn) > 0:
-        figure.update_yaxes(range=[0, 2 * max(drawn)])  # a flat line would be drawn around zero
+    elif shown and min(shown) == max(shown) > 0:
+        # Plotly's default range would exaggerate a constant line.
+        figure.update_yaxes(range=[0, 2 * max(shown)])
     return figure

@@ -1,4 +1,4 @@
-"""Work in processes of its own, so that the page that asks for it goes on."""
+"""Running jobs in separate processes, so that the page stays responsive."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cmr_hub.errors import CMRError
 
 @dataclass(frozen=True)
 class JobState:
-    """Where a piece of work stands.
+    """The state of a job.
 
     Attributes:
-        is_running: it is being done.
-        share: that is done, in [0, 1].
-        problem: why it failed; empty if it did not.
+        is_running: whether the job is running.
+        share: fraction of the work that is done, in [0, 1].
+        problem: why the job failed; empty if it did not.
     """
 
     is_running: bool
@@ -32,10 +32,10 @@ class JobState:
 
 
 class Background:
-    """Starts `python -m MODULE ...` once for each key, and asks how it goes.
+    """Starts `python -m MODULE ...` once per key and reports its progress.
 
     Args:
-        folder: where progress is told.
+        folder: folder for progress files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,9 +45,13 @@ class Background:
         atexit.register(self.stop_all)
 
     def state(self, key: str, command: Callable[[], Sequence[str]]) -> JobState:
-        """Starts the work if nobody has, with the arguments after `python -m`.
+        """Return the state of a job; start it if it is not running.
 
-        Work that has ended is told of once; asked for again, it is started again.
+        The end of a job is reported once; the next call starts it again.
+
+        Args:
+            key: name of the job.
+            command: returns the arguments after `python -m`.
         """
         with self._lock:
             process = self._running.get(key)
@@ -64,23 +68,23 @@ class Background:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    # Threads that wait actively take the cores from the page and from each other.
+                    # Busy-waiting threads would take cores from the page and from each other.
                     env={"OMP_WAIT_POLICY": "passive", **os.environ},
                 )
                 return JobState(is_running=True)
-            said = self._said(key)
-            ended = process.poll()
-            if ended is None:
-                return JobState(is_running=True, share=_share(said) or 0.0)
+            message = self._message(key)
+            exit_code = process.poll()
+            if exit_code is None:
+                return JobState(is_running=True, share=_share(message) or 0.0)
             del self._running[key]
-        if ended == 0:
+        if exit_code == 0:
             return JobState(is_running=False, share=1.0)
-        is_reason = said and _share(said) is None
-        problem = said if is_reason else "the process that computed it ended too early"
+        is_reason = message and _share(message) is None
+        problem = message if is_reason else "the process that computed it ended too early"
         return JobState(is_running=False, problem=problem)
 
     def stop(self, key: str) -> None:
-        """Ends work that nobody waits for any more."""
+        """End a job that is no longer needed."""
         with self._lock:
             process = self._running.pop(key, None)
         if process is not None:
@@ -88,11 +92,11 @@ class Background:
             process.wait()
 
     def stop_all(self) -> None:
-        """Ends all work."""
+        """End all jobs."""
         for key in list(self._running):
             self.stop(key)
 
-    def _said(self, key: str) -> str:
+    def _message(self, key: str) -> str:
         try:
             return progress_file(self.folder, key).read_text(encoding="utf-8")
         except OSError:
@@ -100,32 +104,32 @@ class Background:
 
 
 def progress_file(folder: Path, key: str) -> Path:
-    """Where a process tells how far it is and, at the end, what went wrong."""
+    """Return the file to which a process writes its progress or, at the end, its error."""
     return folder / f"{key}.progress"
 
 
 def work(folder: Path, key: str, do: Callable[[Callable[[float], None]], None]) -> None:
-    """What the process does: `do` is given a function to tell the share that is done.
+    """Run a job in its process; `do` receives a function that reports the fraction done.
 
-    A CMRError becomes the job's problem, and the process ends with 1.
+    A CMRError becomes the job's problem, and the process exits with 1.
     """
     file = progress_file(folder, key)
 
-    def tell(share: float) -> None:
+    def report(share: float) -> None:
         with atomic_file(file) as path:
             path.write_text(f"{share:.3f}", encoding="utf-8")
 
     try:
-        do(tell)
+        do(report)
     except CMRError as error:
-        with suppress(OSError):  # the disk may be what is full
+        with suppress(OSError):  # the error may be a full disk
             file.write_text(str(error), encoding="utf-8")
         sys.exit(1)
     file.unlink(missing_ok=True)
 
 
-def _share(said: str) -> float | None:
+def _share(message: str) -> float | None:
     try:
-        return min(max(float(said), 0.0), 1.0)
+        return min(max(float(message), 0.0), 1.0)
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""Maps that are computed once, aside, and kept on disk."""
+"""Computing maps in background processes and caching them on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 VERSION: Final = 2
-"""Of the methods: a higher one makes older maps be computed anew."""
+"""Version of the methods; increase it to invalidate cached maps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +37,18 @@ class MapInput:
 
     @cached_property
     def digest(self) -> str:
-        """Of all values."""
+        """SHA-256 of all values."""
         return sha256_of_arrays({f"{number:04}": rows for number, rows in enumerate(self.stages)})
 
 
 @dataclass(frozen=True)
 class MapState:
-    """Where a map stands.
+    """The state of a map.
 
     Attributes:
-        maps: (N, k) coordinates of every stage; None until they are there.
-        share: of the work that is done, in [0, 1].
-        problem: why there will be none; empty if nothing is wrong.
+        maps: (N, k) coordinates of every stage; None until they are computed.
+        share: fraction of the work that is done, in [0, 1].
+        problem: why the map cannot be computed; empty if nothing is wrong.
     """
 
     maps: list[FloatArray] | None = None
@@ -57,10 +57,10 @@ class MapState:
 
 
 class MapJobs:
-    """Keeps maps in a folder, and has those computed that are not there.
+    """Caches maps in a folder and computes missing ones in the background.
 
     Args:
-        folder: where.
+        folder: folder of the cache.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -68,12 +68,12 @@ class MapJobs:
         self.background = Background(self.folder)
 
     def key(self, given: MapInput, options: ProjectionOptions) -> str:
-        """Of the rows and of every option that counts."""
+        """Return a hash of the rows and of all options that affect the result."""
         facts = json.dumps([VERSION, options.used(), given.digest], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
     def state(self, given: MapInput, options: ProjectionOptions) -> MapState:
-        """The map if it is there; else it is being computed after this, unless it failed."""
+        """Return the cached map; otherwise start its computation and return its progress."""
         key = self.key(given, options)
         file = self.folder / f"{key}.safetensors"
         maps = _read_map(file, given)
@@ -91,22 +91,22 @@ class MapJobs:
             maps = _read_map(file, given)
             if maps is not None:
                 return MapState(maps, 1.0)
-            job = self.background.state(key, command)  # it was made, and damaged since
+            job = self.background.state(key, command)  # the file was damaged since
         return MapState(share=job.share, problem=job.problem)
 
     def compute(self, key: str) -> None:
-        """What the process of a map does: from the input file to the map."""
+        """Compute a map from its input file, in the background process."""
         source = self._input(key)
         try:
             with safe_open(source, framework="numpy") as file:
                 options = ProjectionOptions.model_validate_json((file.metadata() or {})["options"])
                 stages = [file.get_tensor(name) for name in sorted(file.keys())]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"{source} is not what a map is made of: {error}") from error
+            raise ModelFormatError(f"{source} is not a valid input of a map: {error}") from error
         source.unlink()
 
-        def do(tell: Progress) -> None:
-            maps = project_stages(stages, options, tell)
+        def do(report: Progress) -> None:
+            maps = project_stages(stages, options, report)
             named = {f"{number:04}": stage for number, stage in enumerate(maps)}
             keep_arrays(self.folder / f"{key}.safetensors", named)
 
@@ -117,12 +117,12 @@ class MapJobs:
 
 
 def _read_map(path: Path, given: MapInput) -> list[FloatArray] | None:
-    """None where there is none, or it is damaged: then it is computed again."""
-    kept = kept_arrays(path) or {}
-    maps = [kept[name] for name in sorted(kept)]
+    """Read a map; returns None if it is missing or damaged, so that it is computed again."""
+    arrays = kept_arrays(path) or {}
+    maps = [arrays[name] for name in sorted(arrays)]
     lengths = [len(rows) for rows in given.stages]
-    whole = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)
-    if not whole or lengths != [len(rows) for rows in maps]:
+    is_valid = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)
+    if not is_valid or lengths != [len(rows) for rows in maps]:
         return None
     return maps if all(np.isfinite(rows).all() for rows in maps) else None
 

@@ -1,4 +1,4 @@
-"""Many dimensions in two or three: PCA, t-SNE and UMAP."""
+"""Dimensionality reduction to two or three dimensions: PCA, t-SNE and UMAP."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ Method = Literal["pca", "tsne", "umap"]
 Dimensions = Literal[2, 3]
 Metric = Literal["cosine", "euclidean"]
 Progress: TypeAlias = "Callable[[float], None]"
-"""Is told the share of the work that is done, in [0, 1]."""
+"""A callback that receives the fraction of the work that is done, in [0, 1]."""
 
 _LARGEST = 1e15
-_TSNE_ITERATIONS = 250, 500  # with early exaggeration and without: openTSNE's own
+_TSNE_ITERATIONS = 250, 500  # with early exaggeration and without: openTSNE's defaults
 _TSNE_FROM_A_MAP = 100, 250
 _TSNE_CELLS = 10
 _TSNE_THREADS = 8
 _FEW = 2_000
-_TSNE_SPREAD = 1e-4  # of a start: t-SNE wants it small
-_UMAP_EPOCHS = {True: 500, False: 200}  # umap-learn's own for up to 10,000 points, and above
+_TSNE_SPREAD = 1e-4  # standard deviation of an initial map, which t-SNE needs to be small
+_UMAP_EPOCHS = {True: 500, False: 200}  # umap-learn's defaults up to 10,000 points, and above
 
 
 class ProjectionOptions(BaseModel):
-    """How to project; what a method does not use does not count.
+    """The options of a projection; each method ignores those of the others.
 
     Attributes:
-        dimensions: 2 or 3.
-        metric: of the input rows.
-        perplexity: of t-SNE, about how many neighbours count.
-        neighbours: of UMAP.
-        min_dist: of UMAP, how close points may lie.
-        seed: of everything random.
+        method: the projection method.
+        dimensions: number of output dimensions, 2 or 3.
+        metric: distance metric of the input rows.
+        perplexity: perplexity of t-SNE, roughly the number of neighbours.
+        neighbours: number of neighbours of UMAP.
+        min_dist: minimum distance of points in UMAP.
+        seed: random seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -55,7 +56,7 @@ class ProjectionOptions(BaseModel):
     seed: int = 0
 
     def used(self) -> dict[str, Any]:
-        """The options that decide the result."""
+        """Return the options that affect the result."""
         names = {
             "pca": ["metric"],
             "tsne": ["metric", "perplexity", "seed"],
@@ -69,49 +70,49 @@ def project_stages(
     options: ProjectionOptions,
     progress: Progress | None = None,
 ) -> list[FloatArray]:
-    """Projects the same points as they were at several times, so that the maps can be compared.
+    """Project the same points at several times so that the maps can be compared.
 
-    PCA takes its axes from the last stage for all. t-SNE and UMAP lay out the last stage first;
-    every earlier one starts from the map of the one after it.
+    PCA uses the axes of the last stage for all stages. t-SNE and UMAP project the last stage first;
+    each earlier stage is initialised with the map of the next one.
 
     Args:
-        stages: (N, d) rows each, all with the same N, in order of time.
-        options: how.
-        progress: is told how far it is.
+        stages: (N, d) rows for each stage, with the same N, in chronological order.
+        options: options of the projection.
+        progress: callback for the progress; optional.
 
     Returns:
         (N, k) float32 coordinates for each stage.
 
     Raises:
-        QueryError: nothing to project, rows that are not finite, or too few for the neighbours.
+        QueryError: there are no rows, rows are not finite, or too few for the neighbours.
         CMRError: the library of the method is not installed.
     """
-    tell = progress or (lambda share: None)
+    report = progress or (lambda share: None)
     rows = [_checked(stage, options) for stage in stages]
     if not rows or len({stage.shape[0] for stage in rows}) > 1:
         raise QueryError("all stages of a projection need the same points, and at least one stage")
     if options.method == "pca":
         axes, centre = _principal_axes(rows[-1], options.dimensions)
         return [_as_float32((stage - centre) @ axes) for stage in rows]
-    lay_out = _tsne if options.method == "tsne" else _umap
+    project = _tsne if options.method == "tsne" else _umap
     start: FloatArray | None = None
     maps: list[FloatArray] = []
     for done, stage in enumerate(reversed(rows)):
-        share = _part(tell, done, len(rows))
+        report_stage = _stage_progress(report, done, len(rows))
         if np.ptp(stage, axis=0).any():
-            start = lay_out(stage, options, start, share)
+            start = project(stage, options, start, report_stage)
             maps.append(start)
         else:
-            # All points are one, on which t-SNE's tree would never end; so they are in the map,
-            # and no map can begin with it.
+            # All points are identical, for which t-SNE's tree would never end. They are identical
+            # in the map too, which cannot initialise another one.
             start = None
             maps.append(np.zeros((len(stage), options.dimensions), np.float32))
-            share(1.0)
+            report_stage(1.0)
     return maps[::-1]
 
 
-def _part(tell: Progress, done: int, count: int) -> Progress:
-    return lambda share: tell((done + share) / count)
+def _stage_progress(report: Progress, done: int, count: int) -> Progress:
+    return lambda share: report((done + share) / count)
 
 
 def _checked(given: npt.ArrayLike, options: ProjectionOptions) -> npt.NDArray[np.float64]:
@@ -119,15 +120,15 @@ def _checked(given: npt.ArrayLike, options: ProjectionOptions) -> npt.NDArray[np
     if rows.ndim != 2 or 0 in rows.shape or not np.isfinite(rows).all():
         raise QueryError(f"a projection needs rows of finite numbers, not shape {rows.shape}")
     needed = {"pca": 1, "tsne": int(3 * options.perplexity) + 1, "umap": options.neighbours + 1}
-    least = max(needed[options.method], options.dimensions + 2)
-    if len(rows) < least:
+    minimum = max(needed[options.method], options.dimensions + 2)
+    if len(rows) < minimum:
         raise QueryError(
             f"{len(rows)} points are too few for {options.method} with these settings: at least "
-            f"{least} are needed; lower the perplexity or the neighbours"
+            f"{minimum} are needed; lower the perplexity or the neighbours"
         )
     largest = np.abs(rows).max()
     if not 1 / _LARGEST < largest < _LARGEST and largest > 0:
-        rows = rows / largest  # their squares would be infinite, or nothing; a map has no scale
+        rows = rows / largest  # squares would overflow or underflow; the scale does not matter
     if options.metric == "cosine":
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(lengths > 0, lengths, 1)
@@ -137,7 +138,7 @@ def _checked(given: npt.ArrayLike, options: ProjectionOptions) -> npt.NDArray[np
 def _principal_axes(
     rows: npt.NDArray[np.float64], k: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(d, k) directions of greatest variance and the (d,) mean; signs are fixed."""
+    """Return the (d, k) principal axes, with deterministic signs, and the (d,) mean."""
     centre = rows.mean(0)
     _, _, directions = np.linalg.svd(rows - centre, full_matrices=False)
     axes = np.zeros((rows.shape[1], k))
@@ -151,11 +152,12 @@ def _tsne(
     rows: npt.NDArray[np.float64],
     options: ProjectionOptions,
     start: FloatArray | None,
-    tell: Progress,
+    report: Progress,
 ) -> FloatArray:
-    """van der Maaten and Hinton, JMLR 2008; with the interpolation of Linderman et al., 2019.
+    """Project with t-SNE (van der Maaten and Hinton, JMLR 2008).
 
-    The library was chosen by measurement: see benchmarks/tsne.py.
+    It uses the interpolation of Linderman et al., 2019. The library was chosen by a benchmark, see
+    benchmarks/tsne.py.
     """
     try:
         from openTSNE import TSNE
@@ -174,20 +176,19 @@ def _tsne(
         done = iteration + before["now"]
         if iteration >= early and not before["now"]:
             before["now"] = early
-        tell(min(done / (early + late), 1.0))
+        report(min(done / (early + late), 1.0))
         return False
 
-    first = _tsne_start(rows, options, start)
     are_many = len(rows) > _FEW
     tsne = TSNE(
         n_components=options.dimensions,
-        initialization=first,
+        initialization=_tsne_start(rows, options, start),
         early_exaggeration_iter=early,
         n_iter=late,
-        # The interpolation is for two dimensions, and does not pay for few points.
+        # The interpolation supports two dimensions only, and does not pay for few points.
         negative_gradient_method="fft" if options.dimensions == 2 and are_many else "bh",
-        # No cell of the interpolation is wider than 1, however few there are: the library's 50 only
-        # cost time while the map is small.
+        # Cells of the interpolation are never wider than 1, so the library's minimum of 50 only
+        # costs time while the map is small.
         min_num_intervals=_TSNE_CELLS,
         n_jobs=min(os.cpu_count() or 1, _TSNE_THREADS) if are_many else 1,
         callbacks=callback,
@@ -200,23 +201,23 @@ def _tsne(
 def _tsne_start(
     rows: npt.NDArray[np.float64], options: ProjectionOptions, start: FloatArray | None
 ) -> Any:
-    """Where the points are at first: at the map given, as PCA has them, or anywhere."""
+    """Return the initialisation: the given map, PCA, or random if there are too few axes."""
     if start is not None:
         centred = start - start.mean(0)
         spread = centred[:, 0].std()
         if spread > 0:
             return (centred / spread * _TSNE_SPREAD).astype(np.float64)
-    # The library's own takes as many axes as the map has.
+    # The library's PCA needs at least as many axes as the map has.
     return "pca" if min(rows.shape) >= options.dimensions else "random"
 
 
 def _nearest(
     rows: npt.NDArray[np.float64], k: int, metric: Metric
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """(N, k) numbers of the k nearest other rows, nearest first, and their distances.
+    """Return the (N, k) indices and distances of the k nearest other rows, nearest first.
 
-    All are compared: for 10,000 rows that takes a ninth of the time of openTSNE's own search, which
-    finds most of them. Cosine takes rows of length 1.
+    The search is exact; for 10,000 rows it takes a ninth of the time of openTSNE's own, which is
+    approximate. The cosine metric needs rows of length 1.
     """
     import faiss
 
@@ -225,40 +226,41 @@ def _nearest(
         scores, found = faiss.knn(points, points, k + 1, faiss.METRIC_INNER_PRODUCT)
         distances = np.maximum(1 - scores, 0)
     else:
-        # Far from the origin the differences would be lost in 32 bits.
+        # Centred, because far from the origin float32 would lose the differences.
         points = _as_float32(rows - rows.mean(0))
         squares, found = faiss.knn(points, points, k + 1)
         distances = np.sqrt(np.maximum(squares, 0))
-    # Not the row itself; where more than k are as near, it may be missing: then not the last.
-    own = found == np.arange(len(rows))[:, None]
-    own[~own.any(1), -1] = True
+    # Drop the row itself. If more than k rows are at distance 0 it may be missing; then drop the
+    # last one.
+    dropped = found == np.arange(len(rows))[:, None]
+    dropped[~dropped.any(1), -1] = True
     shape = len(rows), k
-    nearest = distances[~own].reshape(shape).astype(np.float64)
-    return found[~own].reshape(shape).astype(np.int64), nearest
+    nearest = distances[~dropped].reshape(shape).astype(np.float64)
+    return found[~dropped].reshape(shape).astype(np.int64), nearest
 
 
 class _Percent:
-    """A file that tqdm writes `37` into, and that tells the share."""
+    """A file-like object that parses the percentage written by tqdm and reports the progress."""
 
-    def __init__(self, tell: Progress) -> None:
-        self._tell = tell
+    def __init__(self, report: Progress) -> None:
+        self._report = report
 
     def write(self, text: str) -> None:
         number = text.strip("\r\n \x1b[A")
         if number.replace(".", "").isdigit():
-            self._tell(min(float(number) / 100, 1.0))
+            self._report(min(float(number) / 100, 1.0))
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing; writes are not buffered."""
 
 
 def _umap(
     rows: npt.NDArray[np.float64],
     options: ProjectionOptions,
     start: FloatArray | None,
-    tell: Progress,
+    report: Progress,
 ) -> FloatArray:
-    """McInnes, Healy and Melville, arXiv 1802.03426."""
+    """Project with UMAP (McInnes, Healy and Melville, arXiv 1802.03426)."""
     try:
         from umap import UMAP
     except ImportError as error:
@@ -273,7 +275,7 @@ def _umap(
         random_state=options.seed,
         n_jobs=1,
         tqdm_kwds={
-            "file": _Percent(tell),
+            "file": _Percent(report),
             "bar_format": "{percentage:.0f}",
             "disable": False,
             "desc": "",

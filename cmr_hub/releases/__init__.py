@@ -1,4 +1,4 @@
-"""Models that come with the package: each is a folder here, as `save_pretrained` writes it."""
+"""Models bundled with the package; each is a folder written by `save_pretrained`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ PHOTOS: Final = "photos"
 SKETCH: Final = "sketch"
 RELEASES: Final = (PHOTOS, SKETCH)
 FORMER_NAMES: Final = {"default": SKETCH}
-"""What galleries and scripts of earlier versions call them."""
+"""Names that earlier versions used."""
 PHOTOGRAPHS: Final = Path(__file__).parent / "photos" / "pictures" / "photographs"
-"""Photographs that may be passed on, with `credits.jsonl`."""
-
+"""Freely licensed photographs, with `credits.jsonl`."""
 
 _ENCODERS: Final = (EFFICIENTNET_LITE2, MINILM)
 _LIBRARIES: Final = ("timm", "transformers")
 
 
 def default_release() -> str:
-    """`photos`, or `sketch` with a warning where the encoders of `photos` are not installed."""
+    """Return `photos`, or `sketch` with a warning if the encoders of `photos` are missing."""
     missing = [package.name for package in _ENCODERS if not package.is_installed]
     missing += [name for name in _LIBRARIES if find_spec(name) is None]
     if not missing:
         return PHOTOS
     logger.warning(
-        "taking the model %s, which finds far less in photographs than %s; for that: "
+        "using the model %s, which is much worse on photographs than %s; to use the latter: "
         "pip install %s",
         SKETCH,
         PHOTOS,
@@ -42,13 +41,13 @@ def default_release() -> str:
 
 
 def is_release(name: object) -> bool:
-    """Whether it is the name of a release, or was one."""
+    """Return whether a name is a current or former name of a release."""
     return name in RELEASES or name in FORMER_NAMES
 
 
 def release_directory(name: str) -> Path:
-    """Where the release lies. Raises UnknownNameError."""
-    found = FORMER_NAMES.get(name, name)
-    if found not in RELEASES:
+    """Return the directory of a release. Raises UnknownNameError."""
+    current = FORMER_NAMES.get(name, name)
+    if current not in RELEASES:
         raise UnknownNameError("release", name, list(RELEASES))
-    return Path(__file__).parent / found
+    return Path(__file__).parent / current

@@ -93,7 +93,7 @@ def test_nothing_is_said_where_nothing_is_known(default, gallery: Gallery, tmp_p
     vector = own.vectors("image")[0]
     for query in (path, vector, Mix((1, path), (1, "a bus"))):
         assert own.search(query, 1)[0].z is None
-        with pytest.raises(QueryError, match="words alone"):
+        with pytest.raises(QueryError, match="text queries only"):
             own.search(query, clear=1)
     assert own.search(vector, 1, query_modality="text")[0].z is not None
     assert own.search(Mix((1, "a bus"), (-0.5, "night")), 1)[0].z is not None

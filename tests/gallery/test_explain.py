@@ -191,5 +191,5 @@ def test_models_without_classes_or_encoders(model, vector):
     assert nearest_classes(bare, vector, "image") == []
     with pytest.raises(CMRError, match="cannot read words"):
         word_contributions(bare, "flame", vector)
-    with pytest.raises(CMRError, match="cannot look at pictures"):
+    with pytest.raises(CMRError, match="cannot read pictures"):
         saliency(bare, Image.new("RGB", (9, 9)), vector)

@@ -223,13 +223,13 @@ def test_pictures_of_a_moved_model_are_still_found(saved_model, tmp_path) -> Non
     ("options", "message"),
     [
         *(
-            ({"column": name}, "the gallery's own")
+            ({"column": name}, "is reserved")
             for name in ("id", "path", "sentences", "modality", "sha256", "zero_shot_columns")
         ),
         ({"column": "year"}, "'year' from another source"),
-        ({"column": " "}, "no name of a column"),
-        ({"column": "a\0b"}, "no name of a column"),
-        ({"column": 5}, "no name of a column"),
+        ({"column": " "}, "not a valid name of a column"),
+        ({"column": "a\0b"}, "not a valid name of a column"),
+        ({"column": 5}, "not a valid name of a column"),
         ({"min_probability": 1.5}, "between 0 and 1"),
         ({"template": "a photo"}, "once and no other braces"),
         ({"temperature": 0}, "above 0"),

@@ -69,7 +69,7 @@ def test_requirements_are_pinned(space):
 def test_what_cannot_be_bundled(results, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "README.md").write_text("mine")
-    with pytest.raises(CMRError, match="something else than a Space"):
+    with pytest.raises(CMRError, match="was not made by"):
         build_dashboard_space(tmp_path / "mine", results)
     with pytest.raises(DataNotFoundError, match="no results in"):
         build_dashboard_space(tmp_path / "out", tmp_path / "absent")

@@ -1,4 +1,4 @@
-"""What is said of a picture, wherever it is said."""
+"""Annotations of pictures, from any source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KNOWN = {*COLUMNS, *TEXT_KEYS, *RESERVED, MODALITY, "file_name", "image"}
 
 @dataclass(frozen=True)
 class Annotations:
-    """Sentences, label and further columns of a picture."""
+    """Sentences, label and metadata of a picture."""
 
     sentences: tuple[str, ...] = ()
     label: str | None = None
@@ -26,32 +26,32 @@ class Annotations:
 
 
 def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) -> Annotations:
-    """What a record of metadata says."""
+    """Convert a metadata record to annotations."""
     metadata = {}
     for name, value in record.items():
         if name in _KNOWN or not isinstance(value, str | int | float | bool):
             continue
         if isinstance(value, float) and math.isnan(value):
-            continue  # so pandas writes what is missing
-        if is_clean(name) and _can_be_kept(value):
+            continue  # pandas writes missing values as NaN
+        if is_clean(name) and _is_storable(value):
             metadata[name] = value
         else:
-            report.add("damaged record", where, f"the value of {shown(name)} cannot be kept")
+            report.add("damaged record", where, f"the value of {shown(name)} cannot be stored")
     plain = dict(record)
     return Annotations(
         record_sentences(plain, where, report), record_label(plain, where, report), metadata
     )
 
 
-def _can_be_kept(value: object) -> bool:
-    """Not text that cannot be written to a file, nor a whole number of more than 64 bits."""
+def _is_storable(value: object) -> bool:
+    """Return False for text that cannot be encoded and for integers of more than 64 bits."""
     if isinstance(value, str):
         return is_clean(value)
     return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 def json_record(text: str, where: str, report: ReadReport) -> dict[str, Any]:
-    """The record in a JSON file; an empty one if it is damaged."""
+    """Parse the record in a JSON file; returns an empty record if it is damaged."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
-"""Pictures of entries become features on the machines of a Ray cluster.
+"""Encoding pictures on a Ray cluster.
 
-The same actors run on one machine and on many. Ray does again what a machine that fails has not
-finished. The gallery has one writer all the same: what is encoded comes back to the process that
-started the run, which decides what is new, moved or gone and writes it, as without a cluster.
+The same actors run on one machine or many, and Ray repeats the tasks of a machine that fails. The
+gallery still has one writer: features are sent to the process that started the run, which decides
+what is new, moved or gone and writes it, as without a cluster.
 """
 
 from __future__ import annotations
@@ -26,45 +26,44 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 _BLOCK = 64
-"""Pictures in a task: half a second of work, more than a task costs."""
+"""Pictures per task: half a second of work, more than the overhead of a task."""
 
 
 class EncodingOnRay(Encoding):
-    """Ray Data reads, decodes and encodes in a pool of actors, one a core.
+    """Encodes with Ray Data in a pool of actors, one per core.
 
-    The cluster is the one that Ray finds: where `RAY_ADDRESS` says, else a new one on this machine.
-    The pictures must be under the same paths on all machines. What is known already is encoded
-    again if its file was touched.
+    The cluster is that of `RAY_ADDRESS`, or a new one on this machine. The pictures must have the
+    same paths on all machines. Known contents are encoded again if their file was touched.
 
     Args:
-        model: with the image encoder.
-        workers: actors at most; default the cores of the cluster.
+        model: a model with an image encoder.
+        workers: maximum number of actors; default the number of cores of the cluster.
 
     Raises:
         CMRError: the model cannot encode pictures.
     """
 
     def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
-        # An export lies on this machine only.
+        # An exported network exists on this machine only.
         self.encoder, self.workers = image_encoder_of(model.image.movable), workers
 
     def __exit__(self, *error: object) -> None:
-        """The cluster stays connected: others may use it."""
+        """Keep the cluster connected, since others may use it."""
 
     def expect(self, count: int) -> None:
-        """A cluster is there already, or nothing goes on while it starts."""
+        """Do nothing: the cluster is already running, or starts when encoding begins."""
 
     def encoded(
         self, entries: Sequence[Entry], known: Container[str]
     ) -> Iterator[tuple[Entry, Encoded]]:
-        """See `Encoding`; Ray may also not be installed, or the cluster not go on."""
+        """See `Encoding.encoded`; also raises CMRError if Ray is not installed or fails."""
         if not entries:
             return
         ray, data = _ray()
         encoder = ray.put(self.encoder)
-        most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        max_actors = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         blocks = [
-            _places(start, entries[start : start + _BLOCK])
+            _block(start, entries[start : start + _BLOCK])
             for start in range(0, len(entries), _BLOCK)
         ]
         done = data.from_arrow(blocks).map_batches(
@@ -72,7 +71,7 @@ class EncodingOnRay(Encoding):
             fn_constructor_args=(encoder,),
             batch_format="pyarrow",
             batch_size=None,
-            concurrency=(1, most),
+            concurrency=(1, max_actors),
             num_cpus=1,
         )
         try:
@@ -89,57 +88,57 @@ class EncodingOnRay(Encoding):
                     )
         except ray.exceptions.RayError as error:
             raise CMRError(
-                f"the cluster cannot go on: {str(error).strip().splitlines()[-1]}. "
-                "What was indexed before is kept"
+                f"the cluster failed: {str(error).strip().splitlines()[-1]}. "
+                "Pictures already indexed are kept; run the command again to continue"
             ) from error
 
 
 class _Encoder:
-    """An actor that turns places of pictures into features."""
+    """An actor that reads, decodes and encodes pictures."""
 
     def __init__(self, encoder: Any) -> None:
         import ray
         import torch
 
-        torch.set_num_threads(1)  # one core each is what the cluster has given
+        torch.set_num_threads(1)  # the cluster assigns one core to each actor
         self.encoder = ray.get(encoder)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         places = [Place(Path(row["file"]), row["offset"], row["size"]) for row in batch.to_pylist()]
-        found = list(encoded(decode(places, self.encoder.preprocessing), self.encoder))
+        results = list(encoded(decode(places, self.encoder.preprocessing), self.encoder))
         return pa.table(
             {
                 "number": batch.column("number"),
-                "sha256": pa.array([one.sha256 for one in found], pa.string()),
-                "problem": pa.array([one.problem for one in found], pa.string()),
-                "features": pa.array([one.features for one in found], pa.list_(pa.float32())),
+                "sha256": pa.array([one.sha256 for one in results], pa.string()),
+                "problem": pa.array([one.problem for one in results], pa.string()),
+                "features": pa.array([one.features for one in results], pa.list_(pa.float32())),
             }
         )
 
 
 def _ray() -> tuple[Any, Any]:
-    """Ray, connected, and its `data`."""
+    """Connect to Ray and return the modules `ray` and `ray.data`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Else it prints an error where a node dies and where actors start; what matters is raised.
+    # Without this Ray prints errors when nodes die or actors start; real failures raise.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
     except ImportError as error:
-        raise CMRError("--cluster ray wants: pip install 'cmr-hub[cluster]'") from error
+        raise CMRError("--cluster ray needs an extra: pip install 'cmr-hub[cluster]'") from error
     if not ray.is_initialized():
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise CMRError(f"cannot reach the Ray cluster: {error}") from error
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # there is one already
+    context.enable_progress_bars = False  # indexing shows its own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray, ray.data
 
 
-def _places(start: int, entries: Sequence[Entry]) -> pa.Table:
-    """A block of work: where the pictures are that have the numbers from `start` on."""
+def _block(start: int, entries: Sequence[Entry]) -> pa.Table:
+    """Return a table of the file positions of entries, numbered from `start`."""
     return pa.table(
         {
             "number": pa.array(range(start, start + len(entries)), pa.int64()),

@@ -1,4 +1,4 @@
-"""One type for each column of metadata, whatever the records hold."""
+"""Unifying the type of each metadata column."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cmr_hub.gallery.indexing.entry import Entry
 
 
 def settled(entries: Sequence[Entry], schema: pa.Schema) -> list[Entry]:
-    """The entries with the values of every column of one type: truth, whole number, number, text.
+    """Convert the values of each metadata column to one type: bool, int, float or str.
 
     Args:
-        entries: as the sources gave them.
-        schema: of the items that the gallery has already.
+        entries: entries from any source.
+        schema: schema of the gallery's existing items.
 
     Raises:
-        CMRError: the gallery has numbers where now there is text.
+        CMRError: the gallery has numbers in a column that now contains text.
     """
     kinds: dict[str, set[type]] = {}
     for entry in entries:
@@ -39,19 +39,19 @@ def settled(entries: Sequence[Entry], schema: pa.Schema) -> list[Entry]:
 
 
 def _kind(name: str, found: set[type], schema: pa.Schema) -> type[Any]:
-    place = schema.get_field_index(name)
-    there = None if place < 0 else schema.field(place).type
+    index = schema.get_field_index(name)
+    stored = None if index < 0 else schema.field(index).type
     kind: type[Any] = found.copy().pop() if len(found) == 1 else str
     if found == {int, float}:
         kind = float
-    if there is None or pa.types.is_null(there):
+    if stored is None or pa.types.is_null(stored):
         return kind
-    if pa.types.is_string(there):
+    if pa.types.is_string(stored):
         return str
-    number = pa.types.is_integer(there) or pa.types.is_floating(there)
-    if (number and kind in (int, float)) or (pa.types.is_boolean(there) and kind is bool):
+    is_number = pa.types.is_integer(stored) or pa.types.is_floating(stored)
+    if (is_number and kind in (int, float)) or (pa.types.is_boolean(stored) and kind is bool):
         return kind
     raise CMRError(
-        f"the column {shown(name)} is of type {there} in the gallery and now holds other values: "
+        f"the column {shown(name)} is of type {stored} in the gallery and now has other values: "
         "rename it, or index into a new gallery"
     )

@@ -1,7 +1,7 @@
-"""Pictures read and decoded in other processes, while this one encodes.
+"""Reading and decoding pictures in worker processes, while the main process encodes.
 
-This module, which those processes import, imports no torch. (The processor of a pretrained encoder
-does, and comes with the first work.)
+The workers import this module, so it does not import torch. (The processor of a pretrained encoder
+does; it is sent with the first task.)
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FEW = 64
-"""As many are decoded sooner here than a process starts."""
+"""Number of pictures that are decoded faster than a worker starts."""
 _AHEAD = 128
-"""Pictures in work for each process."""
+"""Number of pictures in progress per worker."""
 _slots: npt.NDArray[Any]
-"""(slot, picture, *shape): memory that a process which decodes shares with the main one."""
+"""(slot, picture, *shape): memory that a worker shares with the main process."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Pictures as the encoder wants them.
+    """Decoded and preprocessed pictures.
 
     Attributes:
-        sha256: of the bytes of each; "" where they cannot be read.
-        problems: why there is no picture; "" where there is one.
-        pixels: (n, *shape), as the encoder's preprocessing gives them, of those without a
+        sha256: SHA-256 of each file's bytes; "" if it cannot be read.
+        problems: why a picture cannot be decoded; "" if it can.
+        pixels: (n, *shape) output of the encoder's preprocessing for the pictures without a
             problem, in their order.
-        slot: of the shared memory in which they lie, if they do.
+        slot: the slot of shared memory that contains `pixels`; None for other memory.
     """
 
     sha256: list[str]
@@ -65,31 +65,31 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """Pictures handed to another process, which will say SHA-256 and problems of each."""
+    """Pictures submitted to a worker; the result is SHA-256 and problem of each."""
 
     entries: Sequence[Entry]
     slot: int
-    said: Future[tuple[list[str], list[str]]]
+    result: Future[tuple[list[str], list[str]]]
 
 
 class Decoders:
-    """Processes that decode pictures while this one encodes; they end with a `with`, or soon after.
+    """Workers that decode pictures while this process encodes; they end when the context exits.
 
     Args:
-        preprocessing: what the encoder is shown of the pictures.
-        size: pictures at a time, at most.
-        workers: processes.
-        held: so many times `size` pictures the caller holds at once; more are no harm, but slow.
+        preprocessing: preprocessing of the encoder.
+        size: maximum number of pictures per batch.
+        workers: number of worker processes.
+        in_use: number of batches that the caller keeps at the same time; keeping more is slow.
     """
 
-    def __init__(self, preprocessing: Shown, size: int, workers: int, held: int) -> None:
+    def __init__(self, preprocessing: Shown, size: int, workers: int, in_use: int) -> None:
         self.preprocessing, self.size, self.workers = preprocessing, size, workers
-        self._shape = (held + max(2, _AHEAD // size) * workers, size, *preprocessing.shape)
+        self._shape = (in_use + max(2, _AHEAD // size) * workers, size, *preprocessing.shape)
         self._free = list(range(self._shape[0]))
         self._slots: npt.NDArray[Any]
-        self._waiting: deque[_Work] = deque()
+        self._pending: deque[_Work] = deque()
         self._pool: ProcessPoolExecutor | None = None
-        self._is_alone = False
+        self._has_no_pool = False
 
     def __enter__(self) -> Self:
         return self
@@ -97,106 +97,106 @@ class Decoders:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            # If all had been handed over, that waited for nothing. What is being decoded must not
-            # land in memory that has since gone to somebody else.
-            for work in self._waiting:
+            # A pool that was shut down before does not wait again. The workers must be done before
+            # the shared memory is reused for something else.
+            for work in self._pending:
                 with suppress(CancelledError):
-                    work.said.exception()
+                    work.result.exception()
 
     def expect(self, count: int) -> None:
-        """Says that so many pictures will come, or more: now is the time to start processes.
+        """Start the workers if at least `count` pictures will come.
 
-        For a handful none is started: they are decoded sooner here. Nor is one where this machine
-        gives them no memory to share.
+        None are started for a few pictures, which are decoded faster here, or if there is no shared
+        memory.
         """
-        if self._pool is not None or self._is_alone or count <= _FEW:
+        if self._pool is not None or self._has_no_pool or count <= _FEW:
             return
-        # Not forked: torch has threads here already, and they would not be there.
+        # Not forked: the threads that torch has started here would be missing in a fork.
         context = get_context("spawn")
-        # Pixels sent as results would hold up the encoder: a thread here would unpack them.
+        # Shared memory, because unpickling pixels in a thread here would delay the encoder.
         dtype = np.dtype(self.preprocessing.dtype)
         try:
             memory = context.RawArray("B", math.prod(self._shape) * dtype.itemsize)
             initargs = (memory, self._shape, dtype)
             pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
             for _ in range(self.workers):
-                pool.submit(os.getpid)  # work starts them
+                pool.submit(os.getpid)  # a task starts a worker
         except OSError as error:  # a container whose /dev/shm is missing, full or read-only
-            self._is_alone = True
+            self._has_no_pool = True
             logger.warning(
-                "pictures are decoded by this process alone, which is slower: others get no "
-                "memory to share (%s); is there a /dev/shm that may be written to?",
+                "pictures are decoded in one process, which is slower, because shared memory is "
+                "not available (%s); is there a writable /dev/shm?",
                 error,
             )
             return
         self._slots, self._pool = np.frombuffer(memory, dtype).reshape(self._shape), pool
 
     def decoded(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Decoded]]:
-        """All entries with their pictures, in any order; only a few are held in memory.
+        """Yield all entries with their pictures, in any order, with few in memory at a time.
 
-        What comes next is decoded right here whenever this process would have to wait for another.
-        To be called once; what it gives is to be given back with `release`.
+        When no worker has finished, this process decodes the next batch itself. Call this once, and
+        return every batch with `release`.
 
         Raises:
-            CMRError: a process died, for want of memory perhaps.
+            CMRError: a worker died, perhaps for lack of memory.
         """
         source = iter(entries)
         self.expect(len(entries))
-        waiting = self._waiting
-        near = entries
+        pending = self._pending
+        latest = entries
         try:
             while True:
-                waiting.extend(self._handed_over(source))
-                if waiting and waiting[0].said.done():
-                    work = waiting.popleft()
-                    near = work.entries
-                    sha256, problems = work.said.result()
+                pending.extend(self._submitted(source))
+                if pending and pending[0].result.done():
+                    work = pending.popleft()
+                    latest = work.entries
+                    sha256, problems = work.result.result()
                     pixels = self._slots[work.slot, : problems.count("")]
                     yield work.entries, Decoded(sha256, problems, pixels, work.slot)
-                elif own := list(islice(source, self.size)):
-                    yield own, decode([entry.place for entry in own], self.preprocessing)
-                elif waiting:
-                    wait([waiting[0].said])
+                elif batch := list(islice(source, self.size)):
+                    yield batch, decode([entry.place for entry in batch], self.preprocessing)
+                elif pending:
+                    wait([pending[0].result])
                 else:
                     return
         except BrokenProcessPool as error:
-            names = ", ".join(str(entry.path) for entry in near[:3])
+            names = ", ".join(str(entry.path) for entry in latest[:3])
             raise CMRError(
                 f"a process that decodes pictures died, near {names}: is there enough memory? In a "
-                "script this must be called under `if __name__ == '__main__':`. What was indexed "
-                "before is kept"
+                "script, call this under `if __name__ == '__main__':`. Pictures already indexed "
+                "are kept"
             ) from error
 
-    def _handed_over(self, source: Iterator[Entry]) -> Iterator[_Work]:
-        """What comes next, handed to the processes while there is room."""
+    def _submitted(self, source: Iterator[Entry]) -> Iterator[_Work]:
+        """Submit the next batches to the workers while there are free slots."""
         while self._pool is not None and self._free:
             entries = list(islice(source, self.size))
             if not entries:
-                self._pool.shutdown(wait=False)  # they may end while the last is encoded
+                self._pool.shutdown(wait=False)  # workers may end while the last batch is encoded
                 return
             slot = self._free.pop()
             places = [entry.place for entry in entries]
-            said = self._pool.submit(_decode_into, slot, places, self.preprocessing)
-            yield _Work(entries, slot, said)
+            result = self._pool.submit(_decode_into, slot, places, self.preprocessing)
+            yield _Work(entries, slot, result)
 
     def release(self, pictures: Decoded) -> None:
-        """Says that the pixels are no longer needed; any thread may."""
+        """Free the memory of a batch whose pixels are no longer needed. Thread-safe."""
         if pictures.slot is not None:
             self._free.append(pictures.slot)
 
 
 def _prepare_worker(memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    global _slots  # noqa: PLW0603 - it reaches a process of a pool in no other way
+    global _slots  # noqa: PLW0603 - the only way to pass it to a worker of a pool
     _slots = np.frombuffer(memory, dtype).reshape(shape)
-    if "torch" in sys.modules:  # a library's own processor has brought it
+    if "torch" in sys.modules:  # imported by the processor of a pretrained encoder
         sys.modules["torch"].set_num_threads(1)
-    # Ctrl-C is for the main process, which keeps what is done and then ends this one.
+    # Ctrl-C is handled by the main process, which saves its work and then ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
+    """Exit when the parent process ends; a killed parent would leave the worker waiting."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -206,9 +206,9 @@ def _end_with_parent() -> None:
 def _decode_into(
     slot: int, places: Sequence[Place], preprocessing: Shown
 ) -> tuple[list[str], list[str]]:
-    """What `decode` says of pictures, whose pixels are left in shared memory."""
-    done = decode(places, preprocessing, _slots[slot])
-    return done.sha256, done.problems
+    """Decode pictures into a slot of shared memory; return SHA-256 and problems."""
+    pictures = decode(places, preprocessing, _slots[slot])
+    return pictures.sha256, pictures.problems
 
 
 def decode(
@@ -216,12 +216,12 @@ def decode(
     preprocessing: Shown,
     out: npt.NDArray[Any] | None = None,
 ) -> Decoded:
-    """Reads and decodes pictures.
+    """Read, decode and preprocess pictures.
 
     Args:
-        places: where they are.
-        preprocessing: what the encoder is shown of them.
-        out: (at least as many, *shape), where the pixels shall lie.
+        places: locations of the pictures.
+        preprocessing: preprocessing of the encoder.
+        out: (at least `len(places)`, *shape) array for the pixels; optional.
     """
     sha256, problems = [], []
     shape = (len(places), *preprocessing.shape)
@@ -252,5 +252,5 @@ def _read(place: Place) -> bytes:
         file.seek(place.offset)
         data = file.read(place.size)
     if len(data) < place.size:
-        raise OSError("the shard ends before the picture does")
+        raise OSError("the shard is truncated within the picture")
     return data

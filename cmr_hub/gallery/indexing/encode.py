@@ -1,4 +1,4 @@
-"""Pictures of entries become features, on this machine."""
+"""Encoding pictures on this machine."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A picture's features, or why there are none.
+    """The features of a picture, or why there are none.
 
     Attributes:
-        sha256: of its bytes; "" where they cannot be read.
-        features: (dim,) of the image encoder; None where there is a problem or the content was
-            known. Projecting them is left to who writes them: many at once cost less.
-        problem: why it cannot be read.
+        sha256: SHA-256 of the file's bytes; "" if it cannot be read.
+        features: (dim,) output of the image encoder, not projected yet, since projecting many at
+            once is faster; None if there is a problem or the content is known.
+        problem: why the picture cannot be read.
     """
 
     sha256: str
@@ -38,33 +38,33 @@ class Encoded:
 
 
 class Encoding(AbstractContextManager["Encoding"]):
-    """Where pictures are decoded and encoded; what it started ends with the `with`."""
+    """A backend that decodes and encodes pictures; a context manager that ends its workers."""
 
     @abstractmethod
     def expect(self, count: int) -> None:
-        """Says that so many pictures will come, or more: what is slow to start may start."""
+        """Start the workers if at least `count` pictures will come and they are worth it."""
 
     @abstractmethod
     def encoded(
         self, entries: Sequence[Entry], known: Container[str]
     ) -> Iterator[tuple[Entry, Encoded]]:
-        """All entries, in any order.
+        """Encode the pictures of all entries, in any order.
 
         Args:
-            entries: where the pictures are.
-            known: SHA-256 of contents whose vectors are known.
+            entries: the entries.
+            known: SHA-256 of contents whose vectors are stored already.
 
         Raises:
-            CMRError: it cannot go on; the message says why.
+            CMRError: the workers failed; the message says why.
         """
 
 
 class EncodingHere(Encoding):
-    """Encodes in this process what others decode.
+    """Encodes in this process while workers decode.
 
     Args:
-        model: with the image encoder.
-        workers: processes that decode; default one for two cores.
+        model: a model with an image encoder.
+        workers: number of processes that decode; default one per two cores.
 
     Raises:
         CMRError: the model cannot encode pictures.
@@ -72,15 +72,10 @@ class EncodingHere(Encoding):
 
     def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
         self.encoder = image_encoder_of(model.image)
-        self.decoders = Decoders(
-            self.encoder.preprocessing,
-            2
-            * self.encoder.placement.batch_size(
-                self.encoder.batch_size
-            ),  # each hand-over holds up the encoder a little
-            workers or max(1, (os.cpu_count() or 1) // 2),
-            pieces_in_work(),
-        )
+        # Two batches at a time, because each transfer delays the encoder a little.
+        size = 2 * self.encoder.placement.batch_size(self.encoder.batch_size)
+        workers = workers or max(1, (os.cpu_count() or 1) // 2)
+        self.decoders = Decoders(self.encoder.preprocessing, size, workers, pieces_in_work())
 
     def __exit__(self, *error: object) -> None:
         self.decoders.__exit__(*error)
@@ -92,17 +87,17 @@ class EncodingHere(Encoding):
         self, entries: Sequence[Entry], known: Container[str]
     ) -> Iterator[tuple[Entry, Encoded]]:
         def encode(part: tuple[Sequence[Entry], Decoded]) -> list[tuple[Entry, Encoded]]:
-            own, pictures = part
-            done = list(zip(own, encoded(pictures, self.encoder, known), strict=True))
+            batch, pictures = part
+            results = list(zip(batch, encoded(pictures, self.encoder, known), strict=True))
             self.decoders.release(pictures)
-            return done
+            return results
 
         for part in side_by_side(encode, self.decoders.decoded(entries)):
             yield from part
 
 
 def image_encoder_of(tower: ImageTower) -> ImageEncoder:
-    """Raises CMRError where there is none."""
+    """Return the encoder of a tower. Raises CMRError if there is none."""
     if not tower.has_encoder:
         raise CMRError("a model of precomputed features cannot index pictures")
     return tower.required_encoder
@@ -111,7 +106,7 @@ def image_encoder_of(tower: ImageTower) -> ImageEncoder:
 def encoded(
     pictures: Decoded, encoder: ImageEncoder, known: Container[str] = ()
 ) -> Iterator[Encoded]:
-    """The features of each, or its problem; none of contents whose vectors are `known`."""
+    """Yield the features or the problem of each picture; contents in `known` are not encoded."""
     is_new = [
         sha256 not in known
         for sha256, problem in zip(pictures.sha256, pictures.problems, strict=True)

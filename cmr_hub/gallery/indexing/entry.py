@@ -1,4 +1,4 @@
-"""A picture that a source offers to a gallery, with all that the source says of it."""
+"""A picture found by a source, with its annotations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of a picture are: a file, or a part of one."""
+    """The location of a picture's bytes: a file, or a part of one."""
 
     file: Path
     offset: int = 0
     size: int | None = None
-    """None: to the end of the file."""
+    """Number of bytes; None for the rest of the file."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Entry:
     """One picture that was found.
 
     Attributes:
-        path: absolute; of a picture in a shard `…/shard.tar/name.jpg`.
-        place: its bytes.
-        size: how many bytes.
-        modified: of its file, in nanoseconds. Where this and `size` are as before, the picture is
-            taken to be as before too.
-        folder: where it is, relative to the folder that is indexed; "" for that itself.
-        sentences, label, metadata: what is said of it.
+        path: absolute path; `…/shard.tar/name.jpg` for a picture in a shard.
+        place: location of its bytes.
+        size: number of bytes.
+        modified: modification time of its file in nanoseconds. If it and `size` are unchanged, the
+            picture is assumed to be unchanged too.
+        folder: its folder, relative to the indexed one; "" for the indexed folder itself.
+        sentences, label, metadata: its annotations.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""What a folder offers: its pictures, and what lies beside them and tells of them."""
+"""Finding the pictures of a folder with their annotations."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from cmr_hub.gallery.indexing.shards import shard_entries
 
 
 def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
-    """All pictures below a folder, in the order of their paths.
+    """Yield all pictures below a folder, sorted by path.
 
-    Hidden files and folders are skipped, links to folders not followed, names that lead out of
-    the folder refused. What a metadata.jsonl, .csv or .parquet says of a picture is taken, else
-    what `name.json` (a record like one of those) or `name.txt` (a sentence a line) beside
-    `name.jpg` says. Tar files are read as WebDataset shards.
+    Hidden files and folders are skipped, links to folders are not followed, and names that lead out
+    of the folder are refused. Annotations of `name.jpg` come from metadata.jsonl, .csv or .parquet;
+    otherwise from `name.json` (one such record) or `name.txt` (one sentence per line) in its
+    folder. Tar files are read as WebDataset shards.
 
     Raises:
-        DataNotFoundError: there is no such folder.
-        DataFormatError: a metadata table without a column `file_name`.
+        DataNotFoundError: the folder does not exist.
+        DataFormatError: a metadata table has no column `file_name`.
     """
     base = base.expanduser().absolute()
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
     files = [path for path in walk(base, report) if not path.name.startswith(".")]
     annotations = _tables(files, base, report)
-    beside = {path for path in files if path.suffix in _SIDECARS}
+    sidecars = {path for path in files if path.suffix in _SIDECARS}
     folders: dict[Path, str] = {}
     for path in files:
         ending = path.suffix.lower()
@@ -51,7 +51,7 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         if ending not in IMAGE_ENDINGS and ending != ".tar":
             continue
         if not is_clean(str(path)):
-            # The name is of another encoding than UTF-8, in which a gallery keeps it.
+            # A gallery stores names as UTF-8.
             shown = os.fsencode(path).decode(errors="replace")
             report.add("unsafe path", shown, "the name is not UTF-8: rename it")
             continue
@@ -73,16 +73,16 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
-        words = annotations[path] if path in annotations else _sidecar(path, beside, report)
+        own = annotations[path] if path in annotations else _sidecar(path, sidecars, report)
         yield Entry(
             path,
             Place(path),
             status.st_size,
             status.st_mtime_ns,
             folder,
-            words.sentences,
-            words.label,
-            words.metadata,
+            own.sentences,
+            own.label,
+            own.metadata,
         )
 
 
@@ -101,12 +101,12 @@ def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Ann
     return annotations
 
 
-def _sidecar(path: Path, beside: set[Path], report: ReadReport) -> Annotations:
-    for ending, read in _SIDECARS.items() if beside else ():
-        own = path.with_suffix(ending)
-        if own in beside:
-            text = read_text(own, report)
-            return Annotations() if text is None else read(text, own, report)
+def _sidecar(path: Path, sidecars: set[Path], report: ReadReport) -> Annotations:
+    for ending, read in _SIDECARS.items() if sidecars else ():
+        sidecar = path.with_suffix(ending)
+        if sidecar in sidecars:
+            text = read_text(sidecar, report)
+            return Annotations() if text is None else read(text, sidecar, report)
     return Annotations()
 
 

@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face Hub, as a folder of pictures on this machine."""
+"""Downloading datasets of the Hugging Face Hub as folders of pictures."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from cmr_hub.cache_home import default_cache_home
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
 from cmr_hub.hub_errors import hub_errors, patiently
 
-_OWN = ".cache"  # where huggingface_hub notes what it has downloaded
+_OWN = ".cache"  # huggingface_hub's own records of its downloads
 
 
 def fetch_dataset(name: str) -> Path:
-    """Downloads a dataset repository into the cache, or brings that up to date.
+    """Download a dataset repository into the cache, or update it there.
 
-    Pictures that lie in Parquet files, as most datasets of the Hub have them, become files. A
-    dataset has one folder, whatever the revision: a gallery of it is brought up to date with the
-    next one.
+    Pictures in Parquet files, which most datasets of the Hub use, are written to files. All
+    revisions share one folder, so that a gallery of it can be updated to another revision.
 
     Args:
         name: `owner/name`, or `owner/name@revision` for a branch, tag or commit.
 
     Returns:
-        The folder of its pictures.
+        The folder of the pictures.
 
     Raises:
-        HubError: no such dataset or revision, or the Hub cannot be reached.
+        HubError: the dataset or revision does not exist, or the Hub cannot be reached.
         DataFormatError: a Parquet file is damaged.
     """
     from huggingface_hub import HfApi, snapshot_download
@@ -35,18 +34,18 @@ def fetch_dataset(name: str) -> Path:
     home = default_cache_home() / "hub"
     folder = home / repository.replace("/", "--")
     with hub_errors(name):
-        told = patiently(lambda: HfApi().dataset_info(repository, revision=revision or None))
+        info = patiently(lambda: HfApi().dataset_info(repository, revision=revision or None))
         patiently(
             lambda: snapshot_download(
-                repository, repo_type="dataset", revision=told.sha, local_dir=folder
+                repository, repo_type="dataset", revision=info.sha, local_dir=folder
             )
         )
-    _remove_others(folder, {sibling.rfilename for sibling in told.siblings or ()})
-    return unpack_pictures(folder, folder.with_name(f"{folder.name}.pictures"), str(told.sha))
+    _remove_others(folder, {sibling.rfilename for sibling in info.siblings or ()})
+    return unpack_pictures(folder, folder.with_name(f"{folder.name}.pictures"), str(info.sha))
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Removes what an older revision had and this one has not."""
+    """Remove files of an older revision that this one does not have."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         name = path.relative_to(folder)
         if name.parts[0] != _OWN and name.as_posix() not in names:

@@ -1,4 +1,4 @@
-"""Bringing a gallery up to date with a folder: what is new is encoded, the rest is left alone."""
+"""Updating a gallery from a folder incrementally: only new pictures are encoded."""
 
 from __future__ import annotations
 
@@ -52,22 +52,23 @@ def index_folder(
     cluster: Literal["ray"] | None = None,
     progress: bool = False,
 ) -> Summary:
-    """Makes a gallery's rows of a folder what the folder now holds; other rows stay.
+    """Update the rows of a gallery that belong to a folder; other rows stay.
 
-    A picture whose size and time of change are as before is not read again; one whose content is
-    as before is not encoded again, wherever it has moved. A row's id is made of its content. What
-    was done is kept when the run is stopped, by Ctrl-C or by a kill.
+    A picture is not read again if its size and modification time are unchanged, and not encoded
+    again if its content is known, even under another path. A row's id is derived from its content.
+    If the run is interrupted, even by a kill, finished work is kept.
 
     Args:
-        gallery: opened with its model.
-        folder: of pictures; see `folder_entries` for what may lie beside them.
-        workers: processes that decode, default one for two cores; on a cluster encoders at most.
-        cluster: where to decode and encode; see `encoded_on_ray`. Default this machine.
-        progress: show a bar.
+        gallery: a gallery opened with its model.
+        folder: a folder of pictures; see `folder_entries` for their annotations.
+        workers: number of processes that decode, default one per two cores; on a cluster, maximum
+            number of encoders.
+        cluster: "ray" to decode and encode on a cluster, see `EncodingOnRay`; default this machine.
+        progress: show a progress bar.
 
     Raises:
-        DataNotFoundError: no such folder, or nothing in it: then nothing is removed either.
-        CMRError: the gallery has no model, or that has no encoders; or the cluster cannot go on.
+        DataNotFoundError: the folder does not exist or has no pictures; nothing is removed then.
+        CMRError: the gallery has no model, the model has no encoders, or the cluster failed.
         GalleryInUseError: another process is writing to the gallery.
     """
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
@@ -80,15 +81,15 @@ def index_folder(
             found.append(entry)
             encoding.expect(len(found) - len(table))
         entries = settled(found, table.schema)
-        passed = Counter(one.detail for one in report if one.kind == "unread format")
+        other_formats = Counter(one.detail for one in report if one.kind == "unread format")
         if not entries:
+            formats = f" of a supported format, only {', '.join(other_formats)}"
             raise DataNotFoundError(
-                f"there are no pictures in {base}"
-                + (f" of a format that is read, only {', '.join(passed)}" if passed else "")
+                f"there are no pictures in {base}{formats if other_formats else ''}"
             )
         run = _Run(gallery.store, model, table.to_pylist(), entries)
         run.summary.without_image = report.counts.get("missing image", 0)
-        run.summary.other_formats = dict(passed.most_common())
+        run.summary.other_formats = dict(other_formats.most_common())
         run.summary.refused = [
             f"{problem.path}: {problem.detail or problem.kind}"
             for problem in report
@@ -124,10 +125,10 @@ class _Row:
 
     Attributes:
         entry: its picture.
-        id: None for a new row, which gets one when it is written.
-        sha256: of its content.
-        features: of its picture; None if the vector is that of the same content.
-        named: its zero-shot labels, which no source tells; with the column that lists them.
+        id: None for a new row, which gets an id when it is written.
+        sha256: SHA-256 of its content.
+        features: features of its picture; None if a vector of the same content is stored.
+        named: its zero-shot labels, which must survive indexing, and the column that lists them.
     """
 
     entry: Entry
@@ -138,7 +139,7 @@ class _Row:
 
 
 class _Run:
-    """One run over the entries of a folder, of which there are `rows` already."""
+    """One run over the entries of a folder that has `rows` in the gallery."""
 
     def __init__(
         self,
@@ -166,11 +167,11 @@ class _Run:
         self.ready: list[_Row] = []
         self.replaced: list[dict[str, Any]] = []
         self.spared: dict[str, FloatArray] = {}
-        """Vectors by content of rows that were replaced: another picture may have become that."""
+        """Vectors, by content, of replaced rows; another picture may have this content now."""
         self.committed = time.monotonic()
 
     def encode_new(self, encoding: Encoding, *, progress: bool) -> None:
-        """Encodes what is not known yet, and writes it from time to time."""
+        """Encode new and changed pictures, and commit from time to time."""
         new = [entry for entry in self.entries if not self._is_known(entry)]
         bar = tqdm(
             total=len(new), desc="indexing", unit="image", disable=None if progress else True
@@ -186,13 +187,13 @@ class _Run:
                     if late or len(self.ready) >= _COMMIT_ROWS:
                         self._commit()
                     bar.update()
-        finally:  # also when it was stopped
+        finally:  # also if interrupted
             self._commit()
 
     def remove_gone(self, unseen: Sequence[Path]) -> None:
-        """Removes the rows of pictures that are no longer there, or no longer readable.
+        """Remove the rows of pictures that no longer exist or are no longer readable.
 
-        Those below the folders `unseen` may still be there, and stay.
+        Rows below the unreadable folders `unseen` stay, as their pictures may still exist.
         """
         for path, row in self.known.items():
             if any(Path(path).is_relative_to(folder) for folder in unseen):
@@ -202,14 +203,14 @@ class _Run:
             self.store.remove(sorted(self.gone))
 
     def _is_known(self, entry: Entry) -> bool:
-        """Whether the picture is as it was; what is said of it may be new."""
+        """Return whether the picture is unchanged; queue its row if its annotations changed."""
         row = self.known.get(str(entry.path))
         if row is None:
             return False
         if (row.get("size"), row.get("modified")) != (entry.size, entry.modified):
             return False
         self.gone.discard(row["id"])
-        if _says_the_same(row, entry):
+        if _has_same_annotations(row, entry):
             self.summary.unchanged += 1
         else:
             self.summary.updated += 1
@@ -217,7 +218,7 @@ class _Run:
         return True
 
     def _row(self, entry: Entry, sha256: str, features: FloatArray | None) -> _Row:
-        """The row of a picture that was read; a known content keeps its row."""
+        """Return the row for an encoded picture; a moved picture keeps its row."""
         before = self.known.get(str(entry.path))
         same = self.by_content.get(sha256, [])
         if before is not None and before.get("sha256") == sha256:
@@ -241,23 +242,23 @@ class _Run:
         return _Row(entry, row["id"], row["sha256"], features, _named(row))
 
     def _ids(self, rows: Sequence[_Row]) -> list[str]:
-        """Of new rows made of their content; a second copy of it has `-2` at the end."""
+        """Return the ids of rows; a second copy of the same content gets the suffix `-2`."""
         ids = [row.id for row in rows]
         for copy in count(1):
-            waiting = [at for at, id_ in enumerate(ids) if id_ is None]
-            if not waiting:
+            missing = [index for index, id_ in enumerate(ids) if id_ is None]
+            if not missing:
                 break
-            ends = "" if copy == 1 else f"-{copy}"
-            wanted = [f"{rows[at].sha256[:_ID_LENGTH]}{ends}" for at in waiting]
-            taken = self.store.known(wanted)
-            for at, id_ in zip(waiting, wanted, strict=True):
+            suffix = "" if copy == 1 else f"-{copy}"
+            candidates = [f"{rows[index].sha256[:_ID_LENGTH]}{suffix}" for index in missing]
+            taken = self.store.known(candidates)
+            for index, id_ in zip(missing, candidates, strict=True):
                 if id_ not in taken:
                     taken.add(id_)
-                    ids[at] = id_
+                    ids[index] = id_
         return [id_ for id_ in ids if id_ is not None]
 
     def _commit(self) -> None:
-        """Writes the rows that are ready, all or none; what fails is not tried again."""
+        """Write the rows that are ready in one step; rows that fail are not retried."""
         ready, self.ready = self.ready, []
         replaced, self.replaced = self.replaced, []
         if ready:
@@ -266,37 +267,36 @@ class _Run:
         self.committed = time.monotonic()
 
     def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
-        """Keeps the vectors of rows that are about to go."""
+        """Keep the vectors of rows that are about to be replaced."""
         contents = {row["id"]: row["sha256"] for row in replaced if row.get("sha256")}
         self.spared |= self._stored(contents)
 
     def _stored(self, contents: Mapping[str, str]) -> dict[str, FloatArray]:
-        """Vectors by content of the rows, those that are there, whose contents are given by id."""
+        """Return stored vectors by content; `contents` maps ids of rows to their content."""
         if not contents:
             return {}
-        there = self.store.rows(list(contents))
-        if not len(there):
+        stored = self.store.rows(list(contents))
+        if not len(stored):
             return {}
-        ids = there.items.column("id").to_pylist()
-        vectors = zip(ids, there.vectors["image"].matrix, strict=True)
+        ids = stored.items.column("id").to_pylist()
+        vectors = zip(ids, stored.vectors["image"].matrix, strict=True)
         return {contents[id_]: vector for id_, vector in vectors}
 
     def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
-        """(n, d) of these rows; where they have no features, that of the same content."""
-        wanted = {
+        """Return (n, d) vectors: projected features, or the stored vector of the same content."""
+        contents = {
             self.by_content[row.sha256][0]["id"]: row.sha256
             for row in rows
             if row.features is None and row.sha256 not in self.spared
         }
-        known = self.spared | self._stored(wanted)
+        known = self.spared | self._stored(contents)
         vectors = np.empty((len(rows), self.model.dim), dtype=np.float32)
-        for at, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if row.features is None:
-                vectors[at] = known[row.sha256]
-        fresh = {at: row.features for at, row in enumerate(rows) if row.features is not None}
-        if fresh:
-            projected = self.model.image.embed(np.stack(list(fresh.values())))
-            vectors[list(fresh)] = projected
+                vectors[index] = known[row.sha256]
+        new = {index: row.features for index, row in enumerate(rows) if row.features is not None}
+        if new:
+            vectors[list(new)] = self.model.image.embed(np.stack(list(new.values())))
         return vectors
 
     def _segment(self, rows: Sequence[_Row]) -> Segment:
@@ -317,28 +317,30 @@ class _Run:
             )
             for row, id_ in zip(rows, self._ids(rows), strict=True)
         ]
-        told = [place for place, item in enumerate(items) if self.model.text.knows(item.sentences)]
+        with_text = [row for row, item in enumerate(items) if self.model.text.knows(item.sentences)]
         vectors: dict[Modality, VectorColumn] = {"image": VectorColumn.full(self._vectors(rows))}
-        if told:
-            texts = self.model.encode_documents([items[place].sentences for place in told])
-            vectors["text"] = VectorColumn(texts, np.array(told, dtype=np.int64))
+        if with_text:
+            texts = self.model.encode_documents([items[row].sentences for row in with_text])
+            vectors["text"] = VectorColumn(texts, np.array(with_text, dtype=np.int64))
         return Segment(items_table(items), vectors)
 
 
-def _says_the_same(row: Mapping[str, Any], entry: Entry) -> bool:
+def _has_same_annotations(row: Mapping[str, Any], entry: Entry) -> bool:
     named = _named(row)
-    kept = {*COLUMNS, *RESERVED, *named}
-    said = {name: value for name, value in row.items() if name not in kept and value is not None}
+    others = {*COLUMNS, *RESERVED, *named}
+    stored = {
+        name: value for name, value in row.items() if name not in others and value is not None
+    }
     return (
         tuple(row["sentences"] or ()) == entry.sentences
         and ("label" in named or row["label"] == entry.label)
         and row["folder"] == entry.folder
-        and said == {name: entry.metadata[name] for name in entry.metadata if name not in named}
+        and stored == {name: entry.metadata[name] for name in entry.metadata if name not in named}
     )
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The zero-shot labels of a row with their probabilities, and the column that lists them."""
+    """Return the zero-shot labels of a row, their probabilities and the column that lists them."""
     columns = row.get(ZERO_SHOT_COLUMNS) or ()
     names = [*columns, *map(probability_column, columns), *([ZERO_SHOT_COLUMNS] if columns else [])]
     return {name: row[name] for name in names}

@@ -1,8 +1,8 @@
-"""WebDataset shards: tar files in which members of one name and different endings belong together.
+"""WebDataset shards: tar files in which the members of a sample share a name without extension.
 
-The format: https://github.com/webdataset/webdataset. Its own reader streams samples for training;
-here pictures are decoded in other processes and looked at again later, so what is wanted is where
-they lie.
+The format: https://github.com/webdataset/webdataset. The library's reader streams samples for
+training, but indexing needs the offsets of pictures: they are decoded in other processes and shown
+later.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _TEXTS = (".txt", ".json", ".cls")
 
 
 def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -> Iterator[Entry]:
-    """The pictures of one shard, with the `.txt`, `.json` and `.cls` of the same name.
+    """Yield the pictures of a shard with their annotations from `.txt`, `.json` and `.cls`.
 
-    Only whole, uncompressed tar files are read; where one is damaged, what came before is kept.
+    The tar file must not be compressed. If it is damaged, the pictures before the damage are kept.
     """
     try:
         with open_tar(shard) as tar:
@@ -46,7 +46,7 @@ def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -
                 sample[ending] = member
             yield from _entry(tar, shard, folder, modified, sample, report)
     except DAMAGED as error:
-        report.add("damaged record", shard, f"not a whole tar file: {error}")
+        report.add("damaged record", shard, f"not a complete tar file: {error}")
 
 
 def _entry(
@@ -87,7 +87,7 @@ def _entry(
 
 
 def _split(name: str) -> tuple[str, str]:
-    """`a/0001.seg.png` is of sample `a/0001` and has the ending `.seg.png`."""
+    """Split `a/0001.seg.png` into the sample `a/0001` and the extension `.seg.png`."""
     path = PurePosixPath(name)
     stem, dot, ending = path.name.partition(".")
     return str(path.parent / stem), f"{dot}{ending}".lower()

@@ -1,4 +1,4 @@
-"""What an indexing run did."""
+"""The summary of an indexing run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Summary:
-    """Counts of one run; `unreadable` by path with the reason, `refused` with path and reason."""
+    """The results of one run."""
 
     pictures: int = 0
     added: int = 0
@@ -18,14 +18,14 @@ class Summary:
     without_caption: int = 0
     without_image: int = 0
     other_formats: dict[str, int] = field(default_factory=dict)
-    """By ending the pictures of formats that are not read."""
+    """Number of pictures of unsupported formats by extension."""
     unreadable: dict[str, str] = field(default_factory=dict)
+    """Reason by path of each picture that cannot be read."""
     refused: list[str] = field(default_factory=list)
-    """Names that lead out of the folder or cannot be kept, folders that cannot be read, and
-    metadata that cannot be understood."""
+    """Path and reason of unsafe names, unreadable folders and invalid metadata."""
 
     def text(self, first: int = 3) -> str:
-        """For a person, with the `first` few of what went wrong."""
+        """Return the summary as text, with the first few problems."""
         lines = [
             f"{self.pictures:,} pictures: {self.added:,} added, {self.updated:,} updated, "
             f"{self.moved:,} moved, {self.unchanged:,} unchanged; {self.removed:,} removed",
@@ -34,7 +34,7 @@ class Summary:
         ]
         if self.other_formats:
             counts = ", ".join(f"{n:,} {ending}" for ending, n in self.other_formats.items())
-            lines.append(f"passed over, since the format is not read: {counts}; convert to JPEG")
+            lines.append(f"skipped, since the format is not supported: {counts}; convert to JPEG")
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:

@@ -1,4 +1,4 @@
-"""Pictures that lie in Parquet files become files, with their columns beside them."""
+"""Extracting pictures and their metadata from Parquet files."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _ROWS = 256
 
 
 def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
-    """Writes the pictures of all Parquet files of a dataset as an ImageFolder.
+    """Write the pictures of all Parquet files of a dataset as an ImageFolder.
 
-    A picture is a column of structs of `bytes` and `path`, as the library `datasets` writes them;
-    numbers of classes become their names. Of several such columns the first is taken.
+    Pictures are in the first column of structs of `bytes` and `path`, the format of the library
+    `datasets`. Class numbers are replaced by class names.
 
     Args:
-        folder: a dataset's files.
-        target: for the pictures: `data/train-0/0000017.jpg` of `data/train-0.parquet`.
-        revision: of the dataset; what is there of the same is not written again.
+        folder: files of the dataset.
+        target: folder for the pictures: `data/train-0/0000017.jpg` from `data/train-0.parquet`.
+        revision: revision of the dataset; pictures of the same revision are not written again.
 
     Returns:
-        `target`, or `folder` where no Parquet file has pictures.
+        `target`, or `folder` if no Parquet file has pictures.
 
     Raises:
         DataFormatError: a Parquet file is damaged.
@@ -41,8 +41,8 @@ def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
     }
     if not files:
         return folder
-    noted = target / _REVISION
-    if noted.is_file() and noted.read_text(encoding="utf-8") == revision:
+    stored = target / _REVISION
+    if stored.is_file() and stored.read_text(encoding="utf-8") == revision:
         return target
     total = sum(_opened(path).count for path in files)
     with (
@@ -61,7 +61,7 @@ def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
 
 
 def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
-    """Writes the pictures of one file; gives what is said of each."""
+    """Write the pictures of one file; yield the metadata record of each."""
     number = 0
     file = _opened(path)
     names = _class_names(file.schema)
@@ -73,7 +73,7 @@ def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
             number += 1
             if not data:
                 continue
-            with storing(own / name):  # not an OSError: the Parquet file is not to blame
+            with storing(own / name):  # so that a full disk is not reported as a damaged file
                 (own / name).write_bytes(data)
             yield {"file_name": name, **_named(record, names)}
     except (OSError, ValueError) as error:
@@ -88,7 +88,7 @@ def _opened(path: Path) -> ParquetTable:
 
 
 def _column(path: Path) -> str | None:
-    """The column of a Parquet file that holds pictures."""
+    """Return the name of the first column of pictures in a Parquet file."""
     for field in _opened(path).schema:
         if pa.types.is_struct(field.type) and _is_picture(field.type):
             return str(field.name)
@@ -96,10 +96,7 @@ def _column(path: Path) -> str | None:
 
 
 def _is_picture(kind: pa.StructType) -> bool:
-    """`bytes` and `path`, of these types: text for bytes could not be written to a file.
-
-    Where no picture has a path, its column may have no type.
-    """
+    """Return whether a struct has binary `bytes` and a `path`, which may be of type null."""
     kinds = {field.name: field.type for field in kind}
     if not {"bytes", "path"} <= kinds.keys():
         return False
@@ -110,17 +107,17 @@ def _is_picture(kind: pa.StructType) -> bool:
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of the classes of each column of class numbers."""
+    """Return the class names of each column of class numbers."""
     try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = told["info"]["features"]
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = metadata["info"]["features"]
         return {
             name: list(feature["names"])
             for name, feature in features.items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
     except (ValueError, KeyError, TypeError, AttributeError):
-        return {}  # no dataset of the library's, and then without names
+        return {}  # not written by the library `datasets`
 
 
 def _named(record: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -133,6 +130,6 @@ def _named(record: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[st
 
 
 def _ending(picture: Mapping[str, Any]) -> str:
-    """Of its name; pictures are told by their content, any ending will do."""
+    """Return the extension of a picture's name, or .jpg, as its format is detected by content."""
     ending = PurePosixPath(picture.get("path") or "").suffix.lower()
     return ending if ending in IMAGE_ENDINGS else ".jpg"

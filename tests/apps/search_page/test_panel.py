@@ -62,7 +62,7 @@ def test_unknown_words_are_named(handlers) -> None:
     status = ask(handlers, "a red square, not a zebra")[0]["status"]
     assert status.splitlines()[1:] == [
         "Left out, as this model does not know them: zebra.",
-        "The word “not” is not understood: what is named after it is searched for all the same. "
+        "The word “not” is not understood: what follows it is searched for nevertheless. "
         "Say what should not be there in the field Without of the options.",
     ]
     many = "red " + " ".join(f"wug{number}" for number in range(30))

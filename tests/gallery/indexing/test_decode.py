@@ -36,7 +36,7 @@ def test_memory_that_is_used_again_mixes_nothing_up(tmp_path, monkeypatch) -> No
         entries[number].path.write_bytes(b"no picture")
     seen: list[Path] = []
     held: deque[tuple[Sequence[Entry], Decoded]] = deque()  # as threads that encode hold some
-    with Decoders(SHOWN, size=3, workers=2, held=4) as decoders:
+    with Decoders(SHOWN, size=3, workers=2, in_use=4) as decoders:
         for part in decoders.decoded(entries):
             held.append(part)
             seen += [entry.path for entry in part[0]]
@@ -54,7 +54,7 @@ def test_what_is_never_given_back_is_not_overwritten(tmp_path, monkeypatch) -> N
     monkeypatch.setattr(decode, "_AHEAD", 6)
     monkeypatch.setattr(decode.Future, "done", lambda future: True)
     entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(60)]
-    with Decoders(SHOWN, size=3, workers=1, held=1) as decoders:
+    with Decoders(SHOWN, size=3, workers=1, in_use=1) as decoders:
         parts = list(decoders.decoded(entries))
     assert sorted(entry.path for own, _ in parts for entry in own) == [e.path for e in entries]
     assert {pictures.slot for _, pictures in parts} == {None, 0, 1, 2}
@@ -82,7 +82,7 @@ def test_a_process_that_dies_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(decode, "_FEW", 1)
     entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(20)]
     others = multiprocessing.active_children()
-    with Decoders(SHOWN, size=3, workers=1, held=1) as decoders:
+    with Decoders(SHOWN, size=3, workers=1, in_use=1) as decoders:
         decoders.expect(len(entries))
         (process,) = (one for one in multiprocessing.active_children() if one not in others)
         process.kill()
@@ -93,7 +93,7 @@ def test_a_process_that_dies_is_told(tmp_path, monkeypatch) -> None:
 def test_nothing_is_written_to_the_memory_afterwards(tmp_path) -> None:
     """It may be another's by then. All is handed over here, and the first part is waited for."""
     entries = [_picture(tmp_path / "large.png", 0, size=(1000, 700))] * 100
-    with Decoders(SHOWN, size=10, workers=1, held=1) as decoders:
+    with Decoders(SHOWN, size=10, workers=1, in_use=1) as decoders:
         decoders.expect(len(entries))
         for _, pictures in decoders.decoded(entries):
             if pictures.slot is not None:
@@ -114,7 +114,7 @@ def test_without_memory_to_share(tmp_path, monkeypatch, caplog, at: str) -> None
     context = multiprocessing.get_context("spawn")
     monkeypatch.setattr(*((context, at) if at == "RawArray" else (decode, at)), refuse)
     entries = [_picture(tmp_path / f"{number:02}.png", number) for number in range(8)]
-    with Decoders(SHOWN, size=3, workers=2, held=1) as decoders:
+    with Decoders(SHOWN, size=3, workers=2, in_use=1) as decoders:
         found = list(decoders.decoded(entries))
         decoders.expect(100)
     for part, pictures in found:

@@ -179,14 +179,14 @@ def test_formats_that_are_not_read_are_told(gallery, folder, tmp_path) -> None:
     only = tmp_path / "phone"
     only.mkdir()
     (only / "a.HEIC").write_bytes(b"x")
-    with pytest.raises(DataNotFoundError, match=r"a format that is read, only \.heic"):
+    with pytest.raises(DataNotFoundError, match=r"a supported format, only \.heic"):
         index_folder(gallery, only)
     for name in ("sub/a.heic", "b.HEIC", "c.nef", ".hidden.heic"):
         (folder / name).write_bytes(b"x")
     summary = index_folder(gallery, folder)
     assert summary.added == 9
     assert summary.other_formats == {".heic": 2, ".nef": 1}
-    assert "the format is not read: 2 .heic, 1 .nef; convert to JPEG" in summary.text()
+    assert "the format is not supported: 2 .heic, 1 .nef; convert to JPEG" in summary.text()
 
 
 def test_bombs_are_unreadable(gallery, folder, monkeypatch) -> None:
@@ -324,8 +324,8 @@ def test_values_that_no_table_holds_are_left_out(gallery, tmp_path) -> None:
     (base / "a.json").write_text('{"year": 1%s, "note": "\\ud800", "place": "here"}' % ("0" * 30))
     summary = index_folder(gallery, base)
     assert sorted(summary.refused) == [
-        f"{base / 'a.json'}: the value of 'note' cannot be kept",
-        f"{base / 'a.json'}: the value of 'year' cannot be kept",
+        f"{base / 'a.json'}: the value of 'note' cannot be stored",
+        f"{base / 'a.json'}: the value of 'year' cannot be stored",
     ]
     assert sorted(gallery.items.column("place").to_pylist(), key=str) == [None, "here"]
 
