@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old or the new, never half."""
+"""Atomic writes: a crash leaves either the old or the new content."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from filelock import FileLock, Timeout
 from cmr_hub.errors import StorageError
 
 _TEMPORARY = re.compile(r"(?P<stem>\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8}))(?:\.lock)?\.tmp")
-_PAUSE = 5.0  # seconds between two looks at a folder
-_next_look: dict[Path, float] = {}
+_PAUSE = 5.0  # minimum seconds between two clean-ups of a folder
+_next_cleanup: dict[Path, float] = {}
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Numbers of the errors of a disk, or of a file, that cannot grow."""
+"""Error numbers of a disk or file that cannot grow."""
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 @contextmanager
 def storing(path: str | Path) -> Iterator[None]:
-    """Tells what to do where `path` cannot be written; by itself Python does not even name it.
+    """Convert errors of a full or read-only disk to ones that name `path` and say what to do.
 
     Raises:
-        StorageError: instead of the OSError of a full disk, or of one that may only be read.
+        StorageError: instead of the OSError of a full or read-only disk.
     """
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            advice = "make room there and give the command again; what was finished is kept"
+            advice = "free some space and run the command again; finished work is kept"
         elif error.errno == errno.EROFS or (
             error.errno in _FORBIDDEN and _is_near(error.filename, Path(path).resolve())
         ):
-            advice = "choose a place that may be written to"
+            advice = "choose a writable location"
         else:
             raise
         reason = os.strerror(error.errno)
@@ -48,7 +48,7 @@ def storing(path: str | Path) -> Iterator[None]:
 
 
 def _is_near(culprit: object, path: Path) -> bool:
-    """Whether a forbidden file is in the folder of `path` or above it, and not one to be read."""
+    """Return whether a forbidden file is in the folder of `path` or above, not an input file."""
     if not isinstance(culprit, str | os.PathLike):
         return False
     found = Path(culprit).resolve()
@@ -56,9 +56,9 @@ def _is_near(culprit: object, path: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     is_windows = os.name == "nt"
-    if is_windows and path.is_dir():  # Windows has no such call for a folder
+    if is_windows and path.is_dir():  # not supported by Windows
         return
     handle = os.open(path, os.O_RDWR if is_windows else os.O_RDONLY)
     try:
@@ -69,13 +69,13 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it takes `path`'s place.
+    """Yield a temporary path in the folder of `path`, and move it to `path` on success.
 
-    On any error the temporary file goes and `path` is as it was. What a killed process has left of
-    an earlier attempt goes too.
+    On any error the temporary file is removed and `path` is unchanged. Temporary files left by
+    killed processes are removed too.
 
     Raises:
-        StorageError: the disk is full, or may only be read.
+        StorageError: the disk is full or read-only.
     """
     with _temporary(path) as (target, temporary):
         try:
@@ -90,18 +90,18 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yields an empty temporary directory beside `path`; on success it takes `path`'s place.
+    """Yield an empty temporary directory in the parent of `path`, and move it there on success.
 
-    An older directory at `path` is moved aside first and removed last. A process killed between
-    these two renames leaves it in `.<name>.*.tmp/old`; the next writer puts it back.
+    An existing directory is first renamed and finally removed. If the process is killed between
+    the two renames, it stays in `.<name>.*.tmp/old` until the next writer restores it.
 
     Raises:
-        StorageError: the disk is full, or may only be read.
+        StorageError: the disk is full or read-only.
     """
-    with _temporary(path) as (target, workshop):
-        fresh, old = workshop / "new", workshop / "old"
+    with _temporary(path) as (target, workspace):
+        fresh, old = workspace / "new", workspace / "old"
         try:
-            workshop.mkdir(mode=0o700)
+            workspace.mkdir(mode=0o700)
             fresh.mkdir()
             yield fresh
             for written in fresh.rglob("*"):
@@ -113,66 +113,66 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         finally:
             if old.exists() and not target.exists():
                 old.rename(target)
-            shutil.rmtree(workshop, ignore_errors=True)
+            shutil.rmtree(workspace, ignore_errors=True)
 
 
 @contextmanager
 def _temporary(path: str | Path) -> Iterator[tuple[Path, Path]]:
-    """The resolved path, and a new name beside it that no other process clears up meanwhile."""
+    """Yield the resolved path and a temporary path, locked against clean-up by other processes."""
     target = Path(path).resolve()
     with storing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target.parent)
+        _clean_up(target.parent)
         stem = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         lock = _lock(stem)
-        with suppress(OSError):  # a disk without locks: nobody clears up there
+        with suppress(OSError):  # a file system without locks, which is never cleaned up
             lock.acquire()
         try:
             yield target, stem.with_name(f"{stem.name}.tmp")
         finally:
-            _end(lock)
+            _release(lock)
 
 
 def _lock(stem: Path) -> FileLock:
-    """Of a temporary file or folder: free when its process ends, however it ends."""
+    """Return the lock of a temporary path; the system releases it when its process ends."""
     return FileLock(stem.with_name(f"{stem.name}.lock.tmp"), timeout=0)
 
 
-def _end(lock: FileLock) -> None:
-    """Frees a lock, and removes its file."""
-    with suppress(OSError):  # Windows removes it when it is freed
+def _release(lock: FileLock) -> None:
+    """Release a lock and remove its file."""
+    with suppress(OSError):  # Windows removes the file on release
         Path(lock.lock_file).unlink()
     lock.release()
 
 
-def _clear_up(folder: Path) -> None:
-    """Removes what killed processes have left; what they had moved aside comes back.
+def _clean_up(folder: Path) -> None:
+    """Remove temporary files of killed processes and restore directories that they had renamed.
 
-    A folder is looked through once in a while only: thousands of files may be written into it.
+    A folder is scanned at most every `_PAUSE` seconds, as thousands of files may be written to it.
     """
     now = time.monotonic()
-    if now < _next_look.get(folder, 0.0):
+    if now < _next_cleanup.get(folder, 0.0):
         return
-    _next_look[folder] = now + _PAUSE
-    with suppress(OSError):  # it is for the next one then
-        matches = map(_TEMPORARY.fullmatch, [left.name for left in folder.iterdir()])
+    _next_cleanup[folder] = now + _PAUSE
+    with suppress(OSError):  # left to the next writer
+        matches = map(_TEMPORARY.fullmatch, [entry.name for entry in folder.iterdir()])
         for stem, name in {(found["stem"], found["name"]) for found in matches if found}:
             lock = _lock(folder / stem)
             try:
                 lock.acquire()
-            except Timeout:  # somebody is at work
+            except Timeout:  # in use by another process
                 continue
             try:
                 _remove(folder / f"{stem}.tmp", folder / name)
             finally:
-                _end(lock)
+                _release(lock)
 
 
-def _remove(left: Path, target: Path) -> None:
-    """Removes a temporary file or folder; an older `target` in it comes back."""
-    if left.is_symlink() or not left.is_dir():
-        left.unlink(missing_ok=True)
+def _remove(temporary: Path, target: Path) -> None:
+    """Remove a temporary file or folder; restore the old `target` from it if necessary."""
+    if temporary.is_symlink() or not temporary.is_dir():
+        temporary.unlink(missing_ok=True)
         return
-    if (left / "old").exists() and not target.exists():
-        (left / "old").rename(target)
-    shutil.rmtree(left, ignore_errors=True)
+    if (temporary / "old").exists() and not target.exists():
+        (temporary / "old").rename(target)
+    shutil.rmtree(temporary, ignore_errors=True)

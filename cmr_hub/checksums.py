@@ -1,4 +1,4 @@
-"""SHA-256 of files and arrays: the keys of the cache and the proof of a saved model."""
+"""SHA-256 of files and arrays, used as cache keys and to verify saved models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def sha256_of_file(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Return the hexadecimal SHA-256 of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
-    """Hexadecimal SHA-256 of names, dtypes, shapes and contents, in the order of the names."""
+    """Return the hexadecimal SHA-256 of names, dtypes, shapes and contents, sorted by name."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name]

@@ -1,4 +1,4 @@
-"""How many threads to compute with, counted as torch counts them, whether or not it is there."""
+"""The number of threads to compute with, the same as torch's even if torch is not imported."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import os
 import sys
 import threading
 
-_own = threading.local()
+_local = threading.local()
 
 
 def threads() -> int:
-    """How many threads what is called from this one may take."""
-    own: int | None = getattr(_own, "count", None)
-    if own is not None:
-        return own
-    # Importing torch takes longer than a whole search by those who do without it.
-    of_torch = getattr(sys.modules.get("torch"), "get_num_threads", None)
-    return _usable() if of_torch is None else int(of_torch())
+    """Return the number of threads that work started by this thread may use."""
+    count: int | None = getattr(_local, "count", None)
+    if count is not None:
+        return count
+    # torch is not imported for this: that takes longer than a complete search without torch.
+    torch_threads = getattr(sys.modules.get("torch"), "get_num_threads", None)
+    return _usable() if torch_threads is None else int(torch_threads())
 
 
 def take_one() -> None:
-    """From now on this thread takes no other beside itself."""
-    _own.count = 1
+    """Restrict work started by this thread to one thread."""
+    _local.count = 1
 
 
 def _usable() -> int:
-    """The processors of this process, or fewer where OMP_NUM_THREADS says so."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted):
-        return int(wanted)
-    of_process = getattr(os, "sched_getaffinity", None)  # only Linux tells
-    return len(of_process(0)) if of_process else os.cpu_count() or 1
+    """Return OMP_NUM_THREADS, or the number of processors available to this process."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdecimal() and int(setting):
+        return int(setting)
+    affinity = getattr(os, "sched_getaffinity", None)  # only on Linux
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,8 +1,8 @@
-"""Whether a name that was found inside a file may be looked up on another machine.
+"""Permission to download what a file refers to.
 
-A model or a gallery can name other repositories: the encoder it was trained on, the model that made
-its vectors. Whoever wrote it would decide whom this machine asks. So such a name is only looked for
-in the caches, unless the user has allowed more.
+A model or a gallery can name other repositories, such as the encoder that it was trained on or the
+model that made its vectors. Its author would decide which servers this machine contacts. So such a
+name is looked up in the caches only, unless the user allows downloads.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _allowed: ContextVar[bool] = ContextVar("cmr_hub_downloads_allowed", default=Tru
 
 
 def downloads_allowed() -> bool:
-    """Whether what is read here may fetch what it names."""
+    """Return whether names found in files may be downloaded."""
     return _allowed.get()
 
 
 @contextmanager
 def downloads(*, allowed: bool) -> Iterator[None]:
-    """Inside, names are looked up in the caches only, or anywhere."""
+    """Allow or forbid downloads of names found in files inside the context."""
     token = _allowed.set(allowed)
     try:
         yield

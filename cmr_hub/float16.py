@@ -1,4 +1,4 @@
-"""float16 on disk where it loses nothing."""
+"""Lossless storage of float32 arrays as float16."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 
 def to_half(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """float32 arrays as float16 where every value is one exactly, the others as they are.
+    """Convert float32 arrays to float16 if all values are exactly representable.
 
-    So what was rounded once, to be small, stays small whenever it is saved.
+    Arrays that were rounded to float16 once therefore stay small each time they are saved.
     """
     return {name: _exact_half(array) for name, array in arrays.items()}
 
 
 def from_half(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Undoes `to_half`: float16 arrays as float32."""
+    """Convert float16 arrays back to float32."""
     return {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
         for name, array in arrays.items()
@@ -26,10 +26,10 @@ def from_half(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[A
 
 
 def rounded_to_half(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The nearest float16 values, as float32.
+    """Round to the nearest float16 values, returned as float32.
 
     Raises:
-        ValueError: a value is beyond what float16 holds.
+        ValueError: a value is out of the range of float16.
     """
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float16).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Talking with the Hub: what fails for a moment is tried again, what fails for good is explained.
+"""Retrying transient errors of the Hub and explaining permanent ones.
 
-No message holds a token: a server may send back what it was sent.
+Messages never contain a token, although a server may return what it received.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 WAITS: Final = (0.5, 2.0, 8.0)
-"""Seconds before each new attempt."""
-_PATIENT: Final = 10.0
-"""A call that took longer has tried again by itself."""
+"""Seconds to wait before each retry."""
+_RETRIED_BY_CLIENT: Final = 10.0
+"""Seconds after which a failed call has already been retried by the client."""
 _CLIENT: Final = "huggingface_hub.utils._http"
 _RETRY: Final = re.compile(r"thrown while requesting|^Retrying in")
 
@@ -32,7 +32,7 @@ _BUSY: Final = {408, 429, 500, 502, 503, 504}
 
 @contextmanager
 def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[None]:
-    """Makes a HubError, with what to do, of everything that goes wrong inside."""
+    """Convert any error inside the context to a HubError that says what to do."""
     try:
         yield
     except CMRError:
@@ -42,45 +42,44 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
             raise
         raise HubError(
             "a SOCKS proxy is set (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY), which the Hub's client "
-            "cannot use by itself: pip install 'httpx[socks]', or name an HTTP proxy"
+            "does not support by default: pip install 'httpx[socks]', or use an HTTP proxy"
         ) from None
-    except Exception as error:  # the client has many kinds, and its network library more
-        # Not `from error`: its text may hold what must not be shown.
-        explained = _no_room(error, repository) or _explained(error, repository)
-        raise HubError(_without_tokens(explained, token)) from None
+    except Exception as error:  # the client and its network library have many error classes
+        # Not `from error`, whose text may contain a token.
+        explanation = _disk_full(error, repository) or _explained(error, repository)
+        raise HubError(_without_tokens(explanation, token)) from None
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """`call()`, and again after a while where the Hub is busy or the connection broke.
+    """Return `call()`, retrying if the Hub is busy or the connection failed.
 
-    The client tries some calls again by itself: then that was the while. Of all that is said but
-    one line.
+    Calls that the client itself has retried are not repeated. Only one line is logged.
     """
-    with _told_once():
+    with _log_once():
         for wait in WAITS:
             started = time.monotonic()
             try:
                 return call()
             except Exception as error:
-                if not is_passing(error) or time.monotonic() - started > _PATIENT:
+                if not is_passing(error) or time.monotonic() - started > _RETRIED_BY_CLIENT:
                     raise
             time.sleep(wait)
         return call()
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """The client says of every attempt what failed, twice; here the first time is enough."""
+def _log_once() -> Iterator[None]:
+    """Replace the two lines that the client logs for each attempt by one line in total."""
     client = logging.getLogger(_CLIENT)
-    told = False
+    has_logged = False
 
     def first(record: logging.LogRecord) -> bool:
-        nonlocal told
+        nonlocal has_logged
         if record.levelno != logging.WARNING or not _RETRY.search(record.getMessage()):
             return True
-        if not told:
-            told = True
-            logger.warning("The Hub does not answer; it is asked again for a while.")
+        if not has_logged:
+            has_logged = True
+            logger.warning("The Hub does not answer; retrying for a while.")
         return False
 
     client.addFilter(first)
@@ -91,16 +90,16 @@ def _told_once() -> Iterator[None]:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether another attempt may succeed: a busy or failing server, or a broken connection."""
+    """Return whether a retry may succeed, after a busy server or a broken connection."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
         return False
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _BUSY
-    if _of_network(error):
+    if _is_network_error(error):
         return True
-    # The client wraps what happens in its threads.
+    # The client wraps errors from its threads.
     return (
         isinstance(error, RuntimeError)
         and error.__cause__ is not None
@@ -108,8 +107,8 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
-def _of_network(error: BaseException) -> bool:
-    """Timeouts and broken connections of whichever network library the client uses."""
+def _is_network_error(error: BaseException) -> bool:
+    """Return whether it is a timeout or a broken connection, for any HTTP library."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"TransportError", "ConnectionError", "TimeoutException"})
 
@@ -121,7 +120,7 @@ def _explained(error: Exception, repository: str) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and isinstance(
         cause, errors.HfHubHTTPError
     ):
-        error = cause  # why the cache was looked into, or what happened in a thread
+        error = cause  # the original error, before the client tried the cache or wrapped it
     text = " ".join(str(error).split())
     kinds: dict[type[Exception], str] = {
         errors.GatedRepoError: f"{repository} is gated: ask for access on its page on the Hub, "
@@ -130,10 +129,10 @@ def _explained(error: Exception, repository: str) -> str:
         "is private: check the name, and log in (`hf auth login`) or give a token",
         errors.RevisionNotFoundError: f"{repository} has no such revision: give a branch, a tag "
         "or a commit that it has",
-        errors.IncompleteSnapshotError: f"{repository} is not whole in the Hub's cache, and the "
-        "Hub is not to be asked: load it once with the network",
+        errors.IncompleteSnapshotError: f"{repository} is not complete in the Hub's cache, and "
+        "downloads are disabled: load it once with the network",
         errors.LocalEntryNotFoundError: f"{repository} is not in the Hub's cache, and the Hub "
-        "cannot or is not to be asked: load it once with the network",
+        "cannot be reached or downloads are disabled: load it once with the network",
         errors.OfflineModeIsEnabled: f"{repository} is needed from the Hub, and HF_HUB_OFFLINE is "
         "set: unset it",
         errors.HFValidationError: f"{shown(repository)} cannot be the name of a repository: {text}",
@@ -145,26 +144,26 @@ def _explained(error: Exception, repository: str) -> str:
         status = error.response.status_code
         if status in (401, 403):
             return (
-                f"the Hub refuses ({status}) what was asked of {repository}: log in "
-                f"(`hf auth login`) or give a token that may do it. {text}"
+                f"the Hub refused the request for {repository} ({status}): log in "
+                f"(`hf auth login`) or give a token with the required permission. {text}"
             )
         if status in _BUSY:
-            return f"the Hub is busy or out of order ({status}): try again later. {text}"
-        return f"the Hub refuses ({status}) what was asked of {repository}: {text}"
+            return f"the Hub is busy or unavailable ({status}): try again later. {text}"
+        return f"the Hub refused the request for {repository} ({status}): {text}"
     if is_passing(error):
         return f"the connection to the Hub failed ({type(error).__name__}): try again. {text}"
     return f"{repository}: {text or type(error).__name__}"
 
 
-def _no_room(error: Exception, repository: str) -> str:
-    """What to say where the disk is full; else nothing."""
+def _disk_full(error: Exception, repository: str) -> str:
+    """Return a message if the disk is full; otherwise an empty text."""
     from huggingface_hub import constants
 
     for found in (error, error.__cause__):
         if isinstance(found, OSError) and found.errno in FULL:
             return (
-                f"{repository} cannot be kept: {found.strerror}; make room in "
-                f"{constants.HF_HUB_CACHE}, or name another place with HF_HOME, and try again"
+                f"{repository} cannot be stored: {found.strerror}; free some space in "
+                f"{constants.HF_HUB_CACHE}, or set HF_HOME to another location, and try again"
             )
     return ""
 

@@ -1,4 +1,4 @@
-"""Arrays in a cache: written whole, and taken for lost when a single bit of them has changed."""
+"""Caching arrays in files with a checksum; a damaged file counts as missing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CHECKSUM = "sha256"
 
 
 def keep_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes the arrays with their checksum. Raises StorageError."""
-    # safetensors writes the memory as it lies: a transposed view would come back wrong.
+    """Write arrays with their checksum. Raises StorageError."""
+    # safetensors ignores strides: a transposed view would be read back wrong.
     compact = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_file(path) as file:
         file.write_bytes(save(compact, {_CHECKSUM: sha256_of_arrays(compact)}))
 
 
 def kept_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """What `keep_arrays` wrote; None where there is nothing, or it is not as it was written."""
+    """Read what `keep_arrays` wrote; returns None if it is missing or damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

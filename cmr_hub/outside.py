@@ -1,8 +1,8 @@
-"""Files from outside: looked at before they are opened, and read only as far as they should be.
+"""Reading untrusted files safely.
 
-Whoever gives away a gallery, a model or a folder of results decides what lies in it. A pipe never
-ends, nor does a device; a file of holes claims to be of any size; a link leads to other files of
-this machine. Every reader of such a file asks here first.
+The author of a gallery, a model or a folder of results decides what it contains. Pipes and devices
+never end, a sparse file can claim any size, and a link can lead to other files of this machine. All
+readers of such files check them here first.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from pathlib import Path
 from typing import Any, Final
 
 LARGEST: Final = 2**40
-"""Bytes of the largest file that is ever read, however it is stored."""
+"""Maximum bytes of any file."""
 MOST_BYTES: Final = 2**42
-"""Bytes of all files of one directory."""
+"""Maximum bytes of all files of one directory."""
 LARGEST_JSON: Final = 64 * 2**20
-"""Bytes of a JSON file, where its reader does not know better."""
+"""Default maximum bytes of a JSON file."""
 
 MOST_SHOWN: Final = 2_000
-"""Characters of a text that are laid out: a caption of megabytes would stop a page."""
+"""Maximum characters of a text that is displayed; a caption of megabytes would freeze a page."""
 
 _MAY_BE_HOLES: Final = 64 * 2**20
 _CACHE: Final = "snapshots"
 
 
 def check_file(path: str | Path, limit: int = LARGEST, *, below: str | Path | None = None) -> int:
-    """Refuses whatever is not a regular file of at most `limit` bytes; nothing is read of it.
+    """Check, without reading it, that a path is a regular file of at most `limit` bytes.
 
     Args:
-        path: of the file.
-        limit: in bytes. A file of more than 64 MiB that is mostly holes is refused below it too.
-        below: the directory that the file belongs to: neither it, nor a folder on the way to it,
-            may be a link that leads out of there, and it may have no other name elsewhere.
+        path: path of the file.
+        limit: maximum size in bytes. Sparse files over 64 MiB that are mostly holes are also
+            refused.
+        below: the directory that the file must be in, without symbolic links that lead out of it
+            and without hard links elsewhere; optional.
 
     Returns:
-        Its size in bytes.
+        The size in bytes.
 
     Raises:
-        OSError: its text is the reason in plain words, without the path; FileNotFoundError where
-            there is no such file.
+        OSError: the file is refused; the message is the reason, without the path.
+        FileNotFoundError: the file does not exist.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - a path may be text
@@ -61,11 +62,11 @@ def check_file(path: str | Path, limit: int = LARGEST, *, below: str | Path | No
 
 
 def read_bytes(path: Path, limit: int = LARGEST_JSON, *, below: str | Path | None = None) -> bytes:
-    """All bytes of a regular file of at most `limit` bytes. Raises OSError, as `check_file`."""
+    """Read a regular file of at most `limit` bytes. Raises OSError, as `check_file` does."""
     try:
         size = check_file(path, limit, below=below)
         with path.open("rb") as file:
-            # A file that grows meanwhile is read no further.
+            # Limited, in case the file grows meanwhile.
             return file.read(size)
     except FileNotFoundError:
         raise FileNotFoundError("there is no such file") from None
@@ -74,22 +75,22 @@ def read_bytes(path: Path, limit: int = LARGEST_JSON, *, below: str | Path | Non
 
 
 def read_json(path: Path, limit: int = LARGEST_JSON, *, below: str | Path | None = None) -> Any:
-    """What a JSON file holds.
+    """Parse a JSON file.
 
     Raises:
-        OSError: as `check_file`.
-        ValueError, RecursionError: it is not JSON, or nested too deep.
+        OSError: see `check_file`.
+        ValueError, RecursionError: it is not JSON, or nested too deeply.
     """
     return json.loads(read_bytes(path, limit, below=below).decode())
 
 
 def shortened(text: str) -> str:
-    """A text as it is shown: what is longer than anybody reads is cut."""
+    """Truncate a text for display."""
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def home_of(directory: str | Path) -> Path:
-    """Where the links of a directory may lead to: itself, or, in the Hub's cache, its own store."""
+    """Return the folder that links of a directory may lead to: itself, or its Hub cache entry."""
     found = Path(directory).resolve()
     for parent in found.parents:
         if parent.name == _CACHE and (parent.parent / "blobs").is_dir():
@@ -98,7 +99,10 @@ def home_of(directory: str | Path) -> Path:
 
 
 def is_installed(directory: str | Path) -> bool:
-    """Whether it came with a package: installers make hard links to files of their own caches."""
+    """Return whether a directory belongs to an installed package.
+
+    Installers create hard links to files of their own caches.
+    """
     found = Path(directory).resolve()
     homes = (Path(sys.prefix), Path(__file__).parent)
     return any(found.is_relative_to(home.resolve()) for home in homes)
@@ -124,18 +128,18 @@ def _refuse_elsewhere(path: Path, below: Path, status: os.stat_result) -> None:
 
 
 def _refuse_holes(path: str | Path, size: int) -> None:
-    """Raises OSError where more than half of a file is holes, which cost nobody anything."""
+    """Raise OSError if more than half of a file is holes, which take no space on disk."""
     if not hasattr(os, "SEEK_HOLE"):
         return
-    data, at = 0, 0
-    # It may have become a pipe since it was looked at: that shall not wait.
+    data, position = 0, 0
+    # Non-blocking, in case the file was replaced by a pipe meanwhile.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        while at < size and 2 * data < size:
-            start = os.lseek(handle, at, os.SEEK_DATA)
-            at = os.lseek(handle, start, os.SEEK_HOLE)
-            data += at - start
-    except OSError:  # nothing but a hole is left, or the disk does not tell holes from data
+        while position < size and 2 * data < size:
+            start = os.lseek(handle, position, os.SEEK_DATA)
+            position = os.lseek(handle, start, os.SEEK_HOLE)
+            data += position - start
+    except OSError:  # only a hole remains, or the file system does not report holes
         pass
     finally:
         os.close(handle)
@@ -144,15 +148,15 @@ def _refuse_holes(path: str | Path, size: int) -> None:
 
 
 def _files(folder: Path) -> list[os.DirEntry[str]]:
-    found, within = [], [str(folder)]
-    while within:
-        with os.scandir(within.pop()) as entries:
+    files, folders = [], [str(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    within.append(entry.path)
+                    folders.append(entry.path)
                 else:
-                    found.append(entry)
-    return found
+                    files.append(entry)
+    return files
 
 
 def _is_same(entry: os.DirEntry[str], status: os.stat_result) -> bool:

@@ -1,4 +1,4 @@
-"""How far long work is: a bar in a terminal, and a line now and then anywhere else."""
+"""Progress of long-running work: a bar in a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Self
 
 from tqdm import tqdm
 
-_STEPS = 5  # a line each fifth of the way
-_SECONDS = 60.0  # and whenever nothing was said for so long
+_STEPS = 5  # number of lines in total
+_SECONDS = 60.0  # maximum time without a line
 
 
 class Meter:
-    """Tells how far work is, on the standard error stream.
+    """Reports progress on standard error.
 
     Args:
-        total: pieces of work.
-        what: the work, for people.
-        unit: a piece of it.
-        done: pieces that were done before.
-        show: False says nothing.
+        total: number of units of work.
+        what: description of the work.
+        unit: name of a unit.
+        done: number of units that are already done.
+        show: False disables all output.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Meter:
         if show and not self._lines:
             self._bar = tqdm(total=total, initial=done, desc=what, unit=unit)
         self._figures = ""
-        self._told, self._told_at = done, time.monotonic()
+        self._reported, self._reported_at = done, time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +48,7 @@ class Meter:
             self._bar.close()
 
     def update(self, count: int = 1, **figures: float) -> None:
-        """So many more pieces are done; `figures` are shown beside."""
+        """Count units as done; `figures` are shown with the progress."""
         self._done += count
         self._figures = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         if self._bar is not None:
@@ -56,19 +56,19 @@ class Meter:
             self._bar.update(count)
         if not self._lines:
             return
-        step = (self._done - self._told) * _STEPS >= self._total
-        if step or self._done >= self._total or time.monotonic() - self._told_at > _SECONDS:
-            self._tell()
+        step = (self._done - self._reported) * _STEPS >= self._total
+        if step or self._done >= self._total or time.monotonic() - self._reported_at > _SECONDS:
+            self._report()
 
     def write(self, line: str) -> None:
-        """Prints a line of the work itself."""
+        """Print a line without disturbing the bar."""
         if self._bar is not None:
             self._bar.write(line)
         elif self._lines:
             print(line)
 
-    def _tell(self) -> None:
-        beside = f"; {self._figures}" if self._figures else ""
-        line = f"{self._what}: {self._unit} {self._done} of {self._total}{beside}"
+    def _report(self) -> None:
+        figures = f"; {self._figures}" if self._figures else ""
+        line = f"{self._what}: {self._unit} {self._done} of {self._total}{figures}"
         print(line, file=sys.stderr, flush=True)
-        self._told, self._told_at = self._done, time.monotonic()
+        self._reported, self._reported_at = self._done, time.monotonic()

@@ -1,4 +1,4 @@
-"""Registries: names and what they stand for, extended by whoever installs or writes more."""
+"""Registries of classes and functions by name, extensible by plugins and user code."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, Any]):
-    """A name to a class or a function, which is imported when it is asked for.
+    """A mapping of names to lazily imported classes or functions.
 
-    Besides those of this package there are those that installed packages declare as entry points
+    It contains the entries of this package, those that installed packages declare as entry points
     of the registry's group, and those that `register` adds.
 
     Args:
-        kind: what the registry holds, for errors: "loss", "dataset".
-        group: of the entry points, e.g. "cmr_hub.losses".
+        kind: kind of the entries for error messages, e.g. "loss" or "dataset".
+        group: name of the entry point group, e.g. "cmr_hub.losses".
         places: `module:attribute` by name.
-        base: `module:class` that all of them are subclasses of; None where they are functions.
-            Two registries may share a group: each gives what is a subclass of its own base.
-        separate: the package to install by name, for names that packages of this project have
-            beside it.
+        base: `module:class` that all entries are subclasses of; None for functions. Two registries
+            may share a group; each returns subclasses of its own base only.
+        separate: package to install by name, for names in separate packages of this project.
 
     Example:
         >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
@@ -50,13 +49,12 @@ class Registry(Mapping[str, Any]):
         self._added: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """What stands for a name.
+        """Return the entry of a name.
 
         Raises:
-            UnknownNameError: nothing does; the known names are listed, or the package that has it
-                and is not installed.
-            CMRError: an installed package declares it, and it cannot be imported, or is of
-                another kind.
+            UnknownNameError: the name is unknown; the message lists the known names, or the
+                package to install.
+            CMRError: an entry of an installed package cannot be imported or is of another kind.
         """
         if not isinstance(name, str):
             raise UnknownNameError(self.kind, name, list(self))
@@ -75,23 +73,23 @@ class Registry(Mapping[str, Any]):
                 f"{type(error).__name__}: {error}"
             ) from error
         if not self.is_one(found):
-            raise CMRError(f"{name!r} of the package {_package(point)} is no {self.kind}")
+            raise CMRError(f"{name!r} of the package {_package(point)} is not a valid {self.kind}")
         return found
 
     def is_one(self, thing: object) -> bool:
-        """Whether it is a subclass of the registry's base; without a base, whether it is called."""
+        """Return whether a thing is a subclass of the base or, without a base, callable."""
         if self._base is None:
             return callable(thing)
         return isinstance(thing, type) and issubclass(thing, _imported(self._base))
 
     def name_of(self, thing: object) -> str | None:
-        """What `register` added it under, or a package declares it as; None for neither."""
+        """Return the name of an entry added by `register` or declared by a package, or None."""
         for name, added in self._added.items():
             if added is thing:
                 return name
         package = str(getattr(thing, "__module__", "")).partition(".")[0]
         for name, point in _declared(self.group).items():
-            # Its package is imported already, as the thing is there.
+            # Since the thing exists, its package is imported already.
             if point.module.partition(".")[0] == package:
                 with suppress(CMRError):
                     if self[name] is thing:
@@ -99,18 +97,18 @@ class Registry(Mapping[str, Any]):
         return None
 
     def unknown(self, name: str) -> UnknownNameError:
-        """The error for a name that stands for nothing."""
+        """Return the error for an unknown name."""
         return UnknownNameError(self.kind, name, list(self), self._separate.get(name))
 
     def package_of(self, name: str) -> str | None:
-        """The installed package that declares a name; None for those of this package and added."""
+        """Return the other installed package that declares a name, or None."""
         point = _declared(self.group).get(name)
         if point is None or name in self._added or name in self._places:
             return None
         return _package(point)
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is such a name; nothing is imported."""
+        """Return whether a name exists, without importing anything."""
         if not isinstance(name, str):
             return False
         return name in self._added or name in self._places or name in _declared(self.group)
@@ -122,20 +120,18 @@ class Registry(Mapping[str, Any]):
         return len(list(iter(self)))
 
     def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that adds a class or a function under a name, in this process.
+        """Return a decorator that adds a class or a function under a name, in this process.
 
         Raises:
-            CMRError: the name is taken by another, or the thing is of another kind.
+            CMRError: the name is already taken, or the thing is of another kind.
         """
         if not isinstance(name, str):
-            raise CMRError(f"register() takes a name, not {shown(name)}: @register('name')")
+            raise CMRError(f"register() needs a name, not {shown(name)}: @register('name')")
 
         def add(thing: T) -> T:
             if not self.is_one(thing):
                 what = "a function" if self._base is None else f"a subclass of {self._base}"
-                raise CMRError(
-                    f"{name}: {what} is wanted for a new {self.kind}, not {shown(thing)}"
-                )
+                raise CMRError(f"{name}: a new {self.kind} must be {what}, not {shown(thing)}")
             if name in self and self._added.get(name) is not thing:
                 raise CMRError(f"there is a {self.kind} {name!r} already; choose another name")
             self._added[name] = thing
@@ -151,7 +147,7 @@ def _imported(place: str) -> Any:
 
 @cache
 def _declared(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name. What is installed does not change while this runs."""
+    """Return the entry points of a group by name; cached, as installed packages do not change."""
     return {point.name: point for point in entry_points(group=group)}
 
 

@@ -1,4 +1,4 @@
-"""One writer at a time in a folder, and who it is."""
+"""An exclusive lock on a folder, which records its owner."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _LONGEST_NOTE = 1_000
 
 
 def this_process() -> str:
-    """What others are told of a process that writes."""
+    """Return a description of this process for messages to others."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 @contextmanager
-def sole_writer(folder: str | Path, instead: str) -> Iterator[None]:
-    """Keeps other processes from writing into a folder, which is made if need be.
+def exclusive_lock(folder: str | Path, instead: str) -> Iterator[None]:
+    """Lock a folder against other writers; create it if needed, and remove it if left empty.
 
-    It is free as soon as this process ends, however it ends. If it is empty at the end it goes.
+    The system releases the lock when this process ends, even if it is killed.
 
     Args:
-        folder: where to write.
-        instead: what another process can do but wait.
+        folder: folder to lock.
+        instead: what the user of another process can do instead of waiting.
 
     Raises:
-        InUseError: another process writes there; it is named.
-        StorageError: the disk is full, or may only be read.
+        InUseError: another process holds the lock; the message names it.
+        StorageError: the disk is full or read-only.
     """
     home = Path(folder).absolute()
     note = home / _NOTE
@@ -43,7 +43,7 @@ def sole_writer(folder: str | Path, instead: str) -> Iterator[None]:
     try:
         with storing(home):
             _acquire(lock, home)
-            note.unlink(missing_ok=True)  # it may be a link to a file of somebody's
+            note.unlink(missing_ok=True)  # it may be a link to another file
             note.write_text(this_process(), encoding="utf-8")
     except Timeout as error:
         writer = "another process"
@@ -56,10 +56,10 @@ def sole_writer(folder: str | Path, instead: str) -> Iterator[None]:
         yield
     finally:
         note.unlink(missing_ok=True)
-        with suppress(OSError):  # Windows removes it when it is freed
+        with suppress(OSError):  # Windows removes the file on release
             (home / _LOCK).unlink()
         lock.release()
-        with suppress(OSError):  # it is not empty
+        with suppress(OSError):  # not empty
             home.rmdir()
 
 
@@ -68,6 +68,6 @@ def _acquire(lock: FileLock, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         if (home / _LOCK).is_symlink():
             (home / _LOCK).unlink()
-        with suppress(FileNotFoundError):  # whoever held it has removed the folder meanwhile
+        with suppress(FileNotFoundError):  # the previous owner removed the folder meanwhile
             lock.acquire()
             return

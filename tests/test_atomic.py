@@ -230,11 +230,11 @@ def test_a_process_is_at_work_until_it_ends_however_it_ends(tmp_path, monkeypatc
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert writer.stdout.readline() == "ready\n"
-    atomic._clear_up(tmp_path)
+    atomic._clean_up(tmp_path)
     left = names(tmp_path)
     assert len(left) == 4  # each with its lock
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
     assert names(tmp_path) == left
-    atomic._clear_up(tmp_path)
+    atomic._clean_up(tmp_path)
     assert names(tmp_path) == []

@@ -31,7 +31,7 @@ def test_what_the_client_has_tried_itself_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Four rounds of its five attempts took two minutes, and said ninety lines."""
-    monkeypatch.setattr(hub_errors, "_PATIENT", 0.01)
+    monkeypatch.setattr(hub_errors, "_RETRIED_BY_CLIENT", 0.01)
     calls: list[int] = []
 
     def call() -> None:
@@ -45,7 +45,7 @@ def test_what_the_client_has_tried_itself_is_not_tried_again(
     with pytest.raises(httpx.ConnectError):
         patiently(call)
     assert len(calls) == 1
-    assert caplog.messages == ["The Hub does not answer; it is asked again for a while."]
+    assert caplog.messages == ["The Hub does not answer; retrying for a while."]
     CLIENT.warning("Retrying in 1s [Retry 1/5].")  # of somebody else's call, afterwards
     CLIENT.warning("Your token has expired")
     assert len(caplog.messages) == 3

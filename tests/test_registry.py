@@ -71,7 +71,7 @@ def test_one_of_ones_own(tools, declared) -> None:
 
 
 def test_only_of_its_kind(monkeypatch) -> None:
-    """Two registries of one group: each gives what is a subclass of its own base."""
+    """Two registries of one group: each returns subclasses of its own base only."""
     points = [
         EntryPoint(name, f"json:{name}", "cmr_hub.tests") for name in ("JSONDecoder", "loads")
     ]
@@ -81,11 +81,13 @@ def test_only_of_its_kind(monkeypatch) -> None:
     assert decoders["JSONDecoder"] is json.JSONDecoder
     assert decoders.name_of(json.JSONDecoder) == "JSONDecoder"
     for tools, name in ((encoders, "JSONDecoder"), (encoders, "loads"), (decoders, "loads")):
-        with pytest.raises(CMRError, match=f"{name!r} of the package json is no {tools.kind}"):
+        with pytest.raises(
+            CMRError, match=f"{name!r} of the package json is not a valid {tools.kind}"
+        ):
             tools[name]
     with pytest.raises(
-        CMRError, match="a subclass of json:JSONEncoder is wanted for a new encoder, not <class"
+        CMRError, match="a new encoder must be a subclass of json:JSONEncoder, not <class"
     ):
         encoders.register("mine")(json.JSONDecoder)
-    with pytest.raises(CMRError, match=r"register\(\) takes a name, not <class"):
+    with pytest.raises(CMRError, match=r"register\(\) needs a name, not <class"):
         encoders.register(json.JSONEncoder)

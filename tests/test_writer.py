@@ -1,4 +1,4 @@
-"""One writer at a time: until its process ends, however it ends."""
+"""The exclusive lock of a folder: held until its process ends, even if it is killed."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from cmr_hub.errors import InUseError
-from cmr_hub.writer import sole_writer
+from cmr_hub.writer import exclusive_lock
 
 HOLD = """
 import sys
-from cmr_hub.writer import sole_writer
-with sole_writer(sys.argv[1], "go elsewhere"):
+from cmr_hub.writer import exclusive_lock
+with exclusive_lock(sys.argv[1], "go elsewhere"):
     print("ready", flush=True)
     sys.stdin.readline()
 """
@@ -29,17 +29,17 @@ def test_another_process_is_named_until_it_is_killed(tmp_path: Path) -> None:
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
     expected = f"process {writer.pid} on .* writes into .*results; .* or go elsewhere"
-    with pytest.raises(InUseError, match=expected), sole_writer(folder, "go elsewhere"):
+    with pytest.raises(InUseError, match=expected), exclusive_lock(folder, "go elsewhere"):
         pass
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
-    with sole_writer(folder, "go elsewhere"):
+    with exclusive_lock(folder, "go elsewhere"):
         assert f"process {os.getpid()} " in (folder / ".writer").read_text()
     assert not folder.exists()
 
 
 def test_what_was_written_stays_and_nothing_else(tmp_path: Path) -> None:
-    with sole_writer(tmp_path / "a", "wait"):
+    with exclusive_lock(tmp_path / "a", "wait"):
         (tmp_path / "a" / "mine").write_text("mine")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine"]
 
@@ -50,7 +50,7 @@ def test_a_link_leads_to_no_other_file(tmp_path: Path, name: str) -> None:
     precious.write_text("mine")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / name).symlink_to(precious)
-    with sole_writer(tmp_path / "a", "wait"):
+    with exclusive_lock(tmp_path / "a", "wait"):
         pass
     assert precious.read_text() == "mine"
     assert not (tmp_path / "a").exists()

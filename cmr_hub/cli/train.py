@@ -155,7 +155,7 @@ def train(
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.snapshots import write_snapshots
     from cmr_hub.training.trainer import remove_checkpoints
-    from cmr_hub.writer import sole_writer
+    from cmr_hub.writer import exclusive_lock
 
     changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds, objective)
     # Report a wrong name or file before anything is read or downloaded.
@@ -179,7 +179,7 @@ def train(
     pictures = isinstance(loaded, PairDataset)
     images = (images or image_encoder(image_encoder_name)) if pictures else None
     features = FeatureCache(cache)
-    with sole_writer(checkpoints, "give another --out"):
+    with exclusive_lock(checkpoints, "give another --out"):
         experiment = run_experiment(
             loaded,
             method,

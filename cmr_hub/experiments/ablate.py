@@ -30,7 +30,7 @@ from cmr_hub.experiments.workers import (
     run_all,
 )
 from cmr_hub.types import Document
-from cmr_hub.writer import sole_writer
+from cmr_hub.writer import exclusive_lock
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def run_grid(
     """
     home = Path(results)
     weights = dict(image_weights or {})
-    with sole_writer(home, "give another --results"):
+    with exclusive_lock(home, "give another --results"):
         plan, cells, found = planned_cells(grid, home, weights)
         plan.save(home)
         summary = Summary(found=found)

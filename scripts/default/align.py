@@ -47,7 +47,7 @@ def align(
     from cmr_hub.encoders.texts.storage import save_text_encoder
     from cmr_hub.encoders.texts.text_cnn import TextCNNEncoder
     from cmr_hub.training.threads import torch_threads
-    from cmr_hub.writer import sole_writer
+    from cmr_hub.writer import exclusive_lock
     from scripts.default.alignment import Alignment
     from scripts.default.alignment import align as train
     from scripts.default.captioned import captioned_pictures
@@ -60,7 +60,7 @@ def align(
     words = TextCNNEncoder(**named_options(text_option))
     loaded = load_pairs(datasets)
     pictures = captioned_pictures(loaded, seed)
-    with sole_writer(out, "give another --out"):
+    with exclusive_lock(out, "give another --out"):
         facts = {
             "datasets": {dataset.name: dataset.protocol for dataset in loaded},
             "pictures": len(pictures.images),

@@ -42,7 +42,7 @@ def distill(
     from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
     from cmr_hub.encoders.images.weights import read_weights
     from cmr_hub.training.threads import torch_threads
-    from cmr_hub.writer import sole_writer
+    from cmr_hub.writer import exclusive_lock
     from scripts.default.distillation import Distillation, training_pictures
     from scripts.default.distillation import distill as train
     from scripts.default.outcome import write_outcome
@@ -53,7 +53,7 @@ def distill(
     encoder = MobileNetV2Encoder(read_weights(teacher), "file")
     loaded = load_pairs(datasets)
     pictures = training_pictures(loaded, seed)
-    with sole_writer(out, "give another --out"):
+    with exclusive_lock(out, "give another --out"):
         facts = {
             "datasets": {dataset.name: dataset.protocol for dataset in loaded},
             "pictures": len(pictures.images),

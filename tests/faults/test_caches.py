@@ -138,5 +138,5 @@ def test_a_cache_that_cannot_be_written_is_told_on_the_page(read_only: Path) -> 
     given = MapInput([np.random.default_rng(0).normal(size=(20, 5))])
     problem = jobs.state(given, ProjectionOptions(method="pca")).problem
     assert f"cannot write {read_only / 'maps'}" in problem
-    assert "choose a place that may be written to" in problem
+    assert "choose a writable location" in problem
     assert "cannot write" in FeatureJobs(read_only / "raw").state("model", "facts").problem

@@ -124,7 +124,7 @@ def test_a_download_to_a_full_disk(
     cut = disk.full_at("huggingface_hub.file_download:http_get", nth=4)
     line = search(cmr, server, disk.path, cut).error
     assert NAME in line
-    assert "make room" in line
+    assert "free some space" in line
     disk.make_room()
     again = search(cmr, server, disk.path)
     assert again.code == 0, again.err

@@ -78,7 +78,7 @@ def test_a_full_disk(cmr: Cmr, saved_model: Path, folder: Path, disk: Any) -> No
     cut = disk.full_at("cmr_hub.gallery.local:write_rows", nth=3)
     line = index(cmr, saved_model, folder, out, cut=cut).error
     assert line.startswith(f"error: cannot write {out}/")
-    assert "make room there and give the command again" in line
+    assert "free some space and run the command again" in line
     kept = paths(out)
     assert len(kept) >= 2
     assert not list(out.glob("*.tmp"))
@@ -93,7 +93,7 @@ def test_where_nothing_can_be_written(
 ) -> None:
     line = index(cmr, saved_model, folder, read_only / "gallery").error
     assert line.startswith(f"error: cannot write {read_only / 'gallery'}")
-    assert "choose a place that may be written to" in line
+    assert "choose a writable location" in line
 
 
 def test_two_at_once(cmr: Cmr, saved_model: Path, folder: Path, tmp_path: Path) -> None:

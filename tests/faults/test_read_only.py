@@ -49,10 +49,10 @@ def test_train(
 
     line = cmr(*command, "--out", read_only / "model", **nowhere(read_only)).error
     assert line.startswith(f"error: cannot write {read_only}/model")
-    assert "choose a place that may be written to" in line
+    assert "choose a writable location" in line
 
 
 def test_sketches(cmr: Cmr, read_only: Path) -> None:
     line = cmr("data", "sketches", "--protocol", "0/2", **nowhere(read_only)).error
     assert f"cannot write {read_only}/cache/sketches" in line
-    assert "choose a place that may be written to" in line
+    assert "choose a writable location" in line

@@ -126,7 +126,7 @@ def test_a_full_disk(
     home = disk.path / "home"
     ended = cmr(*command(wikipedia, home), cut=disk.full_at(at), sets=CHECKPOINTS)
     assert ended.error.startswith(f"error: cannot write {home / named}: ")
-    assert "make room there and give the command again" in ended.error
+    assert "free some space and run the command again" in ended.error
     assert not list(home.rglob("*.tmp"))
     disk.make_room()
     again = cmr(*command(wikipedia, home))
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_older_model(cmr: Cmr, wikipedia: Path, disk: Any
 def test_where_nothing_can_be_written(cmr: Cmr, wikipedia: Path, read_only: Path) -> None:
     ended = cmr(*command(wikipedia, read_only))
     assert f"cannot write {read_only}" in ended.error
-    assert "choose a place that may be written to" in ended.error
+    assert "choose a writable location" in ended.error
 
 
 def test_two_at_once(cmr: Cmr, wikipedia: Path, tmp_path: Path, undisturbed: object) -> None:

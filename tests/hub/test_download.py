@@ -59,7 +59,7 @@ def test_a_pinned_commit_in_the_cache_makes_no_request(home, client, cache):
 
 def test_local_files_only(home, client, cache):
     options = {"cache_dir": cache, "local_files_only": True}
-    with pytest.raises(HubError, match=r"not whole in the Hub's cache.*local_files_only"):
+    with pytest.raises(HubError, match=r"not complete in the Hub's cache.*local_files_only"):
         client(hub_calls.vectors, NAME, **options)
     assert home.requests == []
     first = client(hub_calls.vectors, NAME, cache_dir=cache)
@@ -131,7 +131,7 @@ def test_half_of_the_cache_is_gone(home, client, cache):
     path.resolve().unlink()
     path.unlink(missing_ok=True)
     pinned = {"cache_dir": cache, "revision": home.commit}
-    with pytest.raises(HubError, match="not whole"):
+    with pytest.raises(HubError, match="not complete"):
         client(hub_calls.vectors, NAME, local_files_only=True, **pinned)
     again = client(hub_calls.vectors, NAME, **pinned)
     assert hub_calls.same(first, again)
@@ -156,7 +156,7 @@ def test_a_busy_hub_is_asked_again(home, client, cache, saved_model, status):
 
 def test_a_hub_that_is_out_of_order(home, client, cache):
     home.faults.append(Fault("GET", 503, times=1000))
-    with pytest.raises(HubError, match=r"busy or out of order \(503\): try again later"):
+    with pytest.raises(HubError, match=r"busy or unavailable \(503\): try again later"):
         client(hub_calls.vectors, NAME, cache_dir=cache)
     home.faults.clear()
     first = client(hub_calls.vectors, NAME, cache_dir=cache)

@@ -134,7 +134,7 @@ def test_without_the_network(home, client, cache, here):
 def test_a_hub_that_is_not_there(home, client, cache, monkeypatch):
     home.faults = [Fault("GET /api", status=503, times=-1)]
     message, *_ = client(hub_calls.refused, NAME, cache_dir=cache)
-    assert "the Hub is busy or out of order (503): try again later" in message
+    assert "the Hub is busy or unavailable (503): try again later" in message
     home.faults = []
     first = client(hub_calls.vectors, NAME, cache_dir=cache)
     home.faults = [Fault("GET /api", status=503, times=-1)]
@@ -150,7 +150,7 @@ def test_a_download_that_is_cut_goes_on(home, client, cache, here):
     assert {"config.json", "model.safetensors"} <= there
     assert "tokenizer.json" not in there
     message, *_ = client(hub_calls.refused, pinned, cache_dir=cache, local_files_only=True)
-    assert "is not whole in the Hub's cache" in message
+    assert "is not complete in the Hub's cache" in message
     home.faults = []
     home.requests.clear()
     found = client(hub_calls.vectors, pinned, cache_dir=cache)
