@@ -142,10 +142,6 @@ def test_why_a_result(visit, url) -> None:
     expect(viewer).to_contain_text("This result: red")
     expect(viewer.locator(".strip li")).to_have_count(6)
     expect(viewer.locator(".texts li")).to_have_count(6)
-    # Of a square of one colour no place does more than another.
-    viewer.get_by_text("Why this picture?").click()
-    expect(viewer.locator(".legend")).to_contain_text("Nothing stands out")
-    expect(viewer.locator("img.heat")).to_have_count(0)
 
 
 def test_where_a_picture_is_alike(visit, url, red_square) -> None:
@@ -160,7 +156,7 @@ def test_where_a_picture_is_alike(visit, url, red_square) -> None:
     expect(viewer.locator("img.heat")).to_have_count(0)
 
 
-def test_words_that_do_nothing(visit, url, model, monkeypatch) -> None:
+def test_words_and_places_within_the_noise(visit, url, model, monkeypatch) -> None:
     loud = Neutral(np.zeros(model.dim, np.float32), 9 * np.eye(model.dim, dtype=np.float32))
     monkeypatch.setattr(model.gallery.store, "_neutral", loud)
     window = visit(url)
@@ -169,6 +165,10 @@ def test_words_that_do_nothing(visit, url, model, monkeypatch) -> None:
     words = window.locator("#search-viewer dialog .words")
     expect(words.locator("xpath=..")).to_contain_text("Nothing stands out")
     expect(words.locator(".bar span").first).to_have_attribute("style", "inline-size: 0%")
+    viewer = window.locator("#search-viewer dialog")
+    viewer.get_by_text("Why this picture?").click()
+    expect(viewer.locator(".legend")).to_contain_text("Nothing stands out")
+    expect(viewer.locator("img.heat")).to_have_count(0)
 
 
 def test_from_result_to_result_with_the_keyboard_alone(visit, url) -> None:

@@ -57,7 +57,9 @@ def test_an_item_that_was_not_found(engine, model) -> None:
     other = model.search("a blue square", k=1)[0].id
     shown = explanation(engine, answer, other, "image")
     assert shown["rank"] is None
-    assert shown["score"] == pytest.approx(float(answer.vector @ vector_of(model, other, "image")))
+    assert shown["score"] == pytest.approx(
+        float(answer.vector @ vector_of(model, other, "image")), abs=1e-6
+    )
     assert "words" not in explanation(engine, None, other, "image")
     with pytest.raises(QueryError, match="no longer in the gallery"):
         explanation(engine, answer, "../secret", "image")

@@ -157,7 +157,9 @@ def test_more_like_one(handlers, model) -> None:
         assert "search again" in shown["status"]
 
 
-def test_one_result_and_its_map(handlers, model) -> None:
+def test_one_result_and_its_map(handlers, engine, model, monkeypatch) -> None:
+    loud = Neutral(np.zeros(model.dim, np.float32), 9 * np.eye(model.dim, dtype=np.float32))
+    monkeypatch.setattr(engine.gallery.store, "_neutral", loud)
     _, answer = ask(handlers, "a red square")
     hit = answer.pictures[0]
     shown = handlers.open(answer, event(id=hit.id, target="image"), REQUEST)
@@ -165,7 +167,7 @@ def test_one_result_and_its_map(handlers, model) -> None:
     assert handlers.open(answer, event(id=hit.id, target="nonsense"), REQUEST)["target"] == "image"
     with pytest.raises(gr.Error, match="no longer"):
         handlers.open(answer, event(id="none", target="image"), REQUEST)
-    # Of a square of one colour no place does more than another.
+    # No place costs more than it costs neutral sentences whose scores vary as much.
     drawn = handlers.look(answer, event(id=hit.id), REQUEST)
     assert drawn["heat"]["nothing"].startswith("Nothing stands out")
     assert "picture" not in drawn["heat"]
