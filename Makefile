@@ -73,7 +73,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python demo_gradio.py $(MODEL)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
 
 coverage: $(VENV)/.installed-dev
 	rm -f .coverage*

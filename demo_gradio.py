@@ -1,4 +1,4 @@
-"""The search page: `python demo_gradio.py [MODEL]`; without a model, of `photos`."""
+"""Serve the search page: `python demo_gradio.py [MODEL]`. The default model is `photos`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from cmr_hub.errors import CMRError
 def main(
     model: Annotated[
         str | None,
-        typer.Argument(help="A directory as `cmr train --out` writes it, photos or sketch."),
+        typer.Argument(help="Model directory, photos or sketch."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="By default the first free one.")
+        int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one.")
     ] = None,
     compare: Annotated[
-        list[str] | None, typer.Option(help="Another model to be asked the same beside it.")
+        list[str] | None, typer.Option(help="Another model to compare with. Can be repeated.")
     ] = None,
-    mcp: Annotated[bool, typer.Option(help="Be an MCP server too.")] = False,
+    mcp: Annotated[bool, typer.Option(help="Also serve MCP tools.")] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Another name that the page is known by, e.g. a reverse proxy's."),
+        typer.Option(help="Accept requests for this host name too. Can be repeated."),
     ] = None,
 ) -> None:
-    """Serves the search page of a model."""
+    """Serve the search page of a model."""
     try:
         from cmr_hub.apps.search_page import launch
 

@@ -1,4 +1,4 @@
-"""The dashboard: `streamlit run dashboard_streamlit/app.py [-- --results DIR --model DIR]`."""
+"""Run the dashboard: `streamlit run dashboard_streamlit/app.py [-- --results DIR --model DIR]`."""
 
 from __future__ import annotations
 

@@ -38,9 +38,11 @@ def modules() -> Iterator[str]:
 def write_reference(out: Path) -> None:
     """A page for every module of the package, and a search index."""
     pdoc.render.configure(docformat="google", footer_text="CMR Hub", search=True)
-    for public in cmr_hub.__all__:
-        # Imported when first asked for, and pdoc does not ask.
-        vars(cmr_hub)[public] = getattr(cmr_hub, public)
+    namespaces = (cmr_hub, cmr_hub.datasets, cmr_hub.encoders, cmr_hub.losses, cmr_hub.metrics)
+    for module in namespaces:
+        for public in module.__all__:
+            # Imported when first asked for, and pdoc does not ask.
+            vars(module)[public] = getattr(module, public)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module="pdoc")
         # The page then has the annotation as it is written, which is what it should have: the

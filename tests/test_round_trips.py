@@ -21,7 +21,8 @@ from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.encoders.texts.storage import load_text_encoder, save_text_encoder
 from cmr_hub.experiments.artifacts import read_curve, write_curve
 from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
-from cmr_hub.experiments.results import REQUIRED, append_run, read_runs
+from cmr_hub.experiments.results import append_run, read_runs
+from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.float16 import from_half, rounded_to_half, to_half
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import Graph
@@ -86,14 +87,17 @@ def test_rounding_once_is_rounding_twice(array: np.ndarray) -> None:
     assert (np.abs(rounded - array) <= np.maximum(np.abs(array) * 2.0**-11, 2.0**-25)).all()
 
 
+NAME = st.text(max_size=10)
+FIGURE = st.one_of(st.none(), FINITE)
 RECORD = st.fixed_dictionaries(
     {
-        name: {
-            str: st.text(max_size=10),
-            dict: st.dictionaries(st.text(max_size=5), JSON, max_size=2),
-            int: st.integers(-(2**63), 2**63 - 1),
-        }.get(kinds[0], FINITE)
-        for name, kinds in REQUIRED.items()
+        **dict.fromkeys(("dataset", "protocol", "image_encoder", "text_encoder", "preset"), NAME),
+        **dict.fromkeys(("map_i2t", "map_t2i", "map_avg", "map50_avg"), FIGURE),
+        **dict.fromkeys(("image_accuracy", "text_accuracy"), FIGURE),
+        **dict.fromkeys(("seed", "epochs"), st.integers(-(2**63), 2**63 - 1)),
+        "objective": NAME,
+        "seconds": FINITE,
+        "versions": st.dictionaries(st.text(max_size=5), JSON, max_size=2),
     },
     optional={"note": JSON, "cell": st.text(max_size=5), "settings": st.just({"a": [1]})},
 )
@@ -104,7 +108,8 @@ def test_runs(runs: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         for run in runs:
             append_run(run, Path(folder) / "runs.jsonl")
-        assert read_runs(Path(folder) / "runs.jsonl") == (runs, [])
+        expected = [RunRecord.parse(run) for run in runs]
+        assert read_runs(Path(folder) / "runs.jsonl") == (expected, [])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["select", "final"]), st.integers(1, 99), FINITE)))

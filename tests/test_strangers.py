@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import contract
+from run_records import run_record
 from safetensors.numpy import save
 
 from cmr_hub import load
@@ -168,7 +169,7 @@ def test_a_folder_of_results(results: Path, tmp_path: Path) -> None:
     def read(home: Path) -> None:
         """What cannot be read is told, or raised: here both are the same."""
         assert read_runs(home / RUNS)[1]
-        assert stored_curves(home, {"cell": "ab"})
+        assert stored_curves(home, run_record(cell="ab"))
         spaces, problems = stored_spaces(home)
         if (
             problems

@@ -62,7 +62,7 @@ REVEALED = [
     "cmr_hub.datasets.pairs.PairDataset",
     "cmr_hub.datasets.features.FeatureDataset",
     r"def \(margin: float =, mining: .*\) -> cmr_hub\.losses\.triplet\.TripletLoss",
-    r"def \(.*, int, int, \*\*options: Any\) -> cmr_hub\.losses\.base\.Loss",
+    r"def \(.*, dim: int, n_classes: int, \*\*options: Any\) -> cmr_hub\.losses\.base\.Loss",
     r"def \(.*k: int \| None =, .*\) -> cmr_hub\.metrics\.retrieval\.MeanAveragePrecision",
     r"def \(in_dim: int, .*\) -> cmr_hub\.models\.projector\.Projector",
     "list[cmr_hub.models.catalogue.",

@@ -1,4 +1,4 @@
-"""Which names the apps answer to, and which pages may post to them."""
+"""Check the host and the origin of requests to the apps, and set their security headers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SPACE_HOST: Final = "SPACE_HOST"
-"""The Hub sets it for a Space: the name that visitors know it by."""
+"""Environment variable with the public host name of a Space, set by the Hub."""
 _FORWARDED: Final = b"x-forwarded-host"
-_JUDGED: Final = (b"origin", b"x-original-host", b"forwarded", _FORWARDED)
+_CHECKED: Final = (b"origin", b"x-original-host", b"forwarded", _FORWARDED)
 _SAFE: Final = ("GET", "HEAD")
-# Gradio's page has scripts and styles in it, and makes functions of texts of its own. All else is
-# of this address: nothing that a model card or a caption says can be fetched from elsewhere.
+# Gradio's page needs inline scripts and styles, and eval. Everything else must come from this
+# server, so that a model card or a caption cannot load anything from elsewhere.
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -33,11 +33,11 @@ _HUB: Final = " https://huggingface.co https://*.huggingface.co"
 
 
 def declared_hosts(host: str, allowed: Iterable[str] = ()) -> frozenset[str]:
-    """The names that an app answers to.
+    """Return the host names that an app answers to.
 
     Args:
         host: the address that it listens on.
-        allowed: other names, e.g. the one that a reverse proxy is known by.
+        allowed: other host names, e.g. that of a reverse proxy.
     """
     names = {*LOCAL, *allowed, os.environ.get(SPACE_HOST, "")}
     if not is_every_address(host):
@@ -46,76 +46,76 @@ def declared_hosts(host: str, allowed: Iterable[str] = ()) -> frozenset[str]:
 
 
 def is_every_address(host: str) -> bool:
-    """Whether a server with this --host listens on all addresses of the machine."""
+    """Return whether a server with this --host listens on all addresses of the machine."""
     address = _address(host.strip("[]"))
     return address is not None and address.is_unspecified
 
 
 class Hosts:
-    """Refuses requests for other hosts, and posts of other pages; says what a browser may load.
+    """ASGI middleware that refuses requests for other hosts and posts from other origins.
 
-    A page elsewhere can make a browser ask this machine, and with a name of its own that leads
-    here it could read the answers too. It cannot change what the browser sends as `Host` and
-    `Origin`.
+    A foreign page can make a browser send requests to this machine and, with a DNS name that
+    resolves to it (DNS rebinding), even read the answers. It cannot change the `Host` and `Origin`
+    headers that the browser sends.
 
     Args:
-        app: what answers the others.
-        host: the address that is listened on.
+        app: the app behind this one.
+        host: the address that the server listens on.
         allowed: see `declared_hosts`.
     """
 
     def __init__(self, app: ASGIApp, host: str, allowed: Iterable[str] = ()) -> None:
         self._app = app
         self._hosts = declared_hosts(host, allowed)
-        # Behind a proxy the page's own origin need not be the host that the proxy asks for.
+        # Behind a proxy, the page's origin may differ from the host that the proxy requests.
         self._public = self._hosts - {*LOCAL, host}
-        framed = _HUB if SPACE_HOST in os.environ else ""
+        frame_ancestors = _HUB if SPACE_HOST in os.environ else ""
         self._headers = {
-            "Content-Security-Policy": _POLICY + framed,
+            "Content-Security-Policy": _POLICY + frame_ancestors,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        answer = self._with_headers(send)
+        send = self._with_headers(send)
         headers = Headers(scope=scope)
         if scope["type"] != "http" or not self._is_served(scope, headers):
             refusal = PlainTextResponse(
-                "This page is not served under that name. Start it with --allow-host NAME to "
+                "This page is not served under that host name. Start it with --allow-host NAME to "
                 "serve it there.",
                 403,
             )
-            await refusal(scope, receive, answer)
-        elif not self._may_ask(scope["method"], headers):
-            refusal = PlainTextResponse("Other pages may not ask here.", 403)
-            await refusal(scope, receive, answer)
+            await refusal(scope, receive, send)
+        elif not self._is_allowed_origin(scope["method"], headers):
+            refusal = PlainTextResponse("Requests from other pages are not allowed.", 403)
+            await refusal(scope, receive, send)
         else:
-            # What was judged here is seen by nobody else, who might echo it.
-            rest = [
+            # The checked headers are removed, because the app might echo them.
+            headers_left = [
                 (name, value)
                 for name, value in scope["headers"]
-                if name not in _JUDGED or (name == _FORWARDED and self._is_public(value))
+                if name not in _CHECKED or (name == _FORWARDED and self._is_public(value))
             ]
-            await self._app({**scope, "headers": rest}, receive, answer)
+            await self._app({**scope, "headers": headers_left}, receive, send)
 
     def _is_served(self, scope: Scope, headers: Headers) -> bool:
-        given = headers.getlist("host")
-        name = host_name(given[0]) if len(given) == 1 else None
+        hosts = headers.getlist("host")
+        name = host_name(hosts[0]) if len(hosts) == 1 else None
         if name is None:
             return False
         if name in self._hosts:
             return True
-        # With --host 0.0.0.0 the page has every address of the machine. An address, not a name, is
-        # no way for other pages to come here under their own.
+        # With --host 0.0.0.0 the page is served at every address of the machine. DNS rebinding
+        # needs a name, so an address is safe.
         server = (scope.get("server") or ("",))[0]
         return _address(name) is not None and _address(name) == _address(server or "")
 
-    def _may_ask(self, method: str, headers: Headers) -> bool:
+    def _is_allowed_origin(self, method: str, headers: Headers) -> bool:
         origins = headers.getlist("origin")
         if not origins:
             return True
@@ -131,20 +131,20 @@ class Hosts:
         return host_name(host.decode("latin-1")) in self._public
 
     def _with_headers(self, send: Send) -> Send:
-        async def told(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        return told
+        return send_with_headers
 
 
-def host_name(given: str) -> str | None:
-    """The name in a `Host` header, without its port; None where there is none."""
+def host_name(header: str) -> str | None:
+    """Return the name in a `Host` header without the port; None if the header is invalid."""
     try:
-        found = urlsplit(f"//{given}")
+        found = urlsplit(f"//{header}")
         _ = found.port
     except ValueError:
         return None

@@ -1,5 +1,4 @@
-"""`cmr`: data, train, evaluate, ablate, report, models, index, label, search, demo, dashboard,
-gallery; and for the Hub: publish, space."""
+"""Define the command line `cmr`."""
 
 from __future__ import annotations
 
@@ -41,11 +40,11 @@ for command in (*_TRAINING, *_SEARCHING, publish):
 app.add_typer(gallery, name="gallery")
 app.add_typer(space, name="space")
 
-_INTERRUPTED = 130  # what typer exits with on Ctrl-C
+_INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 
 def main(commands: typer.Typer = app) -> None:
-    """The console script: errors that a user can mend are one line, not a traceback."""
+    """Run a command; print errors that a user can fix as one line without a traceback."""
     errors = Terminal(stderr=True, markup=False, emoji=False)
     logging.basicConfig(
         format="%(message)s",
@@ -56,7 +55,7 @@ def main(commands: typer.Typer = app) -> None:
     except (CMRError, OSError, UnicodeEncodeError) as error:
         errors.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            errors.print("stopped; what was finished is kept")
+    except SystemExit as exit_:
+        if exit_.code == _INTERRUPTED:
+            errors.print("stopped; finished work is kept")
         raise

@@ -1,4 +1,4 @@
-"""`cmr dashboard`: the results as pages."""
+"""Define the command `cmr dashboard`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dashboard(
         from streamlit import net_util
         from streamlit.web import cli
 
-        # What the first page needs is there before the first visitor.
+        # Imported now so that the first visitor does not wait.
         import cmr_hub.apps.dashboard.preload  # noqa: F401
     except ImportError as error:
         raise CMRError(
@@ -48,10 +48,10 @@ def dashboard(
 
     names = list(allow_host or ())
     if is_every_address(host):
-        # By these the machine is known to others; any more has to be named.
+        # The names of this machine in its network; other names must be given.
         names += [socket.gethostname(), net_util.get_internal_ip() or ""]
-    # Streamlit asks a machine on the Internet for the address of this one, to print it and to tell
-    # its own pages from others.
+    # Streamlit would ask a server on the Internet for the address of this machine, to print it and
+    # to check the origin of requests.
     net_util.get_external_ip = lambda: None
     arguments = [
         str(SCRIPT),
@@ -61,10 +61,10 @@ def dashboard(
         "--server.enableXsrfProtection=true",
     ]
     arguments += [f"--server.allowedHosts={name}" for name in sorted(declared_hosts(host, names))]
-    named = [option for path in model or [] for option in ("--model", str(path))]
-    named += ["--device", device, *(["--allow-download"] if allow_download else [])]
+    options = [option for path in model or [] for option in ("--model", str(path))]
+    options += ["--device", device, *(["--allow-download"] if allow_download else [])]
     cli.main(
-        ["run", *arguments, "--", "--results", str(results), *named],
+        ["run", *arguments, "--", "--results", str(results), *options],
         prog_name="streamlit",
         standalone_mode=False,
     )

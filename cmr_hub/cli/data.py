@@ -1,4 +1,4 @@
-"""`cmr data`."""
+"""Define the command `cmr data`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def data(
     """
     if name is None:
         table = Table("dataset", Column("found", overflow="fold"))
-        for known in dataset_names():
-            table.add_row(known, _where(known))
+        for dataset_name in dataset_names():
+            table.add_row(dataset_name, _location(dataset_name))
         console.print(table)
-        console.print("Datasets are looked for under $CMR_DATA_HOME/<name>, or at --root.")
+        console.print("Datasets are searched for in $CMR_DATA_HOME/<name>, or in --root.")
         return
     dataset = load_dataset(name, root, protocol)
     console.print(
@@ -39,15 +39,15 @@ def data(
         labels = dataset.split(split).labels
         table.add_row(split, str(len(labels)), str(len(set(labels[labels >= 0].tolist()))))
     console.print(table)
-    console.print(dataset.report.summary() if len(dataset.report) else "Nothing was left out.")
+    console.print(dataset.report.summary() if len(dataset.report) else "No problems were found.")
 
 
-def _where(name: str) -> str:
+def _location(name: str) -> str:
     if name == "folder":
         return "any ImageFolder with metadata.jsonl or metadata.csv (--root)"
     package = DATASETS.package_of(name)
-    if package is not None:  # what its reader would do just to look is not known
-        return f"of the package {package}"
+    if package is not None:  # not loaded, because its reader might download or take long
+        return f"in the package {package}"
     try:
         load_dataset(name, check_images=False)
     except DataNotFoundError:

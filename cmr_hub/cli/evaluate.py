@@ -1,4 +1,4 @@
-"""`cmr evaluate`."""
+"""Define the command `cmr evaluate`."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def evaluate(
     )
     if dataset is None:
         if results is not None:
-            raise CMRError("--results wants --dataset: training has already added its own line")
-        table, record = _own(model, model_name, root, split, FeatureCache(cache))
+            raise CMRError("--results needs --dataset: training has already added its own line")
+        table, record = _on_training_dataset(model, model_name, root, split, FeatureCache(cache))
     else:
         transfer = evaluate_transfer(
             model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
         )
-        table, record = transfer.table(), transfer.record
+        table, record = transfer.table(), transfer.record.to_dict()
         if results is not None:
-            append_run(record, results)
+            append_run(transfer.record, results)
     if as_json:
         typer.echo(json_text(record))
         return
@@ -82,10 +82,10 @@ def evaluate(
         console.print(f"Added a line to {results}.", soft_wrap=True)
 
 
-def _own(
+def _on_training_dataset(
     model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
 ) -> tuple[str, JSONObject]:
-    """Figures on the dataset that the model was trained on, as plain text and as a record."""
+    """Evaluate on the dataset that the model was trained on; return a text and a record."""
     from cmr_hub.experiments.embedded import untrained_adapter
     from cmr_hub.experiments.measuring import measure_split
     from cmr_hub.model_evaluation import measure_own
@@ -94,8 +94,7 @@ def _own(
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
         raise CMRError(
-            f"{name} does not say which dataset it was trained on: name one to measure it on, with "
-            "--dataset"
+            f"{name} does not record which dataset it was trained on: give one with --dataset"
         )
     figures, part = measure_own(model, split, cache, root, progress=True)
     zero_shot = None

@@ -1,4 +1,4 @@
-"""`cmr gallery`: looking after a gallery."""
+"""Define the commands `cmr gallery`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def info(gallery: Name) -> None:
     table = Table("", Column(overflow="fold"), show_header=False)
     for name, value in {
         "items": f"{len(store):,}",
-        "vectors": f"{vectors}, {store.dim} numbers each" if vectors else "none",
-        "model": f"{store.model_name or 'not noted'}, {store.model_id}",
+        "vectors": f"{vectors}, {store.dim} dimensions" if vectors else "none",
+        "model": f"{store.model_name or 'unknown'}, {store.model_id}",
         **store.facts(),
     }.items():
         table.add_row(name, cell(value))
@@ -45,11 +45,11 @@ def verify(gallery: Name) -> None:
     store = open_store(gallery)
     store.verify()
     paths = store.table().column("path").to_pylist()
-    missing = sum(path is not None and not _is_there(Path(path)) for path in paths)
-    console.print(f"{gallery} is whole: {len(store):,} items", highlight=False, soft_wrap=True)
+    missing = sum(path is not None and not _exists(Path(path)) for path in paths)
+    console.print(f"{gallery} is intact: {len(store):,} items", highlight=False, soft_wrap=True)
     if missing:
         console.print(
-            f"{missing:,} pictures are no longer where they were: run `cmr index` again",
+            f"{missing:,} pictures no longer exist: run `cmr index` again",
             highlight=False,
             soft_wrap=True,
         )
@@ -85,6 +85,6 @@ def remove(
     console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False, soft_wrap=True)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     shards = (parent for parent in path.parents if parent.suffix == ".tar")
     return path.exists() or any(shard.is_file() for shard in shards)

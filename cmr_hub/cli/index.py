@@ -1,4 +1,4 @@
-"""`cmr index`."""
+"""Define the command `cmr index`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """Where a gallery is kept and searched."""
+    """Where a gallery is stored and searched."""
 
     LOCAL = "local"
     MILVUS = "milvus"
@@ -87,8 +87,8 @@ def index(
 
     All folders are read except hidden ones. Captions, labels and other columns come from
     metadata.jsonl, .csv or .parquet (in the format of Hugging Face's ImageFolder), from name.txt or
-    name.json beside name.jpg, and from WebDataset shards (.tar). Unchanged pictures are not encoded
-    again. Ctrl-C keeps what is done.
+    name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged pictures are not
+    encoded again. Ctrl-C keeps finished work.
 
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
@@ -105,18 +105,18 @@ def index(
             where = MilvusAddress(uri, collection, token, ca)
         case _:
             raise QueryError(
-                "say where the gallery shall be: --out DIRECTORY, or "
+                "say where to store the gallery: --out DIRECTORY, or "
                 "--engine milvus --uri http://HOST:19530"
             )
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
     if not folder.is_dir():
-        raise DataNotFoundError(f"{folder} is not a folder; name one that holds pictures")
-    named = _model_of(where) if model is None else model
-    loaded = load(named, device=device, allow_download=allow_download, backend=backend, int8=int8)
+        raise DataNotFoundError(f"{folder} is not a folder; give a folder of pictures")
+    name = _model_of(where) if model is None else model
+    loaded = load(name, device=device, allow_download=allow_download, backend=backend, int8=int8)
     if loaded.text.has_encoder:
-        # Read, and exported if it is to be, now: the first search need not do that.
+        # Load and, if needed, export the text encoder now, so that the first search is fast.
         _ = loaded.text.required_encoder
-    with _none_for_nothing(where):
+    with _discard_if_empty(where):
         gallery = _gallery(where, loaded)
         summary = index_folder(
             gallery,
@@ -134,25 +134,25 @@ def index(
 
 
 @contextmanager
-def _none_for_nothing(where: Path | MilvusAddress) -> Iterator[None]:
-    """A new gallery that is still empty where indexing fails goes again."""
+def _discard_if_empty(where: Path | MilvusAddress) -> Iterator[None]:
+    """Remove a new gallery if indexing fails before it has an item."""
     from cmr_hub.gallery.local import LocalStore
     from cmr_hub.gallery.manifest import holds_gallery
 
     is_new = isinstance(where, Path) and not holds_gallery(where)
-    was_there = isinstance(where, Path) and where.exists()
+    folder_existed = isinstance(where, Path) and where.exists()
     try:
         yield
     except CMRError:
         if isinstance(where, Path) and is_new and holds_gallery(where):
             store = LocalStore.open(where)
             if not len(store):
-                store.discard(keep_folder=was_there)
+                store.discard(keep_folder=folder_existed)
         raise
 
 
 def _model_of(where: Path | MilvusAddress) -> str | None:
-    """The model of a gallery that is there already; None where there is none yet."""
+    """Return the model of an existing gallery, or None."""
     from cmr_hub.gallery.manifest import Manifest, holds_gallery
 
     if isinstance(where, Path) and holds_gallery(where):
@@ -161,7 +161,7 @@ def _model_of(where: Path | MilvusAddress) -> str | None:
 
 
 def _gallery(where: Path | MilvusAddress, loaded: CrossModalModel) -> Gallery:
-    """The one that is there, or a new one."""
+    """Open the gallery, or create it."""
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.manifest import holds_gallery
 

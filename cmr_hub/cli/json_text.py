@@ -1,4 +1,4 @@
-"""JSON for other programs: what is not a number there is null."""
+"""Write standard JSON for other programs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON that every reader of JSON takes: NaN and infinity, which it has not, are
-    null; dates and paths are text."""
+    """Return the value as JSON; NaN and infinity become null, dates and paths become text."""
     return json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""`cmr label`."""
+"""Define the command `cmr label`."""
 
 from __future__ import annotations
 
@@ -59,32 +59,36 @@ def label(
     from cmr_hub.loading import open_gallery
     from cmr_hub.models.zero_shot import TEMPLATE
 
-    wanted = read_names(names)
+    classes = read_names(names)
     if not MilvusAddress.is_one(gallery) and not holds_gallery(Path(gallery)):
         raise ModelFormatError(f"there is no gallery in {gallery}; make one with `cmr index`")
     counts = open_gallery(gallery, model).label(
-        wanted,
+        classes,
         template=template or TEMPLATE,
         column=COLUMN if column is None else column,
         min_probability=min_probability,
         progress=True,
     )
-    given = {name: count for name, count in counts.items() if count}
+    used = {name: count for name, count in counts.items() if count}
     table = Table(Column("name", overflow="fold"), Column("pictures", justify="right"))
-    for name, count in given.items():
+    for name, count in used.items():
         table.add_row("(no name)" if name is None else cell(name), f"{count:,}")
     console.print(table, highlight=False)
-    unused = len(counts) - len(given)
+    unused = len(counts) - len(used)
     if unused:
-        console.print(f"{unused:,} names fit no picture best", highlight=False, soft_wrap=True)
+        console.print(
+            f"{unused:,} names match no picture best",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def read_names(source: str) -> list[str]:
-    """The names of classes in a file, or in the standard input where it is called `-`.
+    """Read class names from a file, or from standard input if `source` is `-`.
 
     Raises:
-        DataNotFoundError: there is no such file.
-        DataFormatError: it is not text in UTF-8, or too long for a list of names.
+        DataNotFoundError: the file cannot be read.
+        DataFormatError: the content is not UTF-8 text, or it is larger than 16 MiB.
     """
     if source == "-":
         content = sys.stdin.buffer.read(_MOST_BYTES + 1)
@@ -95,10 +99,10 @@ def read_names(source: str) -> list[str]:
         except OSError as error:
             raise DataNotFoundError(f"cannot read the names in {source}: {error}") from error
     if len(content) > _MOST_BYTES:
-        raise DataFormatError(f"{source} is too long: a list of names has at most 16 MiB")
+        raise DataFormatError(f"{source} is too large: a list of names may have at most 16 MiB")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataFormatError(f"{source} is not text in UTF-8: {error}") from error
+        raise DataFormatError(f"{source} is not UTF-8 text: {error}") from error
     stripped = (line.strip() for line in lines)
     return [line for line in stripped if line and not line.startswith("#")]

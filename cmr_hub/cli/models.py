@@ -1,4 +1,4 @@
-"""`cmr models`: pretrained dual encoders with a short name, and how quick one is here."""
+"""Define the command `cmr models`."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def models(
     """
     if measure:
         if not names:
-            raise CMRError("say which models to measure: cmr models --measure NAME...")
-        where = {"device": device, "allow_download": allow_download}
-        _measure(names, where, batch, turns, threads, as_json)
+            raise CMRError("name the models to measure: cmr models --measure NAME...")
+        load_options = {"device": device, "allow_download": allow_download}
+        _measure(names, load_options, batch, turns, threads, as_json)
         return
     from cmr_hub.models.catalogue import list_models
 
@@ -57,7 +57,7 @@ def models(
         typer.echo(json_text([entry.model_dump(mode="json") for entry in entries]))
     elif names:
         for entry in entries:
-            console.print(_all_of(entry), highlight=False, soft_wrap=True)
+            console.print(_details(entry), highlight=False, soft_wrap=True)
     else:
         console.print(_overview(entries), highlight=False)
         console.print(
@@ -72,15 +72,16 @@ def _entry(name: str) -> CatalogueEntry:
 
     entry = resolve(name)
     if entry is None:
-        near = suggestions(name)
-        meant = f"did you mean {' or '.join(near)}?" if near else "choose one of: "
-        known = "" if near else ", ".join(known.name for known in list_models())
-        raise CMRError(f"no pretrained model has the short name {shown(name)}; {meant}{known}")
+        if near := suggestions(name):
+            advice = f"did you mean {' or '.join(near)}?"
+        else:
+            advice = f"choose one of: {', '.join(model.name for model in list_models())}"
+        raise CMRError(f"no pretrained model has the short name {shown(name)}; {advice}")
     return entry
 
 
 def size_text(count: int) -> str:
-    """Bytes as megabytes or gigabytes of 1,000, to three figures.
+    """Format bytes as decimal megabytes or gigabytes.
 
     Example:
         >>> size_text(1_539_458_338)
@@ -110,8 +111,8 @@ def _overview(entries: list[CatalogueEntry]) -> Table:
     return table
 
 
-def _all_of(entry: CatalogueEntry) -> str:
-    """Each fact on a line, and below it the page it is from, whole, so that it can be opened."""
+def _details(entry: CatalogueEntry) -> str:
+    """Return each fact on a line, followed by a line with the complete URL of its source."""
     facts = [("repository", f"{entry.repository}, {entry.library}", entry.listed)]
     if (size := entry.download) is not None:
         text = f"{size_text(size.value)}{_in_brackets(size.note)}"
@@ -137,7 +138,7 @@ def _in_brackets(note: str) -> str:
 
 def _measure(
     names: list[str],
-    where: dict[str, Any],
+    load_options: dict[str, Any],
     batch: int,
     turns: int,
     threads: int | None,
@@ -148,7 +149,7 @@ def _measure(
 
     speeds: dict[str, EncodingSpeed] = {}
     for name in names:
-        model = load(name, **where)
+        model = load(name, **load_options)
         speeds[name] = measure_encoding(model, batch=batch, turns=turns, threads=threads)
     if as_json:
         records = [{"model": name, **asdict(speed)} for name, speed in speeds.items()]
@@ -171,7 +172,7 @@ def _measure(
     width, height = PICTURE_SIZE
     used = next(iter(speeds.values())).threads
     console.print(
-        f"Median of {turns} turns on {used} {'thread' if used == 1 else 'threads'}; pictures of "
-        f"{width} × {height}, decoded before.",
+        f"Median of {turns} rounds on {used} {'thread' if used == 1 else 'threads'}; decoded "
+        f"pictures of {width} × {height} pixels.",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""Datasets as commands that take several of them name them: `sketches` or `sketches:8000/1000`."""
+"""Load datasets that are named with their protocol, as in `sketches:8000/1000`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NamedDatasets: TypeAlias = Annotated[
 
 
 def load_pairs(names: Sequence[str]) -> list[PairDataset]:
-    """Reads them all. Raises CMRError: one cannot be read, or has features and no pictures."""
+    """Load all datasets. Raises CMRError if one cannot be read or has features, not pictures."""
     loaded = []
-    for named in names:
-        name, _, protocol = named.partition(":")
+    for argument in names:
+        name, _, protocol = argument.partition(":")
         dataset = load_dataset(name, protocol=protocol or None)
         if not isinstance(dataset, PairDataset):
             raise CMRError(f"{name} has no pictures to learn from")

@@ -1,4 +1,4 @@
-"""Options and the console that all commands share."""
+"""Define the options and the console that all commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from cmr_hub.cli.terminal import Terminal
 from cmr_hub.errors import CMRError, shown
 
-# Sentences and paths are shown as they are: `[b]` in one is no markup, nor is ESC an order.
+# Sentences and paths are printed literally: `[b]` is no markup, and escape codes are not sent.
 console = Terminal(markup=False, emoji=False)
 
 Root = Annotated[
@@ -89,12 +89,12 @@ AllowHost = Annotated[
 
 
 def named_options(pairs: list[str] | None) -> dict[str, Any]:
-    """`name=value` strings; a value is read as JSON where it is: `min_df=2`, `stop_words=null`."""
+    """Parse `name=value` options; values are JSON if possible: `min_df=2`, `stop_words=null`."""
     options: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise CMRError(f"--text-option wants name=value, not {shown(pair)}")
+            raise CMRError(f"--text-option needs name=value, not {shown(pair)}")
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Command-line options that change the settings of a preset."""
+"""Apply command-line options to a preset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """Settings that a command gives in place of the preset's; None leaves the preset's."""
+    """Settings that replace those of a preset; None keeps the preset's value."""
 
     epochs: int | None = None
     batch_size: int | None = None
@@ -27,10 +27,10 @@ class Changes:
     objective: str | None = None
 
     def of(self, method: Preset | Baseline) -> Preset | Baseline:
-        """The method with these settings.
+        """Return the method with these settings.
 
         Raises:
-            CMRError: a baseline, or a preset without such a setting.
+            CMRError: the method is a baseline, or a preset without such a setting.
         """
         fields: dict[str, Any] = {
             name: value for name, value in asdict(self).items() if value is not None
@@ -42,11 +42,11 @@ class Changes:
             raise CMRError(f"{method.name} is fitted in closed form: it has no {options}")
         if self.dim is not None and method.dim is None:
             raise CMRError(
-                f"{method.name} has no --dim: its common space is that of the classes or of the "
-                "features"
+                f"{method.name} has no --dim: the classes or the features determine the "
+                "dimension of its common space"
             )
         if fields.pop("objective", None) is not None:
-            # Whether labels are needed is now for the loss to say.
+            # The loss now determines whether labels are needed.
             fields["supervised"] = False
             fields["objective"] = objective_spec(str(self.objective))
             method = replace(method, objective=fields["objective"])
@@ -58,16 +58,16 @@ class Changes:
 
 
 def _at_temperature(preset: Preset, temperature: float | None) -> dict[str, dict[str, Any]]:
-    """The objective, its losses that have a temperature at this one."""
-    with_one = _losses_with_temperature(preset)
-    if not with_one:
+    """Return the objective with this temperature in all losses that have one."""
+    losses = _losses_with_temperature(preset)
+    if not losses:
         others = [name for name, other in PRESETS.items() if _losses_with_temperature(other)]
         raise CMRError(
             f"{preset.name} has no --temperature: none of its losses has one. Presets that do: "
             f"{', '.join(others)}"
         )
     return {
-        term: {**description, "temperature": temperature} if term in with_one else dict(description)
+        term: {**description, "temperature": temperature} if term in losses else dict(description)
         for term, description in preset.objective.items()
     }
 

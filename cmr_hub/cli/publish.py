@@ -1,4 +1,4 @@
-"""`cmr publish` and `cmr space`: onto the Hub."""
+"""Define the commands `cmr publish` and `cmr space` for the Hub."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def publish(
         raise typer.BadParameter("give the repository on the Hub: --repo user/name")
     from cmr_hub.hub.publish import publication, results_publication, space_publication
 
-    asks = not (dry_run or yes)
+    confirm = not (dry_run or yes)
     with publication(
         _directory(directory),
         repo,
@@ -85,15 +85,15 @@ def publish(
         create_pr=create_pr,
         allow_download=allow_download,
     ) as upload:
-        commit = _offer(upload, "Upload model with CMR Hub", asks=asks, dry_run=dry_run)
+        commit = _offer(upload, "Upload model with CMR Hub", confirm=confirm, dry_run=dry_run)
     if dataset is not None:
         with results_publication(dataset, repo, private=private) as upload:
-            _offer(upload, "Upload results with CMR Hub", asks=asks, dry_run=dry_run)
+            _offer(upload, "Upload results with CMR Hub", confirm=confirm, dry_run=dry_run)
     if with_space and dry_run:
-        console.print(f"Then a Space {repo} for that commit.")
+        console.print(f"It would also create the Space {repo} for this commit.")
     elif with_space:
         with space_publication(repo, commit, private=private) as upload:
-            _offer(upload, "Upload Space with CMR Hub", asks=asks, dry_run=False)
+            _offer(upload, "Upload Space with CMR Hub", confirm=confirm, dry_run=False)
 
 
 @space.command()
@@ -125,7 +125,7 @@ def build(
 
 @space.command()
 def dashboard(
-    out: Annotated[Path, typer.Argument(help="A new directory for the Space.")],
+    out: Annotated[Path, typer.Argument(help="New directory for the Space.")],
     results: Annotated[Path, typer.Option(help="Folder of the results to show.")] = Path("results"),
 ) -> None:
     """Build a Docker Space with the Streamlit dashboard.
@@ -148,8 +148,8 @@ def _directory(name: str) -> Path:
     return release_directory(name) if is_release(name) else Path(name)
 
 
-def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
-    """Shows what an upload changes, asks, and sends; gives the commit."""
+def _offer(upload: Upload, message: str, *, confirm: bool, dry_run: bool) -> str:
+    """Show the changes of an upload, ask for confirmation, upload, and return the commit."""
     changes = upload.changes()
     different = [change for change in changes if change.what != "same"]
     where = f"{upload.kind} {upload.repository}" + (f", {upload.branch}" if upload.branch else "")
@@ -164,16 +164,16 @@ def _offer(upload: Upload, message: str, *, asks: bool, dry_run: bool) -> str:
         f"{sum(change.what == what for change in changes)} {what}"
         for what in ("new", "changed", "gone", "same")
     ]
-    console.print(f"{', '.join(counts)}; {decimal(size)} to send")
+    console.print(f"{', '.join(counts)}; {decimal(size)} to upload")
     if dry_run:
         return ""
     if not different:
-        console.print("It is all there already.")
-    elif asks and not _confirmed("Send it?"):
-        console.print("Nothing was sent.")
+        console.print("Everything is up to date.")
+    elif confirm and not _confirmed("Upload?"):
+        console.print("Nothing was uploaded.")
         raise typer.Exit(1)
     sent = upload.send(message)
-    console.print(f"Sent: {sent.url}", soft_wrap=True)
+    console.print(f"Uploaded: {sent.url}", soft_wrap=True)
     return sent.commit
 
 
@@ -182,5 +182,5 @@ def _confirmed(question: str) -> bool:
         return typer.confirm(question)
     except typer.Abort as abort:
         if isinstance(abort.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None  # Ctrl-C is the same here as elsewhere
+            raise KeyboardInterrupt from None  # so that `main` handles it as any Ctrl-C
         raise

@@ -1,4 +1,4 @@
-"""`cmr search` and `cmr demo`: using a gallery."""
+"""Define the commands `cmr search` and `cmr demo`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Model = Annotated[
 
 
 class Target(StrEnum):
-    """What to search among."""
+    """Modality of the results."""
 
     IMAGE = "image"
     TEXT = "text"
@@ -38,7 +38,7 @@ def search(
         str,
         typer.Argument(
             help="Directory of the gallery, http://HOST:PORT/COLLECTION in Milvus, or a model with "
-            "a gallery of its own."
+            "a gallery."
         ),
     ],
     text: Annotated[str | None, typer.Argument(help="Sentence to search for.")] = None,
@@ -93,7 +93,7 @@ def search(
     from cmr_hub.loading import open_gallery
 
     if weight is not None and (image is None or text is None):
-        raise QueryError("--weight is of a sentence beside a picture: give both, or leave it out")
+        raise QueryError("--weight needs a sentence and a picture: give both, or omit it")
     query = _query(text, image, weight, without or [])
     opened = open_gallery(
         gallery, model, allow_download=allow_download, device=device, backend=backend, int8=int8
@@ -116,8 +116,8 @@ def search(
         from cmr_hub.gallery.contact_sheet import contact_sheet
 
         page = html or Path(tempfile.mkdtemp(prefix="cmr-")) / "hits.html"
-        wanted = " + ".join(filter(None, ["" if image is None else image.name, text]))
-        title = " − ".join([wanted, *(without or [])])
+        query_text = " + ".join(filter(None, ["" if image is None else image.name, text]))
+        title = " − ".join([query_text, *(without or [])])
         with atomic_file(page) as file:
             file.write_text(contact_sheet(hits, title, nothing, notes), encoding="utf-8")
         if show:
@@ -127,20 +127,15 @@ def search(
     elif not as_json:
         console.print(_table(hits) if hits or clear is None else nothing)
     if as_json:
-        told = {"unknown_words": unknown, "note": " ".join(notes) or None}
-        records = [hit.record() | told for hit in hits]
-        typer.echo(json_text(records))
+        extra = {"unknown_words": unknown, "note": " ".join(notes) or None}
+        typer.echo(json_text([hit.record() | extra for hit in hits]))
     for note in notes:
-        # A program reads the list of hits alone, which may be empty.
+        # Standard output has only the JSON list, which may be empty.
         typer.echo(printable(note), err=as_json)
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
-    """What was asked, as a query.
-
-    Raises:
-        QueryError: nothing is wanted.
-    """
+    """Build the query. Raises QueryError without a sentence and a picture."""
     from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix
 
     parts: list[tuple[float, Query]] = []
@@ -163,10 +158,10 @@ def _table(hits: list[Hit]) -> Table:
         "sentence": [cell(hit.sentences[0] if hit.sentences else "") for hit in hits],
         "path": [cell(hit.file or hit.id, None) for hit in hits],
     }
-    there = {name: cells for name, cells in columns.items() if any(cells) or not hits}
-    # A path that is cut does not say which file it is.
-    table = Table(*(Column(name, overflow="fold") for name in there))
-    for row in zip(*there.values(), strict=True):
+    filled = {name: cells for name, cells in columns.items() if any(cells) or not hits}
+    # Folded, because a truncated path does not identify a file.
+    table = Table(*(Column(name, overflow="fold") for name in filled))
+    for row in zip(*filled.values(), strict=True):
         table.add_row(*row)
     return table
 

@@ -1,4 +1,4 @@
-"""`cmr ablate` and `cmr report`: whole tables of results."""
+"""Define the commands `cmr ablate` and `cmr report`."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def ablate(
         plan, cells, found = planned_cells(grid, results, weights)
         table = Table("cell", "tables", "row", "protocol", "seed")
         for cell in cells:
-            places = plan.rows_of(cell.key)
-            tables = ", ".join(table.id for table, _ in places)
-            label = places[0][1].label
+            rows = plan.rows_of(cell.key)
+            tables = ", ".join(table.id for table, _ in rows)
+            label = rows[0][1].label
             table.add_row(cell.key[:16], tables, label, cell.protocol, str(cell.seed))
         console.print(table)
-        console.print(f"{len(cells)} to run, {found} there already")
+        console.print(f"{len(cells)} to run, {found} already stored")
         return
     summary = run_grid(grid, results, image_weights=weights, workers=workers, cache=cache)
     console.print(
-        f"{summary.run} run, {summary.found} there already, {len(summary.failures)} failed"
+        f"{summary.run} run, {summary.found} already stored, {len(summary.failures)} failed"
     )
     for reason, failures in groupby(summary.failures, key=lambda failure: failure.reason):
         failed = "\n".join(f"failed: {failure.where}" for failure in failures)
@@ -75,7 +75,7 @@ def _weights(pairs: list[str] | None) -> dict[str, Path]:
     for pair in pairs or []:
         name, equals, file = pair.partition("=")
         if not (name and equals and file):
-            raise CMRError(f"--image-weights wants NAME=FILE, not {shown(pair)}")
+            raise CMRError(f"--image-weights needs NAME=FILE, not {shown(pair)}")
         weights[name] = Path(file)
     return weights
 

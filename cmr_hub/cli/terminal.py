@@ -1,7 +1,7 @@
-"""What is printed: words of strangers are text on the screen, and never orders to the terminal.
+"""Print untrusted text without its control characters.
 
-A caption, a label, a path or the name of a model may hold the characters that colour a terminal,
-hide what follows, or write to the clipboard (ESC, and those that stand for it).
+A caption, label, path or model name may contain control characters, such as ESC, that change
+colours, hide the following text or write to the clipboard.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 LONGEST: Final = 500
-"""Characters of a cell of a table: one of twenty million would be laid out for minutes."""
+"""Maximum length of a table cell; laying out twenty million characters would take minutes."""
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _INNER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """The text with its control characters written out, as `\\x1b`; lines and tabs stay."""
-    return _CONTROLS.sub(_written_out, text)
+    """Escape control characters, e.g. as `\\x1b`; line breaks and tabs are kept."""
+    return _CONTROLS.sub(_escaped, text)
 
 
 def cell(text: object, longest: int | None = LONGEST) -> str:
-    """Text for a cell of a table: on one line, without control characters, not too long."""
-    whole = str(text)
-    shown = whole if longest is None or len(whole) <= longest else f"{whole[: longest - 1]}…"
-    return _INNER.sub(_written_out, shown)
+    """Return text for a table cell: one line, escaped control characters, limited length."""
+    full = str(text)
+    shown = full if longest is None or len(full) <= longest else f"{full[: longest - 1]}…"
+    return _INNER.sub(_escaped, shown)
 
 
 class Terminal(Console):
-    """A console that writes out control characters in whatever it prints, but its own."""
+    """A console that escapes control characters in printed text, except its own."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """See `Console`."""
+        """Render as `Console`, with escaped control characters."""
         for segment in super().render(renderable, options):
             if segment.control or not _CONTROLS.search(segment.text):
                 yield segment
@@ -45,6 +45,6 @@ class Terminal(Console):
                 yield Segment(printable(segment.text), segment.style)
 
 
-def _written_out(found: re.Match[str]) -> str:
+def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

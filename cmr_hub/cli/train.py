@@ -1,4 +1,4 @@
-"""`cmr train`."""
+"""Define the command `cmr train`."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.run import Experiment
 
 LABELLED = "acmr-paper"
-"""What trains on labels where no preset is asked for."""
+"""Default preset for a dataset with labels."""
 
 
 class GalleryChoice(StrEnum):
-    """Which pairs a trained model is saved with, for searching."""
+    """Pairs that are saved with a trained model for searching."""
 
     TEST = "test"
     ALL = "all"
@@ -158,10 +158,10 @@ def train(
     from cmr_hub.writer import exclusive_lock
 
     changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds, objective)
-    # A wrong name or file is noticed before anything is read or downloaded.
-    asked = None if preset is None else changes.of(get_method(preset))
-    if asked is not None:
-        refuse_without_model(asked)
+    # Report a wrong name or file before anything is read or downloaded.
+    method = None if preset is None else changes.of(get_method(preset))
+    if method is not None:
+        refuse_without_model(method)
     refuse_foreign_directory(out)
     checkpoints = out.resolve().with_name(f"{out.resolve().name}.checkpoints")
     placement = Placement.of(device)
@@ -172,17 +172,17 @@ def train(
     if image_weights:
         images = image_encoder(image_encoder_name or "mobilenet_v2", image_weights)
     loaded = load_training_data(datasets, root, protocol)
-    asked = asked or changes.of(get_method(_default_preset(datasets, loaded)))
-    refuse_without_labels(loaded, asked)
-    image_encoder_name, texts = _encoders(asked, image_encoder_name, images, texts)
-    console.print(_told(loaded, asked, image_encoder_name, texts.name), soft_wrap=True)
+    method = method or changes.of(get_method(_default_preset(datasets, loaded)))
+    refuse_without_labels(loaded, method)
+    image_encoder_name, texts = _encoders(method, image_encoder_name, images, texts)
+    console.print(_start_text(loaded, method, image_encoder_name, texts.name), soft_wrap=True)
     pictures = isinstance(loaded, PairDataset)
     images = (images or image_encoder(image_encoder_name)) if pictures else None
     features = FeatureCache(cache)
     with exclusive_lock(checkpoints, "give another --out"):
         experiment = run_experiment(
             loaded,
-            asked,
+            method,
             seed,
             image_encoder=images and images.to(placement),
             text_encoder=texts.to(placement) if pictures else None,
@@ -197,7 +197,7 @@ def train(
         model = experiment.model
         if model is None:
             console.print(experiment.summary(), soft_wrap=True, highlight=False)
-            raise CMRError(f"{asked.name} gave no model to save")
+            raise CMRError(f"{method.name} does not produce a model that can be saved")
         if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
             part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
             model.gallery = build_gallery(model, part, cache=features, progress=True)
@@ -205,14 +205,14 @@ def train(
         if experiment.stages:
             write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
         append_run(experiment.record, results)
-        _tell_results(experiment, out, results)
-        # Last of all: until here the same command goes on with what they hold.
+        _print_results(experiment, out, results)
+        # Last, so that until now the same command would resume from the checkpoints.
         remove_checkpoints(checkpoints)
 
 
 def _default_preset(names: list[str], data: PairDataset | FeatureDataset) -> str:
-    by_captions = len(names) > 1 or not (data.labels >= 0).any()
-    return CAPTIONS.name if by_captions else LABELLED
+    uses_captions = len(names) > 1 or not (data.labels >= 0).any()
+    return CAPTIONS.name if uses_captions else LABELLED
 
 
 def _encoders(
@@ -221,19 +221,19 @@ def _encoders(
     images: ImageEncoder | None,
     texts: TextEncoder | None,
 ) -> tuple[str, TextEncoder]:
-    """The name of the image encoder, and the text encoder; for captions the best installed."""
+    """Return the image encoder's name and the text encoder; for captions the best installed."""
     from cmr_hub.model_training import default_image_encoder, default_text_encoder
 
-    captions = isinstance(method, Preset) and method.rows == "sentences"
+    uses_captions = isinstance(method, Preset) and method.rows == "sentences"
     if image_name is None:
-        image_name = default_image_encoder() if captions and images is None else "mobilenet_v2"
-    return image_name, texts or text_encoder(default_text_encoder() if captions else "bow")
+        image_name = default_image_encoder() if uses_captions and images is None else "mobilenet_v2"
+    return image_name, texts or text_encoder(default_text_encoder() if uses_captions else "bow")
 
 
-def _told(
+def _start_text(
     data: PairDataset | FeatureDataset, method: Preset | Baseline, images: str, texts: str
 ) -> str:
-    """What is trained on what, before it begins."""
+    """Describe the training before it starts."""
     encoders = f", {images} and {texts}" if isinstance(data, PairDataset) else ""
     lines = [f"Training on {data.name}, protocol {data.protocol}, by {method.name}{encoders}."]
     if AS_TEST in data.protocol:
@@ -244,10 +244,10 @@ def _told(
     return "\n".join(lines)
 
 
-def _tell_results(experiment: Experiment, out: Path, results: Path) -> None:
+def _print_results(experiment: Experiment, out: Path, results: Path) -> None:
     console.print(experiment.summary(), soft_wrap=True, highlight=False)
     console.print(
-        f"{experiment.record['epochs']} epochs in {experiment.record['seconds']:.1f} s. "
+        f"{experiment.record.epochs} epochs in {experiment.record.seconds:.1f} s. "
         f"Saved {out}; added a line to {results}.",
         soft_wrap=True,
     )

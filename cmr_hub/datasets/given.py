@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from cmr_hub.datasets import DATASETS, FeatureDataset, PairDataset, load_dataset
 from cmr_hub.errors import CMRError, DataFormatError, shown
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from cmr_hub.types import FloatArray
 
 FeatureArrays: TypeAlias = (
-    "tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]"
+    tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 )
 """(N, Di) features of images, (N, Dt) of their texts and, if there are classes, N labels."""
 
-DataLike: TypeAlias = "str | Path | PairDataset | FeatureDataset | FeatureArrays"
+DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
 """A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
 
 ARRAYS = "arrays"

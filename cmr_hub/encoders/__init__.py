@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from cmr_hub.errors import CMRError, shown
 from cmr_hub.lazy_names import lazy_names
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ if not TYPE_CHECKING:
     )
 
 
+def refuse_other_name(kind: object, name: str) -> None:
+    """Raises CMRError where a class is called otherwise than it is found: it would be saved so."""
+    own = getattr(kind, "name", None)
+    if own != name:
+        raise CMRError(
+            f"the encoder {shown(name)} has the name {shown(own)}, which a saved model would keep: "
+            f"both must be the same"
+        )
+
+
 def register(name: str) -> Callable[[T], T]:
     """A decorator that adds a subclass of `ImageEncoder` or of `TextEncoder` under a name.
 
@@ -48,11 +59,13 @@ def register(name: str) -> Callable[[T], T]:
     entry point of the group `cmr_hub.encoders`; what the class is says which of the two it is.
 
     Raises:
-        CMRError: the name is taken, or the class is neither of them.
+        CMRError: the name is taken, is not the `name` of the class, which a saved model keeps, or
+            the class is neither of them.
 
     Example:
         >>> @register("colours")                                            # doctest: +SKIP
-        ... class ColourEncoder(ImageEncoder): ...
+        ... class ColourEncoder(ImageEncoder):
+        ...     name = "colours"
         >>> cmr_hub.train("flickr8k", image_encoder="colours")              # doctest: +SKIP
     """
     from cmr_hub.encoders.images import IMAGE_ENCODERS
@@ -60,6 +73,8 @@ def register(name: str) -> Callable[[T], T]:
 
     def add(kind: T) -> T:
         registry = TEXT_ENCODERS if TEXT_ENCODERS.is_one(kind) else IMAGE_ENCODERS
+        if registry.is_one(kind):
+            refuse_other_name(kind, name)
         return registry.register(name)(kind)
 
     return add

@@ -143,12 +143,13 @@ def run_grid(
 def _keep(plan: Plan, cell: Cell, finished: Finished, results: Path) -> None:
     """The line in the store comes last: with it the cell is done, and all else is there."""
     places = plan.rows_of(cell.key)
-    record = finished.record | {
+    more = {
         "cell": cell.key,
         "grid": plan.name,
         "tables": [table.id for table, _ in places],
         "row": places[0][1].label,
     }
+    record = finished.record.model_copy(update=more)
     if finished.history:
         write_curve(finished.history, results, cell.key)
     if finished.embeddings is not None:
@@ -163,7 +164,7 @@ def _stored_cells(results: Path) -> set[str]:
         return set()
     for problem in problems:
         logger.warning("%s", problem)
-    return {record["cell"] for record in records if "cell" in record}
+    return {record.cell for record in records if record.cell is not None}
 
 
 def _where(plan: Plan, cell: Cell) -> str:

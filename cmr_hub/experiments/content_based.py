@@ -11,13 +11,13 @@ import numpy as np
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.errors import TrainingError
 from cmr_hub.experiments.results import versions
+from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.metrics.content_based import content_based_map
 
 if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
-    from cmr_hub.types import JSONObject
 
 
 def measure_content_based(
@@ -25,7 +25,7 @@ def measure_content_based(
     image_encoder: ImageEncoder | None,
     seed: int,
     cache: FeatureCache,
-) -> JSONObject:
+) -> RunRecord:
     """The images of the test split asked against each other, as a record for the results store.
 
     Nothing is learnt and nothing is random: `seed` is only noted. MAP@all is `map_i2i`.
@@ -54,23 +54,25 @@ def measure_content_based(
         features = cache.encode(image_encoder, [path for path, _ in known])
         labels = np.array([y for _, y in known])
     found = content_based_map(features, labels)
-    return {
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "classes": list(dataset.classes),
-        "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
-        "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
-        "text_encoder": "none",
-        "preset": "content-based",
-        "objective": "none",
-        "settings": {"distance": "euclidean"},
-        "seed": seed,
-        "epochs": 0,
-        "seconds": round(time.perf_counter() - started, 3),
-        "pairs": {"train": 0, "validation": 0, "test": len(labels)},
-        "map_i2i": found.value,
-        **dict.fromkeys(("map_i2t", "map_t2i", "map_avg", "map50_avg")),
-        **dict.fromkeys(("image_accuracy", "text_accuracy")),
-        "versions": versions(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return RunRecord.parse(
+        {
+            "dataset": dataset.name,
+            "protocol": dataset.protocol,
+            "classes": list(dataset.classes),
+            "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
+            "image_weights": None if image_encoder is None else image_encoder.weights_sha256,
+            "text_encoder": "none",
+            "preset": "content-based",
+            "objective": "none",
+            "settings": {"distance": "euclidean"},
+            "seed": seed,
+            "epochs": 0,
+            "seconds": round(time.perf_counter() - started, 3),
+            "pairs": {"train": 0, "validation": 0, "test": len(labels)},
+            "map_i2i": found.value,
+            **dict.fromkeys(("map_i2t", "map_t2i", "map_avg", "map50_avg")),
+            **dict.fromkeys(("image_accuracy", "text_accuracy")),
+            "versions": versions(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )

@@ -17,6 +17,7 @@ from cmr_hub.models.names import HISTORY
 from cmr_hub.outside import check_file
 
 if TYPE_CHECKING:
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.types import JSONObject
 
 Column: TypeAlias = "list[float | None]"
@@ -40,7 +41,7 @@ class Curve:
     columns: dict[str, Column] = field(default_factory=dict)
 
 
-def stored_curves(results: str | Path, record: JSONObject) -> list[Curve]:
+def stored_curves(results: str | Path, record: RunRecord) -> list[Curve]:
     """The phases of a run in the store; none for a run that was not trained by epochs.
 
     The learning rate is the one of its settings.
@@ -48,11 +49,10 @@ def stored_curves(results: str | Path, record: JSONObject) -> list[Curve]:
     Raises:
         ModelFormatError: the file is damaged.
     """
-    if not isinstance(record.get("cell"), str):
+    if record.cell is None:
         return []
-    phases = read_curve(Path(results), record["cell"]) or {}
-    settings = record.get("settings")
-    rate = settings.get("learning_rate") if isinstance(settings, dict) else None
+    phases = read_curve(Path(results), record.cell) or {}
+    rate = record.settings.get("learning_rate")
     curves = []
     for phase, columns in phases.items():
         length = max(map(len, columns.values()), default=0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.experiments.tables import RowResult, TableResult
     from cmr_hub.types import JSONObject
 
@@ -61,15 +62,16 @@ def empty_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def class_map(record: JSONObject) -> dict[str, float]:
+def class_map(record: RunRecord) -> dict[str, float]:
     """MAP of each class by its name, the mean of both directions."""
-    both = (record["per_class_map_i2t"], record["per_class_map_t2i"])
-    names = record["classes"]
-    return {
-        names[int(label)]: (figure + both[1][label]) / 2
-        for label, figure in sorted(both[0].items(), key=lambda item: int(item[0]))
-        if label in both[1]
-    }
+    names = record.classes or []
+    i2t, t2i = record.per_class_map_i2t or {}, record.per_class_map_t2i or {}
+    found = {}
+    for label in sorted(i2t, key=int):
+        first, second = i2t[label], t2i.get(label)
+        if first is not None and second is not None:
+            found[names[int(label)]] = (first + second) / 2
+    return found
 
 
 def _mean_by_class(row: RowResult) -> dict[str, float]:
@@ -81,7 +83,7 @@ def _mean_by_class(row: RowResult) -> dict[str, float]:
 def _per_class(result: TableResult) -> Figure | None:
     groups: dict[tuple[str, ...], dict[str, Mapping[str, float]]] = {}
     for row in result.rows:
-        if row.n and next(iter(row.records.values())).get("relevance") == "class":
+        if row.n and next(iter(row.records.values())).relevance == "class":
             figures = _mean_by_class(row)
             groups.setdefault(tuple(figures), {})[row.row.label] = figures
     if not groups:
@@ -104,7 +106,9 @@ def _per_class(result: TableResult) -> Figure | None:
 
 def _precision_recall(result: TableResult) -> Figure | None:
     measured = [
-        row for row in result.rows if row.n and "pr_recall" in next(iter(row.records.values()))
+        row
+        for row in result.rows
+        if row.n and next(iter(row.records.values())).pr_recall is not None
     ]
     if not measured:
         return None
@@ -112,9 +116,9 @@ def _precision_recall(result: TableResult) -> Figure | None:
     axes = figure.subplots()
     for index, row in enumerate(measured):
         records = list(row.records.values())
-        curves = [np.add(record["pr_curve_i2t"], record["pr_curve_t2i"]) / 2 for record in records]
+        curves = [np.add(r.pr_curve_i2t or [], r.pr_curve_t2i or []) / 2 for r in records]
         style = _style(index)
-        axes.plot(records[0]["pr_recall"], np.mean(curves, axis=0), label=row.row.label, **style)
+        axes.plot(records[0].pr_recall or [], np.mean(curves, axis=0), label=row.row.label, **style)
     axes.set(xlabel="recall", ylabel="interpolated precision", xlim=(0, 1), ylim=(0, 1))
     _legend(axes, len(measured))
     return figure
@@ -125,7 +129,7 @@ def _training(result: TableResult, results: Path) -> Figure | None:
     lines = []
     for row in result.rows:
         for record in row.records.values():
-            curve = read_curve(results, record["cell"])
+            curve = read_curve(results, record.cell or "")
             if curve:
                 lines.append((row.row.label, curve.get("select") or next(iter(curve.values()))))
     if not lines:

@@ -25,7 +25,7 @@ from cmr_hub.experiments.tables import (
 )
 
 if TYPE_CHECKING:
-    from cmr_hub.types import JSONObject
+    from cmr_hub.experiments.run_record import RunRecord
 
 REPORT = "report.md"
 FIGURES = "figures"
@@ -51,7 +51,7 @@ def write_report(results: str | Path) -> Path:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
     records, problems = read_runs(home / RUNS)
     parts = [_HEAD]
-    counted: dict[str, JSONObject] = {}
+    counted: dict[str, RunRecord] = {}
     for plan in plans:
         parts.append(f"## {plan.title}\n")
         for result in (table_result(table, records) for table in plan.tables):
@@ -59,7 +59,7 @@ def write_report(results: str | Path) -> Path:
             pictures = draw_figures(result, home, home / FIGURES)
             parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
             for row in result.rows:
-                counted |= {record["cell"]: record for record in row.records.values()}
+                counted |= {record.cell or "": record for record in row.records.values()}
     parts.append(_circumstances(plans, list(counted.values()), len(problems)))
     with atomic_file(home / REPORT) as path:
         path.write_text("\n".join(parts), encoding="utf-8")
@@ -295,7 +295,7 @@ def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
     ]
 
 
-def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) -> str:
+def _circumstances(plans: list[Plan], records: list[RunRecord], problems: int) -> str:
     planned = {
         key
         for plan in plans
@@ -303,8 +303,8 @@ def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) 
         for row in table.rows
         for key in row.cells.values()
     }
-    hours = sum(record["seconds"] for record in records) / 3600
-    named = {record.get("map50_denominator") for record in records}
+    hours = sum(record.seconds for record in records) / 3600
+    named = {record.map50_denominator for record in records}
     denominators = sorted(name for name in named if name is not None)
     lines = [
         "## How it was measured\n",
@@ -315,7 +315,7 @@ def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) 
         lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")
     for versions, count in Counter(_versions(record) for record in records).most_common():
         lines.append(f"- {count} runs with {versions}")
-    weights = {(r["image_encoder"], r["image_weights"]) for r in records if r.get("image_weights")}
+    weights = {(r.image_encoder, r.image_weights) for r in records if r.image_weights}
     lines += [f"- Weights of {name}: SHA-256 {digest}" for name, digest in sorted(weights)]
     lines += [
         f"- {title}: {', '.join(map(str, values))}" for title, values in _unknown_texts(records)
@@ -325,16 +325,16 @@ def _circumstances(plans: list[Plan], records: list[JSONObject], problems: int) 
     return "\n".join(lines) + "\n"
 
 
-def _versions(record: JSONObject) -> str:
-    return ", ".join(f"{name} {value}" for name, value in record["versions"].items())
+def _versions(record: RunRecord) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.versions.items())
 
 
-def _unknown_texts(records: list[JSONObject]) -> list[tuple[str, list[str]]]:
+def _unknown_texts(records: list[RunRecord]) -> list[tuple[str, list[str]]]:
     most: dict[str, int] = {}
     for record in records:
-        unknown = record.get("test_texts_without_known_word", 0)
+        unknown = record.test_texts_without_known_word or 0
         if unknown:
-            most[record["text_encoder"]] = max(unknown, most.get(record["text_encoder"], 0))
+            most[record.text_encoder] = max(unknown, most.get(record.text_encoder, 0))
     found = [f"{name} at most {count}" for name, count in sorted(most.items())]
     return [("Test texts without any known word", found)] if found else []
 

@@ -17,6 +17,7 @@ from cmr_hub.experiments.measuring import Figures, measure_split
 from cmr_hub.experiments.methods import refuse_without_labels
 from cmr_hub.experiments.pairs import complete_pairs, paired_features, training_splits
 from cmr_hub.experiments.results import versions
+from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
@@ -54,7 +55,7 @@ class Experiment:
 
     model: CrossModalModel | None
     figures: Figures
-    record: JSONObject
+    record: RunRecord
     history: list[dict[str, Any]]
     test: PairDataset | FeatureDataset
     stages: Stages
@@ -64,7 +65,8 @@ class Experiment:
         """The figures as plain text, beside zero-shot where there is such, and what was added."""
         if self.zero_shot is None:
             return self.figures.table()
-        return f"{self.figures.table(self.zero_shot.report)}\n{against_zero_shot(self.record)}"
+        comparison = against_zero_shot(self.record.to_dict())
+        return f"{self.figures.table(self.zero_shot.report)}\n{comparison}"
 
     @property
     def report(self) -> RetrievalReport:
@@ -168,28 +170,32 @@ def run_experiment(
         centroids=centroids,
         progress=progress,
     )
-    record: JSONObject = {
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "classes": list(dataset.classes),
-        "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
-        "image_weights": None if pretrained is None else pretrained.weights_sha256,
-        "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),
-        "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
-        "text_options": None if text_encoder is None else text_encoder.state()[0].get("options"),
-        "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
-        **_method_record(method, learnt, seed),
-        "pairs": {
-            "train": len(learnt.splits.final),
-            "validation": len(learnt.splits.validation),
-            "test": len(test),
-        },
-        "test_texts_without_known_word": figures.unknown_texts,
-        **figures.to_dict(),
-        **({} if zero_shot is None else {"zero_shot": zero_shot.as_dict()}),
-        "versions": versions(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    record = RunRecord.parse(
+        {
+            "dataset": dataset.name,
+            "protocol": dataset.protocol,
+            "classes": list(dataset.classes),
+            "image_encoder": "precomputed" if image_encoder is None else image_encoder.name,
+            "image_weights": None if pretrained is None else pretrained.weights_sha256,
+            "fine_tuned": None if fine_tuning is None else fine_tuning.as_dict(),
+            "text_encoder": "precomputed" if text_encoder is None else text_encoder.name,
+            "text_options": None
+            if text_encoder is None
+            else text_encoder.state()[0].get("options"),
+            "text_fine_tuned": None if text_fine_tuning is None else text_fine_tuning.as_dict(),
+            **_method_record(method, learnt, seed),
+            "pairs": {
+                "train": len(learnt.splits.final),
+                "validation": len(learnt.splits.validation),
+                "test": len(test),
+            },
+            "test_texts_without_known_word": figures.unknown_texts,
+            **figures.to_dict(),
+            **({} if zero_shot is None else {"zero_shot": zero_shot.as_dict()}),
+            "versions": versions(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
     model = None
     if isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector):
         model = CrossModalModel(
@@ -197,7 +203,7 @@ def run_experiment(
             TextTower(text_encoder, learnt.texts),
             classes=dataset.classes,
             centroids=centroids,
-            training=record,
+            training=record.to_dict(),
             history=learnt.history,
         )
     # Early stopping goes back to an earlier epoch: what came after it is not of this model.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cmr_hub.experiments.tables import Significance, figure_of, significance
+from cmr_hub.experiments.tables import Significance, significance
 
 if TYPE_CHECKING:
-    from cmr_hub.types import JSONObject
+    from cmr_hub.experiments.run_record import RunRecord
 
 FACTORS: Final = ("method", "texts", "images", "objective", "protocol", "dataset")
 """What runs are told apart by, for people."""
@@ -42,7 +42,7 @@ _DECIDES: Final = (
 """What decides a result beside the factors and the settings of the method."""
 
 
-def metric_of(record: JSONObject, metric: str, direction: str) -> float | None:
+def metric_of(record: RunRecord, metric: str, direction: str) -> float | None:
     """A figure of a run; the average of a figure stored by direction is their mean.
 
     Args:
@@ -52,9 +52,9 @@ def metric_of(record: JSONObject, metric: str, direction: str) -> float | None:
     """
     name, at, depth = METRICS[metric].partition("@")
     way = DIRECTIONS[direction]
-    if way != "avg" or (f"{name}_avg" in record and not at):
-        return figure_of(record, f"{name}_{way}{at}{depth}")
-    both = [figure_of(record, f"{name}_{one}{at}{depth}") for one in ("i2t", "t2i")]
+    if way != "avg" or (record.figure(f"{name}_avg") is not None and not at):
+        return record.figure(f"{name}_{way}{at}{depth}")
+    both = [record.figure(f"{name}_{one}{at}{depth}") for one in ("i2t", "t2i")]
     known = [figure for figure in both if figure is not None]
     return sum(known) / 2 if len(known) == 2 else None
 
@@ -71,7 +71,7 @@ class RunGroup:
 
     factors: Mapping[str, str]
     settings: Mapping[str, str]
-    records: Mapping[int, JSONObject]
+    records: Mapping[int, RunRecord]
 
     @cached_property
     def key(self) -> str:
@@ -87,11 +87,11 @@ class RunGroup:
     @cached_property
     def terms(self) -> tuple[str, ...]:
         """The names of the losses of its objective; empty for a closed form."""
-        objective = self.first.get("settings", {}).get("objective", {})
+        objective = self.first.settings.get("objective", {})
         return tuple(objective) if isinstance(objective, dict) else ()
 
     @property
-    def first(self) -> JSONObject:
+    def first(self) -> RunRecord:
         """The record of its smallest seed."""
         return self.records[min(self.records)]
 
@@ -117,9 +117,9 @@ class RunGroup:
         ways = _ways(direction)
         found: defaultdict[str, list[float]] = defaultdict(list)
         for record in self.records.values():
-            names = record.get("classes") or []
+            names = record.classes or []
             for way in ways:
-                for label, figure in (record.get(f"per_class_map_{way}") or {}).items():
+                for label, figure in (getattr(record, f"per_class_map_{way}") or {}).items():
                     name = names[int(label)] if _is_place(label, names) else label
                     found[name].append(float(figure))
         whole = self.n * len(ways)
@@ -128,11 +128,11 @@ class RunGroup:
     def precision_recall(self, direction: str) -> tuple[list[float], list[float]] | None:
         """Recall levels and interpolated precision at them, mean over seeds."""
         curves = [
-            record.get(f"pr_curve_{way}")
+            getattr(record, f"pr_curve_{way}")
             for record in self.records.values()
             for way in _ways(direction)
         ]
-        levels = self.first.get("pr_recall")
+        levels = self.first.pr_recall
         whole = [curve for curve in curves if curve and len(curve) == len(levels or [])]
         if not levels or len(whole) < len(curves):
             return None
@@ -150,33 +150,33 @@ def _ways(direction: str) -> tuple[str, ...]:
     return ("i2t", "t2i") if way == "avg" else (way,)
 
 
-def grouped(records: Iterable[JSONObject]) -> list[RunGroup]:
+def grouped(records: Iterable[RunRecord]) -> list[RunGroup]:
     """The groups of all records, in the order of their first; of one seed the first record counts.
 
     What a closed form chose on validation pairs, it may choose anew with every seed: that does not
     part its runs.
     """
-    found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, JSONObject]]] = {}
+    found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, RunRecord]]] = {}
     for record in records:
         factors, settings = _factors(record), _settings(record)
         key = tuple(factors.values()), tuple(sorted(settings.items()))
         runs = found.setdefault(key, (factors, settings, {}))[2]
-        runs.setdefault(record["seed"], record)
+        runs.setdefault(record.seed, record)
     return [RunGroup(*parts) for parts in found.values()]
 
 
-def _factors(record: JSONObject) -> dict[str, str]:
-    seed, protocol = record["seed"], record["protocol"]
-    tuned = record.get("fine_tuned") or {}
-    layers = record.get("text_fine_tuned") or {}
-    objective = record["objective"]
+def _factors(record: RunRecord) -> dict[str, str]:
+    seed, protocol = record.seed, record.protocol
+    tuned = record.fine_tuned or {}
+    layers = record.text_fine_tuned or {}
+    objective = record.objective
     return {
-        "dataset": record["dataset"],
+        "dataset": record.dataset,
         # A protocol that splits anew for every seed is one protocol.
         "protocol": "random-{seed}" if protocol == f"random-{seed}" else protocol,
-        "images": record["image_encoder"] + _tuned(tuned.get("blocks"), "block"),
-        "texts": record["text_encoder"] + _tuned(layers.get("layers"), "layer"),
-        "method": record["preset"],
+        "images": record.image_encoder + _tuned(tuned.get("blocks"), "block"),
+        "texts": record.text_encoder + _tuned(layers.get("layers"), "layer"),
+        "method": record.preset,
         "objective": objective if isinstance(objective, str) else json.dumps(objective),
     }
 
@@ -185,10 +185,10 @@ def _tuned(count: Any, part: str) -> str:
     return f", {count} {part}{'s' * (count != 1)} fine-tuned" if count else ""
 
 
-def _settings(record: JSONObject) -> dict[str, str]:
-    chosen = {name: record[name] for name in _DECIDES if record.get(name) is not None}
-    if record["objective"] != _CLOSED_FORM and isinstance(record.get("settings"), dict):
-        chosen |= record["settings"]
+def _settings(record: RunRecord) -> dict[str, str]:
+    chosen = {name: value for name in _DECIDES if (value := getattr(record, name)) is not None}
+    if record.objective != _CLOSED_FORM:
+        chosen |= record.settings
     return dict(_flat(chosen))
 
 

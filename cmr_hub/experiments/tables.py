@@ -15,7 +15,9 @@ from cmr_hub.errors import QueryError, shown
 from cmr_hub.experiments.plan import PlannedRow, PlannedTable
 
 if TYPE_CHECKING:
-    from cmr_hub.types import JSONObject
+    from cmr_hub.experiments.run_record import RunRecord
+
+    pass
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,6 @@ MEASURES = {
 """By the `measure` of a table in a grid."""
 
 
-def figure_of(record: JSONObject, figure: str) -> float | None:
-    """A figure of a record; None where it was not measured."""
-    name, _, depth = figure.partition("@")
-    value = record.get(name)
-    if depth and value is not None:
-        value = value.get(depth)
-    return None if value is None else float(value)
-
-
 @dataclass(frozen=True)
 class Significance:
     """The difference of two methods over the seeds both were run with.
@@ -149,7 +142,7 @@ class RowResult:
     """A row with the records of the seeds that have been run."""
 
     row: PlannedRow
-    records: dict[int, JSONObject]
+    records: Mapping[int, RunRecord]
     """By seed."""
     against_reference: Significance | None
 
@@ -176,12 +169,15 @@ class RowResult:
     @property
     def zero_shot(self) -> RowResult | None:
         """The same runs before training; None where they do not tell it."""
-        before = {seed: record.get("zero_shot") for seed, record in self.records.items()}
-        if not before or not all(before.values()):
+        found = {
+            seed: before
+            for seed, record in self.records.items()
+            if (before := record.before_training()) is not None
+        }
+        if not found or len(found) < len(self.records):
             return None
         label = f"{self.row.label}, zero-shot"
         row = self.row.model_copy(update={"label": label, "method": "zero-shot", "published": ()})
-        found = {seed: record for seed, record in before.items() if record}
         return RowResult(row, found, against_reference=None)
 
 
@@ -215,14 +211,14 @@ class TableResult:
         return sorted(measured, key=lambda row: -(row.mean(self.measure.compared) or 0.0))
 
 
-def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableResult:
+def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResult:
     """Fills a planned table with the records of its cells; of one cell the first record counts."""
-    by_cell: dict[str, JSONObject] = {}
+    by_cell: dict[str, RunRecord] = {}
     for record in records:
-        if "cell" in record:
-            by_cell.setdefault(record["cell"], record)
+        if record.cell is not None:
+            by_cell.setdefault(record.cell, record)
 
-    def found(row: PlannedRow) -> dict[int, JSONObject]:
+    def found(row: PlannedRow) -> dict[int, RunRecord]:
         return {seed: by_cell[key] for seed, key in row.cells.items() if key in by_cell}
 
     reference = next((row for row in table.rows if row.label == table.reference), None)
@@ -245,8 +241,8 @@ def table_result(table: PlannedTable, records: Iterable[JSONObject]) -> TableRes
     )
 
 
-def _figures(records: Mapping[int, JSONObject], figure: str) -> dict[int, float]:
-    values = {seed: figure_of(record, figure) for seed, record in records.items()}
+def _figures(records: Mapping[int, RunRecord], figure: str) -> dict[int, float]:
+    values = {seed: record.figure(figure) for seed, record in records.items()}
     return {seed: value for seed, value in values.items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.experiments.embedded import untrained_adapter
 from cmr_hub.experiments.measuring import measure_split
 from cmr_hub.experiments.results import versions
+from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.models.zero_shot_comparison import starts_from_features
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.measuring import Figures
     from cmr_hub.metrics.report import RetrievalReport
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import JSONObject
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Transfer:
     """
 
     figures: Figures
-    record: JSONObject
+    record: RunRecord
     zero_shot: RetrievalReport | None = None
 
     @property
@@ -97,24 +97,28 @@ def evaluate_transfer(
     if starts_from_features(trained):
         untrained = untrained_adapter(images.dim)
         zero_shot = measure_split(untrained, untrained, part, images, texts, cache).report
-    described = ("preset", "objective", "text_options", "seed", "epochs")
-    encoders = ("image_weights", "fine_tuned", "text_fine_tuned")
-    record: JSONObject = {
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "classes": list(dataset.classes),
-        "split": split,
-        "trained_on": {key: trained.get(key) for key in ("dataset", "protocol")},
-        "image_encoder": images.name,
-        "text_encoder": texts.name,
-        **{key: trained.get(key) for key in (*described, *encoders)},
-        "settings": trained.get("settings") or {},
-        "pairs": {"train": 0, "validation": 0, "test": len(part)},
-        "test_texts_without_known_word": figures.unknown_texts,
-        "seconds": round(time.perf_counter() - started, 3),
-        **figures.to_dict(),
-        **({} if zero_shot is None else {"zero_shot": zero_shot.to_dict()}),
-        "versions": versions(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    # A pretrained model was not trained here.
+    described = {"preset": "none", "objective": "none", "seed": 0, "epochs": 0}
+    encoders = ("text_options", "image_weights", "fine_tuned", "text_fine_tuned")
+    record = RunRecord.parse(
+        {
+            "dataset": dataset.name,
+            "protocol": dataset.protocol,
+            "classes": list(dataset.classes),
+            "split": split,
+            "trained_on": {key: trained.get(key) for key in ("dataset", "protocol")},
+            "image_encoder": images.name,
+            "text_encoder": texts.name,
+            **{key: trained.get(key, default) for key, default in described.items()},
+            **{key: trained.get(key) for key in encoders},
+            "settings": trained.get("settings") or {},
+            "pairs": {"train": 0, "validation": 0, "test": len(part)},
+            "test_texts_without_known_word": figures.unknown_texts,
+            "seconds": round(time.perf_counter() - started, 3),
+            **figures.to_dict(),
+            **({} if zero_shot is None else {"zero_shot": zero_shot.to_dict()}),
+            "versions": versions(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
     return Transfer(figures, record, zero_shot)

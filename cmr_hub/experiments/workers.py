@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.experiments.run import Experiment
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.types import JSONObject
 
 
@@ -58,7 +59,7 @@ class Materials:
 class Finished:
     """The result of a cell."""
 
-    record: JSONObject
+    record: RunRecord
     history: list[dict[str, Any]]
     embeddings: TestEmbeddings | None
 
@@ -130,7 +131,7 @@ class Workbench:
         images = self.image_encoder(settings.image_encoder) if pictures else None
         if settings.method.name == CONTENT_BASED:
             record = measure_content_based(dataset, images, cell.seed, self.cache)
-            return Finished(record | {"validation_map": None}, [], None)
+            return Finished(record.model_copy(update={"validation_map": None}), [], None)
         method = build_method(settings.method)
         texts = build_text_encoder(settings.text_encoder) if pictures else None
         experiment = run_experiment(
@@ -151,9 +152,10 @@ class Workbench:
         record = experiment.record
         if settings.test_on is not None:
             record = self._elsewhere(experiment, settings.test_on)
-        record = record | {"validation_map": max(scores, default=None)}
+        more: JSONObject = {"validation_map": max(scores, default=None)}
         if texts is not None:  # as the grid says it, without the paths of this machine
-            record["text_options"] = (record["text_options"] or {}) | settings.text_encoder.options
+            more["text_options"] = (record.text_options or {}) | settings.text_encoder.options
+        record = record.model_copy(update=more)
         embeddings = None
         own = settings.test_on is None and not settings.method.options
         if isinstance(method, Preset) and own:
@@ -171,18 +173,18 @@ class Workbench:
                 settings=method.as_dict(),
                 cell=cell.key,
                 seed=cell.seed,
-                validation_map=record["validation_map"],
+                validation_map=record.validation_map,
             )
         return Finished(record, experiment.history, embeddings)
 
-    def _elsewhere(self, experiment: Experiment, other: OtherData) -> JSONObject:
+    def _elsewhere(self, experiment: Experiment, other: OtherData) -> RunRecord:
         """The record of a trained model on data that it was not trained on."""
         if experiment.model is None:
-            name = experiment.record["preset"]
+            name = experiment.record.preset
             raise CMRError(f"{name} is no pair of projectors: it cannot be tested on other data")
         dataset = self.other_data(other)
         record = evaluate_transfer(experiment.model, dataset, other.split, self.cache).record
-        return record | {"seconds": experiment.record["seconds"] + record["seconds"]}
+        return record.model_copy(update={"seconds": experiment.record.seconds + record.seconds})
 
 
 _workbench: Workbench

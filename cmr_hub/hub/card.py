@@ -95,9 +95,9 @@ def _seeds(training: JSONObject, results: Path | None) -> list[JSONObject]:
     records, _ = read_runs(results / RUNS)
     settings = {key: training.get(key) for key in _SAME_RUN}
     by_seed = {
-        record["seed"]: record
+        record.seed: record.to_dict()
         for record in records
-        if {key: record.get(key) for key in _SAME_RUN} == settings
+        if {key: getattr(record, key) for key in _SAME_RUN} == settings
     }
     by_seed[training["seed"]] = training
     return [by_seed[seed] for seed in sorted(by_seed)]

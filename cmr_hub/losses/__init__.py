@@ -171,7 +171,7 @@ def loss_options(loss: LossLike) -> dict[str, Any]:
     }
 
 
-def build_loss(loss: LossLike, dim: int, n_classes: int, /, **options: Any) -> Loss:
+def build_loss(loss: LossLike, /, dim: int, n_classes: int, **options: Any) -> Loss:
     """A loss for a common space of `dim` dimensions and `n_classes` classes.
 
     Args:

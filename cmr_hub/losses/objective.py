@@ -139,6 +139,8 @@ def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: 
         options = dict(description)
         loss, weight = options.pop("loss", term), options.pop("weight", 1.0)
         _check_weight(term, weight)
+        if sizes := options.keys() & {"dim", "n_classes"}:
+            raise CMRError(f"loss {term!r} has no option {min(sizes)!r}: it is filled in")
         terms[term] = Term(build_loss(loss, dim, n_classes, **options), weight)
     return Objective(terms)
 

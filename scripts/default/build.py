@@ -108,7 +108,7 @@ def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -
     longest = tuple((max(texts, key=len),) if texts else () for texts in part.sentences)
     found: JSONObject = {"protocol": dataset.protocol, "split": split, "pictures": len(part)}
     for name, queries in (("sentences", part), ("longest", replace(part, sentences=longest))):
-        record = evaluate_transfer(model, queries, split, cache).record
+        record = evaluate_transfer(model, queries, split, cache).record.to_dict()
         recall = record["captions"]["recall_t2i"]
         found[name] = {f"recall_at_{k}": recall[str(k)] for k in (1, 5, 10)}
         if name == "sentences" and record["relevance"] == "class":

@@ -151,8 +151,8 @@ def test_test_pairs_change_nothing_that_was_learnt(name, pairs):
     first, second = (
         run_experiment(dataset(pairs, test_seed=seed), baseline(name), 0) for seed in (3, 4)
     )
-    assert first.record["settings"] == second.record["settings"]
-    json.dumps(first.record, allow_nan=False)
+    assert first.record.settings == second.record.settings
+    json.dumps(first.record.to_dict(), allow_nan=False)
     if name in saved:
         assert first.model.image.projector.embed(pairs(9, 5).images).tolist() == (
             second.model.image.projector.embed(pairs(9, 5).images).tolist()
@@ -172,7 +172,7 @@ def test_those_that_are_projectors_are_saved_and_read_back(name, pairs, tmp_path
         read.image.projector.embed(asked.images), found.test_embeddings[0]
     )
     np.testing.assert_array_equal(read.text.projector.embed(asked.texts), found.test_embeddings[1])
-    assert read.training["settings"] == found.record["settings"]
+    assert read.training["settings"] == found.record.settings
 
 
 @every

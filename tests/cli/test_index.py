@@ -63,7 +63,7 @@ def test_a_picture_and_a_sentence_at_once(cmr, indexed, saved_model, colour_fold
     assert [hit["id"] for hit in json.loads(text)] == [hit.id for hit in expected]
     code, _, told = cmr("search", indexed, "flame", "--weight", "-0.5")
     assert code == 2
-    assert "--weight is of a sentence beside a picture" in told
+    assert "--weight needs a sentence and a picture" in told
 
 
 def test_contact_sheet(cmr, indexed, tmp_path, monkeypatch):
@@ -82,9 +82,9 @@ def test_contact_sheet(cmr, indexed, tmp_path, monkeypatch):
 def test_looking_after_a_gallery(cmr, indexed, tmp_path):
     out = shutil.copytree(indexed, tmp_path / "g")
     _, text, _ = cmr("gallery", "info", out)
-    assert "36 image, 36 text, 6 numbers each" in text
+    assert "36 image, 36 text, 6 dimensions" in text
     assert "label, folder, sha256" in text
-    assert f"{out} is whole: 36 items" in cmr("gallery", "verify", out)[1]
+    assert f"{out} is intact: 36 items" in cmr("gallery", "verify", out)[1]
     _, text, _ = cmr("gallery", "remove", out, "--where", "label = 'sea'")
     assert "12 removed, 24 left" in text
     assert "is compact: 24 items" in cmr("gallery", "compact", out)[1]

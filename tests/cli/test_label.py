@@ -47,7 +47,7 @@ def test_counts_and_what_can_be_asked_for(cmr, gallery, names, saved_model):
     assert counts == {name: labels.count(name) for name in set(labels)}
     assert sum(counts.values()) == 36
     unused = 3 - len(counts)
-    assert (f"{unused} names fit no picture best" in out) == bool(unused)
+    assert (f"{unused} names match no picture best" in out) == bool(unused)
     model = load(saved_model)
     best = next(iter(counts))
     code, out, _ = cmr(
@@ -93,7 +93,7 @@ def test_lines_of_names(tmp_path, names):
     assert read_names(str(names)) == ["flame", "sea", "grass"]
     wrong = tmp_path / "wrong.txt"
     wrong.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataFormatError, match="not text in UTF-8"):
+    with pytest.raises(DataFormatError, match="not UTF-8 text"):
         read_names(str(wrong))
     wrong.write_bytes(b"sea\n" * 2**22 + b"x")
     with pytest.raises(DataFormatError, match="at most 16 MiB"):

@@ -83,7 +83,7 @@ def test_measuring(cmr, saved_model):
     code, out, err = cmr("--measure", saved_model, "--batch", 4, "--turns", 2, "--threads", 1)
     assert code == 0, err
     assert "one of 4 pictures" in out
-    assert "Median of 2 turns on 1 thread;" in out
+    assert "Median of 2 rounds on 1 thread;" in out
     (row,) = [cells(line) for line in out.splitlines() if line.count(".") >= 4]
     assert all(float(value) > 0 for value in row[1:])
 
@@ -104,7 +104,7 @@ def test_measuring_as_json(cmr, saved_model):
 def test_measuring_wants_to_know_which(cmr):
     code, _, err = cmr("--measure")
     assert code == 2
-    assert "say which models to measure" in err
+    assert "name the models to measure" in err
 
 
 @pytest.mark.parametrize(

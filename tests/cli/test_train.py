@@ -31,12 +31,12 @@ def test_adapter_on_encoders_of_one_length(cmr, command, colour_folder, tmp_path
     assert code == 0, err
     (record,), problems = read_runs(tmp_path / "runs.jsonl")
     assert problems == []
-    before = record["zero_shot"]
+    before = record.zero_shot
     lines = [line.split() for line in out.splitlines()]
     for name, figures in (("MAP@all", record), ("zero-shot", before)):
         assert [
             name,
-            *(f"{figures[key]:.3f}" for key in ("map_i2t", "map_t2i", "map_avg")),
+            *(f"{getattr(figures, key):.3f}" for key in ("map_i2t", "map_t2i", "map_avg")),
         ] in lines
     assert "zero-shot on the test pairs" in out or "is the zero-shot model" in out
     model = cmr_hub.load(tmp_path / "model")
@@ -45,8 +45,8 @@ def test_adapter_on_encoders_of_one_length(cmr, command, colour_folder, tmp_path
     code, out, _ = cmr("evaluate", tmp_path / "model", "--root", colour_folder, "--json")
     assert code == 0
     again = json.loads(out)
-    assert again["map_avg"] == pytest.approx(record["map_avg"], abs=1e-6)
-    assert again["zero_shot"]["map_avg"] == pytest.approx(before["map_avg"], abs=1e-6)
+    assert again["map_avg"] == pytest.approx(record.map_avg, abs=1e-6)
+    assert again["zero_shot"]["map_avg"] == pytest.approx(before.map_avg, abs=1e-6)
     _, out, _ = cmr("evaluate", tmp_path / "model", "--root", colour_folder)
     assert out.count("  zero-shot") == 8
 
@@ -71,11 +71,11 @@ def test_adapter_on_a_pretrained_dual_encoder(cmr, colour_folder, tmp_path):
     assert "zero-shot" in out
     (record,), problems = read_runs(tmp_path / "runs.jsonl")
     assert problems == []
-    assert record["image_encoder"] == record["text_encoder"] == "hf:clip"
+    assert record.image_encoder == record.text_encoder == "hf:clip"
     zero_shot = cmr_hub.load(clip)
     dataset = load_dataset("folder", colour_folder)
     found = evaluate_transfer(zero_shot, dataset, "test", FeatureCache())
-    assert record["zero_shot"]["map_avg"] == pytest.approx(found.report.map_avg, abs=1e-6)
+    assert record.zero_shot.map_avg == pytest.approx(found.report.map_avg, abs=1e-6)
     trained = cmr_hub.load(tmp_path / "model")
     assert trained.image.encoder.fingerprint == zero_shot.image.encoder.fingerprint
     assert [hit.id for hit in trained.search("a picture of grass", k=12)]

@@ -84,19 +84,19 @@ def test_pictures_with_captions_alone(cmr, options, home):
     assert "the validation split is evaluated" in out
     (record,), problems = read_runs(home / "runs.jsonl")
     assert problems == []
-    assert record["preset"] == "captions"
-    assert record["relevance"] == "pair"
-    assert record["protocol"] == "folders (validation as test)"
-    assert record["pairs"]["train"] == 36 * 2
-    assert record["pairs"]["test"] == 9
-    assert record["captions"]["queries_t2i"] == 18
-    assert record["captions"]["queries_i2t"] == 9
+    assert record.preset == "captions"
+    assert record.relevance == "pair"
+    assert record.protocol == "folders (validation as test)"
+    assert record.pairs["train"] == 36 * 2
+    assert record.pairs["test"] == 9
+    assert record.captions["queries_t2i"] == 18
+    assert record.captions["queries_i2t"] == 9
     from cmr_hub.datasets import load_dataset
 
     model = cmr_hub.load(home / "model")
     recall, median = by_hand(model, load_dataset("flickr8k").split("validation"))
-    assert record["captions"]["recall_t2i"]["1"] == pytest.approx(recall, abs=0.06)
-    assert record["captions"]["median_rank_t2i"] == pytest.approx(median, abs=0.5)
+    assert record.captions["recall_t2i"]["1"] == pytest.approx(recall, abs=0.06)
+    assert record.captions["median_rank_t2i"] == pytest.approx(median, abs=0.5)
     assert "single captions" in out
     assert "median rank" in out
     # A line a stage where there is no terminal.
@@ -106,7 +106,7 @@ def test_pictures_with_captions_alone(cmr, options, home):
 
     code, out, err = cmr("evaluate", home / "model", "--json")
     assert code == 0, err
-    assert json.loads(out)["captions"] == record["captions"]
+    assert json.loads(out)["captions"] == record.captions
 
 
 def test_captions_take_the_encoders_that_are_installed_and_seeds_side_by_side(cmr, home):
@@ -117,7 +117,7 @@ def test_captions_take_the_encoders_that_are_installed_and_seeds_side_by_side(cm
     assert code == 0, err
     assert "by captions, efficientnet_lite2 and sentence." in out
     (record,), _ = read_runs(home / "runs.jsonl")
-    assert record["settings"]["seeds"] == 2
+    assert record.settings["seeds"] == 2
     model = cmr_hub.load(home / "model")
     assert model.image.encoder.name == "efficientnet_lite2"
     assert model.image.projector.settings["blocks"] == 2
@@ -130,10 +130,10 @@ def test_several_datasets_are_learnt_as_one_and_measured_one_by_one(cmr, options
     assert code == 0, err
     (record,), problems = read_runs(home / "runs.jsonl")
     assert problems == []
-    assert record["dataset"] == "flickr8k+folder"
-    assert record["classes"] == ["blue", "green", "red"]
-    assert record["pairs"]["train"] == 36 * 2 + 27 * 3
-    parts = record["by_dataset"]
+    assert record.dataset == "flickr8k+folder"
+    assert record.classes == ["blue", "green", "red"]
+    assert record.pairs["train"] == 36 * 2 + 27 * 3
+    parts = record.by_dataset
     assert parts["flickr8k"]["relevance"] == "pair"
     assert parts["folder"]["relevance"] == "class"
     assert parts["folder"]["captions"]["queries_t2i"] == 18
@@ -152,9 +152,9 @@ def test_labels_stand_beside_captions(cmr, options, home):
     code, out, err = cmr("train", "folder", *options)
     assert code == 0, err
     (record,), _ = read_runs(home / "runs.jsonl")
-    assert record["preset"] == "acmr-paper"
-    assert record["relevance"] == "class"
-    assert record["captions"]["queries_t2i"] == 18
+    assert record.preset == "acmr-paper"
+    assert record.relevance == "class"
+    assert record.captions["queries_t2i"] == 18
     assert out.index("single captions") < out.index("MAP@all")
 
 
@@ -176,8 +176,8 @@ def test_what_can_do_without_does(cmr, options, home, preset):
     code, out, err = cmr("train", "flickr8k", "--preset", preset, *options)
     assert code == 0, err
     (record,), _ = read_runs(home / "runs.jsonl")
-    assert record["preset"] == preset
-    assert record["pairs"]["train"] == 36 * 2
+    assert record.preset == preset
+    assert record.pairs["train"] == 36 * 2
     assert "single captions" in out
 
 
@@ -202,7 +202,7 @@ def test_settings_are_changed(cmr, options, home):
     code, _, err = cmr("train", "flickr8k", *options, *changes)
     assert code == 0, err
     (record,), _ = read_runs(home / "runs.jsonl")
-    settings = record["settings"]
+    settings = record.settings
     assert settings["objective"]["infonce"]["temperature"] == 0.2
     assert settings["batch_size"] == 12
     assert settings["learning_rate"] == 0.002

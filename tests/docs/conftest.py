@@ -53,8 +53,13 @@ class Reader:
         self.environment |= {
             "HOME": str(home),
             "PATH": os.pathsep.join(path),
-            # The copy of the package, not that which is installed in the environment.
-            "PYTHONPATH": str(clone),
+            # The copy of the package, not that which is installed in the environment; and what a
+            # page installs, which goes into the home folder and is built with what is there.
+            "PYTHONPATH": os.pathsep.join([str(clone), str(home / "site")]),
+            "PIP_TARGET": str(home / "site"),
+            "PIP_NO_BUILD_ISOLATION": "0",  # pip takes it for the value of `build_isolation`
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "BROWSER": str(browser),
             "GRADIO_TEMP_DIR": str(home / "gradio"),
             "HF_HUB_OFFLINE": "1",
@@ -161,6 +166,7 @@ class Reader:
     def _new_file(self, block: Block) -> None:
         path = self.clone / str(block.file)
         assert not path.exists(), f"{block.where}: {block.file} is there already"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
     def _change(self, block: Block) -> None:

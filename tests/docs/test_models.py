@@ -42,7 +42,7 @@ def test_over_many_languages() -> None:
         f"{share(recall(name, 'Crossmodal-3600'))} for `{name}`"
         for name in ("siglip", "siglip2", "siglip2-so400m", "multilingual")
     ]
-    sentence = f"the same share is {', '.join(said[:-1])} and {said[-1]}."
+    sentence = f"Recall@1 is {', '.join(said[:-1])} and {said[-1]}."
     assert sentence in " ".join(PAGE.split())
 
 

@@ -84,24 +84,24 @@ def test_a_grid_is_run_and_what_fails_stops_nothing_else(ran: Ran, synthetic_hom
     assert "lower the learning rate" in reasons["failing, diverges, seed 1"]
 
     found = records(results)
-    assert len({record["cell"] for record in found}) == len(found) == 6
-    shared = [record for record in found if record["row"] == "small net"]
-    assert [record["tables"] for record in shared] == [["methods", "losses"]] * 2
-    assert {record["seed"] for record in shared} == {0, 1}
+    assert len({record.cell for record in found}) == len(found) == 6
+    shared = [record for record in found if record.row == "small net"]
+    assert [record.tables for record in shared] == [["methods", "losses"]] * 2
+    assert {record.seed for record in shared} == {0, 1}
     for record in found:
-        assert record["grid"] == "small"
-        assert record["classes"] == [f"class{n}" for n in range(10)]
-        assert record["pairs"] == {"train": 2173, "validation": 231, "test": 462}
-        curve = read_curve(results, record["cell"])
-        if record["row"] == "chance":
+        assert record.grid == "small"
+        assert record.classes == [f"class{n}" for n in range(10)]
+        assert record.pairs == {"train": 2173, "validation": 231, "test": 462}
+        curve = read_curve(results, record.cell)
+        if record.row == "chance":
             assert curve is None
-            assert record["validation_map"] is None
-            assert record["map_avg"] < 0.15
+            assert record.validation_map is None
+            assert record.map_avg < 0.15
         else:
             assert curve is not None
-            assert len(curve["select"]["loss"]) == record["epochs"] or record["epochs"] == 1
+            assert len(curve["select"]["loss"]) == record.epochs or record.epochs == 1
             best = max(filter(None, curve["select"]["validation_map"]))
-            assert record["validation_map"] == pytest.approx(best, rel=1e-3)
+            assert record.validation_map == pytest.approx(best, rel=1e-3)
     # Changed fields make another method than the preset: no embeddings of these.
     assert not (results / "embeddings").exists()
     for path in results.rglob("*.json*"):
@@ -129,10 +129,10 @@ def test_a_preset_as_it_stands_leaves_its_test_embeddings(
     assert (left.cell, left.dataset, left.text_encoder) == ("key", "wikipedia-features", "lda")
     np.testing.assert_array_equal(left.labels, np.arange(2404, 2866) % 10)
     assert left.ids[0] == f"{2404:032x}-1"
-    assert left.validation_map == finished.record["validation_map"]
+    assert left.validation_map == finished.record.validation_map
     # They are those of the figures.
     i2t = mean_average_precision(left.images, left.texts, left.labels, left.labels).value
-    assert i2t == pytest.approx(finished.record["map_i2t"])
+    assert i2t == pytest.approx(finished.record.map_i2t)
 
 
 def test_after_a_kill_no_cell_is_lost_or_doubled(
@@ -165,7 +165,7 @@ def test_after_a_kill_no_cell_is_lost_or_doubled(
     summary = run_grid(read_grid(small_grid), results, workers=1)
     assert (summary.run, summary.found, summary.failures) == (12 - before, before, [])
     assert store.read_bytes().startswith(kept)
-    cells = [record["cell"] for record in records(results)]
+    cells = [record.cell for record in records(results)]
     _, planned = make_plan(read_grid(small_grid), {})
     assert sorted(cells) == sorted(planned)
 
@@ -190,7 +190,7 @@ def test_a_process_that_dies_takes_one_cell_along(
     assert isinstance(reason, str)
     assert "its process died" in reason
     assert not isinstance(finished, str)
-    assert finished.record["preset"] == "random"
+    assert finished.record.preset == "random"
     assert multiprocessing.active_children() == []
 
 
@@ -222,7 +222,7 @@ def test_dry_run_lists_and_writes_nothing(small_grid: Path, tmp_path: Path) -> N
         app, ["ablate", str(small_grid), "--results", str(results), "--dry-run"]
     )
     assert ran.exit_code == 0, ran.output
-    assert "6 to run, 0 there already" in ran.output
+    assert "6 to run, 0 already stored" in ran.output
     _, planned = make_plan(read_grid(small_grid), {})
     assert all(key[:8] in ran.output for key in planned)
     assert not results.exists()
@@ -235,7 +235,7 @@ def test_the_command_fails_where_a_cell_fails(
     results = tmp_path / "results"
     ran = CliRunner().invoke(app, ["ablate", str(small_grid), "--results", str(results)])
     assert ran.exit_code == 1
-    assert "0 run, 0 there already, 6 failed" in ran.output
+    assert "0 run, 0 already stored, 6 failed" in ran.output
     assert ran.output.count("Expected layout") == 1
 
 
@@ -243,7 +243,7 @@ def test_the_command_fails_where_a_cell_fails(
 def test_image_weights_want_a_name_and_a_file(small_grid: Path, given: str) -> None:
     ran = CliRunner().invoke(app, ["ablate", str(small_grid), "--image-weights", given])
     assert isinstance(ran.exception, CMRError)
-    assert "wants NAME=FILE" in str(ran.exception)
+    assert "needs NAME=FILE" in str(ran.exception)
 
 
 def test_adapter_is_a_method_like_any_other(
@@ -258,11 +258,11 @@ def test_adapter_is_a_method_like_any_other(
     )
     results = tmp_path / "results"
     run_grid(read_grid(small_grid), results, workers=1)
-    adapted = [run for run in records(results) if run["preset"] == "adapter"]
+    adapted = [run for run in records(results) if run.preset == "adapter"]
     assert len(adapted) == 2
     for run in adapted:
-        assert run["validation_map"] >= run["zero_shot"]["validation_map"]
-        if not run["epochs"]:
-            assert run["map_avg"] == run["zero_shot"]["map_avg"]
+        assert run.validation_map >= run.zero_shot.validation_map
+        if not run.epochs:
+            assert run.map_avg == run.zero_shot.map_avg
     text = write_report(results).read_text(encoding="utf-8")
     assert "| adapted, zero-shot |" in text

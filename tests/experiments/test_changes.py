@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from run_records import run_record
+
 from cmr_hub.experiments.changes import changes
 from cmr_hub.experiments.plan import PlannedRow, PlannedTable
 from cmr_hub.experiments.tables import table_result, write_csv
@@ -21,7 +23,7 @@ def result(figures: dict[str, list[float]]):
     )
     table = PlannedTable(id="t", title="T", reference="a", published=(), rows=rows)
     records = [
-        {"cell": f"{label}-{seed}", "map_avg": value, "map_i2t": value, "map_t2i": value}
+        run_record(cell=f"{label}-{seed}", map_avg=value, map_i2t=value, map_t2i=value)
         for label, values in figures.items()
         for seed, value in enumerate(values)
     ]

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from run_records import run_record
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.experiments.acmr_log import parse_acmr_log
@@ -37,14 +38,14 @@ def test_a_history_has_a_curve_for_each_phase() -> None:
 
 
 def test_stored_curves_have_the_learning_rate_of_the_settings(tmp_path) -> None:
-    record = {"cell": "c" * 64, "settings": {"learning_rate": 0.25}}
-    write_curve(HISTORY, tmp_path, record["cell"])
+    record = run_record(cell="c" * 64, settings={"learning_rate": 0.25})
+    write_curve(HISTORY, tmp_path, record.cell)
     select, final = stored_curves(tmp_path, record)
     assert select.columns["validation_map"] == [0.1, 0.2]
     assert select.columns["learning_rate"] == [0.25, 0.25]
     assert final.epochs == [1]
-    assert stored_curves(tmp_path, {"cell": "d" * 64}) == []
-    assert stored_curves(tmp_path, {}) == []
+    assert stored_curves(tmp_path, run_record(cell="d" * 64)) == []
+    assert stored_curves(tmp_path, run_record()) == []
 
 
 def test_a_model_directory(tmp_path) -> None:
@@ -129,7 +130,7 @@ def test_a_log_that_cannot_be_read() -> None:
 def test_a_key_that_is_a_path_is_not_followed(tmp_path) -> None:
     (tmp_path / "secret.json").write_text('{"select": {"loss": [1]}}')
     with pytest.raises(ModelFormatError, match="not the key of a run"):
-        stored_curves(tmp_path / "results", {"cell": "../../secret"})
+        stored_curves(tmp_path / "results", run_record(cell="../../secret"))
 
 
 def test_numbers_beyond_all_are_gaps(tmp_path) -> None:
@@ -137,7 +138,7 @@ def test_numbers_beyond_all_are_gaps(tmp_path) -> None:
     (curve,) = model_curves(tmp_path)
     assert curve.columns == {}
     write_curve(HISTORY, tmp_path, "c" * 64)
-    assert len(stored_curves(tmp_path, {"cell": "c" * 64, "settings": "none"})) == 2
+    assert len(stored_curves(tmp_path, run_record(cell="c" * 64))) == 2
 
 
 def test_a_curve_nested_deep_is_an_error(tmp_path) -> None:
@@ -145,7 +146,7 @@ def test_a_curve_nested_deep_is_an_error(tmp_path) -> None:
     path.parent.mkdir()
     path.write_text("[" * 100_000)
     with pytest.raises(ModelFormatError, match="is not a training curve"):
-        stored_curves(tmp_path, {"cell": "c" * 64})
+        stored_curves(tmp_path, run_record(cell="c" * 64))
 
 
 LONG = 1_000_000

@@ -1,6 +1,5 @@
 """Zero-shot: what features that share a space reach before anything is trained on them."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -87,24 +86,24 @@ def test_untrained_adapter():
 def test_an_adapter_helps_where_it_can(preset, labelled, validation, tmp_path):
     dataset = dual_features(240, validation, labelled=labelled)
     experiment = run_experiment(dataset, preset, 0, checkpoints=tmp_path)
-    record, before = experiment.record, experiment.record["zero_shot"]
-    assert record["map_avg"] > before["map_avg"] + 0.1
-    assert before["map_avg"] == experiment.zero_shot.report.map_avg
+    record, before = experiment.record, experiment.record.zero_shot
+    assert record.map_avg > before.map_avg + 0.1
+    assert before.map_avg == experiment.zero_shot.report.map_avg
     test = dataset.split("test")
     score = validation_map(unit(test.image_features), unit(test.text_features), test.labels)
-    assert before["map_avg"] == pytest.approx(score)
-    assert before.keys() - {"validation_map"} <= record.keys()
+    assert before.map_avg == pytest.approx(score)
+    assert before.model_fields_set - {"validation_map"} <= record.model_fields_set
     assert experiment.model.dim == DIM
-    assert experiment.model.training == record
+    assert experiment.model.training == record.to_dict()
     assert "Training added to zero-shot on the test pairs: MAP@all" in experiment.summary()
     lines = experiment.summary().splitlines()
     assert lines[1].startswith("MAP@all")
     assert lines[2].split() == [
         "zero-shot",
-        *(f"{before[key]:.3f}" for key in ("map_i2t", "map_t2i", "map_avg")),
+        *(f"{getattr(before, key):.3f}" for key in ("map_i2t", "map_t2i", "map_avg")),
     ]
     append_run(record, tmp_path / "runs.jsonl")
-    assert read_runs(tmp_path / "runs.jsonl") == ([json.loads(json.dumps(record))], [])
+    assert read_runs(tmp_path / "runs.jsonl") == ([record], [])
 
 
 def test_where_no_epoch_is_better_the_model_is_zero_shot(preset):
@@ -112,9 +111,10 @@ def test_where_no_epoch_is_better_the_model_is_zero_shot(preset):
     dataset = dual_features(shift=0.0)
     experiment = run_experiment(dataset, harmful, 0)
     record = experiment.record
-    assert record["epochs"] == 0
-    assert {key: record[key] for key in record["zero_shot"].keys() - {"validation_map"}} == {
-        key: value for key, value in record["zero_shot"].items() if key != "validation_map"
+    assert record.epochs == 0
+    before = record.zero_shot.to_dict()
+    assert {key: getattr(record, key) for key in before.keys() - {"validation_map"}} == {
+        key: value for key, value in before.items() if key != "validation_map"
     }
     rows = dataset.split("test").image_features
     np.testing.assert_allclose(experiment.test_embeddings[0], unit(rows), atol=1e-6)
@@ -128,7 +128,7 @@ def test_ending_below_zero_shot_is_said(preset):
     test = dataset.splits == "test"
     features[test] = dataset.text_features[test]
     experiment = run_experiment(replace(dataset, image_features=features), preset, 0)
-    assert experiment.record["epochs"] > 0
+    assert experiment.record.epochs > 0
     assert experiment.report.recall_avg < experiment.zero_shot.report.recall_avg
     assert "Training ended BELOW zero-shot on the test pairs: " in experiment.summary()
 
@@ -136,7 +136,7 @@ def test_ending_below_zero_shot_is_said(preset):
 def test_other_presets_have_no_zero_shot(preset):
     experiment = run_experiment(dual_features(), replace(PRESETS["infonce"], epochs=1), 0)
     assert experiment.zero_shot is None
-    assert "zero_shot" not in experiment.record
+    assert experiment.record.zero_shot is None
     assert experiment.summary() == experiment.report.table()
 
 
@@ -180,4 +180,4 @@ def test_zero_shot_of_a_fine_tuned_encoder_is_that_of_the_pretrained_one(
     test = pictures.split("test")
     images, texts = unit(mobilenet.encode(test.images)), unit(words.transform(test.sentences))
     expected = evaluate_retrieval(images, texts, test.labels).map_avg
-    assert experiment.record["zero_shot"]["map_avg"] == pytest.approx(expected, abs=0.02)
+    assert experiment.record.zero_shot.map_avg == pytest.approx(expected, abs=0.02)

@@ -89,19 +89,21 @@ def test_a_grid_of_other_tables(home, grid, mobilenet_file, tmp_path):
     assert (summary.run, summary.failures) == (3, [])
     found, problems = read_runs(results / "runs.jsonl")
     assert problems == []
-    by_row = {record["row"]: record for record in found}
+    by_row = {record.row: record for record in found}
     for row in ("colours", "captions"):
         record = by_row[row]
-        assert record["relevance"] == "pair"
-        assert record["pairs"]["test"] == 11  # without the broken one
-        assert (record["n_queries_i2t"], record["n_queries_t2i"]) == (11, 22)
-        recalls = [record[f"recall_{way}"][k] for way in ("i2t", "t2i") for k in ("1", "5", "10")]
-        assert record["recall_avg"] == pytest.approx(np.mean(recalls))
-        assert record["epochs"] in (1, 2)
-        assert record["validation_map"] > 0
-        assert record["image_weights"]
-    assert by_row["colours"]["trained_on"] == {"dataset": "folder", "protocol": "folders"}
-    assert by_row["MobileNetV2"]["map_avg"] is None
+        assert record.relevance == "pair"
+        assert record.pairs["test"] == 11  # without the broken one
+        assert (record.n_queries_i2t, record.n_queries_t2i) == (11, 22)
+        recalls = [
+            getattr(record, f"recall_{way}")[k] for way in ("i2t", "t2i") for k in ("1", "5", "10")
+        ]
+        assert record.recall_avg == pytest.approx(np.mean(recalls))
+        assert record.epochs in (1, 2)
+        assert record.validation_map > 0
+        assert record.image_weights
+    assert by_row["colours"].trained_on == {"dataset": "folder", "protocol": "folders"}
+    assert by_row["MobileNetV2"].map_avg is None
     assert not (results / "embeddings").exists()
     assert str(home) not in (results / "runs.jsonl").read_text()
 
@@ -129,12 +131,12 @@ def test_the_same_figures_as_by_hand(home, grid, mobilenet, mobilenet_file, tmp_
     )
     captions = load_dataset("folder", home / "captions")
     report = evaluate_transfer(experiment.model, captions, "test", FeatureCache()).report
-    assert transferred["recall_avg"] == pytest.approx(report.recall_avg, abs=1e-6)
+    assert transferred.recall_avg == pytest.approx(report.recall_avg, abs=1e-6)
 
     test = colours.split("test")
     expected = content_based_map(mobilenet.encode(test.images), test.labels).value
-    assert content["map_i2i"] == pytest.approx(expected)
-    assert content["pairs"]["test"] == 12
+    assert content.map_i2i == pytest.approx(expected)
+    assert content.pairs["test"] == 12
 
 
 def test_a_baseline_that_is_no_model_cannot_be_tested_elsewhere(home, tmp_path, mobilenet_file):

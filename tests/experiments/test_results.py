@@ -14,7 +14,8 @@ import pytest
 from filelock import lock_descriptor
 
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
-from cmr_hub.experiments.results import REQUIRED, append_run, read_runs, versions
+from cmr_hub.experiments.results import append_run, read_runs, versions
+from cmr_hub.experiments.run_record import RunRecord
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -45,10 +46,10 @@ def test_runs_come_back_as_they_went_in(tmp_path: Path) -> None:
     for run in runs:
         append_run(run, path)
     assert path.read_bytes().count(b"\n") == 3
-    assert read_runs(path) == (runs, [])
+    assert read_runs(path) == ([RunRecord.parse(run) for run in runs], [])
 
 
-@pytest.mark.parametrize("key", list(REQUIRED))
+@pytest.mark.parametrize("key", sorted(record()))
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     run = record()
     del run[key]
@@ -99,7 +100,7 @@ def test_damaged_lines_are_reported_and_the_rest_is_read(tmp_path: Path) -> None
     ]
     path.write_bytes(b"\n".join(lines) + b"\n")
     records, problems = read_runs(path)
-    assert records == [record(), record()]
+    assert records == [RunRecord.parse(record())] * 2
     for number, problem in zip((2, 4, 5, 6, 7, 8, 9), problems, strict=True):
         assert f"line {number} " in problem
 
@@ -111,7 +112,7 @@ def test_an_unfinished_last_line_costs_only_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     append_run(record(seed=2), path)
     records, problems = read_runs(path)
-    assert [run["seed"] for run in records] == [0, 2]
+    assert [run.seed for run in records] == [0, 2]
     assert len(problems) == 1
     assert "line 2 " in problems[0]
 
@@ -121,7 +122,7 @@ def test_a_last_line_without_newline_is_not_lost(tmp_path: Path) -> None:
     append_run(record(seed=0), path)
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     append_run(record(seed=1), path)
-    assert [run["seed"] for run in read_runs(path)[0]] == [0, 1]
+    assert [run.seed for run in read_runs(path)[0]] == [0, 1]
 
 
 def test_a_writer_waits_for_the_lock(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_writer_waits_for_the_lock(tmp_path: Path) -> None:
         assert writer.is_alive()
         assert path.read_bytes().count(b"\n") == 1
     writer.join(timeout=60)
-    assert [run["seed"] for run in read_runs(path)[0]] == [0, 1]
+    assert [run.seed for run in read_runs(path)[0]] == [0, 1]
 
 
 def test_processes_do_not_interleave(tmp_path: Path) -> None:
@@ -159,9 +160,9 @@ for seed in range(20):
     records, problems = read_runs(path)
     assert problems == []
     for process in "abc":
-        mine = [run for run in records if run["process"] == process]
-        assert [run["seed"] for run in mine] == list(range(20))
-        assert all(run["pad"] == process * 300_000 for run in mine)
+        mine = [run for run in records if run.process == process]
+        assert [run.seed for run in mine] == list(range(20))
+        assert all(run.pad == process * 300_000 for run in mine)
 
 
 def test_a_full_disk_leaves_the_store_as_it_was(
@@ -245,7 +246,7 @@ def test_zero_shot_figures_are_kept_and_older_lines_do_without(tmp_path: Path) -
     runs = [record(seed=0), record(seed=1, zero_shot=ZERO_SHOT), record(seed=2, zero_shot=None)]
     for run in runs:
         append_run(run, path)
-    assert read_runs(path) == (runs, [])
+    assert read_runs(path) == ([RunRecord.parse(run) for run in runs], [])
 
 
 @pytest.mark.parametrize(

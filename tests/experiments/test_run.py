@@ -1,4 +1,3 @@
-import json
 import logging
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from cmr_hub.datasets import FeatureDataset, load_dataset
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import TrainingError, UnknownNameError
 from cmr_hub.experiments.pairs import complete_items, paired_features
-from cmr_hub.experiments.results import REQUIRED, append_run, read_runs
+from cmr_hub.experiments.results import append_run, read_runs
 from cmr_hub.experiments.run import (
     objective_name,
     run_experiment,
@@ -93,25 +92,24 @@ def test_features(preset, tmp_path):
     assert report.image_accuracy == pytest.approx((named == test.labels).mean())
     assert report.map_avg == pytest.approx(validation_map(images, texts, test.labels))
 
-    assert REQUIRED.keys() <= record.keys()
-    assert record["dataset"] == "made-up"
-    assert record["protocol"] == "p"
-    assert record["preset"] == "tiny"
-    assert record["objective"] == "0.5 label + 1 triplet"
-    assert record["seed"] == 1
-    assert record["image_encoder"] == record["text_encoder"] == "precomputed"
-    assert record["pairs"] == {"train": 36, "validation": 9, "test": 24}
-    assert record["map_avg"] == report.map_avg
-    assert record["settings"] == preset.as_dict()
-    assert record["epochs"] == sum(row["phase"] == "final" for row in experiment.history)
-    assert record["seconds"] == pytest.approx(
+    assert record.dataset == "made-up"
+    assert record.protocol == "p"
+    assert record.preset == "tiny"
+    assert record.objective == "0.5 label + 1 triplet"
+    assert record.seed == 1
+    assert record.image_encoder == record.text_encoder == "precomputed"
+    assert record.pairs == {"train": 36, "validation": 9, "test": 24}
+    assert record.map_avg == report.map_avg
+    assert record.settings == preset.as_dict()
+    assert record.epochs == sum(row["phase"] == "final" for row in experiment.history)
+    assert record.seconds == pytest.approx(
         sum(row["seconds"] for row in experiment.history), abs=1e-3
     )
-    assert model.training == record
+    assert model.training == record.to_dict()
     assert model.history == experiment.history
     assert model.classes == CLASSES
     append_run(record, tmp_path / "runs.jsonl")
-    assert read_runs(tmp_path / "runs.jsonl") == ([json.loads(json.dumps(record))], [])
+    assert read_runs(tmp_path / "runs.jsonl") == ([record], [])
 
 
 @pytest.mark.parametrize("validation", [0, 4])
@@ -127,7 +125,7 @@ def test_the_test_split_changes_nothing_that_is_learnt(preset, validation):
     assert same(runs[0], runs[1])
     assert same(runs[0], runs[2])
     for run in runs[1:]:
-        assert run.record["epochs"] == runs[0].record["epochs"]
+        assert run.record.epochs == runs[0].record.epochs
         np.testing.assert_array_equal(run.model.centroids.images, runs[0].model.centroids.images)
     assert runs[0].report.map_avg > runs[1].report.map_avg
 
@@ -136,9 +134,9 @@ def test_own_validation_split_is_not_trained_on(preset):
     dataset = feature_dataset(validation=4)
     first = run_experiment(dataset, preset, seed=0)
     assert {row["phase"] for row in first.history} == {"select"}
-    assert first.record["pairs"] == {"train": 36, "validation": 12, "test": 24}
+    assert first.record.pairs == {"train": 36, "validation": 12, "test": 24}
     assert (
-        first.record["epochs"]
+        first.record.epochs
         == max(first.history, key=lambda row: (row["validation_map"], -row["epoch"]))["epoch"]
     )
     mean = dataset.split("train").image_features.mean(axis=0)
@@ -171,7 +169,7 @@ def test_resumed(preset, tmp_path):
     assert list(tmp_path.iterdir())
     second = run_experiment(feature_dataset(), preset, seed=5, checkpoints=tmp_path)
     assert same(first, second)
-    assert second.record["seconds"] == first.record["seconds"]
+    assert second.record.seconds == first.record.seconds
 
 
 def test_pictures_and_sentences(preset, mobilenet, pictures, tmp_path):
@@ -198,11 +196,11 @@ def test_pictures_and_sentences(preset, mobilenet, pictures, tmp_path):
     assert "test" in words.unknown_words("test")
     assert words.knows(("picture",))
     record = experiment.record
-    assert record["image_encoder"] == "mobilenet_v2"
-    assert record["image_weights"] == mobilenet.weights_sha256
-    assert record["text_encoder"] == "bow"
-    assert record["text_options"]["min_df"] == 2
-    assert record["test_texts_without_known_word"] == 0
+    assert record.image_encoder == "mobilenet_v2"
+    assert record.image_weights == mobilenet.weights_sha256
+    assert record.text_encoder == "bow"
+    assert record.text_options["min_df"] == 2
+    assert record.test_texts_without_known_word == 0
     append_run(record, tmp_path / "runs.jsonl")
     model.save_pretrained(tmp_path / "model")
 
@@ -220,7 +218,7 @@ def test_test_texts_without_a_known_word_are_counted(preset, mobilenet, pictures
             image_encoder=mobilenet,
             text_encoder=text_encoder("bow"),
         )
-    assert experiment.record["test_texts_without_known_word"] == 3
+    assert experiment.record.test_texts_without_known_word == 3
     assert experiment.report.i2t.n_queries == 12
     assert "3 of 12 texts have no known word" in caplog.text
 
@@ -299,10 +297,10 @@ def test_baseline(tmp_path):
     assert len(method.splits.final) == 36
     assert method.seed == 2
     record = experiment.record
-    assert record["preset"] == "cut"
-    assert record["settings"] == {"chosen": 3}
-    assert record["epochs"] == 0
-    assert record["seconds"] >= 0
+    assert record.preset == "cut"
+    assert record.settings == {"chosen": 3}
+    assert record.epochs == 0
+    assert record.seconds >= 0
     append_run(record, tmp_path / "runs.jsonl")
     rows = dataset.split("test").image_features
     np.testing.assert_array_equal(experiment.test_embeddings[0], Halves().embed(rows))
@@ -334,9 +332,9 @@ def test_without_classes_the_own_pair_is_what_is_learnt(preset):
     experiment = run_experiment(dataset, preset, 0)
     assert experiment.report.relevance == "pair"
     assert experiment.report.map_avg > 3 * 0.15  # of 24 pairs, by chance
-    assert experiment.record["classes"] == []
-    assert experiment.record["image_accuracy"] is None
-    assert experiment.record["pairs"] == {"train": 36, "validation": 9, "test": 24}
+    assert experiment.record.classes == []
+    assert experiment.record.image_accuracy is None
+    assert experiment.record.pairs == {"train": 36, "validation": 9, "test": 24}
     assert experiment.model.centroids is None
 
 

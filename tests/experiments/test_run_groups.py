@@ -4,6 +4,7 @@ import statistics
 from typing import Any
 
 import pytest
+from run_records import run_record
 from scipy.stats import ttest_rel
 
 from cmr_hub.experiments.run_groups import (
@@ -17,10 +18,11 @@ from cmr_hub.experiments.run_groups import (
     ranked,
     telling_factors,
 )
+from cmr_hub.experiments.run_record import RunRecord
 
 
-def record(seed: int, figure: float, **changed: Any) -> dict[str, Any]:
-    return {
+def record(seed: int, figure: float, **changed: Any) -> RunRecord:
+    fields = {
         "dataset": "pets",
         "protocol": "800/200",
         "image_encoder": "compact",
@@ -46,7 +48,8 @@ def record(seed: int, figure: float, **changed: Any) -> dict[str, Any]:
         "pr_recall": [0.0, 1.0],
         "pr_curve_i2t": [1.0, figure],
         "pr_curve_t2i": [0.8, figure],
-    } | changed
+    }
+    return run_record(**fields | changed)
 
 
 def test_metrics_of_a_record() -> None:
@@ -58,7 +61,7 @@ def test_metrics_of_a_record() -> None:
     assert metric_of(one, "R@1", "text→image") == 0.3
     assert metric_of(one, "P@1", "average") == pytest.approx(0.3)
     assert metric_of(one, "R@10", "average") is None
-    assert metric_of({}, "MAP@all", "average") is None
+    assert metric_of(run_record(), "MAP@all", "average") is None
     assert metric_of(record(0, 0.6, map_avg=None, map_i2t=None), "MAP@all", "average") is None
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_records import run_record
 from scipy import stats
 
 from cmr_hub.experiments.plan import PlannedRow, PlannedTable
-from cmr_hub.experiments.tables import MEASURES, figure_of, significance, table_result, write_csv
+from cmr_hub.experiments.run_record import Figures, RunRecord
+from cmr_hub.experiments.tables import MEASURES, significance, table_result, write_csv
 
 A = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}
 B = {0: 0.60, 1: 0.61, 2: 0.66, 3: 0.57, 4: 0.63}
@@ -36,16 +38,10 @@ def table(*rows: PlannedRow) -> PlannedTable:
     return PlannedTable(id="t", title="T", reference="b", published=(), rows=rows)
 
 
-def record(cell: str, figure: float, **changes: Any) -> dict[str, Any]:
+def record(cell: str, figure: float, **changes: Any) -> RunRecord:
     figures = {"map_i2t": figure + 0.01, "map_t2i": figure - 0.01, "map_avg": figure}
-    return {
-        "cell": cell,
-        **figures,
-        "map50_avg": figure / 2,
-        "image_accuracy": 0.5,
-        "text_accuracy": None,
-        **changes,
-    }
+    figures |= {"map50_avg": figure / 2, "image_accuracy": 0.5}
+    return run_record(cell=cell, **figures | changes)
 
 
 RECORDS = [record(f"a{s}", v) for s, v in A.items()] + [record(f"b{s}", v) for s, v in B.items()]
@@ -93,7 +89,7 @@ def test_significance_where_there_is_nothing_to_test() -> None:
 def test_a_row_collects_its_cells() -> None:
     stray = [
         record("other", 0.9),
-        {"map_avg": 0.1},
+        run_record(map_avg=0.1),
         record("a0", 0.0),
     ]  # a0 again: the first counts
     result = table_result(table(row("a"), row("b"), row("empty")), RECORDS + stray)
@@ -110,18 +106,18 @@ def test_a_row_collects_its_cells() -> None:
 
 
 def test_figures_that_are_within_others() -> None:
-    found = {"map_i2t": 0.25, "map_t2i": None, "recall_i2t": {"1": 0.1, "5": 0.5}}
-    assert figure_of(found, "map_i2t") == 0.25
-    assert figure_of(found, "recall_i2t@5") == 0.5
+    found = run_record(map_i2t=0.25, recall_i2t={"1": 0.1, "5": 0.5})
+    assert found.figure("map_i2t") == 0.25
+    assert found.figure("recall_i2t@5") == 0.5
     for figure in ("map_t2i", "map_avg", "recall_i2t@10", "recall_t2i@1"):
-        assert figure_of(found, figure) is None
+        assert found.figure(figure) is None
     for measure in MEASURES.values():
         assert measure.compared in measure.figures
 
 
 def test_rows_are_compared_by_the_figure_of_the_table() -> None:
     recalls = [
-        {**record(f"{label}{seed}", 1 - value), "recall_avg": value}
+        record(f"{label}{seed}", 1 - value, recall_avg=value)
         for label, figures in (("a", A), ("b", B))
         for seed, value in figures.items()
     ]
@@ -160,9 +156,9 @@ def test_the_csv_has_a_line_per_row(tmp_path: Path) -> None:
         assert float(a[column]) == pytest.approx(value, rel=1e-5)
 
 
-def with_zero_shot(cell: str, figure: float, before: float) -> dict[str, Any]:
-    zero_shot = record("", before)
-    del zero_shot["cell"]
+def with_zero_shot(cell: str, figure: float, before: float) -> RunRecord:
+    fields = record("", before).to_dict()
+    zero_shot = {name: value for name, value in fields.items() if name in Figures.model_fields}
     return record(cell, figure, zero_shot=zero_shot)
 
 

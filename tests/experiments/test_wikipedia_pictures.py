@@ -49,8 +49,8 @@ def test_from_files_to_search(data_home, random_vgg16, tmp_path):
         text_encoder=text_encoder("bow", min_df=1),
         cache=cache,
     )
-    assert experiment.record["image_encoder"] == "vgg16"
-    assert experiment.record["pairs"] == {"train": 6, "validation": 2, "test": 3}
+    assert experiment.record.image_encoder == "vgg16"
+    assert experiment.record.pairs == {"train": 6, "validation": 2, "test": 3}
     losses = [row["loss"] for row in experiment.history]
     assert losses[-1] < losses[0]
 

@@ -30,7 +30,7 @@ def ablate(cmr: Cmr, wikipedia: Path, grid: Path, results: Path, **options: Any)
 def cells(results: Path) -> list[str]:
     records, problems = read_runs(results / "runs.jsonl")
     assert problems == []
-    return sorted(record["cell"] for record in records)
+    return sorted(record.cell for record in records)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_killed_after_a_record_and_given_again(
     assert len(cells(results)) == 2
     again = ablate(cmr, wikipedia, grid, results)
     assert again.code == 0, again.err
-    assert "2 run, 2 there already, 0 failed" in again.out
+    assert "2 run, 2 already stored, 0 failed" in again.out
     assert cells(results) == planned
     assert not (results / ".writer").exists()
 
@@ -67,7 +67,7 @@ def test_a_full_disk_or_the_user_stops_it(
     assert (ended.code, ended.err) == (130, STOPPED)
     assert len(cells(results)) == 2
     again = ablate(cmr, wikipedia, grid, results)
-    assert "2 run, 2 there already, 0 failed" in again.out
+    assert "2 run, 2 already stored, 0 failed" in again.out
     assert cells(results) == planned
 
 

@@ -13,6 +13,7 @@ from cmr_process import STOPPED, Cmr, Cut
 
 import cmr_hub
 from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_record import RunRecord
 
 CHECKPOINTS = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
 
@@ -25,7 +26,7 @@ def command(root: Path, home: Path, *more: object) -> list[object]:
     ]
 
 
-def records(home: Path) -> list[dict[str, Any]]:
+def records(home: Path) -> list[RunRecord]:
     found, problems = read_runs(home / "runs.jsonl")
     assert problems == []
     return found
@@ -36,9 +37,9 @@ def result(home: Path) -> tuple[str, dict[str, Any]]:
     (record,) = records(home)
     model = cmr_hub.load(home / "model")
     assert sorted(path.name for path in home.iterdir()) == ["model", "runs.jsonl"]
-    assert model.training["map_avg"] == record["map_avg"]
+    assert model.training["map_avg"] == record.map_avg
     another = ("run", "finished", "seconds")
-    return model.fingerprint, {name: record[name] for name in record if name not in another}
+    return model.fingerprint, {k: v for k, v in record.to_dict().items() if k not in another}
 
 
 @pytest.fixture(scope="session")
@@ -86,8 +87,8 @@ def test_the_same_training_twice_is_two_records(cmr: Cmr, wikipedia: Path, tmp_p
     for _ in range(2):
         assert cmr(*command(wikipedia, tmp_path)).code == 0
     first, second = records(tmp_path)
-    assert first["run"] != second["run"]
-    assert first["map_avg"] == second["map_avg"]
+    assert first.run != second.run
+    assert first.map_avg == second.map_avg
 
 
 def test_stopped_by_the_user(
@@ -144,7 +145,7 @@ def test_a_full_disk_leaves_the_older_model(cmr: Cmr, wikipedia: Path, disk: Any
     disk.make_room()
     assert cmr(*again).code == 0
     assert cmr_hub.load(home / "model").fingerprint != before
-    assert [record["seed"] for record in records(home)] == [0, 1]
+    assert [record.seed for record in records(home)] == [0, 1]
 
 
 def test_where_nothing_can_be_written(cmr: Cmr, wikipedia: Path, read_only: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_server_killed_while_a_folder_is_indexed(
     for arguments, expected in (
         (["search", address, "a flame", "--json", "-k", 3], '"rank": 3'),
         (["gallery", "info", address], "24 image, 24 text"),
-        (["gallery", "verify", address], "is whole: 24 items"),
+        (["gallery", "verify", address], "is intact: 24 items"),
         (["gallery", "compact", address], "is compact: 24 items"),
         (["gallery", "remove", address, "--where", "size > 0"], "24 removed, 0 left"),
     ):

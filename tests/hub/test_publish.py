@@ -76,7 +76,7 @@ def test_published_and_loaded(server, client, cmr, with_pictures, tmp_path):
     assert code == 0, err
     for line in ("+ │ config.json", "+ │ model.safetensors", "23 new, 0 changed, 0 gone, 0 same"):
         assert line in out
-    assert f"Sent: {server.url}/{NAME}/commit/" in out
+    assert f"Uploaded: {server.url}/{NAME}/commit/" in out
     assert not (with_pictures / "README.md").exists()
     files = there(server)
     assert {"README.md", "card/common-space.png", "gallery/manifest.json"} <= files.keys()
@@ -90,7 +90,7 @@ def test_published_and_loaded(server, client, cmr, with_pictures, tmp_path):
     code, out, err = cmr("publish", with_pictures, "--repo", NAME, answer="")
     assert code == 0, err
     assert "0 new, 0 changed, 0 gone, 23 same" in out
-    assert "It is all there already." in out
+    assert "Everything is up to date." in out
     assert server.repositories["model", NAME].branches == before
 
 
@@ -108,7 +108,7 @@ def test_the_difference_is_shown_and_nothing_sent(server, cmr, with_pictures, tm
         assert "- │ gallery/old.bin" in out
         assert "NOTES.md" not in out
         assert there(server) == before
-    assert "Nothing was sent." in out
+    assert "Nothing was uploaded." in out
     assert cmr("publish", directory, "--repo", NAME, "--yes", answer="")[0] == 0
     assert there(server)["README.md"] == (directory / "README.md").read_bytes()
     assert "gallery/old.bin" not in there(server)
@@ -158,7 +158,7 @@ def test_to_a_branch_and_as_a_pull_request(server, cmr, saved_model):
     assert "config.json" not in there(server)
     code, out, _ = cmr("publish", saved_model, "--repo", NAME, "--create-pr")
     assert code == 0
-    assert f"Sent: {server.url}/{NAME}/discussions/1" in out
+    assert f"Uploaded: {server.url}/{NAME}/discussions/1" in out
     assert "config.json" in there(server, branch="refs/pr/1")
     assert "config.json" not in there(server)
 
@@ -237,7 +237,7 @@ def test_with_results_and_a_space(server, client, cmr, with_pictures, tmp_path):
         *("publish", with_pictures, "--repo", NAME, "--space", "--dataset", results, "--yes")
     )
     assert code == 0, err
-    assert out.count("Sent: ") == 3
+    assert out.count("Uploaded: ") == 3
     dataset = there(server, "dataset", f"{NAME}-results")
     assert set(dataset) == {".gitattributes", "README.md", "runs.jsonl", "figures/a.png"}
     space = there(server, "space")

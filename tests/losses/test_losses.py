@@ -222,7 +222,7 @@ def test_unknown_names_and_options_are_told() -> None:
     with pytest.raises(CMRError, match=r"'margn'.*margin, mining"):
         build_loss("triplet", DIM, CLASSES, margn=0.1)
     with pytest.raises(CMRError, match="its options: none"):
-        build_loss("coral", DIM, CLASSES, dim=3)
+        build_loss("coral", DIM, CLASSES, width=3)
 
 
 @pytest.mark.parametrize(

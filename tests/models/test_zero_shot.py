@@ -136,7 +136,7 @@ def test_a_name_is_put_in_as_it_is():
         ("flame", {}, "must be a list"),
         (["sea", "sea"], {}, "'sea' is there twice"),
         (["sea", " "], {}, "' ' is no name"),
-        (["sea", 5], {}, "'5' is no name"),
+        (["sea", 5], {}, "^5 is no name of a class"),
         (["sea", "\ud800"], {}, "is no name"),
         (["sea", "a" * 1001], {}, "longer than 1,000 letters"),
         (range(MAX_TEXTS + 1), {}, "too many"),

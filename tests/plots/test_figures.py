@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from run_records import run_record
 
 from cmr_hub.experiments.curves import Curve
 from cmr_hub.experiments.run_groups import factor_grid, grouped
@@ -24,17 +25,9 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def record(seed: int, figure: float, **changed):
-    return {
-        "dataset": "d",
-        "protocol": "p",
-        "image_encoder": "i",
-        "text_encoder": "bow",
-        "preset": EVIL,
-        "objective": "o",
-        "settings": {},
-        "seed": seed,
-        "map_avg": figure,
-    } | changed
+    fields = {"dataset": "d", "protocol": "p", "image_encoder": "i", "preset": EVIL}
+    fields |= {"objective": "o", "seed": seed, "map_avg": figure}
+    return run_record(**fields | changed)
 
 
 GROUPS = grouped([record(0, 0.4), record(1, 0.6), record(0, 0.3, text_encoder="glove")])

@@ -36,7 +36,7 @@ PRELOADED = (
     "cmr_hub.plots.results",
     "scipy.io",
 )
-STOPPED = "stopped; what was finished is kept\n"
+STOPPED = "stopped; finished work is kept\n"
 
 
 @dataclass(frozen=True)

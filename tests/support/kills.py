@@ -203,9 +203,9 @@ class Training(Work):
         records, _ = read_runs(self.home / "runs.jsonl")
         found = {}
         for record in records:  # a command that was given again after its end is another training
-            found[record["run"]] = {
+            found[record.run] = {
                 name: value
-                for name, value in record.items()
+                for name, value in record.to_dict().items()
                 if name not in ("run", "finished", "seconds")
             }
         (same,) = {json.dumps(one, sort_keys=True) for one in found.values()}
@@ -234,7 +234,7 @@ class Ablation(Training):
 
     def result(self) -> Any:
         records, _ = read_runs(self.home / "r" / "runs.jsonl")
-        return sorted((record["cell"], record["map_avg"]) for record in records)
+        return sorted((record.cell, record.map_avg) for record in records)
 
 
 class Publishing(Work):

@@ -316,10 +316,10 @@ def run(encoder, dataset, preset, tuning, **options):
 def test_experiment(encoder, dataset, preset, tuning, tmp_path):
     frozen = run(encoder, dataset, preset, None)
     tuned = run(encoder, dataset, preset, tuning)
-    assert frozen.record["fine_tuned"] is None
-    assert tuned.record["fine_tuned"] == {"blocks": 2, "views": 3, "learning_rate": 1e-3}
-    assert tuned.record["image_weights"] == encoder.weights_sha256
-    assert tuned.record["pairs"] == frozen.record["pairs"]
+    assert frozen.record.fine_tuned is None
+    assert tuned.record.fine_tuned == {"blocks": 2, "views": 3, "learning_rate": 1e-3}
+    assert tuned.record.image_weights == encoder.weights_sha256
+    assert tuned.record.pairs == frozen.record.pairs
     assert {row["phase"] for row in tuned.history} == {"select", "final"}
     model = tuned.model
     assert model.image.encoder.weights_sha256 != encoder.weights_sha256

@@ -257,8 +257,8 @@ def test_experiment(mobilenet, source, dataset, preset, tuning, images_too, tmp_
         fine_tuning=FineTuning(blocks=1, views=2) if images_too else None,
         text_fine_tuning=tuning,
     )
-    assert tuned.record["text_fine_tuned"] == {"layers": 1, "learning_rate": 1e-3}
-    assert (tuned.record["fine_tuned"] is not None) == images_too
+    assert tuned.record.text_fine_tuned == {"layers": 1, "learning_rate": 1e-3}
+    assert (tuned.record.fine_tuned is not None) == images_too
     model = tuned.model
     changed = model.image.encoder.weights_sha256 != mobilenet.weights_sha256
     assert changed == images_too

@@ -1,4 +1,4 @@
-"""What `cmr dashboard` gives to Streamlit as its script."""
+"""Run the dashboard; `cmr dashboard` passes this script to Streamlit."""
 
 from __future__ import annotations
 

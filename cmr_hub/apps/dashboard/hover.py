@@ -1,4 +1,4 @@
-"""The card of the point under the pointer: its picture and its sentences."""
+"""Show a card with the picture and the sentences of the point under the pointer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _card: Final = st.components.v2.component(
 
 
 def point_facts(space: Space, place: int) -> dict[str, Any]:
-    """What the card shows of a point: images come first, then texts."""
+    """Return the card of a point; the points are first the images, then the texts."""
     item = space.items[int(space.rows[place])]
     is_text = place >= len(space.images)
     return {
@@ -49,16 +49,16 @@ def point_facts(space: Space, place: int) -> dict[str, Any]:
 
 @st.fragment
 def hover_card(space: Space, name: str, figure: str) -> None:
-    """Listens to a figure. Only this fragment runs when a point is asked for.
+    """Show the card for a figure. Only this fragment runs when the data of a point is requested.
 
     Args:
-        space: whose points the figure shows.
-        name: of the space: another one makes the card forget what it knew.
-        figure: the key of the container that the figure is in.
+        space: the space that the figure shows.
+        name: name of the space; another name clears the cached points.
+        figure: key of the figure's container.
     """
     asked = (st.session_state.get("hover") or {}).get("asked")
-    known = isinstance(asked, int) and 0 <= asked < len(space.rows)
-    points = [point_facts(space, asked)] if known and asked is not None else []
+    is_point = isinstance(asked, int) and 0 <= asked < len(space.rows)
+    points = [point_facts(space, asked)] if is_point and asked is not None else []
     _card(
         key="hover",
         data={"map": name, "figure": figure, "points": points},

@@ -1,4 +1,4 @@
-"""A map on a page: its settings, the wait for it, and the map itself with card and selection."""
+"""Show a map on a page: its settings, its progress, and the map with card and selection."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _DIMENSIONS: Final[tuple[Dimensions, ...]] = (2, 3)
 
 @st.cache_resource
 def map_jobs() -> MapJobs:
-    """Shared by all sessions."""
+    """Return the map jobs, which all sessions share."""
     return MapJobs(default_cache_home() / "maps")
 
 
 def map_settings(points: int) -> ProjectionOptions:
-    """Asks for the method and what it takes, within what this many points allow."""
+    """Show the controls of the method and its parameters, with limits for this many points."""
     columns = st.columns([2, 1, 1], vertical_alignment="bottom")
     method: Method = columns[0].segmented_control(
         "Map",
@@ -56,22 +56,22 @@ def map_settings(points: int) -> ProjectionOptions:
     dimensions: Dimensions = columns[1].segmented_control(
         "Dimensions", _DIMENSIONS, default=2, required=True, key="dimensions", bind="query-params"
     )
-    most = max(points // 3 - 1, 5)
+    most_neighbours = max(points // 3 - 1, 5)
     with columns[2].popover("Settings", icon=":material/tune:"):
         metric: Metric = st.selectbox("Distance", _METRICS, key="distance", bind="query-params")
         perplexity = st.slider(
             "Perplexity (t-SNE)",
             2,
-            min(100, most),
-            min(30, most),
+            min(100, most_neighbours),
+            min(30, most_neighbours),
             key="perplexity",
             bind="query-params",
         )
         neighbours = st.slider(
             "Neighbours (UMAP)",
             2,
-            min(100, most),
-            min(15, most),
+            min(100, most_neighbours),
+            min(15, most_neighbours),
             key="neighbours",
             bind="query-params",
         )
@@ -89,18 +89,18 @@ def map_settings(points: int) -> ProjectionOptions:
 
 
 def maps_of(given: MapInput, options: ProjectionOptions, slot: str) -> list[FloatArray] | None:
-    """The maps of all stages; while they are computed a bar shows how far it is.
+    """Return the maps of all stages; None, and a progress bar, while they are computed.
 
     Args:
         given: the points.
-        options: how.
-        slot: one map at a time is computed for a slot: another one ends the earlier.
+        options: the method and its parameters.
+        slot: only one map is computed per slot at a time; a new one stops the previous one.
     """
     jobs = map_jobs()
     key = jobs.key(given, options)
-    before = st.session_state.get(f"job-{slot}")
-    if before not in (None, key):
-        jobs.background.stop(before)
+    previous = st.session_state.get(f"job-{slot}")
+    if previous not in (None, key):
+        jobs.background.stop(previous)
     st.session_state[f"job-{slot}"] = key
     try:
         state = MapState(_pca(key, given, options)) if options.method == "pca" else None
@@ -132,7 +132,7 @@ def _wait(given: MapInput, options: ProjectionOptions) -> None:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def stages_of(facts: str, _space: Space) -> MapInput:
-    """What the map of a space is made of: every epoch that was kept, the last at the end."""
+    """Return the vectors of a space at every stored epoch, the last one at the end."""
     return MapInput([_space.at(epoch).vectors() for epoch in (*_space.stages, _space.epoch)])
 
 
@@ -144,13 +144,13 @@ def show_map(
     *,
     beside: Callable[[], None] | None = None,
 ) -> None:
-    """The map with the card of the point under the pointer, and what is selected below.
+    """Show a map with the card of the point under the pointer, and the selected items below.
 
     Args:
-        space, source: what the map shows.
+        space, source: the space that the map shows.
         figure: the map.
-        title: of its files.
-        beside: puts something next to the map.
+        title: title of the map, and name of its files.
+        beside: draws something next to the map.
     """
     left, *middle, right = st.columns([3, 3, 2] if beside else [3, 1])
     for column in middle:
@@ -165,7 +165,7 @@ def show_map(
     if selected:
         _selection(space, [place for place in selected if place < len(space.rows)])
     elif figure.layout.scene.xaxis.range:
-        st.caption("A click selects a point.")
+        st.caption("Click a point to select it.")
     else:
         st.caption("The tools at the figure's top right select points by a box or a lasso.")
 
@@ -186,7 +186,7 @@ def _selection(space: Space, places: Sequence[int]) -> None:
 
 
 def places_of(space: Space, ids: Sequence[str], side: str) -> list[int]:
-    """The points of items, of their images or their texts, in the order of the ids."""
+    """Return the points of the images or the texts of items, in the order of the ids."""
     rows = space.image_rows if side == "image" else space.text_rows
     offset = 0 if side == "image" else len(space.images)
     places = {space.items[int(row)].id: offset + place for place, row in enumerate(rows)}

@@ -1,4 +1,4 @@
-"""The pages of the dashboard and the way from one to another."""
+"""List the pages of the dashboard and navigate between them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ PAGES: Final = {
     "explorer": ("Retrieval explorer", ":material/manage_search:"),
     "gallery": ("Gallery map", ":material/map:"),
 }
-"""Title and icon by the name that stands in the address."""
+"""Title and icon of each page by its name in the URL."""
 
-# Not "pages": Streamlit serves what lies in a folder of that name beside its script by itself, and
-# then a first visitor who follows a link sees a page without style and navigation.
+# Not "pages": Streamlit serves a folder of that name next to its script by itself, and then the
+# first visitor who follows a link sees a page without style and navigation.
 _FOLDER: Final = Path(__file__).parent / "views"
 
 
 def page_file(name: str) -> Path:
-    """The script of a page."""
+    """Return the script of a page."""
     return _FOLDER / f"{name}.py"
 
 
 @functools.cache
 def _favicon() -> Image.Image:
-    """Two overlapping discs: pictures and sentences in one space."""
+    """Draw two overlapping discs: pictures and sentences in one space."""
     size = 64
     image = Image.new("RGBA", (size, size))
     for colour, left in (("#0072B2", 2), ("#E69F00", 22)):
@@ -44,8 +44,8 @@ def _favicon() -> Image.Image:
 
 
 def main() -> None:
-    """Shows the page that the address asks for."""
-    # A picture of our own: the browser would fetch a named icon from elsewhere.
+    """Show the page of the URL."""
+    # Drawn here, because the browser would download a named icon from another server.
     st.set_page_config(page_title="CMR Hub", page_icon=_favicon(), layout="wide")
     page = st.navigation(
         [

@@ -1,4 +1,4 @@
-"""Imports what the pages draw with, so that the first visitor need not wait for it.
+"""Import the modules that the pages need, so that the first visitor does not wait for them.
 
 Nothing here uses Streamlit, whose caches and components need its server.
 """

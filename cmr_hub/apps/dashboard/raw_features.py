@@ -1,4 +1,4 @@
-"""What the image encoder says of a gallery's pictures, before any projector: computed aside."""
+"""Compute the image encoder's features of a gallery's pictures in the background."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureState:
-    """The (Ni, D) rows of the pictures that have a vector, in their order; or how it stands."""
+    """(Ni, D) features of the pictures that have a vector, in their order, or the problem.
+
+    Both are empty while the features are computed.
+    """
 
     rows: FloatArray | None = None
     problem: str = ""
 
 
 class FeatureJobs:
-    """Keeps the raw features of galleries in a folder; see `MapJobs`.
+    """Computes the raw features of galleries and caches them in a folder; see `MapJobs`.
 
     Args:
-        folder: where.
-        device: what the encoders run on, as `load` takes it.
+        folder: folder of the cached features.
+        device: device of the encoders, as `load` accepts it.
     """
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
@@ -39,15 +42,15 @@ class FeatureJobs:
         self.background = Background(self.folder)
 
     def state(self, model: str | Path, facts: str) -> FeatureState:
-        """The features if they are there; else they are being computed after this.
+        """Return the features if they are cached; otherwise start to compute them.
 
         Args:
-            model: a gallery's directory, or that of a model with one.
-            facts: tells the gallery from itself before it was changed.
+            model: directory of a gallery, or of a model with a gallery.
+            facts: text that changes when the gallery changes.
         """
         directory = str(Path(model).resolve())
-        told = f"{directory}\n{facts}\n{self.device}"
-        key = hashlib.sha256(told.encode()).hexdigest()[:32]
+        identity = f"{directory}\n{facts}\n{self.device}"
+        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
         rows = _read(self.folder / f"{key}.safetensors")
         if rows is not None:
             return FeatureState(rows)
@@ -61,16 +64,16 @@ class FeatureJobs:
             rows = _read(self.folder / f"{key}.safetensors")
             if rows is not None:
                 return FeatureState(rows)
-            job = self.background.state(key, command)  # it was made, and damaged since
+            job = self.background.state(key, command)  # the file was damaged after the job
         return FeatureState(problem=job.problem)
 
 
 def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
-    """The (Ni, D) features of a gallery's pictures, through the feature cache.
+    """Return the (Ni, D) features of a gallery's pictures, using the feature cache.
 
     Raises:
-        CMRError: there is no gallery, its model is not on this machine or has no image encoder,
-            or a picture cannot be read.
+        CMRError: the gallery does not exist, its model is not on this machine or has no image
+            encoder, or a picture cannot be read.
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.gallery.space import space_of
@@ -82,10 +85,10 @@ def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
         raise CMRError("the model of this gallery has no image encoder")
     space = space_of(gallery.store)
     paths = [space.items[int(row)].path for row in space.image_rows]
-    there = [path for path in paths if path is not None]
-    if not there or len(there) < len(paths):
+    files = [path for path in paths if path is not None]
+    if not files or len(files) < len(paths):
         raise CMRError("some pictures of this gallery are not on this machine")
-    return np.asarray(FeatureCache().encode(model.image.required_encoder, there), np.float32)
+    return np.asarray(FeatureCache().encode(model.image.required_encoder, files), np.float32)
 
 
 def _read(path: Path) -> FloatArray | None:

@@ -1,6 +1,6 @@
-"""What the dashboard reads: a folder of results and the model directories it was told of.
+"""Read the folder of results, the models and the galleries that the dashboard shows.
 
-Every reader keeps what it read until the file's time or size changes.
+Every reader caches what it read until the file changes.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
+    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.local import LocalStore
-    from cmr_hub.types import JSONObject
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int, int], ...]"
-"""Name, number, time and size of files: another one means that something has changed."""
+"""Path, inode, modification time and size of files; it changes when a file changes."""
 
 THUMBNAIL: Final = (220, 220)
 DEPTH: Final = 10
-"""How many hits a confusion counts."""
+"""Number of hits per query that a confusion matrix counts."""
 _MAX_MODELS: Final = 200
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where to look.
+    """The folders that the dashboard shows.
 
     Attributes:
-        results: a folder that `cmr ablate` and `cmr train` write to.
+        results: the folder that `cmr ablate` and `cmr train` write to.
         models: model directories, or folders of them.
-        device, allow_download: as `load` takes them.
+        device, allow_download: see `load`.
     """
 
     results: Path
@@ -59,7 +59,7 @@ class Sources:
     allow_download: bool = False
 
     def model_directories(self) -> dict[str, Path]:
-        """The models by name: the releases and all that the named folders hold."""
+        """Return the models by name: the releases and those in the given folders."""
         found = {name: release_directory(name) for name in RELEASES}
         for directory in self._candidates():
             if (directory / CONFIG).is_file():
@@ -67,7 +67,7 @@ class Sources:
         return found
 
     def gallery_directories(self) -> dict[str, Path]:
-        """The galleries by name: those saved with a model, and those that stand alone."""
+        """Return the galleries by name, saved with a model or separately."""
         found = {
             name: directory
             for name, directory in self.model_directories().items()
@@ -79,7 +79,7 @@ class Sources:
         return found
 
     def trainings(self) -> dict[str, Path]:
-        """Checkpoints of trainings that have not ended, by the model they will make."""
+        """Return the checkpoints of unfinished trainings by the path of their model."""
         return {
             str(directory): checkpoints
             for directory in self._candidates()
@@ -98,8 +98,7 @@ class Sources:
 
 
 def sources() -> Sources:
-    """What the command line names: `--results DIR`, `--device` and `--allow-download`; and, as
-    often as wanted, `--model DIR`."""
+    """Parse the command line: `--results`, `--device`, `--allow-download` and `--model`s."""
     parser = argparse.ArgumentParser(prog="streamlit run app.py --", allow_abbrev=False)
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--model", type=Path, action="append", default=None)
@@ -111,31 +110,31 @@ def sources() -> Sources:
 
 
 def stamp(*paths: Path) -> Stamp:
-    """Of the files among them that are there.
+    """Return the stamp of those files that exist.
 
-    What is replaced is another file, whatever the clock said when it was written.
+    The inode detects a replaced file even if its modification time is the same.
     """
-    found = []
+    stamps = []
     for path in paths:
         try:
-            facts = path.stat()
+            status = path.stat()
         except OSError:
             continue
-        found.append((str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size))
-    return tuple(found)
+        stamps.append((str(path), status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(stamps)
 
 
 @dataclass(frozen=True, eq=False)
 class RunStore:
-    """The stored runs; to be looked at only, all sessions share it."""
+    """The stored runs. All sessions share them, so they must not be modified."""
 
-    records: list[JSONObject]
+    records: list[RunRecord]
     problems: list[str]
     groups: list[RunGroup] = field(default_factory=list)
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Of all groups by their keys; other runs in the store change few of them."""
+        """Names of all groups by their keys; new runs change only a few of them."""
         telling = [factor for factor in FACTORS if factor != "objective"]
         names = labels(self.groups, telling)
         return {group.key: name for group, name in zip(self.groups, names, strict=True)}
@@ -147,7 +146,7 @@ class RunStore:
 
 
 def run_store(home: Sources) -> RunStore:
-    """All runs; none where there is no file of them."""
+    """Return all stored runs; none if the file does not exist."""
     path = home.results / RUNS
     return _run_store(str(path), stamp(path))
 
@@ -165,14 +164,14 @@ def _run_store(path: str, stamp_of_file: Stamp) -> RunStore:
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The tables of all grids, filled; with what is wrong with their plans."""
+    """The filled tables of all grids, or the problem with their plans."""
 
     plans: list[tuple[Plan, list[TableResult]]]
     problem: str = ""
 
 
 def tables(home: Sources) -> Tables:
-    """The tables that `cmr report` prints."""
+    """Return the tables that `cmr report` writes."""
     plans = sorted((home.results / PLANS).glob("*.json"))
     return _tables(str(home.results), stamp(home.results / RUNS, *plans), home)
 
@@ -190,7 +189,7 @@ def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
 
 @dataclass(frozen=True)
 class SpaceSource:
-    """A space that can be shown: of a stored run or of a model directory."""
+    """A common space of a stored run or of a model directory."""
 
     name: str
     stored: StoredSpace | None = None
@@ -198,7 +197,7 @@ class SpaceSource:
 
 
 def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
-    """All spaces by a key for the address, and what is wrong with others."""
+    """Return all spaces by their key in the URL, and the problems with other files."""
     found = {
         f"model:{name}": SpaceSource(
             f"{'model' if (directory / CONFIG).is_file() else 'gallery'} {name}", model=directory
@@ -213,7 +212,7 @@ def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
 
 
 def source_facts(source: SpaceSource) -> str:
-    """Tells a space from others and from itself before its files changed."""
+    """Return a text that identifies a space and changes when its files change."""
     if source.stored is not None:
         return repr(stamp(source.stored.path))
     return repr(_model_stamp(source.model or Path()))
@@ -229,10 +228,10 @@ def _gallery_of(directory: Path) -> Path:
 
 
 def space(source: SpaceSource) -> Space:
-    """Reads a space. Raises CMRError."""
+    """Read a space. Raises CMRError."""
     if source.stored is not None:
-        known = _items(source.stored.dataset, source.stored.split, os.environ.get("CMR_DATA_HOME"))
-        return _stored_space(source.stored, stamp(source.stored.path), bool(known))
+        items = _items(source.stored.dataset, source.stored.split, os.environ.get("CMR_DATA_HOME"))
+        return _stored_space(source.stored, stamp(source.stored.path), bool(items))
     directory = source.model or Path()
     return _model_space(str(directory), _model_stamp(directory))
 
@@ -246,7 +245,7 @@ def _stored_space(stored: StoredSpace, stamp_of_file: Stamp, has_items: bool) ->
 
 @st.cache_resource(max_entries=4, show_spinner="Reading pictures' names and sentences …")
 def _items(dataset: str, protocol: str, data_home: str | None) -> dict[str, SpaceItem]:
-    """What a dataset tells of its items; nothing where it is not on this machine."""
+    """Return the items of a dataset by id; empty if the dataset is not on this machine."""
     if not data_home:
         return {}
     from cmr_hub.datasets import PairDataset, load_dataset
@@ -275,7 +274,7 @@ def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
 
 
 def zero_shot_spaces(source: SpaceSource, shown: Space) -> dict[str, Space]:
-    """A gallery's space with the labels of each column that `cmr label` has written, by column."""
+    """Return a gallery's space labelled by each column that `cmr label` wrote, by column."""
     if source.model is None:
         return {}
     return _zero_shot_spaces(str(source.model), _model_stamp(source.model), shown)
@@ -291,17 +290,17 @@ def _zero_shot_spaces(directory: str, stamp_of_files: Stamp, _shown: Space) -> d
 
 
 def answers_of(source: SpaceSource, asked: Space, way: Direction, epoch: int = -1) -> Answers:
-    """The answers of a space, or of it at an epoch: computed once, until its files change."""
+    """Return the answers in a space at an epoch, cached until its files change."""
     return _answers(source_facts(source), way, epoch, asked)
 
 
-@st.cache_resource(max_entries=40, show_spinner="Asking all queries …")
+@st.cache_resource(max_entries=40, show_spinner="Ranking all queries …")
 def _answers(facts: str, way: Direction, epoch: int, _asked: Space) -> Answers:
     return answers(_asked.at(epoch), way, DEPTH)
 
 
 def open_store(directory: Path) -> LocalStore:
-    """The rows of a gallery, or of a model's. Raises CMRError."""
+    """Open the store of a gallery, or of a model's gallery. Raises CMRError."""
     from cmr_hub.gallery.local import LocalStore
 
     pictures = directory / PICTURES
@@ -309,7 +308,7 @@ def open_store(directory: Path) -> LocalStore:
 
 
 def gallery(directory: Path) -> Gallery:
-    """Opens a gallery, or a model's, together with the model. Raises CMRError."""
+    """Open a gallery, or a model's gallery, together with the model. Raises CMRError."""
     home = sources()
     files = stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME)
     return _gallery(str(directory), files, home.device, home.allow_download)
@@ -323,7 +322,7 @@ def _gallery(directory: str, stamp_of_files: Stamp, device: str, allow_download:
 
 
 def thumbnail(path: Path | None) -> str:
-    """A small picture as an address that holds it; empty where it cannot be read."""
+    """Return a small copy of a picture as a data URL; empty if it cannot be read."""
     return "" if path is None else _thumbnail(str(path), stamp(path))
 
 

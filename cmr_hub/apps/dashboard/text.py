@@ -1,4 +1,4 @@
-"""Words on the pages: names from files are shown letter by letter, never as markup."""
+"""Escape text for the pages, so that names from files are never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&])")
 
 
 def literal(text: object) -> str:
-    """Text for a place that takes markdown, as the letters it is made of."""
+    """Escape text for Markdown."""
     return _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
 
 
 def escaped(text: object) -> str:
-    """Text for a place that takes HTML."""
+    """Escape text for HTML."""
     return html.escape(str(text))
 
 
 def problems(found: list[str], where: str) -> None:
-    """Says how much of the files could not be read, and on demand what."""
+    """Warn about unreadable entries of a file, with their errors in an expander."""
     if not found:
         return
     count = f"{len(found)} damaged {'entry' if len(found) == 1 else 'entries'}"
     st.warning(
-        f"{count} of {literal(where)} left out; the rest is shown.", icon=":material/warning:"
+        f"{count} of {literal(where)} skipped; the rest is shown.", icon=":material/warning:"
     )
-    with st.expander("What is wrong with them"):
+    with st.expander("Errors"):
         st.text("\n".join(found[:200]))
 
 
 def nothing(what: str, *commands: str) -> None:
-    """An empty state: what would be here, and the commands that put it here."""
+    """Show why a page is empty, and the commands that fill it."""
     st.info(what, icon=":material/inbox:")
     if commands:
         st.code("\n".join(commands), language="sh")

@@ -1,4 +1,4 @@
-"""A figure with its downloads, a table with its downloads, and cards of items."""
+"""Show figures and tables with their downloads, and cards of items."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.space import SpaceItem
     from cmr_hub.experiments.table_export import Sheet, Value
 
-_WHOLE = 40  # rows of a table that is shown without scrolling
+_MOST_ROWS = 40  # a table with more rows scrolls
 
 
 def figure_box(
     figure: go.Figure, name: str, *, key: str, select: bool = False, alt: str = ""
 ) -> list[int]:
-    """Shows a figure; beside it a menu saves it as PNG, SVG or HTML.
+    """Show a figure with a menu that saves it as PNG, SVG or HTML.
 
     Args:
-        figure: what to show.
-        name: of the files.
-        key: of the figure on its page.
+        figure: the figure to show.
+        name: name of the saved files.
+        key: key of the figure on its page.
         select: whether points can be selected.
-        alt: what the figure shows, for those who cannot see it.
+        alt: description of the figure for screen readers.
 
     Returns:
         The `customdata` of the selected points, each once, in order.
@@ -62,14 +62,14 @@ def figure_box(
             st.plotly_chart(figure, key=key, config=config, alt=alt or name)
     with st.popover("Save figure", icon=":material/download:", type="tertiary", key=f"{key}-save"):
         st.segmented_control(
-            "The camera at the figure's top right saves",
+            "Format of the camera button at the top right of the figure",
             ["PNG", "SVG"],
             default="PNG",
             required=True,
             key=f"{key}-format",
         )
         st.download_button(
-            "HTML, with all that draws it",
+            "HTML, self-contained",
             data=lambda: as_html(figure, name),
             file_name=f"{file_name(name)}.html",
             mime="text/html",
@@ -79,14 +79,14 @@ def figure_box(
         )
     if event is None:
         return []
-    given = [point.get("customdata") for point in event["selection"]["points"]]
-    # Of some traces it comes alone, of others in a list.
-    places = [place[0] if isinstance(place, list) and place else place for place in given]
+    places = [point.get("customdata") for point in event["selection"]["points"]]
+    # Some traces wrap it in a list.
+    places = [place[0] if isinstance(place, list) and place else place for place in places]
     return sorted({place for place in places if isinstance(place, int)})
 
 
 def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
-    """Shows a table that sorts by a click on its header; below it a menu saves it."""
+    """Show a sortable table with a menu that saves it."""
     columns = _columns(sheet)
     numbers = {
         title: st.column_config.NumberColumn(format="%.2g" if title == "p" else "%.3f")
@@ -98,7 +98,7 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
         key=key,
         hide_index=True,
         column_config=numbers,
-        height="content" if len(sheet.rows) <= _WHOLE else 480,
+        height="content" if len(sheet.rows) <= _MOST_ROWS else 480,
         placeholder="–",
         **options,
     )
@@ -107,24 +107,24 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
 
 
 def words_box(sheet: Sheet, name: str, *, key: str, shown: Sequence[str] = ()) -> None:
-    """Shows a short table whose long cells are wrapped, not cut; below it a menu saves it.
+    """Show a short table whose long cells are wrapped, with a menu that saves it.
 
     Args:
-        sheet: what is saved.
+        sheet: the table; all its columns are saved.
         name, key: as in `sheet_box`.
-        shown: the columns that are shown, in order; default all.
+        shown: the columns to show, in order; default: all.
     """
     columns = _columns(sheet)
     st.table(
-        {_said(title): [_said(value) for value in columns[title]] for title in shown or columns},
+        {_text(title): [_text(value) for value in columns[title]] for title in shown or columns},
         border="horizontal",
         hide_index=True,
     )
     _save(sheet, name, key)
 
 
-def _said(value: Value) -> str:
-    """A cell as markdown; a figure and its spread stay on one line."""
+def _text(value: Value) -> str:
+    """Format a cell as Markdown; a figure and its standard deviation stay on one line."""
     if value is None:
         return "–"
     text = f"{value:.3f}" if isinstance(value, float) else literal(value)
@@ -155,24 +155,25 @@ def _save(sheet: Sheet, name: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class Card:
-    """An item in a grid: `head` above; `side` is "image" or "text"; a hit, a miss or neither."""
+    """An item in a grid, with the title `head`; `side` is "image" or "text"."""
 
     item: SpaceItem
     head: str
     side: str
     is_hit: bool | None = None
+    """None if the item is not a result."""
 
 
 def cards(shown: Iterable[Card]) -> None:
-    """A grid of items; a text is shown by its sentences, an image by its picture if it has one."""
+    """Show a grid of items: texts as their sentences, images as their pictures if they exist."""
     st.html(f'<div class="cmr-cards">{"".join(_card(card) for card in shown)}</div>')
 
 
 def _card(card: Card) -> str:
     picture = thumbnail(card.item.path) if card.side == "image" else ""
     mark = {True: " cmr-hit", False: " cmr-miss", None: ""}[card.is_hit]
-    said = {True: " ✓ hit", False: " ✗ miss", None: ""}[card.is_hit]
-    body = [f"<b>{escaped(card.head)}{said}</b>"]
+    verdict = {True: " ✓ hit", False: " ✗ miss", None: ""}[card.is_hit]
+    body = [f"<b>{escaped(card.head)}{verdict}</b>"]
     if card.item.label:
         body.append(f"<br>{escaped(card.item.label)}")
     if not picture and card.item.sentences:
@@ -183,14 +184,14 @@ def _card(card: Card) -> str:
 
 
 def figures(shown: Mapping[str, str]) -> None:
-    """Single figures with their names, as many in a line as there is room for."""
+    """Show single figures with their names in a row that wraps."""
     with st.container(horizontal=True, gap="medium"):
         for name, value in shown.items():
             st.metric(name, value, width="content")
 
 
 def colour_keys(names: Sequence[str], colours: Sequence[str]) -> None:
-    """One legend for several figures."""
+    """Show one legend for several figures."""
     keys = "".join(
         f'<span style="--key: {escaped(colour)}">{escaped(name)}</span>'
         for name, colour in zip(names, colours, strict=True)

@@ -1,4 +1,4 @@
-"""About: what the model is, what was measured, and how to use it from a program."""
+"""Build the About tab: the model card, and how to call the model from a program."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 MAX_CARD_BYTES: Final = 100_000
-"""What a card made to be slow takes two seconds to lay out."""
+"""Maximum size of a card. One crafted to be slow takes two seconds to render at this size."""
 MAX_CARD_PICTURES_BYTES: Final = 8_000_000
-"""Of all pictures of a card together: each visit gets them with the page."""
+"""Maximum size of all pictures of a card together: every visit loads them with the page."""
 
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PICTURE: Final = re.compile(r"!\[([^\[\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
@@ -38,13 +38,13 @@ for hit in {searched}.search("two red buses on a street", k=5):
 ## As a service
 
 Three endpoints, with the limits of the page ({letters:,} characters, pictures up to {size} MB) and
-JSON answers. A picture in an answer is an address below this page's own.
+JSON answers. Pictures in an answer are URLs relative to this page.
 
-| | in | out |
+| | input | output |
 |---|---|---|
 | `/search_text` | `text`, `count` = 10, `without` = "", `clear` = 0 | `pictures`, \
 `sentences`, `unknown_words`, `note` |
-| `/search_image` | `picture`, `text` = "", `count` = 10 | the same |
+| `/search_image` | `picture`, `text` = "", `count` = 10 | as `/search_text` |
 | `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
 
 ```sh
@@ -53,7 +53,7 @@ curl '{url}/search_image?count=5' --data-binary @bus.jpg
 curl -G {url}/encode --data-urlencode 'text=two red buses'
 ```
 
-The same, queued, through Gradio's clients:
+The same with a queue, through Gradio's client:
 
 ```python
 from gradio_client import Client, handle_file
@@ -64,8 +64,8 @@ client.predict(handle_file("bus.jpg"), "at night", 5, api_name="/search_image")
 client.predict("two red buses", None, api_name="/encode")["vector"]
 ```
 
-Started with `cmr demo --mcp`, the page is an MCP server too, at `{url}/gradio_api/mcp/`, with these
-three as its tools.
+If the page was started with `cmr demo --mcp`, it is also an MCP server at
+`{url}/gradio_api/mcp/`, and the three endpoints are its tools.
 
 ## Links
 
@@ -77,14 +77,15 @@ three as its tools.
 def about_tab(
     model: CrossModalModel, name: str, card: Path | None, gallery: str | None = None
 ) -> None:
-    """Builds the tab.
+    """Build the tab.
 
     Args:
-        model: what the page searches with.
-        name: what `load` takes to get it.
-        card: the directory that its model card and the card's pictures are in; where there is
-            none, the card is made of the model's own record.
-        gallery: what `open_gallery` takes to get the gallery; None for the model's own.
+        model: the model of the page.
+        name: the model's name or path, as `load` accepts it.
+        card: directory of the model card and its pictures; if there is none, a card is made from
+            the model's training record.
+        gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
+            model's own.
     """
     if gallery is None:
         opened, searched = f"from cmr_hub import load\n\nmodel = load({name!r})", "model"
@@ -92,43 +93,43 @@ def about_tab(
         opened = f"from cmr_hub.loading import open_gallery\n\ngallery = open_gallery({gallery!r})"
         searched = "gallery"
 
-    def told(request: gr.Request) -> str:
-        # The address that the visitor has, not the one that the server listens on.
+    def programs_text(request: gr.Request) -> str:
+        # The URL in the visitor's browser, not the address that the server listens on.
         url = str(request.request.base_url).rstrip("/")
         size = MAX_PICTURE_BYTES // 2**20
         return _PROGRAMS.format(
             opened=opened, searched=searched, url=url, letters=MAX_LETTERS, size=size
         )
 
-    shown = shown_card(card_of(model, name, card))
-    gr.HTML(shown, elem_classes=["about", "prose"], elem_id="about-card")
+    text = shown_card(card_of(model, name, card))
+    gr.HTML(text, elem_classes=["about", "prose"], elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
-    gr.on(None, told, None, programs, api_visibility="private", show_progress="hidden")
+    gr.on(None, programs_text, None, programs, api_visibility="private", show_progress="hidden")
 
 
 def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
-    """The model card without its settings, its pictures in it.
+    """Return the model card without its front matter and with its pictures inlined.
 
-    Anybody may have written it: one that is too large is not shown, nor are pictures of more than
-    `MAX_CARD_PICTURES_BYTES` in all or outside the directory.
+    The card may come from a stranger: it is not shown if it is too large, and neither are pictures
+    beyond `MAX_CARD_PICTURES_BYTES` in total or outside the directory.
     """
     if directory is None or not _can_be_shown(directory / CARD):
         title = Path(name).name
         try:
             text = str(model_card(model, title=title, load_name=name))
         except CMRError as error:
-            # One can search with it all the same.
+            # A model without a card can still be searched.
             return f"# {title}\n\nThis model has no card: {error}."
         return _FRONT_MATTER.sub("", text)
     text = (directory / CARD).read_text(encoding="utf-8", errors="replace")
-    left = MAX_CARD_PICTURES_BYTES
+    budget = MAX_CARD_PICTURES_BYTES
 
     def inlined(found: re.Match[str]) -> str:
-        nonlocal left
-        picture = _picture(directory, found[2], left)
+        nonlocal budget
+        picture = _picture(directory, found[2], budget)
         if picture is None:
             return found[1]
-        left -= len(picture)
+        budget -= len(picture)
         return f"![{found[1]}](data:image/png;base64,{b64encode(picture).decode()})"
 
     return _PICTURE.sub(inlined, _FRONT_MATTER.sub("", text))
@@ -138,12 +139,12 @@ def _can_be_shown(card: Path) -> bool:
     return card.is_file() and card.stat().st_size <= MAX_CARD_BYTES
 
 
-def _picture(directory: Path, name: str, at_most: int) -> bytes | None:
-    """What is in a file of the directory; None without one, or if it is too large."""
+def _picture(directory: Path, name: str, max_bytes: int) -> bytes | None:
+    """Return the content of a file of the directory; None if it is missing or too large."""
     path = (directory / name).resolve()
     try:
-        if path.is_relative_to(directory.resolve()) and path.stat().st_size <= at_most:
+        if path.is_relative_to(directory.resolve()) and path.stat().st_size <= max_bytes:
             return path.read_bytes()
-    except OSError:  # not there, a folder, or a name that no file can have
+    except OSError:  # missing, a folder, or an invalid file name
         pass
     return None

@@ -1,4 +1,4 @@
-"""A model card as a page may show it: anybody may have written it."""
+"""Render a model card safely: it may come from a stranger."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
 
-_OWN: Final = "data:image/png;base64,"
-# The page's parts would take these for programs of their own.
+_INLINED: Final = "data:image/png;base64,"
+# Gradio's components would interpret these as templates or markup.
 _MARKS: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 
 
 def shown_card(text: str) -> str:
-    """Markdown as HTML, of nothing but text, tables, links and the card's own pictures.
+    """Render Markdown as HTML that has only text, tables, links and inlined pictures.
 
-    HTML in it is shown letter by letter: no form, no style, nothing that lies over the page. Of a
-    picture elsewhere only the description is left, so that reading a card asks no other machine.
+    HTML in the Markdown is escaped, so a card can add no form, style or overlay to the page.
+    Pictures on other servers are replaced by their descriptions: showing a card makes no request.
     """
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("table")
     parser.add_render_rule("image", _picture)
@@ -32,9 +32,11 @@ def shown_card(text: str) -> str:
 def _picture(
     renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any
 ) -> str:
-    told = html.escape(renderer.renderInlineAsText(tokens[at].children or [], options, env))
+    description = html.escape(renderer.renderInlineAsText(tokens[at].children or [], options, env))
     source = str(tokens[at].attrGet("src") or "")
-    return f'<img src="{html.escape(source)}" alt="{told}">' if source.startswith(_OWN) else told
+    if not source.startswith(_INLINED):
+        return description
+    return f'<img src="{html.escape(source)}" alt="{description}">'
 
 
 def _link(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

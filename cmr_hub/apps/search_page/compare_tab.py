@@ -1,4 +1,4 @@
-"""Compare: the same query, the same pictures, two models side by side."""
+"""Build the Compare tab: two models answer the same query side by side."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 _COUNT = 12
-_EMPTY = "QueryOptions above; both models answer."
+_EMPTY = "Search above; both models answer."
 _ALONE = """
 ### Two models, one query
 
-This page was started with one model. Give it others, trained with other losses, presets or
-encoders, and they are asked the same question about the same pictures here, side by side:
+This page was started with one model. Start it with others, trained with other losses, presets or
+encoders, to compare their answers to the same query over the same pictures here:
 
 ```sh
 cmr train pascal-sentence --preset acmr-paper --out runs/acmr
@@ -36,10 +36,10 @@ cmr demo runs/best --compare runs/acmr
 
 
 def compare_tab(engines: Mapping[str, Engine]) -> None:
-    """Builds the tab.
+    """Build the tab.
 
     Args:
-        engines: by the name of their model, over galleries of the same items.
+        engines: engines by the name of their model; their galleries have the same items.
     """
     if len(engines) < 2:
         gr.Markdown(_ALONE, elem_classes="about")
@@ -48,9 +48,9 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     def compare(
         text: str | None, picture: Path | None, first: str, second: str
     ) -> tuple[JSONObject, JSONObject]:
-        """The results of both models, and how many they share."""
+        """Search with both models and count the results that they share."""
         try:
-            ask = QueryOptions(text=cleaned(text), count=_COUNT, show="pictures")
+            options = QueryOptions(text=cleaned(text), count=_COUNT, show="pictures")
             image = None if picture is None else read_upload(picture)
         except CMRError as error:
             return problem(error), problem(error)
@@ -61,7 +61,7 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
             try:
                 if name not in engines:
                     raise UnknownNameError("model", name, list(engines))
-                answer = engines[name].answer(ask, image)
+                answer = engines[name].answer(options, image)
                 shown.append(
                     hint(_EMPTY) if answer is None else reply(engines[name], answer, started)
                 )
@@ -70,9 +70,9 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
                 shown.append(problem(error))
                 ids.append(set())
         common = len(ids[0] & ids[1])
-        for one, found in zip(shown, ids, strict=True):
+        for results, found in zip(shown, ids, strict=True):
             if found:
-                one["status"] += f" {common} of them are in both lists."
+                results["status"] += f" {common} of them are in both lists."
         return shown[0], shown[1]
 
     names = list(engines)
@@ -82,7 +82,7 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
                 label="What are you looking for?",
                 show_label=False,
                 container=False,
-                placeholder="QueryOptions two models the same",
+                placeholder="Search with two models",
                 scale=5,
                 min_width=200,
                 elem_id="compare-text",
@@ -93,11 +93,11 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
             )
         with gr.Column(scale=1, min_width=220):
             picture = components.picture_box("compare-picture", "A picture to search with", 168)
-    chosen, lists = [], []
+    dropdowns, lists = [], []
     with gr.Row():
         for place, side in enumerate(("first", "second")):
             with gr.Column(min_width=300):
-                chosen.append(gr.Dropdown(names, value=names[place], label=f"The {side} model"))
+                dropdowns.append(gr.Dropdown(names, value=names[place], label=f"The {side} model"))
                 lists.append(
                     components.results(
                         f"compare-{side}", panel=f"compare-{side}", hint=_EMPTY, compact=True
@@ -105,9 +105,9 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
                 )
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(
-        [button.click, text.submit, picture.change, *(one.input for one in chosen)],
+        [button.click, text.submit, picture.change, *(dropdown.input for dropdown in dropdowns)],
         compare,
-        [text, picture, *chosen],
+        [text, picture, *dropdowns],
         lists,
         trigger_mode="always_last",
         **quiet,

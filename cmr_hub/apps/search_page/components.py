@@ -1,4 +1,4 @@
-"""The parts of the page that Gradio has not: lists of results, the viewer, examples."""
+"""Components that Gradio lacks: lists of results, the viewer, examples, safe upload boxes."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _ASSETS: Final = Path(__file__).with_name("assets")
 
 @cache
 def asset(name: str) -> str:
-    """A file of `assets/`."""
+    """Read a file of `assets/`."""
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def results(elem_id: str, *, panel: str, hint: str, compact: bool = False) -> gr.HTML:
-    """Status and lists of results.
+    """Create a status line with lists of results.
 
-    Its events carry the id of a result: `select` opens it, `like` asks for more like it; `clear`
-    goes back to what was asked before.
+    Its events `select` (open a result) and `like` (search for similar items) carry the id of a
+    result; `clear` repeats the previous search.
     """
     classes = ["results", "compact"] if compact else ["results"]
     return _scripted("results.js", elem_id, classes, {"status": hint}, panel=panel, compact=compact)
 
 
 def viewer(elem_id: str, *, panel: str) -> gr.HTML:
-    """One result in a dialog. `select` and `like` as of `results`; `input` asks for the map."""
+    """Create a dialog with one result. Events as in `results`; `input` requests the heat map."""
     return _scripted("viewer.js", elem_id, [], None, panel=panel, heat=None)
 
 
 def examples(elem_id: str, value: JSONObject) -> gr.HTML:
-    """Sentences and pictures to try; `select` carries a `text` or an `id`."""
+    """Create a list of example sentences and pictures; `select` carries a `text` or an `id`."""
     return _scripted("examples.js", elem_id, ["examples"], value)
 
 
 def picture_box(elem_id: str, label: str, height: int) -> gr.Image:
-    """A box for one picture; its handler gets a path that nobody has opened yet."""
+    """Create an upload box for one picture; its handler receives the path of the unopened file."""
     box = gr.Image(
         label=label,
         show_label=False,
@@ -56,14 +56,14 @@ def picture_box(elem_id: str, label: str, height: int) -> gr.Image:
         elem_id=elem_id,
         elem_classes="drop",
     )
-    # Gradio would open the file before `read_upload` can judge it. (Not by a subclass: for each
-    # one Gradio writes a .pyi file next to the source.)
+    # Gradio would open the file before `read_upload` can check it. This is no subclass because
+    # Gradio writes a .pyi file next to the source of each subclass.
     box.preprocess = uploaded_path
     return box
 
 
 def files_box(elem_id: str, label: str, suffixes: list[str]) -> gr.File:
-    """A box for many files; its handler gets their paths."""
+    """Create an upload box for many files; its handler receives their paths."""
     box = gr.File(
         label=label,
         file_count="multiple",
@@ -79,8 +79,8 @@ def files_box(elem_id: str, label: str, suffixes: list[str]) -> gr.File:
 def _scripted(
     script: str, elem_id: str, classes: list[str], value: JSONObject | None, **props: Any
 ) -> gr.HTML:
-    # The template is empty: the script puts values in as text. In a template of Gradio's they
-    # would be run as one.
+    # The template is empty, because values in Gradio's templates are evaluated. The script inserts
+    # them as text.
     return gr.HTML(
         value,
         html_template="",

@@ -1,4 +1,4 @@
-"""Answers what is asked of one gallery; knows nothing of the page."""
+"""Answer queries over one gallery, independently of the page."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ NEAR_DUPLICATE: Final = 0.98
 MOST_CHOICES: Final = 300
 MOST_SENTENCES: Final = 50
 SOURCE_COLUMNS: Final = ("source", "folder")
-_KEPT: Final = 1024
+_CACHE_SIZE: Final = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What was found, and what it was found with."""
+    """The results of a query, with the query itself."""
 
     options: QueryOptions
     query: Query
     vector: npt.NDArray[np.float64]
-    """(d,) of the whole query, of length 1."""
+    """(d,) unit vector of the query."""
     kind: Modality
-    """What the query counts as, where it is compared with classes."""
+    """Modality of the query when it is compared with classes."""
     pictures: list[Hit] | None
-    """None where pictures were not searched."""
+    """None if pictures were not searched."""
     texts: list[Hit] | None
     unknown: list[str] = field(default_factory=list)
-    """Words of the query that the model does not know."""
+    """Words of the query that are not in the model's vocabulary."""
     is_cut: bool = False
-    """Whether only what stands out was shown; it is not known for every query and gallery."""
+    """Whether `clear` was applied; not every query and gallery supports it."""
 
     def hit(self, id: str, target: Modality) -> Hit | None:
-        """One of the results."""
+        """Return the result with this id, or None."""
         hits = (self.pictures if target == "image" else self.texts) or []
         return next((hit for hit in hits if hit.id == id), None)
 
@@ -62,9 +62,9 @@ class Engine:
     """Searches one gallery with one model.
 
     Args:
-        model: with both encoders.
-        gallery: opened with it.
-        token: of a session, where the gallery is that session's own.
+        model: a model with both encoders.
+        gallery: a gallery opened with this model.
+        token: the session's token if the gallery belongs to a session.
 
     Attributes:
         labels: the classes that can be chosen.
@@ -78,33 +78,33 @@ class Engine:
         self.labels = self._choices("label")
         self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
         self.sources = [] if self._source is None else self._choices(self._source)
-        self._kept = lru_cache(_KEPT)(lambda options, _changes: self._answer(options))
-        # One text is a millisecond's work in many small steps; threads that do them at the same
-        # time wait for each other after each step, and all are slower.
-        self._turn = Lock()
+        self._cached = lru_cache(_CACHE_SIZE)(lambda options, _changes: self._answer(options))
+        # Encoding a text is a millisecond of many small steps. Threads that do it concurrently
+        # wait for each other after every step, and all become slower.
+        self._text_lock = Lock()
 
     def answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer | None:
-        """What is found; None where nothing was asked.
+        """Answer a query; return None if it is empty.
 
-        Answers to words alone are kept until the gallery changes.
+        Answers to queries without a picture are cached until the gallery changes.
 
         Raises:
-            CMRError: why it cannot be answered, and what to do.
+            CMRError: the query cannot be answered; the message tells what to do.
         """
         if not (options.text or options.unwanted or options.like or picture is not None):
             return None
         if picture is not None:
             return self._answer(options, picture)
-        with self._turn:
-            return self._kept(options, self.gallery.store.changes)
+        with self._text_lock:
+            return self._cached(options, self.gallery.store.changes)
 
     def address(self, id: str, *, small: bool = False) -> str:
-        """Where the page gets the picture of an item, relative to the page."""
+        """Return the URL of an item's picture, relative to the page."""
         own = "" if self.token is None else f"&own={quote(self.token)}"
         return f"picture?id={quote(id, safe='')}{own}{'&small=1' if small else ''}"
 
     def shown(self, hit: Hit) -> JSONObject:
-        """A result as the page and the service show it."""
+        """Return a result as JSON for the page and the service."""
         name = name_of(hit.id, hit.path, hit.metadata.get("name"))
         sentences = shown_sentences(hit.sentences)
         return {
@@ -119,30 +119,29 @@ class Engine:
         }
 
     def _choices(self, column: str) -> list[str]:
-        """The different values of a column, if they are few and more than one."""
+        """Return the distinct values of a column if there are 2 to `MOST_CHOICES`, else none."""
         items = self.gallery.items
         if column not in items.column_names:
             return []
         values = [value for value in pc.unique(items.column(column)).to_pylist() if value]
-        fine = 1 < len(values) <= MOST_CHOICES and all(
+        is_usable = 1 < len(values) <= MOST_CHOICES and all(
             isinstance(value, str) and len(value) <= MOST_SHOWN for value in values
         )
-        return sorted(values) if fine else []
+        return sorted(values) if is_usable else []
 
     def _answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer:
         query, kind = self._query(options, picture)
         vector = query_vector(self.model, query)
-        of_words = picture is None and options.like is None
-        is_cut = options.clear is not None and of_words and self.gallery.store.neutral is not None
-        there = self.gallery.targets
+        is_text = picture is None and options.like is None
+        is_cut = options.clear is not None and is_text and self.gallery.store.neutral is not None
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
         for target in self._targets(options, picture is not None):
-            if target in there:
+            if target in self.gallery.targets:
                 found[target] = self._search(
                     options if is_cut else replace(options, clear=None),
                     vector,
                     target,
-                    of_words=of_words,
+                    is_text=is_text,
                 )
         unknown = unknown_words(self.model, query)
         return Answer(options, query, vector, kind, found["image"], found["text"], unknown, is_cut)
@@ -156,16 +155,16 @@ class Engine:
             return row.vectors[kind].matrix[0], kind
         parts: list[tuple[float, Query]] = []
         if picture is not None:
-            # As a vector: what is asked about this query later need not read the picture again.
+            # As a vector, so that later requests about this query need not read the picture again.
             parts.append((1.0, query_vector(self.model, self.model.encode_images([picture])[0])))
         if options.text:
             parts.append((1.0 if picture is None else options.weight, options.text))
         if not parts:
-            raise QueryError("say what you do want as well: a sentence, or a picture")
+            raise QueryError("say what you want as well: give a sentence or a picture")
         if options.unwanted:
             parts.append((-UNWANTED_WEIGHT, options.unwanted))
-        whole: Query = options.text if picture is None and not options.unwanted else Mix(*parts)
-        return whole, "text" if picture is None else "image"
+        query: Query = options.text if picture is None and not options.unwanted else Mix(*parts)
+        return query, "text" if picture is None else "image"
 
     def _targets(self, options: QueryOptions, has_picture: bool) -> tuple[Modality, ...]:
         match options.show:
@@ -185,13 +184,13 @@ class Engine:
         vector: npt.NDArray[np.float64],
         target: Modality,
         *,
-        of_words: bool,
+        is_text: bool,
     ) -> list[Hit]:
         filters: dict[str, Any] = {
             "where": self._where(options),
             "min_score": options.min_score,
             "clear": options.clear,
-            "query_modality": "text" if of_words else "image",
+            "query_modality": "text" if is_text else "image",
             "distinct": NEAR_DUPLICATE if options.distinct else None,
         }
         if options.like is None:
@@ -210,15 +209,15 @@ class Engine:
 
 
 def _listed(values: tuple[str, ...]) -> str:
-    """Values as constants of a condition."""
+    """Format values as SQL string constants."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
 
 
 def shown_sentences(sentences: Sequence[str] | None) -> list[str]:
-    """The sentences of an item as a page lays them out."""
+    """Return the sentences of an item, limited in number and length for a page."""
     return [shortened(sentence) for sentence in (sentences or ())[:MOST_SENTENCES]]
 
 
 def name_of(id: str, path: str | Path | None, name: object = None) -> str:
-    """What to call an item: the name that it was given, its file's, or its id."""
+    """Return the display name of an item: its own name, its file name, or its id."""
     return str(name or (path and Path(path).name) or id)

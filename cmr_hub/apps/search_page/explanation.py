@@ -1,4 +1,4 @@
-"""All that the page tells about one result, and why it is one."""
+"""Describe one result for the viewer, and explain why it was found."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject, Modality
 
 NEIGHBOURS: Final = 6
-NO_PLACE: Final = "Nothing stands out: no place of this picture does much for the query."
+NO_PLACE: Final = "Nothing stands out: no region of this picture contributes much to the score."
 _HEAT: Final = (234, 88, 12)
-# What indexing notes for itself says nothing to a visitor.
+# Columns that indexing needs; they mean nothing to a visitor.
 _NOT_SHOWN: Final = ("sha256", "size", "modified", "name")
 
 
 def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JSONObject:
-    """One item with its neighbours, and how it goes with the query, for the viewer.
+    """Describe an item, its neighbours and its match with the query, for the viewer.
 
     Args:
-        engine: of the gallery that the item is in.
-        answer: the last one; the item need not be in it.
-        id: of the item.
-        target: the list that it was chosen in.
+        engine: the engine of the item's gallery.
+        answer: the last answer; it need not contain the item.
+        id: id of the item.
+        target: modality of the list in which the item was selected.
 
     Raises:
-        QueryError: there is no such item.
+        QueryError: the gallery has no such item.
     """
     row = engine.gallery.store.rows([id])
     if not len(row):
@@ -81,7 +81,6 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
         if answer.options.text or answer.options.unwanted:
             neutral = engine.gallery.store.neutral
             words = word_contributions(engine.model, answer.query, vector, neutral)
-            drawn = _bars(words)
             shown["words"] = [
                 {
                     "word": one.word,
@@ -90,22 +89,22 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
                     "score": round(one.score, 4),
                     "strength": round(float(strength), 3),
                 }
-                for one, strength in zip(words, drawn, strict=True)
+                for one, strength in zip(words, _bars(words), strict=True)
             ]
     return shown
 
 
 def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
-    """Where in the picture the similarity to the query comes from, as a picture to lay over it.
+    """Return a heat map of the regions that make a picture similar to the query, as an overlay.
 
     Raises:
-        QueryError: there is no such item, or nothing was asked.
+        QueryError: there is no such item, or no query.
         ImageError: its picture cannot be read.
     """
     row = engine.gallery.store.rows([id])
     path = row.items["path"][0].as_py() if len(row) else None
     if path is None or answer is None:
-        raise QueryError("there is no picture to look into; search again")
+        raise QueryError("there is no picture to explain; search again")
     neutral = engine.gallery.store.neutral if answer.kind == "text" else None
     found = saliency(engine.model, path, answer.vector, neutral)
     shown = _opacity(found)
@@ -125,7 +124,7 @@ def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
 
 
 def _neighbours(engine: Engine, id: str) -> JSONObject:
-    """Of both modalities, compared with what the item has itself."""
+    """Return the nearest items of each modality."""
     near: JSONObject = {}
     for target in engine.gallery.targets:
         try:
@@ -136,29 +135,29 @@ def _neighbours(engine: Engine, id: str) -> JSONObject:
     return near
 
 
-def _classes(found: list[ClassScore]) -> list[JSONObject]:
-    return [{"name": one.name, "score": round(one.score, 3)} for one in found]
+def _classes(scores: list[ClassScore]) -> list[JSONObject]:
+    return [{"name": one.name, "score": round(one.score, 3)} for one in scores]
 
 
 def _bars(words: list[WordContribution]) -> npt.NDArray[np.float64]:
-    """How long the bar of each word is, in [0, 1]; 0 for one that does not stand out."""
-    if any(one.z is None for one in words):  # then against each other
+    """Return the bar length of each word, in [0, 1]; 0 if the word does not stand out."""
+    if any(one.z is None for one in words):  # without z-scores, relative to the largest
         sizes = np.abs([one.score for one in words])
         return sizes / max(float(sizes.max()), 1e-9)
     return strengths([one.z or 0.0 for one in words], CLEAR_WORD)
 
 
 def _opacity(found: Saliency) -> npt.NDArray[np.float64]:
-    """(CELLS, CELLS) in [0, 1]; 0 where nothing stands out."""
+    """Return the (CELLS, CELLS) opacities in [0, 1]; 0 for cells that do not stand out."""
     gain = found.cells.clip(0).astype(np.float64)
-    if found.z is None:  # then against each other
-        most = float(gain.max())
-        return gain / most if most > 0 else gain
+    if found.z is None:  # without z-scores, relative to the largest
+        largest = float(gain.max())
+        return gain / largest if largest > 0 else gain
     return np.where(gain > 0, strengths(found.z.clip(0), CLEAR_PLACE), 0)
 
 
 def _overlay(opacity: npt.NDArray[np.float64]) -> str:
-    """One pixel for each cell, the more opaque the more it gives; the browser smooths it."""
+    """Encode the opacities as a PNG with one pixel per cell; the browser smooths it."""
     pixels = np.empty((*opacity.shape, 4), dtype=np.uint8)
     pixels[..., :3] = _HEAT
     pixels[..., 3] = np.round(255 * 0.8 * opacity)

@@ -1,7 +1,9 @@
-"""The service through Gradio: for its clients, queued, and for MCP."""
+"""Offer the service through Gradio: for its clients, with a queue, and for MCP."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,53 +21,53 @@ QUEUE: Final = 128
 
 
 def gradio_endpoints(service: Service) -> None:
-    """Adds the endpoints to the page; nothing of them is seen there."""
+    """Add the endpoints to the page, where they are not visible."""
 
-    # Their descriptions are what clients and MCP tell of them.
+    # Clients and MCP show these docstrings as descriptions of the endpoints.
     def search_text(
         text: str, count: float = COUNT, without: str = "", clear: float = 0
     ) -> JSONObject:
-        """Finds the pictures of the gallery that go best with a sentence.
+        """Find the pictures of the gallery that best match a sentence.
 
         Args:
             text: an English sentence, e.g. "two red buses on a street".
-            count: how many pictures, 1 to 100.
-            without: words for what should not be there.
-            clear: only pictures that stand out so far, e.g. 2.5; 0 for any.
+            count: number of pictures, 1 to 100.
+            without: words for what should not be in the pictures.
+            clear: return only pictures that stand out at least this much, e.g. 2.5; 0 for all.
         """
-        with _Told():
+        with _errors_for_clients():
             return service.search_text(text, count, without, clear)
 
     def search_image(
         picture: Path | None = None, text: str = "", count: float = COUNT
     ) -> JSONObject:
-        """Finds the pictures and the sentences of the gallery that are most like a picture.
+        """Find the pictures and the sentences of the gallery that best match a picture.
 
         Args:
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the address that a
-                picture sent to this page has; pictures elsewhere are not fetched.
-            text: words to be added to the picture, e.g. "at night"; may be empty.
-            count: how many pictures, and how many sentences, 1 to 100.
+            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the URL of a
+                picture that was uploaded to this page; other URLs are not fetched.
+            text: words to combine with the picture, e.g. "at night"; may be empty.
+            count: number of pictures, and of sentences, 1 to 100.
         """
-        with _Told():
+        with _errors_for_clients():
             return service.search_image(_read(picture), text, count)
 
     def encode(text: str = "", picture: Path | None = None) -> JSONObject:
-        """Turns a sentence or a picture into a vector of the common space, of length 1.
+        """Encode a sentence or a picture as a unit vector of the common space.
 
         The dot product of two such vectors is their cosine similarity.
 
         Args:
             text: an English sentence; or
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the address that a
-                picture sent to this page has; pictures elsewhere are not fetched.
+            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the URL of a
+                picture that was uploaded to this page; other URLs are not fetched.
         """
-        with _Told():
+        with _errors_for_clients():
             return service.encode(text, _read(picture))
 
-    # Not gr.api, which would hand a path from outside to the function without a look at it.
+    # Not gr.api, which would pass a client's path to the function unchecked.
     with gr.Column(visible=False):
-        # A part with a value is an argument that may be left out.
+        # A component with a value is an optional argument.
         text = gr.Textbox(label="text")
         words = gr.Textbox("", label="text")
         without = gr.Textbox("", label="without")
@@ -88,12 +90,10 @@ def _read(picture: Path | None) -> Any:
     return None if picture is None else read_upload(picture)
 
 
-class _Told:
-    """Turns a `CMRError` into an answer with a sentence that a client is told."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CMRError):
-            raise gr.Error(sentence(error), print_exception=False) from error
+@contextmanager
+def _errors_for_clients() -> Iterator[None]:
+    """Raise a `CMRError` as a `gr.Error`, whose message clients receive."""
+    try:
+        yield
+    except CMRError as error:
+        raise gr.Error(sentence(error), print_exception=False) from error

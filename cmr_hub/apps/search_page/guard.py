@@ -1,4 +1,4 @@
-"""What every part of Gradio's page is made to do, whichever parts there are."""
+"""Restrict every Gradio component to visitors' uploads, and record the work of every event."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
 
 
 def guard(blocks: gr.Blocks, files: VisitorFolder, work: Work) -> None:
-    """Has all parts take files from the visitors' folder alone, and all events note their work.
+    """Make all components accept only files of the visitors' folder, and all events record work.
 
-    `Payloads` has refused what is no upload before it comes here. Should Gradio find another way
-    to a part, it gets no further: nothing is fetched, and nothing is copied.
+    `Payloads` refuses anything that is not an upload before it comes here. This is the second
+    line of defence: a component never fetches or copies any other file.
 
     Args:
-        blocks: with all its parts and events.
-        files: the visitors'.
-        work: of the page.
+        blocks: the page with all its components and events.
+        files: the visitors' files.
+        work: the record of work per address.
     """
 
-    async def only_kept(path: str | Path | None) -> str | None:
+    async def only_uploads(path: str | Path | None) -> str | None:
         if path is None or not files.has(str(path)):
             raise CMRError("the page has no such file")
         return str(path)
 
-    for part in blocks.blocks.values():
-        if isinstance(part, gr.components.Component):
-            part.GRADIO_CACHE = str(files.path)
-            part.async_move_resource_to_block_cache = only_kept
-        if isinstance(part, gr.Image):
-            part.postprocess = _kept_by(files)
+    for block in blocks.blocks.values():
+        if isinstance(block, gr.components.Component):
+            block.GRADIO_CACHE = str(files.path)
+            block.async_move_resource_to_block_cache = only_uploads
+        if isinstance(block, gr.Image):
+            block.postprocess = _kept_by(files)
     for event in blocks.fns.values():
         if event.fn is not None:
-            event.fn = _noted(event.fn, work)
+            event.fn = _recorded(event.fn, work)
 
 
 def _kept_by(files: VisitorFolder) -> Callable[[Image.Image | None], ImageData | None]:
     def kept(picture: Image.Image | None) -> ImageData | None:
-        """A picture that the page gives a visitor is theirs, as if it had been sent."""
+        """Store a picture that the page shows a visitor, as if the visitor had uploaded it."""
         if picture is None:
             return None
         data = BytesIO(jpeg(picture, LARGE, quality=95))
@@ -62,29 +62,29 @@ def _kept_by(files: VisitorFolder) -> Callable[[Image.Image | None], ImageData |
     return kept
 
 
-def _noted(function: Callable[..., Any], work: Work) -> Callable[..., Any]:
-    """The same, but what it costs is noted for the address that asks."""
+def _recorded(function: Callable[..., Any], work: Work) -> Callable[..., Any]:
+    """Wrap a function so that its CPU time is recorded for the visitor's address."""
     if inspect.isgeneratorfunction(function):
 
         @wraps(function)
-        def steps(*given: Any, **named: Any) -> Iterator[Any]:
-            going, address = function(*given, **named), _address()
+        def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            generator, address = function(*args, **kwargs), _address()
             try:
                 while True:
                     with work.of(address):
-                        step = next(going, None)
+                        step = next(generator, None)
                     if step is None:
                         return
                     yield step
             finally:
-                going.close()
+                generator.close()
 
         return steps
 
     @wraps(function)
-    def once(*given: Any, **named: Any) -> Any:
+    def once(*args: Any, **kwargs: Any) -> Any:
         with work.of(_address()):
-            return function(*given, **named)
+            return function(*args, **kwargs)
 
     return once
 

@@ -1,7 +1,7 @@
-"""The service as plain HTTP: one request, one answer, for curl and whatever speaks HTTP.
+"""Offer the service as plain HTTP, for curl and other HTTP clients.
 
 `GET /search_text?text=…`, `POST /search_image` with a picture as the body, `GET /encode?text=…` or
-`POST /encode`; `count`, `text` and `without` are in the address. Errors are a status and
+`POST /encode`; `count`, `text` and `without` are query parameters. Errors are a status code and
 `{"error": a sentence}`.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 _READERS: Final = 12
-"""Pictures that are read at once, or wait until there is room for their pixels."""
+"""Maximum number of pictures that are decoded, or wait to be decoded, at once."""
 _ARGUMENTS: Final = {
     "search_text": ("text", "count", "without", "clear"),
     "search_image": ("text", "count"),
@@ -39,29 +39,29 @@ _ARGUMENTS: Final = {
 
 
 def http_routes(service: Service, work: Work | None = None) -> list[Route]:
-    """The routes of the service; no more than `QUEUE` requests wait for their turn.
+    """Return the routes of the service; at most `QUEUE` requests wait for their turn.
 
     Args:
-        service: what answers.
-        work: counts the seconds of work by address.
+        service: the service that answers.
+        work: record of the seconds of work per address.
     """
-    limiter, asked, noted = CapacityLimiter(CONCURRENCY), 0, work or Work()
+    limiter, pending, recorded = CapacityLimiter(CONCURRENCY), 0, work or Work()
     readers = CapacityLimiter(_READERS)
 
     def route(name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
 
         def read(address: str, body: bytes) -> dict[str, Image.Image]:
-            with noted.of(address):
+            with recorded.of(address):
                 return {"picture": _decoded(body)}
 
-        def found_for(address: str, arguments: dict[str, Any]) -> JSONObject:
-            with noted.of(address):
-                found: JSONObject = function(**arguments)
-                return found
+        def compute(address: str, arguments: dict[str, Any]) -> JSONObject:
+            with recorded.of(address):
+                result: JSONObject = function(**arguments)
+                return result
 
         async def answer(request: Request) -> Response:
-            nonlocal asked
+            nonlocal pending
             query = request.query_params
             arguments: dict[str, Any] = {
                 key: query[key] for key in _ARGUMENTS[name] if key in query
@@ -69,8 +69,8 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
             if name != "encode":
                 arguments.setdefault("text", "")
             address = address_of(request.scope)
-            # Only requests that are whole and read count: large pictures wait for each other, and
-            # sentences need not wait with them.
+            # Requests count as pending only after they were read and decoded, so that sentences
+            # need not wait behind large pictures.
             try:
                 if request.method == "POST":
                     body = await _body(request)
@@ -79,18 +79,18 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
                 return _error(429, sentence(error))
             except CMRError as error:
                 return _error(400, sentence(error))
-            if asked >= CONCURRENCY + QUEUE:
-                return _error(503, "Too many ask at once; try again in a moment.")
-            asked += 1
+            if pending >= CONCURRENCY + QUEUE:
+                return _error(503, "There are too many requests; try again in a moment.")
+            pending += 1
             try:
-                found = await to_thread.run_sync(
-                    partial(found_for, address, arguments), limiter=limiter
+                result = await to_thread.run_sync(
+                    partial(compute, address, arguments), limiter=limiter
                 )
             except CMRError as error:
                 return _error(400, sentence(error))
             finally:
-                asked -= 1
-            return JSONResponse(found)
+                pending -= 1
+            return JSONResponse(result)
 
         endpoint: Callable[[Request], Awaitable[Response]] = answer
         return Route(f"/{name}", endpoint, methods=methods)
@@ -110,7 +110,7 @@ def _decoded(body: bytes) -> Image.Image:
 
 
 async def _body(request: Request) -> bytes:
-    """What was sent, as long as it is not too long."""
+    """Read the body of a request. Raises ImageError if it is too large."""
     data = bytearray()
     async for part in request.stream():
         data += part

@@ -1,4 +1,4 @@
-"""What one visitor may ask of the page at once, so that others are served meanwhile."""
+"""Limit the load that one visitor can put on the page, so that others are still served."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 MAX_JSON: Final = 1_000_000
 MAX_UPLOADS: Final = 260 * 2**20
-"""Of all files in one request; each may have 64 MB."""
+"""Maximum size of all files in one request; a single file may have 64 MB."""
 MAX_BODIES: Final = 200 * 2**20
-"""Of all bodies that are held in memory at once; half of it by one address."""
+"""Maximum size of all request bodies in memory; one address may use half of it."""
 BODY_SECONDS: Final = 10.0
 BODY_SPEED: Final = 32_768
-"""Bytes a second that a body may need beyond that."""
+"""Minimum speed of a body after `BODY_SECONDS`, in bytes per second."""
 AT_WORK: Final = 4
-"""Requests for work that an address has before the page at once; its others wait behind them."""
+"""Requests for work that run concurrently for one address; the others wait."""
 WAITING: Final = 124
 STREAMS: Final = 100
 SESSIONS: Final = 128
@@ -38,18 +38,18 @@ SESSION_SECONDS: Final = 600.0
 QUEUED: Final = 64
 UPLOADING: Final = 12
 FREE_SECONDS: Final = 0.1
-"""Of work that one request may take before it counts."""
+"""A request that uses at most this many seconds of work is not counted."""
 BURST_SECONDS: Final = 20.0
 REFILL: Final = 0.25
-"""Seconds of work that a visitor gets back each second."""
+"""Seconds of work that an address regains per second."""
 
 _MOST_ADDRESSES: Final = 10_000
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 64 * 2**20
-_LARGE: Final = "The request is too large: at most {most} are taken here."
-_SLOW: Final = "The request came too slowly; send it again."
-_BUSY: Final = "You ask too much at once; wait for some answers first."
-_TIRED: Final = "You have asked for much work; try again in a minute."
+_LARGE: Final = "The request is too large: at most {most} are accepted."
+_SLOW: Final = "The request arrived too slowly; send it again."
+_BUSY: Final = "You have sent too many requests at once; wait for some answers first."
+_EXHAUSTED: Final = "Your requests have used too much computing time; try again in a minute."
 _MANY: Final = "Too many visits are open from your address; close some, or try again later."
 
 
@@ -65,19 +65,19 @@ class _Visitor:
 
 
 class Work:
-    """How many seconds of work each address has asked for lately."""
+    """Seconds of work that each address has used recently."""
 
     def __init__(self) -> None:
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def is_spent(self, address: str) -> bool:
-        """Whether an address has had enough for now."""
+        """Return whether an address has used up its seconds of work."""
         with self._lock:
             return self._left(address) <= 0
 
     def spend(self, address: str, seconds: float) -> None:
-        """Notes work; what is short does not count."""
+        """Record work of an address; at most `FREE_SECONDS` are free."""
         if seconds <= FREE_SECONDS:
             return
         with self._lock:
@@ -88,7 +88,7 @@ class Work:
 
     @contextmanager
     def of(self, address: str) -> Iterator[None]:
-        """Notes what this thread does meanwhile."""
+        """Record the CPU time of this thread within the context."""
         started = time.thread_time()
         try:
             yield
@@ -96,12 +96,12 @@ class Work:
             self.spend(address, time.thread_time() - started)
 
     def _left(self, address: str) -> float:
-        left, then = self._spent.get(address, (BURST_SECONDS, 0.0))
-        return min(BURST_SECONDS, left + REFILL * (time.monotonic() - then))
+        left, since = self._spent.get(address, (BURST_SECONDS, 0.0))
+        return min(BURST_SECONDS, left + REFILL * (time.monotonic() - since))
 
 
 class RefusedError(Exception):
-    """A limit is reached: the status to answer with, and why."""
+    """A limit is reached; has the HTTP status and the reason."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -109,15 +109,15 @@ class RefusedError(Exception):
 
 
 class Limits:
-    """Counts what each address asks for, and refuses what is too much with a sentence.
+    """ASGI middleware that counts the requests of each address and refuses those beyond a limit.
 
-    413 is too large, 408 too slow, 429 too much at once. Bodies are read before a request counts,
-    but for uploads, which go to the disk.
+    The status is 413 for too large, 408 for too slow and 429 for too many. A request is counted
+    after its body was read, except for uploads, which are written to disk.
 
     Args:
-        app: makes what answers; it may call `note_session`.
-        work: of this page.
-        queued: how many events of an address wait in Gradio's queue.
+        app: builds the app behind this one, which may call `note_session`.
+        work: the page's record of work.
+        queued: returns the number of an address's events in Gradio's queue.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Limits:
         self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -142,10 +142,10 @@ class Limits:
             else:
                 await self._worked(scope, receive, send, address, visitor)
         except RefusedError as refused:
-            await _tell(refused, receive, send)
+            await _refuse(refused, receive, send)
 
     def note_session(self, scope: Scope, session: str) -> None:
-        """Counts the sessions of an address; too many end the request."""
+        """Count a session of an address. Raises RefusedError if it has too many."""
         _note_session(self._visitor(address_of(scope)), session)
 
     def _visitor(self, address: str) -> _Visitor:
@@ -184,7 +184,7 @@ class Limits:
         try:
             await self._app(scope, body.part, body.unless_refused(send))
         except Exception:
-            # It only says that the body has ended early.
+            # After a refusal, the app fails only because the body ended early.
             if body.refused is None:
                 raise
         finally:
@@ -195,31 +195,31 @@ class Limits:
     async def _worked(
         self, scope: Scope, receive: Receive, send: Send, address: str, visitor: _Visitor
     ) -> None:
-        held = 0
+        body_size = 0
         if scope["method"] == "POST":
             most = MAX_JSON if is_json(scope) else MAX_PICTURE_BYTES
             body = await self._body(scope, receive, visitor, most)
-            held = len(body)
+            body_size = len(body)
             receive = replay(body, receive)
-        self._hold(visitor, held)
+        self._count_bytes(visitor, body_size)
         try:
             if is_event(scope) and self._queued(address) >= QUEUED:
                 raise RefusedError(429, _BUSY)
             works = is_event(scope) or scope["path"].rstrip("/") in WORK
             if works and self._work.is_spent(address):
-                raise RefusedError(429, _TIRED)
+                raise RefusedError(429, _EXHAUSTED)
             if visitor.asked >= AT_WORK + WAITING:
                 raise RefusedError(429, _BUSY)
             visitor.asked += 1
             try:
-                # What an MCP client asks is asked once more, of the page itself.
+                # The MCP server sends another request to the page itself, which is limited then.
                 is_mcp = scope["path"].startswith("/gradio_api/mcp")
                 async with visitor.turn if works and not is_mcp else nullcontext():
                     await self._app(scope, receive, send)
             finally:
                 visitor.asked -= 1
         finally:
-            self._hold(visitor, -held)
+            self._count_bytes(visitor, -body_size)
 
     async def _body(self, scope: Scope, receive: Receive, visitor: _Visitor, most: int) -> bytes:
         if (length_of(scope) or 0) > most:
@@ -231,37 +231,37 @@ class Limits:
                 if body.refused is not None:
                     raise body.refused
                 part = message.get("body", b"")
-                self._hold(visitor, len(part))
+                self._count_bytes(visitor, len(part))
                 data += part
                 if self._bytes > MAX_BODIES or visitor.bytes > MAX_BODIES // 2:
                     raise RefusedError(429, _BUSY)
                 if message["type"] != "http.request" or not message.get("more_body"):
                     return bytes(data)
         finally:
-            self._hold(visitor, -len(data))
+            self._count_bytes(visitor, -len(data))
 
-    def _hold(self, visitor: _Visitor, size: int) -> None:
+    def _count_bytes(self, visitor: _Visitor, size: int) -> None:
         self._bytes += size
         visitor.bytes += size
 
 
 def _too_large(most: int) -> RefusedError:
-    taken = "1 MB" if most == MAX_JSON else f"{most // 2**20} MB"
-    return RefusedError(413, _LARGE.format(most=taken))
+    limit = "1 MB" if most == MAX_JSON else f"{most // 2**20} MB"
+    return RefusedError(413, _LARGE.format(most=limit))
 
 
 class _Body:
-    """A body as it comes in: not more than is taken, and not slower than a bad line is."""
+    """Receive a body, but no more than `most` bytes and not slower than a bad connection."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most = receive, most
-        self._size, self._started, self._is_whole = 0, time.monotonic(), False
+        self._size, self._started, self._is_complete = 0, time.monotonic(), False
         self.refused: RefusedError | None = None
         self.is_answered = False
 
     async def part(self) -> Message:
-        """The next part; after a refusal, that the visitor has gone."""
-        if self._is_whole:
+        """Return the next message; after a refusal, `http.disconnect`."""
+        if self._is_complete:
             return await self._receive()
         allowed = self._started + BODY_SECONDS + self._size / BODY_SPEED
         try:
@@ -271,25 +271,25 @@ class _Body:
             self.refused = RefusedError(408, _SLOW)
             return {"type": "http.disconnect"}
         self._size += len(message.get("body", b""))
-        self._is_whole = message["type"] != "http.request" or not message.get("more_body")
+        self._is_complete = message["type"] != "http.request" or not message.get("more_body")
         if self._size > self._most:
             self.refused = _too_large(self._most)
             return {"type": "http.disconnect"}
         return message
 
     def unless_refused(self, send: Send) -> Send:
-        """Keeps back what the app says of a body that was refused."""
+        """Suppress the app's answer to a body that was refused."""
 
-        async def told(message: Message) -> None:
+        async def filtered(message: Message) -> None:
             if self.refused is None or self.is_answered:
                 self.is_answered = True
                 await send(message)
 
-        return told
+        return filtered
 
 
-async def _tell(refused: RefusedError, receive: Receive, send: Send) -> None:
-    """Answers, and reads on for a moment: one who still sends would not see the answer else."""
+async def _refuse(refused: RefusedError, receive: Receive, send: Send) -> None:
+    """Answer, and read on briefly: a client that is still sending would miss the answer."""
     answer = JSONResponse({"error": refused.why}, refused.status, headers={"Connection": "close"})
     head = {"status": refused.status, "headers": answer.raw_headers}
     await send({"type": "http.response.start", **head})
@@ -306,7 +306,7 @@ async def _tell(refused: RefusedError, receive: Receive, send: Send) -> None:
 
 
 def address_of(scope: Scope | Any) -> str:
-    """Whom a request comes from: one address, or one network of a home."""
+    """Return the client's IPv4 address, or its IPv6 /64 network, which is one household."""
     client = scope.get("client")
     host = client[0] if client else ""
     try:

@@ -1,4 +1,4 @@
-"""My pictures: a visitor's own, searched in this session only."""
+"""Build the tab My pictures: a visitor's own pictures, searched in this session only."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ _PROMISE: Final = (
     f"Up to {MAX_PICTURES} pictures or a zip of them, {MAX_BYTES // 2**20} MB in all. They are "
     "searched in this visit only, nobody else sees them, and they are removed when you leave."
 )
-_EMPTY: Final = "Describe one of your pictures, or give one to find others like it."
+_EMPTY: Final = "Describe one of your pictures, or drop one to find others like it."
 _SHOWN_PROBLEMS: Final = 5
 _READING: Final = 3
-"""Visitors whose pictures are read at once; what is decoded is bounded over all of them."""
+"""Visitors whose pictures are read at once; `pixels` limits what is decoded for all of them."""
 
 
 def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
-    """Builds the tab.
+    """Build the tab.
 
     Args:
-        sessions: of all visitors.
-        files: where their uploads are.
+        sessions: the sessions of all visitors.
+        files: the folder of their uploads.
     """
 
     def engine(request: gr.Request) -> Engine:
         own = sessions.find(request.session_hash)
         if own is None or not len(own.engine.gallery):
-            raise QueryError("there are no pictures of yours yet; drop some above")
+            raise QueryError("you have not added any pictures yet; drop some above")
         return own.engine
 
     def add(paths: list[Path], request: gr.Request) -> Iterator[tuple[Any, JSONObject, Any]]:
-        """Uploaded files → the box emptied again, how far it is, and the search."""
+        """Read uploaded files; yield updates of the upload box, the progress and the search."""
         if not paths:
             return
         try:
             own = sessions.open(request.session_hash, address_of(request.request.scope))
             yield gr.skip(), _notice("Reading …"), gr.skip()
             for progress in own.add(paths):
-                told = _told(progress, len(own.engine.gallery), is_done=False)
-                yield gr.skip(), _notice(told), gr.skip()
+                text = _progress_text(progress, len(own.engine.gallery), is_done=False)
+                yield gr.skip(), _notice(text), gr.skip()
             total = len(own.engine.gallery)
-            told = _told(progress, total, is_done=True)
-            yield None, _notice(told), gr.Column(visible=total > 0)
+            text = _progress_text(progress, total, is_done=True)
+            yield None, _notice(text), gr.Column(visible=total > 0)
         except CMRError as error:
             yield None, _notice(sentence(error)), gr.skip()
         finally:
-            # Nothing of them stays but what the session itself keeps.
+            # Only the session's own copies are kept.
             files.remove(str(path) for path in paths)
 
     def forget(request: gr.Request) -> tuple[Any, JSONObject, JSONObject, None]:
-        """Removes the pictures now."""
+        """Remove the visitor's pictures."""
         sessions.close(request.session_hash)
-        return gr.Column(visible=False), _notice("Your pictures are removed."), hint(_EMPTY), None
+        return gr.Column(visible=False), _notice("Your pictures were removed."), hint(_EMPTY), None
 
-    box = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
+    upload = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
     notice = components.results("own-notice", panel="own-notice", hint=_PROMISE)
     with gr.Column(visible=False) as search:
         panel = search_panel(
@@ -82,15 +82,15 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
         )
         remove = gr.Button("Remove my pictures", size="sm", elem_classes="plain")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    outputs = [box, notice, search]
-    box.upload(add, box, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet)
+    outputs = [upload, notice, search]
+    upload.upload(add, upload, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet)
     remove.click(forget, None, [search, notice, *panel.outputs], **quiet)
 
 
-def _told(progress: Progress, total: int, *, is_done: bool) -> str:
+def _progress_text(progress: Progress, total: int, *, is_done: bool) -> str:
     lines = [f"{progress.added} new pictures, {total} in all{'.' if is_done else ' …'}"]
     if progress.is_full:
-        lines.append(f"No more than {MAX_PICTURES} pictures can be searched in one visit.")
+        lines.append(f"At most {MAX_PICTURES} pictures can be searched in one visit.")
     lines += [sentence(QueryError(why)) for why in progress.refused[:_SHOWN_PROBLEMS]]
     more = len(progress.refused) - _SHOWN_PROBLEMS
     if more > 0:

@@ -1,4 +1,4 @@
-"""The page: its tabs over the gallery of a model."""
+"""Build the page: tabs over the gallery of a model."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ _MARK: Final = (
 
 @dataclass(frozen=True)
 class Page:
-    """What `serve` serves.
+    """A search page with its routes and the data of its visitors.
 
     Attributes:
-        blocks: the page itself.
-        routes: its pictures, and the service.
+        blocks: the Gradio page.
+        routes: routes of pictures, uploads and the service.
         sessions: the visitors' own pictures.
-        files: what visitors have sent.
-        work: what each of them has cost.
+        files: the visitors' uploads.
+        work: the computing time that each address has used.
     """
 
     blocks: gr.Blocks
@@ -69,7 +69,7 @@ class Page:
     work: Work
 
     def close(self) -> None:
-        """Stops serving, and removes what visitors have sent."""
+        """Stop serving, and remove the visitors' files."""
         self.blocks.close(verbose=False)
         self.sessions.close_all()
         self.files.close()
@@ -83,15 +83,15 @@ def build_page(
     card: Path | None = None,
     gallery: str | None = None,
 ) -> Page:
-    """The page over the gallery of a model; `serve` serves it.
+    """Build the page over the gallery of a model; `serve` serves it.
 
     Args:
-        model: with a gallery.
-        name: what `load` takes to get it.
-        compare: other models by name, to be asked the same beside it. Their vectors of the
-            gallery's items are made now.
-        card: the directory that the model card is in.
-        gallery: what `open_gallery` takes to get the gallery; None for the model's own.
+        model: a model with a gallery.
+        name: the model's name or path, as `load` accepts it.
+        compare: other models by name, for the Compare tab. They encode the gallery's items now.
+        card: directory of the model card.
+        gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
+            model's own.
 
     Raises:
         QueryError: the model has no gallery, or a model cannot read pictures and sentences.
@@ -111,12 +111,12 @@ def build_page(
     engines = {name: engine}
     for other, each in (compare or {}).items():
         engines[other] = Engine(each, _gallery_of(each, model.gallery))
-    # What is loaded with the first query is loaded before a visitor has to wait for it.
+    # Load now what the first query needs, so that no visitor waits for it.
     engine.answer(QueryOptions(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
     files, work = VisitorFolder(), Work()
     sessions, service = Sessions(model, files), Service(engine)
-    # Gradio makes statistics of all requests anew after each one; nobody reads them.
+    # Gradio computes statistics of all requests after each one, which nobody reads.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     with gr.Blocks(
@@ -156,7 +156,7 @@ def build_page(
 
 
 def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:
-    """The same items with the vectors of another model."""
+    """Create a gallery of the same items with the vectors of another model."""
     own = Gallery.create(None, model)
     own.add(
         (
@@ -174,13 +174,13 @@ def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:
 
 
 def _examples(engine: Engine) -> JSONObject:
-    """Some items of the gallery to begin with: their shortest sentences, and their pictures."""
+    """Return examples to try: the shortest sentences and the pictures of some items."""
     gallery = engine.gallery
     rows = np.linspace(0, len(gallery) - 1, min(EXAMPLES, len(gallery))).astype(int)
     items = gallery.items.take(pa.array(rows)).to_pylist()
     shortest = {min(item["sentences"], key=len): None for item in items if item["sentences"]}
     return {
-        # One that is too long to be asked is no example.
+        # Sentences that are too long for a query are left out.
         "sentences": [s for s in sorted(shortest, key=len) if len(s) <= MAX_LETTERS][:SENTENCES],
         "pictures": [
             {
@@ -208,7 +208,7 @@ def _head(model: CrossModalModel, gallery: Gallery) -> str:
 
 def _forget(sessions: Sessions, files: VisitorFolder) -> object:
     def forget(request: gr.Request) -> None:
-        """The visitor has gone; so do the pictures."""
+        """Remove the files of a visitor who has left."""
         sessions.close(request.session_hash)
         files.forget(request.session_hash)
 

@@ -1,4 +1,4 @@
-"""One box to search with and its results; the same for the gallery and for a visitor's pictures."""
+"""Build the search panel: the query, the options and the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gradio as gr
 
 from cmr_hub.apps.search_page import components
 
-# Gradio looks the annotations of handlers up, to know what to give them.
+# Imported at run time: Gradio reads the annotations of handlers to choose their arguments.
 from cmr_hub.apps.search_page.engine import MOST_CHOICES, Answer, Engine
 from cmr_hub.apps.search_page.explanation import explanation, heat
 from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, Show, cleaned
@@ -22,26 +22,24 @@ from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.types import JSONObject, Modality
 
 EngineOf: TypeAlias = Callable[[gr.Request], Engine]
-"""The engine that a visitor searches with. Raises CMRError where there is none yet."""
+"""Returns the engine that a visitor searches with. Raises CMRError if there is none yet."""
 
 SHOW: Final[dict[str, Show]] = {
-    "Whatever fits": "automatic",
+    "Automatic": "automatic",
     "Pictures": "pictures",
     "Sentences": "sentences",
     "Both": "both",
 }
-
-
 MOST_CLEAR: Final = 6
-CLEAR: Final = "Only clear hits: how far one stands out, e.g. 2.5 (0: any)"
+CLEAR: Final = "Only clear hits: minimum that a hit stands out, e.g. 2.5 (0: any)"
 
 
 class Handlers:
-    """What the events of a panel call; every `CMRError` becomes a sentence on the page.
+    """Event handlers of a panel, which show every `CMRError` as a sentence on the page.
 
     Args:
-        engine_of: the engine that a visitor searches with.
-        empty: what to say where nothing is asked.
+        engine_of: returns the engine that a visitor searches with.
+        empty: text to show if the query is empty.
     """
 
     def __init__(self, engine_of: EngineOf, empty: str) -> None:
@@ -62,10 +60,10 @@ class Handlers:
         distinct: bool,
         request: gr.Request,
     ) -> tuple[JSONObject, Answer | None]:
-        """What is in the box → the results, and the answer to be asked about."""
+        """Search with the query and the options of the panel."""
         started = perf_counter()
         try:
-            ask = QueryOptions(
+            options = QueryOptions(
                 text=cleaned(text),
                 unwanted=cleaned(unwanted),
                 weight=_within(weight, 0, 3),
@@ -78,7 +76,7 @@ class Handlers:
                 distinct=bool(distinct),
             )
             engine = self.engine_of(request)
-            answer = engine.answer(ask, None if picture is None else read_upload(picture))
+            answer = engine.answer(options, None if picture is None else read_upload(picture))
             if answer is None:
                 return hint(self.empty), None
             return reply(engine, answer, started), answer
@@ -88,7 +86,7 @@ class Handlers:
     def like(
         self, count: float, distinct: bool, event: gr.EventData, request: gr.Request
     ) -> tuple[JSONObject, Answer | None]:
-        """More like one item."""
+        """Search for items similar to the one of the event."""
         started = perf_counter()
         try:
             engine = self.engine_of(request)
@@ -96,41 +94,36 @@ class Handlers:
             answer = engine.answer(
                 QueryOptions(like=_id(event), count=number, distinct=bool(distinct))
             )
-            return (
-                (hint(self.empty), None)
-                if answer is None
-                else (
-                    reply(engine, answer, started),
-                    answer,
-                )
-            )
+            if answer is None:
+                return hint(self.empty), None
+            return reply(engine, answer, started), answer
         except CMRError as error:
             return problem(error), None
 
     def open(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> JSONObject:
-        """One item → what the viewer shows."""
-        target: Modality = "text" if _told(event, "target") == "text" else "image"
+        """Describe the item of the event for the viewer."""
+        target: Modality = "text" if _field(event, "target") == "text" else "image"
         try:
             return fresh(explanation(self.engine_of(request), answer, _id(event), target))
         except CMRError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     def look(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> Any:
-        """One item → the map that is laid over its picture."""
+        """Compute the heat map over the picture of the event's item."""
         try:
             return gr.update(heat=fresh(heat(self.engine_of(request), answer, _id(event))))
         except CMRError as error:
-            told = fresh({"id": _id(event), "problem": problem(error)["status"]})
-            return gr.update(heat=told)
+            failure = fresh({"id": _id(event), "problem": problem(error)["status"]})
+            return gr.update(heat=failure)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The parts that a tab may connect with others.
+    """The components that a tab may connect with others.
 
     Attributes:
-        inputs: of `search`.
-        outputs: of `search`.
+        inputs: inputs of `Handlers.search`.
+        outputs: outputs of `Handlers.search`.
     """
 
     text: gr.Textbox
@@ -153,19 +146,19 @@ def search_panel(
     autofocus: bool = False,
     examples: JSONObject | None = None,
 ) -> Panel:
-    """The box, the options and the results, within a tab.
+    """Build the query, the options and the results within a tab.
 
     Args:
-        name: what the ids of its elements begin with.
-        engine_of: the engine that a visitor searches with.
-        placeholder, empty: what the box says, and the results before a search.
-        labels, sources: to be chosen from; empty where there is nothing to choose.
-        has_texts: whether there are sentences to be found.
-        autofocus: begin here.
-        examples: for `components.examples`.
+        name: prefix of the elements' ids.
+        engine_of: returns the engine that a visitor searches with.
+        placeholder, empty: text in the empty query, and in place of the results before a search.
+        labels, sources: choices of the filters; a filter without choices is hidden.
+        has_texts: whether the gallery has sentences.
+        autofocus: whether to put the cursor into the query.
+        examples: the value of `components.examples`.
     """
     handlers = Handlers(engine_of, empty)
-    tried = None
+    example_list = None
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=4, min_width=280):
             with gr.Row():
@@ -186,17 +179,17 @@ def search_panel(
                     "Search", variant="primary", scale=1, min_width=110, elem_classes="go"
                 )
             if examples is not None:
-                tried = components.examples(f"{name}-examples", examples)
+                example_list = components.examples(f"{name}-examples", examples)
         with gr.Column(scale=1, min_width=220):
             picture = components.picture_box(f"{name}-picture", "A picture to search with", 168)
     with gr.Accordion("Options", open=False, elem_classes="options", elem_id=f"{name}-options"):
         with gr.Row():
             unwanted = gr.Textbox(
-                label="Without", placeholder="what should not be there", min_width=220
+                label="Without", placeholder="what should not be in the picture", min_width=220
             )
-            weight = gr.Slider(0, 3, 1, step=0.1, label="Weight of the words beside a picture")
+            weight = gr.Slider(0, 3, 1, step=0.1, label="Weight of the words with a picture")
         with gr.Row():
-            chosen = gr.Dropdown(
+            classes = gr.Dropdown(
                 labels, multiselect=True, label="Class", visible=bool(labels), min_width=220
             )
             origin = gr.Dropdown(
@@ -207,13 +200,13 @@ def search_panel(
             )
         with gr.Row():
             count = gr.Slider(1, MAX_HITS, 12, step=1, label="Number of results")
-            least = gr.Slider(0, 1, 0, step=0.05, label="Least score (0: any)")
+            min_score = gr.Slider(0, 1, 0, step=0.05, label="Minimum score (0: any)")
             clear = gr.Slider(0, MOST_CLEAR, 0, step=0.1, label=CLEAR)
-            distinct = gr.Checkbox(label="Hide what is nearly the same", min_width=220)
+            distinct = gr.Checkbox(label="Hide near duplicates", min_width=220)
     results = components.results(f"{name}-results", panel=name, hint=empty)
     viewer = components.viewer(f"{name}-viewer", panel=name)
     answer = gr.State(None)
-    inputs = [text, picture, unwanted, weight, count, show, chosen, origin, least, clear]
+    inputs = [text, picture, unwanted, weight, count, show, classes, origin, min_score, clear]
     inputs.append(distinct)
     outputs = [results, answer]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -225,9 +218,9 @@ def search_panel(
             unwanted.submit,
             weight.release,
             count.release,
-            least.release,
+            min_score.release,
             clear.release,
-            chosen.input,
+            classes.input,
             origin.input,
             show.input,
             distinct.input,
@@ -239,12 +232,12 @@ def search_panel(
         trigger_mode="always_last",
         **quiet,
     )
-    for part in (results, viewer):
-        part.like(handlers.like, [count, distinct], outputs, **quiet)
-        part.select(handlers.open, answer, viewer, **quiet)
+    for component in (results, viewer):
+        component.like(handlers.like, [count, distinct], outputs, **quiet)
+        component.select(handlers.open, answer, viewer, **quiet)
     viewer.input(handlers.look, answer, viewer, **quiet)
-    if tried is not None:
-        tried.select(_chosen_example(engine_of), None, [text, picture], **quiet).then(
+    if example_list is not None:
+        example_list.select(_chosen_example(engine_of), None, [text, picture], **quiet).then(
             handlers.search, inputs, outputs, **quiet
         )
     return Panel(text, picture, results, inputs, outputs, handlers)
@@ -252,50 +245,46 @@ def search_panel(
 
 def _chosen_example(engine_of: EngineOf) -> Callable[..., tuple[str, Any]]:
     def choose(event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
-        """The sentence, or the picture, that was clicked."""
-        sentence = _told(event, "text")
+        """Return the sentence or the picture of the clicked example."""
+        sentence = _field(event, "text")
         if isinstance(sentence, str):
             return sentence, None
         row = engine_of(request).gallery.store.rows([_id(event)])
         path = row.items["path"][0].as_py() if len(row) else None
-        # Opened here: a path that is returned would be copied to where it can be fetched.
+        # Opened here, because Gradio would copy a returned path to where visitors can fetch it.
         return "", None if path is None else read_upload(Path(path))
 
     return choose
 
 
-def _told(event: gr.EventData, name: str) -> Any:
+def _field(event: gr.EventData, name: str) -> Any:
     data = event._data
     return data.get(name) if isinstance(data, dict) else None
 
 
 def _id(event: gr.EventData) -> str:
-    found = _told(event, "id")
-    if not isinstance(found, str):
-        raise QueryError("this result is no longer there; search again")
-    return found
+    id_ = _field(event, "id")
+    if not isinstance(id_, str):
+        raise QueryError("this result no longer exists; search again")
+    return id_
 
 
-def _within(value: Any, least: float, most: float) -> float:
-    """A number as it came from outside, between two others.
-
-    Raises:
-        QueryError: it is none.
-    """
+def _within(value: Any, low: float, high: float) -> float:
+    """Clip a number from a request to an interval. Raises QueryError if it is not a number."""
     try:
-        return min(max(float(value), least), most)
+        return min(max(float(value), low), high)
     except (TypeError, ValueError, OverflowError) as error:
         raise QueryError("one of the options is not a number") from error
 
 
 def _chosen(values: Any) -> tuple[str, ...]:
-    """What was chosen of a list, as it came from outside.
+    """Check a selection from a request.
 
     Raises:
-        QueryError: it is no list, or longer than any that there is to choose from.
+        QueryError: it is not a list, or longer than any list of choices.
     """
     if not isinstance(values or [], list):
         raise QueryError("choose from a list")
     if len(values or ()) > MOST_CHOICES:
-        raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search in all")
+        raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search all")
     return tuple(dict.fromkeys(value for value in values or () if isinstance(value, str)))

@@ -1,4 +1,4 @@
-"""What visitors hand to Gradio's events, looked at before Gradio sees any of it."""
+"""Check the JSON that visitors send to Gradio's events before Gradio reads it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _MARKS: Final = ("path", "url", "meta", "is_stream", "orig_name", "mime_type")
 
 
 class TooLargeError(CMRError):
-    """More was sent than is taken."""
+    """A request is larger than allowed."""
 
 
 class Payloads:
-    """Checks the JSON of every request, and writes it anew for the app behind it.
+    """ASGI middleware that checks the JSON of every request and passes on a sanitised copy.
 
-    Whatever looks like a file, with or without Gradio's marks and wherever it stands, must be an
-    upload of the same session; only its path is passed on.
+    Every object that looks like a file, with or without Gradio's type marker and at any depth,
+    must be an upload of the same session; only its path and name are passed on.
 
     Args:
-        app: what answers.
-        files: the visitors'.
-        note_session: called with the session of each request; may refuse it.
+        app: the app behind this one.
+        files: the visitors' files.
+        note_session: called with the session of each request, which it may refuse.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Payloads:
         self._app, self._files, self._note_session = app, files, note_session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle an ASGI request."""
         if not is_json(scope):
             await self._app(scope, receive, send)
             return
@@ -72,33 +72,33 @@ class Payloads:
     def _checked(self, body: bytes, scope: Scope) -> bytes:
         path = scope["path"]
         try:
-            given = json.loads(body)
+            payload = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise CMRError("the request is not JSON") from error
-        if not isinstance(given, dict) and not path.startswith(_MCP):
+        if not isinstance(payload, dict) and not path.startswith(_MCP):
             raise CMRError("the request is not a JSON object")
-        session = given.get("session_hash") if isinstance(given, dict) else None
+        session = payload.get("session_hash") if isinstance(payload, dict) else None
         if session is not None and not (isinstance(session, str) and 0 < len(session) <= 100):
-            raise CMRError("the request's session_hash is not one")
+            raise CMRError("the request's session_hash is not a string of 1 to 100 characters")
         if session is not None:
             self._note_session(scope, session)
         checker = _Checker(self._files, session)
         if path.startswith(_MCP):
-            checker.bounded(given)
+            checker.bounded(payload)
             return body
-        # Halves of characters are reported later, where the text is read.
-        return json.dumps(checker.checked(given)).encode()
+        # Lone surrogates are handled later, when the text is read.
+        return json.dumps(checker.checked(payload)).encode()
 
 
 class _Checker:
-    """Goes through one request."""
+    """Checks the values of one request."""
 
     def __init__(self, files: VisitorFolder, session: str | None) -> None:
         self._files, self._session = files, session
         self._seen = 0
 
     def checked(self, value: Any, depth: int = 0) -> Any:
-        """The value with its files made safe."""
+        """Return a copy of the value in which every file is an upload of the session."""
         self._count(value, depth)
         if isinstance(value, list):
             return [self.checked(each, depth + 1) for each in value]
@@ -109,7 +109,7 @@ class _Checker:
         return {name: self.checked(each, depth + 1) for name, each in value.items()}
 
     def bounded(self, value: Any, depth: int = 0) -> None:
-        """Looks at sizes alone."""
+        """Check only the size of the value."""
         self._count(value, depth)
         inner = value if isinstance(value, list) else ()
         for each in value.values() if isinstance(value, dict) else inner:
@@ -118,14 +118,16 @@ class _Checker:
     def _count(self, value: Any, depth: int) -> None:
         self._seen += 1
         if isinstance(value, (list, dict)) and len(value) > MAX_LIST:
-            raise TooLargeError(f"a list has {len(value):,} parts; at most {MAX_LIST:,} are taken")
+            raise TooLargeError(
+                f"a list has {len(value):,} values; at most {MAX_LIST:,} are accepted"
+            )
         if depth > MAX_DEPTH or self._seen > MAX_VALUES:
-            raise TooLargeError("the request has too many parts in each other")
+            raise TooLargeError("the request has too many or too deeply nested values")
 
     def _file(self, value: dict[str, Any]) -> dict[str, Any]:
         path = value.get("path")
         if isinstance(path, str) and path.startswith(("http://", "https://")):
-            # MCP names an upload by its address on this page; nothing is fetched from it.
+            # MCP clients name an upload by its URL on this page; nothing is fetched.
             path = unquote(urlsplit(path).path.partition(_FILE)[2])
         path = self._files.claim(path, self._session)
         name = value.get("orig_name")
@@ -137,7 +139,7 @@ class _Checker:
 
 
 def is_json(scope: Scope) -> bool:
-    """Whether the body of a request is JSON: of all posts to Gradio but uploads."""
+    """Return whether the body of a request is JSON, as in all posts to Gradio except uploads."""
     path: str = scope.get("path", "")
     return (
         scope["type"] == "http"
@@ -148,7 +150,7 @@ def is_json(scope: Scope) -> bool:
 
 
 def is_event(scope: Scope) -> bool:
-    """Whether a request begins an event."""
+    """Return whether a request starts an event."""
     path: str = scope["path"]
     return is_json(scope) and (
         path.startswith((*_CHECKED, _MCP)) or path.rstrip("/") == "/gradio_api/queue/join"
@@ -156,7 +158,7 @@ def is_event(scope: Scope) -> bool:
 
 
 async def read(receive: Receive) -> bytes:
-    """The whole body; others have bounded it."""
+    """Read the complete body, whose size `Limits` has checked."""
     parts = []
     while True:
         message = await receive()
@@ -166,7 +168,7 @@ async def read(receive: Receive) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Hands a body on that was read before."""
+    """Return a `receive` that yields a body that was already read."""
     is_sent = False
 
     async def again() -> Message:
@@ -180,6 +182,6 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def length_of(scope: Scope) -> int | None:
-    """What a request says of the length of its body."""
+    """Return the Content-Length of a request, or None."""
     given = Headers(scope=scope).get("content-length", "")
     return int(given) if given.isascii() and given.isdigit() else None

@@ -1,4 +1,4 @@
-"""The pictures that the page shows: of the gallery, and of the sessions. Nothing else is served."""
+"""Serve the pictures of the gallery and of the sessions, and no other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SMALL: Final = 480
 LARGE: Final = 1600
-_KEPT: Final = 1024
+_CACHE_SIZE: Final = 1024
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'",
@@ -35,24 +35,23 @@ _HEADERS: Final = {
 def picture_route(
     gallery: Engine, own: Callable[[str], Engine | None], work: Work | None = None
 ) -> Route:
-    """`/picture?id=…`, `&small=1`, `&own=TOKEN`.
+    """Return the route `/picture?id=…`, with the options `&small=1` and `&own=TOKEN`.
 
-    An id is looked up among the items of a gallery; no path is ever taken from a request. Pictures
-    are drawn anew, so that nothing goes out but pixels: no place where a photograph was taken.
+    An id is looked up among the items of a gallery; a request never contains a path. Pictures are
+    encoded again, so that no metadata is sent, such as the place where a photograph was taken.
 
     Args:
-        gallery: the one that all visitors search.
-        own: the engine of a session's own pictures by its token; None where there is none.
-        work: counts the seconds of drawing by address.
+        gallery: engine of the gallery that all visitors search.
+        own: returns the engine of a session's own pictures by its token, or None.
+        work: record of the seconds of work per address.
     """
+    recorded = work or Work()
 
-    noted = work or Work()
-
-    @lru_cache(_KEPT)
+    @lru_cache(_CACHE_SIZE)
     def small(path: str) -> bytes:
         return jpeg(path, SMALL)
 
-    # A plain function: Starlette runs it in a thread, and the page goes on meanwhile.
+    # Not async: Starlette runs a plain function in a thread, so the page is not blocked.
     def picture(request: Request) -> Response:
         token = request.query_params.get("own")
         engine = gallery if token is None else own(token)
@@ -65,7 +64,7 @@ def picture_route(
         if path is None:
             return PlainTextResponse("There is no such picture.", 404, _HEADERS)
         try:
-            with noted.of(address_of(request.scope)):
+            with recorded.of(address_of(request.scope)):
                 if token is None and "small" in request.query_params:
                     data = small(path)
                 else:
@@ -73,19 +72,21 @@ def picture_route(
         except BusyError as error:
             return PlainTextResponse(sentence(error), 429, _HEADERS)
         except ImageError:
-            return PlainTextResponse("The picture is no longer where it was.", 404, _HEADERS)
-        kept = "private, max-age=3600" if token is None else "no-store"
-        return Response(data, media_type="image/jpeg", headers={**_HEADERS, "Cache-Control": kept})
+            return PlainTextResponse("The picture no longer exists.", 404, _HEADERS)
+        caching = "private, max-age=3600" if token is None else "no-store"
+        return Response(
+            data, media_type="image/jpeg", headers={**_HEADERS, "Cache-Control": caching}
+        )
 
     return Route("/picture", picture)
 
 
 def jpeg(source: str | Path | Image.Image, side: int, quality: int = 85) -> bytes:
-    """A picture as JPEG, no larger than `side` pixels.
+    """Encode a picture as JPEG, scaled down to at most `side` pixels per side.
 
     Raises:
         ImageError: it cannot be read.
-        BusyError: too many large pictures are read now.
+        BusyError: too many large pictures are being read.
     """
     if isinstance(source, Image.Image):
         image = read_image(source, enough=side)

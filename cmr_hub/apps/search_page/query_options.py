@@ -1,4 +1,4 @@
-"""What a person asks: words, a picture, and how the results should be narrowed."""
+"""Define and check the options of a query."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Show: TypeAlias = Literal["automatic", "pictures", "sentences", "both"]
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """A query without its picture; hashable, so that answers can be kept.
+    """A query without its picture; hashable, so that answers can be cached.
 
     Attributes:
-        text: what is wanted, in words.
+        text: words for what is wanted.
         unwanted: words for what is not wanted.
-        like: the id of an item of the gallery, in place of words and picture.
-        weight: of the words, where there is a picture too; the picture's is 1.
-        count: of results, in each list.
-        show: among which vectors to search. "automatic" shows pictures to a sentence, and both to
-            a picture.
-        labels: only items of these classes; empty for all.
-        sources: only items from these.
-        min_score: the least score.
-        clear: the least that a result must stand out; for words alone.
-        distinct: hide what is nearly the same as a better result.
+        like: id of an item of the gallery to search with, in place of words and picture.
+        weight: weight of the words if there is also a picture, whose weight is 1.
+        count: number of results in each list.
+        show: what to search for. "automatic" returns pictures for a sentence, and pictures and
+            sentences for a picture.
+        labels: return only items of these classes; empty for all.
+        sources: return only items of these sources; empty for all.
+        min_score: minimum score.
+        clear: minimum that a result must stand out; only for queries of words.
+        distinct: hide near duplicates of better results.
     """
 
     text: str = ""
@@ -47,10 +47,10 @@ class QueryOptions:
 
 
 def cleaned(text: object) -> str:
-    """A text as it came from outside, without control characters and halves of characters.
+    """Remove control characters and lone surrogates from a text of a request.
 
     Raises:
-        QueryError: it is not a text, or too long.
+        QueryError: it is not a text, or it is too long.
     """
     if text is None:
         return ""
@@ -58,16 +58,16 @@ def cleaned(text: object) -> str:
         raise QueryError("the query must be a text")
     if len(text) > MAX_LETTERS:
         raise QueryError(
-            f"the text has {len(text):,} characters, and at most {MAX_LETTERS:,} can be "
-            "searched with; shorten it to a sentence or two"
+            f"the text has {len(text):,} characters, and a query may have at most "
+            f"{MAX_LETTERS:,}; shorten it to a sentence or two"
         )
-    whole = text.encode("utf-8", "replace").decode()
+    valid = text.encode("utf-8", "replace").decode()
     return "".join(
-        " " if unicodedata.category(letter) == "Cc" else letter for letter in whole
+        " " if unicodedata.category(letter) == "Cc" else letter for letter in valid
     ).strip()
 
 
 def sentence(error: Exception) -> str:
-    """The message of an error as a sentence."""
+    """Return the message of an error as a sentence."""
     message = str(error)
     return f"{message[:1].upper()}{message[1:].rstrip('.')}."

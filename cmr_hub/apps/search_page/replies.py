@@ -1,4 +1,4 @@
-"""Answers in the words and shapes that the page shows."""
+"""Turn answers and errors into the JSON that the page shows."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _numbers = count()
 
 
 def fresh(value: JSONObject) -> JSONObject:
-    """The same, unlike every one before: the page draws only what has changed."""
+    """Add a unique number, because the page draws a value only if it has changed."""
     return {**value, "number": next(_numbers)}
 
 
 def hint(text: str) -> JSONObject:
-    """Nothing was asked yet; what to do."""
+    """Return a hint for an empty query."""
     return fresh({"status": text, "tone": "hint"})
 
 
 def problem(error: CMRError) -> JSONObject:
-    """It could not be answered; why."""
+    """Return an error as a sentence."""
     return fresh({"status": sentence(error), "tone": "error"})
 
 
 def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
-    """What was found, with the time that it took since `started`, of `perf_counter`."""
+    """Return the results with the time since `started`, a value of `perf_counter`."""
     seconds = perf_counter() - started
     notes = query_notes(answer.query, answer.unknown, _WHERE)
-    lines = [_found(answer, seconds), not_cut(answer), *notes]
+    lines = [_summary(answer, seconds), not_cut(answer), *notes]
     shown: JSONObject = {
         "tone": "found",
         "pictures": [engine.shown(hit) for hit in answer.pictures or []],
@@ -56,24 +56,24 @@ def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
 
 
 def not_cut(answer: Answer) -> str:
-    """Says that nothing was left out for not standing out, where that was asked for in vain."""
+    """Return a note if `clear` was requested but could not be applied."""
     if answer.options.clear is None or answer.is_cut:
         return ""
-    return "All are shown: what stands out is known for words alone, in a gallery that notes it."
+    return "All hits are shown: this query or gallery does not support hiding unclear ones."
 
 
-def _found(answer: Answer, seconds: float) -> str:
+def _summary(answer: Answer, seconds: float) -> str:
     parts = [
         f"{len(hits)} {noun}{'' if len(hits) == 1 else 's'}"
         for hits, noun in ((answer.pictures, "picture"), (answer.texts, "sentence"))
         if hits is not None
     ]
     if not answer.pictures and not answer.texts:
-        ask = answer.options
+        options = answer.options
         if answer.is_cut:
             return NOTHING_CLEAR
-        narrowed = ask.labels or ask.sources or ask.min_score is not None
-        advice = "take a filter away or lower the least score" if narrowed else "search otherwise"
+        narrowed = options.labels or options.sources or options.min_score is not None
+        advice = "remove a filter or lower the minimum score" if narrowed else "try another query"
         return f"Nothing was found; {advice}."
     time = f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "less than 1 ms"
     return f"{' and '.join(parts)} found in {time}."

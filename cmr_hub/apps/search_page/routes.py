@@ -1,4 +1,4 @@
-"""The routes that the page serves. Whatever else Gradio has, now or later, is not there."""
+"""List the routes that the page serves; all other routes of Gradio, now or later, are closed."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ PAGE: Final = {
     "/search_image": "POST",
     "/encode": "GET POST",
 }
-"""Patterns of paths, and the methods; `HEAD` goes with `GET`."""
+"""Methods by pattern of the path; `GET` includes `HEAD`."""
 MCP: Final = {
     rf"{_API}/mcp(?:/http)?": "GET POST DELETE",
     rf"{_API}/mcp/schema": "GET",
     rf"{_API}/mcp/sse": "GET",
     rf"{_API}/mcp/messages": "POST",
 }
-"""The same of the MCP server."""
+"""Additional routes of the MCP server."""
 WORK: Final = ("/picture", "/search_text", "/search_image", "/encode")
-"""Those that read pictures or ask the model, beside Gradio's events."""
+"""Routes that read pictures or run the model, besides Gradio's events."""
 _STREAMS: Final = re.compile(
     rf"{_API}/(?:heartbeat/.*|queue/data|upload_progress|(?:call|call/v2)/[^/]+/.*|mcp.*)"
 )
 
 
 class OnlyRoutes:
-    """Answers 404 to all but what the page serves.
+    """ASGI middleware that answers 404 to all other routes.
 
     Args:
-        app: what answers the rest.
-        mcp: whether there is an MCP server.
+        app: the app behind this one.
+        mcp: whether to serve the routes of the MCP server.
     """
 
     def __init__(self, app: ASGIApp, *, mcp: bool) -> None:
@@ -72,14 +72,14 @@ class OnlyRoutes:
         ]
 
     def serves(self, method: str, path: str) -> bool:
-        """Whether there is such a route."""
-        wanted = "GET" if method == "HEAD" else method
+        """Return whether the page serves this route."""
+        method = "GET" if method == "HEAD" else method
         return any(
-            wanted in methods and pattern.fullmatch(path) for pattern, methods in self._served
+            method in methods and pattern.fullmatch(path) for pattern, methods in self._served
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan" or self.serves(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
         else:
@@ -87,5 +87,5 @@ class OnlyRoutes:
 
 
 def is_stream(method: str, path: str) -> bool:
-    """Whether the answer goes on as long as the visitor listens."""
+    """Return whether the answer is a stream that lasts until the visitor leaves."""
     return method == "GET" and _STREAMS.fullmatch(path) is not None

@@ -1,4 +1,4 @@
-"""The server that a page runs in: uvicorn, with connections that cannot be held for nothing."""
+"""Run a page in uvicorn, and close connections that stay idle or are too many."""
 
 from __future__ import annotations
 
@@ -21,67 +21,67 @@ if TYPE_CHECKING:
 HEAD_SECONDS: Final = 10.0
 OF_ADDRESS: Final = 200
 OF_ALL: Final = 800
-"""Connections at once; a process may usually have 1,024 files open."""
+"""Maximum number of connections; a process can usually open 1,024 files."""
 _HEAD_BYTES: Final = 64 * 1024
 _CLOSING_SECONDS: Final = 1
-# The Hub's proxy asks from a private network, and nobody else can.
-_OF_THE_HUB: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+# Only the Hub's proxy can connect from a private network.
+_HUB_PROXIES: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 _open: Counter[str] = Counter()
 
 
 class Connection(H11Protocol):
-    """One connection: it is closed where its address has too many, or says nothing."""
+    """A connection that is closed if its address has too many or sends no request in time."""
 
-    _waiting: asyncio.TimerHandle | None = None
+    _head_timeout: asyncio.TimerHandle | None = None
     _address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts it."""
+        """Count the connection, and close it if there are too many."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         _open[self._address] += 1
         if _open[self._address] > OF_ADDRESS or _open.total() > OF_ALL:
             transport.abort()
             return
-        self._wait()
+        self._start_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Counts it no longer."""
-        self._stop_waiting()
+        """Stop counting the connection."""
+        self._stop_timeout()
         _open[self._address] -= 1
         if not _open[self._address]:
             del _open[self._address]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come; the clock stops with the end of the request's head."""
+        """Parse data; the timeout ends with the head of the request."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
-        elif self._waiting is None:
-            # A head that has begun, on a connection that was used before.
-            self._wait()
+            self._stop_timeout()
+        elif self._head_timeout is None:
+            # The head of another request on a connection that is kept alive.
+            self._start_timeout()
 
-    def _wait(self) -> None:
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._end)
+    def _start_timeout(self) -> None:
+        self._head_timeout = self.loop.call_later(HEAD_SECONDS, self._expire)
 
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _stop_timeout(self) -> None:
+        if self._head_timeout is not None:
+            self._head_timeout.cancel()
+            self._head_timeout = None
 
-    def _end(self) -> None:
-        self._waiting = None
+    def _expire(self) -> None:
+        self._head_timeout = None
         if self.conn.their_state is h11.IDLE:
             self.transport.abort()
 
 
 class Server(uvicorn.Server):
-    """Serves an app in a thread of its own.
+    """Serves an app in its own thread.
 
     Args:
-        app: what answers.
-        listening: the socket.
+        app: the app to serve.
+        listening: the socket to accept connections from.
     """
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=_CLOSING_SECONDS,
                 h11_max_incomplete_event_size=_HEAD_BYTES,
-                forwarded_allow_ips=_OF_THE_HUB if SPACE_HOST in os.environ else None,
+                forwarded_allow_ips=_HUB_PROXIES if SPACE_HOST in os.environ else None,
             )
         )
         self._thread = threading.Thread(
@@ -104,10 +104,10 @@ class Server(uvicorn.Server):
         )
 
     def start(self) -> None:
-        """Returns when it answers.
+        """Start the server, and return when it accepts requests.
 
         Raises:
-            RuntimeError: it cannot start.
+            RuntimeError: the server cannot start.
         """
         self._thread.start()
         while not self.started:
@@ -116,21 +116,21 @@ class Server(uvicorn.Server):
             self._thread.join(0.001)
 
     def close(self) -> None:
-        """Ends it; answers that go on without end are cut."""
+        """Stop the server, and cut off endless answers."""
         self.should_exit = True
         self._thread.join(2 * _CLOSING_SECONDS)
 
 
 def listen(host: str, port: int | None, first: int, count: int) -> socket.socket:
-    """A socket that listens.
+    """Open a listening socket.
 
     Args:
         host: an address or a name of this machine.
-        port: None for the first free one.
-        first, count: where to look for it.
+        port: the port; None for the first free one.
+        first, count: the range in which to look for a free port.
 
     Raises:
-        OSError: there is none.
+        OSError: no port can be opened.
     """
     address = host.strip("[]")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,4 +1,4 @@
-"""What programs may ask of the page, with answers as JSON; `gradio_api` and `http_api` offer it."""
+"""Answer programs in JSON; `gradio_api` and `http_api` offer this service."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ COUNT: Final = 10
 
 
 class Service:
-    """Three functions of one gallery; each raises CMRError where it cannot answer.
+    """Searches and encodes; every method raises CMRError if it cannot answer.
 
     Args:
-        engine: of the gallery.
+        engine: the engine of the gallery.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -37,23 +37,23 @@ class Service:
         without: object = "",
         clear: object = None,
     ) -> JSONObject:
-        """The pictures that go best with a sentence; with `clear` only those that stand out."""
-        ask = QueryOptions(
+        """Return the pictures that best match a sentence; with `clear` only clear hits."""
+        options = QueryOptions(
             text=cleaned(text), unwanted=cleaned(without), count=_count(count), clear=_clear(clear)
         )
-        return self._found(self._engine.answer(ask))
+        return self._record(self._engine.answer(options))
 
     def search_image(
         self, picture: Image.Image | None, text: object = "", count: object = COUNT
     ) -> JSONObject:
-        """The pictures and the sentences that are most like a picture, and words beside it."""
+        """Return the pictures and sentences that best match a picture, optionally with words."""
         if picture is None:
             raise QueryError("give a picture")
-        ask = QueryOptions(text=cleaned(text), count=_count(count))
-        return self._found(self._engine.answer(ask, picture))
+        options = QueryOptions(text=cleaned(text), count=_count(count))
+        return self._record(self._engine.answer(options, picture))
 
     def encode(self, text: object = "", picture: Image.Image | None = None) -> JSONObject:
-        """The vector of a sentence or of a picture, of length 1."""
+        """Return the unit vector of a sentence or of a picture."""
         words = cleaned(text)
         if bool(words) == (picture is not None):
             raise QueryError("give either a text or a picture")
@@ -68,7 +68,7 @@ class Service:
             "model": self._engine.gallery.model_id,
         }
 
-    def _found(self, answer: Answer | None) -> JSONObject:
+    def _record(self, answer: Answer | None) -> JSONObject:
         if answer is None:
             raise QueryError("the text is empty; give a sentence")
         shown = self._engine.shown

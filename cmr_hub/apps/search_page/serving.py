@@ -1,4 +1,4 @@
-"""Serving the page: nothing is asked from any other machine."""
+"""Serve the page without contacting any other machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.models.cross_modal import CrossModalModel
 
-# The system's own fonts: other Gradio themes ask Google for theirs.
+# System fonts, because other Gradio themes download fonts from Google.
 THEME: Final = gr.themes.Default(
     primary_hue="indigo",
     neutral_hue="slate",
@@ -41,7 +41,7 @@ THEME: Final = gr.themes.Default(
 )
 _SESSIONS: Final = 1_000
 _SWITCH_SECONDS: Final = 0.0005
-_ENDS: Final = tuple(
+_STOP_SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 _LANGUAGE: Final = "<script>document.documentElement.lang = 'en'</script>"
@@ -56,25 +56,25 @@ def serve(
     mcp: bool = False,
     allow_hosts: Sequence[str] = (),
 ) -> str:
-    """Serves a page.
+    """Serve a page.
 
     Args:
-        page: what `build_page` made.
-        host, port: where to listen; without a port, the first free one from 7860.
-        block: wait until Ctrl+C, SIGTERM or SIGHUP; what visitors have sent is removed then.
-        mcp: be an MCP server too; needs the extra `mcp`.
-        allow_hosts: other names that the page is known by, e.g. that of a reverse proxy.
+        page: the page, as `build_page` returns it.
+        host, port: address to listen on; without a port, the first free one from 7860.
+        block: wait until Ctrl+C, SIGTERM or SIGHUP, then remove the visitors' files.
+        mcp: also serve MCP; requires the extra `mcp`.
+        allow_hosts: other host names of the page, e.g. that of a reverse proxy.
 
     Returns:
-        The page's address.
+        The URL of the page.
 
     Raises:
-        CMRError: the address cannot be listened on, or what MCP needs is not installed.
+        CMRError: the address is not available, or the extra `mcp` is not installed.
     """
     if mcp and find_spec("mcp") is None:
-        raise CMRError("an MCP server needs one more package: pip install 'cmr-hub[mcp]'")
-    # A network gives the interpreter away at each of its many small steps, and at the usual 5 ms
-    # waits for it longer than it works while the server is busy.
+        raise CMRError("an MCP server needs another package: pip install 'cmr-hub[mcp]'")
+    # A network releases the GIL at each of its many small steps. With the default interval of
+    # 5 ms it would wait for the GIL longer than it computes while the server is busy.
     sys.setswitchinterval(_SWITCH_SECONDS)
     give_large_blocks_back()
     try:
@@ -97,16 +97,16 @@ def serve(
 
 
 def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[str] = ()) -> ASGIApp:
-    """The page as an ASGI app, with all that stands between it and strangers.
+    """Return the page as an ASGI app with all its protective middleware.
 
     Args:
-        page: what `build_page` made.
-        host: where it will listen.
-        mcp: be an MCP server too.
-        allow_hosts: other names that the page is known by.
+        page: the page, as `build_page` returns it.
+        host: address that the server listens on.
+        mcp: also serve MCP.
+        allow_hosts: other host names of the page.
     """
     blocks = page.blocks
-    # A program that names no session is a new one with each request.
+    # Each request of a program without a session hash counts as a new session.
     blocks.state_session_capacity = _SESSIONS
     outer = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=list(page.routes))
     gr.mount_gradio_app(
@@ -117,7 +117,7 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
         css=asset("page.css"),
         head=_LANGUAGE,
         footer_links=[],
-        # Gradio serves no file at all; the page's routes do.
+        # Gradio serves no files; the page's own routes do.
         allowed_paths=[],
         max_file_size=MAX_FILE,
         run_history=False,
@@ -127,12 +127,12 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
         mcp_server=mcp,
     )
     blocks.app = blocks.server_app = outer.routes[-1].app  # type: ignore[attr-defined]
-    # Gradio's own look at paths is made only where it has started the server itself.
+    # Gradio checks paths only if it believes that it has started the server itself.
     blocks.has_launched = True
     if mcp:
         import gradio.mcp as gradio_mcp
 
-        # Pictures that MCP clients send in their questions are put here.
+        # Folder for the pictures in the requests of MCP clients.
         gradio_mcp.DEFAULT_TEMP_DIR = str(page.files.path)
     queue = blocks._queue
 
@@ -150,12 +150,12 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
 
 
 def wait(page: Page) -> None:
-    """Waits until the process is asked to end, and closes the page."""
-    ended = Event()
-    before = {one: signal.signal(one, lambda *_: ended.set()) for one in _ENDS}
+    """Wait for a signal to stop, and close the page."""
+    stopped = Event()
+    before = {one: signal.signal(one, lambda *_: stopped.set()) for one in _STOP_SIGNALS}
     try:
-        # In short steps: a signal is seen only between two of them.
-        while not ended.wait(0.2):
+        # In short steps, because Python handles signals only between them.
+        while not stopped.wait(0.2):
             pass
     finally:
         page.close()
@@ -178,34 +178,34 @@ def launch(
     int8: bool = False,
     allow_hosts: Sequence[str] = (),
 ) -> None:
-    """Serves the search page until it is stopped.
+    """Serve the search page until it is stopped.
 
     Args:
-        name: a model, as `load` takes it; default the one that the gallery was made with, or the
-            one that comes with the package.
-        gallery: a gallery's directory or address; default the one saved with the model.
-        compare: other models, as `load` takes them, to be asked the same beside it.
-        host, port: where to listen.
-        revision: of a model on the Hub.
-        mcp: be an MCP server too.
-        device, allow_download, backend, int8: see `load`; of all models.
-        allow_hosts: other names that the page is known by.
+        name: name or path of a model, as `load` accepts it; default: the model that made the
+            gallery, or the default model of the package.
+        gallery: directory or address of a gallery; default: the one saved with the model.
+        compare: other models for the Compare tab, as `load` accepts them.
+        host, port: address to listen on.
+        revision: revision of a model on the Hub.
+        mcp: also serve MCP.
+        device, allow_download, backend, int8: options of all models, see `load`.
+        allow_hosts: other host names of the page.
 
     Raises:
-        CMRError: no model there, one that cannot be searched, or an address that is taken.
+        CMRError: the model does not exist or has no gallery, or the address is not available.
     """
-    where: dict[str, Any] = {
+    load_options: dict[str, Any] = {
         "device": device,
         "allow_download": allow_download,
         "backend": backend,
         "int8": int8,
     }
-    model = _model(name, gallery, revision, where)
+    model = _model(name, gallery, revision, load_options)
     own = name or model.source or "the model"
     page = build_page(
         model,
         name=_shown(own),
-        compare={_shown(other): load(other, **where) for other in compare},
+        compare={_shown(other): load(other, **load_options) for other in compare},
         card=_directory(str(own)),
         gallery=None if gallery is None else _shown(gallery),
     )
@@ -213,7 +213,7 @@ def launch(
 
 
 def _shown(name: str | Path) -> str:
-    """What visitors see of a model's name: no folders of this machine."""
+    """Return the name of a model for visitors, without the folders of this machine."""
     return Path(name).name if Path(name).is_absolute() else str(name)
 
 
@@ -221,11 +221,11 @@ def _model(
     name: str | Path | None,
     gallery: str | Path | None,
     revision: str | None,
-    where: dict[str, Any],
+    load_options: dict[str, Any],
 ) -> CrossModalModel:
     if gallery is None:
-        return load(name, revision=revision, **where)
-    opened = open_gallery(gallery, name, **where)
+        return load(name, revision=revision, **load_options)
+    opened = open_gallery(gallery, name, **load_options)
     if opened.model is None:
         raise QueryError(f"{gallery} was opened without its model")
     opened.model.gallery = opened
@@ -233,7 +233,7 @@ def _model(
 
 
 def _directory(name: str) -> Path | None:
-    """Where the model card may be."""
+    """Return the directory in which the model card may be."""
     if Path(name).is_dir():
         return Path(name)
     return release_directory(name) if is_release(name) else None

@@ -1,4 +1,4 @@
-"""Visitors' own pictures: indexed for their session only, and gone with it."""
+"""Index visitors' own pictures for their session, and remove them with it."""
 
 from __future__ import annotations
 
@@ -26,88 +26,87 @@ if TYPE_CHECKING:
 
 MAX_PICTURES: Final = 200
 MAX_BYTES: Final = 256 * 2**20
-"""Of all files that a session has sent."""
+"""Maximum size of all uploads of a session."""
 MAX_SESSIONS: Final = 100
 MAX_OF_ADDRESS: Final = 20
 IDLE_SECONDS: Final = 3600.0
-_AT_ONCE: Final = 8
-_PIXELS_AT_ONCE: Final = 24_000_000
+_BATCH_SIZE: Final = 8
+_BATCH_PIXELS: Final = 24_000_000
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the reading of pictures is."""
+    """Progress of reading pictures."""
 
     added: int
     refused: tuple[str, ...]
-    """Why some could not be taken."""
+    """Reasons why pictures were refused."""
     is_full: bool = False
 
 
 class OwnPictures:
-    """The pictures of one session, in a folder of their own.
+    """The pictures of one session, in a separate folder.
 
     Args:
-        model: that all visitors search with.
-        files: where the folder is, and the room that it takes.
+        model: the model that all visitors search with.
+        files: the visitors' folder, which contains this folder and counts its size.
     """
 
     def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
         self.token = secrets.token_urlsafe(24)
-        """Nobody else can guess it; the addresses of the pictures need it."""
+        """Secret that the URLs of the pictures must contain."""
         self.engine = Engine(model, Gallery.create(None, model), token=self.token)
         self.used = time.monotonic()
         self._files = files
         self._folder = TemporaryDirectory(prefix="cmr-session-", dir=files.path)
-        self._bytes, self._kept = 0, 0
+        self._uploaded, self._stored = 0, 0
         self._lock = RLock()
         self._is_closed = False
 
     def add(self, paths: Sequence[Path]) -> Iterator[Progress]:
-        """Reads pictures and zip files, a few at a time, and tells how far it is.
+        """Read pictures and zip files in batches, and yield the progress.
 
-        Every picture is drawn anew: neither what else was in its file nor where it was taken is
-        kept.
+        Every picture is encoded again, so that no metadata is stored.
         """
         added = 0
         refused: list[str] = []
-        waiting: list[tuple[str, Image.Image]] = []
-        self._bytes += sum(path.stat().st_size for path in paths)
-        if self._bytes > MAX_BYTES:
-            self._bytes -= sum(path.stat().st_size for path in paths)
+        batch: list[tuple[str, Image.Image]] = []
+        self._uploaded += sum(path.stat().st_size for path in paths)
+        if self._uploaded > MAX_BYTES:
+            self._uploaded -= sum(path.stat().st_size for path in paths)
             yield Progress(
                 0,
-                (f"More than {MAX_BYTES // 2**20} MB in one visit are too much: send fewer.",),
+                (f"At most {MAX_BYTES // 2**20} MB can be uploaded in one visit: send fewer.",),
             )
             return
         for name, picture in pictures_in(paths):
-            if self._is_closed:  # the visitor has gone; nobody waits for the rest
+            if self._is_closed:  # the visitor has left
                 yield Progress(added, tuple(refused))
                 return
             if isinstance(picture, CMRError):
                 refused.append(str(picture))
                 continue
-            if len(self.engine.gallery) + len(waiting) >= MAX_PICTURES:
-                added += self._keep(waiting)
+            if len(self.engine.gallery) + len(batch) >= MAX_PICTURES:
+                added += self._index(batch)
                 yield Progress(added, tuple(refused), is_full=True)
                 return
-            waiting.append((name, picture))
-            if len(waiting) == _AT_ONCE or _pixels(waiting) > _PIXELS_AT_ONCE:
-                added += self._keep(waiting)
-                waiting = []
+            batch.append((name, picture))
+            if len(batch) == _BATCH_SIZE or _pixels(batch) > _BATCH_PIXELS:
+                added += self._index(batch)
+                batch = []
                 yield Progress(added, tuple(refused))
-        added += self._keep(waiting)
+        added += self._index(batch)
         yield Progress(added, tuple(refused))
 
     def close(self) -> None:
-        """Removes the pictures and all that was made of them."""
+        """Remove the pictures."""
         with self._lock:
             self._is_closed = True
             self._folder.cleanup()
-            self._files.release(self._kept)
-            self._kept = 0
+            self._files.release(self._stored)
+            self._stored = 0
 
-    def _keep(self, pictures: Sequence[tuple[str, Image.Image]]) -> int:
+    def _index(self, pictures: Sequence[tuple[str, Image.Image]]) -> int:
         with self._lock:
             if self._is_closed or not pictures:
                 return 0
@@ -120,18 +119,18 @@ class OwnPictures:
                 self._write(path, jpeg(image, LARGE))
                 items.append(Item(id=str(number), path=path, metadata={"name": name}))
             gallery.add_vectors(items_table(items), image_embeddings=vectors)
-            # What was found among fewer pictures holds no longer.
+            # A new engine, because cached answers are from fewer pictures.
             self.engine = Engine(model, gallery, token=self.token)
             return len(items)
 
     def _write(self, path: Path, data: bytes) -> None:
         self._files.reserve(len(data))
-        self._kept += len(data)
+        self._stored += len(data)
         try:
             path.write_bytes(data)
         except OSError as error:
             raise (
-                FullError(FULL) if no_room(error) else StorageError("the pictures cannot be kept")
+                FullError(FULL) if no_room(error) else StorageError("the pictures cannot be stored")
             ) from error
 
 
@@ -143,8 +142,8 @@ class Sessions:
     """The own pictures of all sessions that have any.
 
     Args:
-        model: that all visitors search with.
-        files: of the page.
+        model: the model that all visitors search with.
+        files: the visitors' files.
     """
 
     def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
@@ -157,7 +156,7 @@ class Sessions:
         return len(self._own)
 
     def find(self, session: str | None) -> OwnPictures | None:
-        """The pictures of a session, if it has any."""
+        """Return the pictures of a session, or None."""
         with self._lock:
             own = None if session is None else self._own.get(session)
             if own is not None:
@@ -165,14 +164,14 @@ class Sessions:
             return own
 
     def open(self, session: str | None, address: str = "") -> OwnPictures:
-        """The pictures of a session, which may begin to have some now.
+        """Return the pictures of a session; create an empty collection if it has none.
 
         Args:
-            session: the visit.
-            address: where it comes from; one has a fifth of all sessions at most.
+            session: hash of the session.
+            address: address of the visitor, which may have at most a fifth of all sessions.
 
         Raises:
-            CMRError: too many visitors have pictures here.
+            CMRError: too many sessions have pictures.
         """
         if session is None:
             raise CMRError("your own pictures need a session: reload the page")
@@ -182,13 +181,15 @@ class Sessions:
                 self._drop_idle()
                 mine = sum(one == address for one in self._addresses.values())
                 if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_OF_ADDRESS):
-                    raise CMRError("too many visitors search their own pictures now; try later")
+                    raise CMRError(
+                        "too many visitors search their own pictures now; try again later"
+                    )
                 found = self._own[session] = OwnPictures(self._model, self._files)
                 self._addresses[session] = address
             return found
 
     def engine(self, token: str) -> Engine | None:
-        """Of the session with this token."""
+        """Return the engine of the session with this token, or None."""
         with self._lock:
             for own in self._own.values():
                 if secrets.compare_digest(own.token.encode(), token.encode("utf-8", "replace")):
@@ -197,7 +198,7 @@ class Sessions:
         return None
 
     def close(self, session: str | None) -> None:
-        """Forgets a session and removes its pictures."""
+        """Remove a session and its pictures."""
         with self._lock:
             own = None if session is None else self._own.pop(session, None)
             self._addresses.pop(session or "", None)
@@ -205,12 +206,12 @@ class Sessions:
             own.close()
 
     def close_all(self) -> None:
-        """Forgets all sessions."""
+        """Remove all sessions."""
         for session in list(self._own):
             self.close(session)
 
     def _drop_idle(self) -> None:
-        """Sessions that never said good-bye."""
+        """Remove sessions that were never closed."""
         now = time.monotonic()
         for session, own in list(self._own.items()):
             if now - own.used > IDLE_SECONDS:

@@ -1,4 +1,4 @@
-"""Where visitors send files, and get theirs again; in place of Gradio's own routes."""
+"""Receive and return visitors' files, in place of Gradio's own routes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 MAX_FILE: Final = 64 * 2**20
 _FIELD: Final = "files"
-# What is shown is a picture, whatever is in the file.
+# Browsers must treat the file as a picture, whatever its content.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Disposition": "inline",
 }
-_SHOWN: Final = {
+_MEDIA_TYPES: Final = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
@@ -47,21 +47,21 @@ _SHOWN: Final = {
 
 
 def upload_routes(files: VisitorFolder) -> list[Route]:
-    """The routes of uploads.
+    """Return the routes of uploads.
 
-    Files are spooled to one that has no name, so that nothing stays of an upload that is broken
-    off, and not even of a process that is killed.
+    Uploads are spooled to unnamed files, so that nothing is left behind if an upload is
+    interrupted or the process is killed.
 
     Args:
-        files: where they are kept.
+        files: the folder in which uploads are stored.
     """
 
     async def upload(request: Request) -> Response:
         try:
-            return JSONResponse(await taken(request))
+            return JSONResponse(await receive(request))
         except ClientDisconnect:
-            return _error(400, "The upload was broken off.")
-        except HTTPException as error:  # of a form that is none
+            return _error(400, "The upload was interrupted.")
+        except HTTPException as error:  # the form is malformed
             return _error(error.status_code, "Send files as a form, at most 200 at once.")
         except CMRError as error:
             status = 507 if no_room(error) else 413 if isinstance(error, TooLargeError) else 400
@@ -71,19 +71,19 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
                 raise
             return _error(507, sentence(CMRError(FULL)))
 
-    async def taken(request: Request) -> list[str]:
+    async def receive(request: Request) -> list[str]:
         async with request.form(max_files=MAX_PICTURES, max_fields=10) as form:
-            given = [part for part in form.getlist(_FIELD) if isinstance(part, UploadFile)]
-            if not given:
-                raise CMRError("send files as the field files of a form")
-            if any((part.size or 0) > MAX_FILE for part in given):
-                raise TooLargeError(f"a file may have {MAX_FILE // 2**20} MB at most")
-            return await to_thread.run_sync(keep, given, address_of(request.scope))
+            parts = [part for part in form.getlist(_FIELD) if isinstance(part, UploadFile)]
+            if not parts:
+                raise CMRError("send files as the field `files` of a form")
+            if any((part.size or 0) > MAX_FILE for part in parts):
+                raise TooLargeError(f"a file may have at most {MAX_FILE // 2**20} MB")
+            return await to_thread.run_sync(keep, parts, address_of(request.scope))
 
-    def keep(given: list[UploadFile], address: str) -> list[str]:
+    def keep(parts: list[UploadFile], address: str) -> list[str]:
         kept: list[str] = []
         try:
-            for part in given:
+            for part in parts:
                 kept.append(files.keep(part.filename or "", part.file, address))
         except BaseException:
             files.remove(kept)
@@ -92,13 +92,13 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
 
     def file(request: Request) -> Response:
         path = request.path_params["path"]
-        # Gradio's pages ask for the whole path; the first slash may be lost on the way.
+        # Gradio's page requests the absolute path, but its leading slash may be lost.
         found = next((one for one in (path, f"/{path}") if files.has(one)), None)
         suffix = f".{path.rpartition('.')[2].lower()}"
         if found is None:
             return PlainTextResponse(sentence(CMRError(NOT_YOURS)), 404)
-        kind = _SHOWN.get(suffix, "application/octet-stream")
-        return FileResponse(found, media_type=kind, headers=_HEADERS)
+        media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
+        return FileResponse(found, media_type=media_type, headers=_HEADERS)
 
     return [
         Route("/gradio_api/upload", upload, methods=["POST"]),
@@ -108,7 +108,7 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
 
 
 async def _progress(request: Request) -> Response:
-    """Answers Gradio's page, which asks for the progress of an upload, that there is none."""
+    """Tell Gradio's page that the upload is done, because progress is not reported."""
     return StreamingResponse(iter(['data: {"msg": "done"}\n\n']), media_type="text/event-stream")
 
 

@@ -1,4 +1,4 @@
-"""Pictures as visitors send them: judged before they are decoded, and within limits."""
+"""Read visitors' pictures and zip files, which are checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cmr_hub.errors import CMRError, ImageError
 
 MAX_PIXELS: Final = 50_000_000
 SETTLED_PIXELS: Final = 12_000_000
-"""Of a picture that is held after it was decoded."""
+"""Maximum size of a decoded picture in memory; larger ones are reduced."""
 MAX_ZIP_PIXELS: Final = 2_500_000_000
 MAX_ZIP_BYTES: Final = 512 * 2**20
-"""Of a zip file's pictures together, unpacked."""
+"""Maximum unpacked size of all pictures of a zip file."""
 MAX_REFUSED: Final = 25
-"""After so many broken pictures, the rest of a zip file is left."""
+"""Number of broken pictures after which the rest of a zip file is skipped."""
 MAX_PICTURE_BYTES: Final = 20 * 2**20
 MAX_ZIP_ENTRIES: Final = 2_000
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -42,48 +42,47 @@ _SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".
 
 
 def uploaded_path(payload: Any) -> Path | None:
-    """What a component gives its handler: the path where Gradio has put the upload, unopened.
+    """Return the path of an unopened upload, as a component's `preprocess`.
 
-    Gradio has made sure that it lies in its folder of uploads.
+    Gradio has checked that the path is in its folder of uploads.
     """
     return None if payload is None or payload.path is None else Path(payload.path)
 
 
 def uploaded_paths(payload: Any) -> list[Path]:
-    """The same of a component that takes many files."""
+    """Return the paths of the uploads of a component that accepts many files."""
     files = [] if payload is None else getattr(payload, "root", payload)
     files = files if isinstance(files, list) else [files]
     return [path for file in files if (path := uploaded_path(file)) is not None]
 
 
 def read_upload(path: Path) -> Image.Image:
-    """An uploaded picture.
+    """Read an uploaded picture.
 
     Raises:
-        ImageError: why it cannot be read, by its name: where the server keeps it is nobody's
-            business.
+        ImageError: it cannot be read; the message has the file name without the server's folder.
     """
     try:
         with decoding(pixels_of(path)):
-            return _settled(read_image(path, max_pixels=MAX_PIXELS))
+            return _reduced(read_image(path, max_pixels=MAX_PIXELS))
     except ImageError as error:
         raise ImageError(str(error).replace(str(path), path.name)) from error
 
 
 def decode_upload(data: bytes) -> Image.Image:
-    """The same of the bytes of a picture. Raises ImageError: the reason alone."""
+    """Decode the bytes of a picture. Raises ImageError with only the reason."""
     with decoding(pixels_of(data)):
-        return _settled(decode_image(data, max_pixels=MAX_PIXELS))
+        return _reduced(decode_image(data, max_pixels=MAX_PIXELS))
 
 
 def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
-    """How many pixels a picture will have when it is decoded, as its header says.
+    """Return the number of pixels of a decoded picture according to its header.
 
-    0 where it cannot be told: it will be refused.
+    Returns 0 if the header cannot be read; such a picture is refused when it is decoded.
 
     Args:
-        source: a file, or what is in it.
-        enough: as of `read_image`.
+        source: a file, or its content.
+        enough: see `read_image`.
     """
     try:
         with Image.open(
@@ -92,12 +91,12 @@ def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
             if enough is not None:
                 image.draft(None, (enough, enough))
             return min(image.width * image.height, _MOST_PIXELS)
-    except Exception:  # whoever decodes it says why it cannot be read
+    except Exception:  # the error is reported when the picture is decoded
         return 0
 
 
-def _settled(image: Image.Image) -> Image.Image:
-    """The same, smaller where it is far larger than any encoder looks at."""
+def _reduced(image: Image.Image) -> Image.Image:
+    """Shrink a picture that is much larger than the input of any encoder."""
     factor = 1
     while image.width * image.height > SETTLED_PIXELS * factor**2:
         factor += 1
@@ -105,10 +104,10 @@ def _settled(image: Image.Image) -> Image.Image:
 
 
 def pictures_in(paths: Sequence[Path]) -> Iterator[tuple[str, Image.Image | CMRError]]:
-    """The pictures of uploaded files and of the zip files among them, one by one.
+    """Read uploaded pictures and the pictures in uploaded zip files, which stay in memory.
 
     Yields:
-        A name, and the picture or why it cannot be read. Nothing is unpacked to the disk.
+        The name of a picture, and the picture or the error why it cannot be read.
     """
     for path in paths:
         if path.suffix.lower() == ".zip":
@@ -141,7 +140,7 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
                         path.name,
                         ImageError(
                             f"{MAX_REFUSED} pictures of {path.name} cannot be read, and the rest "
-                            "were not looked at"
+                            "were skipped"
                         ),
                     )
                     return
@@ -149,19 +148,19 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
                 yield (
                     path.name,
                     ImageError(
-                        f"{path.name} has {len(entries):,} pictures, and the first "
-                        f"{MAX_ZIP_ENTRIES:,} were looked at"
+                        f"{path.name} has {len(entries):,} pictures, and only the first "
+                        f"{MAX_ZIP_ENTRIES:,} were read"
                     ),
                 )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        yield path.name, ImageError(f"{path.name} is not a zip file that can be read")
+        yield path.name, ImageError(f"{path.name} is not a readable zip file")
 
 
 def _too_much(file: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> str | None:
-    """Why the pictures together are too much, as their headers say; nothing is decoded."""
+    """Return why the pictures exceed a limit according to their headers, or None."""
     size = sum(entry.file_size for entry in entries)
     if size > MAX_ZIP_BYTES:
-        return f"has more than {MAX_ZIP_BYTES // 2**20} MB of pictures in it: send it in parts"
+        return f"has more than {MAX_ZIP_BYTES // 2**20} MB of pictures: send it in parts"
     pixels = 0
     for entry in entries:
         if entry.compress_type in _METHODS and not entry.flag_bits & _ENCRYPTED:
@@ -170,18 +169,18 @@ def _too_much(file: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> str 
                 pixels += pixels_of(part.read(_HEADER_BYTES))
         if pixels > MAX_ZIP_PIXELS:
             return (
-                f"has pictures of more than {MAX_ZIP_PIXELS // 1_000_000:,} million pixels in it: "
+                f"has pictures of more than {MAX_ZIP_PIXELS // 1_000_000:,} million pixels in all: "
                 "send smaller pictures, or fewer"
             )
     return None
 
 
 def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Image.Image | CMRError:
-    # Other methods ask for as much memory as the file says.
+    # Other methods allocate as much memory as the file demands.
     if entry.compress_type not in _METHODS:
-        return ImageError(f"cannot read the picture {name}: make the zip file with plain deflate")
+        return ImageError(f"cannot read the picture {name}: create the zip file with deflate")
     try:
-        # The size in the header may be a lie: no more than the limit is unpacked.
+        # The size in the header may be wrong, so at most the limit is unpacked.
         with file.open(entry) as part:
             data = part.read(MAX_PICTURE_BYTES + 1)
         if len(data) <= MAX_PICTURE_BYTES:
@@ -198,6 +197,6 @@ def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Ima
 
 def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
-    hidden = name.name.startswith(".") or "__MACOSX" in name.parts
-    # The ending first: a name of no letters cannot be asked whether it is a folder's.
-    return name.suffix.lower() in _SUFFIXES and not hidden and not entry.is_dir()
+    is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
+    # The suffix first, because `is_dir` fails for an empty name.
+    return name.suffix.lower() in _SUFFIXES and not is_hidden and not entry.is_dir()

@@ -1,4 +1,4 @@
-"""What visitors send, in one folder that goes with the page, and nobody else's."""
+"""Store visitors' files in a folder that is removed with the page."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _PREFIX: Final = "cmr-page-"
 _LOCK: Final = "in-use"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 FULL: Final = (
-    "the page has no room for more pictures now; try again later, or ask whoever runs it to make "
-    "room in its temporary folder"
+    "the page has no room for more pictures; try again later, or ask its operator to free space in "
+    "its temporary folder"
 )
-NOT_YOURS: Final = "give a file that you have sent to this page in this visit"
+NOT_YOURS: Final = "use a file that you have uploaded to this page in this visit"
 
 
 class FullError(StorageError):
-    """There is no room for what a visitor has sent."""
+    """There is no room for a visitor's files."""
 
 
 @dataclass
@@ -43,17 +43,17 @@ class _Upload:
     address: str | None
     kept: float
     owner: str | None = None
-    """The session that has used it first."""
+    """The first session that used the upload."""
 
 
 class VisitorFolder:
-    """The folder of one running page: uploads, and the pictures of the sessions.
+    """The folder of a running page with its uploads and the pictures of its sessions.
 
-    It is removed when the page is closed. What a page left that was killed is removed when the
-    next one starts: it holds a lock as long as its process lives.
+    It is removed when the page is closed. If the process is killed, the next page that starts
+    removes it: a page locks its folder as long as its process lives.
 
     Args:
-        most: bytes in all.
+        most: maximum size of all files in bytes.
     """
 
     def __init__(self, most: int = MAX_FOLDER) -> None:
@@ -62,24 +62,24 @@ class VisitorFolder:
             parent.mkdir(parents=True, exist_ok=True)
             _sweep(parent)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
-            # Whoever closes the page may do so in another thread.
-            held = FileLock(self.path / _LOCK, thread_local=False)
-            held.acquire()
+            # The page may be closed from another thread.
+            lock = FileLock(self.path / _LOCK, thread_local=False)
+            lock.acquire()
         except OSError as error:
             raise StorageError(
                 f"cannot write to the temporary folder {parent}: {error.strerror}; set TMPDIR to "
                 "a folder with room"
             ) from error
-        # Also where nobody closes it, at the end of the process at the latest.
-        self._removed = weakref.finalize(self, _remove, self.path, held)
-        self._most, self._used = most, 0
+        # Removes the folder at the end of the process if the page is never closed.
+        self._remove_folder = weakref.finalize(self, _remove, self.path, lock)
+        self._max_bytes, self._used = most, 0
         self._uploads: dict[str, _Upload] = {}
         self._lock = RLock()
 
     def keep(self, name: str, data: BinaryIO, address: str | None = None) -> str:
-        """Keeps a file, and gives the path that it is known by from now on.
+        """Store a file, and return its path.
 
-        Nobody can guess the path: it is what its visitor shows to use the file again.
+        The path cannot be guessed: it is the visitor's credential to use the file.
 
         Raises:
             FullError: there is no room.
@@ -88,8 +88,10 @@ class VisitorFolder:
         size = data.seek(0, os.SEEK_END)
         data.seek(0)
         with self._lock:
-            of_address = sum(one.size for one in self._uploads.values() if one.address == address)
-            if address and of_address + size > MAX_OF_ADDRESS:
+            used_by_address = sum(
+                one.size for one in self._uploads.values() if one.address == address
+            )
+            if address and used_by_address + size > MAX_OF_ADDRESS:
                 raise FullError(FULL)
         self.reserve(size)
         folder = self.path / secrets.token_urlsafe(24)
@@ -107,60 +109,60 @@ class VisitorFolder:
         return str(path)
 
     def claim(self, path: object, session: str | None) -> str:
-        """The path of an upload, for the session that uses it.
+        """Check that a session may use an upload, and return its path.
 
-        A path is compared with those that were given out, and no file is looked at: all others
-        get one answer, whether there is such a file or not.
+        The path is compared with those of the stored uploads without touching the disk, so the
+        error does not reveal whether another file exists.
 
         Raises:
             CMRError: it is not an upload of this session.
         """
         with self._lock:
-            found = self._uploads.get(path) if isinstance(path, str) else None
-            if found is None or found.owner not in (None, session):
+            upload = self._uploads.get(path) if isinstance(path, str) else None
+            if upload is None or upload.owner not in (None, session):
                 raise CMRError(NOT_YOURS)
-            found.owner = session
+            upload.owner = session
             return str(path)
 
     def has(self, path: str) -> bool:
-        """Whether this is the path of an upload."""
+        """Return whether this is the path of an upload."""
         with self._lock:
             return path in self._uploads
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Removes uploads; any other path is left alone."""
+        """Remove uploads; other paths are ignored."""
         with self._lock:
             for path in paths:
-                found = self._uploads.pop(path, None)
-                if found is not None:
+                upload = self._uploads.pop(path, None)
+                if upload is not None:
                     shutil.rmtree(Path(path).parent, ignore_errors=True)
-                    self.release(found.size)
+                    self.release(upload.size)
 
     def forget(self, session: str | None) -> None:
-        """Removes the uploads of a session."""
+        """Remove the uploads of a session."""
         if session is not None:
             with self._lock:
                 self.remove([path for path, one in self._uploads.items() if one.owner == session])
 
     def reserve(self, size: int) -> None:
-        """Takes room for so many bytes.
+        """Reserve room for this many bytes.
 
         Raises:
             FullError: there is none.
         """
         with self._lock:
-            if self._used + size > self._most:
+            if self._used + size > self._max_bytes:
                 raise FullError(FULL)
             self._used += size
 
     def release(self, size: int) -> None:
-        """Gives room back."""
+        """Free reserved room."""
         with self._lock:
             self._used -= size
 
     def close(self) -> None:
-        """Removes the folder and all that is in it."""
-        self._removed()
+        """Remove the folder and its files."""
+        self._remove_folder()
 
     def _drop_old(self) -> None:
         oldest = time.monotonic() - KEPT_SECONDS
@@ -169,33 +171,33 @@ class VisitorFolder:
 
 
 def no_room(error: BaseException) -> bool:
-    """Whether an error says that a disk is full."""
+    """Return whether an error means that there is no room or the disk is full."""
     return isinstance(error, FullError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
 
 
 def _full(error: OSError) -> CMRError:
-    return FullError(FULL) if no_room(error) else StorageError("the file cannot be kept")
+    return FullError(FULL) if no_room(error) else StorageError("the file cannot be stored")
 
 
 def _safe(name: str) -> str:
-    """A name of a file without folders and without what file systems dislike."""
+    """Return a file name without folders and without characters that file systems forbid."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(letter for letter in last if letter.isalnum() or letter in " ._-()")
     stem, dot, suffix = kept.strip(". ").rpartition(".")
-    # Letters may take four bytes, and a name of a file no more than 255.
+    # A character may take four bytes, and a file name may have at most 255.
     return f"{stem[:40]}{dot}{suffix[:10]}"
 
 
-def _remove(folder: Path, held: FileLock) -> None:
-    held.release()
+def _remove(folder: Path, lock: FileLock) -> None:
+    lock.release()
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
-    """Removes the folders of pages that are no longer there."""
+    """Remove the folders of pages whose process has ended."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError, Timeout):
-            # A page that has just made its folder has no lock yet.
+            # A page that has just created its folder may not have its lock yet.
             if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime < 60:
                 continue
             with FileLock(folder / _LOCK, timeout=0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cmr_hub.encoders import refuse_other_name
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.errors import CMRError, WeightsError, shown
 from cmr_hub.registry import Registry
@@ -36,8 +37,9 @@ their export takes a moment."""
 
 
 def image_encoder_class(name: str) -> type[ImageEncoder]:
-    """The class registered under `name`. Raises UnknownNameError."""
+    """The class registered under `name`. Raises UnknownNameError, or CMRError."""
     encoder: type[ImageEncoder] = IMAGE_ENCODERS[name]
+    refuse_other_name(encoder, name)
     return encoder
 
 

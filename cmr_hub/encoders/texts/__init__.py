@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cmr_hub.encoders import refuse_other_name
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.registry import Registry
@@ -34,6 +35,7 @@ too: which it is shows when it is imported."""
 
 def _encoder_class(name: str) -> type[TextEncoder]:
     found: type[TextEncoder] = TEXT_ENCODERS[name]
+    refuse_other_name(found, name)
     return found
 
 

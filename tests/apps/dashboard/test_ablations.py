@@ -7,6 +7,7 @@ import pytest
 from cmr_hub.experiments.plan import RUNS
 from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_record import RunRecord
 
 from .conftest import record, write_runs
 from .shown import figure, frames, words
@@ -48,7 +49,7 @@ def test_lines_are_told_apart_by_what_differs_in_them(visit_page, tmp_path: Path
     others = [record("LDA", 0, preset=name) for name in ("mmd", "coral")]
     write_runs(tmp_path, [record("TF-IDF", 0), *others])
     app = visit_page("ablations", tmp_path, view="Precision and recall")
-    keys = [group.key for group in grouped(others)]
+    keys = [group.key for group in grouped(map(RunRecord.parse, others))]
     app.multiselect(key="lines").set_value(keys).run()
     assert {line["name"] for line in figure(app)["data"]} == {"mmd", "coral"}
 
@@ -60,7 +61,7 @@ def test_a_figure_that_no_run_has(visit_page, tmp_path: Path) -> None:
     app = visit_page("ablations", tmp_path)
     app.selectbox(key="metric").select("R@1").run()
     assert not app.exception
-    assert "None of the chosen runs has R@1" in app.info[0].value
+    assert "No selected run has R@1" in app.info[0].value
 
 
 def test_downloads(visit_page, study: Path) -> None:
@@ -69,4 +70,4 @@ def test_downloads(visit_page, study: Path) -> None:
     labels = [button.proto.label for button in app.get("download_button")]
     assert labels == ["CSV", "LaTeX"]
     app.selectbox(key="view").select("bars").run()
-    assert "HTML, with all that draws it" in [b.proto.label for b in app.get("download_button")]
+    assert "HTML, self-contained" in [b.proto.label for b in app.get("download_button")]

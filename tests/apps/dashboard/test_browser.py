@@ -231,8 +231,8 @@ def test_a_bar_opens_its_runs(look) -> None:
     box = bar.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 20, box["y"] + box["height"] / 2)
-    expect(page.get_by_role("link", name="Their training curves")).to_be_visible()
-    page.get_by_role("link", name="Their training curves").click()
+    expect(page.get_by_role("link", name="Training curves of these runs")).to_be_visible()
+    page.get_by_role("link", name="Training curves of these runs").click()
     expect(page.get_by_role("heading", name="Training curves")).to_be_visible()
     assert "run=" in page.url
     expect(page.locator(".st-key-curve-loss-figure .scatterlayer path").first).to_be_attached()
@@ -265,7 +265,7 @@ def test_figures_are_saved(look) -> None:
     page.locator(".st-key-bars-figure .barlayer").wait_for()
     page.get_by_text("Save figure").click()
     with page.expect_download() as got:
-        page.get_by_role("button", name="HTML, with all that draws it").click()
+        page.get_by_role("button", name="HTML, self-contained").click()
     text = Path(got.value.path()).read_text(encoding="utf-8")
     assert got.value.suggested_filename == "map-all-average.html"
     assert "Plotly.newPlot" in text

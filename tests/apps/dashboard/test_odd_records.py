@@ -10,6 +10,7 @@ import pytest
 
 from cmr_hub.apps.dashboard.navigation import PAGES
 from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_record import RunRecord
 
 from .conftest import cell, record, write_runs
 from .shown import words
@@ -62,7 +63,7 @@ def test_settings_that_are_none(visit_page, study: Path, tmp_path: Path) -> None
     good = json.loads((study / "runs.jsonl").read_text().splitlines()[0])
     write_runs(tmp_path, [good, good | {"settings": None, "seed": 7, "cell": cell("x", 7)}])
     kept, problems = read_runs(tmp_path / "runs.jsonl")
-    assert kept == [good]
+    assert kept == [RunRecord.parse(good)]
     assert "line 2 is left out: settings: Input should be a valid dictionary" in problems[0]
     for name in PAGES:
         app = visit_page(name, tmp_path)

@@ -152,7 +152,7 @@ def test_the_tables_are_those_of_the_report(visit_page, tmp_path: Path) -> None:
     for line in report.splitlines():
         if line.startswith(("- GloVe", "- LDA", "- Order found")):
             assert line in said
-    assert "the report shows what is stored" in words(app)
+    assert "The report is up to date." in words(app)
 
 
 def test_bars_and_differences_are_those_of_the_report(visit_page, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_new_runs_are_told(visit_page, tmp_path: Path) -> None:
     lines = (tmp_path / "runs.jsonl").read_text().splitlines()
     (tmp_path / "runs.jsonl").write_text("\n".join(lines[:-2]) + "\n")
     app = visit_page("overview", tmp_path)
-    changed = next(table for table in frames(app) if "seeds then" in table[0])
+    changed = next(table for table in frames(app) if "seeds before" in table[0])
     assert [row[1:4] for row in changed[1:]] == [["LDA", "5", "3"]]
 
 
@@ -262,7 +262,7 @@ def test_epochs_before_and_after(visit_page, study: Path, sketches: Path) -> Non
     app = visit_page("space", study, "--model", str(sketches))
     app.selectbox(key="space").select(f"model:{sketches}").run()
     slider = app.select_slider(key="epoch")
-    assert slider.options == ["before training", "epoch 2", "epoch 9, the model"]
+    assert slider.options == ["before training", "epoch 2", "epoch 9, trained model"]
     after = [metric.value for metric in app.metric]
     drawn = figure(app)
     slider.set_value(0).run()
@@ -327,7 +327,7 @@ def test_two_runs_side_by_side(visit_page, study: Path) -> None:
     charts = app.get("plotly_chart")
     assert [json.loads(chart.proto.spec)["data"][0]["type"] for chart in charts] == ["heatmap"] * 2
     app.selectbox(key="other").select("model:sketch").run()
-    assert "This query is not in its test set" in words(app)
+    assert "This query is not in the test set of this run" in words(app)
 
 
 def test_searching_a_gallery(visit_page, study: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_person_searches_for_a_sentence(visit, url) -> None:
 def test_errors_are_sentences_on_the_page(visit, url) -> None:
     window = visit(url)
     search_for(window, "wug blick", "No word of the text is known to this model: wug, blick")
-    search_for(window, "x" * 100_000, "The text has 100,000 characters, and at most 2,000")
+    search_for(window, "x" * 100_000, "The text has 100,000 characters, and a query may have")
     search_for(window, "\u202eقطة 😀", "No word of the text is known")
     search_for(window, "a red square \u0007\u0001", "12 pictures found")
     search_for(window, f"{MARKUP} wug", "No word of the text is known to this")
@@ -105,8 +105,8 @@ def test_options(visit, url) -> None:
     expect(window.locator("#search-results tbody tr")).to_have_count(3)
     window.get_by_label("Pictures", exact=True).first.check()
     expect(status(window)).to_contain_text("3 pictures found")
-    set_number(window, "Least score", "1")
-    search_for(window, "a red square", "Nothing was found; take a filter away")
+    set_number(window, "Minimum score", "1")
+    search_for(window, "a red square", "Nothing was found; remove a filter")
 
 
 def test_more_like_this(visit, url) -> None:
@@ -137,9 +137,9 @@ def test_why_a_result(visit, url) -> None:
     expect(viewer).to_be_visible()
     expect(viewer.locator("h2")).to_have_text("red")
     expect(viewer.locator(".words .word")).to_have_text(["a", "red", "square", "wug"])
-    expect(viewer.locator(".words .unknown")).to_contain_text("not known")
-    expect(viewer).to_contain_text("Of the query: red")
-    expect(viewer).to_contain_text("Of this result: red")
+    expect(viewer.locator(".words .unknown")).to_contain_text("unknown")
+    expect(viewer).to_contain_text("Query: red")
+    expect(viewer).to_contain_text("This result: red")
     expect(viewer.locator(".strip li")).to_have_count(6)
     expect(viewer.locator(".texts li")).to_have_count(6)
     # Of a square of one colour no place does more than another.

@@ -52,7 +52,10 @@ def test_texts_are_cleaned() -> None:
     assert cleaned("كلب 👩‍👩‍👧 \u202ereversed") == "كلب 👩‍👩‍👧 \u202ereversed"
     assert cleaned(None) == ""
     assert cleaned("x" * MAX_LETTERS) == "x" * MAX_LETTERS
-    for wrong, why in (("x" * 100_000, "100,000 characters, and at most 2,000"), (7, "a text")):
+    for wrong, why in (
+        ("x" * 100_000, "100,000 characters, and a query may have at most 2,000"),
+        (7, "a text"),
+    ):
         with pytest.raises(QueryError, match=why):
             cleaned(wrong)
 
@@ -92,7 +95,7 @@ def test_mixes(engine, model, red_square) -> None:
     words = engine.answer(replace(ask, count=12))
     mix = Mix((1.0, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
-    with pytest.raises(QueryError, match="say what you do want"):
+    with pytest.raises(QueryError, match="say what you want as well"):
         engine.answer(QueryOptions(unwanted="green"))
 
 

@@ -97,11 +97,11 @@ STREAMS = (f"{API}/heartbeat", f"{API}/queue/data", f"{API}/mcp/sse", f"{API}/ca
 EVENTS = {
     *("search", "search_1", "search_2", "like", "like_1", "like_2", "like_3"),
     *("open", "open_1", "open_2", "open_3", "look", "look_1", "choose", "add", "forget"),
-    *("forget_1", "told", "search_text", "search_image", "encode"),
+    *("forget_1", "programs_text", "search_text", "search_image", "encode"),
 }
 TAKERS = ("run", "api", "call", "call/v2", "queue")
 BROWSER = httpx.Client(timeout=60)
-NOT_YOURS = {"error": "Give a file that you have sent to this page in this visit."}
+NOT_YOURS = {"error": "Use a file that you have uploaded to this page in this visit."}
 
 
 @pytest.fixture(scope="module")

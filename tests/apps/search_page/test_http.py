@@ -35,7 +35,7 @@ def test_it_is_served_beside_the_page(url, model) -> None:
 def test_clear(client, model, monkeypatch) -> None:
     found = client.get("/search_text", params={"text": "a red", "clear": "50"}).json()
     assert len(found["pictures"]) == 10
-    assert found["note"].startswith("All are shown")
+    assert found["note"].startswith("All hits are shown")
     neutral = Neutral(np.zeros(model.dim, np.float32), np.eye(model.dim, dtype=np.float32))
     monkeypatch.setattr(model.gallery.store, "_neutral", neutral)
     found = client.get("/search_text", params={"text": "red", "clear": "50"}).json()
@@ -118,7 +118,7 @@ def test_a_bounded_number_waits(monkeypatch) -> None:
             refused = [task.result() for task in asked if task.done()]
             go.set()
             answers = await asyncio.gather(*asked)
-        assert refused[0].json() == {"error": "Too many ask at once; try again in a moment."}
+        assert refused[0].json() == {"error": "There are too many requests; try again in a moment."}
         return [one.status_code for one in refused], [one.status_code for one in answers]
 
     # In a thread of its own: the browser's driver has a loop running in this one.

@@ -85,7 +85,7 @@ def test_small_pictures_do_not_wait_for_large_ones(monkeypatch) -> None:
 
 
 def test_no_more_than_some_wait(monkeypatch) -> None:
-    monkeypatch.setattr(pixels, "_large", pixels._Lane(10, waiting=1))
+    monkeypatch.setattr(pixels, "_large", pixels._Lane(10, max_waiting=1))
     go = threading.Event()
 
     def wait() -> None:
@@ -144,7 +144,7 @@ def test_a_zip_that_unpacks_to_much(tmp_path) -> None:
         for number in range(30):
             file.writestr(f"{number}.png", b"\0" * (19 * 2**20))
     ((_, found),) = pictures_in([tmp_path / "a.zip"])
-    assert "more than 512 MB of pictures in it" in str(found)
+    assert "more than 512 MB of pictures" in str(found)
 
 
 def test_reading_stops_with_its_visitor(model, tmp_path) -> None:
@@ -202,7 +202,7 @@ def test_idle_sockets_stop_nobody(site) -> None:
     assert time.perf_counter() - started < 3
     said = [line.recv(1000) for line in lines]
     assert all(b" 408 " in one for one in said)
-    assert b"The request came too slowly" in said[0] + lines[0].recv(1000)
+    assert b"The request arrived too slowly" in said[0] + lines[0].recv(1000)
     assert time.perf_counter() - started < 15
 
 
@@ -318,7 +318,8 @@ def test_much_work_ends_in_429(site, model, tmp_path, monkeypatch) -> None:
     codes = [httpx.post(f"{site}encode", content=picture).status_code for _ in range(3)]
     assert codes == [200, 429, 429]
     told = httpx.get(f"{site}search_text", params={"text": "red"})
-    assert told.json() == {"error": "You have asked for much work; try again in a minute."}
+    why = "Your requests have used too much computing time; try again in a minute."
+    assert told.json() == {"error": why}
     run = httpx.post(f"{site}gradio_api/run/encode", json={"data": ["red", None]})
     assert run.status_code == 429
     assert httpx.get(site).status_code == 200

@@ -17,7 +17,7 @@ OPTIONS = {
     "unwanted": "",
     "weight": 1,
     "count": 5,
-    "show": "Whatever fits",
+    "show": "Automatic",
     "labels": [],
     "sources": [],
     "min_score": 0,
@@ -79,7 +79,7 @@ def test_nothing_asked(handlers, text) -> None:
     ("text", "status"),
     [
         ("wug blick", "No word of the text is known to this model: wug, blick; use other words."),
-        ("x" * 100_000, "The text has 100,000 characters, and at most 2,000 can be searched with"),
+        ("x" * 100_000, "The text has 100,000 characters, and a query may have at most 2,000"),
         ("😀 🎉", "The text has no words; type a sentence."),
         ("قطة على الطاولة", "No word of the text is known to this model: "),
         ("\ud800", "The text has no words; type a sentence."),
@@ -108,7 +108,7 @@ def test_numbers_out_of_range_are_brought_back(handlers) -> None:
 
 def test_nothing_found(handlers) -> None:
     shown, answer = ask(handlers, "red", labels=["violet"])
-    assert shown["status"] == ("Nothing was found; take a filter away or lower the least score.")
+    assert shown["status"] == ("Nothing was found; remove a filter or lower the minimum score.")
     assert answer is not None
 
 
@@ -132,7 +132,7 @@ def test_what_stands_out(handlers, engine, red_square, monkeypatch) -> None:
     unasked, _ = ask(handlers, "red square", clear=0)
     assert len(unasked["pictures"]) == 5
     pictures, answer = ask(handlers, "", red_square, clear=6)
-    assert "All are shown" in pictures["status"]
+    assert "All hits are shown" in pictures["status"]
     assert [hit.z for hit in answer.pictures] == [None] * 5
 
 
@@ -170,7 +170,7 @@ def test_one_result_and_its_map(handlers, model) -> None:
     assert drawn["heat"]["nothing"].startswith("Nothing stands out")
     assert "picture" not in drawn["heat"]
     missing = handlers.look(None, event(id=hit.id), REQUEST)
-    assert missing["heat"]["problem"] == "There is no picture to look into; search again."
+    assert missing["heat"]["problem"] == "There is no picture to explain; search again."
 
 
 def test_a_visitor_without_pictures_is_told(engine) -> None:

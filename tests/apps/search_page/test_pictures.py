@@ -70,7 +70,7 @@ def test_pictures_that_have_moved(make_model) -> None:
     hit = model.search("red", k=1)[0]
     hit.path.parent.rename(hit.path.parent.with_name("elsewhere"))
     answer = client.get(engine.address(hit.id))
-    assert (answer.status_code, answer.text) == (404, "The picture is no longer where it was.")
+    assert (answer.status_code, answer.text) == (404, "The picture no longer exists.")
 
 
 def test_what_was_removed_is_no_longer_shown(model, tmp_path) -> None:

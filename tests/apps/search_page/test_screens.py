@@ -43,7 +43,7 @@ def test_own_pictures_are_removed_on_request(visit, url, my_zip) -> None:
     search_for(window, "a blue square", "9 pictures found", "own")
     address = tiles(window, "own").first.locator("img").get_attribute("src")
     window.get_by_text("Remove my pictures").click()
-    expect(window.locator("#own-notice .status")).to_have_text("Your pictures are removed.")
+    expect(window.locator("#own-notice .status")).to_have_text("Your pictures were removed.")
     assert window.request.get(address).status == 404
 
 

@@ -176,7 +176,7 @@ def test_files_of_the_machine_are_hidden(url, model, tmp_path, monkeypatch, red_
             answer = httpx.post(f"{url}gradio_api/call/{endpoint}", json={"data": data})
             assert answer.status_code == 400, path
             assert answer.json() == {
-                "error": "Give a file that you have sent to this page in this visit."
+                "error": "Use a file that you have uploaded to this page in this visit."
             }
 
 

@@ -146,7 +146,7 @@ def test_mcp_tools(mcp_url) -> None:
     tools = httpx.get(f"{url}gradio_api/mcp/schema", timeout=60).raise_for_status().json()
     assert {tool["name"] for tool in tools} == {"search_text", "search_image", "encode"}
     described = {tool["name"]: tool for tool in tools}["search_text"]
-    assert described["description"].startswith("Finds the pictures of the gallery")
+    assert described["description"].startswith("Find the pictures of the gallery")
     assert set(described["inputSchema"]["properties"]) == {"text", "count", "without", "clear"}
 
 

@@ -72,7 +72,7 @@ def test_limits(own, squares, monkeypatch) -> None:
     assert len(own.engine.gallery) == 5
     monkeypatch.setattr(module, "MAX_BYTES", 10)
     (only,) = own.add(squares)
-    assert (only.added, "too much" in only.refused[0]) == (0, True)
+    assert (only.added, "can be uploaded" in only.refused[0]) == (0, True)
 
 
 def test_nobody_sees_anothers(model, squares) -> None:

@@ -143,19 +143,17 @@ def test_zip_bombs(tmp_path) -> None:
     assert str(found[1]) == "cannot read the picture big.png: it is larger than 20 MB"
     many = zip_of(tmp_path / "many.zip", **{f"{n}.png": PIXEL for n in range(MAX_ZIP_ENTRIES + 5)})
     *_, last = pictures_in([many])
-    assert "has 2,005 pictures, and the first 2,000" in str(last[1])
+    assert "has 2,005 pictures, and only the first 2,000" in str(last[1])
     many = zip_of(tmp_path / "broken.zip", **{f"{n}.png": b"x" for n in range(MAX_REFUSED + 5)})
     *refused, last = pictures_in([many])
     assert len(refused) == MAX_REFUSED
-    assert str(last[1]) == (
-        "25 pictures of broken.zip cannot be read, and the rest were not looked at"
-    )
+    assert str(last[1]) == ("25 pictures of broken.zip cannot be read, and the rest were skipped")
 
 
 def test_zips_that_are_none(tmp_path) -> None:
     (tmp_path / "text.zip").write_text("text")
     assert [str(why) for _, why in pictures_in([tmp_path / "text.zip"])] == [
-        "text.zip is not a zip file that can be read"
+        "text.zip is not a readable zip file"
     ]
     zip_of(tmp_path / "empty.zip", **{"readme.txt": b"hello"})
     assert [str(why) for _, why in pictures_in([tmp_path / "empty.zip"])] == [
@@ -187,7 +185,7 @@ def test_packed_otherwise_is_told(tmp_path, kind: int) -> None:
         file.writestr("a.png", picture_bytes("PNG", Image.new("RGB", (5, 5), RED)))
     ((name, found),) = pictures_in([tmp_path / "x.zip"])
     assert name == "a.png"
-    assert "plain deflate" in str(found)
+    assert "with deflate" in str(found)
 
 
 def test_a_part_without_a_name_is_passed_over(tmp_path) -> None:

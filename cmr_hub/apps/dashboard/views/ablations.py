@@ -1,4 +1,4 @@
-"""Ablations: choose runs, see them as bars, a heat map, differences, curves, and one by one."""
+"""Ablations page: compare runs as bars, a heat map, differences, a table or curves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
 
 
 def page() -> None:
-    """The filters are a fragment and what they let through another: a change runs no more."""
+    """Show the page. Filters and results are fragments, so that a change reruns only its own."""
     st.title("Ablations")
     home = sources()
     store = run_store(home)
@@ -82,7 +82,7 @@ def _shown(store: RunStore, picked: list[RunGroup]) -> None:
     groups = ranked(picked, metric, direction)
     if not groups:
         st.info(
-            f"None of the chosen runs has {metric}, {direction}. Choose others above.",
+            f"No selected run has {metric}, {direction}. Select other runs above.",
             icon=":material/filter_alt_off:",
         )
         return
@@ -120,7 +120,7 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
             )
         terms = sorted({term for group in groups for term in group.terms})
         have = columns[-1].multiselect(
-            "Loss terms, all of them", terms, key="terms", bind="query-params", placeholder="any"
+            "With all loss terms", terms, key="terms", bind="query-params", placeholder="any"
         )
         picked = chosen(groups, wanted, have)
         runs = sum(group.n for group in picked)
@@ -129,7 +129,7 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
 
 
 def _usual(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
-    """The dataset and protocol of most configurations: what is shown first."""
+    """Return the most frequent dataset and protocol, which are selected by default."""
     both = Counter((group.factors["dataset"], group.factors["protocol"]) for group in groups)
     dataset, protocol = both.most_common(1)[0][0]
     return {"dataset": [dataset], "protocol": [protocol]}
@@ -141,7 +141,7 @@ def _colour_by() -> str:
         [_NOTHING, *_FILTERS],
         key="by",
         bind="query-params",
-        help="Bars that differ in nothing else then stand together.",
+        help="Groups bars that differ only in this factor.",
     )
 
 
@@ -155,7 +155,7 @@ def _bars(
 ) -> None:
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
-        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; choose above to see others.")
+        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; filter above to see others.")
     series = None if by == _NOTHING else [group.factors[by] for group in shown]
     rows = names[: len(shown)]
     if series is not None:
@@ -179,10 +179,10 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
             seed,
             *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
             metric_of(record, "MAP@50", "average"),
-            record["epochs"],
-            float(record["seconds"]),
-            str(record.get("finished", "")),
-            str(record.get("cell", ""))[:16],
+            record.epochs,
+            float(record.seconds),
+            record.finished or "",
+            (record.cell or "")[:16],
         ]
         for seed, record in sorted(group.records.items())
     ]
@@ -190,7 +190,7 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
     sheet_box(Sheet([*header, "finished", "cell"], rows), name, key=f"runs-{group.key}")
     st.page_link(
         page_file("training"),
-        label="Their training curves",
+        label="Training curves of these runs",
         icon=":material/show_chart:",
         query_params={"run": [store.names[group.key]]},
     )
@@ -198,10 +198,10 @@ def _runs(store: RunStore, group: RunGroup, name: str) -> None:
 
 def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
     columns = st.columns(2)
-    row = columns[0].selectbox("Down", FACTORS, index=0, key="down", bind="query-params")
-    column = columns[1].selectbox("Across", FACTORS, index=1, key="across", bind="query-params")
+    row = columns[0].selectbox("Rows", FACTORS, index=0, key="down", bind="query-params")
+    column = columns[1].selectbox("Columns", FACTORS, index=1, key="across", bind="query-params")
     if row == column:
-        st.info("Choose two different factors.")
+        st.info("Select two different factors.")
         return
     grid = factor_grid(groups, row, column, metric, direction)
     figure_box(
@@ -223,7 +223,7 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
     found = against(groups, reference, metric, direction)
     paired = [(name, one) for name, one in zip(names, found, strict=True) if one is not None]
     if not paired:
-        st.info("No other configuration was run with a seed of the reference: nothing to pair.")
+        st.info("No other configuration shares a seed with the reference: nothing to pair.")
         return
     title = f"differences {metric} {direction}"
     first = paired[:_MOST_BARS]
@@ -236,8 +236,8 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
     header = [_NAME, "difference", "95 % from", "to", "p", "seeds", "in words"]
     sheet_box(Sheet(header, rows), title, key="differences-table")
     st.caption(
-        "Paired over seeds, two-sided t-test, not corrected for several comparisons; the interval "
-        "is of 95 %."
+        "Two-sided t-test paired over seeds, with 95 % confidence intervals, not corrected for "
+        "multiple comparisons."
     )
 
 
@@ -263,7 +263,7 @@ def _table(groups: list[RunGroup], names: list[str], metric: str, direction: str
 
 
 def _lines(groups: list[RunGroup], names: list[str]) -> list[tuple[RunGroup, str]]:
-    """Some groups, and what tells them from each other."""
+    """Select some groups, and return them with names that distinguish them."""
     by_key = dict(zip([group.key for group in groups], names, strict=True))
     keys = st.multiselect(
         "Configurations",

@@ -1,4 +1,4 @@
-"""Retrieval explorer: one query, its whole ranking, right and wrong, and two runs side by side."""
+"""Retrieval explorer page: the ranking of one query with hits and misses, in one or two spaces."""
 
 from __future__ import annotations
 
@@ -27,22 +27,20 @@ if TYPE_CHECKING:
     from cmr_hub.types import IntArray
 
 _WAYS: Final[dict[Direction, str]] = {"i2t": "image→text", "t2i": "text→image"}
-_ORDERS: Final = {"worst": "the worst first", "best": "the best first", "stored": "as stored"}
+_ORDERS: Final = {"worst": "worst first", "best": "best first", "stored": "as stored"}
 _SHOWN: Final = 12
 _NONE: Final = "none"
 
 
 def page() -> None:
-    """Chooses a space, or two, and a query."""
+    """Show the selection of one or two spaces, and the query with its rankings."""
     st.title("Retrieval explorer")
     home = sources()
     found, wrong = all_spaces(home)
     problems(run_store(home).problems, "runs.jsonl")
     problems(wrong, "the stored embeddings")
     if not found:
-        nothing(
-            "There is no space to ask in: neither a model with a gallery nor stored embeddings."
-        )
+        nothing("There is no space to search: no model with a gallery and no stored embeddings.")
         return
     names = {key: source.name for key, source in found.items()}
     columns = st.columns(2)
@@ -82,8 +80,8 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     def named(id_: str) -> str:
         item = asked.items[int(rows[places[id_]])]
         ap = found.ap[places[id_]]
-        said = "no answer" if np.isnan(ap) else f"AP {number(float(ap))}"
-        return " · ".join(filter(None, [said, item.label, id_]))
+        score = "no answer" if np.isnan(ap) else f"AP {number(float(ap))}"
+        return " · ".join(filter(None, [score, item.label, id_]))
 
     chosen = columns[2].selectbox(
         "Query", ids, format_func=named, key="query", bind="query-params", filter_mode="contains"
@@ -112,7 +110,7 @@ def _confusions(panels: list[tuple[SpaceSource, Space, Answers]]) -> None:
         with column:
             st.caption(literal(source.name))
             if found.confusion is None:
-                st.info("Its items have no classes.")
+                st.info("These items have no classes.")
             else:
                 figure_box(
                     confusion(found, asked.classes, DEPTH),
@@ -146,7 +144,7 @@ def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, 
     rows = asked.image_rows if way == "i2t" else asked.text_rows
     query = next((n for n, row in enumerate(rows) if asked.items[int(row)].id == id_), None)
     if query is None:
-        st.info("This query is not in its test set.")
+        st.info("This query is not in the test set of this run.")
         return
     result = ranking(asked, way, query)
     figures(
@@ -158,8 +156,8 @@ def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, 
     )
     if asked.kept < 1:
         st.caption(
-            f"From the stored vectors, which keep {asked.kept:.1%} of the squared length: figures "
-            "may differ a little from the run's own."
+            f"From stored vectors, which keep {asked.kept:.1%} of the squared length; figures may "
+            "differ slightly from those of the run."
         )
     others = asked.text_rows if way == "i2t" else asked.image_rows
     side = "text" if way == "i2t" else "image"

@@ -1,4 +1,4 @@
-"""Gallery map: any gallery as a map, with search in it."""
+"""Gallery map page: show a gallery as a map and search it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _DATASET: Final = "label"
 
 
 def page() -> None:
-    """Chooses a gallery."""
+    """Show the selection of a gallery, and its map."""
     st.title("Gallery map")
     found = sources().gallery_directories()
     if not found:
         nothing(
-            "There is no gallery: name one with `--model DIR`.",
+            "There is no gallery; add one with `--model DIR`.",
             "cmr index photos --out photos-index",
         )
         return
@@ -93,7 +93,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
 
 
 def _coloured(source: SpaceSource, shown: Space) -> tuple[str, Space]:
-    """The space with the labels that its colours mean, and a name that tells it from the others."""
+    """Return the space with the labels for its colours, and a name that identifies both."""
     named = zero_shot_spaces(source, shown)
     if not named:
         return source.name, shown
@@ -103,7 +103,7 @@ def _coloured(source: SpaceSource, shown: Space) -> tuple[str, Space]:
         list(spaces),
         key="column",
         bind="query-params",
-        help="The label that came with a picture, or what `cmr label` has called it.",
+        help="The original label of a picture, or the one that `cmr label` predicted.",
     )
     return f"{source.name} {column}", spaces[column]
 

@@ -1,4 +1,4 @@
-"""Overview: the best models, the study's tables beside published figures, and what is new."""
+"""Overview page: the best models, the study's tables with published figures, and new results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_CHANGES = 200
 
 
 def page() -> None:
-    """The first page."""
+    """Show the page."""
     home = sources()
     store, found = run_store(home), tables(home)
     st.title("CMR Hub")
@@ -34,16 +34,16 @@ def page() -> None:
         st.error(literal(found.problem))
     if not store.records:
         nothing(
-            f"No runs are stored in {literal(home.results)} yet. These commands put some there:",
+            f"No runs are stored in {literal(home.results)} yet. These commands create some:",
             "cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors",
             "cmr report",
         )
         return
     _facts(home)
     st.header("Best of each table")
-    st.caption("MAP@all, unless the last column says something else.")
+    st.caption("MAP@all, unless the last column names another figure.")
     results = [result for _, filled in found.plans for result in filled]
-    # The others are less to the point.
+    # Tables of MAP first.
     results.sort(key=lambda result: result.table.measure != "map")
     words_box(best(results), "best models", key="best")
     _released(home)
@@ -53,8 +53,8 @@ def page() -> None:
 
 def _facts(home: Sources) -> None:
     store = run_store(home)
-    finished = [record["finished"] for record in store.records if record.get("finished")]
-    hours = sum(record["seconds"] for record in store.records) / 3600
+    finished = [record.finished for record in store.records if record.finished]
+    hours = sum(record.seconds for record in store.records) / 3600
     figures(
         {
             "Runs": f"{len(store.records):,}",
@@ -66,7 +66,7 @@ def _facts(home: Sources) -> None:
 
 
 def best(results: list[TableResult]) -> Sheet:
-    """The first row of every table that has been measured, and what it is worth."""
+    """Return the best row of every measured table, compared with the reference."""
     rows: list[list[Value]] = []
     for result in results:
         first = next(iter(result.ranked), None)
@@ -121,8 +121,8 @@ def _released(home: Sources) -> None:
             continue
     if not rows:
         return
-    st.header("The models that come with the package")
-    st.caption("text→image, one sentence asked")
+    st.header("Included models")
+    st.caption("text→image, one sentence per query")
     words_box(
         Sheet(["model", "dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
         "models",
@@ -135,10 +135,10 @@ def _tables(home: Sources) -> None:
     plans = {plan.name: (plan, filled) for plan, filled in tables(home).plans}
     if not plans:
         return
-    st.header("Tables beside published figures")
+    st.header("Tables with published figures")
     st.caption(
         "Ours: mean ± standard deviation over seeds. Published figures were measured by others "
-        "under their own protocols, which the notes below each table give."
+        "with their own protocols; see the notes below each table."
     )
     names = sorted(plans, key=lambda name: (name != _STUDY, name))
     name = st.selectbox(
@@ -168,17 +168,17 @@ def _tables(home: Sources) -> None:
             findings.markdown("\n".join(f"{literal_finding(line)}" for line in shown.findings))
 
 
-_WHAT = ("dataset", "protocol", "images", "texts", "n")
-# What nobody else prints: the published figures stand beside ours of the same kind.
+_FOLDABLE = ("dataset", "protocol", "images", "texts", "n")
+# Columns that publications lack come last, so that published figures are next to ours.
 _AFTER_PUBLISHED = ("MAP@50", "accuracy image / text")
 
 
 def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
-    """What is the same in all rows that were run here, by column; and the other columns."""
+    """Return the values that are the same in all our rows, by column, and the other columns."""
     alike: dict[str, str] = {}
     for place, name in enumerate(sheet.header):
         values = {str(row[place]) for row in sheet.rows if row[place]}
-        if name in _WHAT and len(values) == 1:
+        if name in _FOLDABLE and len(values) == 1:
             alike["seeds" if name == "n" else name] = values.pop()
     kept = [
         name
@@ -189,7 +189,7 @@ def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
 
 
 def literal_finding(line: str) -> str:
-    """A finding of the report, with its list mark and nothing else as markup."""
+    """Escape a finding of the report, but keep its list marker."""
     text = line.strip().replace("**", "")
     return f"- {literal(text[2:])}" if text.startswith("- ") else f"\n{literal(text)}\n"
 
@@ -198,16 +198,16 @@ def _changes(home: Sources, results: list[TableResult]) -> None:
     st.header("New since the last report")
     found = [change for result in results for change in changes(result, home.results)]
     if not found:
-        st.success("Nothing: the report shows what is stored.", icon=":material/check:")
+        st.success("The report is up to date.", icon=":material/check:")
         return
-    st.caption("`cmr report` brings the report up to date.")
+    st.caption("Run `cmr report` to update the report.")
     words_box(changed(found[:_SHOWN_CHANGES]), "changes", key="changes")
 
 
 def changed(found: list[Change]) -> Sheet:
-    """The changes as a table."""
+    """Return the changes as a table."""
     return Sheet(
-        ["table", "row", "seeds then", "seeds now", "mean then", "mean now", "difference"],
+        ["table", "row", "seeds before", "seeds now", "mean before", "mean now", "difference"],
         [
             [
                 change.table,

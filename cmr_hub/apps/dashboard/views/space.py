@@ -1,4 +1,4 @@
-"""Common space: images and texts as a map, before and after training, beside raw features."""
+"""Common space page: map images and texts before and after training, next to raw features."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _WAYS: Final[tuple[Direction, ...]] = ("i2t", "t2i")
 
 
 def page() -> None:
-    """Chooses a space; everything else is beside its map."""
+    """Show the selection of a space, and its map."""
     st.title("Common space")
     found, wrong = space_sources(sources())
     problems(wrong, "the stored embeddings")
     if not found:
-        nothing("There is nothing to show: neither a model with a gallery nor stored embeddings.")
+        nothing("There is nothing to show: no model with a gallery and no stored embeddings.")
         return
     key = st.selectbox(
         "Model or run",
@@ -73,12 +73,12 @@ def _body(source: SpaceSource, shown: Space) -> None:
     )
     pairs = columns[1].toggle("Lines between pairs", key="pairs", bind="query-params")
     raw = columns[2].toggle(
-        "Raw features beside",
+        "Show raw features",
         key="raw",
         bind="query-params",
-        help="What the image encoder says of the pictures, before the projector.",
+        help="Features of the image encoder, before the projector.",
     )
-    epoch, place = _epoch(shown)
+    epoch, stage = _epoch(shown)
     _figures(source, shown, epoch)
     given = stages_of(source_facts(source), shown)
     maps = maps_of(given, options, "space")
@@ -92,9 +92,9 @@ def _body(source: SpaceSource, shown: Space) -> None:
             st.error(literal(error))
             return
         right = np.concatenate([one.first for one in both])
-    # PCA shows all epochs on one scale; that of t-SNE and UMAP means nothing.
-    limits = map_limits(maps if options.method == "pca" else [maps[place]])
-    figure = space_map(shown.at(epoch), maps[place], colour_by, right, limits=limits, pairs=pairs)
+    # PCA shows all epochs on one scale; the scales of t-SNE and UMAP have no meaning.
+    limits = map_limits(maps if options.method == "pca" else [maps[stage]])
+    figure = space_map(shown.at(epoch), maps[stage], colour_by, right, limits=limits, pairs=pairs)
     show_map(
         shown,
         source,
@@ -105,13 +105,13 @@ def _body(source: SpaceSource, shown: Space) -> None:
 
 
 def _epoch(shown: Space) -> tuple[int, int]:
-    """The epoch to show, and its place among the stages."""
+    """Return the epoch to show, and its index among the stages."""
     epochs = [*shown.stages, shown.epoch]
     if len(epochs) == 1:
-        st.caption("Only the trained model was kept; `cmr train --snapshots` keeps epochs too.")
+        st.caption("Only the trained model is stored; `cmr train --snapshots` also stores epochs.")
         return shown.epoch, 0
     names = {at: f"epoch {at}" for at in epochs}
-    names[epochs[-1]] = f"epoch {epochs[-1]}, the model"
+    names[epochs[-1]] = f"epoch {epochs[-1]}, trained model"
     if epochs[0] == 0:
         names[0] = "before training"
     epoch = st.select_slider(
@@ -151,7 +151,7 @@ def _feature_jobs(device: str) -> FeatureJobs:
 def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
     st.caption("Raw image features")
     if source.model is None:
-        st.info("A stored run keeps no pictures; choose a model directory to see raw features.")
+        st.info("A stored run has no pictures; select a model directory to see raw features.")
         return
     state = _feature_jobs(sources().device).state(source.model, source_facts(source))
     if state.problem:
@@ -171,18 +171,17 @@ def _raw_map(
         return
     pictures = images_only(shown, rows)
     score = silhouette(rows, pictures.labels[pictures.rows])
-    drawn = space_map(pictures, maps[0], "class", limits=map_limits(maps))
-    drawn.update_layout(showlegend=False, height=470)
-    figure_box(drawn, f"raw features {options.method}", key="raw-map")
+    common = silhouette(shown.images, shown.labels[shown.image_rows])
+    figure = space_map(pictures, maps[0], "class", limits=map_limits(maps))
+    figure.update_layout(showlegend=False, height=470)
+    figure_box(figure, f"raw features {options.method}", key="raw-map")
     st.caption(
-        f"{rows.shape[1]:,} numbers a picture; silhouette of the classes "
-        f"{'–' if score is None else number(score)}, of the images in the common space "
-        f"{_of_images(shown)}."
+        f"{rows.shape[1]:,} dimensions; silhouette of the classes {_silhouette_text(score)}, of "
+        f"the images in the common space {_silhouette_text(common)}."
     )
 
 
-def _of_images(shown: Space) -> str:
-    score = silhouette(shown.images, shown.labels[shown.image_rows])
+def _silhouette_text(score: float | None) -> str:
     return "–" if score is None else number(score)
 
 
@@ -196,7 +195,7 @@ def _wait(source: SpaceSource) -> None:
     state = _feature_jobs(sources().device).state(source.model or "", source_facts(source))
     if state.rows is not None or state.problem:
         st.rerun()
-    st.progress(0.0, "The image encoder looks at the pictures …")
+    st.progress(0.0, "Encoding the pictures …")
 
 
 page()

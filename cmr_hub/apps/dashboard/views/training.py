@@ -1,4 +1,4 @@
-"""Training curves: of stored runs, of models, of trainings that go on now, and of a log."""
+"""Training curves page: curves of stored runs, models, running trainings and a log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cmr_hub.plots.training import quantities, title, training
 
 _MOST: Final = len(COLOURS)
 _LIVE_SECONDS: Final = 2
-_SEEDS: Final = {"first": "the first seed", "all": "all seeds"}
+_SEEDS: Final = {"first": "first seed", "all": "all seeds"}
 
 
 def page() -> None:
-    """Chooses what to draw; a training that goes on is drawn again by itself."""
+    """Show the selection of runs and their curves, which refresh while a training runs."""
     st.title("Training curves")
     home = sources()
     store = run_store(home)
@@ -30,7 +30,7 @@ def page() -> None:
     live = home.trainings()
     if live:
         st.info(
-            "Training now: " + ", ".join(literal(name) for name in live) + ". Choose it below to "
+            "Training now: " + ", ".join(literal(name) for name in live) + ". Select it below to "
             "follow it.",
             icon=":material/model_training:",
         )
@@ -44,7 +44,7 @@ def page() -> None:
         key="run",
         bind="query-params",
         max_selections=_MOST,
-        placeholder="choose up to eight",
+        placeholder="select up to eight",
     )
     seeds = columns[1].selectbox(
         "Seeds", list(_SEEDS), format_func=_SEEDS.__getitem__, key="seeds", bind="query-params"
@@ -55,10 +55,10 @@ def page() -> None:
     )
     log = columns[1].toggle("Log axis", key="log", bind="query-params")
     final = columns[2].toggle(
-        "Last phase too",
+        "Show last phase",
         key="final",
         bind="query-params",
-        help="After the number of epochs is chosen, a run may learn again from all pairs: dashed.",
+        help="After the number of epochs is chosen, a run may train again on all pairs: dashed.",
     )
     logged = _log()
     every = _LIVE_SECONDS if any(key.startswith("live:") for key in keys) else None
@@ -74,7 +74,7 @@ def _options(home: Sources, store: RunStore) -> dict[str, str]:
 
 
 def _log() -> Curve | None:
-    with st.expander("Overlay a log of ACMR's code or of the 2019 project"):
+    with st.expander("Overlay a log of the ACMR code or the 2019 project"):
         file = st.file_uploader("A log file", type=["txt", "log", "out"], key="log-file")
         pasted = st.text_area(
             "or its lines",
@@ -89,8 +89,8 @@ def _log() -> Curve | None:
         curve, wrong = parse_acmr_log(text)
         if curve is not None:
             st.caption(
-                f"{len(curve.epochs):,} points read; drawn as “log”. Its losses may be on another "
-                "scale."
+                f"{len(curve.epochs):,} points read, drawn as “log”. Its losses may be scaled "
+                "differently."
             )
         if wrong:
             st.warning("\n\n".join(map(literal, wrong)))
@@ -123,7 +123,7 @@ def _draw(
         shown["log"] = [logged]
     if not any(shown.values()):
         nothing(
-            "Nothing to draw: choose a run that was trained by epochs, or train one.",
+            "Nothing to draw: select a run that was trained in epochs, or train one.",
             "cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --out runs/pascal",
         )
         return
@@ -144,12 +144,12 @@ def _draw(
 def _curves(
     home: Sources, store: RunStore, key: str, name: str, *, all_seeds: bool
 ) -> dict[str, list[Curve]]:
-    kind, _, rest = key.partition(":")
+    kind, _, model = key.partition(":")
     if kind == "live":
-        checkpoints = home.trainings().get(rest)
+        checkpoints = home.trainings().get(model)
         return {name: running_curves(checkpoints)} if checkpoints is not None else {}
     if kind == "model":
-        directory = home.model_directories().get(rest)
+        directory = home.model_directories().get(model)
         return {name: model_curves(directory)} if directory is not None else {}
     group = store.by_key.get(key)
     if group is None:

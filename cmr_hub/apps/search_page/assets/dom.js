@@ -1,4 +1,4 @@
-// Everything that comes from a gallery or a visitor is put in as text, never as markup.
+// Everything from a gallery or a visitor is inserted as text, never as markup.
 const make = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -16,7 +16,7 @@ const image = (path, words, attributes = {}) => {
   if (!path) return make("span", { class: "absent" }, "No picture");
   const node = make("img", { src: address(path), alt: words, loading: "lazy", ...attributes });
   node.addEventListener("error", () =>
-    node.replaceWith(make("span", { class: "absent" }, "The picture is no longer where it was"))
+    node.replaceWith(make("span", { class: "absent" }, "The picture no longer exists"))
   );
   return node;
 };

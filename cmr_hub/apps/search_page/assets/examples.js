@@ -1,4 +1,4 @@
-// Sentences and pictures to begin with.
+// Example sentences and pictures to search with.
 const value = props.value;
 element.append(
   value.sentences.length

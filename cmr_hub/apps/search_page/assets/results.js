@@ -120,7 +120,7 @@ const render = () => {
 };
 watch("value", render);
 render();
-// The viewer asks for the result before or after the one that it shows.
+// The viewer requests the result before or after the one it shows.
 document.addEventListener("cmr-step", ({ detail }) => {
   const value = props.value ?? {};
   const hits = detail.target === "image" ? value.pictures : value.texts;

@@ -12,7 +12,7 @@ const bar = (share, sign) =>
 const words = (found) => {
   const some = found.some((one) => one.strength > 0);
   return section(
-    "What the words do",
+    "Contribution of the words",
     make(
       "ul",
       { class: "words" },
@@ -22,14 +22,14 @@ const words = (found) => {
           { class: one.known ? null : "unknown" },
           make("span", { class: "word", dir: "auto" }, one.wanted ? one.word : `not ${one.word}`),
           one.known ? bar(one.strength, one.score < 0 ? "minus" : "plus") : "",
-          make("span", { class: "value" }, one.known ? number(one.score) : "not known")
+          make("span", { class: "value" }, one.known ? number(one.score) : "unknown")
         )
       )
     ),
     some
       ? null
-      : make("p", { class: "none" }, "Nothing stands out: no word does much for this result."),
-    make("p", { class: "small" }, "How much of the score would be lost without the word.")
+      : make("p", { class: "none" }, "Nothing stands out: no word contributes much to this score."),
+    make("p", { class: "small" }, "How much lower the score would be without the word.")
   );
 };
 
@@ -50,15 +50,15 @@ const classes = (found) => {
   if (!found.item?.length) return null;
   return section(
     "Predicted classes",
-    line("Of the query:", found.query),
-    line("Of this result:", found.item)
+    line("Query:", found.query),
+    line("This result:", found.item)
   );
 };
 
 const neighbours = (near) => [
   near.pictures?.length
     ? section(
-        "Pictures like it",
+        "Similar pictures",
         make(
           "ul",
           { class: "strip" },
@@ -83,7 +83,7 @@ const neighbours = (near) => [
     : null,
   near.texts?.length
     ? section(
-        "Sentences like it",
+        "Similar sentences",
         make(
           "ul",
           { class: "texts" },
@@ -161,7 +161,7 @@ const render = () => {
           )
         ),
         make("p", { class: "small legend", hidden: true },
-          "Orange: covering this place costs the most of the score."),
+          "Orange: the score drops most if this region is covered."),
         value.words?.length ? words(value.words) : null
       ),
       make(
@@ -172,14 +172,14 @@ const render = () => {
           : null,
         classes(value.classes ?? {}),
         more.length
-          ? section("More", make("dl", {}, more.map(([name, text]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text)])))
+          ? section("Details", make("dl", {}, more.map(([name, text]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text)])))
           : null
       )
     ),
     make("div", { class: "near" }, neighbours(value.near ?? {}))
   );
   if (!dialog.open) dialog.showModal();
-  // What had the focus was drawn anew.
+  // The focused button was replaced: focus its successor.
   const again = [...dialog.querySelectorAll("button")].find(
     (button) => focused && button.getAttribute("aria-label") === focused
   );
@@ -198,7 +198,7 @@ const look = (value) => {
   trigger("input", { id: value.id });
 };
 
-const warm = () => {
+const drawHeat = () => {
   const heat = props.heat;
   const button = dialog.querySelector(".where");
   button?.removeAttribute("aria-busy");
@@ -222,4 +222,4 @@ dialog.addEventListener("keydown", (event) => {
   if (event.key === "ArrowRight") step(props.value, 1);
 });
 watch("value", render);
-watch("heat", warm);
+watch("heat", drawHeat);

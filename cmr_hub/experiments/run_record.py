@@ -1,0 +1,129 @@
+"""The record of one run: what was trained on what, and what it reached."""
+
+from __future__ import annotations
+
+from typing import Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cmr_hub.errors import ModelFormatError, shown
+from cmr_hub.types import JSONObject
+
+_Number: TypeAlias = float | int | None
+_Numbers: TypeAlias = list[float | int] | None
+_Named: TypeAlias = dict[str, float | int | None] | None
+
+
+class Figures(BaseModel):
+    """The figures of a run. None: not measured, e.g. an accuracy without a classifier.
+
+    `i2t` is image to text, `t2i` text to image, `avg` the mean of both.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    map_i2t: _Number
+    map_t2i: _Number
+    map_avg: _Number
+    map50_avg: _Number
+    image_accuracy: _Number
+    text_accuracy: _Number
+    map50_i2t: _Number = None
+    map50_t2i: _Number = None
+    map_i2i: _Number = None
+    recall_avg: _Number = None
+    recall_i2t: _Named = None
+    recall_t2i: _Named = None
+    precision_i2t: _Named = None
+    precision_t2i: _Named = None
+    per_class_map_i2t: _Named = None
+    per_class_map_t2i: _Named = None
+    pr_recall: _Numbers = None
+    pr_curve_i2t: _Numbers = None
+    pr_curve_t2i: _Numbers = None
+    validation_map: _Number = None
+
+    def figure(self, name: str) -> float | None:
+        """A figure by its name, e.g. `map_avg` or `recall_i2t@10`; None if it was not measured."""
+        name, _, depth = name.partition("@")
+        value = getattr(self, name, None)
+        if depth and value is not None:
+            value = value.get(depth)
+        return None if value is None else float(value)
+
+    def to_dict(self) -> JSONObject:
+        """The fields that were set, ready for JSON."""
+        return self.model_dump(exclude_unset=True)
+
+
+class RunRecord(Figures):
+    """One line of the results store.
+
+    Further keys are kept as they are: other releases may have written them.
+    """
+
+    dataset: str
+    protocol: str
+    image_encoder: str
+    text_encoder: str
+    preset: str
+    """The preset or the baseline."""
+    objective: str | dict[str, Any]
+    seed: int
+    epochs: int
+    seconds: float | int
+    """Time of the training; of a resumed run, all of it."""
+    versions: dict[str, Any]
+    """See `results.versions`."""
+    settings: dict[str, Any] = {}
+    classes: list[str] | None = None
+    image_weights: str | None = None
+    """SHA-256 of the image encoder's weights."""
+    text_options: dict[str, Any] | None = None
+    fine_tuned: dict[str, Any] | None = None
+    text_fine_tuned: dict[str, Any] | None = None
+    trained_on: dict[str, Any] | None = None
+    """Dataset and protocol that the model was trained on, if it is evaluated on another."""
+    split: str | None = None
+    pairs: dict[str, Any] | None = None
+    """Number of pairs of each split."""
+    test_texts_without_known_word: int | None = None
+    relevance: str | None = None
+    map50_denominator: str | None = None
+    zero_shot: Figures | None = None
+    """What features that share a space reached before anything was trained on them."""
+    cell: str | None = None
+    """Key of the cell of a grid."""
+    run: str | None = None
+    """Identifies a training: a resumed one is stored once."""
+    finished: str | None = None
+
+    def before_training(self) -> RunRecord | None:
+        """The same run with the figures of `zero_shot`; None if it has none."""
+        if self.zero_shot is None:
+            return None
+        facts = {key: v for key, v in self.to_dict().items() if key not in Figures.model_fields}
+        return RunRecord.model_validate(facts | self.zero_shot.to_dict())
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        """Validate a JSON object.
+
+        Raises:
+            ModelFormatError: a required key is missing, or a value has another type.
+        """
+        if not isinstance(given, dict):
+            raise ModelFormatError(f"a run is a JSON object, not {type(given).__name__}")
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            missing = [one["loc"] for one in problems if one["type"] == "missing"]
+            if missing:
+                names = ", ".join(".".join(map(str, place)) for place in missing)
+                raise ModelFormatError(f"without {names}") from error
+            first = problems[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ModelFormatError(
+                f"{place}: {first['msg']}, not {shown(first['input'])}"
+            ) from error
