@@ -81,7 +81,7 @@ def test_offline_by_the_environment(home, client, cache):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.startswith("1\n")
-    assert "no model directory user/other; and on the Hub: user/other is not whole" in run.stdout
+    assert "no model directory user/other; and on the Hub: user/other is not complete" in run.stdout
     assert "HF_HUB_OFFLINE is set" in run.stdout
     assert home.requests == []
 
@@ -189,7 +189,7 @@ def test_a_server_that_sends_the_token_back(home, client, cache):
     home.faults.append(
         Fault("GET", 403, times=99, body=TOKEN, headers={"X-Error-Message": f"bad token {TOKEN}"})
     )
-    with pytest.raises(HubError, match=r"refuses \(403\).*\*\*\*") as caught:
+    with pytest.raises(HubError, match=r"refused the request for .* \(403\).*\*\*\*") as caught:
         client(hub_calls.vectors, NAME, cache_dir=cache, token=TOKEN)
     assert TOKEN not in repr(caught.value)
     assert TOKEN not in str(caught.getrepr(chain=True))
