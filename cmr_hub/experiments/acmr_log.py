@@ -33,8 +33,8 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
         Epoch: [ 1][ 5/33] time: 1.25, emb_loss: 3067.69, domain_loss: 1.84, Label_loss: 4.94,
         triplet_loss: 2573.6, 322.9, 323.0, 322.9, 332.75
 
-    The x value of a line is its epoch, plus step / steps if it has a step, or the number of the
-    line if it has no epoch. Lines with the same x value are averaged.
+    The x value of a line is its epoch, plus step / steps if it has a step, or its number among
+    these lines if it has no epoch. Lines with the same x value are averaged.
 
     Returns:
         The curve, or None if no line can be read; and messages about damaged lines, at most ten.
