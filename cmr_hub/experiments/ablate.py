@@ -1,4 +1,4 @@
-"""Runs the cells of a grid side by side, each once, and keeps every one as soon as it is done."""
+"""Run the cells of a grid in parallel, each once, and store each result as soon as it is done."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that gave no result, and why."""
+    """A cell that failed, and why."""
 
     cell: Cell
     where: str
@@ -46,7 +46,7 @@ class Failure:
 
 @dataclass
 class Summary:
-    """What `run_grid` did: cells run now, cells that were there already, cells that failed."""
+    """Counts the cells that `run_grid` ran, those already stored, and those that failed."""
 
     run: int = 0
     found: int = 0
@@ -56,10 +56,11 @@ class Summary:
 def planned_cells(
     grid: Grid, results: Path, image_weights: Mapping[str, Path]
 ) -> tuple[Plan, list[Cell], int]:
-    """The plan, the cells that are still to be run, and how many are there already.
+    """Return the plan, the cells still to run, and the number of cells already stored.
 
     Raises:
-        UnknownNameError, WeightsError: an image encoder or its weights cannot be had.
+        UnknownNameError: there is no such image encoder.
+        WeightsError: the weights of an image encoder are not available.
     """
     for name in image_weights:
         if name not in IMAGE_ENCODERS:
@@ -83,21 +84,22 @@ def run_grid(
     workers: int | None = None,
     cache: str | Path | None = None,
 ) -> Summary:
-    """Runs the cells of the grid whose key is not in `results/runs.jsonl` yet.
+    """Run the cells of a grid whose key is not in `results/runs.jsonl` yet.
 
-    Each worker is a process of one thread. Only this process writes, and a cell counts as done
-    when its line is in the store: whatever stops the runner, the next one goes on from there.
+    Each worker is a process with one thread. Only the calling process writes, and a cell is done
+    once its line is in the store, so an interrupted grid continues where it stopped.
 
     Args:
-        grid: what to measure.
-        results: the folder to write into: `runs.jsonl`, `grids/`, `curves/`, `embeddings/`.
-        image_weights: safetensors files by name of the image encoder; see `image_encoder`.
-        workers: processes; one for each core if None.
-        cache: where image features are kept; the default cache if None.
+        grid: the grid to run.
+        results: output folder for `runs.jsonl`, `grids/`, `curves/` and `embeddings/`.
+        image_weights: safetensors files by the name of the image encoder; see `image_encoder`.
+        workers: number of processes. Default: one per core.
+        cache: folder of the feature cache. Default: the user's cache.
 
     Raises:
-        InUseError: another runner writes into these results.
-        UnknownNameError, WeightsError: an image encoder or its weights cannot be had.
+        InUseError: another process writes into `results`.
+        UnknownNameError: there is no such image encoder.
+        WeightsError: the weights of an image encoder are not available.
     """
     home = Path(results)
     weights = dict(image_weights or {})
@@ -141,7 +143,7 @@ def run_grid(
 
 
 def _keep(plan: Plan, cell: Cell, finished: Finished, results: Path) -> None:
-    """The line in the store comes last: with it the cell is done, and all else is there."""
+    """Store a result. The line in `runs.jsonl` comes last, because it marks the cell as done."""
     places = plan.rows_of(cell.key)
     more = {
         "cell": cell.key,
@@ -182,7 +184,7 @@ def _by_dataset(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 def _prepare(
     cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
 ) -> frozenset[str]:
-    """Reads the cells' dataset once and caches its features; ids with a broken picture.
+    """Cache the features of the cells' dataset and return the ids of its broken pictures.
 
     Raises:
         CMRError: the dataset cannot be read.
@@ -197,7 +199,7 @@ def _prepare(
 def _prepare_others(
     cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
 ) -> dict[str, frozenset[str]]:
-    """The same for the other data that the cells are tested on. Raises CMRError."""
+    """Do the same for the other datasets that the cells are tested on. Raises CMRError."""
     others = {str(cell.settings.test_on): cell.settings.test_on for cell in cells}
     broken = {}
     for name, other in others.items():
@@ -215,7 +217,7 @@ def _cache_features(
     cache: FeatureCache,
     image_weights: Mapping[str, Path],
 ) -> frozenset[str]:
-    """Features of all encoders of the cells; ids with a broken picture."""
+    """Cache the features of all encoders of the cells; return the ids of broken pictures."""
     sound = dataset.without_broken_images()
     broken = frozenset(dataset.ids) - frozenset(sound.ids)
     if broken:
@@ -226,13 +228,13 @@ def _cache_features(
     texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
     for choice in texts.values():
         if choice.name not in (PRECOMPUTED, NONE):
-            with suppress(CMRError):  # the cells themselves will say it
+            with suppress(CMRError):  # each cell will report it
                 _cache_texts(build_text_encoder(choice), documents, cache)
     return broken
 
 
 def _cache_texts(encoder: TextEncoder, documents: Sequence[Document], cache: FeatureCache) -> None:
-    """Rows of what is pretrained; an encoder that learns from the training text has none yet."""
+    """Cache the rows of pretrained encoders; the others are fitted on the training text later."""
     for part in encoder.parts or (encoder,):
         if type(part).fingerprint is not TextEncoder.fingerprint:
             cache.encode_texts(part.fit([]), documents, progress=True)

@@ -1,4 +1,4 @@
-"""The log lines of ACMR's released code, of the 2019 project, and of our `acmr-released`."""
+"""Parse training logs of ACMR's released code, of the 2019 project and of `acmr-released`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Final
 
 from cmr_hub.experiments.curves import Curve
 
-# No two parts of a pattern can share letters: else a long line takes the square of its length.
+# No two adjacent parts match the same characters, so matching takes linear, not quadratic, time.
 _NUMBER: Final = r"\s*([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf))"
 _NAMES: Final[tuple[str, ...]] = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
-_UNNAMED: Final[tuple[str, ...]] = ("v_pos", "v_neg", "w_pos", "w_neg")
-"""What the four figures after `triplet_loss` are."""
+_AFTER_TRIPLET: Final[tuple[str, ...]] = ("v_pos", "v_neg", "w_pos", "w_neg")
+"""Names of the four numbers after `triplet_loss`."""
 _EPOCH: Final = re.compile(r"epoch\s*(?::\s*)?\[\s*(\d{1,9})\s*\]?", re.IGNORECASE)
 _STEP: Final = re.compile(r"\[\s*(\d{1,9})\s*/\s*(\d{1,9})\s*\]")
 _FIGURE: Final = {
     name: re.compile(rf"{name}\s*:{_NUMBER}", re.IGNORECASE) for name in (*_NAMES, "time")
 }
-_REST: Final = re.compile(rf"triplet_loss\s*:{_NUMBER}" + rf"\s*,{_NUMBER}" * 4, re.IGNORECASE)
+_TRIPLET: Final = re.compile(rf"triplet_loss\s*:{_NUMBER}" + rf"\s*,{_NUMBER}" * 4, re.IGNORECASE)
 
 _SHOWN: Final = 10
 MAX_LETTERS: Final = 20_000_000
 
 
 def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
-    """The curve that a log tells, and what could not be read.
+    """Parse the training curve of a log.
 
-    Every line that names `emb_loss` counts:
+    Only lines that contain `emb_loss` are read:
 
         Epoch: [ 1][ 5/33] time: 1.25, emb_loss: 3067.69, domain_loss: 1.84, Label_loss: 4.94,
         triplet_loss: 2573.6, 322.9, 323.0, 322.9, 332.75
 
-    Without a step it stands at its epoch, with one within it; without an epoch at its number.
-    Several lines of one place are averaged. Other lines are passed over.
+    The x value of a line is its epoch, plus step / steps if it has a step, or its number among
+    these lines if it has no epoch. Lines with the same x value are averaged.
 
     Returns:
-        None if there is no such line; and a sentence for each damaged line, at most ten.
+        The curve, or None if no line can be read; and messages about damaged lines, at most ten.
     """
     sums: defaultdict[float, list[dict[str, float]]] = defaultdict(list)
     problems: list[str] = []
@@ -54,10 +54,10 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
             problems.append(f"line {number} is left out: no {', '.join(missing)}")
             continue
         values = {name: float(match[1]) for name, match in figures.items()}
-        rest = _REST.search(line)
+        rest = _TRIPLET.search(line)
         if rest:
-            values |= dict(zip(_UNNAMED, map(float, rest.groups()[1:]), strict=True))
-        sums[_place(line, found)].append(values)
+            values |= dict(zip(_AFTER_TRIPLET, map(float, rest.groups()[1:]), strict=True))
+        sums[_position(line, found)].append(values)
     hidden = len(problems) - _SHOWN
     if hidden > 0:
         problems = [*problems[:_SHOWN], f"and {hidden} lines more"]
@@ -65,12 +65,12 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
         return None, problems or ["there is no line with emb_loss in it"]
     places = sorted(sums)
     known = {name for lines in sums.values() for values in lines for name in values}
-    names = [name for name in (*_NAMES, *_UNNAMED, "time") if name in known]
+    names = [name for name in (*_NAMES, *_AFTER_TRIPLET, "time") if name in known]
     columns = {name: [_mean(sums[place], name) for place in places] for name in names}
     return Curve("log", places, columns), problems
 
 
-def _place(line: str, number: int) -> float:
+def _position(line: str, number: int) -> float:
     epoch, step = _EPOCH.search(line), _STEP.search(line)
     if epoch is None:
         return float(number)

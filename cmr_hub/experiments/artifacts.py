@@ -1,4 +1,4 @@
-"""What runs leave beside their line in the store: curves, and embeddings of the best run."""
+"""Files that a run stores besides its record: training curves, and embeddings of the best run."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 CURVES = "curves"
 EMBEDDINGS = "embeddings"
 DRAWN_DIMENSIONS = 32
-"""Of stored embeddings: enough to draw them, and the files stay small."""
+"""Dimensions of stored embeddings: enough for plots, and the files stay small."""
 
-_KEY = re.compile(r"[0-9A-Za-z-]+")  # it becomes the name of a file
+_KEY = re.compile(r"[0-9A-Za-z-]+")  # part of a file name
 _DIGITS = 4
 _SAME_IN_EVERY_RUN = ("phase", "learning_rate", "seconds")
 
 
 def curve_path(results: Path, cell: str) -> Path:
-    """Where the training curve of a cell is. Raises ModelFormatError for what is no cell's key."""
+    """Return the path of a cell's training curve. Raises ModelFormatError for an invalid key."""
     if not _KEY.fullmatch(cell):
         raise ModelFormatError(f"{shown(cell)} is not the key of a run")
     return results / CURVES / f"{cell[:16]}.json"
 
 
 def write_curve(history: list[dict[str, Any]], results: Path, cell: str) -> None:
-    """Stores a history as `{phase: {column: [one value an epoch]}}`, rounded to four digits."""
+    """Store a history as `{phase: {column: [value of each epoch]}}`, rounded to four digits."""
     phases: dict[str, dict[str, list[float | None]]] = {}
     for row in history:
         columns = phases.setdefault(row["phase"], {})
@@ -52,7 +52,7 @@ def write_curve(history: list[dict[str, Any]], results: Path, cell: str) -> None
 
 
 def read_curve(results: Path, cell: str) -> dict[str, dict[str, list[float | None]]] | None:
-    """The training curve of a cell; None for a cell that was not trained by epochs.
+    """Read the training curve of a cell; None if the cell was not trained in epochs.
 
     Raises:
         ModelFormatError: the file is damaged.
@@ -64,11 +64,11 @@ def read_curve(results: Path, cell: str) -> dict[str, dict[str, list[float | Non
         phases = read_json(path, below=results)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not a training curve: {error}") from error
-    whole = isinstance(phases, dict) and all(
+    is_valid = isinstance(phases, dict) and all(
         isinstance(columns, dict) and all(isinstance(column, list) for column in columns.values())
         for columns in phases.values()
     )
-    if not whole:
+    if not is_valid:
         raise ModelFormatError(f"{path} is not a training curve")
     return phases  # type: ignore[no-any-return]
 
@@ -81,18 +81,18 @@ def _rounded(value: float) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class TestEmbeddings:
-    """The embedded test split of one run of a preset as it stands.
+    """The embedded test split of one run of an unmodified preset.
 
     Attributes:
-        images, texts: (N, d) unit vectors; row i of both belong together.
-        labels: (N,) positions in `classes`.
-        ids: N names of items.
-        protocol: with `{seed}` where every seed has its own split.
-        settings: the preset's.
-        validation_map: what the best run is chosen by; None for a preset without validation.
+        images, texts: (N, d) unit vectors; row i of both is one pair.
+        labels: (N,) indices into `classes`.
+        ids: N ids of items.
+        protocol: contains `{seed}` if every seed has its own split.
+        settings: settings of the preset.
+        validation_map: selects the best run; None for a preset without validation.
     """
 
-    __test__ = False  # no test class, whatever pytest makes of its name
+    __test__ = False  # pytest takes the name for a test class
 
     images: FloatArray
     texts: FloatArray
@@ -109,7 +109,7 @@ class TestEmbeddings:
     validation_map: float | None
 
     def path(self, results: Path) -> Path:
-        """`embeddings/<dataset>-<protocol>-<preset>.safetensors`."""
+        """Return `embeddings/<dataset>-<protocol>-<preset>.safetensors`."""
         protocol = self.protocol.replace("-{seed}", "").replace("{seed}", "").replace("/", "-")
         return (
             results / EMBEDDINGS / f"{self.dataset}-{protocol}-{self.settings['name']}.safetensors"
@@ -117,27 +117,30 @@ class TestEmbeddings:
 
     @property
     def rank(self) -> tuple[float, int]:
-        """Higher is better; of equal validation figures the smaller seed."""
+        """Sort key: higher is better; ties go to the smaller seed."""
         return _rank(self.validation_map, self.seed)
 
 
 def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collection[str]) -> bool:
-    """Writes the embeddings unless a better run of the same preset is there. Says whether.
+    """Write the embeddings unless those of a better run of the same preset are stored.
 
-    "Better" is by validation MAP, never by a test figure. A run that is no longer in the store,
-    or of the preset before it was changed, gives way.
+    Runs are compared by validation MAP, never by a test figure. Embeddings are always replaced if
+    their run is no longer in the store or the preset has changed since.
 
-    The file holds `images` and `texts` (N, k) float16, `labels` (N,) int16, and in its metadata
-    ids, classes and what was run. k is at most `DRAWN_DIMENSIONS`: the directions that keep the
-    dot products best (truncated singular value decomposition of both modalities together); the
-    metadata's `kept` is the share of squared length that is left.
+    The file contains `images` and `texts` (N, k) float16, `labels` (N,) int16, and in its metadata
+    ids, classes and facts of the run. k is at most `DRAWN_DIMENSIONS`: the truncated singular value
+    decomposition of both modalities together, which preserves the dot products best. The metadata's
+    `kept` is the share of the squared length that remains.
+
+    Returns:
+        Whether the file was written.
     """
     target = embeddings.path(results)
     digest = hashlib.sha256(json.dumps(embeddings.settings, sort_keys=True).encode()).hexdigest()
-    before = _metadata(target)
-    if before.get("cell") in stored and before.get("settings_sha256") == digest:
-        standing = _standing(before)
-        if standing is not None and standing > embeddings.rank:
+    stored_metadata = _metadata(target)
+    if stored_metadata.get("cell") in stored and stored_metadata.get("settings_sha256") == digest:
+        stored_rank = _stored_rank(stored_metadata)
+        if stored_rank is not None and stored_rank > embeddings.rank:
             return False
     both = np.concatenate([embeddings.images, embeddings.texts]).astype(np.float64)
     left, values, _ = np.linalg.svd(both, full_matrices=False)
@@ -169,12 +172,11 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
 
 
 def _rank(validation_map: float | None, seed: int) -> tuple[float, int]:
-    """Higher is better; of equal validation figures the smaller seed."""
     return (-1.0 if validation_map is None else validation_map, -seed)
 
 
-def _standing(metadata: dict[str, str]) -> tuple[float, int] | None:
-    """The rank of a stored run; None where the file does not tell."""
+def _stored_rank(metadata: dict[str, str]) -> tuple[float, int] | None:
+    """Return the rank of a stored run; None if its metadata is incomplete."""
     try:
         figure = json.loads(metadata["validation_map"])
         return _rank(None if figure is None else float(figure), int(metadata["seed"]))
@@ -183,7 +185,7 @@ def _standing(metadata: dict[str, str]) -> tuple[float, int] | None:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """What a stored file says of itself; nothing where there is none or it is damaged."""
+    """Return the metadata of a file; empty if the file is missing or damaged."""
     try:
         check_file(path)
         with safe_open(path, framework="numpy") as file:

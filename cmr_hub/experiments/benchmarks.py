@@ -1,4 +1,4 @@
-"""What the scripts in `benchmarks/` measured: one row each in `results/benchmarks.json`."""
+"""Store the results of the scripts in `benchmarks/`: one row each in `results/benchmarks.json`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BENCHMARKS: Final = Path("results/benchmarks.json")
 
 
 def record_benchmark(name: str, row: JSONObject, path: Path = BENCHMARKS) -> None:
-    """Puts a row, and what it was measured with, in the place of the older one of its name.
+    """Store the row of a benchmark with the library versions, replacing its older row.
 
     Args:
-        name: of the script.
-        row: its figures; ratios to a peer of the same run above all.
+        name: name of the script.
+        row: its figures, preferably ratios to another library measured in the same run.
         path: the file of all rows.
     """
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""What has come into the store since the report was last written."""
+"""Compare the results store with the last report."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """A row of a table that the report shows otherwise than it is now.
+    """A row of a table whose figures differ from the last report.
 
     Attributes:
-        before, after: seeds and mean of the table's compared figure, then and now.
+        n_before, n_after: number of seeds in the report and now.
+        before, after: mean of the table's compared figure in the report and now.
     """
 
     table: str
@@ -31,9 +32,9 @@ class Change:
 
 
 def changes(result: TableResult, results: str | Path) -> list[Change]:
-    """Compares a table with the CSV that `cmr report` wrote of it.
+    """Compare a table with the CSV that `cmr report` wrote for it.
 
-    Everything measured is a change where there is no such CSV, or none that can be read.
+    If the CSV is missing or cannot be read, every measured row is a change.
     """
     compared = result.measure.compared
     old = _read(Path(results) / f"{result.table.id}.csv", f"{compared}_mean")

@@ -1,4 +1,4 @@
-"""Content-based image retrieval: how far the features go with no learning and no text."""
+"""Content-based image retrieval: a baseline of image features without learning or text."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def measure_content_based(
     seed: int,
     cache: FeatureCache,
 ) -> RunRecord:
-    """The images of the test split asked against each other, as a record for the results store.
+    """Measure retrieval among the test images, and return a record for the results store.
 
-    Nothing is learnt and nothing is random: `seed` is only noted. MAP@all is `map_i2i`.
+    Nothing is learnt and nothing is random: `seed` is only recorded. MAP@all is `map_i2i`.
 
     Args:
-        dataset: with a test split; items without a picture or a label are left out.
-        image_encoder: for pictures; None for features.
-        seed: of the cell.
-        cache: where image features are kept.
+        dataset: a dataset with a test split; items without a picture or a label are skipped.
+        image_encoder: encoder of the pictures; None for a dataset of features.
+        seed: seed of the cell.
+        cache: cache of image features.
 
     Raises:
-        TrainingError: pictures without an encoder.
+        TrainingError: the dataset has pictures, but there is no encoder.
         UnknownNameError: the protocol has no test split.
         ImageError: a picture cannot be read.
         QueryError: no two items share a class.
@@ -49,10 +49,10 @@ def measure_content_based(
     elif image_encoder is None:
         raise TrainingError("pictures need an image encoder")
     else:
-        there = [(path, y) for path, y in zip(test.images, test.labels, strict=True) if path]
-        known = [(path, y) for path, y in there if y >= 0]
-        features = cache.encode(image_encoder, [path for path, _ in known])
-        labels = np.array([y for _, y in known])
+        existing = [(path, y) for path, y in zip(test.images, test.labels, strict=True) if path]
+        labelled = [(path, y) for path, y in existing if y >= 0]
+        features = cache.encode(image_encoder, [path for path, _ in labelled])
+        labels = np.array([y for _, y in labelled])
     found = content_based_map(features, labels)
     return RunRecord.parse(
         {

@@ -1,4 +1,4 @@
-"""Training curves: of stored runs, of model directories, and of a training that goes on now."""
+"""Training curves of stored runs, of model directories and of a running training."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 Column: TypeAlias = "list[float | None]"
 
 CHECKPOINTS = ".checkpoints"
-"""What `cmr train` adds to the name of a model directory for the one it keeps checkpoints in."""
+"""Suffix of the directory in which `cmr train` keeps checkpoints, next to the model directory."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One phase of a training: a value per epoch of everything that was noted.
+    """One phase of a training, with the recorded values of each epoch.
 
     Attributes:
         phase: "select" or "final".
-        epochs: where the values stand.
-        columns: by name, as long as `epochs`; None where a value is missing or not finite.
+        epochs: the x values.
+        columns: lists by name, as long as `epochs`; None if a value is missing or not finite.
     """
 
     phase: str
@@ -42,9 +42,9 @@ class Curve:
 
 
 def stored_curves(results: str | Path, record: RunRecord) -> list[Curve]:
-    """The phases of a run in the store; none for a run that was not trained by epochs.
+    """Return the phases of a stored run; none if the run was not trained in epochs.
 
-    The learning rate is the one of its settings.
+    The learning rate comes from the settings of the run.
 
     Raises:
         ModelFormatError: the file is damaged.
@@ -58,16 +58,16 @@ def stored_curves(results: str | Path, record: RunRecord) -> list[Curve]:
         length = max(map(len, columns.values()), default=0)
         values = {name: _numbers(column, length) for name, column in columns.items()}
         epochs = values.pop("epoch", [])
-        (rate_shown,) = _numbers([rate], 1)
-        if rate_shown is not None:
-            values["learning_rate"] = [rate_shown] * length
-        whole = [float(n) if e is None else e for n, e in enumerate(epochs, 1)]
-        curves.append(Curve(phase, whole or [float(n) for n in range(1, length + 1)], values))
+        (valid_rate,) = _numbers([rate], 1)
+        if valid_rate is not None:
+            values["learning_rate"] = [valid_rate] * length
+        given = [float(n) if e is None else e for n, e in enumerate(epochs, 1)]
+        curves.append(Curve(phase, given or [float(n) for n in range(1, length + 1)], values))
     return curves
 
 
 def history_curves(rows: Iterable[JSONObject]) -> list[Curve]:
-    """The phases of a history: one row per epoch, as training keeps it."""
+    """Return the phases of a training history, which has one row per epoch."""
     phases: dict[str, list[JSONObject]] = {}
     for row in rows:
         phases.setdefault(str(row.get("phase", "")), []).append(row)
@@ -92,20 +92,22 @@ def history_curves(rows: Iterable[JSONObject]) -> list[Curve]:
 
 
 def model_curves(directory: str | Path) -> list[Curve]:
-    """The curves of a model directory. Raises ModelFormatError; no curves without a history."""
+    """Return the curves of a model directory; none without a history. Raises ModelFormatError."""
     path = Path(directory) / HISTORY
     return history_curves(read_history(path)) if path.exists() else []
 
 
 def checkpoints_of(directory: str | Path) -> Path:
-    """Where `cmr train --out directory` keeps its checkpoints as long as it trains."""
+    """Return where `cmr train --out directory` keeps its checkpoints while it trains."""
     directory = Path(directory)
     return directory.with_name(f"{directory.name}{CHECKPOINTS}")
 
 
 def running_curves(directory: str | Path) -> list[Curve]:
-    """The curves so far of a training that goes on, from its checkpoints; their tensors are not
-    read. A checkpoint that cannot be read is left out: the next one replaces it soon."""
+    """Return the curves so far of a running training, from the metadata of its checkpoints.
+
+    A checkpoint that cannot be read is skipped: the next one replaces it soon.
+    """
     rows: list[JSONObject] = []
     for phase in ("select", "final"):
         path = Path(directory) / f"{phase}.safetensors"
@@ -121,15 +123,15 @@ def running_curves(directory: str | Path) -> list[Curve]:
 
 
 def smoothed(values: Sequence[float | None], weight: float) -> Column:
-    """The exponential moving average, corrected for its start; a gap stays a gap.
+    """Return the exponential moving average with bias correction; gaps (None) stay gaps.
 
         s_t = (w s_{t−1} + (1 − w) x_t),  shown as s_t / (1 − w^t)
 
-    Source: Kingma and Ba, Adam, ICLR 2015, section 3, for the correction.
+    Source: Kingma and Ba, Adam, ICLR 2015, section 3, for the bias correction.
 
     Args:
         values: x.
-        weight: w in [0, 1); 0 changes nothing.
+        weight: w in [0, 1); 0 returns the values unchanged.
     """
     average, seen = 0.0, 0
     result: Column = []
@@ -153,6 +155,6 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return None
     return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""Figures of pairs in a common space: of trained projectors, and of features as they are."""
+"""Evaluate pairs in a common space, of trained projectors or of untrained features."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def evaluate_embeddings(
     images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
 ) -> RetrievalReport:
-    """All figures of (N, d) unit vectors of pairs, classification accuracies included.
+    """Evaluate (N, d) unit vectors of pairs, including the classification accuracies.
 
-    Without labels (all −1) only the own pair is relevant.
+    Without labels (all −1) only the paired item is relevant.
     """
     return evaluate_retrieval(
         images,
@@ -36,7 +36,7 @@ def evaluate_embeddings(
 def class_centroids(
     images: Embedder, texts: Embedder, train: PairedFeatures
 ) -> ClassCentroids | None:
-    """Those of the training pairs; of items with several, of all their captions together."""
+    """Fit class centroids on the training pairs; all captions of an item count as one text."""
     if not train.n_classes:
         return None
     if train.captions is not None:
@@ -48,22 +48,22 @@ def class_centroids(
 
 
 def untrained_adapter(dim: int) -> Projector:
-    """The identity: it embeds rows of a common space as they are, at unit length."""
+    """Return an identity projector, which only scales the rows of a common space to length 1."""
     return Projector(dim, (), dim, residual=True)
 
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """What features that share a space reach before anything is trained on them.
+    """Figures of features that share a space, before any training.
 
     Attributes:
-        report: of the test pairs.
-        validation_map: the score of the validation pairs, which epochs are chosen by.
+        report: figures of the test pairs.
+        validation_map: score of the validation pairs, by which epochs are chosen.
     """
 
     report: RetrievalReport
     validation_map: float
 
     def as_dict(self) -> JSONObject:
-        """Flat and ready for JSON, for the record of the run."""
+        """Return a flat dictionary of JSON values for the record of the run."""
         return self.report.to_dict() | {"validation_map": self.validation_map}

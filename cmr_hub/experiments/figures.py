@@ -1,4 +1,4 @@
-"""Pictures of a table's results, as files: MAP by class, precision-recall and training curves."""
+"""Plot the results of a table: MAP by class, precision-recall curves and training curves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.tables import RowResult, TableResult
     from cmr_hub.types import JSONObject
 
-_LEGEND_ROWS = 12  # of a column of the legend
+_LEGEND_ROWS = 12
 
 
 def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, Path]:
-    """Draws the pictures of one table; the same results give the same bytes.
+    """Draw the plots of one table; the same results give the same bytes.
 
     Returns:
-        The file by what it shows; a picture that nothing can be drawn of is left out.
+        Files by the title of the plot; plots without data are left out.
 
     Raises:
         CMRError: matplotlib is not installed.
@@ -46,13 +46,13 @@ def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, 
 
 
 def save_figure(figure: Figure, file: Path) -> None:
-    """Writes a PNG; the same figure gives the same bytes."""
+    """Write a PNG; the same figure gives the same bytes."""
     with atomic_file(file) as path:
         figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches. Raises CMRError if matplotlib is not installed."""
+    """Return a figure of this size in inches. Raises CMRError if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -63,7 +63,7 @@ def empty_figure(width: float, height: float) -> Figure:
 
 
 def class_map(record: RunRecord) -> dict[str, float]:
-    """MAP of each class by its name, the mean of both directions."""
+    """Return the MAP by class name, as the mean of both directions."""
     names = record.classes or []
     i2t, t2i = record.per_class_map_i2t or {}, record.per_class_map_t2i or {}
     found = {}
@@ -97,9 +97,9 @@ def _per_class(result: TableResult) -> Figure | None:
         axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
         axes.set_yticks(range(len(rows)), list(rows))
         for (y, x), share in np.ndenumerate(shares):
-            tone = "white" if share < 0.6 else "black"
+            color = "white" if share < 0.6 else "black"
             text = f"{share:.2f}".removeprefix("0")
-            axes.text(x, y, text, ha="center", va="center", size=7, color=tone)
+            axes.text(x, y, text, ha="center", va="center", size=7, color=color)
     figure.suptitle("MAP@all by class, mean of both directions")
     return figure
 
@@ -125,7 +125,7 @@ def _precision_recall(result: TableResult) -> Figure | None:
 
 
 def _training(result: TableResult, results: Path) -> Figure | None:
-    """One thin line per seed: of the phase that validation watches, or else of the only one."""
+    """Draw one thin line per seed, of the phase with validation if there is one."""
     lines = []
     for row in result.rows:
         for record in row.records.values():

@@ -1,4 +1,4 @@
-"""A grid: the tables of a study, each row measured with every seed; `read_grid` reads one."""
+"""Define and read grids: the tables of a study, with each row measured for every seed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ import tomllib
 from pydantic import ValidationError
 
 PRECOMPUTED = "precomputed"
-"""The encoder of a dataset that is published as feature rows only."""
+"""Encoder name for a dataset that is published as features only."""
 CONTENT_BASED = "content-based"
-"""The method that asks images against images: no texts, nothing learnt."""
+"""Method that searches images with images, without texts or learning."""
 NONE = "none"
-"""The text encoder of a method without texts."""
+"""Text encoder name for a method without texts."""
 DATA_HOME = "$CMR_DATA_HOME/"
-"""How an option that is a path begins: a grid says nothing of the machine it runs on."""
+"""Prefix of options that are paths, so that a grid does not depend on the machine."""
 
 Name = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -51,7 +51,7 @@ class _Strict(BaseModel):
 
 
 class Choice(_Strict):
-    """Something by name with options: `"bow"`, or `{ name = "bow", min_df = 2 }`."""
+    """A name with options: `"bow"`, or `{ name = "bow", min_df = 2 }`."""
 
     name: Name
     options: dict[str, Any] = {}
@@ -73,7 +73,7 @@ class Choice(_Strict):
         return f"{self.name} ({options})" if options else self.name
 
 
-def _known(kind: str, name: str, names: list[str]) -> None:
+def _check_name(kind: str, name: str, names: list[str]) -> None:
     if name not in names:
         raise ValueError(UnknownNameError(kind, name, names))
 
@@ -86,18 +86,18 @@ def _check_dataset(choice: Choice) -> Choice:
 
 def _check_image_encoder(name: str) -> str:
     if not name.startswith(PREFIX):
-        _known("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
+        _check_name("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
     return name
 
 
 def _check_text_encoder(choice: Choice) -> Choice:
-    if choice.name.startswith(PREFIX):  # read when it is needed, and not fetched for a check
+    if choice.name.startswith(PREFIX):  # a check must not download the encoder
         if choice.options:
             raise ValueError(f"{choice.name} has no options")
         return choice
-    _known("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED, NONE])
+    _check_name("text encoder", choice.name, [*TEXT_ENCODERS, PRECOMPUTED, NONE])
     if choice.name not in (PRECOMPUTED, NONE):
-        _mendable(text_encoder, choice.name, **choice.options)
+        _call_as_validator(text_encoder, choice.name, **choice.options)
     elif choice.options:
         raise ValueError(f"{choice.name} has no options")
     return _check_paths(choice)
@@ -105,7 +105,7 @@ def _check_text_encoder(choice: Choice) -> Choice:
 
 def _check_method(choice: Choice) -> Choice:
     if choice.name != CONTENT_BASED:
-        _mendable(build_method, choice)
+        _call_as_validator(build_method, choice)
     elif choice.options:
         raise ValueError(f"{CONTENT_BASED} has no options")
     return choice
@@ -121,8 +121,8 @@ def _check_paths(choice: Choice) -> Choice:
     return choice
 
 
-def _mendable(function: Any, *args: Any, **options: Any) -> None:
-    """Calls it; pydantic tells the place of a ValueError only."""
+def _call_as_validator(function: Any, *args: Any, **options: Any) -> None:
+    """Call a function and turn CMRError into ValueError, which pydantic reports with its place."""
     try:
         function(*args, **options)
     except CMRError as error:
@@ -130,11 +130,11 @@ def _mendable(function: Any, *args: Any, **options: Any) -> None:
 
 
 def build_method(choice: Choice) -> Preset | Baseline:
-    """The preset with its options in the place of its own fields, or the baseline.
+    """Return the preset with its fields replaced by the options, or the baseline.
 
     Raises:
-        UnknownNameError: no such method, field of a preset, or loss.
-        CMRError: a value of another type than the field's, or a baseline with options.
+        UnknownNameError: there is no such method, field of a preset, or loss.
+        CMRError: a value has another type than its field, or a baseline has options.
     """
     method = get_method(choice.name)
     if not choice.options:
@@ -182,7 +182,7 @@ def _check_protocol(protocol: str) -> str:
 
 
 def _check_published(key: str) -> str:
-    _mendable(published_systems, [key])
+    _call_as_validator(published_systems, [key])
     return key
 
 
@@ -191,7 +191,7 @@ _as_tuple = BeforeValidator(lambda given: tuple(given) if isinstance(given, list
 
 
 class OtherData(_Strict):
-    """A split of a dataset that a model was not trained on."""
+    """A split of a dataset other than the training dataset."""
 
     dataset: Annotated[Choice, AfterValidator(_check_dataset)]
     split: Literal["train", "validation", "test"]
@@ -201,20 +201,20 @@ class OtherData(_Strict):
 
 
 class Settings(_Strict):
-    """What is measured: the whole of a run but its seed."""
+    """All settings of a run except its seed."""
 
     dataset: Annotated[Choice, AfterValidator(_check_dataset)]
     protocol: Annotated[Name, AfterValidator(_check_protocol)]
-    """May hold `{seed}`: `random-{seed}` is another split with every seed."""
+    """May contain `{seed}`: `random-{seed}` is a different split for every seed."""
     image_encoder: Annotated[Name, AfterValidator(_check_image_encoder)]
     text_encoder: Annotated[Choice, AfterValidator(_check_text_encoder)]
     method: Annotated[Choice, AfterValidator(_check_method)]
     fine_tune: Annotated[int, Field(ge=0)] = 0
-    """So many of the image encoder's last blocks are trained too."""
+    """Number of last blocks of the image encoder to fine-tune."""
     fine_tune_text: Annotated[int, Field(ge=0)] = 0
-    """So many of the sentence encoder's last layers are trained too."""
+    """Number of last layers of the sentence encoder to fine-tune."""
     test_on: OtherData | None = None
-    """What the trained model is measured on, where that is not its own test split."""
+    """Data to test the trained model on, instead of the test split of its dataset."""
 
     @model_validator(mode="after")
     def _encoders(self) -> Settings:
@@ -241,7 +241,7 @@ class Settings(_Strict):
 
 
 class Row(_Strict):
-    """One row of a table, with the published systems to stand beside it."""
+    """One row of a table, with the published systems to compare it with."""
 
     label: Name
     settings: Settings
@@ -249,18 +249,18 @@ class Row(_Strict):
 
 
 class Table(_Strict):
-    """One table. Every row is compared with the row `reference`, paired over the seeds."""
+    """A table; every row is compared with the row `reference`, paired over the seeds."""
 
     id: Identifier
     title: Name
     rows: Annotated[tuple[Row, ...], _as_tuple, Field(min_length=1)]
     reference: str
     published: Annotated[PublishedKeys, _as_tuple] = ()
-    """Systems to print below, that have no row of ours."""
+    """Systems to print below the table, without a row of ours."""
     measure: Literal["map", "recall", "content"] = "map"
-    """Which figures it shows; see `tables.MEASURES`."""
+    """Figures that the table shows; see `tables.MEASURES`."""
     disagreement: str = ""
-    """Why the order found may be another than the published one; printed where it is."""
+    """Why our order may differ from the published one; printed if it does."""
 
     @model_validator(mode="after")
     def _labels(self) -> Table:
@@ -303,16 +303,16 @@ def _refuse_repeats(what: str, values: list[str]) -> None:
 
 
 def read_grid(path: str | Path) -> Grid:
-    """Reads a grid file.
+    """Read a grid file.
 
-    A grid has `name`, `title`, `seeds`, `defaults` and `tables`; a table has `id`, `title`,
-    `reference`, `rows`, and perhaps `defaults`, `published`, `measure` and `disagreement`; a row
-    has `label`, perhaps `published`, and the fields of `Settings`. A field that a row does not give
-    comes from its table's defaults, else from the grid's. A table without rows has the grid's own
-    `rows`.
+    A grid has `name`, `title`, `seeds`, `defaults` and `tables`. A table has `id`, `title`,
+    `reference` and `rows`, and optionally `defaults`, `published`, `measure` and `disagreement`.
+    A row has `label`, the fields of `Settings`, and optionally `published`. Fields missing in a
+    row come from the defaults of its table, then from those of the grid. A table without rows
+    uses the `rows` of the grid.
 
     Raises:
-        CMRError: the file cannot be read or says something wrong; the message names the place.
+        CMRError: the file cannot be read or is invalid; the message names the place.
     """
     source = Path(path)
     try:
@@ -338,7 +338,7 @@ class _LayoutError(Exception):
 
 
 def _with_defaults(content: dict[str, Any]) -> dict[str, Any]:
-    """The grid with every row's settings whole, as `Grid` wants them."""
+    """Return the content with the defaults filled into every row, as `Grid` expects it."""
     grid = dict(content)
     defaults = _settings_of(grid.pop("defaults", {}), "defaults")
     shared = grid.pop("rows", None)
@@ -346,10 +346,10 @@ def _with_defaults(content: dict[str, Any]) -> dict[str, Any]:
     for number, given in enumerate(_list_of_tables(grid.get("tables"), "tables")):
         place = f"tables[{number}]"
         table = dict(given)
-        below = defaults | _settings_of(table.pop("defaults", {}), f"{place}.defaults")
+        table_defaults = defaults | _settings_of(table.pop("defaults", {}), f"{place}.defaults")
         where = f"{place}.rows" if "rows" in table else "rows"
         rows = _list_of_tables(table.get("rows", shared), where)
-        table["rows"] = [_row(row, below) for row in rows]
+        table["rows"] = [_row(row, table_defaults) for row in rows]
         tables.append(table)
     return grid | {"tables": tables}
 
@@ -378,27 +378,27 @@ def _list_of_tables(given: Any, place: str) -> list[dict[str, Any]]:
 
 
 def _place(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
-    """`tables[1].rows[2] ('MMD').method`: where in the file the value stands."""
+    """Return the place of a value in the file, e.g. `tables[1].rows[2] ('MMD').method`."""
     path = [part for part in location if part not in ("settings", "options")]
     if path[2:3] == ["rows"] and len(path) > 4:
         path = _where_given(content, path)
-    words = ""
-    here: Any = content
+    text = ""
+    node: Any = content
     for part in path:
         try:
-            here = here[part]
+            node = node[part]
         except (KeyError, IndexError, TypeError):
-            here = None
+            node = None
         if isinstance(part, int):
-            label = here.get("label", here.get("id")) if isinstance(here, dict) else None
-            words += f"[{part}]" + (f" ({label!r})" if label else "")
+            label = node.get("label", node.get("id")) if isinstance(node, dict) else None
+            text += f"[{part}]" + (f" ({label!r})" if label else "")
         else:
-            words += f".{part}" if words else part
-    return words or "the file"
+            text += f".{part}" if text else part
+    return text or "the file"
 
 
 def _where_given(content: dict[str, Any], path: list[int | str]) -> list[int | str]:
-    """A row's field may come from shared rows, or from the defaults of its table or of the grid."""
+    """Return the path at which a row's field is given: in a row, or in the defaults."""
     field = path[4]
     table = content["tables"][path[1]]
     rows, above = (table["rows"], path[:3]) if "rows" in table else (content["rows"], ["rows"])

@@ -1,4 +1,4 @@
-"""What a method learns from a dataset's training split; the test split is not looked at."""
+"""Train a method on the training split of a dataset; the test split is not used."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a method has learnt.
+    """The result of training a method.
 
     Attributes:
-        images, texts: into the common space; projectors, but for some baselines.
-        settings: the preset's, or what validation chose for a baseline.
+        images, texts: map features into the common space; projectors except for some baselines.
+        settings: settings of the preset, or those that validation chose for a baseline.
         history: one row per epoch; empty for a baseline.
         epochs: see `TrainedProjectors`.
-        seconds: that learning took; of a resumed run too, all of it.
-        splits: what it was learnt from.
-        image_encoder, text_encoder: those given, or what fine-tuning made of them.
+        seconds: training time, including the time before a resumed run was interrupted.
+        splits: the pairs that it was trained on.
+        image_encoder, text_encoder: the given encoders, or fine-tuned ones.
         run: see `TrainedProjectors`.
     """
 
@@ -81,9 +81,9 @@ def learn(
     device: str = "cpu",
     progress: bool = False,
 ) -> Learnt:
-    """Trains on the training split of complete pairs; the encoders are fitted already.
+    """Train on the training split of complete pairs, with encoders that are already fitted.
 
-    Args: as of `run_experiment`.
+    For the arguments see `run_experiment`.
     """
     features = feature_reader(
         dataset, method, image_encoder, text_encoder, cache, progress=progress
@@ -149,7 +149,7 @@ def feature_reader(
     *,
     progress: bool = False,
 ) -> Callable[[PairDataset | FeatureDataset], PairedFeatures]:
-    """Gives the pairs of a split of a dataset as this method takes them."""
+    """Return a function that reads the pairs of a split as this method needs them."""
 
     def features(part: PairDataset | FeatureDataset) -> PairedFeatures:
         return paired_features(
@@ -191,7 +191,7 @@ def _fit(
 def _with_class_names(learnt: Learnt, share: float, cache: FeatureCache) -> Learnt:
     names = () if learnt.image_encoder is None else learnt.image_encoder.class_names
     reader = learnt.text_encoder
-    # An encoder fitted here knows the words of its captions only.
+    # Without a fingerprint the encoder was fitted here, and has only the words of the captions.
     if not names or reader is None or reader.fingerprint is None:
         return learnt
     rows = cache.encode_texts(reader, [(name,) for name in names])
@@ -227,13 +227,13 @@ def _fine_tune(
     device: str,
     progress: bool,
 ) -> tuple[TrainedProjectors, ImageEncoder, TextEncoder]:
-    """Trains projectors and the last part of one or both encoders, and gives the new encoders."""
+    """Train projectors and the last part of one or both encoders; return the new encoders too."""
     sentences = None if text_tuning is None else _tunable(text_encoder)
 
     def inputs(part: PairDataset) -> PairedFeatures:
         paths = [path for path in part.images if path is not None]
         rows = pair_rows(part, text_encoder, by_sentences(dataset, preset), preset.label_weights)
-        # What a tail takes is float16, for it to turn into float32.
+        # Inputs of a tail are float16; the tail converts them to float32.
         if tuning is None:
             images = cache.encode(image_encoder, paths, progress=progress)
         else:

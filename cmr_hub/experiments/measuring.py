@@ -1,4 +1,4 @@
-"""All figures of a split: by classes, by single captions, and of each dataset of several."""
+"""Measure a split: by class, by single caption, and for each of several joined datasets."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Figures:
-    """What a split reaches in a common space.
+    """Figures of a split in a common space.
 
     Attributes:
-        report: with labels what has the query's class is relevant, and all captions of an item
-            are one text. Without, the same as `captions`.
-        captions: each caption a text of its own, which belongs to its picture alone (Hodosh et
-            al. 2013); of a picture any of its captions counts. None for features, which have none.
-        embeddings: (N, d) unit vectors of the pictures and of their texts; without labels of each
-            picture's first caption.
-        unknown_texts: how many texts have no word that the encoder knows; they rank by chance.
-        by_dataset: of each of several datasets, by its name; empty for one alone.
+        report: with labels, items of the query's class are relevant and all captions of an item
+            are one text. Without labels, the same as `captions`.
+        captions: each caption is a separate text, relevant only to its picture (Hodosh et
+            al. 2013); for a picture, any of its captions is relevant. None for features.
+        embeddings: (N, d) unit vectors of the pictures and of their texts; without labels, of
+            the first caption of each picture.
+        unknown_texts: number of texts without a word in the encoder's vocabulary; they rank by
+            chance.
+        by_dataset: figures by the name of the dataset; empty unless several were joined.
     """
 
     report: RetrievalReport
@@ -53,7 +54,7 @@ class Figures:
         return self.table()
 
     def to_dict(self) -> JSONObject:
-        """Ready for JSON: the report flat, beside it `captions` and `by_dataset`."""
+        """Return JSON values: the flat report, plus `captions` and `by_dataset`."""
         record = self.report.to_dict()
         if self.captions is not None:
             record["captions"] = self.captions.captions()
@@ -66,7 +67,7 @@ class Figures:
         return record
 
     def table(self, zero_shot: RetrievalReport | None = None) -> str:
-        """As plain text, for people; `zero_shot` as of `RetrievalReport.table`."""
+        """Return a plain-text table; for `zero_shot` see `RetrievalReport.table`."""
         if self.by_dataset:
             return "\n\n".join(
                 f"{name}\n{figures.table()}" for name, figures in self.by_dataset.items()
@@ -79,7 +80,7 @@ class Figures:
 
 
 def asked_texts(part: PairDataset) -> list[Document]:
-    """What is embedded as one text when a split is measured."""
+    """Return every text that is embedded when a split is measured."""
     singles = _single_captions(part)
     return [*part.sentences, *singles] if (part.labels >= 0).all() else singles
 
@@ -99,18 +100,18 @@ def measure_split(
     centroids: ClassCentroids | None = None,
     progress: bool = False,
 ) -> Figures:
-    """Embeds a split and measures it.
+    """Embed a split and measure it.
 
     Args:
-        images, texts: from feature rows into the common space.
-        part: items that are whole.
-        image_encoder, text_encoder: of pictures and captions; None for features.
-        cache: where rows are kept.
-        centroids: of the classes of the training pairs, where `part` has these classes.
-        progress: show how far it is.
+        images, texts: map features into the common space.
+        part: a split whose items all have a picture and a text.
+        image_encoder, text_encoder: encoders of pictures and captions; None for features.
+        cache: cache of features.
+        centroids: class centroids of the training pairs, if `part` has the same classes.
+        progress: show progress bars.
 
     Raises:
-        CMRError: pictures and captions without encoders.
+        CMRError: there are pictures and captions, but no encoders.
         ImageError: a picture cannot be read.
     """
     if isinstance(part, FeatureDataset):
@@ -124,19 +125,19 @@ def measure_split(
         return texts.embed(cache.encode_texts(encoder, documents, progress=progress))
 
     paths = [path for path in part.images if path is not None]
-    shown = images.embed(cache.encode(image_encoder, paths, progress=progress))
+    image_vectors = images.embed(cache.encode(image_encoder, paths, progress=progress))
     singles = _single_captions(part)
     counts = [len(captions) for captions in part.sentences]
     owner = np.repeat(np.arange(len(part)), counts)
-    told = embedded(singles)
-    captions = evaluate_retrieval(shown, told, None, text_owner=owner)
+    caption_vectors = embedded(singles)
+    captions = evaluate_retrieval(image_vectors, caption_vectors, None, text_owner=owner)
     if (part.labels >= 0).all():
         documents: Sequence[Document] = part.sentences
-        rows = shown, embedded(documents)
+        rows = image_vectors, embedded(documents)
         report = evaluate_embeddings(*rows, part.labels, centroids)
     else:
         documents = singles
-        rows = shown, told[np.cumsum(counts) - counts]
+        rows = image_vectors, caption_vectors[np.cumsum(counts) - counts]
         report = captions
     unknown = sum(not text_encoder.knows(document) for document in documents)
     if unknown:
@@ -144,8 +145,8 @@ def measure_split(
             "%d of %d texts have no known word and rank by chance", unknown, len(documents)
         )
     found = Figures(report, captions, rows, unknown)
-    several = parts(part)
-    if len(several) < 2:
+    datasets = parts(part)
+    if len(datasets) < 2:
         return found
     return replace(
         found,
@@ -153,6 +154,6 @@ def measure_split(
             each.name: measure_split(
                 images, texts, each, image_encoder, text_encoder, cache, centroids=centroids
             )
-            for each in several
+            for each in datasets
         },
     )

@@ -1,4 +1,4 @@
-"""All that can be measured, by one name: presets and baselines."""
+"""Look up presets and baselines by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def method_names() -> list[str]:
-    """The names that `get_method` knows."""
+    """Return the names of all presets and baselines."""
     return [*PRESETS, *BASELINES]
 
 
 def get_method(name: str) -> Preset | Baseline:
-    """The preset or the baseline of this name. Raises UnknownNameError."""
+    """Return the preset or the baseline of this name. Raises UnknownNameError."""
     if name in PRESETS:
         return PRESETS[name]
     if name in BASELINES:
@@ -29,16 +29,16 @@ def get_method(name: str) -> Preset | Baseline:
 
 
 def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset | Baseline) -> None:
-    """Checks, before any features are computed, that a method has the labels that it needs.
+    """Check, before any features are computed, that the dataset has the labels a method needs.
 
     Raises:
-        TrainingError: it has not; the message names those that do without.
+        TrainingError: it has none; the message names the methods that need no labels.
     """
-    needing = method.needs_labels()
-    if not needing or (dataset.labels >= 0).any():
+    parts_with_labels = method.needs_labels()
+    if not parts_with_labels or (dataset.labels >= 0).any():
         return
     without = [name for name in method_names() if not get_method(name).needs_labels()]
-    what = "" if needing == [method.name] else f" ({', '.join(needing)})"
+    what = "" if parts_with_labels == [method.name] else f" ({', '.join(parts_with_labels)})"
     raise TrainingError(
         f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
         f"{', '.join(without)}"
@@ -46,10 +46,10 @@ def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset 
 
 
 def refuse_without_model(method: Preset | Baseline) -> None:
-    """Checks, before anything is read, that a method gives a model that can be saved.
+    """Check, before anything is read, that a method returns a model that can be saved.
 
     Raises:
-        CMRError: it does not; the message names those that do.
+        CMRError: it does not; the message names the baselines that do.
     """
     if isinstance(method, Preset) or method.is_projection:
         return

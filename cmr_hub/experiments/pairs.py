@@ -1,4 +1,4 @@
-"""The pairs a model is trained on: items that are whole, their rows, and those held out."""
+"""Prepare training pairs: select complete items, compute features, split off validation pairs."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ logger = logging.getLogger(__name__)
 
 
 def by_sentences(dataset: PairDataset | FeatureDataset, method: Preset | Baseline) -> bool:
-    """Whether each caption is a pair of its own: the preset says so, or there are no labels."""
+    """Return whether each caption is a separate pair, by the preset or for lack of labels."""
     if isinstance(dataset, FeatureDataset):
         return False
-    asked = isinstance(method, Preset) and method.rows == "sentences"
-    return asked or not (dataset.labels >= 0).any()
+    preset_asks = isinstance(method, Preset) and method.rows == "sentences"
+    return preset_asks or not (dataset.labels >= 0).any()
 
 
 def complete_pairs(
     dataset: PairDataset | FeatureDataset, method: Preset | Baseline
 ) -> PairDataset | FeatureDataset:
-    """The items that a method can learn from; see `complete_items`.
+    """Return the items that a method can learn from; see `complete_items`.
 
-    Items without a label stay where it takes single captions and can do without.
+    Items without a label are kept if the method uses single captions and needs no labels.
     """
     label_free = by_sentences(dataset, method) and not method.needs_labels()
     return complete_items(dataset, labelled=not label_free)
@@ -51,9 +51,9 @@ def complete_pairs(
 def complete_items(
     dataset: PairDataset | FeatureDataset, *, labelled: bool = True
 ) -> PairDataset | FeatureDataset:
-    """The items that have a picture, a text and, if asked for and there are classes, a label.
+    """Return the items with a picture, a text and, if `labelled` and there are classes, a label.
 
-    The others are counted in the log.
+    Logs the number of the other items.
     """
     if isinstance(dataset, FeatureDataset):
         return dataset
@@ -80,12 +80,12 @@ def complete_items(
 
 @dataclass(frozen=True)
 class PairRows:
-    """What the pairs of a dataset are.
+    """Texts and labels of the pairs of a dataset.
 
     Attributes:
-        documents: R texts.
-        labels: (R,) of their items.
-        captions: which item each is of; None where every item is one pair.
+        documents: r texts.
+        labels: (R,) labels of their items.
+        captions: the item of each text; None if every item is one pair.
     """
 
     documents: Sequence[Document]
@@ -99,17 +99,17 @@ def pair_rows(
     sentences: bool,
     label_weights: Mapping[str, float] | None = None,
 ) -> PairRows:
-    """The pairs of complete items.
+    """Return the pairs of complete items.
 
     Args:
-        dataset: its items are pictures with captions.
-        encoder: a sentence without a word that it knows teaches nothing and is left out.
-        sentences: each caption is a pair of its own; beside them an item with a label is one of
-            all its captions, for what learns classes. Else every item is one.
-        label_weights: how much the labels of a dataset count, by its name; else 1.
+        dataset: items are pictures with captions.
+        encoder: captions without a word in its vocabulary teach nothing and are left out.
+        sentences: make each caption a pair, plus one pair with all captions for each item that
+            has a label, for losses that learn classes. Otherwise every item is one pair.
+        label_weights: weight of the labels by the name of the dataset. Default: 1.
 
     Raises:
-        TrainingError: no caption has a word that the encoder knows.
+        TrainingError: no caption has a word in the encoder's vocabulary.
     """
     if not sentences:
         return PairRows(dataset.sentences, dataset.labels)
@@ -145,18 +145,18 @@ def paired_features(
     views: int = 1,
     progress: bool = False,
 ) -> PairedFeatures:
-    """The feature rows of complete pairs, images through the cache.
+    """Return the features of complete pairs.
 
     Args:
-        dataset: complete.
-        image_encoder, text_encoder: None for features only.
-        cache: where rows are kept.
+        dataset: a dataset of complete items.
+        image_encoder, text_encoder: None for a dataset of features.
+        cache: cache of features.
         sentences, label_weights: see `pair_rows`.
-        views: of each picture; see `PictureView`.
-        progress: show how far it is.
+        views: number of views of each picture; see `PictureView`.
+        progress: show progress bars.
 
     Raises:
-        TrainingError: pictures and sentences without encoders.
+        TrainingError: there are pictures and sentences, but no encoders.
         ImageError: a picture cannot be read.
     """
     n_classes = len(dataset.classes)
@@ -187,13 +187,13 @@ def _image_rows(
     if views == 1:
         return cache.encode(encoder, paths, progress=progress)
     require_memory(
-        # Twice: the pairs to fit on and those for validation are a copy.
+        # Twice, because the split into training and validation pairs makes a copy.
         2 * 4 * len(paths) * views * encoder.dim,
         f"{views} views of {len(paths)} pictures",
         "take a preset with fewer views",
     )
-    seen = [None, *(PictureView(number) for number in range(1, views))]
-    rows = [cache.encode(encoder, paths, view=view, progress=progress) for view in seen]
+    all_views = [None, *(PictureView(number) for number in range(1, views))]
+    rows = [cache.encode(encoder, paths, view=view, progress=progress) for view in all_views]
     return np.stack(rows, axis=1)
 
 
@@ -203,19 +203,19 @@ def training_splits(
     seed: int,
     features: Callable[[Any], PairedFeatures],
 ) -> TrainingSplits:
-    """What a method may learn from: fitted on some pairs, its settings chosen on others.
+    """Split the training pairs into pairs to fit on and pairs to choose settings on.
 
-    Those others are the protocol's own validation split, or else a stratified part of the training
-    pairs, and of each of several datasets.
+    The latter are the validation split of the protocol or, if it has none, a stratified part of
+    the training pairs of each dataset.
 
     Args:
-        dataset: with a training split.
-        method: a preset says how large that part is.
-        seed: of the part.
-        features: the feature rows of a split.
+        dataset: a dataset with a training split.
+        method: a preset defines the size of the validation part.
+        seed: random seed of the validation part.
+        features: returns the features of a split.
 
     Raises:
-        TrainingError: too few labelled pairs to hold any out.
+        TrainingError: there are too few labelled pairs to hold any out.
         UnknownNameError: there is no training split.
     """
     train = features(dataset.split("train"))
@@ -230,12 +230,12 @@ def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> Trai
     if captions is None:
         kept, held_out = stratified_holdout(train.labels, fraction, seed)
     else:
-        # All pairs of an item on one side, and of each dataset as many as of the others.
+        # All pairs of an item stay on one side; strata are the classes of each dataset.
         items, first = np.unique(captions.items, return_index=True)
-        kinds = captions.sources[first] * (train.n_classes + 1) + train.labels[first]
-        _, held = stratified_holdout(kinds, fraction, seed)
-        outside = np.isin(captions.items, items[held])
-        kept, held_out = np.flatnonzero(~outside), np.flatnonzero(outside)
+        strata = captions.sources[first] * (train.n_classes + 1) + train.labels[first]
+        _, held_out_items = stratified_holdout(strata, fraction, seed)
+        is_held_out = np.isin(captions.items, items[held_out_items])
+        kept, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
     if not len(held_out):
         raise TrainingError(
             f"{len(train)} training pairs in {train.n_classes} classes are too few: "

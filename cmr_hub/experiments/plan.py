@@ -1,4 +1,4 @@
-"""The cells of a grid: every row with every seed, under a key that says what decides its result."""
+"""Plan the cells of a grid: one per row and seed, with a key hashed from all its settings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from cmr_hub.training.presets import Preset
 from cmr_hub.types import JSONObject
 
 RUNS = "runs.jsonl"
-"""The store, in the folder of results."""
+"""File name of the store in the results folder."""
 PLANS = "grids"
-"""The folder of the results that holds one plan per grid."""
+"""Subfolder of the results with one plan per grid."""
 
 
 class _Strict(BaseModel):
@@ -46,7 +46,7 @@ class _Strict(BaseModel):
 
 
 class PlannedRow(_Strict):
-    """A row and the keys of its cells."""
+    """A row with the keys of its cells."""
 
     label: str
     dataset: str
@@ -56,13 +56,13 @@ class PlannedRow(_Strict):
     method: str
     published: tuple[str, ...]
     cells: dict[int, str]
-    """Key by seed."""
+    """Keys by seed."""
     tested_on: str | None = None
-    """Another dataset that the model is measured on, and its split."""
+    """Another dataset, and its split, that the model is tested on."""
 
     @property
     def data(self) -> str:
-        """The dataset and, where the model is measured on another, that one."""
+        """Return the dataset and, if it is another one, the dataset tested on."""
         return self.dataset + (f" → {self.tested_on}" if self.tested_on else "")
 
 
@@ -79,20 +79,20 @@ class PlannedTable(_Strict):
 
 
 class Plan(_Strict):
-    """What a grid asks for: kept with the results, so that runs find their tables again."""
+    """The tables of a grid with the keys of their cells, stored to match runs with tables."""
 
     name: str
     title: str
     tables: tuple[PlannedTable, ...]
 
     def save(self, results: Path) -> None:
-        """Writes `grids/<name>.json` in the folder of results."""
+        """Write `grids/<name>.json` in the results folder."""
         with atomic_file(results / PLANS / f"{self.name}.json") as path:
             path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a saved plan. Raises ModelFormatError."""
+        """Read a saved plan. Raises ModelFormatError."""
         try:
             return cls.model_validate_json(read_bytes(path).decode())
         except (OSError, ValidationError, UnicodeDecodeError) as error:
@@ -102,14 +102,14 @@ class Plan(_Strict):
             ) from error
 
     def rows_of(self, key: str) -> list[tuple[PlannedTable, PlannedRow]]:
-        """Where a cell stands: a base row stands in several tables."""
+        """Return the rows that contain a cell; a base row is in several tables."""
         return [
             (table, row) for table in self.tables for row in table.rows if key in row.cells.values()
         ]
 
 
 def saved_plans(results: Path) -> list[Plan]:
-    """All plans in the folder of results, in the order of their names."""
+    """Return all plans in the results folder, sorted by name."""
     return [Plan.load(path) for path in sorted((results / PLANS).glob("*.json"))]
 
 
@@ -123,16 +123,16 @@ class Cell:
 
     @property
     def protocol(self) -> str:
-        """The protocol of this seed."""
+        """Return the protocol of this seed."""
         return self.settings.protocol.replace("{seed}", str(self.seed))
 
 
 def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[str, Cell]]:
-    """The plan of a grid and its cells by key; a cell that stands in several rows is there once.
+    """Return the plan of a grid and its cells by key, without duplicates.
 
     Args:
-        grid: what to measure.
-        fingerprints: of every image encoder that the grid names.
+        grid: the grid to plan.
+        fingerprints: fingerprints of all image encoders of the grid, by name.
     """
     cells: dict[str, Cell] = {}
     tables = []
@@ -140,8 +140,8 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
         rows = []
         for row in table.rows:
             settings = row.settings
-            mine = {cell.seed: cell for cell in _cells(settings, grid.seeds, fingerprints)}
-            for cell in mine.values():
+            cells_by_seed = {cell.seed: cell for cell in _cells(settings, grid.seeds, fingerprints)}
+            for cell in cells_by_seed.values():
                 cells.setdefault(cell.key, cell)
             rows.append(
                 PlannedRow(
@@ -152,7 +152,7 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
                     text_encoder=text_features(settings),
                     method=settings.method.name,
                     published=row.published,
-                    cells={seed: cell.key for seed, cell in mine.items()},
+                    cells={seed: cell.key for seed, cell in cells_by_seed.items()},
                     tested_on=None if settings.test_on is None else str(settings.test_on),
                 )
             )
@@ -171,13 +171,13 @@ def make_plan(grid: Grid, fingerprints: Mapping[str, str]) -> tuple[Plan, dict[s
 
 
 def image_features(settings: Settings) -> str:
-    """The image encoder for people, and how much of it is trained."""
+    """Return the image encoder as shown in tables, with the number of fine-tuned blocks."""
     tuned = f", {settings.fine_tune} blocks fine-tuned" if settings.fine_tune else ""
     return settings.image_encoder + tuned
 
 
 def text_features(settings: Settings) -> str:
-    """The text encoder for people and how much of it is trained; of features, which they are."""
+    """Return the text encoder as shown in tables, or the kind of precomputed text features."""
     choice = settings.text_encoder
     if choice.name != PRECOMPUTED:
         tuned = settings.fine_tune_text
@@ -191,7 +191,7 @@ def text_features(settings: Settings) -> str:
 
 
 def located(choice: Choice) -> dict[str, Any]:
-    """The options with their paths under `$CMR_DATA_HOME` filled in, if that is set."""
+    """Return the options, with `$CMR_DATA_HOME` in paths replaced by its value if it is set."""
     home = os.environ.get(DATA_HOME.strip("$/"))
     return {
         option: str(Path(home) / value.removeprefix(DATA_HOME))
@@ -215,7 +215,7 @@ def _cells(
         "text_encoder": _text_facts(settings.text_encoder),
         "method": _method_facts(settings.method),
     }
-    # Only where they are given: what was measured without them keeps its key.
+    # Added only if set, so that the keys of older runs stay the same.
     if settings.fine_tune_text:
         facts["text_fine_tuning"] = TextFineTuning(settings.fine_tune_text).as_dict()
     if settings.test_on is not None:
@@ -228,7 +228,7 @@ def _cells(
 
 
 def _contents(choice: Choice) -> JSONObject:
-    """The options, a file given by its content: where it lies decides nothing."""
+    """Return the options, with files replaced by their hash, because paths do not matter."""
     found = located(choice)
     return {
         option: sha256_of_file(found[option])
@@ -242,7 +242,7 @@ def _text_facts(choice: Choice) -> JSONObject:
     if choice.name in (PRECOMPUTED, NONE):
         return {"name": choice.name}
     encoder = text_encoder(choice.name, **choice.options)
-    if choice.name.startswith(PREFIX):  # where it lies decides nothing
+    if choice.name.startswith(PREFIX):  # the path does not matter
         return {"name": PREFIX, "fingerprint": encoder.fingerprint}
     defaults = {
         parameter.name: parameter.default
@@ -256,12 +256,12 @@ def _method_facts(choice: Choice) -> JSONObject:
     if not isinstance(method, Preset):
         return {"name": choice.name}
     terms = {
-        term: _used(loss_options(description.get("loss", term)) | dict(description))
+        term: _without_disabled(loss_options(description.get("loss", term)) | dict(description))
         for term, description in method.objective.items()
     }
     return method.as_dict() | {"objective": terms}
 
 
-def _used(options: Mapping[str, Any]) -> JSONObject:
-    """Without those that are off: what was measured before a loss had them keeps its key."""
+def _without_disabled(options: Mapping[str, Any]) -> JSONObject:
+    """Drop options that are off, so that older runs keep their key when a loss gets new ones."""
     return {option: value for option, value in options.items() if value is not False}

@@ -1,4 +1,4 @@
-"""Figures that others published, each with the protocol it was measured under."""
+"""Read published figures of other systems, each with its protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cmr_hub.errors import UnknownNameError
 
 FILE = "published.toml"
 SAME_DATASET = {"wikipedia-features": "wikipedia"}
-"""Datasets that are another in another form."""
+"""Datasets that are the same data as another one in a different form."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -24,23 +24,23 @@ class _Strict(BaseModel):
 
 
 class PublishedFigure(_Strict):
-    """MAP of one system on one dataset, and how it was measured."""
+    """The MAP of one system on one dataset, and how it was measured."""
 
     i2t: Share | None = None
     t2i: Share | None = None
     average: Share
     measure: str
-    """MAP@all, or that the depth is not stated."""
+    """MAP@all, or a note that the depth is not stated."""
     split: str
     image_features: str
     text_features: str
     epoch: str
-    """What the number of epochs was chosen on."""
+    """The data that the number of epochs was chosen on."""
     note: str = ""
 
     @property
     def protocol(self) -> str:
-        """The protocol in one line."""
+        """Return the protocol as one line."""
         parts = [
             self.measure,
             f"split {self.split}",
@@ -52,7 +52,7 @@ class PublishedFigure(_Strict):
 
 
 class PublishedSystem(_Strict):
-    """A system and where its figures stand."""
+    """A published system with its source and figures."""
 
     name: str
     source: str
@@ -60,26 +60,26 @@ class PublishedSystem(_Strict):
     """By dataset."""
 
     def for_dataset(self, dataset: str) -> dict[str, PublishedFigure]:
-        """The figure on this dataset; where there is none, those on other datasets."""
+        """Return the figure on this dataset or, if there is none, those on other datasets."""
         wanted = SAME_DATASET.get(dataset, dataset)
         return {wanted: self.figures[wanted]} if wanted in self.figures else self.figures
 
 
 @functools.cache
-def _all() -> dict[str, PublishedSystem]:
+def _load_systems() -> dict[str, PublishedSystem]:
     file = resources.files("cmr_hub.experiments") / FILE
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     return {key: PublishedSystem.model_validate(system) for key, system in content.items()}
 
 
 def published_keys() -> list[str]:
-    """The keys of all systems."""
-    return list(_all())
+    """Return the keys of all systems."""
+    return list(_load_systems())
 
 
 def published_systems(keys: Iterable[str]) -> list[PublishedSystem]:
-    """The systems of these keys. Raises UnknownNameError."""
+    """Return the systems with these keys. Raises UnknownNameError."""
     for key in keys:
-        if key not in _all():
+        if key not in _load_systems():
             raise UnknownNameError("published system", key, published_keys())
-    return [_all()[key] for key in keys]
+    return [_load_systems()[key] for key in keys]

@@ -1,4 +1,4 @@
-"""`results/report.md`: our tables beside the published figures, all computed from the store."""
+"""Write `results/report.md` from the store: our tables with the published figures."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 REPORT = "report.md"
 FIGURES = "figures"
 LEVEL = 0.05
-"""Below this p a difference is called significant."""
+"""Significance level: a difference is significant if p is below it."""
 
 
 def write_report(results: str | Path) -> Path:
-    """Writes `report.md`, one CSV per table and the pictures; the same store gives the same bytes.
+    """Write `report.md`, a CSV per table and the plots; the same store gives the same bytes.
 
     Raises:
         DataNotFoundError: no grid has been run into this folder.
         ModelFormatError: a plan or a curve in it is damaged.
-        CMRError: two grids have a table of one id; or matplotlib is missing.
+        CMRError: two grids have a table with the same id, or matplotlib is missing.
     """
     home = Path(results)
     plans = saved_plans(home)
@@ -51,7 +51,7 @@ def write_report(results: str | Path) -> Path:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
     records, problems = read_runs(home / RUNS)
     parts = [_HEAD]
-    counted: dict[str, RunRecord] = {}
+    reported: dict[str, RunRecord] = {}
     for plan in plans:
         parts.append(f"## {plan.title}\n")
         for result in (table_result(table, records) for table in plan.tables):
@@ -59,8 +59,8 @@ def write_report(results: str | Path) -> Path:
             pictures = draw_figures(result, home, home / FIGURES)
             parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
             for row in result.rows:
-                counted |= {record.cell or "": record for record in row.records.values()}
-    parts.append(_circumstances(plans, list(counted.values()), len(problems)))
+                reported |= {record.cell or "": record for record in row.records.values()}
+    parts.append(_circumstances(plans, list(reported.values()), len(problems)))
     with atomic_file(home / REPORT) as path:
         path.write_text("\n".join(parts), encoding="utf-8")
     return home / REPORT
@@ -85,12 +85,12 @@ column of their own, each with a note that says how it was measured.
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table as people read it; `cmr report` and the dashboard print the same one.
+    """A formatted table, used by `cmr report` and by the dashboard.
 
     Attributes:
-        header: of the columns.
-        rows: their cells; the column of the best figure is marked with `**`.
-        notes: of the published figures, as `[1]` in the cells refers to them.
+        header: headers of the columns.
+        rows: cells of each row; the column that rows are ranked by is marked with `**`.
+        notes: notes on the published figures; cells refer to them as `[1]`.
         findings: sentences about the table.
     """
 
@@ -101,17 +101,17 @@ class ReportTable:
 
 
 def report_table(result: TableResult) -> ReportTable:
-    """Our figures beside the published ones, each with a note on its protocol."""
+    """Format our figures and the published ones, with notes on the protocols of the latter."""
     table, measure = result.table, result.measure
     notes = _Notes()
-    beside = table.measure == "map"  # what others published is MAP
+    show_published = table.measure == "map"  # published figures are MAP
     header = ["", "dataset", "protocol", "images", "texts", "n"]
     header += [column.header for column in measure.columns]
-    header += ["published elsewhere (i→t / t→i / average)"] * beside
+    header += ["published elsewhere (i→t / t→i / average)"] * show_published
     rows = []
     for row in result.shown:
         cells = _cells(row, measure.columns)
-        rows.append([*cells, _published_beside(row, notes)] if beside else cells)
+        rows.append([*cells, _published_of_row(row, notes)] if show_published else cells)
     for key in table.published:
         dataset = result.reference.row.dataset
         blank = [""] * (len(header) - 2)
@@ -150,12 +150,12 @@ def _cell(found: RowResult, column: Column) -> str:
     return f"**{text}**" if column.header.startswith("**") else text
 
 
-def _published_beside(found: RowResult, notes: _Notes) -> str:
+def _published_of_row(found: RowResult, notes: _Notes) -> str:
     return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
 
 
 def spread(found: RowResult, figure: str) -> str:
-    """Mean ± standard deviation of a row, as the report prints them."""
+    """Return mean ± standard deviation of a row, formatted."""
     mean, std = found.mean(figure), found.std(figure)
     if mean is None:
         return "–"
@@ -223,7 +223,7 @@ def _mean(row: RowResult, figure: str) -> str:
 
 
 def verdict(compared: Significance | None) -> str:
-    """A difference in words: `+.012 [+.004, +.020], p = .013 (n = 5): better`."""
+    """Describe a difference: `+.012 [+.004, +.020], p = .013 (n = 5): better`."""
     if compared is None:
         return "no seed in common yet"
     text = signed(compared.difference)
@@ -239,13 +239,13 @@ def verdict(compared: Significance | None) -> str:
 
 
 def _agreement(result: TableResult) -> list[str]:
-    """Whether rows that one source printed together stand in the same order here and there."""
+    """Compare our order of rows with the published order, for each source and dataset."""
     compared = result.measure.compared
     groups: dict[tuple[str, str], list[tuple[RowResult, PublishedFigure]]] = {}
     for row in result.ranked:
         for source, dataset, figure in _figures(row.row):
             members = groups.setdefault((source, dataset), [])
-            # One row may stand beside several systems of a source: that orders no rows of ours.
+            # A row compared with several systems of one source says nothing about our order.
             if all(row is not member for member, _ in members):
                 members.append((row, figure))
     found = []
@@ -266,9 +266,9 @@ def _agreement(result: TableResult) -> list[str]:
 def _reversed(
     members: list[tuple[RowResult, PublishedFigure]], figure: str
 ) -> list[Significance | None]:
-    """The pairs of rows, best here first, that stand the other way round where they were printed.
+    """Return the significance of each pair of rows whose published order is reversed.
 
-    Each with what their difference is worth.
+    `members` are sorted by our figure, the best first.
     """
     return [
         significance(better.values(figure), worse.values(figure))
@@ -344,11 +344,11 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Three decimals without the zero before the point, as tables of MAP print it."""
+    """Format with three decimals and no leading zero, as is usual for MAP."""
     text = f"{value:.3f}"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
 def signed(value: float) -> str:
-    """`number` with its sign."""
+    """Format as `number` does, with a sign."""
     return ("+" if value >= 0 else "−") + number(abs(value))

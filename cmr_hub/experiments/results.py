@@ -1,4 +1,4 @@
-"""The results store: one JSON line for each run, added safely by many processes at once."""
+"""The results store: one JSON line per run, safe to append from several processes."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 LARGEST_STORE = 2**30
-"""Bytes of a store; a run has some two thousand."""
+"""Maximum size of a store in bytes; a run takes about two thousand."""
 
 
 def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
-    """Adds one run to the store, as one line that is on the disk when this returns.
+    """Append a run to the store as one line, and flush it to disk.
 
-    The file is locked while the line is written, so lines of several processes never mix. A last
-    line that a crash left unfinished is closed first and stays as it is; `read_runs` reports it.
-    A training names itself in `run`; of one that was stopped after this and resumed there is a
-    line already, and none is added.
+    The file is locked while the line is written, so lines of several processes never mix. If a
+    crash left the last line unfinished, the new line starts after it; `read_runs` reports the
+    unfinished one. Nothing is added if a line with the same `run` exists, which happens when a
+    training is interrupted after this call and resumed.
 
     Raises:
-        StorageError: the disk is full, or may only be read; the store is as it was.
-        ModelFormatError: a required field is missing or of another type, or a value is not JSON
+        StorageError: the disk is full or read-only; the store is unchanged.
+        ModelFormatError: a required field is missing or has another type, or a value is not JSON
             (NaN and infinity are not).
     """
     try:
@@ -62,7 +62,7 @@ def _append(line: bytes, target: Path, run: str | None) -> None:
     with target.open("a+b", buffering=0) as file:
         lock_descriptor(file.fileno())
         file.seek(0)
-        if run is not None and _holds(file.read(), run):
+        if run is not None and _contains_run(file.read(), run):
             return
         size = file.seek(0, os.SEEK_END)
         if size:
@@ -75,23 +75,23 @@ def _append(line: bytes, target: Path, run: str | None) -> None:
                 written += file.write(line[written:])
             os.fsync(file)
         except OSError:
-            # A full disk: the store stays as it was.
+            # The disk is full: undo the partial write.
             file.truncate(size)
             raise
 
 
-def _holds(content: bytes, run: str) -> bool:
+def _contains_run(content: bytes, run: str) -> bool:
     name = json.dumps(run).encode()
     lines = (line for line in content.split(b"\n") if name in line)
     return any(not isinstance(found := _read(line), str) and found.run == run for line in lines)
 
 
 def read_runs(path: str | Path) -> tuple[list[RunRecord], list[str]]:
-    """All whole records in the order they were added, and what is wrong with the other lines.
+    """Return all valid records in order, and messages about the other lines.
 
     Raises:
-        DataNotFoundError: there is no such file; no run has been stored there.
-        ModelFormatError: it is no file, cannot be read, or is larger than any store.
+        DataNotFoundError: the file does not exist.
+        ModelFormatError: it is not a file, cannot be read, or is larger than `LARGEST_STORE`.
     """
     source = Path(path)
     try:
@@ -117,7 +117,10 @@ def read_runs(path: str | Path) -> tuple[list[RunRecord], list[str]]:
 
 
 def versions() -> JSONObject:
-    """What a run was made with: libraries, Python and machine. Imports none of them."""
+    """Return the versions of Python and of the libraries, and facts of the machine.
+
+    The libraries are not imported.
+    """
     found: JSONObject = {"cmr_hub": __version__, "python": platform.python_version()}
     for library in ("torch", "numpy", "scikit-learn"):
         found[library] = metadata.version(library)
@@ -130,7 +133,7 @@ def versions() -> JSONObject:
 
 
 def _read(line: bytes) -> RunRecord | str:
-    """The record of a line, or what is wrong with it."""
+    """Return the record of a line, or a message about what is wrong with it."""
     try:
         found = json.loads(
             line.decode(),

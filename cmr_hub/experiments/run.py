@@ -1,4 +1,4 @@
-"""One run, whole: features, training, test figures, and the record of it all."""
+"""Run one experiment: compute features, train, measure the test split, and make the record."""
 
 from __future__ import annotations
 
@@ -40,17 +40,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run leaves.
+    """The result of a run.
 
     Attributes:
-        model: to be saved and searched with; None for a baseline that is no pair of projectors.
-        figures: of the test split.
+        model: the trained model; None for a baseline that is not a pair of projectors.
+        figures: figures of the test split.
         record: the line for the results store.
         history: one row per epoch; empty for a baseline.
         test: the test split, in the order of the rows of `figures.embeddings`.
-        stages: the same by epoch, before training and at its end among them; empty unless asked
-            for.
-        zero_shot: what the features reached before a residual preset was trained; else None.
+        stages: test embeddings by epoch, including epoch 0 and the last; empty without snapshots.
+        zero_shot: figures of the features before a residual preset was trained; otherwise None.
     """
 
     model: CrossModalModel | None
@@ -62,7 +61,7 @@ class Experiment:
     zero_shot: ZeroShot | None = None
 
     def summary(self) -> str:
-        """The figures as plain text, beside zero-shot where there is such, and what was added."""
+        """Return the figures as plain text, compared with zero-shot if it was measured."""
         if self.zero_shot is None:
             return self.figures.table()
         comparison = against_zero_shot(self.record.to_dict())
@@ -70,12 +69,12 @@ class Experiment:
 
     @property
     def report(self) -> RetrievalReport:
-        """Its figures on the test split, without those of single captions."""
+        """Return the figures of the test split, without those of single captions."""
         return self.figures.report
 
     @property
     def test_embeddings(self) -> tuple[FloatArray, FloatArray]:
-        """(N, d) unit vectors of the test images and of their texts; see `Figures`."""
+        """Return (N, d) unit vectors of the test images and of their texts; see `Figures`."""
         return self.figures.embeddings
 
 
@@ -94,32 +93,32 @@ def run_experiment(
     device: str = "cpu",
     progress: bool = False,
 ) -> Experiment:
-    """Trains on the training split and measures once on the test split.
+    """Train on the training split and measure once on the test split.
 
-    In a dataset without classes only the own pair is relevant, and each caption is a pair.
+    In a dataset without classes, each caption is a pair and only the paired item is relevant.
 
     The text encoder is fitted on training texts only. Epochs and settings are chosen on the
-    protocol's validation split or, where it has none, on a stratified part of the training
-    pairs; then the method learns again from all of these.
+    validation split of the protocol or, if it has none, on a stratified part of the training
+    pairs; the method is then trained again on all training pairs.
 
     Args:
-        dataset: with the splits of its protocol.
-        method: a preset to train by, or a baseline.
-        seed: of everything random, the validation part included.
-        image_encoder, text_encoder: needed for a PairDataset; the text encoder is fitted here.
-        fine_tuning: train the last blocks of the image encoder too; the model's encoder is then
-            a new one. None leaves it as it is.
-        text_fine_tuning: the last layers of the sentence encoder likewise.
-        cache: where image features are kept; the default cache if None.
-        checkpoints: a directory that makes the run resumable; see `train_projectors`.
-        snapshots: embed the test split at a few epochs too, to look at; nothing is chosen by it.
-        device: where projectors are trained; encoders are where they were put.
+        dataset: a dataset with the splits of its protocol.
+        method: a preset or a baseline.
+        seed: random seed, also of the validation part.
+        image_encoder, text_encoder: required for a PairDataset; the text encoder is fitted here.
+        fine_tuning: also train the last blocks of the image encoder; the model gets a new
+            encoder. None keeps the encoder frozen.
+        text_fine_tuning: the same for the last layers of the sentence encoder.
+        cache: cache of features. Default: the user's cache.
+        checkpoints: directory for checkpoints, to resume the run; see `train_projectors`.
+        snapshots: also embed the test split at a few epochs, for display only.
+        device: device to train projectors on; encoders stay on their own device.
         progress: show progress bars.
 
     Raises:
         TrainingError: an encoder is missing, the training split has too few labelled pairs, there
-            is nothing to fine-tune, the method cannot do without labels, or it is residual and
-            the encoders do not share a space.
+            is nothing to fine-tune, the method needs labels, or the preset is residual and the
+            encoders do not share a space.
         UnknownNameError: the protocol has no training or no test split.
     """
     refuse_without_labels(dataset, method)
@@ -136,11 +135,11 @@ def run_experiment(
     if isinstance(method, Preset) and method.residual:
         _refuse_two_spaces(method, train, image_encoder, text_encoder)
         zero_shot = _zero_shot(dataset, method, seed, image_encoder, text_encoder, cache)
-    watch = None
+    recorder = None
     if snapshots:
-        shown = _first_texts(test)
-        watch = Snapshots(
-            paired_features(shown, image_encoder, text_encoder, cache, progress=progress),
+        snapshot_items = _first_texts(test)
+        recorder = Snapshots(
+            paired_features(snapshot_items, image_encoder, text_encoder, cache, progress=progress),
             test.ids,
             checkpoints,
         )
@@ -154,7 +153,7 @@ def run_experiment(
         fine_tuning=fine_tuning,
         text_fine_tuning=text_fine_tuning,
         checkpoints=checkpoints,
-        snapshots=watch,
+        snapshots=recorder,
         device=device,
         progress=progress,
     )
@@ -206,8 +205,8 @@ def run_experiment(
             training=record.to_dict(),
             history=learnt.history,
         )
-    # Early stopping goes back to an earlier epoch: what came after it is not of this model.
-    stages = {} if watch is None else watch.until(learnt.epochs, figures.embeddings)
+    # Early stopping returns to an earlier epoch; later snapshots do not belong to the model.
+    stages = {} if recorder is None else recorder.until(learnt.epochs, figures.embeddings)
     return Experiment(model, figures, record, learnt.history, test, stages, zero_shot)
 
 
@@ -217,7 +216,7 @@ def _refuse_two_spaces(
     image_encoder: ImageEncoder | None,
     text_encoder: TextEncoder | None,
 ) -> None:
-    """Checks that features can share a space before any are computed, which may take long."""
+    """Check that features can share a space before they are computed, which may take long."""
     if isinstance(train, FeatureDataset):
         dims = train.image_features.shape[1], train.text_features.shape[1]
         preset.common_dim(*dims, len(train.classes))
@@ -233,7 +232,7 @@ def _zero_shot(
     text_encoder: TextEncoder | None,
     cache: FeatureCache,
 ) -> ZeroShot:
-    """What the features, of one length on both sides, reach as an untrained adapter embeds them."""
+    """Measure features that share a space, embedded by an untrained adapter."""
     features = feature_reader(dataset, preset, image_encoder, text_encoder, cache)
     splits = training_splits(dataset, preset, seed, features)
     untrained = untrained_adapter(splits.final.texts.shape[1])
@@ -253,14 +252,14 @@ def _zero_shot(
 
 
 def _first_texts(test: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
-    """Without labels each picture with its first caption only, as `Figures.embeddings` has it."""
+    """Without labels, keep only the first caption of each picture, as `Figures.embeddings` does."""
     if isinstance(test, FeatureDataset) or (test.labels >= 0).all():
         return test
     return replace(test, sentences=tuple(captions[:1] for captions in test.sentences))
 
 
 def _method_record(method: Preset | Baseline, learnt: Learnt, seed: int) -> JSONObject:
-    """What was trained, how and for how long."""
+    """Return the fields of the record that describe the method and its training."""
     if isinstance(method, Preset):
         objective, settings = objective_name(method), method.as_dict()
     else:
@@ -277,7 +276,7 @@ def _method_record(method: Preset | Baseline, learnt: Learnt, seed: int) -> JSON
 
 
 def objective_name(preset: Preset) -> str:
-    """The weighted terms as a short string: `0.5 label + 1 triplet`."""
+    """Return the weighted terms as a short string: `0.5 label + 1 triplet`."""
     return " + ".join(
         f"{term.get('weight', 1.0):g} {name}" for name, term in preset.objective.items()
     )

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, grouped, chosen and compared."""
+"""Group runs that differ only in the seed; filter, rank and compare the groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.run_record import RunRecord
 
 FACTORS: Final = ("method", "texts", "images", "objective", "protocol", "dataset")
-"""What runs are told apart by, for people."""
+"""The factors that describe a group."""
 
 METRICS: Final = {
     "MAP@all": "map",
@@ -26,12 +26,12 @@ METRICS: Final = {
     **{f"R@{k}": f"recall@{k}" for k in (1, 5, 10)},
     **{f"P@{k}": f"precision@{k}" for k in (1, 5, 10)},
 }
-"""The figure of a record, without its direction, by the metric's name."""
+"""Names of record figures, without the direction, by the name of the metric."""
 
 DIRECTIONS: Final = {"average": "avg", "image→text": "i2t", "text→image": "t2i"}
 
 _CLOSED_FORM: Final = "closed form"
-_DECIDES: Final = (
+_FIELDS: Final = (
     "image_weights",
     "fine_tuned",
     "text_options",
@@ -39,16 +39,16 @@ _DECIDES: Final = (
     "trained_on",
     "split",
 )
-"""What decides a result beside the factors and the settings of the method."""
+"""Fields that affect the result, apart from the factors and the settings of the method."""
 
 
 def metric_of(record: RunRecord, metric: str, direction: str) -> float | None:
-    """A figure of a run; the average of a figure stored by direction is their mean.
+    """Return a figure of a run; a missing average is computed as the mean of both directions.
 
     Args:
-        record: of the run.
-        metric: a name in `METRICS`.
-        direction: a name in `DIRECTIONS`.
+        record: record of the run.
+        metric: a key of `METRICS`.
+        direction: a key of `DIRECTIONS`.
     """
     name, at, depth = METRICS[metric].partition("@")
     way = DIRECTIONS[direction]
@@ -61,12 +61,12 @@ def metric_of(record: RunRecord, metric: str, direction: str) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class RunGroup:
-    """The runs of one way to do it.
+    """Runs that differ only in the seed.
 
     Attributes:
-        factors: by name, as in `FACTORS`.
-        settings: everything else that decides the result, flat.
-        records: by seed.
+        factors: factors by name; see `FACTORS`.
+        settings: all other settings that affect the result, flattened.
+        records: records by seed.
     """
 
     factors: Mapping[str, str]
@@ -75,13 +75,13 @@ class RunGroup:
 
     @cached_property
     def key(self) -> str:
-        """A short name for addresses; the same runs always have the same."""
+        """A short, stable identifier for URLs."""
         facts = json.dumps([dict(self.factors), dict(self.settings)], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:10]
 
     @property
     def n(self) -> int:
-        """How many seeds were run."""
+        """Number of seeds."""
         return len(self.records)
 
     @cached_property
@@ -96,51 +96,51 @@ class RunGroup:
         return self.records[min(self.records)]
 
     def values(self, metric: str, direction: str) -> dict[int, float]:
-        """A metric by seed, of the seeds that have it."""
+        """Return a metric by seed, for the seeds that have it."""
         found = {
             seed: metric_of(record, metric, direction) for seed, record in self.records.items()
         }
         return {seed: value for seed, value in sorted(found.items()) if value is not None}
 
     def mean(self, metric: str, direction: str) -> float | None:
-        """Mean over seeds."""
+        """Return the mean over seeds; None without values."""
         values = list(self.values(metric, direction).values())
         return float(np.mean(values)) if values else None
 
     def std(self, metric: str, direction: str) -> float | None:
-        """Standard deviation over seeds (n − 1); None for fewer than two."""
+        """Return the standard deviation over seeds (n − 1); None for fewer than two."""
         values = list(self.values(metric, direction).values())
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
     def per_class(self, direction: str) -> dict[str, float]:
-        """MAP@all by class, mean over seeds; empty where there are no classes."""
+        """Return MAP@all by class, as the mean over seeds; empty without classes."""
         ways = _ways(direction)
         found: defaultdict[str, list[float]] = defaultdict(list)
         for record in self.records.values():
             names = record.classes or []
             for way in ways:
                 for label, figure in (getattr(record, f"per_class_map_{way}") or {}).items():
-                    name = names[int(label)] if _is_place(label, names) else label
+                    name = names[int(label)] if _is_class_index(label, names) else label
                     found[name].append(float(figure))
-        whole = self.n * len(ways)
-        return {name: sum(v) / whole for name, v in sorted(found.items()) if len(v) == whole}
+        count = self.n * len(ways)
+        return {name: sum(v) / count for name, v in sorted(found.items()) if len(v) == count}
 
     def precision_recall(self, direction: str) -> tuple[list[float], list[float]] | None:
-        """Recall levels and interpolated precision at them, mean over seeds."""
+        """Return recall levels and the interpolated precision at them, as the mean over seeds."""
         curves = [
             getattr(record, f"pr_curve_{way}")
             for record in self.records.values()
             for way in _ways(direction)
         ]
         levels = self.first.pr_recall
-        whole = [curve for curve in curves if curve and len(curve) == len(levels or [])]
-        if not levels or len(whole) < len(curves):
+        complete = [curve for curve in curves if curve and len(curve) == len(levels or [])]
+        if not levels or len(complete) < len(curves):
             return None
-        return list(levels), [float(value) for value in np.mean(whole, axis=0)]
+        return list(levels), [float(value) for value in np.mean(complete, axis=0)]
 
 
-def _is_place(label: str, names: Sequence[str]) -> bool:
-    """Whether a label is the number of a class, as JSON has keys."""
+def _is_class_index(label: str, names: Sequence[str]) -> bool:
+    """Return whether a label is the index of a class, as a JSON key."""
     short = label.isascii() and label.isdigit() and len(label) <= len(str(len(names)))
     return short and int(label) < len(names)
 
@@ -151,10 +151,10 @@ def _ways(direction: str) -> tuple[str, ...]:
 
 
 def grouped(records: Iterable[RunRecord]) -> list[RunGroup]:
-    """The groups of all records, in the order of their first; of one seed the first record counts.
+    """Group records, in the order of first appearance; the first record of each seed counts.
 
-    What a closed form chose on validation pairs, it may choose anew with every seed: that does not
-    part its runs.
+    The settings of closed-form methods are ignored, because validation may choose different ones
+    for every seed.
     """
     found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, RunRecord]]] = {}
     for record in records:
@@ -172,7 +172,7 @@ def _factors(record: RunRecord) -> dict[str, str]:
     objective = record.objective
     return {
         "dataset": record.dataset,
-        # A protocol that splits anew for every seed is one protocol.
+        # A protocol with a new split for every seed is one protocol.
         "protocol": "random-{seed}" if protocol == f"random-{seed}" else protocol,
         "images": record.image_encoder + _tuned(tuned.get("blocks"), "block"),
         "texts": record.text_encoder + _tuned(layers.get("layers"), "layer"),
@@ -186,7 +186,7 @@ def _tuned(count: Any, part: str) -> str:
 
 
 def _settings(record: RunRecord) -> dict[str, str]:
-    chosen = {name: value for name in _DECIDES if (value := getattr(record, name)) is not None}
+    chosen = {name: value for name in _FIELDS if (value := getattr(record, name)) is not None}
     if record.objective != _CLOSED_FORM:
         chosen |= record.settings
     return dict(_flat(chosen))
@@ -205,9 +205,9 @@ def chosen(
     wanted: Mapping[str, Sequence[str]],
     terms: Sequence[str] = (),
 ) -> list[RunGroup]:
-    """The groups whose factors are among the wanted ones and whose objective has all the terms.
+    """Return the groups whose factors have wanted values and whose objective has all the terms.
 
-    A factor without wanted values is not looked at.
+    A factor without wanted values is not filtered by.
     """
     return [
         group
@@ -218,13 +218,13 @@ def chosen(
 
 
 def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
-    """The factors in which groups differ; the method, if in none."""
+    """Return the factors in which groups differ; the method if there are none."""
     telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
     return telling or ["method"]
 
 
 def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
-    """A name for each group without one factor: groups that differ in it alone share a name."""
+    """Name each group without one factor, so that groups that differ only in it share a name."""
     telling = [name for name in telling_factors(groups) if name != apart]
     return [name or "all" for name in _factor_names(groups, telling)]
 
@@ -235,20 +235,20 @@ def _factor_names(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[st
         objectives[group.factors["method"]].add(group.factors["objective"])
 
     def name_of(group: RunGroup) -> str:
-        # A method says what its objective is, unless it has several.
-        is_said = "method" in telling and len(objectives[group.factors["method"]]) == 1
-        parts = [name for name in telling if name != "objective" or not is_said]
+        # The method implies the objective, unless it occurs with several.
+        is_implied = "method" in telling and len(objectives[group.factors["method"]]) == 1
+        parts = [name for name in telling if name != "objective" or not is_implied]
         return " · ".join(group.factors[name] for name in parts)
 
     return [name_of(group) for group in groups]
 
 
 def labels(groups: Sequence[RunGroup], telling: Sequence[str]) -> list[str]:
-    """A name for each group: some factors and, where they are not enough, the settings that differ.
+    """Name each group by factors and, if they are ambiguous, by the settings that differ.
 
     Args:
-        groups: to be named.
-        telling: the factors.
+        groups: groups to name.
+        telling: names of the factors to use.
     """
     named = zip(groups, _factor_names(groups, telling), strict=True)
     names = [name or group.factors["method"] for group, name in named]
@@ -283,7 +283,7 @@ def _differences(groups: Sequence[RunGroup]) -> list[str]:
 
 
 def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunGroup]:
-    """The groups that have the metric, the best mean first."""
+    """Return the groups that have the metric, the best mean first."""
     means = [(group.mean(metric, direction), group) for group in groups]
     measured = [(mean, group) for mean, group in means if mean is not None]
     return [group for _, group in sorted(measured, key=lambda pair: -pair[0])]
@@ -292,26 +292,25 @@ def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunG
 def against(
     groups: Iterable[RunGroup], reference: RunGroup, metric: str, direction: str
 ) -> list[Significance | None]:
-    """What the difference of each group to the reference is worth, paired over seeds.
+    """Test the difference of each group to the reference, paired over seeds.
 
-    None for the reference itself, and for a group that has no seed in common with it.
+    None for the reference itself and for groups without a common seed.
     """
-    standard = reference.values(metric, direction)
+    baseline = reference.values(metric, direction)
     return [
-        None if group is reference else significance(group.values(metric, direction), standard)
+        None if group is reference else significance(group.values(metric, direction), baseline)
         for group in groups
     ]
 
 
 @dataclass(frozen=True)
 class FactorGrid:
-    """Two factors against each other.
+    """The best groups for all pairs of values of two factors.
 
     Attributes:
-        rows, columns: the values of the two factors.
-        best: by row and column the group with the best mean, of those that have both values;
-            None where there is none.
-        counts: how many groups there are.
+        rows, columns: values of the two factors.
+        best: the group with the best mean by row and column; None if there is no group.
+        counts: number of groups by row and column.
     """
 
     rows: list[str]
@@ -323,7 +322,7 @@ class FactorGrid:
 def factor_grid(
     groups: Sequence[RunGroup], row: str, column: str, metric: str, direction: str
 ) -> FactorGrid:
-    """The best group for every pair of values of two factors."""
+    """Find the best group for every pair of values of two factors."""
     rows = sorted({group.factors[row] for group in groups})
     columns = sorted({group.factors[column] for group in groups})
     best: dict[tuple[str, str], RunGroup] = {}

@@ -1,4 +1,4 @@
-"""The record of one run: what was trained on what, and what it reached."""
+"""The record of one run: dataset, encoders, method, training and figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Named: TypeAlias = dict[str, float | int | None] | None
 
 
 class Figures(BaseModel):
-    """The figures of a run. None: not measured, e.g. an accuracy without a classifier.
+    """The figures of a run; None if not measured, e.g. an accuracy without a classifier.
 
     `i2t` is image to text, `t2i` text to image, `avg` the mean of both.
     """
@@ -44,7 +44,7 @@ class Figures(BaseModel):
     validation_map: _Number = None
 
     def figure(self, name: str) -> float | None:
-        """A figure by its name, e.g. `map_avg` or `recall_i2t@10`; None if it was not measured."""
+        """Return a figure by name, e.g. `map_avg` or `recall_i2t@10`; None if not measured."""
         name, _, depth = name.partition("@")
         value = getattr(self, name, None)
         if depth and value is not None:
@@ -52,14 +52,14 @@ class Figures(BaseModel):
         return None if value is None else float(value)
 
     def to_dict(self) -> JSONObject:
-        """The fields that were set, ready for JSON."""
+        """Return the fields that were set as JSON values."""
         return self.model_dump(exclude_unset=True)
 
 
 class RunRecord(Figures):
     """One line of the results store.
 
-    Further keys are kept as they are: other releases may have written them.
+    Unknown keys are kept, because other releases may have written them.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class RunRecord(Figures):
     seed: int
     epochs: int
     seconds: float | int
-    """Time of the training; of a resumed run, all of it."""
+    """Training time, including the time before a resumed run was interrupted."""
     versions: dict[str, Any]
     """See `results.versions`."""
     settings: dict[str, Any] = {}
@@ -91,7 +91,7 @@ class RunRecord(Figures):
     relevance: str | None = None
     map50_denominator: str | None = None
     zero_shot: Figures | None = None
-    """What features that share a space reached before anything was trained on them."""
+    """Figures of features that share a space, before any training."""
     cell: str | None = None
     """Key of the cell of a grid."""
     run: str | None = None
@@ -99,7 +99,7 @@ class RunRecord(Figures):
     finished: str | None = None
 
     def before_training(self) -> RunRecord | None:
-        """The same run with the figures of `zero_shot`; None if it has none."""
+        """Return the same run with the figures of `zero_shot`; None if it has none."""
         if self.zero_shot is None:
             return None
         facts = {key: v for key, v in self.to_dict().items() if key not in Figures.model_fields}

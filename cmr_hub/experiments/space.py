@@ -1,4 +1,4 @@
-"""Images and texts in one space, and which answers which."""
+"""Embedded images and texts in a common space, and the retrieval quality of each query."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Direction = Literal["i2t", "t2i"]
 
 @dataclass(frozen=True)
 class SpaceItem:
-    """What is known of an item of a space; it is shown, and decides nothing."""
+    """Facts about an item of a space, for display only."""
 
     id: str
     label: str | None = None
@@ -33,7 +33,7 @@ class SpaceItem:
     sentences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Cuts what is longer than a page can lay out."""
+        """Shorten texts that are too long for a page."""
         if self.label is not None:
             object.__setattr__(self, "label", shortened(self.label))
         object.__setattr__(self, "sentences", tuple(map(shortened, self.sentences)))
@@ -41,17 +41,17 @@ class SpaceItem:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Embedded items: images, texts, and what they are.
+    """Embedded images and texts, and the items they belong to.
 
     Attributes:
-        images: (Ni, d) rows of length 1 or nearly.
-        texts: (Nt, d), in the same space.
-        image_rows: (Ni,) positions of the images in `items`.
-        text_rows: (Nt,) positions of the texts.
+        images: (Ni, d) vectors of approximately unit length.
+        texts: (Nt, d) vectors in the same space.
+        image_rows: (Ni,) indices of the images in `items`.
+        text_rows: (Nt,) indices of the texts in `items`.
         items: all items.
-        stages: by epoch the same images and texts as they were then; without the last.
-        epoch: of `images` and `texts`; 0 where it is not known.
-        kept: share of the squared length that the stored vectors keep of the whole ones.
+        stages: images and texts at earlier epochs.
+        epoch: epoch of `images` and `texts`; 0 if unknown.
+        kept: share of the squared length of the full vectors that the stored ones keep.
     """
 
     images: FloatArray
@@ -70,18 +70,18 @@ class Space:
 
     @cached_property
     def labels(self) -> IntArray:
-        """(N,) of all items: positions in `classes`, −1 for none."""
+        """(N,) indices of all items into `classes`; −1 without a label."""
         places = {name: place for place, name in enumerate(self.classes)}
         return np.array([places.get(item.label or "", -1) for item in self.items], dtype=np.int64)
 
     @cached_property
     def rows(self) -> IntArray:
-        """(Ni + Nt,) positions in `items` of the images and, after them, the texts."""
+        """(Ni + Nt,) indices into `items` of the images, then of the texts."""
         return np.concatenate([self.image_rows, self.text_rows])
 
     @cached_property
     def pairs(self) -> IntArray:
-        """(P, 2) an image's and a text's position among them, where they are of one item."""
+        """(P, 2) row of the image and row of the text of each item that has both."""
         texts = {int(row): place for place, row in enumerate(self.text_rows)}
         return np.array(
             [
@@ -93,35 +93,35 @@ class Space:
         ).reshape(-1, 2)
 
     def vectors(self) -> FloatArray:
-        """(Ni + Nt, d) images and, after them, texts."""
+        """Return the (Ni + Nt, d) vectors of the images, then of the texts."""
         return np.concatenate([self.images, self.texts]).astype(np.float32)
 
     def at(self, epoch: int) -> Space:
-        """The space as it was at an epoch that was kept; at any other, as it is."""
+        """Return the space at an epoch of `stages`; the space itself for any other epoch."""
         if epoch not in self.stages:
             return self
         images, texts = self.stages[epoch]
         return replace(self, images=images, texts=texts)
 
     def relevant(self, direction: Direction) -> tuple[IntArray, IntArray]:
-        """What decides whether an answer is right: class numbers of queries and of the gallery.
+        """Return class numbers of queries and gallery; a hit of the same class is relevant.
 
-        An item without a label is a class of its own: only its own partner answers it.
+        Each item without a label gets a separate class: only its partner is relevant.
         """
-        alone = len(self.classes) + np.arange(len(self.items))
-        of_item = np.where(self.labels >= 0, self.labels, alone)
+        own_class = len(self.classes) + np.arange(len(self.items))
+        of_item = np.where(self.labels >= 0, self.labels, own_class)
         images, texts = of_item[self.image_rows], of_item[self.text_rows]
         return (images, texts) if direction == "i2t" else (texts, images)
 
     def sides(self, direction: Direction) -> tuple[FloatArray, FloatArray]:
-        """The vectors of queries and gallery."""
+        """Return the vectors of the queries and of the gallery."""
         if direction == "i2t":
             return self.images, self.texts
         return self.texts, self.images
 
 
 def pair_losses(space: Space) -> npt.NDArray[np.float64]:
-    """(Ni + Nt,) the alignment loss of each image's and text's own pair; NaN without a partner.
+    """Return the (Ni + Nt,) alignment loss of each image and text; NaN without a partner.
 
         1 − cos(v, w)
 
@@ -139,12 +139,12 @@ def pair_losses(space: Space) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """How well the queries of one direction are answered.
+    """Retrieval quality of all queries of one direction.
 
     Attributes:
-        ap: (Nq,) average precision over the whole ranking; NaN for a query without an answer.
-        first: (Nq,) whether the best hit is right.
-        confusion: (C, C) shares: of the first hits of class i's queries, those of class j; None
+        ap: (Nq,) average precision over the full ranking; NaN for queries without relevant items.
+        first: (Nq,) whether the best hit is relevant.
+        confusion: (C, C) share of class j among the first hits for queries of class i; None
             without classes.
     """
 
@@ -158,13 +158,18 @@ class Answers:
         return mean(self.ap)
 
     def worst_first(self) -> IntArray:
-        """The queries that have an answer, the worst first; of equal ones in their order."""
+        """Return the queries with relevant items, the worst first; ties keep their order."""
         order = np.argsort(self.ap, kind="stable")
         return order[: np.count_nonzero(~np.isnan(self.ap))]
 
 
 def answers(space: Space, direction: Direction, depth: int = 10) -> Answers:
-    """Asks every query of one direction. `depth`: how many hits the confusion counts.
+    """Run every query of one direction.
+
+    Args:
+        space: the embedded items.
+        direction: image to text or text to image.
+        depth: number of hits that `confusion` counts.
 
     Raises:
         QueryError: one of the modalities is missing, or values are not finite.
@@ -196,13 +201,13 @@ def answers(space: Space, direction: Direction, depth: int = 10) -> Answers:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The whole gallery in the order of one query.
+    """The full ranking of one query.
 
     Attributes:
-        order: (Ng,) positions in the gallery, best first.
+        order: (Ng,) indices into the gallery, best first.
         scores: (Ng,) cosine similarities in that order.
-        hits: (Ng,) whether each answers the query.
-        ap: average precision; None without an answer.
+        hits: (Ng,) whether each item is relevant.
+        ap: average precision; None without relevant items.
     """
 
     order: IntArray
@@ -212,7 +217,7 @@ class Ranking:
 
 
 def ranking(space: Space, direction: Direction, query: int) -> Ranking:
-    """The ranking of query number `query`, as `answers` scores it.
+    """Return the ranking of one query, consistent with `answers`.
 
     Raises:
         QueryError: there is no such query.

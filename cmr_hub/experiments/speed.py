@@ -1,4 +1,4 @@
-"""How long a model takes for a picture and for a sentence on this machine."""
+"""Measure how long a model takes to encode pictures and sentences on this machine."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _PLACES = ("on a beach", "in the snow", "in a street", "beside a house", "at nig
 
 
 class Encodes(Protocol):
-    """What is measured: the part of a model that takes pictures and sentences."""
+    """A model that encodes pictures and sentences."""
 
     def encode_images(self, images: Sequence[ImageSource]) -> FloatArray:
-        """Pictures → (N, d)."""
+        """Encode N pictures as (N, d) rows."""
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Sentences → (N, d)."""
+        """Encode N sentences as (N, d) rows."""
 
 
 @dataclass(frozen=True)
 class EncodingSpeed:
-    """Seconds for one picture and one sentence, medians over the turns."""
+    """Seconds per picture and per sentence, as medians over the turns."""
 
     picture_alone: float
     picture_in_batch: float
     sentence_alone: float
     sentence_in_batch: float
     batch: int
-    """How many were encoded together for the figures in a batch."""
+    """Batch size of the figures in a batch."""
     turns: int
     threads: int
-    """Of the processor, as torch was told."""
+    """Number of CPU threads that torch used."""
 
 
 def measure_encoding(
@@ -54,21 +54,20 @@ def measure_encoding(
     threads: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> EncodingSpeed:
-    """Measures how long a model takes to encode, one by one and in batches.
+    """Measure how long a model takes to encode single items and batches.
 
-    The pictures are made here, of noise, and are in memory as decoded pixels: reading and decoding
-    files is not counted, resizing to what the model wants is. One turn of each kind goes before
-    those that count.
+    The pictures are random noise and already decoded: the time includes resizing to the model's
+    input size, but not reading and decoding files. One warm-up turn precedes each measurement.
 
     Args:
-        model: what is measured.
-        batch: how many pictures, and how many sentences, are encoded together.
-        turns: of each kind; the median of them counts.
-        threads: of the processor; default as many as torch has.
-        clock: tells seconds.
+        model: the model to measure.
+        batch: batch size of pictures and of sentences.
+        turns: number of repetitions; their median is returned.
+        threads: number of CPU threads. Default: as set in torch.
+        clock: returns the time in seconds.
 
     Raises:
-        CMRError: as the model's `encode_images` and `encode_texts`.
+        CMRError: raised by the model's `encode_images` and `encode_texts`.
     """
     pictures, sentences = _pictures(batch), _sentences(batch)
     count = torch.get_num_threads() if threads is None else threads
@@ -104,7 +103,7 @@ def _pictures(count: int) -> list[Image.Image]:
 
 
 def _sentences(count: int) -> list[str]:
-    """Captions of usual length; the numbers make each another one."""
+    """Return captions of usual length; the numbers make them distinct."""
     return [
         f"a picture of {_SUBJECTS[number % len(_SUBJECTS)]} "
         f"{_PLACES[number % len(_PLACES)]}, number {number}"

@@ -1,4 +1,4 @@
-"""The embedded test split of a stored run, read back as a space."""
+"""Read the stored test embeddings of a run as a space."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 LARGEST_STORED: Final = 2**30
-"""Bytes of a file of embeddings; one of 32 dimensions has some megabytes."""
+"""Maximum size of a file in bytes; embeddings of 32 dimensions take a few megabytes."""
 
 
 @dataclass(frozen=True)
 class StoredSpace:
-    """What an embeddings file says of itself."""
+    """The metadata of an embeddings file."""
 
     path: Path
     dataset: str
@@ -41,17 +41,17 @@ class StoredSpace:
 
     @property
     def texts(self) -> str:
-        """The text features, and the seed."""
+        """The text encoder and the seed, for display."""
         return f"{self.text_encoder} · seed {self.seed}"
 
     @property
     def split(self) -> str:
-        """The protocol of its seed."""
+        """The protocol with its seed filled in."""
         return self.protocol.replace("{seed}", str(self.seed))
 
 
 def stored_spaces(results: str | Path) -> tuple[list[StoredSpace], list[str]]:
-    """The embeddings files in a folder of results, and what is wrong with others."""
+    """Return the embeddings files in a results folder, and messages about unreadable ones."""
     found, problems = [], []
     for path in sorted((Path(results) / EMBEDDINGS).glob("*.safetensors")):
         try:
@@ -77,7 +77,7 @@ def stored_spaces(results: str | Path) -> tuple[list[StoredSpace], list[str]]:
 
 
 def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None = None) -> Space:
-    """Reads the vectors; items are those of `known` with their ids, with what it tells of them.
+    """Read the vectors; items are taken from `known` by id, if it has them.
 
     Raises:
         ModelFormatError: the file is damaged.

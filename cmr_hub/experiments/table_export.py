@@ -1,4 +1,4 @@
-"""A plain table, to be downloaded as CSV or LaTeX."""
+"""Export a plain table as CSV or LaTeX."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A header and rows of as many values."""
+    """A header, and rows with one value per column."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[Value]]
 
     def csv(self) -> str:
-        """Numbers in six digits, nothing for None; no text is taken for a formula."""
+        """Return CSV with six significant digits; texts that look like formulas are quoted."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(self.header)
@@ -41,7 +41,7 @@ class Sheet:
         return file.getvalue()
 
     def latex(self) -> str:
-        """A `tabular` with the rules of booktabs; numbers with three decimals."""
+        """Return a `tabular` with booktabs rules; numbers have three decimals."""
         numbers = [
             any(isinstance(row[column], (int, float)) for row in self.rows)
             for column in range(len(self.header))

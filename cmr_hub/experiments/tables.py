@@ -1,4 +1,4 @@
-"""Tables of results: mean and spread over seeds, and what a difference between rows is worth."""
+"""Tables of results: mean and spread over seeds, and the significance of differences."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table as people read it: its header and what stands in it, side by side."""
+    """A column of a table: its header and the figures that it shows."""
 
     header: str
     figures: tuple[str, ...]
     spread: bool = True
-    """Whether the standard deviation stands beside the mean."""
+    """Whether to show the standard deviation after the mean."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The figures of a kind of table.
+    """The figures shown by a kind of table.
 
     Attributes:
-        columns: of the report; their figures are the CSV's too. `recall_i2t@5` is the entry "5" of
-            a record's `recall_i2t`.
-        compared: the figure that rows are ordered and compared by.
-        meaning: of that figure.
-        remark: what has to be said of such a table; may be empty.
+        columns: columns of the report; the CSV has the same figures. `recall_i2t@5` is the entry
+            "5" of a record's `recall_i2t`.
+        compared: the figure by which rows are ranked and compared.
+        meaning: description of that figure.
+        remark: a remark to print above the table; may be empty.
     """
 
     columns: tuple[Column, ...]
@@ -87,19 +87,19 @@ MEASURES = {
         "features: no text, nothing learnt, nothing random. MAP@all, relevant = same class.",
     ),
 }
-"""By the `measure` of a table in a grid."""
+"""Measures by the `measure` field of a table in a grid."""
 
 
 @dataclass(frozen=True)
 class Significance:
-    """The difference of two methods over the seeds both were run with.
+    """The difference of two methods over their common seeds.
 
     Attributes:
-        n: seeds.
+        n: number of common seeds.
         difference: mean of (first − second).
-        low, high: 95 % confidence interval of it; None for fewer than two seeds.
-        p: of a two-sided paired t-test; None where it is not defined: fewer than two seeds, or
-            the same difference with every seed.
+        low, high: 95 % confidence interval of the difference; None for fewer than two seeds.
+        p: p-value of a two-sided paired t-test; None if undefined: fewer than two seeds, or the
+            same difference for every seed.
     """
 
     n: int
@@ -110,7 +110,7 @@ class Significance:
 
 
 def significance(first: Mapping[int, float], second: Mapping[int, float]) -> Significance | None:
-    """Compares figures by seed, paired: what a seed does to both counts for neither.
+    """Compare figures by a t-test paired over seeds, which cancels effects common to both.
 
         t = d̄ / (s_d / √n),  interval d̄ ± t_{n−1, .975} · s_d / √n
 
@@ -132,7 +132,7 @@ def significance(first: Mapping[int, float], second: Mapping[int, float]) -> Sig
         return Significance(n, mean, None, None, None)
     deviation = float(differences.std(ddof=1))
     half = float(t.ppf(0.975, n - 1)) * deviation / float(np.sqrt(n))
-    # Differences that are equal but for rounding have no spread to test against.
+    # Differences that are equal up to rounding have no spread to test against.
     p = float(ttest_rel(a, b).pvalue) if deviation > 1e-12 else None
     return Significance(n, mean, mean - half, mean + half, p)
 
@@ -152,23 +152,23 @@ class RowResult:
         return len(self.records)
 
     def values(self, figure: str) -> dict[int, float]:
-        """A figure by seed; empty if a run does not have it."""
-        whole = _figures(self.records, figure)
-        return whole if len(whole) == len(self.records) else {}
+        """Return a figure by seed; empty if any run does not have it."""
+        found = _figures(self.records, figure)
+        return found if len(found) == len(self.records) else {}
 
     def mean(self, figure: str) -> float | None:
-        """Mean over seeds; None without figures."""
+        """Return the mean over seeds; None without figures."""
         values = list(self.values(figure).values())
         return float(np.mean(values)) if values else None
 
     def std(self, figure: str) -> float | None:
-        """Standard deviation over seeds, with n − 1; None for fewer than two."""
+        """Return the standard deviation over seeds (n − 1); None for fewer than two."""
         values = list(self.values(figure).values())
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
     @property
     def zero_shot(self) -> RowResult | None:
-        """The same runs before training; None where they do not tell it."""
+        """The same runs before training; None if any run lacks these figures."""
         found = {
             seed: before
             for seed, record in self.records.items()
@@ -201,7 +201,7 @@ class TableResult:
 
     @property
     def measure(self) -> Measure:
-        """Which figures the table shows."""
+        """The figures that the table shows."""
         return MEASURES[self.table.measure]
 
     @property
@@ -212,7 +212,7 @@ class TableResult:
 
 
 def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResult:
-    """Fills a planned table with the records of its cells; of one cell the first record counts."""
+    """Fill a planned table with the records of its cells; the first record of a cell counts."""
     by_cell: dict[str, RunRecord] = {}
     for record in records:
         if record.cell is not None:
@@ -225,7 +225,7 @@ def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResu
     if reference is None:
         raise QueryError(f"table {table.id} has no row {shown(table.reference)}")
     compared = MEASURES[table.measure].compared
-    standard = _figures(found(reference), compared)
+    reference_values = _figures(found(reference), compared)
     return TableResult(
         table,
         tuple(
@@ -234,7 +234,7 @@ def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResu
                 found(row),
                 None
                 if row is reference
-                else significance(_figures(found(row), compared), standard),
+                else significance(_figures(found(row), compared), reference_values),
             )
             for row in table.rows
         ),
@@ -247,8 +247,11 @@ def _figures(records: Mapping[int, RunRecord], figure: str) -> dict[int, float]:
 
 
 def write_csv(result: TableResult, path: str | Path) -> None:
-    """One line per row, zero-shot rows among them: what it is, how many seeds, mean and std of
-    every figure, and the difference to the reference with its 95 % interval and p."""
+    """Write one line per row, including zero-shot rows.
+
+    Columns: settings, number of seeds, mean and standard deviation of every figure, and the
+    difference to the reference with its 95 % interval and p-value.
+    """
     header = ["row", "dataset", "protocol", "image_features", "text_features", "method", "n_seeds"]
     figures = result.measure.figures
     header += [f"{figure}_{kind}" for figure in figures for kind in ("mean", "std")]

@@ -1,4 +1,4 @@
-"""A trained model on a dataset that it never saw."""
+"""Evaluate a trained model on another dataset."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is measured.
+    """The result of evaluating a model on another dataset.
 
     Attributes:
-        figures: what is measured.
-        zero_shot: those of the features as they are, for a model that started from them.
-        record: the same as a line for the results store; `trained_on` says on what.
+        figures: figures of the model.
+        zero_shot: figures of the untrained features, for a model that started from them.
+        record: the line for the results store; `trained_on` is the training dataset.
     """
 
     figures: Figures
@@ -41,11 +41,11 @@ class Transfer:
 
     @property
     def report(self) -> RetrievalReport:
-        """The figures without those of single captions."""
+        """Return the figures without those of single captions."""
         return self.figures.report
 
     def table(self) -> str:
-        """The figures as plain text, for people."""
+        """Return the figures as plain text."""
         return self.figures.table(self.zero_shot)
 
 
@@ -57,22 +57,21 @@ def evaluate_transfer(
     *,
     progress: bool = False,
 ) -> Transfer:
-    """Measures a model on one split of another dataset.
+    """Evaluate a model on a split of another dataset.
 
-    See `Figures` for what is measured. A text of which the model knows no word is asked all the
-    same and ranks by chance; the record counts them as `test_texts_without_known_word`. Items
-    without a picture or without a text are left out.
+    Texts without a word in the model's vocabulary are included and rank by chance; the record
+    counts them as `test_texts_without_known_word`. Items without a picture or a text are left out.
 
     Args:
-        model: with its encoders.
-        dataset: pictures and sentences.
-        split: of this dataset.
-        cache: where features are kept.
+        model: a model with its encoders.
+        dataset: a dataset of pictures and sentences.
+        split: name of the split.
+        cache: cache of features.
         progress: show progress bars.
 
     Raises:
-        CMRError: the model or the dataset has features only, or the split has no whole pair.
-        UnknownNameError: no such split.
+        CMRError: the model or the dataset has features only, or the split has no complete pair.
+        UnknownNameError: there is no such split.
         ImageError: a picture cannot be read.
     """
     images, texts = model.image.encoder, model.text.encoder
@@ -97,8 +96,8 @@ def evaluate_transfer(
     if starts_from_features(trained):
         untrained = untrained_adapter(images.dim)
         zero_shot = measure_split(untrained, untrained, part, images, texts, cache).report
-    # A pretrained model was not trained here.
-    described = {"preset": "none", "objective": "none", "seed": 0, "epochs": 0}
+    # For a pretrained model, whose training was not recorded.
+    defaults = {"preset": "none", "objective": "none", "seed": 0, "epochs": 0}
     encoders = ("text_options", "image_weights", "fine_tuned", "text_fine_tuned")
     record = RunRecord.parse(
         {
@@ -109,7 +108,7 @@ def evaluate_transfer(
             "trained_on": {key: trained.get(key) for key in ("dataset", "protocol")},
             "image_encoder": images.name,
             "text_encoder": texts.name,
-            **{key: trained.get(key, default) for key, default in described.items()},
+            **{key: trained.get(key, default) for key, default in defaults.items()},
             **{key: trained.get(key) for key in encoders},
             "settings": trained.get("settings") or {},
             "pairs": {"train": 0, "validation": 0, "test": len(part)},

@@ -1,4 +1,4 @@
-"""Processes that run cells side by side, one thread each."""
+"""Run cells in parallel processes with one thread each."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Materials:
-    """What all workers need to know of this machine."""
+    """What all workers need: local paths and the broken pictures."""
 
     image_weights: Mapping[str, Path]
     cache: Path | None
     broken: Mapping[str, frozenset[str]]
-    """Ids of the items whose picture is broken, by dataset, and by other data to test on."""
+    """Ids of items with a broken picture, by dataset or by other data to test on."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Finished:
 
 
 def load_cell_dataset(cell: Cell) -> PairDataset | FeatureDataset:
-    """The dataset of a cell under its protocol, its pictures not looked at."""
+    """Load the dataset of a cell with its protocol, without checking its pictures."""
     choice = cell.settings.dataset
     return load_dataset(choice.name, protocol=cell.protocol, check_images=False, **located(choice))
 
 
 def load_other_data(other: OtherData) -> PairDataset:
-    """The split of another dataset to test on, its pictures not looked at. Raises CMRError."""
+    """Load a split of another dataset, without checking its pictures. Raises CMRError."""
     choice = other.dataset
     whole = load_dataset(choice.name, check_images=False, **located(choice))
     if isinstance(whole, FeatureDataset):
@@ -80,12 +80,12 @@ def load_other_data(other: OtherData) -> PairDataset:
 
 
 def build_text_encoder(choice: Choice) -> TextEncoder:
-    """The text encoder of a grid, not fitted yet. Raises CMRError."""
+    """Return an unfitted text encoder. Raises CMRError."""
     return text_encoder(choice.name, **located(choice))
 
 
 class Workbench:
-    """What one worker keeps between cells: datasets and image encoders."""
+    """Runs cells in one worker, and caches datasets and image encoders between them."""
 
     def __init__(self, materials: Materials) -> None:
         self.materials = materials
@@ -95,34 +95,34 @@ class Workbench:
         self._encoders: dict[str, ImageEncoder] = {}
 
     def dataset(self, cell: Cell) -> PairDataset | FeatureDataset:
-        """The cell's dataset, without the items whose picture is broken."""
+        """Return the cell's dataset, without items whose picture is broken."""
         choice = cell.settings.dataset
         key = (str(choice), cell.protocol)
         if key not in self._datasets:
             whole = load_cell_dataset(cell)
-            self._datasets[key] = whole.subset(self._sound(str(choice), whole.ids))
+            self._datasets[key] = whole.subset(self._unbroken_rows(str(choice), whole.ids))
         return self._datasets[key]
 
     def other_data(self, other: OtherData) -> PairDataset:
-        """The same of other data to test on."""
+        """Return other data to test on, without items whose picture is broken."""
         key = str(other)
         if key not in self._others:
             whole = load_other_data(other)
-            self._others[key] = whole.subset(self._sound(key, whole.ids))
+            self._others[key] = whole.subset(self._unbroken_rows(key, whole.ids))
         return self._others[key]
 
-    def _sound(self, data: str, ids: Sequence[str]) -> list[int]:
+    def _unbroken_rows(self, data: str, ids: Sequence[str]) -> list[int]:
         broken = self.materials.broken[data]
         return [row for row, id_ in enumerate(ids) if id_ not in broken]
 
     def image_encoder(self, name: str) -> ImageEncoder:
-        """The image encoder of this name, with the weights of this machine."""
+        """Return the image encoder with this name, using its local weights if given."""
         if name not in self._encoders:
             self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
         return self._encoders[name]
 
     def run(self, cell: Cell) -> Finished:
-        """One cell, whole. Raises CMRError for what the grid's author can mend."""
+        """Run one cell. Raises CMRError for mistakes in the grid."""
         settings, dataset = cell.settings, self.dataset(cell)
         pictures = settings.image_encoder != PRECOMPUTED
         if pictures == isinstance(dataset, FeatureDataset):
@@ -147,13 +147,13 @@ class Workbench:
             cache=self.cache,
         )
         scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
-        if experiment.zero_shot is not None:  # epoch 0, which counts like any other
+        if experiment.zero_shot is not None:  # epoch 0, which may be the best one
             scores.append(experiment.zero_shot.validation_map)
         record = experiment.record
         if settings.test_on is not None:
             record = self._elsewhere(experiment, settings.test_on)
         more: JSONObject = {"validation_map": max(scores, default=None)}
-        if texts is not None:  # as the grid says it, without the paths of this machine
+        if texts is not None:  # options as in the grid, without local paths
             more["text_options"] = (record.text_options or {}) | settings.text_encoder.options
         record = record.model_copy(update=more)
         embeddings = None
@@ -178,7 +178,7 @@ class Workbench:
         return Finished(record, experiment.history, embeddings)
 
     def _elsewhere(self, experiment: Experiment, other: OtherData) -> RunRecord:
-        """The record of a trained model on data that it was not trained on."""
+        """Evaluate the trained model on other data, and return the record."""
         if experiment.model is None:
             name = experiment.record.preset
             raise CMRError(f"{name} is no pair of projectors: it cannot be tested on other data")
@@ -195,19 +195,19 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def run_all(
     cells: Sequence[Cell], materials: Materials, workers: int
 ) -> Generator[tuple[Cell, Finished | str]]:
-    """Every cell with its result, or with what went wrong, in the order they end.
+    """Yield every cell with its result or an error message, in the order of completion.
 
-    A process that dies takes its cell along, no other. Closing the generator ends the processes.
+    If a process dies, only its current cell fails. Closing the generator ends the processes.
     """
     waiting = list(reversed(cells))
-    # Not forked: threads of torch do not live through a fork.
+    # Not "fork", because torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     pools: list[ProcessPoolExecutor] = []
     busy: dict[Future[Finished | str], tuple[Cell, ProcessPoolExecutor]] = {}
 
     def new_pool() -> ProcessPoolExecutor:
-        # A pool of several processes fails as a whole where one of them dies.
+        # One process per pool, because a pool breaks when any of its processes dies.
         pools.append(ProcessPoolExecutor(1, context, _prepare_worker, (materials, theirs)))
         return pools[-1]
 
@@ -238,7 +238,7 @@ def run_all(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started within take one core each, in every library: they read this on import."""
+    """Limit libraries in processes started here to one thread; they read this on import."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -255,14 +255,14 @@ def _prepare_worker(materials: Materials, alive: Connection) -> None:
     global _workbench  # noqa: PLW0603 - it reaches a process of a pool in no other way
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
-    tqdm.set_lock(threading.RLock())  # its own would outlive a process that is ended
-    logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # what is wrong with the data is told once
-    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no terminal, no bars within the bar
+    tqdm.set_lock(threading.RLock())  # the default lock would leak if this process is killed
+    logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # the runner has logged the warnings
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no progress bars in the runner's bar
     _workbench = Workbench(materials)
 
 
 def _end_with_runner(alive: Connection) -> None:
-    """Ends this process as soon as the runner closes its end, or is killed."""
+    """End this process when the runner closes its end of the pipe or is killed."""
     with suppress(EOFError, OSError):
         alive.recv()
     os._exit(1)
@@ -273,5 +273,5 @@ def _run(cell: Cell) -> Finished | str:
         return _workbench.run(cell)
     except CMRError as error:
         return str(error)
-    except Exception:  # whatever it is, the other cells go on
+    except Exception:  # the other cells must continue
         return traceback.format_exc()

@@ -1,4 +1,4 @@
-"""The model card: the template `model_card.md`, filled from the model and its training record."""
+"""Write the model card: the template `model_card.md`, filled in from a model and its record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2
 
 
 class Described(Protocol):
-    """What a card tells of a model: a `CrossModalModel` has it all."""
+    """The properties of a model that a card needs, e.g. of a `CrossModalModel`."""
 
     @property
     def dim(self) -> int: ...
@@ -59,14 +59,14 @@ def model_card(
     seeds: Sequence[JSONObject] = (),
     pictures: Mapping[str, str] | None = None,
 ) -> ModelCard:
-    """A card whose every figure stands in the model's record.
+    """Write a card from the figures in the model's training record.
 
     Args:
-        model: with its training record.
-        title: the card's heading and the model's name in its index of results.
-        load_name: what to give to `load`.
+        model: a model with its training record.
+        title: heading of the card, and name of the model in the card's index of results.
+        load_name: the argument of `load` in the examples.
         seeds: records of the same run with all its seeds, for the spread.
-        pictures: files beside the card by what they show.
+        pictures: picture files next to the card, by their captions.
 
     Raises:
         ModelFormatError: the model's training record cannot be understood.
@@ -109,7 +109,7 @@ def model_card(
 
 
 def has_projectors(model: Described) -> bool:
-    """Whether anything in it was trained here; a pretrained dual encoder is as it came."""
+    """Return whether the model has a trained projector; a pretrained dual encoder has none."""
     return model.image.projector is not None or model.text.projector is not None
 
 
@@ -187,7 +187,7 @@ def _licence(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str:
 
 
 def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | list[str] | None:
-    """The repositories on the Hub that parts of the model come from."""
+    """Return the repositories on the Hub that parts of the model come from."""
     named = [part.name for part in parts if part.commit is not None]
     if named:
         return named if len(named) > 1 else named[0]
@@ -198,7 +198,7 @@ def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | 
 
 
 def _limits(model: Described) -> list[str]:
-    """What its parts cannot do, in plain words."""
+    """Describe the limitations of the model."""
     found = encoder_limits(model.image, model.text)
     found.append(
         "It counts poorly, and combines poorly, above all on photographs: “two dogs, one black and "
@@ -213,7 +213,7 @@ def _limits(model: Described) -> list[str]:
 
 
 def _training(training: JSONObject) -> dict[str, str]:
-    """How it was trained, as far as the record says."""
+    """Return the training facts that the record has, by their names on the card."""
     settings = training.get("settings", {})
     versions = training.get("versions", {})
     pairs = training.get("pairs")

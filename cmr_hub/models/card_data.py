@@ -1,4 +1,4 @@
-"""What a card says about the data that a model learnt from."""
+"""Descriptions of training datasets for model cards."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 
 
 class About(NamedTuple):
-    """A dataset in words.
+    """The description of a dataset.
 
     Attributes:
-        title: how it is called.
-        what: what it holds.
-        terms: of use, or who holds the rights.
-        open: whether a model of it may be used for anything.
+        title: name of the dataset.
+        what: contents of the dataset.
+        terms: terms of use, or the holders of the rights.
+        open: whether a model trained on it may be used for any purpose.
     """
 
     title: str
@@ -47,5 +47,5 @@ UNKNOWN: Final = About("", "data of whoever trained it", "not stated here: ask t
 
 
 def about(dataset: str) -> About:
-    """What is known of a dataset; of a folder of someone's own, that nothing is."""
+    """Return the description of a dataset, or `UNKNOWN` with its name."""
     return ABOUT.get(dataset, UNKNOWN._replace(title=dataset))

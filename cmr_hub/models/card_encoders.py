@@ -1,4 +1,4 @@
-"""What a card says about the encoders of a model: whose they are, and what they cannot do."""
+"""Descriptions of encoders for model cards: their origin and their limitations."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class PretrainedPart:
     """A pretrained encoder in a model.
 
     Attributes:
-        name: of its repository, or of its directory.
-        commit: of the repository; None for a directory's, whose files the model has itself.
-        reads: pictures, sentences or both.
+        name: name of its repository or directory.
+        commit: commit of the repository; None for a directory, whose files are in the model.
+        reads: "pictures", "sentences" or both.
     """
 
     name: str
@@ -32,19 +32,19 @@ class PretrainedPart:
 
     @property
     def link(self) -> str:
-        """Its name in Markdown."""
+        """The name as a Markdown link."""
         if self.commit is None:
             return f"`{self.name}`, whose files are the model's own"
         return f"[{self.name}]({_PAGE}/{self.name}/tree/{self.commit})"
 
     @property
     def sentence(self) -> str:
-        """What it does in the model."""
+        """A sentence that says what it encodes in the model."""
         return f"{' and '.join(self.reads).capitalize()} are encoded by {self.link}."
 
 
 def pretrained_parts(image: ImageTower, text: TextTower) -> list[PretrainedPart]:
-    """The pretrained encoders of a model, each once; none of them is built."""
+    """Return the distinct pretrained encoders of a model, without building them."""
     found: dict[tuple[str, str | None], list[str]] = {}
     for tower, reads in ((image, "pictures"), (text, "sentences")):
         if is_pretrained(tower):
@@ -56,12 +56,12 @@ def pretrained_parts(image: ImageTower, text: TextTower) -> list[PretrainedPart]
 
 
 def is_pretrained(tower: ImageTower | TextTower) -> bool:
-    """Whether its encoder is one that a library reads."""
+    """Return whether the encoder is a pretrained one that a library reads."""
     return str(tower.encoder_name).startswith(PREFIX)
 
 
 def encoder_limits(image: ImageTower, text: TextTower) -> list[str]:
-    """What the encoders cannot do, in plain words."""
+    """Describe the limitations of the encoders."""
     found = []
     words = _vocabulary(text)
     if words:
@@ -84,7 +84,7 @@ def encoder_limits(image: ImageTower, text: TextTower) -> list[str]:
 
 
 def _vocabulary(text: TextTower) -> int:
-    """How many words an encoder knows; 0 for one that reads parts of words."""
+    """Return the size of the encoder's vocabulary; 0 for one that reads parts of words."""
     if text.encoder_name is None or is_pretrained(text) or text.encoder is None:
         return 0
     settings = text.encoder.state()[0]

@@ -1,4 +1,4 @@
-"""The figures of a model's training record, as a card shows them."""
+"""Read the figures for a model card from the training record."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Figure:
     """One measured number.
 
     Attributes:
-        dataset, protocol, split: on what.
-        kind: what the Hub calls it: `map` or `recall`.
-        name: of the metric.
-        pictures: how many there were to be found, where the record says.
-        value: as measured with this model's weights.
-        spread: the values of all seeds, this model's among them.
-        zero_shot: whether it is of the features before training, and not of this model.
+        dataset, protocol, split: the data that it was measured on.
+        kind: type of the metric on the Hub: `map` or `recall`.
+        name: name of the metric.
+        pictures: number of pictures in the gallery, if the record has it.
+        value: value for this model's weights.
+        spread: values of all seeds, including this model's.
+        zero_shot: whether it was measured on the features before training.
     """
 
     dataset: str
@@ -46,12 +46,12 @@ class Figure:
 
     @property
     def metric(self) -> str:
-        """The name with all that one must know to compare it."""
+        """The name with the protocol and the number of pictures, for comparisons."""
         return ", ".join([self.name, self.protocol, *self._count])
 
     @property
     def place(self) -> tuple[str, str]:
-        """On what, and by which protocol: what the rows of a table are."""
+        """The data and the protocol, which identify a row of the table."""
         before = ["zero-shot (before training)"] if self.zero_shot else []
         return ", ".join([self.dataset, self.split, *self._count, *before]), self.protocol
 
@@ -61,21 +61,21 @@ class Figure:
 
     @property
     def shown(self) -> str:
-        """`.664`, or `.665 ± .003` over seeds."""
+        """The formatted value: `.664`, or `.665 ± .003` over seeds."""
         if len(self.spread) > 1:
             return f"{_short(fmean(self.spread))} ± {_short(stdev(self.spread))}"
         return _short(self.value)
 
 
 def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
-    """Of `cmr train` (one dataset) or of a release (several, under "figures").
+    """Return the figures of `cmr train` (one dataset) or of a release (several, in "figures").
 
     Args:
-        training: a model's record.
+        training: training record of a model.
         seeds: records of the same run with all its seeds.
 
     Raises:
-        KeyError, TypeError, ValueError: the record is not one of these.
+        KeyError, TypeError, ValueError: the record has another format.
     """
     if "figures" in training:
         return [
@@ -87,7 +87,7 @@ def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figu
 
 
 def zero_shot_figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
-    """Those that the features reached before training, of a run that tells it; likewise."""
+    """Return the figures of the features before training; empty if the record has none."""
     if not training.get("zero_shot"):
         return []
     before = [
@@ -98,7 +98,7 @@ def zero_shot_figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) ->
 
 
 def as_table(found: Sequence[Figure]) -> list[list[str]]:
-    """Cells for people: a row for each place, a column for each metric, the head first."""
+    """Return the cells of a table with a header, a row per place and a column per metric."""
     names = list(dict.fromkeys(figure.name for figure in found))
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for figure in found:
@@ -112,7 +112,7 @@ def as_table(found: Sequence[Figure]) -> list[list[str]]:
 def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]:
     dataset, protocol = record["dataset"], record["protocol"]
     for key, name in _MAP.items():
-        if record[key] is None:  # nothing was relevant
+        if record[key] is None:  # no relevant items
             continue
         yield Figure(
             about(dataset).title,

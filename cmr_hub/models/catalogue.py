@@ -1,7 +1,7 @@
-"""Short names of pretrained dual encoders, and what others published of each.
+"""Short names of pretrained dual encoders, with published facts about each.
 
-Nothing in the table was measured here, and nothing was written from memory: each fact has the
-address of the page it was read from, and a fact that no page states is None.
+Nothing in the table was measured here: each fact has the URL of its source, and facts without a
+source are None.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class _Strict(BaseModel):
 
 
 class NumberFact(_Strict):
-    """A whole number, and the page that states it."""
+    """An integer and its source."""
 
     value: Annotated[int, Field(gt=0)]
     source: Source
     note: str = ""
-    """What the number counts, where the page rounds or leaves something out."""
+    """What the number counts, if the source rounds or leaves something out."""
 
 
 class TextFact(_Strict):
-    """A few words, and the page that states them."""
+    """A short text and its source."""
 
     value: Text
     source: Source
@@ -43,20 +43,20 @@ class TextFact(_Strict):
 
 
 class RetrievalFigure(_Strict):
-    """One published figure of zero-shot retrieval."""
+    """A published figure of zero-shot retrieval."""
 
     dataset: Text
     metric: Annotated[str, Field(pattern=r"^recall@\d+$")]
     direction: Direction
-    """What is asked with, and what is found: "text to image" is also called image retrieval."""
+    """Query and target modality; "text to image" is also called image retrieval."""
     value: Annotated[float, Field(gt=0, lt=1)]
     protocol: Text
-    """Which pictures, which weights, whose measurement."""
+    """Pictures, weights and the source of the measurement."""
     source: Source
 
 
 class CatalogueEntry(_Strict):
-    """A pretrained dual encoder: where it is, what it is for, and what is known of it.
+    """A pretrained dual encoder with its repository, purpose and published facts.
 
     Example:
         >>> from cmr_hub.models.catalogue import resolve
@@ -65,31 +65,31 @@ class CatalogueEntry(_Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-    """The short name, as `cmr_hub.load` takes it."""
+    """Short name, accepted by `cmr_hub.load`."""
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    """On the Hub, `owner/name`."""
+    """Repository on the Hub, `owner/name`."""
     library: Literal["sentence-transformers", "open_clip"]
-    """The library whose files the repository holds."""
+    """Library whose format the repository has."""
     purpose: Text
-    """What it is for, in one sentence."""
+    """Purpose in one sentence."""
     listed: Source
-    """The page on which the name of the repository was read."""
+    """Source of the repository's name."""
     revision: TextFact | None = None
-    """The commit that has safetensors, where the main branch is not known to have them."""
+    """Commit with safetensors, if the main branch is not known to have them."""
     download: NumberFact | None = None
-    """Bytes that the first use fetches."""
+    """Size of the download in bytes."""
     dimension: NumberFact | None = None
-    """Of the common space."""
+    """Dimension of the common space."""
     languages: TextFact | None = None
-    """Of the sentences."""
+    """Languages of the sentences."""
     licence: TextFact | None = None
-    """Of the weights."""
+    """Licence of the weights."""
     figures: tuple[RetrievalFigure, ...] = Field(default=(), strict=False)
 
     def figure(
         self, dataset: str = "COCO", metric: str = "recall@1", direction: str = "text to image"
     ) -> RetrievalFigure | None:
-        """Returns the published figure of this kind, or None where there is none."""
+        """Return the published figure of this kind, or None."""
         wanted = (dataset, metric, direction)
         for figure in self.figures:
             if (figure.dataset, figure.metric, figure.direction) == wanted:
@@ -108,9 +108,9 @@ def _all() -> dict[str, CatalogueEntry]:
 
 
 def list_models() -> list[CatalogueEntry]:
-    """Lists the pretrained dual encoders that have a short name, in the table's order.
+    """List the pretrained dual encoders that have a short name, in the table's order.
 
-    Any other one is loaded by the name of its repository, `load("owner/name")`.
+    Others can be loaded by the name of their repository, `load("owner/name")`.
 
     Example:
         >>> from cmr_hub import list_models
@@ -121,22 +121,21 @@ def list_models() -> list[CatalogueEntry]:
 
 
 def resolve(name: str) -> CatalogueEntry | None:
-    """Finds the entry of a short name; None where no entry has it."""
+    """Return the entry with a short name, or None."""
     return _all().get(name)
 
 
 def default_revision(repository: str) -> str | None:
-    """Finds the commit to load a repository from where the user names none; None is its main
-    branch."""
+    """Return the commit to load a repository from by default; None for its main branch."""
     found = (entry.revision for entry in list_models() if entry.repository == repository)
     fact = next(found, None)
     return None if fact is None else fact.value
 
 
 def suggestions(name: str) -> list[str]:
-    """Lists up to three short names that look like `name`, the nearest first.
+    """List up to three short names similar to `name`, the most similar first.
 
-    Upper and lower case, and what stands before a slash, do not matter.
+    Case and everything before a slash are ignored.
     """
     wanted = name.rpartition("/")[2].lower().replace("_", "-")
     return difflib.get_close_matches(wanted, _all(), n=3, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""The classes of a trained model, as points of the common space."""
+"""Class centroids in the common space of a trained model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassCentroids:
-    """The mean direction of each class's training items in the common space, per modality.
+    """The mean direction of the training items of each class, per modality.
 
-    The class of an embedding is that of the nearest centroid: one rule for every objective,
-    whether or not it trains a classifier of its own. A class without items is never it.
+    The class of an embedding is that of the nearest centroid, for every objective, even if it
+    trains a classifier. A class without items is never predicted.
     """
 
     images: FloatArray
@@ -26,7 +26,7 @@ class ClassCentroids:
     def fit(
         cls, images: FloatArray, texts: FloatArray, labels: IntArray, n_classes: int
     ) -> ClassCentroids:
-        """From (N, d) unit vectors and (N,) labels; a class without items gets a zero row."""
+        """Fit on (N, d) unit vectors and (N,) labels; classes without items get a zero row."""
 
         def means(rows: FloatArray) -> FloatArray:
             sums = np.zeros((n_classes, rows.shape[1]), dtype=np.float32)
@@ -39,12 +39,12 @@ class ClassCentroids:
         return cls(means(images), means(texts))
 
     def predict(self, embeddings: FloatArray, modality: Modality) -> IntArray:
-        """(N, d) unit vectors of one modality → (N,) class indices."""
+        """Map (N, d) unit vectors of one modality to (N,) class indices."""
         nearest: IntArray = np.argmax(self.similarity(embeddings, modality), axis=1)
         return nearest
 
     def similarity(self, embeddings: FloatArray, modality: Modality) -> FloatArray:
-        """(N, d) unit vectors of one modality → (N, classes) cosines; −∞ for an empty class."""
+        """Return (N, classes) cosines of (N, d) unit vectors; −∞ for an empty class."""
         centroids = self.images if modality == "image" else self.texts
         cosines: FloatArray = embeddings @ centroids.T
         cosines[:, ~centroids.any(axis=1)] = -np.inf

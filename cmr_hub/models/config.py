@@ -1,4 +1,4 @@
-"""What `config.json` of a saved model says; checked on reading."""
+"""The schema of a saved model's `config.json`, validated on reading."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Strict(BaseModel):
 
 
 class ProjectorConfig(_Strict):
-    """The shape of one projector: see `Projector`."""
+    """The settings of a projector; see `Projector`."""
 
     in_dim: Width
     hidden: Annotated[list[Width], Field(max_length=16)]
@@ -90,7 +90,7 @@ class ProjectorConfig(_Strict):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out what a projector does without, for releases that do not know it."""
+        """Leave out unused settings, for older releases that do not have them."""
         fields: dict[str, Any] = handler(self)
         if not self.residual:
             del fields["residual"]
@@ -102,13 +102,12 @@ class ProjectorConfig(_Strict):
 
 
 class EncoderConfig(_Strict):
-    """Which encoder, and where it is.
+    """An encoder and the source of its weights.
 
-    `source` is `file` where its weights or vocabulary are in this directory, `torchvision:NAME`,
-    `package:NAME` or `hf:REPOSITORY@COMMIT` where they can be had again. `fingerprint` changes
-    with everything that changes a row; None for a text encoder that was fitted here, whose files
-    the manifest has.
-    `sha256` is of the files of a pretrained encoder.
+    `source` is `file` if its weights or vocabulary are in the model's directory, otherwise
+    `torchvision:NAME`, `package:NAME` or `hf:REPOSITORY@COMMIT`. `fingerprint` identifies
+    everything that affects the features; None for a fitted text encoder, whose files are in the
+    manifest. `sha256` is the hash of the files of a pretrained encoder.
     """
 
     name: str
@@ -119,12 +118,12 @@ class EncoderConfig(_Strict):
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether it is read by a library, and not built here."""
+        """Whether it is a pretrained encoder that a library reads."""
         return self.sha256 is not None
 
 
 class TowerConfig(_Strict):
-    """An encoder, a projector, or one after the other: see `cmr_hub.models.towers`."""
+    """An encoder, a projector, or both in sequence; see `cmr_hub.models.towers`."""
 
     encoder: EncoderConfig | None
     projector: ProjectorConfig | None
@@ -150,11 +149,11 @@ class TowerConfig(_Strict):
 
 
 class ModelConfig(_Strict):
-    """All of a saved model but its tensors.
+    """Everything in a saved model except its tensors.
 
-    `files` is the manifest: the SHA-256 of every other file that is needed, so a half-copied
-    directory is noticed. (The gallery has one of its own; the card may be edited.) `training` is
-    free-form: what was run and what it measured, for people and the card.
+    `files` is the manifest with the SHA-256 of every other required file, which detects incomplete
+    copies. (The gallery has a separate manifest; the card may be edited.) `training` is a free-form
+    record of the training and its figures, for the card.
     """
 
     format_version: Literal[2] = FORMAT_VERSION
@@ -167,11 +166,11 @@ class ModelConfig(_Strict):
 
 
 def read_config(path: Path) -> ModelConfig:
-    """Reads and checks a `config.json`.
+    """Read and validate a `config.json`.
 
     Raises:
-        ModelFormatError: missing, too large, not JSON, another format version, or a key that is
-            missing, unknown or of the wrong kind; the message names it.
+        ModelFormatError: the file is missing, too large, not JSON or of another format version,
+            or a key is missing, unknown or of the wrong type; the message names it.
     """
     if not path.is_file():
         raise ModelFormatError(f"{path.parent} is not a model directory: it has no {path.name}")
@@ -200,7 +199,7 @@ def read_config(path: Path) -> ModelConfig:
 
 
 def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
-    """A config from before there were towers. What is wrong with it is left for the check."""
+    """Convert a config of format 1, which has no towers; validation reports its errors."""
     found = {name: value for name, value in content.items() if name not in _FORMAT_1}
     found["format_version"] = FORMAT_VERSION
     for side in ("image", "text"):
@@ -211,5 +210,5 @@ def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
             encoder = {"dim": projector.get("in_dim"), **encoder}
         found[f"{side}_tower"] = {"encoder": encoder, "projector": projector}
         if projector is None:
-            found[f"{side}_projector"] = None  # which the check names
+            found[f"{side}_projector"] = None  # so that validation reports it
     return found

@@ -1,4 +1,4 @@
-"""CrossModalModel: a tower of pictures and a tower of texts, into one common space."""
+"""CrossModalModel: an image tower and a text tower with one common space."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class CrossModalModel:
     """Encodes pictures and sentences into one common space, and searches there.
 
     Args:
-        image: the tower of pictures: an encoder, a projector, or one after the other.
-        text: the tower of texts likewise, into the same dimension d.
-        classes: names of the labels it was trained with; may be empty.
-        centroids: of those classes; None without classes.
-        training: what was run and measured, as JSON; kept in `config.json`.
-        history: one row per epoch with every named part; kept in `history.json`.
-        source: what `cmr_hub.load` takes to get this model again; None where nothing does.
+        image: the image tower: an encoder, a projector, or both in sequence.
+        text: the text tower, with the same output dimension d.
+        classes: names of the classes it was trained with; may be empty.
+        centroids: centroids of those classes; None without classes.
+        training: record of the training and its figures, as JSON; saved in `config.json`.
+        history: one row per epoch with every named part; saved in `history.json`.
+        source: the argument with which `cmr_hub.load` loads this model again, if any.
 
     Raises:
         ModelFormatError: the towers' dimensions differ, or there are classes without centroids
@@ -97,7 +97,7 @@ class CrossModalModel:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides an embedding. Galleries keep it and refuse another's."""
+        """SHA-256 of everything that affects an embedding; galleries refuse other models by it."""
         digest = hashlib.sha256()
         for projector in (self.image.projector, self.text.projector):
             if projector is not None:
@@ -108,17 +108,17 @@ class CrossModalModel:
         return digest.hexdigest()
 
     def to(self, device: str = "auto", *, precision: str | None = None) -> Self:
-        """Moves the encoders to a device. Embeddings come back as float32 all the same.
+        """Move the encoders to a device; embeddings are always returned as float32.
 
-        What another backend runs only because nothing was chosen is run by torch from then on.
+        Encoders that use another backend by default are run by torch afterwards.
 
         Args:
             device: `auto` (the first accelerator, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
-            precision: `float32`, `bfloat16` or `float16`; default float32 on the CPU, and on an
-                accelerator bfloat16 where it has that, else float16.
+            precision: `float32`, `bfloat16` or `float16`. Default: float32 on the CPU; on an
+                accelerator bfloat16 if supported, otherwise float16.
 
         Raises:
-            CMRError: there is no such device here, or no such precision.
+            CMRError: the device or the precision is not available.
         """
         placement = Placement.of(device, precision)
         self.image, self.text = self.image.movable, self.text.movable
@@ -127,21 +127,21 @@ class CrossModalModel:
         return self
 
     def with_backend(self, backend: str, *, int8: bool = False) -> Self:
-        """This model with its networks run by another runtime, on the CPU.
+        """Return this model with its networks run by another runtime, on the CPU.
 
-        A network is exported when it is first needed, checked against torch, and kept in
-        `$CMR_CACHE_HOME/exports`; then its torch weights are dropped, if nobody else has them.
-        The gallery is not attached: `cmr_hub.load` does both.
+        A network is exported when it is first needed, checked against torch, and cached in
+        `$CMR_CACHE_HOME/exports`; its torch weights are then freed unless they are used elsewhere.
+        The gallery is not attached; `cmr_hub.load` does both.
 
         Args:
-            backend: `onnx` (ONNX Runtime) or `openvino`; `torch` gives this model itself; `auto` is
-                ONNX Runtime for encoders that are much faster with it and whose export takes some
-                seconds, and torch for all others, and wherever it cannot be exported.
-            int8: with 8-bit weights, faster and a little less exact. Its fingerprint is another,
-                so that galleries of the one refuse the other. In float32 it stays.
+            backend: `onnx` (ONNX Runtime) or `openvino`; `torch` returns this model; `auto` uses
+                ONNX Runtime for encoders that are much faster with it and export within seconds,
+                and torch for all others and if an export fails.
+            int8: use 8-bit weights, which are faster and slightly less accurate. The fingerprint
+                changes, so galleries of the other model are refused. In float32 it stays the same.
 
         Raises:
-            UnknownNameError: no such backend.
+            UnknownNameError: there is no such backend.
             CMRError: int8 with torch. When a network is first needed: the backend's package is
                 missing, or the network cannot be exported.
         """
@@ -172,24 +172,24 @@ class CrossModalModel:
         on_error: OnError = "raise",
         progress: bool = False,
     ) -> FloatArray:
-        """Pictures → (N, d) float32 unit vectors.
+        """Encode pictures as (N, d) float32 unit vectors.
 
         Args:
-            images: N pictures: paths, open `PIL.Image`s, the bytes of files, or uint8 arrays
-                (H, W, 3) of red, green and blue, or (H, W) of grey.
-            batch_size: pictures in one pass of the network; None takes what suits the device.
-            on_error: what becomes of a picture that cannot be read. "raise": an `ImageError`.
-                "none": its row is NaN, so that row i is still of picture i. "skip": it has no
-                row, and there are fewer rows than pictures; the log says which are left out.
-            progress: show a bar.
+            images: N pictures: paths, `PIL.Image` objects, bytes of files, or uint8 arrays
+                (H, W, 3) in RGB or (H, W) in grey.
+            batch_size: number of pictures per pass of the network. Default: depends on the device.
+            on_error: what to do if a picture cannot be read. "raise": raise `ImageError`. "none":
+                fill its row with NaN, so that row i still belongs to picture i. "skip": leave out
+                its row and log a warning.
+            progress: show a progress bar.
 
         Returns:
             (N, d) float32; fewer rows with "skip".
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
-            CMRError: no list, no such `on_error` or batch size; or the model was trained on
-                precomputed features and has no image encoder.
+            CMRError: `images` is not a list, `on_error` or `batch_size` is invalid, or the model
+                was trained on precomputed features and has no image encoder.
 
         Example:
             >>> rows = model.encode_images(paths, on_error="none")          # doctest: +SKIP
@@ -200,26 +200,26 @@ class CrossModalModel:
         )
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Strings → (N, d) float32 unit vectors.
+        """Encode strings as (N, d) float32 unit vectors.
 
         Raises:
-            UnknownWordsError: a text is empty or has no word that the text encoder knows.
+            UnknownWordsError: a text is empty or has no word in the encoder's vocabulary.
             CMRError: the model was trained on precomputed features and has no text encoder.
         """
         refuse_single(texts, "texts")
         return self.encode_documents([(text,) for text in texts])
 
     def encode_documents(self, documents: Sequence[Document]) -> FloatArray:
-        """Documents (all sentences of an item each) → (N, d) float32 unit vectors.
+        """Encode documents, each with all sentences of an item, as (N, d) float32 unit vectors.
 
         Raises:
-            UnknownWordsError, CMRError: as `encode_texts`.
+            UnknownWordsError, CMRError: see `encode_texts`.
         """
         refuse_single(documents, "documents")
         return self.text.encode(documents)
 
     def predict_classes(self, embeddings: FloatArray, modality: Modality) -> list[str]:
-        """(N, d) unit vectors of one modality → the names of their nearest classes.
+        """Return the names of the nearest classes of (N, d) unit vectors of one modality.
 
         Raises:
             CMRError: the model was trained without classes.
@@ -230,9 +230,9 @@ class CrossModalModel:
 
     @property
     def logit_scale(self) -> float:
-        """What cosines are multiplied by before the softmax of `classify`: 1 / temperature.
+        """Factor of the cosines before the softmax of `classify`, 1 / temperature.
 
-        A pretrained dual encoder has learnt its own.
+        A pretrained dual encoder has a learnt one.
         """
         return self.text.logit_scale or DEFAULT_LOGIT_SCALE
 
@@ -245,25 +245,25 @@ class CrossModalModel:
         temperature: float | None = None,
         progress: bool = False,
     ) -> list[list[ClassProbability]]:
-        """Chooses for each picture among classes that are given by name (zero-shot).
+        """Classify pictures by the names of classes (zero-shot).
 
             p(c | v) = softmax_c(v · w_c / T),  v of the picture, w_c of the name in the template
 
         Source: Radford et al. 2021 (CLIP), section 3.1.
 
         Args:
-            images: N paths or open pictures.
-            names: of C classes, as a caption would call them.
-            template: a text with `{}` for the name; of several the vectors are averaged.
-            temperature: T; None takes 1 / `logit_scale`.
-            progress: show a bar.
+            images: N pictures; see `encode_images`.
+            names: names of C classes, as used in captions.
+            template: a text with `{}` for the name, or several, whose vectors are averaged.
+            temperature: T. Default: 1 / `logit_scale`.
+            progress: show a progress bar.
 
         Returns:
-            For each picture all names with their probabilities, best first.
+            All names with their probabilities for each picture, best first.
 
         Raises:
-            QueryError: the names, the template or the temperature cannot be used.
-            UnknownWordsError, ImageError, CMRError: as the encoders.
+            QueryError: the names, the template or the temperature are invalid.
+            UnknownWordsError, ImageError, CMRError: raised by the encoders.
 
         Example:
             >>> model.classify(["rex.jpg"], ["a dog", "a receipt"])         # doctest: +SKIP
@@ -274,9 +274,9 @@ class CrossModalModel:
         )
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that say nothing to this model, each once; search leaves them out.
+        """Return the distinct words of a text outside the vocabulary, which search ignores.
 
-        To a network that reads pieces of words no string of letters is unknown.
+        Networks that read parts of words have no unknown words.
         """
         return self.text.unknown_words(text)
 
@@ -293,28 +293,29 @@ class CrossModalModel:
         distinct: float | None = None,
         clear: float | None = None,
     ) -> list[Hit]:
-        """The items of the attached gallery nearest to a sentence or a picture.
+        """Return the items of the attached gallery that are nearest to a sentence or a picture.
+
+        Give either `text` or `image`.
 
         Args:
-            text: a sentence; or
-            image: a path, an open picture, the bytes of a file, or a uint8 array (H, W, 3) or
-                (H, W). Exactly one of the two.
-            k: how many hits at most.
-            target: search among pictures (`"image"`) or among texts (`"text"`). Default: the
-                other modality than the query's, if the gallery has it.
-            offset: how many of the best to pass over: page 3 of 10 hits is offset=20.
+            text: a sentence.
+            image: a path, a `PIL.Image`, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
+            k: maximum number of hits.
+            target: search pictures (`"image"`) or texts (`"text"`). Default: the modality other
+                than the query's, if the gallery has it.
+            offset: number of best hits to skip; page 3 with 10 hits per page is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
-            min_score: the least cosine similarity of a hit, in [-1, 1].
-            distinct: leave out what is more similar than this to a better hit, e.g. .98.
-            clear: the least `z` of a hit, in standard deviations; see `Gallery.search`.
+            min_score: minimum cosine similarity of a hit, in [-1, 1].
+            distinct: leave out items more similar than this to a better hit, e.g. .98.
+            clear: minimum `z` of a hit, in standard deviations; see `Gallery.search`.
 
         Returns:
             Up to k `Hit`s, best first: id, score (cosine), rank, path, sentences, label.
 
         Raises:
-            QueryError: not exactly one query, no gallery, a k below 1, or a text that is the name
-                of a picture's file.
-            UnknownWordsError, ImageError: as the encoders.
+            QueryError: there is not exactly one query, no gallery is attached, k is below 1, or
+                the text is the name of a picture file.
+            UnknownWordsError, ImageError: raised by the encoders.
         """
         if (text is None) == (image is None):
             raise QueryError("give one query: either a text or an image")
@@ -347,18 +348,18 @@ class CrossModalModel:
         )
 
     def save_pretrained(self, directory: str | Path, *, pictures: bool = False) -> None:
-        """Writes the model and its gallery, all or nothing.
+        """Save the model and its gallery atomically.
 
-        `config.json`, `model.safetensors`, the text encoder as JSON (+ safetensors), the image
-        encoder's weights where they cannot be downloaded again, `history.json`, `gallery/`.
+        Writes `config.json`, `model.safetensors`, the text encoder as JSON (+ safetensors), the
+        image encoder's weights if they cannot be downloaded again, `history.json`, `gallery/`.
 
         Args:
-            directory: new, empty, or a model's.
-            pictures: copy the gallery's pictures into `pictures/` too, so that the directory can
-                be moved to another machine; else the gallery points to where they are.
+            directory: a new or empty directory, or a model's, which is replaced.
+            pictures: copy the gallery's pictures into `pictures/`, so that the directory can be
+                moved to another machine. Otherwise the gallery stores their paths.
 
         Raises:
-            ModelFormatError: the directory holds something else than a model; it is left alone.
+            ModelFormatError: the directory has files that are not a model's; it is unchanged.
         """
         refuse_foreign_directory(Path(directory))
         with atomic_directory(directory) as fresh:
@@ -379,23 +380,23 @@ class CrossModalModel:
         create_pr: bool = False,
         pictures: bool = False,
     ) -> str:
-        """Sends the model with its card to a repository on the Hub, as one commit.
+        """Upload the model with its card to a repository on the Hub, as one commit.
 
-        What is there and is a model's is replaced. `cmr publish` does the same for a directory,
-        shows first what will change, and asks.
+        Model files in the repository are replaced. `cmr publish` does the same for a directory,
+        after showing the changes and asking for confirmation.
 
         Args:
-            repo_id: `user/name`; it is made if it is not there.
-            commit_message, private, token, branch, create_pr: as in huggingface_hub.
-            pictures: send the gallery with its pictures too. Mind whose they are.
+            repo_id: `user/name`; created if it does not exist.
+            commit_message, private, token, branch, create_pr: see huggingface_hub.
+            pictures: upload the gallery with its pictures too. Check their copyright first.
 
         Returns:
-            The address of the commit, or of the pull request.
+            The URL of the commit or of the pull request.
 
         Raises:
-            HubError: it cannot be sent; the repository is then as it was.
+            HubError: the upload failed; the repository is unchanged.
         """
-        # These read templates and speak to the Hub: most who load a model need neither.
+        # Imported here, because loading a model needs neither templates nor the Hub.
         from cmr_hub.models.card import model_card
         from cmr_hub.models.upload import model_upload
 
@@ -426,20 +427,20 @@ class CrossModalModel:
         force_download: bool = False,
         allow_download: bool = False,
     ) -> Self:
-        """Reads what `save_pretrained` wrote; embeddings are equal to the bit.
+        """Load a model saved by `save_pretrained`; its embeddings are bit-identical.
 
-        The gallery is not attached: `cmr_hub.load` does both. The image encoder's network is
-        built when it is first needed.
+        The gallery is not attached; `cmr_hub.load` does both. The image encoder's network is built
+        when it is first needed.
 
         Args:
             name: a directory, or a repository on the Hub, `user/name`.
-            revision, token, cache_dir, local_files_only, force_download: of a repository, as in
-                huggingface_hub; see `HubSource`.
-            allow_download: fetch also what the model itself names, now or when it is needed.
+            revision, token, cache_dir, local_files_only, force_download: options for repositories,
+                as in huggingface_hub; see `HubSource`.
+            allow_download: also download encoders that the model refers to, when they are needed.
 
         Raises:
-            ModelFormatError: a file is missing, damaged, could run code, or does not fit the
-                config; it is named.
+            ModelFormatError: a file is missing or damaged, could run code, or does not match the
+                config; the message names it.
             HubError: the repository cannot be read.
         """
         if isinstance(name, str) and is_repository(name) and not Path(name).exists():
@@ -456,7 +457,7 @@ class CrossModalModel:
 
     @classmethod
     def read_downloaded(cls, directory: Path) -> Self:
-        """Reads a directory that came from elsewhere: it may point at no file of this machine."""
+        """Read a downloaded directory, which must not refer to local files."""
         refuse_local_sources(directory)
         return cls._read(directory)
 

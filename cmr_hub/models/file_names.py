@@ -1,4 +1,4 @@
-"""A text that is the name of a picture's file was most likely meant to be the picture."""
+"""Refuse texts that are names of picture files, because the picture was probably meant."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from cmr_hub.errors import QueryError
 
 
 def refuse_file_name(text: str) -> None:
-    """Asks back about a single word with the ending of a picture's file; sentences pass.
+    """Refuse a single word with the extension of a picture file; sentences pass.
 
     Raises:
-        QueryError: it is one; the message says how to give the picture.
+        QueryError: the text is a file name; the message says how to pass the picture.
     """
     word = text.strip()
     if len(word.split()) == 1 and word.lower().endswith(IMAGE_ENDINGS):

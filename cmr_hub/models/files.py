@@ -1,4 +1,4 @@
-"""The files of a saved model, read with every doubt: each check has its own message."""
+"""Read and check the files of a saved model; each check has a separate message."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ _ALL: Final = {*_FILES, *_FOLDERS, SNAPSHOTS}  # snapshots are not published
 
 
 def model_patterns() -> list[str]:
-    """Glob patterns of all files that a model directory can have."""
+    """Return glob patterns of all files that a model directory can have."""
     return [*_FILES, *(f"{folder}/*" for folder in _FOLDERS)]
 
 
 def choose_model_files(sizes: Mapping[str, int], where: str) -> list[str]:
-    """Patterns of what to fetch of a repository that holds a model of this library.
+    """Return patterns of the files to download from a repository with a model of this library.
 
     Raises:
-        ModelFormatError: it holds none, or a file that could run code or is too large.
+        ModelFormatError: there is no model, or a file could run code or is too large.
     """
     for name, size in sizes.items():
         refuse_code(name, where)
@@ -60,12 +60,12 @@ def choose_model_files(sizes: Mapping[str, int], where: str) -> list[str]:
 
 
 def is_model_file(path: str) -> bool:
-    """Whether a relative path is one that a model's file can have."""
+    """Return whether a relative path can be a file of a model."""
     return path in _FILES or path.split("/", 1)[0] in _FOLDERS
 
 
 def model_files(directory: Path) -> list[str]:
-    """The files of a model in its directory, as relative paths; not what lies there beside."""
+    """Return the relative paths of a model's files in its directory, without other files."""
     names = [name for name in _FILES if (directory / name).is_file()]
     for folder in _FOLDERS:
         names += [
@@ -77,10 +77,10 @@ def model_files(directory: Path) -> list[str]:
 
 
 def refuse_foreign_directory(directory: Path) -> None:
-    """Saving replaces a directory, so only an absent or empty one, or a model's, may be replaced.
+    """Refuse to save over anything but a missing or empty directory or a model's.
 
     Raises:
-        ModelFormatError: it holds something else, if only beside a model.
+        ModelFormatError: the directory has other files, even next to a model.
     """
     if not directory.exists():
         return
@@ -96,7 +96,7 @@ def refuse_foreign_directory(directory: Path) -> None:
 
 
 def is_of_a_model(config: Path) -> bool:
-    """Whether some release wrote this config; many programs call a file config.json."""
+    """Return whether this library wrote the config; many programs have a file config.json."""
     try:
         content = read_json(config)
     except (OSError, ValueError, RecursionError):
@@ -105,7 +105,7 @@ def is_of_a_model(config: Path) -> bool:
 
 
 def checksums(directory: Path) -> dict[str, str]:
-    """The SHA-256 of every file in a directory and its folders, by its relative path."""
+    """Return the SHA-256 of every file in a directory and its subfolders, by relative path."""
     return {
         path.relative_to(directory).as_posix(): sha256_of_file(path)
         for path in sorted(directory.rglob("*"))
@@ -114,7 +114,7 @@ def checksums(directory: Path) -> dict[str, str]:
 
 
 def refuse_without_tensors(directory: Path, config: ModelConfig) -> None:
-    """Raises ModelFormatError if the tensors' file, or its checksum, is missing."""
+    """Raise ModelFormatError if the tensors file or its checksum is missing."""
     if TENSORS not in config.files:
         raise ModelFormatError(f"{directory / CONFIG} has no checksum of {TENSORS}")
     if not (directory / TENSORS).is_file():
@@ -122,10 +122,10 @@ def refuse_without_tensors(directory: Path, config: ModelConfig) -> None:
 
 
 def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
-    """Compares every file with its SHA-256 in the manifest.
+    """Compare every file with its SHA-256 in the manifest.
 
     Raises:
-        ModelFormatError: a missing or a changed file, or what is no file of the directory.
+        ModelFormatError: a file is missing or changed, or is not inside the directory.
     """
     for name, checksum in expected.items():
         try:
@@ -142,11 +142,11 @@ def verify_files(directory: Path, expected: Mapping[str, str]) -> None:
 
 
 def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Compares the header of the tensors' file with what the config asks for.
+    """Compare the header of the tensors file with the shapes that the config requires.
 
     Raises:
-        ModelFormatError: a tensor is missing, nothing asks for it, or it is not float32 or
-            float16 of the right shape.
+        ModelFormatError: a tensor is missing, unused, or not float32 or float16 of the right
+            shape.
     """
     for name, shape in shapes.items():
         if name not in header:
@@ -163,10 +163,10 @@ def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[i
 
 
 def read_tensors(path: Path) -> dict[str, FloatArray]:
-    """The tensors of a safetensors file, those of float16 as float32.
+    """Read the tensors of a safetensors file, converting float16 to float32.
 
     Raises:
-        ModelFormatError: it cannot be read, or a value is not finite.
+        ModelFormatError: the file cannot be read, or a value is not finite.
     """
     try:
         check_file(path)
@@ -180,14 +180,14 @@ def read_tensors(path: Path) -> dict[str, FloatArray]:
 
 
 def describe_projector(projection: Projection) -> ProjectorConfig:
-    """The config that `filled_projector` takes for this one."""
+    """Return the config of a projection, as needed by `filled_projector`."""
     return ProjectorConfig(**projection.settings)
 
 
 def tensor_shapes(
     config: ModelConfig, projectors: Mapping[str, ProjectorConfig]
 ) -> dict[str, tuple[int, ...]]:
-    """The name and the shape of every tensor that a model of this config has."""
+    """Return the names and shapes of all tensors of a model with this config."""
     found = {
         f"{part}.{name}": shape
         for part, projector in projectors.items()
@@ -202,13 +202,13 @@ def tensor_shapes(
 def filled_projector(
     config: ProjectorConfig, tensors: Mapping[str, FloatArray], part: str
 ) -> Projection:
-    """The projector of a config, with tensors that were checked before."""
+    """Build the projector of a config from tensors that were already checked."""
     settings = config.model_dump()
     return Projection(settings, {name: tensors[f"{part}.{name}"] for name in shapes(settings)})
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """One row per epoch. Raises ModelFormatError."""
+    """Read the history, with one row per epoch. Raises ModelFormatError."""
     try:
         rows = read_json(path)
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""A model's directory looked over before it is read: nothing in it may be dangerous or too big."""
+"""Inspect a model directory before it is read, and refuse dangerous or oversized files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_BYTES: Final = {
     IMAGE_WEIGHTS: 2_000_000_000,
     ARRAYS_FILE: 2_000_000_000,
 }
-"""What a model of ours can need at most."""
+"""Maximum sizes of the files of a model."""
 
 _READ_INSIDE: Final = (GALLERY, PICTURES, ENCODERS)
 _WITH_SOURCES: Final = ("image_tower", "text_tower", "image_encoder", "text_encoder")
@@ -43,18 +43,18 @@ _RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"
 
 
 def inspect_directory(directory: Path) -> None:
-    """Refuses what could run code, hang, fill the memory or lead to other files.
+    """Refuse files that could run code, block, fill the memory or lead to other files.
 
-    Looks at the directory, its gallery and its pictures; of other folders nothing is ever read,
-    and a directory without a config is left to `read_config`.
+    Inspects the directory, its gallery, its pictures and its encoders. Other folders are never
+    read, and `read_config` refuses a directory without a config.
 
     Raises:
-        ModelFormatError: a pickle or a program; a link that leads out of the directory (the links
-            of the Hub's cache lead into its own store, and may); something that is no file; a file
-            larger than any model's, or of holes; a safetensors file whose header is not right.
+        ModelFormatError: there is a pickle or a program; a link out of the directory (links of the
+            Hub's cache into its store are allowed); something that is not a regular file; a file
+            that is too large or sparse; or a safetensors file with an invalid header.
     """
     if not (directory / CONFIG).is_file():
-        return  # not a model's: `read_config` says so
+        return  # `read_config` refuses it
     allowed, total = home_of(directory), 0
     for entry in _entries(directory):
         refuse_code(entry.name, str(directory))
@@ -78,7 +78,7 @@ def inspect_directory(directory: Path) -> None:
 
 
 def refuse_code(name: str, where: str) -> None:
-    """Raises ModelFormatError for a file that could run code when it is read."""
+    """Raise ModelFormatError for a file that could run code when it is read."""
     if name.lower().endswith(_RUN_CODE):
         raise ModelFormatError(
             f"{where} holds {name}, which can run code when it is read: such a directory is not "
@@ -87,7 +87,7 @@ def refuse_code(name: str, where: str) -> None:
 
 
 def refuse_size(name: str, size: int, where: str) -> None:
-    """Raises ModelFormatError for a file of a model that is larger than any model's."""
+    """Raise ModelFormatError for a file that is larger than any model needs."""
     limit = MAX_BYTES.get(name)
     if limit is not None and size > limit:
         raise ModelFormatError(
@@ -96,18 +96,18 @@ def refuse_size(name: str, size: int, where: str) -> None:
 
 
 def refuse_local_sources(directory: Path) -> None:
-    """A model from elsewhere may not point at files of this machine.
+    """Refuse a downloaded model that refers to local files.
 
     Raises:
-        ModelFormatError: an encoder wants weights that are neither in the directory, nor a
-            package's, nor of a repository on the Hub; or of one without its commit.
+        ModelFormatError: the weights of an encoder are neither in the directory nor in a package
+            nor in a repository on the Hub with its commit.
     """
     for source in _sources(_content(directory / SETTINGS_FILE)):
         on_hub = isinstance(source, str) and is_repository(source) and not Path(source).exists()
         if source != OFFLINE_MINILM and not on_hub:
             raise _refused(directory / SETTINGS_FILE, source)
     config = _content(directory / CONFIG)
-    # Not of the training record, which nothing is read from.
+    # The training record is left out, because no files are read from it.
     parts = [config.get(part) for part in _WITH_SOURCES] if isinstance(config, dict) else []
     for source in _sources(parts):
         if not (isinstance(source, str) and _SOURCE.fullmatch(source)):
@@ -115,13 +115,13 @@ def refuse_local_sources(directory: Path) -> None:
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """What lies in the directory, and all below its gallery, pictures and encoders."""
+    """Yield the entries of the directory, and of its gallery, pictures and encoders recursively."""
     within = [entry.path for entry in _sorted(directory) if entry.name in _READ_INSIDE]
     yield from _sorted(directory)
     while within:
         for entry in _sorted(within.pop()):
             yield entry
-            # A folder that is a link is judged like any other link, and not gone into.
+            # Links to folders are checked like other links, but not followed.
             if entry.is_dir(follow_symlinks=False):
                 within.append(entry.path)
 
@@ -134,7 +134,7 @@ def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _checked(path: Path, directory: Path, *, shared: bool) -> int:
-    """The size of a file; whether it has a name elsewhere is asked where it has another one."""
+    """Check a file and return its size; `shared`: it has several hard links."""
     try:
         return check_file(path, LARGEST, below=directory if shared else None)
     except OSError as error:
@@ -142,7 +142,7 @@ def _checked(path: Path, directory: Path, *, shared: bool) -> int:
 
 
 def _content(file: Path) -> dict[str, Any] | list[Any]:
-    """The JSON in a file; empty where there is none: whoever reads it will say so."""
+    """Return the JSON in a file; empty if it is missing or invalid, which its reader reports."""
     try:
         content = read_json(file)
     except (OSError, ValueError, RecursionError):
@@ -158,7 +158,7 @@ def _refused(file: Path, source: object) -> ModelFormatError:
 
 
 def _sources(content: Any) -> Iterator[Any]:
-    """Every value under the key `source`, however deep."""
+    """Yield all values of the key `source`, recursively."""
     if isinstance(content, dict):
         if content.get("source") is not None:
             yield content["source"]

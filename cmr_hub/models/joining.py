@@ -1,4 +1,4 @@
-"""Projectors made into one projector of the ordinary kind, with the same outputs."""
+"""Combine projectors into one ordinary projector with the same outputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cmr_hub.models.projector import InputScaling, Projector
 
 @torch.no_grad()
 def with_one_scale(projector: Projector) -> Projector:
-    """The projector with one scale for all dimensions of a row, where it has one for each.
+    """Replace a scale per input dimension by one scale, with the same outputs.
 
-    With D the scales and s any one number, W D (x − μ) = (W D / s) · s (x − μ): what the scales
-    did, the first layer's weights do.
+    With D the scales and s any number, W D (x − μ) = (W D / s) · s (x − μ): the scales move into
+    the weights of the first layer.
     """
     each = projector.scaling.scale
     if not each.ndim:
@@ -32,13 +32,13 @@ def with_one_scale(projector: Projector) -> Projector:
 
 @torch.no_grad()
 def beside(projectors: Sequence[Projector]) -> Projector:
-    """Projectors of one shape as one, whose cosines are the mean of theirs.
+    """Combine projectors of the same shape into one, whose cosine is the mean of theirs.
 
-    Hidden layers stand side by side, each last layer sees its own, and every block of the output
-    lies on a sphere of its own.
+    Hidden layers are concatenated, each last layer is connected only to its own hidden layer, and
+    every block of the output is normalised separately.
 
     Raises:
-        ModelFormatError: their shapes or input scalings differ, or their output is no sphere.
+        ModelFormatError: their shapes or input scalings differ, or their output is not "sphere".
     """
     first = projectors[0]
     same = all(
@@ -53,7 +53,7 @@ def beside(projectors: Sequence[Projector]) -> Projector:
             "only projectors onto a sphere, of one shape and with one input scaling, become one"
         )
     count, settings = len(projectors), first.settings
-    whole = Projector(
+    joint = Projector(
         first.in_dim,
         [count * width for width in settings["hidden"]],
         count * first.dim,
@@ -63,33 +63,35 @@ def beside(projectors: Sequence[Projector]) -> Projector:
         first.radius,
         blocks=count,
     )
-    whole.scaling.load_state_dict(first.scaling.state_dict())
-    for layer, *parts in zip(_layers(whole), *map(_layers, projectors), strict=True):
+    joint.scaling.load_state_dict(first.scaling.state_dict())
+    for layer, *parts in zip(_layers(joint), *map(_layers, projectors), strict=True):
         layer.weight.copy_(torch.cat([part.weight for part in parts]))
         layer.bias.copy_(torch.cat([part.bias for part in parts]))
-    return whole.eval()
+    return joint.eval()
 
 
 @torch.no_grad()
 def with_class_names(
     images: Projector, texts: Projector, names: Tensor, share: float
 ) -> tuple[Projector, Projector]:
-    """Projectors that know the names of what the image encoder tells apart without training.
+    """Add a linear part for the class names of the image encoder, without training.
 
-    Beside the network's part a picture gets Σ_c p_c n_c, and a text its own feature row t, both
-    less their training means: p the posteriors that end the picture's row, n_c the text features
-    of the name of class c. So "a panda" finds pandas that no training picture shows. Source:
-    Norouzi et al., Zero-Shot Learning by Convex Combination of Semantic Embeddings, ICLR 2014,
-    arXiv 1312.5650.
+    In addition to the network's output, a picture gets Σ_c p_c n_c and a text its feature row t,
+    both minus their training means. p are the class posteriors at the end of the picture's row,
+    n_c the text features of the name of class c. So "a panda" finds pandas even if no training
+    picture shows one.
+
+    Source: Norouzi et al., Zero-Shot Learning by Convex Combination of Semantic Embeddings, ICLR
+    2014, arXiv 1312.5650.
 
     Args:
-        images: its rows end in posteriors of C classes.
-        texts: the projector beside it.
+        images: image projector, whose input rows end in posteriors of C classes.
+        texts: text projector.
         names: (C, Dt) text features of the names of the classes.
-        share: of the cosine, in (0, 1).
+        share: share of the linear part in the cosine, in (0, 1).
 
     Raises:
-        ModelFormatError: the output is no sphere, or there is a linear part already.
+        ModelFormatError: the output is not "sphere", or there is a linear part already.
     """
     count, dim = names.shape
     of_images = torch.zeros(dim, images.in_dim)
@@ -105,9 +107,9 @@ def _with_linear(projector: Projector, weight: Tensor, share: float) -> Projecto
     if "linear_dim" in settings:
         raise ModelFormatError("the projector has a linear part already")
     dim = settings["dim"] + len(weight)
-    whole = Projector(**settings | {"dim": dim, "linear_dim": len(weight), "linear_share": share})
-    whole.load_state_dict({**projector.state_dict(), "linear.weight": weight})
-    return whole.eval()
+    joint = Projector(**settings | {"dim": dim, "linear_dim": len(weight), "linear_share": share})
+    joint.load_state_dict({**projector.state_dict(), "linear.weight": weight})
+    return joint.eval()
 
 
 def _layers(projector: Projector) -> list[nn.Linear]:

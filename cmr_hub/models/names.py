@@ -1,4 +1,4 @@
-"""The names of the files of a saved model."""
+"""File and folder names of a saved model."""
 
 from __future__ import annotations
 

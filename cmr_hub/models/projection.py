@@ -1,4 +1,4 @@
-"""What a trained projector does to feature rows. Importing and running this needs no torch."""
+"""Apply a trained projector with numpy, without importing torch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ACTIVATIONS: Final[dict[str, Callable[[FloatArray], FloatArray]]] = {
     "relu": lambda rows: np.maximum(rows, 0, out=rows),
     "tanh": lambda rows: np.tanh(rows, out=rows),
 }
-_LEAST_LENGTH: Final = 1e-12  # as torch has it
+_LEAST_LENGTH: Final = 1e-12  # as in torch
 
 
 class Projection:
-    """A projector that is not trained any more: see `Projector`, whose function this is.
+    """A trained projector in numpy; see `Projector`.
 
     Args:
-        settings: of the projector.
-        arrays: its tensors, float32, by the names that torch gives them; see `shapes`.
+        settings: settings of the projector.
+        arrays: float32 tensors by their names in torch; see `shapes`.
     """
 
     def __init__(self, settings: JSONObject, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -41,15 +41,15 @@ class Projection:
         ]
 
     def projection(self) -> Projection:
-        """This one, as `Projector.projection` gives its own."""
+        """Return this projection, for compatibility with `Projector.projection`."""
         return self
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, dim) float32 unit vectors of the common space."""
+        """Map (N, in_dim) features to (N, dim) float32 unit vectors of the common space."""
         return _normalised(self._outputs(np.asarray(rows, dtype=np.float32)))
 
     def _outputs(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, dim) outputs z."""
+        """Map (N, in_dim) features to (N, dim) outputs z."""
         mean, scale = self.arrays["scaling.mean"], self.arrays["scaling.scale"]
         activate = _ACTIVATIONS[self.settings["activation"]]
         last = scaled = (rows - mean) * scale
@@ -80,7 +80,7 @@ class Projection:
         return last
 
     def _of_blocks(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
-        """What a layer behind the first gives: each block of it sees its own units."""
+        """Apply a layer after the first, whose blocks are connected only to their own units."""
         if self._blocks == 1:
             return _times(rows, weight)
         parts = np.split(rows, self._blocks, axis=1), np.split(weight, self._blocks)
@@ -88,7 +88,7 @@ class Projection:
 
 
 def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
-    """The name and the shape of every tensor that a projector of these settings has."""
+    """Return the names and shapes of all tensors of a projector with these settings."""
     # The slots of a posterior are not outputs of the last layer.
     slots = 2 if settings["output"].startswith("posterior") else 0
     linear = settings.get("linear_dim", 0)
@@ -109,19 +109,19 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
 
 
 def _layer_names(settings: JSONObject) -> list[str]:
-    """Of the linear layers. Before each there is a dropout, and before that the activation."""
+    """Return the names of the linear layers, each preceded by an activation and dropout."""
     return [f"layers.{3 * number + 1}" for number in range(len(settings["hidden"]) + 1)]
 
 
 def _times(rows: FloatArray, weight: FloatArray) -> FloatArray:
-    """rows · weightᵀ."""
-    # A lone row takes no threads: it costs as little without, and does not wait for a busy core.
+    """Return rows · weightᵀ."""
+    # One row is computed without threads: as fast, and it does not wait for a busy core.
     found: FloatArray = np.vecdot(weight, rows)[np.newaxis] if len(rows) == 1 else rows @ weight.T
     return found
 
 
 def _normalised(rows: FloatArray) -> FloatArray:
-    """Rows of length 1, along the last axis; a row of zeros stays."""
+    """Normalise rows along the last axis; rows of zeros stay."""
     lengths = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
     unit: FloatArray = rows / np.maximum(lengths, _LEAST_LENGTH)
     return unit

@@ -1,4 +1,4 @@
-"""The projector: from the features of one modality into the common space."""
+"""The projector, which maps features of one modality into the common space."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
-# The mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs then
-# start small but not lost, whatever the encoder's own units are.
+# Mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs start
+# small but not negligible, for any scale of the encoder.
 _ROW_LENGTH = 10.0
 _LEAST_VARIANCE = 0.01
 
 
 class InputScaling(nn.Module):
-    """x' = 10 (x − μ) / √(mean ‖x − μ‖²), with μ and the scale taken from training rows.
+    """Centre and scale: x' = 10 (x − μ) / √(mean ‖x − μ‖²), with μ and scale of training rows.
 
-    One number for all dimensions, not one for each: it suits dense network features and sparse
-    TF-IDF rows alike, where dividing by each word's own deviation would blow up the rare ones.
+    One scale for all dimensions suits dense network features as well as sparse TF-IDF rows, where
+    dividing by the deviation of each word would inflate rare words.
 
     With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k²: all
-    dimensions count nearly alike, but those that hardly ever vary.
+    dimensions have nearly the same weight, except those that hardly vary.
 
     Args:
         dim: length d of a feature row.
-        each: a scale for each dimension. Only while training: see `with_one_scale`.
+        each: use a scale for each dimension. Only during training; see `with_one_scale`.
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class InputScaling(nn.Module):
         self.register_buffer("scale", torch.ones(dim if each else ()))
 
     def fit(self, rows: Tensor) -> None:
-        """Sets μ and the scale from (N, dim) training rows."""
+        """Set μ and the scale from (N, dim) training rows."""
         self.mean.copy_(rows.mean(0))
         if self.scale.ndim:
             variance = (rows - self.mean).square().mean(0)
@@ -63,14 +63,13 @@ class InputScaling(nn.Module):
 
 
 class BlockLinear(nn.Linear):
-    """Linear layers side by side, each with an equal part of the inputs and of the outputs.
+    """A linear layer with a block-diagonal weight, stored without its zeros.
 
-    The same as one layer whose weight is block-diagonal, without its zeros: (S · n) × m, the
-    n × m weights of the S blocks one below the other.
+    The weight is (S · n) × m: the n × m weights of the S blocks, one below the other.
 
     Args:
-        before, after: how many inputs and outputs all have together.
-        blocks: S.
+        before, after: total numbers of inputs and outputs.
+        blocks: number of blocks S.
     """
 
     def __init__(self, before: int, after: int, blocks: int) -> None:
@@ -78,7 +77,7 @@ class BlockLinear(nn.Linear):
         self.blocks = blocks
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, S · m) → (B, S · n)."""
+        """Map (B, S · m) to (B, S · n)."""
         parts = rows.unflatten(1, (self.blocks, -1))
         weights = self.weight.unflatten(0, (self.blocks, -1))
         return torch.einsum("bsm,snm->bsn", parts, weights).flatten(1) + self.bias
@@ -92,44 +91,44 @@ class Projector(nn.Module):
         hidden: widths of the hidden layers; empty makes it linear.
         dim: dimension d of the common space.
         activation: a key of ACTIVATIONS, after each hidden layer.
-        dropout: shares of inputs and of hidden units dropped in training.
-        output: what is done to the last layer's output y:
-            "linear": nothing;
-            "sphere": z = radius · y/‖y‖, so that a classifier on it works with logits of a fixed
-            size (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity is as without it;
+        dropout: dropout rates of the inputs and of the hidden units.
+        output: function of the last layer's output y:
+            "linear": z = y;
+            "sphere": z = radius · y/‖y‖, so that a classifier on it has logits of a fixed size
+            (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity does not change;
             "softmax": z = softmax(y), the class posteriors of a classifier;
             "posterior-0", "posterior-1": z = (p, l, 0) or (p, 0, l) with p = softmax(y) over
             dim − 2 classes and l = √(1 − ‖p‖²). These are unit vectors, and the cosine of an
-            image's (slot 0) and a text's (slot 1) is p·q = Σ_c p_c q_c: the probability that both
-            are of one class, if their classes are independent given image and text. So ranking by
-            cosine is ranking by the probability of relevance (Robertson 1977), where plain
-            posteriors' cosine divides it by ‖q‖ and puts unsure items too high. The slot for l is
-            the reduction of inner product to cosine of Bachrach et al., RecSys 2014;
+            image (slot 0) and a text (slot 1) is p·q = Σ_c p_c q_c: the probability that both
+            have the same class, if their classes are independent given image and text. Ranking by
+            cosine is then ranking by the probability of relevance (Robertson 1977), whereas the
+            cosine of plain posteriors divides it by ‖q‖ and ranks uncertain items too high. The
+            slot for l reduces inner product to cosine as in Bachrach et al., RecSys 2014;
             "tanh": z = tanh(y).
-        radius: of the sphere.
-        blocks: for "sphere", how many equal parts of y are normalised each for itself:
-            z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine of two such rows is the mean of
-            the cosines of their parts: S projectors, trained apart, are one; see `beside`. Behind
-            the first layer each sees its own units only: see `BlockLinear`.
-        linear_dim, linear_share: for "sphere", a linear map L of the scaled row x', of its own
-            dimensions, beside the network, and its share a of the cosine:
-            z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), y being of dim − linear_dim dimensions.
-            It is not trained, but set: see `with_class_names`.
-        residual: what is learnt is added to the row itself. With s the scale and μ the mean of
-            the `InputScaling`, and the network's last layer at zero to begin with,
+        radius: radius of the sphere.
+        blocks: for "sphere", the number S of equal parts of y that are normalised separately:
+            z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine is then the mean of the cosines
+            of the parts, which combines S separately trained projectors; see `beside`. After the
+            first layer, parts are connected only to their own units; see `BlockLinear`.
+        linear_dim, linear_share: for "sphere", the output dimension of an additional linear map L
+            of the scaled row x', and its share a of the cosine:
+            z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), with y of dim − linear_dim dimensions.
+            L is set and not trained; see `with_class_names`.
+        residual: add the network's output to the row. With s the scale and μ the mean of the
+            `InputScaling`, and the last layer initialised to zero,
 
                 z = x + g(x),  g(x) = network(s (x − μ)) / s,
 
-            so an untrained projector is the identity, and g is measured in the row's own units:
-            c times longer rows give the same cosines. For the two sides of a dual encoder (CLIP,
-            SigLIP), whose features share a space already. Wants dim = in_dim and output "linear".
+            so an untrained projector is the identity, and cosines do not depend on the scale of
+            the rows. For the two sides of a dual encoder (CLIP, SigLIP), whose features share a
+            space already. Requires dim = in_dim and output "linear".
             Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019, for
             the start as identity; Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3,
             for features of a dual encoder, there as α g(x) + (1 − α) x.
 
     Raises:
-        ModelFormatError: a residual projector of two dimensions, or of another output; blocks of
-            another output than "sphere", or of unequal size, if only in a hidden layer.
+        ModelFormatError: a residual projector has different dimensions or another output; blocks
+            are used with an output other than "sphere", or do not divide all layers equally.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class Projector(nn.Module):
             "output": output,
             "radius": float(radius),
         }
-        if residual:  # else left out: fingerprints and files stay what they were without it
+        if residual:  # otherwise left out, so that older fingerprints and files stay the same
             self.settings["residual"] = True
         if blocks != 1:
             self.settings["blocks"] = blocks
@@ -191,7 +190,7 @@ class Projector(nn.Module):
         for number, (before, after) in enumerate(pairwise(widths)):
             if number:
                 layers += [ACTIVATIONS[activation](), nn.Dropout(dropout[1])]
-            is_split = number > 0 and blocks != 1  # all see the same row
+            is_split = number > 0 and blocks != 1  # all blocks share the input row
             layers.append(
                 BlockLinear(before, after, blocks) if is_split else nn.Linear(before, after)
             )
@@ -201,7 +200,7 @@ class Projector(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(B, in_dim) features → (B, dim) outputs z."""
+        """Map (B, in_dim) features to (B, dim) outputs z."""
         scaled = self.scaling(rows)
         last: Tensor = self.layers(scaled)
         if self.residual:
@@ -229,7 +228,7 @@ class Projector(nn.Module):
         return last
 
     def projection(self) -> Projection:
-        """What it does now, without torch: later training changes this one only."""
+        """Return a copy of its current state in numpy, which later training does not change."""
         arrays = {
             name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
         }
@@ -237,10 +236,9 @@ class Projector(nn.Module):
 
     @torch.inference_mode()
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, dim) float32 unit vectors of the common space.
+        """Map (N, in_dim) features to (N, dim) float32 unit vectors of the common space.
 
-        Dropout is off, whatever mode the module is in. On the CPU the rows are equal to the bit to
-        those of `projection`.
+        Dropout is always off. On the CPU the result is bit-identical to that of `projection`.
         """
         if self.scaling.mean.device.type == "cpu":
             return self.projection().embed(rows)

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, read and checked before a byte of its tensors is."""
+"""Read and check the header of a safetensors file before its tensors are read."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from cmr_hub.errors import ModelFormatError
 
 _DTYPES: Final = frozenset({"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "BOOL"})
 _MAX_HEADER: Final = 1_000_000
-_PICKLES: Final = (b"\x80", b"PK\x03\x04")  # a pickle, and the zip archive that torch makes of some
+_PICKLES: Final = (b"\x80", b"PK\x03\x04")  # a pickle, and torch's zip archive with a pickle
 
 
 class TensorInfo(NamedTuple):
-    """What the header says about one tensor."""
+    """Type and shape of a tensor."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
-    """What the file holds, by name.
+    """Return the types and shapes of the tensors, by name.
 
-    The library checks that the header is whole, that every tensor is as long as its shape says, and
-    that they fill the file without a gap; it maps the file and reads none of them.
+    safetensors checks that the header is complete, that the size of every tensor matches its shape,
+    and that tensors fill the file without gaps; it maps the file and reads none of them.
 
     Raises:
-        ModelFormatError: not a whole safetensors file (a renamed pickle is told so); a header that
-            is too long; tensors of a type that no model has.
+        ModelFormatError: the file is not a complete safetensors file (with a separate message for
+            a pickle), its header is too long, or a tensor has an unsupported type.
     """
     with path.open("rb") as file:
         start = file.read(8)

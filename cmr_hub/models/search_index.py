@@ -1,4 +1,4 @@
-"""What a model asks of the gallery that is attached to it."""
+"""The interface of a gallery that is attached to a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SearchIndex(Protocol):
-    """What a gallery must do to be attached to a model."""
+    """A gallery that can be attached to a model."""
 
     @property
     def targets(self) -> tuple[Modality, ...]: ...

@@ -1,4 +1,4 @@
-"""A model's directory, written and read: its parts are what it is made of."""
+"""Write and read the directory of a model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ E = TypeVar("E", "ImageEncoder", "TextEncoder")
 
 @dataclass(frozen=True)
 class ModelParts:
-    """All that a `CrossModalModel` is made of, but its gallery; see there."""
+    """All parts of a `CrossModalModel` except its gallery; see there."""
 
     image: ImageTower
     text: TextTower
@@ -67,13 +67,13 @@ class ModelParts:
 
 
 def write_parts(parts: ModelParts, directory: Path) -> None:
-    """Writes a model into a directory.
+    """Write a model into a directory.
 
-    What lies there already, such as the gallery's pictures, goes into the list of checksums.
+    Files that exist there, such as the gallery's pictures, are added to the manifest.
 
     Raises:
-        ModelFormatError, WeightsError: a stored encoder cannot be loaded to be kept.
-        CMRError: another backend than torch runs an encoder.
+        ModelFormatError, WeightsError: an encoder cannot be loaded in order to save it.
+        CMRError: an encoder is run by a backend other than torch.
     """
     parts = replace(parts, image=parts.image.movable, text=parts.text.movable)
     for tower in (parts.image, parts.text):
@@ -83,7 +83,7 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
                 f"a model is saved with the weights of torch, not with those of "
                 f"{encoder.placement.backend}: load it without a backend and save that"
             )
-    # Not save_file, which makes files that only their owner can read.
+    # Not save_file, whose files only their owner can read.
     (directory / TENSORS).write_bytes(save(_tensors(parts)))
     image = TowerConfig(
         encoder=_write_image_encoder(parts.image.encoder, directory),
@@ -105,17 +105,17 @@ def write_parts(parts: ModelParts, directory: Path) -> None:
 
 
 def read_parts(directory: Path) -> ModelParts:
-    """Reads a model's directory; what is cheap to check is checked first.
+    """Read a model's directory, with the cheap checks first.
 
     Raises:
-        ModelFormatError: a file is missing, damaged, could run code, or does not fit the config;
-            it is named.
-        NotInstalledError: nothing here declares its image or text encoder.
+        ModelFormatError: a file is missing or damaged, could run code, or does not match the
+            config; the message names it.
+        NotInstalledError: no installed package provides its image or text encoder.
     """
     inspect_directory(directory)
     config = read_config(directory / CONFIG)
     refuse_without_tensors(directory, config)
-    # Shapes against the config, then every byte.
+    # Shapes first, then the checksums of all files.
     towers = {"image_projector": config.image_tower, "text_projector": config.text_tower}
     projectors = {
         part: tower.projector for part, tower in towers.items() if tower.projector is not None
@@ -151,7 +151,7 @@ def _described(projector: Projection | None) -> ProjectorConfig | None:
 
 
 def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> EncoderConfig | None:
-    """Keeps its weights where they cannot be downloaded again."""
+    """Describe the image encoder, and save its weights if they cannot be downloaded again."""
     from cmr_hub.encoders.images.network import NetworkEncoder
     from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
 
@@ -195,21 +195,21 @@ def _write_text_encoder(encoder: TextEncoder | None, directory: Path) -> Encoder
 
 
 def _keep_files(files: PretrainedFiles, directory: Path) -> str:
-    """Copies a pretrained encoder's files where no repository has them; gives their SHA-256."""
+    """Copy a pretrained encoder's files unless they are in a repository; return their SHA-256."""
     if files.repository is None:
         files.copy_to(_folder(directory, files.sha256))
     return files.sha256
 
 
 def _folder(directory: Path, sha256: str) -> Path:
-    """Where the files of a pretrained encoder lie in a model's directory; both sides share it."""
+    """Return the folder of a pretrained encoder's files, which both towers may share."""
     return directory / ENCODERS / sha256[:16]
 
 
 def _read_image_encoder(
     config: EncoderConfig | None, directory: Path, networks: Backbones
 ) -> Lazy[ImageEncoder] | None:
-    """The image encoder of a saved model; its name and files are checked now, its weights then."""
+    """Return the image encoder; name and files are checked now, weights when it is built."""
     if config is None:
         return None
     if config.is_pretrained:
@@ -257,7 +257,7 @@ def _lazy(build: Callable[[], E], config: EncoderConfig) -> Lazy[E]:
 
 
 def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:
-    """The files of a pretrained encoder: of this directory, or of the repository it names."""
+    """Return the files of a pretrained encoder, from this directory or from a repository."""
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.pretrained.hub import locate
 
@@ -285,7 +285,7 @@ def _verified(files: PretrainedFiles, config: EncoderConfig) -> PretrainedFiles:
 
 
 def _same(encoder: E, config: EncoderConfig) -> E:
-    """Raises ModelFormatError for an encoder that is not the one the model was saved with."""
+    """Raise ModelFormatError if the encoder differs from the one the model was saved with."""
     if encoder.fingerprint != config.fingerprint or encoder.dim != config.dim:
         raise ModelFormatError(
             f"the model was trained with other weights or another preprocessing of "
@@ -295,7 +295,7 @@ def _same(encoder: E, config: EncoderConfig) -> E:
 
 
 def _stored(projector: Projection) -> Mapping[str, npt.NDArray[Any]]:
-    """Its tensors as float16 where it was rounded to that, as the release's are; else float32."""
+    """Return the tensors, as float16 if all values fit exactly, as in releases, else float32."""
     halves = to_half(projector.arrays)
     rounded = all(one.dtype == np.float16 for one in halves.values())
     return halves if rounded else projector.arrays
@@ -315,5 +315,5 @@ def _tensors(parts: ModelParts) -> dict[str, npt.NDArray[Any]]:
     if parts.centroids is not None:
         tensors["centroids.images"] = parts.centroids.images
         tensors["centroids.texts"] = parts.centroids.texts
-    # safetensors writes the memory as it lies: a transposed view would come back wrong.
+    # safetensors writes raw memory, so a transposed view would be read back wrongly.
     return {name: np.asarray(value, order="C") for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Towers: each takes one modality into the common space."""
+"""Towers, each of which maps one modality into the common space."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ logger = logging.getLogger(__name__)
 
 
 class _Trained(Protocol):
-    """A `Projector`, or the `Projection` that is left of one."""
+    """A `Projector` or a `Projection`."""
 
     def projection(self) -> Projection: ...
 
 
 class _Tower(ABC, Generic[E]):
-    """An encoder, a projector, or one after the other.
+    """An encoder, a projector, or both in sequence.
 
     Args:
-        encoder: gives feature rows; one that is `Lazy` is built when it is needed; None for a
-            model of precomputed features.
-        projector: takes them into the common space, as it does now; None where the encoder's own
-            rows are that.
+        encoder: computes features; a `Lazy` one is built when it is needed; None for a model of
+            precomputed features.
+        projector: maps features into the common space, of which a copy is made; None if the
+            encoder does this itself.
 
     Raises:
-        ModelFormatError: neither of them, or they do not fit together.
+        ModelFormatError: there is neither, or their dimensions differ.
     """
 
     _reads: str
@@ -64,23 +64,23 @@ class _Tower(ABC, Generic[E]):
 
     @property
     def encoder(self) -> E | None:
-        """The encoder, built now if it was not yet; None for precomputed features."""
+        """The encoder, built now if necessary; None for precomputed features."""
         return self._encoder.get() if isinstance(self._encoder, Lazy) else self._encoder
 
     @property
     def has_encoder(self) -> bool:
-        """Whether it reads anything but feature rows; builds nothing."""
+        """Whether it has an encoder; does not build it."""
         return self._encoder is not None
 
     @property
     def encoder_name(self) -> str | None:
-        """Of the encoder; builds nothing."""
+        """Name of the encoder; does not build it."""
         own: Any = self._encoder
         return None if own is None else str(own.name)
 
     @property
     def encoder_source(self) -> str | None:
-        """Where the encoder's weights come from, as `EncoderConfig.source`; builds nothing."""
+        """Source of the encoder's weights, see `EncoderConfig`; does not build it."""
         own: Any = self._encoder
         return None if own is None else str(getattr(own, "source", "file"))
 
@@ -92,7 +92,7 @@ class _Tower(ABC, Generic[E]):
 
     @property
     def in_dim(self) -> int:
-        """Length of the feature rows that `embed` takes."""
+        """Dimension of the features that `embed` accepts."""
         own: Any = self._encoder
         return int(own.dim) if self.projector is None else self.projector.in_dim
 
@@ -108,7 +108,7 @@ class _Tower(ABC, Generic[E]):
         return encoder
 
     def embed(self, features: FloatArray) -> FloatArray:
-        """(N, D) feature rows of the encoder → (N, d) float32 unit vectors."""
+        """Map (N, D) features of the encoder to (N, d) float32 unit vectors."""
         if self.projector is not None:
             return self.projector.embed(features)
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
@@ -117,7 +117,7 @@ class _Tower(ABC, Generic[E]):
         return unit
 
     def to(self, placement: Placement) -> None:
-        """Moves the encoder to a device and precision; the projector is small and stays."""
+        """Move the encoder to a device and precision; the small projector stays on the CPU."""
         encoder: Any = self._encoder
         if encoder is not None:
             encoder.to(placement)
@@ -125,17 +125,19 @@ class _Tower(ABC, Generic[E]):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Of the encoder: all that changes its rows; empty for precomputed features."""
+        """Identifies everything that affects the features; empty for precomputed features."""
 
     @property
     @abstractmethod
     def exports_quickly(self) -> bool:
-        """Whether another backend may run the encoder unasked; builds nothing."""
+        """Whether another backend may run the encoder by default; does not build it."""
 
     @property
     def movable(self) -> Self:
-        """This tower for other devices and machines: run by torch again, where nobody has asked
-        for the backend that runs it."""
+        """This tower run by torch again, unless its backend was chosen explicitly.
+
+        For other devices and machines.
+        """
         return self if self._before is None else self._before
 
     def run_by(
@@ -145,13 +147,12 @@ class _Tower(ABC, Generic[E]):
         *,
         unasked: bool = False,
     ) -> Self:
-        """This tower with its encoder exported, when it is first needed.
+        """Return this tower with its encoder exported to another backend on first use.
 
         Args:
-            export: an encoder, perhaps not built yet → the same, run by the backend of the
-                placement.
-            placement: the backend, and the precision there.
-            unasked: where it cannot be exported, torch runs it, and the log says why.
+            export: exports an encoder, built or not, to the backend of the placement.
+            placement: backend and precision.
+            unasked: if the export fails, use torch and log the reason.
         """
         own: Any = self._encoder
         if own is None:
@@ -178,13 +179,13 @@ class _Tower(ABC, Generic[E]):
 
 
 class ImageTower(_Tower[ImageEncoder]):
-    """Pictures → the common space. See `_Tower`."""
+    """Maps pictures into the common space; see `_Tower`."""
 
     _reads = "pictures"
 
     @property
     def identity(self) -> str:
-        """Of the encoder: its fingerprint; empty for precomputed features."""
+        """Fingerprint of the encoder; empty for precomputed features."""
         return "" if self._encoder is None else self._encoder.fingerprint
 
     @property
@@ -201,16 +202,16 @@ class ImageTower(_Tower[ImageEncoder]):
         cache: FeatureCache | None = None,
         progress: bool = False,
     ) -> FloatArray:
-        """Pictures → (N, d) float32 unit vectors.
+        """Encode pictures as (N, d) float32 unit vectors.
 
         Args:
             images, batch_size, on_error: see `CrossModalModel.encode_images`.
-            cache: keeps the encoder's rows; goes with "raise" only.
-            progress: show a bar.
+            cache: cache of features; only with on_error="raise".
+            progress: show a progress bar.
 
         Raises:
             ImageError: a picture cannot be read; the message names it.
-            CMRError: a model of precomputed features.
+            CMRError: the model was trained on precomputed features.
         """
         encoder = self.required_encoder
         refuse_single(images, "images")
@@ -228,18 +229,18 @@ class ImageTower(_Tower[ImageEncoder]):
         return found
 
     def encode_pixels(self, pixels: Any) -> FloatArray:
-        """Pictures as the encoder's preprocessing gives them → (N, d) float32 unit vectors."""
+        """Encode preprocessed pictures as (N, d) float32 unit vectors."""
         return self.embed(self.required_encoder.encode_pixels(pixels))
 
 
 class TextTower(_Tower[TextEncoder]):
-    """Texts → the common space. See `_Tower`."""
+    """Maps texts into the common space; see `_Tower`."""
 
     _reads = "text"
 
     @property
     def identity(self) -> str:
-        """Of the encoder: all that changes its rows; empty for precomputed features."""
+        """Identifies everything that affects the features; empty for precomputed features."""
         if isinstance(self._encoder, Lazy):
             return self._encoder.fingerprint
         return "" if self._encoder is None else self._encoder.identity
@@ -258,17 +259,18 @@ class TextTower(_Tower[TextEncoder]):
         progress: bool = False,
         check: bool = True,
     ) -> FloatArray:
-        """Documents (all sentences of an item each) → (N, d) float32 unit vectors.
+        """Encode documents, each with all sentences of an item, as (N, d) float32 unit vectors.
 
         Args:
             documents: lists of sentences.
-            cache: keeps the encoder's rows, if it is a pretrained one.
-            progress: show a bar.
-            check: refuse a document without a known word, whose vector would mean nothing.
+            cache: cache of features, used if the encoder is pretrained.
+            progress: show a progress bar.
+            check: refuse documents without a word in the vocabulary, whose vectors are
+                meaningless.
 
         Raises:
-            UnknownWordsError: a document has no word that the encoder knows.
-            CMRError: a model of precomputed features.
+            UnknownWordsError: a document has no word in the encoder's vocabulary.
+            CMRError: the model was trained on precomputed features.
         """
         encoder = self.required_encoder
         if check:
@@ -281,8 +283,7 @@ class TextTower(_Tower[TextEncoder]):
 
     @property
     def logit_scale(self) -> float | None:
-        """What the encoder multiplied cosines by in training; None where it does not say, or a
-        projector has made another space of its rows."""
+        """Factor of the cosines in the encoder's training; None if unknown or with a projector."""
         encoder = self.encoder
         return None if encoder is None or self.projector is not None else encoder.logit_scale
 
@@ -294,25 +295,25 @@ class TextTower(_Tower[TextEncoder]):
         unasked: bool = False,
     ) -> Self:
         own = self._encoder
-        # Words are counted and looked up without a network: they stay what they are.
+        # Encoders that count or look up words have no network to export.
         if isinstance(own, TextEncoder) and not own.has_network:
             return self
         return super().run_by(export, placement, unasked=unasked)
 
     def knows(self, document: Document) -> bool:
-        """Whether there is a word that the encoder knows. Raises CMRError without an encoder."""
+        """Return whether a word is in the vocabulary. Raises CMRError without an encoder."""
         return self.required_encoder.knows(document)
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words that mean nothing to the encoder; none without an encoder."""
+        """Return the words outside the encoder's vocabulary; none without an encoder."""
         encoder = self.encoder
         return [] if encoder is None else encoder.unknown_words(text)
 
 
 def refuse_single(items: object, name: str) -> None:
-    """A lone string is a sequence too, of letters: almost surely a slip. Raises CMRError.
+    """Raise CMRError for a single item, such as a string, or for anything not iterable.
 
-    So does what is no sequence at all, such as None.
+    A string is a sequence of letters, but passing one instead of a list is most likely a mistake.
     """
     single = str | bytes | bytearray | Path | Image.Image
     if isinstance(items, single) or not isinstance(items, Iterable):

@@ -1,4 +1,4 @@
-"""A folder sent to the Hub as one commit: all of it, or nothing has changed there."""
+"""Upload a folder to the Hub as one atomic commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kind: TypeAlias = Literal["model", "dataset", "space"]
 
 @dataclass(frozen=True)
 class Change:
-    """What an upload does to one file of the repository."""
+    """The change of one file of the repository by an upload."""
 
     path: str
     what: Literal["new", "changed", "same", "gone"]
@@ -33,7 +33,7 @@ class Change:
 
 
 class Sent(NamedTuple):
-    """Where it is now: the address of the commit or the pull request, and the commit."""
+    """The URL of the commit or pull request, and the commit's hash."""
 
     url: str
     commit: str
@@ -44,15 +44,15 @@ class Upload:
     """Files for a repository.
 
     Attributes:
-        repository: `user/name`; it is made if it is not there.
+        repository: `user/name`; created if it does not exist.
         files: local files by their path in the repository.
-        owns: which files of the repository go when they are not in `files`.
-        kind: of the repository.
-        private: whether a new repository is; None leaves it to the account.
-        branch: where to; None is the main branch. It is made if it is not there.
+        owns: whether to delete a path in the repository that is not in `files`.
+        kind: type of the repository.
+        private: whether a new repository is private. Default: the account's setting.
+        branch: target branch, created if it does not exist. Default: the main branch.
         create_pr: open a pull request instead.
-        token: of the Hub; None takes the one that `hf auth login` kept.
-        space_sdk: of a new Space.
+        token: access token of the Hub. Default: the one stored by `hf auth login`.
+        space_sdk: SDK of a new Space.
     """
 
     repository: str
@@ -66,25 +66,25 @@ class Upload:
     space_sdk: str | None = None
 
     def changes(self) -> list[Change]:
-        """Compares with what is there; nothing is sent.
+        """Compare with the repository, without uploading anything.
 
         Raises:
-            HubError: the Hub cannot be asked.
+            HubError: the Hub cannot be reached.
         """
         with hub_errors(self.repository, self.token):
             return patiently(self._compare)
 
     def send(self, message: str) -> Sent:
-        """Sends what has changed; goes on after a broken connection.
+        """Upload the changed files, and retry after connection errors.
 
-        What has arrived is not sent again. If it fails for good the repository is as it was; one
-        that was made for it is removed.
+        Files that have arrived are not sent again. If the upload fails, the repository is
+        unchanged; a newly created one is removed.
 
         Args:
-            message: of the commit.
+            message: commit message.
 
         Raises:
-            HubError: it cannot be sent.
+            HubError: the upload failed.
         """
         with hub_errors(self.repository, self.token), self._made():
             commit = patiently(lambda: self._commit(message))
@@ -110,7 +110,7 @@ class Upload:
         return found + gone
 
     def _listing(self) -> dict[str, RepoFile]:
-        """The repository's files; of the main branch where the branch is still to be made."""
+        """Return the files of the branch, or of the main branch if it does not exist yet."""
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
@@ -128,7 +128,7 @@ class Upload:
 
     @contextmanager
     def _made(self) -> Iterator[None]:
-        """The repository and its branch are there; on an error what was made for it goes again."""
+        """Create repository and branch if necessary; on an error, remove them again."""
         where: dict[str, Any] = {"repo_id": self.repository, "repo_type": self.kind}
         api, undo = self._api, []
         try:
@@ -139,7 +139,7 @@ class Upload:
                     )
                 )
                 undo.append(lambda: api.delete_repo(**where, missing_ok=True))
-            # A pull request is made from the main branch.
+            # A pull request starts from the main branch.
             if self.branch is not None and not self.create_pr:
                 branch = self.branch
                 known = patiently(lambda: api.list_repo_refs(**where)).branches
@@ -149,7 +149,7 @@ class Upload:
             yield
         except BaseException:
             for step in reversed(undo):
-                with suppress(Exception):  # the first error is the one to be told
+                with suppress(Exception):  # the first error is raised
                     patiently(step)
             raise
 
@@ -167,7 +167,7 @@ class Upload:
                     )
                 )
         with warnings.catch_warnings():
-            # A gallery's table belongs beside its model.
+            # The table of a gallery belongs in the model's repository.
             warnings.filterwarnings("ignore", ".*about to commit a data file")
             return self._api.create_commit(
                 self.repository,
@@ -180,10 +180,10 @@ class Upload:
 
 
 def model_upload(directory: Path, repository: str, **options: Any) -> Upload:
-    """The upload of a model directory.
+    """Return the upload of a model directory.
 
-    A gallery goes with it if its pictures lie in the directory too: without them it is of no use
-    elsewhere, and tells the paths of this machine.
+    The gallery is included only if its pictures are in the directory: without them it is useless
+    on other machines and would reveal local paths.
     """
     names = model_files(directory)
     if not (directory / PICTURES).is_dir():
@@ -200,7 +200,7 @@ def _compared(file: Path, there: RepoFile | None) -> Literal["new", "changed", "
 
 
 def _git_sha1(file: Path) -> str:
-    """The name that git gives to a file's content."""
+    """Return git's hash of a file's content."""
     content = file.read_bytes()
     header = f"blob {len(content)}\0".encode()
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Zero-shot classification: a picture is of the class whose name lies nearest to it."""
+"""Zero-shot classification of pictures by the names of classes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 TEMPLATE = "a photo of {}"
 DEFAULT_LOGIT_SCALE = 8.0
-"""For models that do not know theirs: at this one the probabilities of nine models that were
-trained here were best calibrated, on average (results/zero-shot.json)."""
+"""Default for models without a learnt one; it gave the best calibrated probabilities on average
+for nine models trained here (results/zero-shot.json)."""
 MAX_TEXTS = 100_000
-"""Names times templates: the 1,000 classes of ImageNet with the 80 templates of CLIP are fewer."""
+"""Maximum of names times templates; ImageNet's 1,000 classes with CLIP's 80 templates are fewer."""
 MAX_LETTERS = 1_000
 _PLACE = "{}"
 
 
 class ClassProbability(NamedTuple):
-    """A class and how probable it is that a picture shows it."""
+    """A class and its probability for a picture."""
 
     name: str
     probability: float
-    """In [0, 1]; those of all names add up to 1."""
+    """In [0, 1]; the sum over all names is 1."""
 
 
 class DualEncoder(Protocol):
-    """What a model must do to name pictures."""
+    """A model that encodes pictures and texts into one space."""
 
     @property
     def logit_scale(self) -> float: ...
@@ -56,7 +56,7 @@ def classify(
     temperature: float | None = None,
     progress: bool = False,
 ) -> list[list[ClassProbability]]:
-    """Every name with its probability, for each picture, best first. See `CrossModalModel`."""
+    """Return the probabilities of all names for each picture; see `CrossModalModel.classify`."""
     scale = softmax_temperature(model, temperature)
     classes = class_vectors(model, names, template)
     shares = class_probabilities(model.encode_images(images, progress=progress), classes, scale)
@@ -70,23 +70,23 @@ def classify(
 def class_vectors(
     model: DualEncoder, names: Sequence[str], template: str | Sequence[str] = TEMPLATE
 ) -> FloatArray:
-    """The vectors of classes: of each name, the mean over the templates.
+    """Return the vectors of classes, each the mean over the templates.
 
     Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision,
     ICML 2021, section 3.1.4.
 
     Args:
-        model: encodes the texts.
-        names: C different ones.
+        model: model to encode the texts with.
+        names: C distinct names.
         template: a text with `{}` for the name, or several.
 
     Returns:
-        (C, d) float32, rows of length 1.
+        (C, d) float32 unit vectors.
 
     Raises:
-        QueryError: there are no names, too many, one twice or one that is no text; or a template
-            has not one `{}`.
-        UnknownWordsError: the model knows no word of a name, whatever it knows of the template.
+        QueryError: there are no names or too many, a name is repeated or not a text, or a template
+            does not have exactly one `{}`.
+        UnknownWordsError: a name has no word in the model's vocabulary.
     """
     templates = _checked_templates(template)
     names = _checked_names(names, len(templates))
@@ -105,32 +105,32 @@ def class_vectors(
 def class_probabilities(
     images: npt.ArrayLike, classes: npt.ArrayLike, temperature: float
 ) -> FloatArray:
-    """How probable each class is for each picture.
+    """Return the probability of each class for each picture.
 
         p(c | v) = exp(v · w_c / T) / Σ_k exp(v · w_k / T)
 
     Source: Radford et al. 2021, section 3.1.2.
 
     Args:
-        images: (N, d) rows v of length 1.
-        classes: (C, d) rows w of length 1.
-        temperature: T, above 0.
+        images: (N, d) unit vectors v.
+        classes: (C, d) unit vectors w.
+        temperature: T > 0.
 
     Returns:
-        (N, C) float32, rows that add up to 1.
+        (N, C) float32; each row sums to 1.
     """
     cosines = np.asarray(images, dtype=np.float64) @ np.asarray(classes, dtype=np.float64).T
-    with np.errstate(over="ignore"):  # of a tiny T all but the best are −∞, and 0 in the end
+    with np.errstate(over="ignore"):  # for a tiny T, all logits but the best are −∞
         logits = (cosines - cosines.max(axis=1, keepdims=True)) / temperature
     shares = np.exp(logits)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
-    """The temperature to use: the given one, else that of the model, 1 / `logit_scale`.
+    """Return the given temperature or, if it is None, the model's 1 / `logit_scale`.
 
     Raises:
-        QueryError: it is not a number above 0.
+        QueryError: the temperature is not a number above 0.
     """
     if temperature is None:
         return 1 / model.logit_scale
@@ -146,7 +146,7 @@ def _checked_templates(template: str | Sequence[str]) -> list[str]:
     for one in templates:
         if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
             raise QueryError(f"{shown(one)} is no text of at most {MAX_LETTERS:,} letters")
-        # Only {} is replaced: str.format would let a template read attributes of the name.
+        # Only {} is replaced, because str.format lets a template read attributes of the name.
         if one.count(_PLACE) != 1 or set(one.replace(_PLACE, "")) & {"{", "}"}:
             raise QueryError(
                 f"the template {shown(one)} must have the name's place {{}} once and no other "
@@ -179,7 +179,7 @@ def _checked_names(names: Sequence[str], templates: int) -> list[str]:
 
 
 def _bare_vectors(model: DualEncoder, names: Sequence[str]) -> FloatArray:
-    """(C, d) of the names alone: a name is refused even where words of the template are known."""
+    """Return (C, d) vectors of the names without template, and refuse names of unknown words."""
     try:
         return model.encode_texts(names)
     except UnknownWordsError:

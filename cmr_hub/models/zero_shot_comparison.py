@@ -1,4 +1,4 @@
-"""What a record says of a model whose projectors started as the identity."""
+"""Compare a model whose projectors started as the identity with its zero-shot figures."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _COMPARED: Final = {
 
 
 def starts_from_features(record: JSONObject) -> bool:
-    """Whether the features of the model's own encoders are what training started from.
+    """Return whether training started from the features of the model's current encoders.
 
-    Those of an encoder that was fine-tuned are not.
+    This is false if an encoder was fine-tuned.
     """
     tuned = record.get("fine_tuned") or record.get("text_fine_tuned")
     return bool(record.get("zero_shot")) and not tuned
 
 
 def against_zero_shot(record: JSONObject) -> str:
-    """What training has changed on the test pairs, in plain words.
+    """Describe how training changed the figures of the test pairs.
 
     Args:
-        record: of a run; `zero_shot` in it holds the same figures of the untouched features.
+        record: record of a run, with the figures of the untrained features in `zero_shot`.
 
     Returns:
-        Empty for a run without such figures.
+        A text; empty if the run has no such figures.
     """
     before = record.get("zero_shot")
     if not before:

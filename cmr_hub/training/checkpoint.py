@@ -1,4 +1,4 @@
-"""A half-finished phase of training on disk: tensors and a few facts in one safetensors file."""
+"""Read and write checkpoints: tensors and progress of a training phase in a safetensors file."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _DAMAGED = SafetensorError, OSError, AttributeError, KeyError, RecursionError, T
 
 @dataclass
 class Progress:
-    """Where a phase of training stands.
+    """The progress of a training phase.
 
     Attributes:
-        epoch: finished epochs.
-        history: one row for each of them.
-        best_epoch, best_score: the epoch that scored best so far; 0 before any, and where the
-            start scored best.
-        finished: nothing is left to do in this phase.
-        run: a name that only this training has, however often it is stopped and resumed.
+        epoch: number of finished epochs.
+        history: one row per finished epoch.
+        best_epoch, best_score: the best epoch so far; 0 if there is none, or if the untrained
+            start is the best.
+        finished: whether the phase is complete.
+        run: unique identifier of the training, unchanged when it is resumed.
     """
 
     epoch: int = 0
@@ -54,7 +54,7 @@ class Progress:
 def write_checkpoint(
     path: Path, key: str, progress: Progress, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Writes the checkpoint atomically. `key` identifies preset, seed and data."""
+    """Write a checkpoint atomically; `key` identifies preset, seed and data."""
     facts: JSONObject = {
         "key": key,
         "epoch": progress.epoch,
@@ -67,15 +67,15 @@ def write_checkpoint(
     text = json.dumps(facts)
     metadata = {"progress": text, "sha256": _digest(text, tensors)}
     with atomic_file(path) as temporary:
-        # Not save_file, which makes files that only their owner can read.
+        # Not save_file, whose files only their owner can read.
         temporary.write_bytes(save(dict(tensors), metadata))
 
 
 def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] | None:
-    """The checkpoint at `path`, or None if there is none.
+    """Read the checkpoint at `path`; None if there is none.
 
     Raises:
-        TrainingError: it is damaged, or of a run with another preset, seed or data.
+        TrainingError: it is damaged, or belongs to a run with another preset, seed or data.
     """
     if not path.is_file():
         return None
@@ -103,7 +103,7 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
 
 
 def joined(parts: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: `part/name` of each part, `optimizer/weight/slot`."""
+    """Flatten parts and optimizer state into `part/name` and `optimizer/weight/slot`."""
     tensors = {
         f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()
     }
@@ -115,7 +115,7 @@ def joined(parts: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> d
 def parted(
     tensors: Mapping[str, Tensor], optimizer: Optimizer
 ) -> defaultdict[str, dict[str, Tensor]]:
-    """The parts that were `joined`; the optimizer gets back its own."""
+    """Undo `joined`: return the parts, and load its state into the optimizer."""
     parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
@@ -124,7 +124,7 @@ def parted(
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for name, value in parts.pop("optimizer", {}).items():
         index, _, slot = name.partition("/")
-        # The fused optimizer walks through memory: strides must be those of the weights.
+        # The fused optimizer needs states with the strides of the weights.
         like = weights[int(index)]
         kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
         state["state"].setdefault(int(index), {})[slot] = kept

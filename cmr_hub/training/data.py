@@ -1,4 +1,4 @@
-"""Feature rows of both modalities, as the trainer wants them."""
+"""Training data: paired features of both modalities."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from cmr_hub.types import BoolArray, FloatArray, IntArray
 
 Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], float]"
-"""(image embeddings, text embeddings, labels) of the validation pairs → higher is better."""
+"""Scores (image embeddings, text embeddings, labels) of validation pairs; higher is better."""
 
 
 @dataclass(frozen=True)
 class Captions:
-    """Which item each of N pairs is of, where each caption of an item is a pair of its own.
+    """The items of N pairs, if each caption of an item is a separate pair.
 
     Attributes:
-        items: (N,) int64, the row of `PairedFeatures.images`; several pairs share one.
-        whole: (N,) bool: the text is all captions of the item together.
-        sources: (N,) int64, which of several datasets the item is from.
-        label_weights: (N,) float32, how much the label of each pair counts; None: all alike.
+        items: (N,) int64 rows of `PairedFeatures.images`; several pairs share one.
+        whole: (N,) bool, whether the text is all captions of the item together.
+        sources: (N,) int64 indices of the dataset of the item, if several are joined.
+        label_weights: (N,) float32 weights of the labels; None for equal weights.
     """
 
     items: IntArray
@@ -39,29 +39,28 @@ class Captions:
     label_weights: FloatArray | None = None
 
     def subset(self, indices: IntArray) -> Captions:
-        """Of the pairs at these positions; the items keep their numbers."""
+        """Return the captions at these indices; the items keep their numbers."""
         weights = None if self.label_weights is None else self.label_weights[indices]
         return Captions(self.items[indices], self.whole[indices], self.sources[indices], weights)
 
 
 @dataclass(frozen=True)
 class PairedFeatures:
-    """N pairs as features: row i of `images` and of `texts` belong together.
+    """Features of N pairs: row i of `images` and row i of `texts` are one pair.
 
     Args:
-        images: (N, Di) float32, or (N, V, Di) of V views of each picture, the plain one first. To
-            fine-tune the image encoder: (N, V, ...) float16, what its frozen blocks give for V
-            views of each picture; see `finetune`. With `captions` a row for each item, not for
-            each pair.
-        texts: (N, Dt) float32. To fine-tune the sentence encoder: (N, S, T, D) float16, see
+        images: (N, Di) float32, or (N, V, Di) for V views of each picture, the unmodified one
+            first. To fine-tune the image encoder: (N, V, ...) float16 activations of its frozen
+            blocks; see `finetune`. With `captions`, one row per item instead of per pair.
+        texts: (N, Dt) float32. To fine-tune the sentence encoder: (N, S, T, D) float16; see
             `finetune_text`.
-        labels: (N,) int64 in [0, n_classes), or −1: no label, which few objectives can use.
-        n_classes: number of classes of the whole dataset.
-        captions: where an item has several pairs: which item each is of.
+        labels: (N,) int64 in [0, n_classes), or −1 for no label, which few objectives accept.
+        n_classes: number of classes of the dataset.
+        captions: the item of each pair, if items have several pairs.
 
     Raises:
-        TrainingError: no pairs, lengths that differ, a value that is not finite, a label outside
-            the classes, or an item without an image.
+        TrainingError: there are no pairs, lengths differ, a value is not finite, a label is
+            outside the classes, or an item has no image.
     """
 
     images: FloatArray
@@ -71,12 +70,12 @@ class PairedFeatures:
     captions: Captions | None = None
 
     def __post_init__(self) -> None:
-        told = self.images if self.captions is None else self.captions.items
-        lengths = {len(told), len(self.texts), len(self.labels)}
+        image_rows = self.images if self.captions is None else self.captions.items
+        lengths = {len(image_rows), len(self.texts), len(self.labels)}
         if len(lengths) != 1 or 0 in lengths:
             raise TrainingError(
                 f"training needs as many images as texts and labels, and some of each; got "
-                f"{len(told)}, {len(self.texts)} and {len(self.labels)}"
+                f"{len(image_rows)}, {len(self.texts)} and {len(self.labels)}"
             )
         if self.captions is not None and not (
             self.captions.items.min() >= 0 and self.captions.items.max() < len(self.images)
@@ -94,7 +93,7 @@ class PairedFeatures:
         return len(self.labels)
 
     def subset(self, indices: IntArray) -> PairedFeatures:
-        """The pairs at these positions."""
+        """Return the pairs at these indices."""
         images, captions = self.images, None
         if self.captions is None:
             images = images[indices]
@@ -107,24 +106,24 @@ class PairedFeatures:
         )
 
     def each(self, images: FloatArray) -> FloatArray:
-        """Rows of the images, or of what became of them, one for each pair."""
+        """Repeat rows of images, or of their embeddings, so that there is one per pair."""
         return images if self.captions is None else images[self.captions.items]
 
     def plain(self) -> PairedFeatures:
-        """The same pairs with an image row, of the plain view, for each: what baselines take."""
+        """Return the pairs with one image row each, of the unmodified view, for baselines."""
         images = self.images[:, 0] if self.images.ndim == 3 else self.images
         return PairedFeatures(self.each(images), self.texts, self.labels, self.n_classes)
 
     def thinned(self, most: int, seed: int) -> PairedFeatures:
-        """At most so many of the pairs, drawn at random."""
+        """Return a random sample of at most `most` pairs."""
         if len(self) <= most:
             return self
-        drawn = np.random.default_rng(seed).choice(len(self), most, replace=False)
-        return self.subset(np.sort(drawn))
+        sample = np.random.default_rng(seed).choice(len(self), most, replace=False)
+        return self.subset(np.sort(sample))
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all values: a resumed run must go on with the same data."""
+        """Hash of all values, because a resumed run must use the same data."""
         classes = np.array(self.n_classes)
         arrays: dict[str, npt.NDArray[Any]] = {
             "i": self.images,
@@ -140,7 +139,7 @@ class PairedFeatures:
 
 
 def validation_score(pairs: PairedFeatures) -> Score:
-    """What chooses epochs and settings: MAP, or of captions how well they find their pictures."""
+    """Return the score that selects epochs and settings: MAP, or `CaptionScore` for captions."""
     if pairs.captions is None:
         return validation_map
     return CaptionScore(pairs.captions.items, pairs.captions.whole, pairs.captions.sources)
@@ -148,14 +147,13 @@ def validation_score(pairs: PairedFeatures) -> Score:
 
 @dataclass(frozen=True)
 class TrainingSplits:
-    """What a method may learn from; the test pairs are not among it.
+    """The pairs that a method may learn from, without the test pairs.
 
     Attributes:
         fit: pairs to learn from while settings are chosen.
-        validation: pairs that choose them (the number of epochs, a ridge, ...).
-        refit: where `validation` was cut out of the training pairs, all of these: once the
-            settings are chosen the method learns anew from them. None where the protocol has a
-            validation split of its own.
+        validation: pairs to choose settings on (the number of epochs, a ridge, ...).
+        refit: all training pairs, if `validation` is a part of them; the method is trained again
+            on these with the chosen settings. None if the protocol has a validation split.
     """
 
     fit: PairedFeatures
@@ -164,15 +162,15 @@ class TrainingSplits:
 
     @property
     def final(self) -> PairedFeatures:
-        """The pairs that the finished method has learnt from."""
+        """The pairs that the final model is trained on."""
         return self.fit if self.refit is None else self.refit
 
     def thinned(self, most: int, seed: int) -> TrainingSplits:
-        """The same, with at most so many pairs to learn from: for methods that compare them all."""
+        """Limit the pairs to learn from to `most`, for methods that compare all with each other."""
         refit = None if self.refit is None else self.refit.thinned(most, seed)
         return TrainingSplits(self.fit.thinned(most, seed), self.validation, refit)
 
     def plain(self) -> TrainingSplits:
-        """The same with an image row for each pair: what baselines take."""
+        """Return the splits with one image row per pair, for baselines."""
         refit = None if self.refit is None else self.refit.plain()
         return TrainingSplits(self.fit.plain(), self.validation.plain(), refit)

@@ -1,4 +1,4 @@
-"""Fine-tuning images: the last blocks of their encoder are trained with the projectors."""
+"""Fine-tune the last blocks of the image encoder together with the projectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.types import ImageSource, JSONObject
 
-_CHUNK = 64  # views through the trained blocks at a time, where no gradient is wanted
+_CHUNK = 64  # batch size of the trained blocks without gradients
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class FineTuning:
     """How the image encoder is fine-tuned.
 
     Args:
-        blocks: how many of its last blocks learn; see `ImageEncoder.blocks`.
-        views: of each picture, one as the encoder itself sees it, the others augmented. They are
-            drawn once: the frozen blocks then see each only once, not in every epoch.
-        learning_rate: of AdamW, for these blocks; the projectors keep the preset's.
+        blocks: number of last blocks to train; see `ImageEncoder.blocks`.
+        views: number of views of each picture; the first is unmodified, the others augmented.
+            They are sampled once, so that the frozen blocks run once and not in every epoch.
+        learning_rate: AdamW learning rate of these blocks; the projectors use the preset's.
     """
 
     blocks: int
@@ -55,14 +55,14 @@ class FineTuning:
 
 
 class ImageTail(nn.Module):
-    """The last blocks of an image encoder: activations of the frozen ones → features.
+    """The last blocks of an image encoder, which map activations of the frozen blocks to features.
 
-    Always in evaluation mode, training or not: batch norm goes on with the statistics of the
-    weights it came with, which the few pictures here could only blur.
+    Always in evaluation mode: batch norm keeps its pretrained statistics, because the training
+    pictures are too few to estimate better ones.
 
     Args:
-        blocks: from `ImageEncoder.cut`; copied.
-        learning_rate: of these blocks.
+        blocks: blocks from `ImageEncoder.cut`; they are copied.
+        learning_rate: learning rate of these blocks.
     """
 
     def __init__(self, blocks: nn.Sequential, learning_rate: float) -> None:
@@ -74,7 +74,7 @@ class ImageTail(nn.Module):
         return super().train(False)
 
     def forward(self, activations: Tensor) -> Tensor:
-        """(B, ...) float16 activations → (B, dim) float32 features."""
+        """Map (B, ...) float16 activations to (B, dim) float32 features."""
         rows = activations.float()
         if rows.ndim == 4:
             rows = rows.contiguous(memory_format=torch.channels_last)
@@ -82,14 +82,14 @@ class ImageTail(nn.Module):
         return features
 
     def draw(self, views: Tensor) -> Tensor:
-        """(B, V, ...) views → (B, dim) features of one view of each, drawn at random."""
+        """Map (B, V, ...) views to (B, dim) features of one random view of each picture."""
         chosen = torch.randint(views.shape[1], (len(views),))
         features: Tensor = self(views[torch.arange(len(views), device=views.device), chosen])
         return features
 
     @torch.no_grad()
     def plain(self, views: Tensor) -> Tensor:
-        """(N, V, ...) views → (N, dim) features of the first, which is not augmented."""
+        """Map (N, V, ...) views to (N, dim) features of the first, unmodified view."""
         return torch.cat([self(chunk[:, 0]) for chunk in views.split(_CHUNK)])
 
 
@@ -101,22 +101,23 @@ def view_activations(
     *,
     progress: bool = False,
 ) -> npt.NDArray[np.float16]:
-    """What the frozen blocks give for some views of every picture.
+    """Compute the activations of the frozen blocks for several views of every picture.
 
     Args:
-        encoder: to be fine-tuned.
+        encoder: the encoder to fine-tune.
         images: N pictures.
-        tuning: how many blocks are not frozen, and how many views.
-        seed: of the views.
-        progress: show a bar.
+        tuning: number of blocks to train and number of views.
+        seed: random seed of the views.
+        progress: show a progress bar.
 
     Returns:
-        (N, V, ...): view 0 is the one that `encoder.encode` sees, the others are random.
+        (N, V, ...) activations; view 0 is the one that `encoder.encode` uses, the others are
+        random.
 
     Raises:
-        TrainingError: they would not fit into memory.
+        TrainingError: the activations do not fit into memory.
         ImageError: a picture cannot be read; the message names it.
-        CMRError: the encoder has not so many blocks.
+        CMRError: the encoder has fewer blocks.
     """
     if not images:
         raise TrainingError("there are no pictures to fine-tune with")
@@ -137,7 +138,7 @@ def view_activations(
 
     shape = (len(images), *work(0).shape)
     require_memory(
-        # Twice: the pairs to fit on and those for validation are a copy.
+        # Twice, because the split into training and validation pairs makes a copy.
         2 * 2 * int(np.prod(shape, dtype=np.int64)),
         f"fine-tuning {encoder.name} with {shape[1]} views of {shape[0]} pictures",
         "take fewer views, or fewer blocks where these have smaller inputs",

@@ -1,4 +1,4 @@
-"""Fine-tuning texts: the last layers of the sentence encoder are trained with the projectors."""
+"""Fine-tune the last layers of the sentence encoder together with the projectors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.texts.last_layers import LastLayers
     from cmr_hub.types import JSONObject
 
-_CHUNK = 64  # sentences of about one length through the layers at a time: little is padding
-_DOCUMENTS = 64  # documents at a time, where no gradient is wanted
+_CHUNK = 64  # sentences per pass, sorted by length to save padding
+_DOCUMENTS = 64  # batch size without gradients
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class TextFineTuning:
     """How the sentence encoder is fine-tuned.
 
     Args:
-        layers: how many of its transformer's last layers learn.
-        learning_rate: of AdamW, for these layers; the projectors keep the preset's.
+        layers: number of last transformer layers to train.
+        learning_rate: AdamW learning rate of these layers; the projectors use the preset's.
     """
 
     layers: int
@@ -45,14 +45,14 @@ class TextFineTuning:
 
 
 class TextTail(nn.Module):
-    """The last layers of a sentence encoder: token states of the frozen ones → features.
+    """The last layers of a sentence encoder, which map token states of the others to features.
 
-    Always in evaluation mode, training or not: a document's sentences are drawn anew in every
-    step, and dropout beside that would only cost time.
+    Always in evaluation mode: every step samples the sentences of a document, and dropout in
+    addition to that only costs time.
 
     Args:
-        layers: from `SentenceEncoder.last_layers`; copied.
-        learning_rate: of these layers.
+        layers: layers from `SentenceEncoder.last_layers`; they are copied.
+        learning_rate: learning rate of these layers.
     """
 
     def __init__(self, layers: LastLayers, learning_rate: float) -> None:
@@ -64,8 +64,15 @@ class TextTail(nn.Module):
         return super().train(False)
 
     def forward(self, states: Tensor, chosen: Tensor) -> Tensor:
-        """(B, S, T, D) float16 states, zero where there is none, and the (B, S) mask of the
-        sentences to take → (B, D) float32 features, as `SentenceEncoder.transform`."""
+        """Map token states to features, as `SentenceEncoder.transform` does.
+
+        Args:
+            states: (B, S, T, D) float16, zero for padding.
+            chosen: (B, S) mask of the sentences to use.
+
+        Returns:
+            (B, D) float32 features.
+        """
         document, sentence = chosen.nonzero(as_tuple=True)
         tokens = states[document, sentence].any(-1)
         lengths = tokens.sum(-1)
@@ -79,27 +86,27 @@ class TextTail(nn.Module):
         return normalize(rows, dim=1)
 
     def draw(self, states: Tensor) -> Tensor:
-        """(B, S, T, D) states → (B, D) features of a random part of each document's sentences.
+        """Map (B, S, T, D) states to (B, D) features of a random subset of sentences per document.
 
-        At least one sentence; every number of sentences is as likely as any other.
+        The number of sentences is uniform between 1 and all.
         """
-        there = _sentences(states)
-        place = (
-            torch.rand(there.shape, device=there.device)
-            .masked_fill(~there, 2.0)
+        exists = _sentences(states)
+        order = (
+            torch.rand(exists.shape, device=exists.device)
+            .masked_fill(~exists, 2.0)
             .argsort(1)
             .argsort(1)
         )
-        wanted = ((1 - torch.rand(len(there), device=there.device)) * there.sum(1)).ceil()
-        features: Tensor = self(states, there & (place < wanted[:, None]))
+        wanted = ((1 - torch.rand(len(exists), device=exists.device)) * exists.sum(1)).ceil()
+        features: Tensor = self(states, exists & (order < wanted[:, None]))
         return features
 
     @torch.no_grad()
     def plain(self, states: Tensor) -> Tensor:
-        """(N, S, T, D) states → (N, D) features of all sentences of each document."""
+        """Map (N, S, T, D) states to (N, D) features of all sentences of each document."""
         return torch.cat([self(chunk, _sentences(chunk)) for chunk in states.split(_DOCUMENTS)])
 
 
 def _sentences(states: Tensor) -> Tensor:
-    """(B, S): where there is a sentence. Its first token's state is never zero."""
+    """Return the (B, S) mask of existing sentences, whose first token's state is never zero."""
     return states[:, :, 0].any(-1)

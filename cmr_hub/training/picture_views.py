@@ -1,4 +1,4 @@
-"""Other looks at a picture, so that training sees more than one feature row of it."""
+"""Deterministic augmented views of a picture, so that training has several features of it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _AREA = (0.6, 0.95)
 
 @dataclass(frozen=True)
 class PictureView:
-    """One view of every picture, the same whenever it is asked for.
+    """A view of every picture, always the same for the same picture.
 
     Args:
-        number: 1 is the mirrored picture. From 2 on it is a box of 60 to 95 % of the area, of the
-            picture's own shape and anywhere in it, mirrored every other time: captions tell of the
-            whole picture, of which a smaller box shows too little.
+        number: 1 is the mirrored picture. From 2 on, a random crop of 60 to 95 % of the area with
+            the picture's aspect ratio, mirrored with probability 1/2. Smaller crops would miss
+            too much of what the captions describe.
     """
 
     number: int
 
     @property
     def name(self) -> str:
-        """Tells its rows from those of other views in a cache."""
+        """Identifies the view in the feature cache."""
         return f"view {self.number}, {_AREA[0]} to {_AREA[1]}"
 
     def __call__(self, picture: Image.Image, key: bytes) -> Image.Image:
-        """What is seen of a picture; `key` is of its content."""
+        """Return the view of a picture; `key` is a hash of its content."""
         if self.number == 1:
             return ImageOps.mirror(picture)
         generator = np.random.default_rng((self.number, int.from_bytes(key)))

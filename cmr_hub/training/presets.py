@@ -1,4 +1,4 @@
-"""Named ways to train, as data."""
+"""Presets: named training settings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LinearExpert:
-    """A logistic regression of each modality to go beside its projector.
+    """Settings of the logistic regressions that are combined with the projectors.
 
     Args:
-        image_penalty, text_penalty: C of the regressions; smaller is simpler.
-        temperature: T that their logits are divided by.
+        image_penalty, text_penalty: inverse regularisation strength C of the regressions.
+        temperature: T by which their logits are divided.
     """
 
     image_penalty: float
@@ -42,54 +42,55 @@ _OFF = {
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Everything that decides a training run but the data and the seed.
+    """All settings of a training run except the data and the seed.
 
     Args:
-        name: what results call it.
+        name: name of the preset.
         objective: the terms of the objective by name: `{"triplet": {"weight": 1.0, ...}}`; the
-            key `loss` names the loss where the term's own name does not, or is a class or an
-            object of one's own.
+            key `loss` is the name, the class or an instance of the loss. Default: the name of
+            the term.
         image_hidden, text_hidden: hidden widths of the projectors.
-        dim: dimension d of the common space; None for posteriors, whose dimension the number of
-            classes decides, and for residual projectors, whose dimension is that of the features.
-        activation, dropout, output, radius: see `Projector`; output "posterior" gives images
-            the slot 0 and texts the slot 1.
-        residual: projectors that start as the identity and add to the features, which must share
-            a space already; see `Projector`. The start counts as epoch 0: where no epoch scores
-            better on the validation pairs, it is kept.
-        learning_rate, betas, weight_decay: of AdamW.
-        batch_size: pairs in a step.
-        epochs: at most so many; λ and every other schedule runs over all of them.
-        shuffle, drop_last: a new order each epoch; leave out a last batch that is not full.
-        early_stopping: let validation choose the number of epochs. Without it all training pairs
-            are trained on for `epochs`.
-        patience: stop when the validation MAP has not risen for so many epochs.
-        validation_fraction: the share of the training pairs, stratified by class, that chooses
-            the number of epochs where the protocol has no validation split of its own. The
-            projectors are then trained again on all training pairs for that many epochs.
-        linear_expert: for posteriors: multiplies those of the trained projectors by those of
+        dim: dimension d of the common space; None for posteriors, where it follows from the
+            number of classes, and for residual projectors, where it is that of the features.
+        activation, dropout, output, radius: see `Projector`; with output "posterior", images use
+            slot 0 and texts slot 1.
+        residual: use projectors that start as the identity and add to the features, which must
+            share a space already; see `Projector`. The start counts as epoch 0 and is kept if no
+            epoch scores better on the validation pairs.
+        learning_rate, betas, weight_decay: settings of AdamW.
+        batch_size: number of pairs per step.
+        epochs: maximum number of epochs; schedules, such as that of λ, run over all of them.
+        shuffle: shuffle the pairs in each epoch.
+        drop_last: drop the last batch if it is not full.
+        early_stopping: choose the number of epochs by validation. Otherwise train on all training
+            pairs for `epochs`.
+        patience: stop if the validation MAP has not improved for this number of epochs.
+        validation_fraction: share of the training pairs, stratified by class, to choose the
+            number of epochs on if the protocol has no validation split. The projectors are then
+            trained again on all training pairs for that number of epochs.
+        linear_expert: for posteriors: multiply those of the trained projectors by those of
             logistic regressions; see `with_linear_experts`.
-        rows: what is a pair: "items", a picture and all its captions; "sentences", a picture and
-            one caption and, where the item has a label, a picture and all of them too. Data
-            without labels is always taken by sentences.
-        cosine: let the learning rate fall to nothing, along a cosine, over all `epochs`.
-        warmup: epochs in which the learning rate first rises, in a straight line.
+        rows: definition of a pair: "items", a picture with all its captions; "sentences", a
+            picture with one caption, plus a picture with all captions if the item has a label.
+            Data without labels always uses sentences.
+        cosine: decay the learning rate to zero along a cosine over `epochs`.
+        warmup: number of epochs of linear warm-up of the learning rate.
         standardise: scale each dimension of the features by its own deviation; see `InputScaling`.
-        views: of each picture, of which a step sees one at random: as it is, mirrored, and from
-            the third on random boxes, mirrored or not; see `view_features`. With 1 only as it is.
-        seeds: train so many pairs of projectors, each from its own random numbers, and put them
-            side by side: a cosine is then the mean of theirs; see `beside`.
-        text_dropout: `dropout` of the text projector, where it is another.
-        label_weights: how much the labels of one of several datasets count, by its name; else 1.
-            Only with rows="sentences".
-        class_names: the share of the cosine that the names of the image encoder's own classes
-            have, which takes no training; see `with_class_names`. 0 for none; also none with
-            encoders that tell no classes, and with texts that are not read by a pretrained encoder.
-        supervised: what it is named after is a method for classes: data without is refused, though
-            its losses might do without.
+        views: number of views of each picture, of which each step uses a random one: unmodified,
+            mirrored, and from the third on random crops; see `PictureView`.
+        seeds: number of projector pairs to train with different seeds and combine, so that the
+            cosine is the mean of theirs; see `beside`.
+        text_dropout: `dropout` of the text projector, if different.
+        label_weights: weight of the labels by the name of the dataset. Default: 1. Only with
+            rows="sentences".
+        class_names: share of the cosine given to the names of the image encoder's classes, which
+            needs no training; see `with_class_names`. 0 for none. Ignored for image encoders
+            without class names and for text encoders that are not pretrained.
+        supervised: refuse data without labels even if the losses do not need them, because the
+            method that the preset is named after does.
 
     Raises:
-        TrainingError: settings that go against each other.
+        TrainingError: settings contradict each other.
     """
 
     name: str
@@ -144,19 +145,19 @@ class Preset:
             raise TrainingError(f"{self.name} adds to its features: it cannot standardise them")
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records and checkpoints."""
+        """Return JSON values for records and checkpoints."""
         plain = replace(self, objective=described(self.objective))
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(plain).items()
-            # What a preset does without is left out: records and keys are as before there was it.
+            # Unused settings are left out, so that older records and keys stay the same.
             if (value is not None or key == "dim")
-            and key != "supervised"  # decides who may train by it, not what comes out
+            and key != "supervised"  # does not affect the result
             and (key, value) not in _OFF.items()
         }
 
     def needs_labels(self) -> list[str]:
-        """What of it cannot do without a label for every pair: terms, or the whole of it."""
+        """Return the terms that need a label for every pair, or the preset's name."""
         if self.supervised:
             return [self.name]
         return [
@@ -166,10 +167,10 @@ class Preset:
         ]
 
     def common_dim(self, image_dim: int, text_dim: int, n_classes: int) -> int:
-        """Dimension d of the common space of features of these lengths.
+        """Return the dimension d of the common space for features of these dimensions.
 
         Raises:
-            TrainingError: a residual preset, and features that cannot share a space.
+            TrainingError: the preset is residual and the features cannot share a space.
         """
         if not self.residual:
             return n_classes + 2 if self.dim is None else self.dim
@@ -187,9 +188,9 @@ class Preset:
         return image_dim
 
 
-# One network for every objective but ACMR's own, so that what is compared is the objective. Widths,
-# dropout and learning rates were chosen by cross-validation inside the training pairs of Pascal
-# Sentence 800/200, and so was what an objective is given here in place of its authors' settings.
+# The same network for every objective except ACMR's, so that only objectives are compared. Widths,
+# dropout, learning rates and settings that differ from the authors' were chosen by cross-validation
+# within the training pairs of Pascal Sentence 800/200.
 _NETWORK: dict[str, Any] = {
     "image_hidden": (512,),
     "text_hidden": (512,),
@@ -208,16 +209,15 @@ def _ours(name: str, objective: Mapping[str, Mapping[str, Any]], **changes: Any)
 
 
 def _third(name: str, weight: float) -> dict[str, dict[str, Any]]:
-    """The 2019 study's objective with this third loss."""
+    """Return the objective of the 2019 study with this third loss."""
     return {"label": {"weight": 0.5}, "triplet": {"weight": 1.0}, name: {"weight": weight}}
 
 
 _PRESETS = (
-    # Wang et al. 2017, "Adversarial Cross-Modal Retrieval": tanh, a common space of 200 and
-    # batches of 64 are the paper's, and the losses are as its equations have them. It prints
-    # neither weights nor dropout; these are ours.
+    # Wang et al. 2017, "Adversarial Cross-Modal Retrieval": tanh, 200 dimensions, batches of 64
+    # and the losses follow the paper. Weights and dropout are ours, because it states none.
     _ours("acmr-paper", _third("adversarial", 0.1), activation="tanh", supervised=True),
-    # What the public code does (see `ACMRReleasedLoss`): 50 epochs over pairs in their own order.
+    # As in the released code (see `ACMRReleasedLoss`): 50 epochs without shuffling.
     Preset(
         name="acmr-released",
         objective={"acmr-released": {}},
@@ -237,7 +237,7 @@ _PRESETS = (
     _ours("mmd", _third("mmd", 0.1)),
     _ours("coral", _third("coral", 100.0)),
     _ours("correlation", _third("correlation", 0.1)),
-    # Objectives of other papers on the same network, at the scale that their equations want.
+    # Objectives of other papers on the same network, at the output scale of their equations.
     _ours("dscmr", {"dscmr": {}}, output="linear"),
     _ours("mrl", {"mrl": {"beta": 0.95, "temperature": 0.3}}, radius=1.0),
     _ours("fume", {"fume": {"alpha": 1.0}}, radius=1.0),
@@ -249,8 +249,8 @@ _PRESETS = (
     _ours("cosface", {"cosface": {"scale": 10.0, "margin": 0.1}}),
     _ours("proxy-anchor", {"proxy-anchor": {"alpha": 4.0}}),
     _ours("dcca", {"dcca-ey": {}}, output="linear", dim=32),
-    # Ours: each modality's class posteriors, of a network and of a linear classifier together,
-    # ranked by the probability of one class.
+    # Ours: class posteriors of each modality, from a network and a linear classifier combined,
+    # ranked by the probability of the same class.
     _ours(
         "cmr-best",
         {"posterior": {}},
@@ -260,10 +260,10 @@ _PRESETS = (
         weight_decay=0.01,
         linear_expert=LinearExpert(image_penalty=0.01, text_penalty=0.03, temperature=0.35),
     ),
-    # For the two sides of a dual encoder, whose features share a space: adds to them. With classes
-    # both what is of one class and the own pair count; without, either term is InfoNCE. Settings
-    # were chosen inside the training pairs of Pascal Sentence 800/200, on features that CCA and
-    # InfoNCE, learnt from Flickr8k, had brought into one space.
+    # For the two sides of a dual encoder, whose features share a space. With classes, items of
+    # the same class and the paired item are positives; without, both terms are InfoNCE. Settings
+    # were chosen within the training pairs of Pascal Sentence 800/200, on features mapped into
+    # one space by CCA and InfoNCE on Flickr8k.
     Preset(
         name="adapter",
         objective={
@@ -310,11 +310,11 @@ CAPTIONS = Preset(
     views=2,
     class_names=0.25,
 )
-"""Each sentence finds its own picture among the batch; where there are labels, one classifier tells
-the classes of both. For data without labels, and for several datasets at once.
+"""InfoNCE between sentences and pictures, plus a shared classifier for pairs with labels. For data
+without labels, and for several datasets at once.
 
-Settings were chosen on 1,000 of Flickr8k's training pictures, 200 of Pascal Sentence's and 500
-sketches, none of a test or validation split. Drawings differ in little else than their class, so
-that counts more there."""
+Settings were chosen on 1,000 training pictures of Flickr8k, 200 of Pascal Sentence and 500
+sketches, none from a test or validation split. Labels of sketches have a higher weight, because
+drawings differ in little else than their class."""
 
 PRESETS = {preset.name: preset for preset in (*_PRESETS, CAPTIONS)}

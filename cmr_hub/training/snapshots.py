@@ -1,4 +1,4 @@
-"""The common space at a few epochs of a training, to be looked at; it decides nothing."""
+"""Embeddings at a few epochs of a training, for display only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 Stages: TypeAlias = "dict[int, tuple[FloatArray, FloatArray]]"
-"""By epoch (0: before training) the (N, d) images and texts."""
+"""(N, d) embeddings of images and texts by epoch; 0 is before training."""
 _LARGEST: Final = 4 * 2**30
 Embed: TypeAlias = "Callable[[PairedFeatures], tuple[FloatArray, FloatArray]]"
 
@@ -31,9 +31,9 @@ class Snapshots:
     """Embeds the same pairs before training and after epochs 1, 2, 4, 8, ...
 
     Args:
-        pairs: what to embed.
-        ids: their names.
-        folder: where they are kept as training goes on, for a run that is stopped and resumed.
+        pairs: pairs to embed.
+        ids: ids of the pairs.
+        folder: folder to store the embeddings in during training, so that it can be resumed.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Snapshots:
             self.stages = stages if found == self.ids else {}
 
     def __call__(self, epoch: int, embed: Embed) -> None:
-        """Is told after every epoch how the projectors embed now."""
+        """Embed the pairs if `epoch` is 0 or a power of two; called after every epoch."""
         if epoch & (epoch - 1):
-            return  # no power of two
+            return
         self.stages[epoch] = embed(self.pairs)
         if self.file is not None:
             write_snapshots(self.file, self.ids, self.stages)
 
     def until(self, epoch: int, embeddings: tuple[FloatArray, FloatArray]) -> Stages:
-        """The stages before an epoch and, at it, how the finished model embeds the pairs."""
+        """Return the stages before an epoch, and the final embeddings at that epoch."""
         before = {at: rows for at, rows in self.stages.items() if at < epoch}
         return before | {epoch: embeddings}
 
@@ -65,7 +65,7 @@ def write_snapshots(
     ids: Sequence[str],
     stages: Mapping[int, tuple[FloatArray, FloatArray]],
 ) -> None:
-    """Writes the stages in 16 bits, which is enough to draw them."""
+    """Write the stages as float16, which is enough for plots."""
     tensors = {"ids": np.frombuffer("\n".join(ids).encode(), np.uint8)}
     for epoch, (images, texts) in stages.items():
         tensors |= {f"{epoch:06}/images": np.asarray(images, np.float16)}
@@ -75,7 +75,7 @@ def write_snapshots(
 
 
 def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
-    """The names of the pairs, and the stages in order. Raises ModelFormatError."""
+    """Return the ids of the pairs and the stages in order. Raises ModelFormatError."""
     try:
         check_file(path, _LARGEST)
         with safe_open(path, framework="numpy") as file:

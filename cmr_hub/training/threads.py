@@ -1,4 +1,4 @@
-"""How many processor cores torch works with."""
+"""Set the number of CPU threads of torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """So many threads within, and as many as before afterwards."""
+    """Use `count` threads within the context, then restore the previous number."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

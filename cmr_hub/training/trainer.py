@@ -1,7 +1,6 @@
-"""Training two projectors with an objective; validation chooses the number of epochs.
+"""Train two projectors with an objective, and choose the number of epochs by validation.
 
-The last blocks of an image encoder and the last layers of a sentence encoder may be trained with
-them.
+Optionally fine-tune the last blocks of an image encoder and the last layers of a sentence encoder.
 """
 
 from __future__ import annotations
@@ -47,24 +46,23 @@ if TYPE_CHECKING:
 
 Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
-_LEAST_RATE = 0.01  # share of the learning rate: the first step of a warm-up does something, too
-_CHECKPOINT_SECONDS = 5.0  # the least time between two checkpoints: what a kill can cost
+_LEAST_RATE = 0.01  # minimum share of the learning rate, so that a warm-up does not start at zero
+_CHECKPOINT_SECONDS = 5.0  # minimum time between two checkpoints
 
 
 @dataclass(frozen=True)
 class TrainedProjectors:
-    """What training gives.
+    """The result of training.
 
     Attributes:
-        image_projector, text_projector: in evaluation mode.
-        history: one row per epoch: `phase` ("select" or "final"; of a second training beside the
-            first "final-2"), `epoch` from 1, `loss`, every named part, in the select phase
-            `validation_map`, the score of the validation pairs, `learning_rate`, `seconds`.
-        epochs: how many the projectors were trained for; 0 where residual projectors were best
-            before training.
-        run: the name of this training, which it keeps when it is stopped and resumed.
-        image_tail: the last blocks of the image encoder, where they were trained too.
-        text_tail: the last layers of the sentence encoder likewise.
+        image_projector, text_projector: projectors in evaluation mode.
+        history: one row per epoch: `phase` ("select" or "final"; "final-2" for the second of
+            several seeds), `epoch` from 1, `loss`, every named part, `validation_map` (the score
+            of the validation pairs, in the select phase), `learning_rate`, `seconds`.
+        epochs: number of epochs; 0 if residual projectors were best before training.
+        run: identifier of this training, unchanged when it is resumed.
+        image_tail: the last blocks of the image encoder, if they were trained.
+        text_tail: the last layers of the sentence encoder, if they were trained.
     """
 
     image_projector: Projector
@@ -89,35 +87,33 @@ def train_projectors(
     device: str = "cpu",
     progress: bool = False,
 ) -> TrainedProjectors:
-    """Trains on the fit part, keeps the epoch that scores best on the validation part.
+    """Train on the fit part and keep the epoch that scores best on the validation part.
 
-    The start of residual projectors, the identity, is one of these epochs: the 0th.
-    A preset without early stopping is trained on all of `splits.final` for its number of epochs.
-    Where the splits have a `refit` part, the projectors are then trained on that from the start,
-    for the chosen number of epochs.
+    For residual projectors the untrained identity counts as epoch 0. If the splits have a `refit`
+    part, the projectors are then trained on it from scratch for the chosen number of epochs. A
+    preset without early stopping is trained on `splits.final` for its number of epochs.
 
-    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine.
+    The random numbers of an epoch depend only on (seed, epoch), so a resumed run is bit-identical
+    to an uninterrupted one on the same machine.
 
     Args:
-        splits: pairs to learn from and pairs that choose the number of epochs.
-        preset: how to train.
-        seed: of weights, order of pairs, dropout and mining.
-        score: what to maximise on `validation`. Default: `validation_score`.
-        image_tail: blocks of the image encoder to be trained too; it is left as it is. The images
-            of `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
-        text_tail: layers of the sentence encoder likewise. The texts of `splits` are then its
-            inputs, (N, S, T, D) states of the T tokens of S sentences of each document.
-        checkpoints: a directory; a run that finds its checkpoints there goes on from them.
-        snapshots: embeds its pairs at a few epochs of the phase that the projectors come from.
-        device: where to train, as torch names it, in float32. Only on the CPU are two runs equal
-            to the bit.
-        progress: show a bar, and print the log lines of losses that have one.
+        splits: pairs to learn from and pairs to choose the number of epochs on.
+        preset: training settings.
+        seed: random seed of weights, order of pairs, dropout and mining.
+        score: score to maximise on `validation`. Default: `validation_score`.
+        image_tail: blocks of the image encoder to fine-tune; a copy is trained. The images of
+            `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
+        text_tail: layers of the sentence encoder to fine-tune; a copy is trained. The texts of
+            `splits` are then its inputs, (N, S, T, D) states of T tokens of S sentences.
+        checkpoints: directory for checkpoints; a run resumes from those it finds there.
+        snapshots: embeds its pairs at a few epochs of the phase that returns the projectors.
+        device: torch device to train on, in float32. Only the CPU is bit-reproducible.
+        progress: show a progress bar, and print the log lines of losses that have one.
 
     Raises:
-        TrainingError: the loss or the score is not finite, a checkpoint is damaged or of
-            another run, the preset is residual and the features have different lengths, or it
-            puts several trainings side by side and a tail is to be trained, or snapshots kept.
+        TrainingError: the loss or the score is not finite, a checkpoint is damaged or belongs to
+            another run, the preset is residual and the features have different dimensions, or it
+            has several seeds together with a tail or snapshots.
     """
     if preset.seeds > 1 and (image_tail or text_tail or snapshots):
         raise TrainingError(
@@ -127,8 +123,8 @@ def train_projectors(
     score = score or validation_score(splits.validation)
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
-    # The networks are small: threads that share one layer wait for each other more than they work,
-    # up to many times slower when another program takes a core. Runs side by side use the cores.
+    # The networks are small, so threads would mostly wait for each other, and many times longer
+    # when another program uses a core. Parallel runs use the other cores.
     with torch_threads(1), torch.random.fork_rng(devices=[]):
         found = [
             _train(splits, preset, member, score, home, tails, snapshots, device, progress)
@@ -148,14 +144,14 @@ def train_projectors(
 
 @dataclass(frozen=True)
 class _Member:
-    """One of the trainings that are put side by side: its seed, and what tells its phases apart."""
+    """The seed of one of several combined trainings, and the suffix of its phase names."""
 
     seed: int
     suffix: str = ""
 
 
 def _members(seed: int, count: int) -> list[_Member]:
-    """The first has the seed itself, so that one alone is what it always was."""
+    """Return the members; the first uses `seed` itself, as a single training does."""
     others = (np.random.SeedSequence((seed, number)) for number in range(1, count))
     return [
         _Member(seed),
@@ -198,11 +194,12 @@ def _train(
 
 
 def remove_checkpoints(home: Path) -> None:
-    """Removes what a run that is over has left in `checkpoints`.
+    """Remove the checkpoints of a finished run.
 
-    What names the run goes last: stopped in the middle of this, it is still known when resumed.
+    The files with the run's identifier are removed last, in case this is interrupted and the run
+    resumed.
     """
-    phases = ["final.safetensors", "select.safetensors"]  # of the first, if there are several
+    phases = ["final.safetensors", "select.safetensors"]  # of the first seed
     others = [file for file in home.glob("*.safetensors") if file.name not in phases]
     for file in (*home.glob(".*.tmp"), *others, *(home / name for name in phases)):
         file.unlink(missing_ok=True)
@@ -223,7 +220,7 @@ def _result(phase: _Phase, epochs: int, before: _Phase | None = None) -> Trained
 
 
 def _share_of_rate(preset: Preset, done: float) -> float:
-    """Of the learning rate, in the step before which this share of training is done."""
+    """Return the factor of the learning rate after the share `done` of training."""
     epochs = done * preset.epochs
     if epochs < preset.warmup:
         return max(epochs / preset.warmup, _LEAST_RATE)
@@ -238,7 +235,7 @@ def _epoch_seed(seed: int, epoch: int) -> int:
 
 
 class _Networks(nn.Module):
-    """All that is trained together."""
+    """All modules that are trained together."""
 
     def __init__(self, data: PairedFeatures, preset: Preset, tails: Tails) -> None:
         super().__init__()
@@ -281,8 +278,7 @@ class _Networks(nn.Module):
             side.scaling.fit(rows)
 
     def features(self, data: PairedFeatures) -> tuple[Tensor, Tensor]:
-        """(M, Di) of the images and (N, Dt) of the texts as they are, without augmentation or
-        gradient."""
+        """Return (M, Di) image and (N, Dt) text features, without augmentation or gradient."""
         images, texts = (
             torch.from_numpy(part).to(self.device) for part in (data.images, data.texts)
         )
@@ -294,7 +290,7 @@ class _Networks(nn.Module):
         )
 
     def drawn(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, Di) and (B, Dt) of a batch; of several views, or parts, of an item a random one."""
+        """Return (B, Di) and (B, Dt) features of a batch, of a random view of each item."""
         if self.image_tail is None and images.ndim == 3:
             chosen = torch.randint(images.shape[1], (len(images),))
             images = images[torch.arange(len(images), device=images.device), chosen]
@@ -304,21 +300,21 @@ class _Networks(nn.Module):
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """For the optimizer: each tail has a learning rate of its own."""
+        """Return the optimizer's parameter groups; each tail has a separate learning rate."""
         tails = [tail for tail in (self.image_tail, self.text_tail) if tail is not None]
-        slow = {id(weight) for tail in tails for weight in tail.parameters()}
-        own = [weight for weight in self.parameters() if id(weight) not in slow]
+        in_tails = {id(weight) for tail in tails for weight in tail.parameters()}
+        own = [weight for weight in self.parameters() if id(weight) not in in_tails]
         groups: list[dict[str, Any]] = [
             {"params": [weight for weight in own if weight.ndim]},
             *({"params": list(tail.parameters()), "lr": tail.learning_rate} for tail in tails),
         ]
-        # A temperature is no weight: nothing is gained by drawing it to 1.
-        numbers = [weight for weight in own if not weight.ndim]
-        return [*groups, {"params": numbers, "weight_decay": 0.0}] if numbers else groups
+        # No weight decay for scalars such as a temperature.
+        scalars = [weight for weight in own if not weight.ndim]
+        return [*groups, {"params": scalars, "weight_decay": 0.0}] if scalars else groups
 
 
 class _Phase:
-    """One training from the start: to choose an epoch, or to reach a chosen one."""
+    """One training from scratch, to choose the best epoch or for a given number of epochs."""
 
     def __init__(
         self,
@@ -363,7 +359,7 @@ class _Phase:
         snapshots: Snapshots | None,
         progress: bool,
     ) -> None:
-        """Trains up to `epochs`; with `validation` stops early and goes back to the best epoch."""
+        """Train up to `epochs`; with `validation`, stop early and restore the best epoch."""
         key = self._key(epochs, validation)
         self._resume(key)
         state = self.progress
@@ -398,7 +394,7 @@ class _Phase:
             self.networks.load_state_dict(self.best)
 
     def _keep(self, score: float) -> None:
-        """Notes the networks as they are now as the best so far."""
+        """Store the current state of the networks as the best so far."""
         self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
         self.best = {name: value.clone() for name, value in self.networks.state_dict().items()}
 
