@@ -31,7 +31,7 @@ SHOW: Final[dict[str, Show]] = {
     "Both": "both",
 }
 MOST_CLEAR: Final = 6
-CLEAR: Final = "Only clear hits: minimum that a hit stands out, e.g. 2.5 (0: any)"
+CLEAR: Final = "Only clear hits, e.g. 2.5 (0: any)"
 
 
 class Handlers:
