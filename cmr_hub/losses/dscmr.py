@@ -33,7 +33,7 @@ class DSCMRLoss(Loss):
         weights are the paper's; its net is d → 2048 ReLU → a layer of 1024 shared by both).
 
     When to prefer:
-        As a strong objective of its own, without other terms.
+        As a strong complete objective, without other terms.
     """
 
     def __init__(self, dim: int, n_classes: int) -> None:

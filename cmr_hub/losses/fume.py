@@ -35,7 +35,7 @@ class FUMELoss(Loss):
         credibilities) and its fusion over query and hit, which are not part of training.
 
     When to prefer:
-        As a strong objective of its own, without other terms.
+        As a strong complete objective, without other terms.
     """
 
     directions: Tensor
