@@ -1,4 +1,4 @@
-"""Baselines by name. A new one is one file and one line here."""
+"""Baselines by name; to add one, write a module and register it here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BASELINES = Registry(
         "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
     },
 )
-"""Name to `module:class`, imported when asked for."""
+"""Baselines by name as `module:class`, imported on first use."""
 
 
 def baseline(name: str) -> Baseline:
-    """The baseline registered under `name`. Raises UnknownNameError."""
+    """Return the baseline registered under `name`. Raises UnknownNameError."""
     made: Baseline = BASELINES[name]()
     return made

@@ -1,4 +1,4 @@
-"""What a baseline is: a method without an objective, fitted in closed form or not at all."""
+"""The base class of baselines: methods in closed form, or without any training."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class Embedder(Protocol):
-    """Feature rows of one modality into the common space; a `Projector` is one."""
+    """Maps features of one modality into the common space, e.g. a `Projector`."""
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, d) float32 unit vectors."""
+        """Map (N, in_dim) features to (N, d) float32 unit vectors."""
         ...
 
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """What `Baseline.fit` gives.
+    """The result of `Baseline.fit`.
 
     Attributes:
-        images, texts: into one common space. Where both are `Projector`s the baseline can be
-            saved and searched with like any trained model.
-        settings: what validation chose, as JSON.
+        images, texts: map features into one common space. If both are `Projector`s, the baseline
+            can be saved and searched like any trained model.
+        settings: settings chosen by validation, as JSON.
     """
 
     images: Embedder
@@ -37,35 +37,35 @@ class FittedBaseline:
 
 
 MOST_PAIRS: Final = 3000
-"""What compares all pairs with each other draws at most so many to learn from."""
+"""Maximum number of training pairs for methods that compare all pairs with each other."""
 
 
 class Baseline(ABC):
-    """Base of all baselines. They are tuned as carefully as the methods they are held against."""
+    """Base of all baselines, which are tuned as carefully as the methods compared with them."""
 
     name: ClassVar[str]
     takes_unlabelled: ClassVar[bool] = False
-    """Whether it learns from pairs alone."""
+    """Whether it needs only pairs and no labels."""
     is_projection: ClassVar[bool] = True
-    """Whether it gives two `Projector`s, and so a model that can be saved."""
+    """Whether it returns two `Projector`s, so that the model can be saved."""
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score | None = None) -> FittedBaseline:
-        """Chooses settings on the validation pairs, then learns from `splits.final`.
+        """Choose settings on the validation pairs, then fit on `splits.final`.
 
         Args:
-            splits: pairs to learn from and pairs that choose the settings.
+            splits: pairs to learn from and pairs to choose settings on.
             seed: random seed.
-            score: what to maximise on the validation pairs. Default: `validation_score`.
+            score: score to maximise on the validation pairs. Default: `validation_score`.
 
         Raises:
-            TrainingError: there is nothing to learn from: one class only, or rows all the same.
+            TrainingError: there is only one class, or all rows are the same.
         """
         return self._fit(splits.plain(), seed, score or validation_score(splits.validation))
 
     def needs_labels(self) -> list[str]:
-        """What of it cannot do without a label for every pair; empty for most."""
+        """Return its name if it needs a label for every pair; otherwise nothing."""
         return [] if self.takes_unlabelled else [self.name]
 
     @abstractmethod
     def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
-        """`fit`, of pairs that have an image row each."""
+        """Implement `fit`, for pairs with one image row each."""

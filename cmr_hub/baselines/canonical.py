@@ -1,4 +1,4 @@
-"""Directions in which paired views agree: what CCA, kernel CCA and PLS have in common."""
+"""Canonical directions of paired views, the common part of CCA, kernel CCA and PLS."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class CanonicalDirections:
     """Pairs of directions, best first.
 
     Attributes:
-        images, texts: (r₁, d) and (r₂, d), in the coordinates of their views; column k of the
-            one belongs to column k of the other.
-        correlations: c (d,), falling. With PLS they are covariances.
+        images, texts: (r₁, d) and (r₂, d), in the coordinates of their views; columns k are a
+            pair.
+        correlations: c (d,) in descending order; covariances for PLS.
     """
 
     images: Float64Array
@@ -41,9 +41,9 @@ class CanonicalDirections:
     correlations: Float64Array
 
     def weighted(self, settings: Settings) -> tuple[Float64Array, Float64Array]:
-        """The first `dim` pairs, each multiplied by (c_k / c_1)^`power`."""
+        """Return the first `dim` pairs, each multiplied by (c_k / c_1)^`power`."""
         dim = int(settings["dim"])
-        strongest = self.correlations[0] or 1.0  # zero: the views have nothing in common
+        strongest = self.correlations[0] or 1.0  # zero if the views are uncorrelated
         weights = (self.correlations[:dim] / strongest) ** settings["power"]
         return self.images[:, :dim] * weights, self.texts[:, :dim] * weights
 
@@ -51,22 +51,22 @@ class CanonicalDirections:
 def canonical_directions(
     images: View, texts: View, image_ridge: float, text_ridge: float
 ) -> CanonicalDirections:
-    """Ridge-regularised canonical correlation analysis in closed form.
+    """Solve ridge-regularised canonical correlation analysis in closed form.
 
     With X = U₁S₁V₁ᵀ and Y = U₂S₂V₂ᵀ the centred views of N pairs, the directions a, b maximise
 
         aᵀXᵀY b   subject to   aᵀ(XᵀX + ρ₁I)a = bᵀ(YᵀY + ρ₂I)b = 1,
 
-    each pair uncorrelated with those before it. Put a = V₁(S₁² + ρ₁I)^−½ p, and b likewise with
-    q: then the p, q are the singular vectors of
+    each pair uncorrelated with those before it. With a = V₁(S₁² + ρ₁I)^−½ p and
+    b = V₂(S₂² + ρ₂I)^−½ q, the p, q are the singular vectors of
 
         M = (S₁² + ρ₁I)^−½ S₁ U₁ᵀU₂ S₂ (S₂² + ρ₂I)^−½
 
     and its singular values are the canonical correlations. Nothing is squared and no matrix is
-    larger than N×N, so it is sound for some hundred pairs of thousands of dimensions.
+    larger than N×N, so it is stable for a few hundred pairs of thousands of dimensions.
 
-    ρ is `ridge` times the mean of S². An infinite ridge stands for its limit, in which only
-    XᵀY counts: a = V₁p, the directions of partial least squares.
+    ρ is `ridge` times the mean of S². An infinite ridge is its limit, which depends only on XᵀY:
+    a = V₁p, the directions of partial least squares.
 
     Source: Hotelling, Relations between two sets of variates, Biometrika 28 (1936); the ridge:
     Vinod, Canonical ridge and econometrics of joint production, J. Econometrics 4 (1976).
@@ -89,11 +89,12 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
     """Base of the baselines that embed by canonical directions.
 
     The settings are chosen by `search_settings`:
-        image_ridge, text_ridge: see `canonical_directions`; infinite where there are none;
-        dim: how many directions are kept;
-        power: each is weighted by this power of its correlation: cosine similarity then trusts
-            most the directions that agree most (Gong et al., IJCV 2014, arXiv 1212.4522);
-        image_width, text_width: of the kernels, where there are any.
+        image_ridge, text_ridge: see `canonical_directions`. Default: infinite;
+        dim: number of directions;
+        power: each direction is weighted by this power of its correlation, so that cosine
+            similarity depends most on the directions that are correlated most (Gong et al., IJCV
+            2014, arXiv 1212.4522);
+        image_width, text_width: widths of the kernels, if any.
     """
 
     grid: ClassVar[Grid]
@@ -101,11 +102,11 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
 
     @abstractmethod
     def view(self, rows: FloatArray, width: float) -> ViewT:
-        """The view of (N, in_dim) training rows; `width` is that of its kernel, if any."""
+        """Fit the view of (N, in_dim) training rows; `width` is that of its kernel, if any."""
 
     @abstractmethod
     def embedder(self, view: ViewT, directions: Float64Array) -> Embedder:
-        """From feature rows to their coordinates in `view`, times `directions`."""
+        """Return an embedder that multiplies coordinates in `view` by `directions`."""
 
     def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         known, validation = splits.fit, splits.validation

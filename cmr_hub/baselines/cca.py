@@ -23,7 +23,7 @@ class CCABaseline(CanonicalBaseline[LinearView]):
     """Linear CCA with a ridge on both sides; see `canonical_directions` for the equation.
 
     Without a ridge, CCA on fewer pairs than dimensions correlates every training pair perfectly
-    and learns nothing: hence the low figures that are often printed for it.
+    and learns nothing, which explains the low figures that are often published for it.
 
     Source: Rasiwasia et al., A new approach to cross-modal multimedia retrieval, ACM MM 2010.
     """

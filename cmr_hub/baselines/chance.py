@@ -1,4 +1,4 @@
-"""Chance: what a figure is worth nothing against."""
+"""Chance level, as a reference for all figures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class RandomBaseline(Baseline):
-    """Every item a random point of the unit sphere: retrieval by chance.
+    """Embed every item as a random point of the unit sphere.
 
-    MAP is then near the share of the gallery that is relevant, and a little above it in small
+    MAP is then close to the share of relevant items in the gallery, and slightly higher in small
     galleries.
     """
 
@@ -32,11 +32,11 @@ class RandomBaseline(Baseline):
 
 @dataclass(frozen=True)
 class RandomEmbedder:
-    """A random unit vector for every feature row: another row, another vector.
+    """Maps every distinct feature row to a random unit vector.
 
     Args:
-        seed, stream: two embedders that differ in one of them have nothing in common.
-        dim: d.
+        seed, stream: embedders that differ in one of them are independent.
+        dim: dimension d.
     """
 
     seed: int
@@ -44,9 +44,9 @@ class RandomEmbedder:
     dim: int = 64
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, dim) float32 unit vectors."""
-        # From the row's own bytes, not from its place: training row 3 and test row 3 must not
-        # share a vector, and one item must not have two.
+        """Map (N, in_dim) features to (N, dim) float32 unit vectors."""
+        # Seeded by the row's bytes, not its index: training row 3 and test row 3 must not share a
+        # vector, and an item must not have two.
         vectors = np.stack(
             [
                 np.random.default_rng(

@@ -1,4 +1,4 @@
-"""The classifier of one modality that `label` and `posterior` are built on."""
+"""The classifier of one modality for the baselines `label` and `posterior`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
 
 PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0)
-"""Values of C to choose from, in the units of `Classifier`."""
+"""Values of C to choose from; see `Classifier`."""
 
 
 @dataclass(frozen=True)
 class Classifier:
     """Multinomial logistic regression p(class | row) = softmax(x' W + b), x' the scaled row.
 
-    W minimises C Σ_i −log p(class_i | x_i) + ½‖W‖². The penalty does not change when the rows are
-    turned, so it is learnt in the coordinates of their principal axes, of which there are at
-    most N.
+    W minimises C Σ_i −log p(class_i | x_i) + ½‖W‖². The penalty is invariant to rotations, so W is
+    learnt in the coordinates of the rows' principal axes, of which there are at most N.
 
     Attributes:
-        view: of the training rows.
-        weight: W in these coordinates (r, K), of the K classes that training rows have.
+        view: view of the training rows.
+        weight: W (r, K) in these coordinates, for the K classes in the training rows.
         bias: b (K,).
     """
 
@@ -42,11 +41,11 @@ class Classifier:
     bias: Float64Array
 
     def logits(self, coordinates: Float64Array) -> Float64Array:
-        """(N, r) coordinates in the view → (N, K)."""
+        """Map (N, r) coordinates in the view to (N, K) logits."""
         return coordinates @ self.weight + self.bias
 
     def projector(self, temperature: float = 1.0) -> Projector:
-        """The classifier as a projector to the posteriors softmax((x' W + b) / temperature)."""
+        """Return a projector to the posteriors softmax((x' W + b) / temperature)."""
         weight = self.view.axes @ self.weight
         bias = self.bias - self.view.mean @ weight
         return linear_projector(
@@ -57,10 +56,10 @@ class Classifier:
 def fit_classifiers(
     rows: FloatArray, labels: IntArray, penalties: Sequence[float]
 ) -> list[Classifier]:
-    """One classifier of (N, in_dim) rows for each C, each started from the one before.
+    """Fit a classifier of (N, in_dim) rows for each C, each initialised from the previous one.
 
     Raises:
-        TrainingError: the rows are of one class, or all the same.
+        TrainingError: there is only one class, or all rows are the same.
     """
     if (labels == labels[0]).all():
         raise TrainingError("a classifier needs training items of two classes or more")
@@ -70,7 +69,7 @@ def fit_classifiers(
     for penalty in penalties:
         model.set_params(C=penalty).fit(view.scores * view.lengths, labels)
         weight, bias = model.coef_.T, model.intercept_
-        if len(model.classes_) == 2:  # scikit-learn keeps the difference of the two logits only
+        if len(model.classes_) == 2:  # scikit-learn stores only the difference of the two logits
             weight, bias = weight * (-0.5, 0.5), bias * (-0.5, 0.5)
         found.append(Classifier(view, np.array(weight), np.array(bias)))
     return found
@@ -78,10 +77,10 @@ def fit_classifiers(
 
 @dataclass(frozen=True)
 class ValidationLogits:
-    """What classifiers of the pairs to learn from say of the validation pairs.
+    """Logits of the validation pairs, for classifiers fitted on the other pairs.
 
     Attributes:
-        images, texts: C, one of PENALTIES → (N, K) logits.
+        images, texts: (N, K) logits by C, for each of PENALTIES.
     """
 
     images: dict[float, Float64Array]
@@ -89,7 +88,7 @@ class ValidationLogits:
 
     @classmethod
     def fit(cls, splits: TrainingSplits) -> Self:
-        """Raises TrainingError as `fit_classifiers`."""
+        """Fit all classifiers. Raises TrainingError as `fit_classifiers`."""
 
         def logits(known: FloatArray, asked: FloatArray) -> dict[float, Float64Array]:
             found = fit_classifiers(known, splits.fit.labels, PENALTIES)
@@ -108,7 +107,7 @@ class ValidationLogits:
 def final_classifiers(
     splits: TrainingSplits, image_penalty: float, text_penalty: float
 ) -> tuple[Classifier, Classifier]:
-    """Those of images and of texts, of all that may be learnt from, for the chosen C."""
+    """Fit the classifiers of images and texts on `splits.final`, for the chosen C."""
     final = splits.final
     (images,) = fit_classifiers(final.images, final.labels, [image_penalty])
     (texts,) = fit_classifiers(final.texts, final.labels, [text_penalty])

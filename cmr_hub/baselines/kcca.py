@@ -26,8 +26,8 @@ WIDTHS = (0.3, 1.0, 3.0, 10.0)
 class KCCABaseline(CanonicalBaseline[KernelView]):
     """CCA between Gaussian kernel spaces; with a linear kernel it is `cca`.
 
-    Centred kernel matrices K = U S² Uᵀ take the place of XXᵀ in `canonical_directions`, and a
-    new row is placed by its kernel values to all training rows, which it therefore keeps.
+    Centred kernel matrices K = U S² Uᵀ replace XXᵀ in `canonical_directions`. New rows are embedded
+    by their kernel values with all training rows, which are therefore stored.
 
     Source: Hardoon, Szedmak and Shawe-Taylor, Canonical correlation analysis: an overview with
     application to learning methods, Neural Computation 16 (2004).
@@ -56,13 +56,13 @@ class KCCABaseline(CanonicalBaseline[KernelView]):
 
 @dataclass(frozen=True)
 class ViewEmbedder:
-    """Feature rows by their coordinates in `view`, times `directions` (r, d)."""
+    """Maps features to their coordinates in `view`, multiplied by `directions` (r, d)."""
 
     view: KernelView
     directions: Float64Array
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, d) float32 unit vectors."""
+        """Map (N, in_dim) features to (N, d) float32 unit vectors."""
         unit: FloatArray = normalize(self.view.coordinates(rows) @ self.directions).astype(
             np.float32
         )

@@ -1,4 +1,4 @@
-"""Label-based retrieval: classify the query, return what is of its class."""
+"""Label-based retrieval: classify the query and return items of its class."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class LabelBaseline(Baseline):
-    """Query and gallery items are classified, and those of the query's class come first.
+    """Classify query and gallery items, and rank items of the query's class first.
 
         z = one-hot(argmax_k (x' W + b)_k)
 
-    It is class-posterior matching in the limit of T → 0: all items of a class are tied, so what
-    the classifiers were unsure of is lost.
+    This is class-posterior matching in the limit T → 0: all items of a class are tied, so the
+    uncertainty of the classifiers is lost.
     """
 
     name: ClassVar[str] = "label"
@@ -51,20 +51,20 @@ class LabelBaseline(Baseline):
 
 @dataclass(frozen=True)
 class ClassEmbedder:
-    """Feature rows by their most likely class.
+    """Maps features to their most likely class.
 
     Attributes:
-        posteriors: gives those of the classes.
+        posteriors: maps features to class posteriors.
     """
 
     posteriors: Projector
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(N, in_dim) features → (N, K) float32 unit vectors."""
+        """Map (N, in_dim) features to (N, K) float32 unit vectors."""
         return one_hot(self.posteriors.embed(rows))
 
 
 def one_hot(scores: FloatArray | Float64Array) -> FloatArray:
-    """(N, K) scores → (N, K) float32 with a 1 at each row's largest."""
+    """Return (N, K) float32 with a 1 at the largest score of each row."""
     rows: FloatArray = np.eye(scores.shape[1], dtype=np.float32)[scores.argmax(1)]
     return rows

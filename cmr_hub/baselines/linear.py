@@ -1,4 +1,4 @@
-"""Linear maps as projectors, so that a baseline is saved and searched with like any model."""
+"""Convert linear maps to projectors, so that baselines can be saved and searched like models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def fit_scaling(rows: FloatArray) -> InputScaling:
-    """The scaling that the projectors of trained models have, fitted to (N, in_dim) rows.
+    """Fit the input scaling of projectors to (N, in_dim) rows.
 
     Raises:
         TrainingError: all rows are the same.
@@ -36,7 +36,7 @@ def fit_scaling(rows: FloatArray) -> InputScaling:
 
 @torch.inference_mode()
 def scale(scaling: InputScaling, rows: FloatArray) -> Float64Array:
-    """(N, in_dim) scaled rows, in the precision that linear algebra needs."""
+    """Scale (N, in_dim) rows, in the double precision that linear algebra needs."""
     scaled: Float64Array = scaling(torch.from_numpy(rows)).double().numpy()
     return scaled
 
@@ -45,15 +45,15 @@ def scale(scaling: InputScaling, rows: FloatArray) -> Float64Array:
 def linear_projector(
     scaling: InputScaling, weight: Float64Array, bias: Float64Array, output: Output = "linear"
 ) -> Projector:
-    """The projector y = x' W + b, with x' the scaled row.
+    """Return the projector y = x' W + b, with x' the scaled row.
 
     Args:
-        scaling: of the rows.
+        scaling: input scaling.
         weight: W (in_dim, d).
         bias: b (d,).
-        output: what is done to y; see `Projector`.
+        output: function of y; see `Projector`.
     """
-    with torch.device("meta"):  # no weights are drawn only to be thrown away
+    with torch.device("meta"):  # do not initialise weights that are replaced below
         projector = Projector(weight.shape[0], (), weight.shape[1], output=output)
     projector.to_empty(device="cpu")
     projector.scaling.load_state_dict(scaling.state_dict())

@@ -1,4 +1,4 @@
-"""A network's class posteriors and a linear classifier's, multiplied."""
+"""Multiply the class posteriors of a network by those of a linear classifier."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 def with_linear_experts(
     images: Projector, texts: Projector, splits: TrainingSplits, expert: LinearExpert
 ) -> tuple[Projector, Projector]:
-    """Projectors whose posteriors are the geometric mean of the trained and the linear ones.
+    """Combine the posteriors of projectors and linear classifiers by their geometric mean.
 
         p ∝ √(p_network · softmax((x' W + b) / T))
 
-    W, b of a multinomial logistic regression (see `Classifier`), learnt from the pairs that the
-    network learnt from. A product of experts (Hinton 1999): they go wrong in different places,
-    the regression, which is convex, least where training pairs are few. The product is one
-    projector of the same kind: a linear map is two rectified units, x = relu(x) − relu(−x).
+    W, b are those of a multinomial logistic regression (see `Classifier`) on the network's training
+    pairs. In this product of experts (Hinton 1999) the two make different errors; the convex
+    regression makes fewer if training pairs are few. The product is again a projector, because a
+    linear map is the difference of two rectified units, x = relu(x) − relu(−x).
 
     Args:
-        images, texts: trained, one hidden layer of rectified units, posteriors.
-        splits: what they were trained on.
-        expert: the regressions' settings.
+        images, texts: trained projectors with one hidden ReLU layer and a posterior output.
+        splits: the pairs that they were trained on.
+        expert: settings of the regressions.
 
     Raises:
-        TrainingError: projectors of another kind, or a class without training pairs.
+        TrainingError: a projector has another architecture, or a class has no training pairs.
     """
     linear = final_classifiers(splits, expert.image_penalty, expert.text_penalty)
     return (
@@ -57,18 +57,18 @@ def _product(network: Projector, classifier: Classifier, temperature: float) -> 
         )
     hidden, last = layers
     linear = classifier.projector()
-    (only,) = (layer for layer in linear.layers if isinstance(layer, nn.Linear))
-    if len(only.weight) != len(last.weight):
+    (linear_layer,) = (layer for layer in linear.layers if isinstance(layer, nn.Linear))
+    if len(linear_layer.weight) != len(last.weight):
         raise TrainingError(
             f"the linear expert needs training pairs of all {len(last.weight)} classes; "
-            f"there are some of {len(only.weight)}"
+            f"there are some of {len(linear_layer.weight)}"
         )
-    # The regression in the network's own scaling of the rows.
+    # Convert the regression to the network's input scaling.
     ratio = linear.scaling.scale / network.scaling.scale
-    weight = only.weight * ratio
+    weight = linear_layer.weight * ratio
     shift = (network.scaling.mean - linear.scaling.mean) * linear.scaling.scale
-    bias = only.bias + only.weight @ shift
-    whole = Projector(
+    bias = linear_layer.bias + linear_layer.weight @ shift
+    product = Projector(
         network.in_dim,
         (len(hidden.weight) + 2 * len(weight),),
         network.dim,
@@ -77,11 +77,11 @@ def _product(network: Projector, classifier: Classifier, temperature: float) -> 
         network.output,
     )
     identity = torch.eye(len(weight)) / temperature
-    whole.scaling.load_state_dict(network.scaling.state_dict())
-    first_layer, last_layer = (layer for layer in whole.layers if isinstance(layer, nn.Linear))
+    product.scaling.load_state_dict(network.scaling.state_dict())
+    first_layer, last_layer = (layer for layer in product.layers if isinstance(layer, nn.Linear))
     _set(first_layer, [hidden.weight, weight, -weight], [hidden.bias, bias, -bias])
     _set(last_layer, [torch.cat([last.weight, identity, -identity], 1) / 2], [last.bias / 2])
-    return whole.eval()
+    return product.eval()
 
 
 def _set(layer: nn.Linear, weights: list[Tensor], biases: list[Tensor]) -> None:

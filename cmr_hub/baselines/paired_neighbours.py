@@ -23,15 +23,14 @@ NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320, 640)
 
 
 class PairedNeighboursBaseline(Baseline):
-    """An image finds the training images like it, through their texts the texts like these, and
-    so the other way round.
+    """Match images and texts by their similarities to the nearest training pairs.
 
         z(image)_i = [cos(x, x_i)]₊^p if x_i is among the k training images nearest to x, else 0
         z(text)_i  = [cos(y, y_i)]₊^p if y_i is among the k training texts nearest to y, else 0
 
-    The common space has one dimension for each training pair i, of which at most 3000 are drawn; no
-    label is used but to choose k (of each modality) and p. Cosine similarity is between centred
-    features.
+    The common space has one dimension for each training pair i, of which at most 3000 are sampled.
+    Labels are used only to choose k (of each modality) and p. Cosine similarities are those of
+    centred features.
 
     Source: Norelli et al., ASIF: Coupled data turns unimodal models to multimodal without
     training, NeurIPS 2023, arXiv 2210.01738.
@@ -82,8 +81,8 @@ class Anchors:
     """The training rows of one modality, centred and of unit length.
 
     Attributes:
-        scaling: of the rows.
-        rows: (N, in_dim).
+        scaling: input scaling.
+        rows: (N, in_dim) unit vectors.
     """
 
     scaling: InputScaling
@@ -91,34 +90,33 @@ class Anchors:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> Self:
-        """From (N, in_dim) training rows. Raises TrainingError if all are the same."""
+        """Fit on (N, in_dim) training rows. Raises TrainingError if all are the same."""
         scaling = fit_scaling(rows)
         return cls(scaling, normalize(scale(scaling, rows)))
 
     def similarities(self, rows: FloatArray) -> Float64Array:
-        """(M, in_dim) feature rows → (M, N) cosines with every anchor."""
+        """Return the (M, N) cosines of (M, in_dim) features with every anchor."""
         unit: Float64Array = normalize(scale(self.scaling, rows))
         return unit @ self.rows.T
 
 
 @dataclass(frozen=True)
 class NeighbourEmbedder:
-    """Feature rows by their similarities to their nearest anchors."""
+    """Maps features to their similarities with their nearest anchors."""
 
     anchors: Anchors
     neighbours: int
     power: float
 
     def embed(self, rows: FloatArray) -> FloatArray:
-        """(M, in_dim) features → (M, N) float32 unit vectors."""
+        """Map (M, in_dim) features to (M, N) float32 unit vectors."""
         return nearest_only(self.anchors.similarities(rows), self.neighbours, self.power)
 
 
 def nearest_only(similarities: Float64Array, count: int, power: float) -> FloatArray:
-    """(M, N) cosines → (M, N) float32 unit vectors: the `count` largest of each row, to `power`,
-    and zero elsewhere.
+    """Keep the `count` largest of each row of (M, N) cosines, raised to `power`, and normalise.
 
-    The largest counts even if it is not above zero, so that no vector is zero.
+    Values that are not positive are replaced by a tiny number, so that no vector is zero.
     """
     count = min(count, similarities.shape[1])
     columns = np.argpartition(-similarities, count - 1, axis=1)[:, :count]

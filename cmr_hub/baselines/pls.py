@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class PLSBaseline(CCABaseline):
     """Partial least squares by one singular value decomposition of XᵀY ("PLS-SVD").
 
-    The directions a, b of unit length maximise the covariance aᵀXᵀYb, each orthogonal to those
-    before it: CCA in the limit of an infinite ridge on both sides.
+    The unit vectors a, b maximise the covariance aᵀXᵀYb, each orthogonal to those before it. This
+    is CCA in the limit of an infinite ridge on both sides.
 
     Source: Wegelin, A survey of partial least squares (PLS) methods, University of Washington,
     technical report 371 (2000); in retrieval: Sharma and Jacobs, CVPR 2011.

@@ -22,13 +22,13 @@ TEMPERATURES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 2.0, 4.0)
 
 
 class PosteriorBaseline(Baseline):
-    """Two classifiers, one of images and one of texts; what is compared are their posteriors.
+    """Compare the posteriors of an image classifier and a text classifier.
 
         z = p / ‖p‖,  p = softmax((x' W + b) / T)
 
     with W, b of a multinomial logistic regression of each modality (see `Classifier`). The
-    temperature T is not calibrated but chosen for ranking, as C is: cosine similarity is ruled
-    by the largest posteriors, and T says how much the small ones count. No pairs are used.
+    temperature T is not calibrated but chosen for ranking, like C: cosine similarity is dominated
+    by the largest posteriors, and T controls the influence of the small ones. No pairs are used.
 
     Source: Rasiwasia et al., A new approach to cross-modal multimedia retrieval, ACM MM 2010.
     """

@@ -1,4 +1,4 @@
-"""How baselines choose their settings: coordinate ascent over a grid."""
+"""Choose settings of baselines by coordinate ascent over a grid."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 Grid: TypeAlias = Mapping[str, Sequence[float]]
-"""Name of a setting → the values it may take, in order."""
+"""Ordered candidate values by the name of the setting."""
 
 Settings: TypeAlias = dict[str, float]
-"""Name of a setting → its value."""
+"""Values by the name of the setting."""
 
 
 def search_settings(grid: Grid, score: Callable[[Settings], float]) -> Settings:
-    """The settings from which no change of a single one raises the score.
+    """Return settings whose score no change of a single setting improves.
 
-    It starts in the middle of the grid and goes through the settings in turn, each over all its
-    values, until a whole round brings nothing. So it asks for some dozens of scores where the
-    full grid has thousands, and of equal values keeps the one it has. No settings are scored
-    twice.
+    Starts in the middle of the grid and tries all values of one setting after the other, until a
+    full round brings no improvement. This needs dozens of scores where the full grid has
+    thousands. Ties keep the current value, and no settings are scored twice.
     """
     chosen = {name: values[len(values) // 2] for name, values in grid.items()}
     best = score(chosen)

@@ -1,4 +1,4 @@
-"""The training rows of one modality by their principal axes, as they are or under a kernel."""
+"""Principal axes of the training rows of one modality, linear or with a kernel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cmr_hub.models.projector import InputScaling
     from cmr_hub.types import FloatArray
 
-# Axes shorter than this share of the longest are rounding errors of float32 features.
+# Axes shorter than this share of the longest one are rounding errors of float32 features.
 _SHORTEST_AXIS: Final = 1e-6
 
 _KERNEL_AXES: Final = 512
@@ -26,8 +26,8 @@ class View(Protocol):
     """N centred training rows X = U diag(s) Vᵀ, of rank r.
 
     Attributes:
-        scores: U (N, r), orthonormal columns.
-        lengths: s (r,), falling, all above zero.
+        scores: U (N, r), with orthonormal columns.
+        lengths: s (r,) > 0, in descending order.
     """
 
     @property
@@ -37,18 +37,18 @@ class View(Protocol):
     def lengths(self) -> Float64Array: ...
 
     def coordinates(self, rows: FloatArray) -> Float64Array:
-        """(M, in_dim) feature rows → (M, r), along the axes V; training rows give U diag(s)."""
+        """Map (M, in_dim) features to (M, r) coordinates on the axes V; U diag(s) in training."""
         ...
 
 
 @dataclass(frozen=True)
 class LinearView:
-    """Of the scaled rows themselves (principal component analysis).
+    """The view of the scaled rows (principal component analysis).
 
     Attributes:
-        scaling: of the rows.
-        mean: (in_dim,) of the scaled rows: zero but for rounding.
-        axes: V (in_dim, r), orthonormal columns.
+        scaling: input scaling.
+        mean: (in_dim,) mean of the scaled rows, zero up to rounding.
+        axes: V (in_dim, r), with orthonormal columns.
     """
 
     scaling: InputScaling
@@ -59,7 +59,7 @@ class LinearView:
 
     @classmethod
     def fit(cls, rows: FloatArray) -> Self:
-        """From (N, in_dim) training rows.
+        """Fit on (N, in_dim) training rows.
 
         Raises:
             TrainingError: all rows are the same.
@@ -80,13 +80,13 @@ class LinearView:
 
 @dataclass(frozen=True)
 class KernelView:
-    """Of the rows' images under a Gaussian kernel (kernel principal component analysis).
+    """The view of the rows under a Gaussian kernel (kernel principal component analysis).
 
         k(a, b) = exp(−‖a − b‖² / (c·h)),  h the mean of ‖a − b‖² over pairs (i, j) of training rows
 
-    Centred in the kernel's space: k'(a, b) = k(a, b) − mean_j k(a, j) − mean_j k(j, b) + mean_jl
-    k(j, l). Only the 512 longest axes are kept: of some thousands of rows these hold nearly all
-    of the variance, and the rest costs time alone.
+    Centred in the kernel space: k'(a, b) = k(a, b) − mean_j k(a, j) − mean_j k(j, b) + mean_jl
+    k(j, l). Only the 512 longest axes are kept: for a few thousand rows these contain nearly all
+    of the variance, and the others would only cost time.
 
     Source: Schölkopf, Smola and Müller, Nonlinear component analysis as a kernel eigenvalue
     problem, Neural Computation 10 (1998).
@@ -106,7 +106,7 @@ class KernelView:
 
     @classmethod
     def fit(cls, rows: FloatArray, width: float) -> Self:
-        """From (N, in_dim) training rows; `width` is c.
+        """Fit on (N, in_dim) training rows; `width` is c.
 
         Raises:
             TrainingError: all rows are the same.
@@ -133,10 +133,10 @@ class KernelView:
 
 
 def _principal_axes(rows: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """U, s and V of (N, d) rows by their d × d products.
+    """Compute U, s and V of (N, d) rows from their d × d product.
 
-    For N far above d many times faster than a decomposition of the rows. Squaring costs half the
-    digits: what is left is above the rounding errors of float32 features.
+    For N ≫ d this is many times faster than decomposing the rows. Squaring loses half of the
+    digits, but the precision is still better than that of float32 features.
     """
     values, axes = eigh(rows.T @ rows)
     lengths = np.sqrt(np.maximum(values[::-1], 0))
@@ -146,5 +146,5 @@ def _principal_axes(rows: Float64Array) -> tuple[Float64Array, Float64Array, Flo
 
 
 def _long_enough(lengths: Float64Array) -> slice:
-    """The axes that are more than rounding errors; `lengths` fall."""
+    """Return the slice of axes that are not rounding errors; `lengths` are in descending order."""
     return slice(int(np.count_nonzero(lengths > _SHORTEST_AXIS * lengths[0])))

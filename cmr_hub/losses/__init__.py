@@ -1,4 +1,4 @@
-"""Losses, by class and by name. Nothing heavy is imported before one is used.
+"""Losses by class and by name; torch is imported only when one is used.
 
 Example:
     >>> from cmr_hub import losses
@@ -98,11 +98,11 @@ _PLACES = {
     "triplet": "cmr_hub.losses.triplet:TripletLoss",
 }
 LOSSES = Registry("loss", "cmr_hub.losses", _PLACES, base="cmr_hub.losses.base:Loss")
-"""Name to class, in the order of the alphabet; see `register` for those of one's own."""
+"""Losses by name, in alphabetical order; see `register` to add one."""
 
 T = TypeVar("T")
 LossLike: TypeAlias = "str | Loss | type[Loss]"
-"""A loss by name, built already, or its class."""
+"""The name, the class or an instance of a loss."""
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(
@@ -117,13 +117,13 @@ if not TYPE_CHECKING:
 
 
 def register(name: str) -> Callable[[T], T]:
-    """A decorator that adds a subclass of `Loss` under a name, in this process.
+    """Return a decorator that registers a subclass of `Loss` under a name, in this process.
 
-    An installed package does the same, for every process, with an entry point of the group
-    `cmr_hub.losses`.
+    To register a loss for every process, declare an entry point of the group `cmr_hub.losses` in
+    an installed package.
 
     Raises:
-        CMRError: the name is taken, or it is no subclass of `Loss`.
+        CMRError: the name is taken, or the class is not a subclass of `Loss`.
 
     Example:
         >>> @register("my-loss")                                            # doctest: +SKIP
@@ -134,11 +134,11 @@ def register(name: str) -> Callable[[T], T]:
 
 
 def loss_class(loss: LossLike) -> type[Loss]:
-    """The class of a loss, or behind a name of `LOSSES`.
+    """Return the class of a loss.
 
     Raises:
         UnknownNameError: no loss has this name.
-        CMRError: a class or an object that is no `Loss`.
+        CMRError: the class or object is not a `Loss`.
     """
     if isinstance(loss, str):
         named: type[Loss] = LOSSES[loss]
@@ -153,7 +153,7 @@ def loss_class(loss: LossLike) -> type[Loss]:
 
 
 def loss_name(loss: LossLike) -> str:
-    """What a loss is registered under; of one that is not, `module:class`."""
+    """Return the name under which a loss is registered, or `module:class`."""
     if isinstance(loss, str):
         return loss
     kind = loss_class(loss)
@@ -163,7 +163,7 @@ def loss_name(loss: LossLike) -> str:
 
 
 def loss_options(loss: LossLike) -> dict[str, Any]:
-    """The options of a loss with their defaults; `dim` and `n_classes` are not options."""
+    """Return the options of a loss with their defaults, without `dim` and `n_classes`."""
     return {
         parameter.name: parameter.default
         for parameter in inspect.signature(loss_class(loss)).parameters.values()
@@ -172,18 +172,17 @@ def loss_options(loss: LossLike) -> dict[str, Any]:
 
 
 def build_loss(loss: LossLike, /, dim: int, n_classes: int, **options: Any) -> Loss:
-    """A loss for a common space of `dim` dimensions and `n_classes` classes.
+    """Build a loss for a common space of `dim` dimensions and `n_classes` classes.
 
     Args:
-        loss: a name or a class, which is built; or an object, which is copied: each training
-            begins with it as it was given.
-        dim: d of the common space.
-        n_classes: how many classes the labels are of.
-        options: of the loss; an object has its own.
+        loss: a name, a class, or an object, which is copied so that training does not change it.
+        dim: dimension d of the common space.
+        n_classes: number of classes.
+        options: options of the loss; not allowed for an object.
 
     Raises:
         UnknownNameError: no loss has this name.
-        CMRError: an unknown option or a bad value, or what is given is no loss.
+        CMRError: an option is unknown or has an invalid value, or `loss` is not a loss.
     """
     kind = loss_class(loss)
     if not isinstance(loss, str | type):

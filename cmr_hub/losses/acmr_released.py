@@ -1,4 +1,4 @@
-"""The objective that the public code of ACMR really minimises."""
+"""The objective that ACMR's released code actually minimises."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from cmr_hub.losses.unit import unit
 
 
 class ACMRReleasedLoss(Loss):
-    """The released code's three losses, with its faults: to reproduce it, not to use it.
+    """The three losses of the released code, including its faults, for reproduction only.
 
     Equation:
         L = emb + domain
         emb = 100 · label + triplet,  label = mean [CE(C(v), y) + CE(C(w), y)]
         triplet = [.1 + 5 v_pos − v_neg]₊ + [.1 + 5 w_pos − w_neg]₊, one hinge for the whole batch
-        v_pos = ½ Σ ‖v − w⁺‖², v_neg = ½ Σ ‖v − w⁻‖², likewise w_pos, w_neg with the roles changed
+        v_pos = ½ Σ ‖v − w⁺‖², v_neg = ½ Σ ‖v − w⁻‖², and w_pos, w_neg with the roles exchanged
         domain = mean [CE(D(v), image) + CE(D(w), text)]
 
-        w⁺ is the own partner; w⁻ the partner of the batch's image that is most like v's in the
-        raw features, those of v's class counted as similarity 0 (so that they are chosen only if
-        nothing else is above 0). The paper has other terms: see `TripletLoss`, `AdversarialLoss`.
+        w⁺ is the paired text; w⁻ the text paired with the image of the batch whose raw features
+        are most similar to v's, where images of v's class have similarity 0 (and are chosen only
+        if no similarity is above 0). The paper has other terms: see `TripletLoss`,
+        `AdversarialLoss`.
 
-        C is linear and random for ever, for it is in no optimiser of the release. D (dim →
-        dim/2 → dim/4 → 2) has no activation, and the release reverses its gradient, but lets it
-        reach nothing: only D is trained by `domain`. Here C is frozen and D gets detached rows;
-        as the two share no parameter, one Adam over L equals the release's two.
+        C is linear and stays random, because no optimiser of the release includes it. D (dim →
+        dim/2 → dim/4 → 2) has no activation. The release reverses its gradient but does not apply
+        it to the projectors: `domain` trains only D. Here C is frozen and D gets detached rows; as
+        the two share no parameters, one Adam over L is equivalent to the release's two.
 
     Args:
         dim: dimensions of the common space (40 in the release).
         n_classes: number of classes.
 
     Inputs:
-        images, texts: (B, dim), used as they are. labels: (B,). `observe` must be given the
-        batch's features before each call, else CMRError.
+        images, texts: (B, dim), not normalised. labels: (B,). `observe` must be called with the
+        features of the batch before each call; otherwise CMRError is raised.
 
     Logs:
         emb_loss, domain_loss, label_loss, triplet_loss, v_pos, v_neg, w_pos, w_neg: the values of
-        the release's log line, which is printed for every epoch (there: for every step).
+        the release's log line, which is printed for every epoch (in the release for every step).
 
     References:
         Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017: the authors' TensorFlow
-        code, not the paper.
+        code, which differs from the paper.
     """
 
     log_line = (
@@ -99,7 +100,7 @@ class ACMRReleasedLoss(Loss):
         return emb + domain
 
     def _negatives(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """For each row the other-class row most like it in image, and in text, features."""
+        """Return the most similar row of another class for each row, by image and text features."""
         features, self._features = self._features, None
         if features is None or any(len(rows) != len(labels) for rows in features):
             raise CMRError(

@@ -15,25 +15,25 @@ from cmr_hub.losses.gradient_reversal import gradient_reversal
 
 
 class AdversarialLoss(Loss):
-    """D learns to tell images from texts; the projectors learn to hinder it.
+    """Train a classifier D to distinguish images from texts, and the projectors to prevent that.
 
     Equation:
         L = mean over the 2B rows z of CE(D(R_λ(z)), modality of z)
 
-        R_λ is the identity forward and −λ times the gradient backward, so that one minimisation
-        over all parameters trains D and, against it, the projectors; over the training
-        λ(p) = 2 / (1 + e^(−10p)) − 1, p from 0 to 1, set by `schedule`, zero before it is called.
+        R_λ is the identity forward and multiplies the gradient by −λ backward, so that a single
+        minimisation trains D and, against it, the projectors. During training
+        λ(p) = 2 / (1 + e^(−10p)) − 1, p from 0 to 1, set by `schedule`; zero before it is called.
 
     Args:
         dim: dimensions of the common space.
-        hidden: widths of D's hidden layers (with ReLU); by default dim/2 and dim/4 as in ACMR.
+        hidden: widths of D's hidden layers (with ReLU). Default: dim/2 and dim/4 as in ACMR.
 
     Inputs:
-        images, texts: (B, dim), used as they are. labels: not looked at.
+        images, texts: (B, dim), not normalised. labels: ignored.
 
     Logs:
-        modality_accuracy: D's share of right answers; a loss near ln 2 may mean that D has learnt
-        nothing or that the modalities are mixed, and .5 here says the same of both.
+        modality_accuracy: accuracy of D; .5, like a loss near ln 2, means either that D has learnt
+        nothing or that the modalities are mixed.
         lambda: λ.
 
     References:
@@ -41,8 +41,8 @@ class AdversarialLoss(Loss):
         Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017.
 
     When to prefer:
-        When the two modalities lie apart although both are well classified. At high learning
-        rates it tends to diverge; `MMDLoss` has the same aim and no opponent.
+        When the two modalities are separated although both are well classified. At high learning
+        rates it tends to diverge; `MMDLoss` has the same aim without adversarial training.
     """
 
     takes_unlabelled = True

@@ -13,23 +13,23 @@ EPSILON = 1e-8
 
 
 class CMPMLoss(Loss):
-    """Divergence of the matching probabilities of a batch from those its labels demand.
+    """KL divergence between the matching probabilities of a batch and those of its labels.
 
     Equation:
         L = meanᵢ KL(pᵢ ‖ qᵢ + ε) for images over texts, plus the same for texts over images
         p_ij = softmaxⱼ(vᵢ · wⱼ / ‖wⱼ‖),  q_ij = [yᵢ = yⱼ] / Σₖ [yᵢ = yₖ],  ε = 10⁻⁸
 
     Inputs:
-        images, texts: (B, d); only the side projected on is normalised, the length of the
-        anchor is its confidence. labels: (B,), −1 for none: such a row's match is its own partner.
+        images, texts: (B, d); only the side projected on is normalised, the length of the anchor
+        is its confidence. labels: (B,), −1 for none: such a row matches only its partner.
 
     References:
         Zhang and Lu, Deep Cross-Modal Projection Learning for Image-Text Matching, ECCV 2018,
         equations 2 to 5 (the projection classification loss CMPC is not part of it).
 
     When to prefer:
-        As a contrastive loss with neither temperature nor margin to choose. Because ε is so
-        small, probability on a wrong row costs up to 18 nats: it fears false matches most.
+        As a contrastive loss without temperature or margin. Because ε is so small, probability on
+        a wrong row costs up to 18 nats: it penalises false matches most.
     """
 
     takes_unlabelled = True

@@ -1,4 +1,4 @@
-"""Deep CORAL: the two modalities' covariances made equal."""
+"""Deep CORAL: align the covariances of the two modalities."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class DeepCoralLoss(Loss):
         L = ‖C_V − C_W‖_F² / (4d²),  C_X = (XᵀX − (1ᵀX)ᵀ(1ᵀX) / B) / (B − 1)
 
     Inputs:
-        images, texts: (B, d), normalised inside (the paper takes a layer's raw activations; on
-        unit vectors the loss acts where the search is done and cannot fall by shrinking).
-        labels: not looked at. With B = 1 the loss is zero.
+        images, texts: (B, d), normalised inside (the paper uses raw activations; on unit vectors
+        the loss matches the cosine of the search and cannot decrease by shrinking).
+        labels: ignored. With B = 1 the loss is zero.
 
     References:
         Sun and Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation, ECCV 2016
         workshops, arXiv 1607.01719.
 
     When to prefer:
-        As a cheap, smooth third term. It ignores means and pairing, and is tiny on unit vectors:
-        expect a weight of 1e2 to 1e4.
+        As a cheap, smooth third term. It ignores means and pairs, and is tiny on unit vectors: use
+        a weight of 1e2 to 1e4.
     """
 
     takes_unlabelled = True

@@ -1,4 +1,4 @@
-"""The correlation loss in its cheap form: Pearson's coefficient, dimension by dimension."""
+"""A cheap correlation loss: Pearson's coefficient of each dimension."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class PearsonLoss(Loss):
         r is zero for a dimension that is constant in the batch.
 
     Inputs:
-        images, texts: (B, d), used as they are (r knows no scale). labels: not looked at. With
-        B = 1 the loss is zero.
+        images, texts: (B, d), not normalised (r does not depend on the scale). labels: ignored.
+        With B = 1 the loss is zero.
 
     References:
         Chandar et al., Correlational Neural Networks, Neural Computation 2016, arXiv 1504.07225.
-        (The "correlation loss" of Corr-AE, Feng et al. 2014, is another: mean ‖v − w‖².)
+        (The "correlation loss" of Corr-AE, Feng et al. 2014, is a different one: mean ‖v − w‖².)
 
     When to prefer:
-        Where pairs matter and batches are small. The dimensions may all learn the same thing;
-        `DCCALoss` and `DCCAEYLoss` forbid that.
+        When pairs matter and batches are small. All dimensions may learn the same thing, which
+        `DCCALoss` and `DCCAEYLoss` prevent.
     """
 
     takes_unlabelled = True

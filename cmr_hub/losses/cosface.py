@@ -1,4 +1,4 @@
-"""CosFace: a cosine classifier with a margin, its prototypes shared by both modalities."""
+"""CosFace: a cosine classifier with a margin, whose prototypes both modalities share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cmr_hub.losses.unit import unit
 
 
 class CosFaceLoss(Loss):
-    """Cross-entropy of cosines to learnt class prototypes, the own one lessened by a margin.
+    """Cross-entropy of cosines to learnt class prototypes, with a margin for the true class.
 
     Equation:
         L = mean over i of ℓ(vᵢ) + ℓ(wᵢ),  ℓ(z) = CE(σ (s(z, c_k) − m [k = y])ₖ, y)
@@ -22,8 +22,8 @@ class CosFaceLoss(Loss):
     Args:
         dim: dimensions of the common space.
         n_classes: number of classes.
-        scale: σ. margin: m, in cosine. The defaults are the paper's, found on tens of thousands
-            of faces; for tens of classes σ of 10 to 30 and m of 0 to .2 are gentler.
+        scale: σ. margin: m, in cosine. The defaults are the paper's, for tens of thousands of
+            faces; for tens of classes, prefer σ of 10 to 30 and m of 0 to .2.
 
     Inputs:
         images, texts: (B, dim), normalised inside. labels: (B,).
@@ -32,8 +32,8 @@ class CosFaceLoss(Loss):
         Wang et al., CosFace: Large Margin Cosine Loss, CVPR 2018, arXiv 1801.09414, equation 4.
 
     When to prefer:
-        To `LabelLoss` when rows are compared by cosine: classes become directions that both
-        modalities share.
+        To `LabelLoss` when vectors are compared by cosine: classes become directions shared by
+        both modalities.
     """
 
     def __init__(self, dim: int, n_classes: int, scale: float = 64.0, margin: float = 0.35) -> None:

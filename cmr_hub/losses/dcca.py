@@ -1,4 +1,4 @@
-"""Deep canonical correlation analysis: all correlations of the two modalities at once."""
+"""Deep canonical correlation analysis."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ class DCCALoss(Loss):
         L = −‖T‖_*,  T = (S₁₁ + rI)^−½ S₁₂ (S₂₂ + rI)^−½
 
         S are the covariances of images and texts (over B − 1), ‖·‖_* the sum of the singular
-        values. It is computed as L₁⁻¹ S₁₂ L₂⁻ᵀ with the Cholesky factors L of S + rI, which
-        differs from T by rotations only and has a finite gradient where eigenvalues coincide.
-        In float64 whatever the input: small r and single precision do not go together.
+        values. T is computed as L₁⁻¹ S₁₂ L₂⁻ᵀ with the Cholesky factors L of S + rI, which differs
+        from T only by rotations and has a finite gradient if eigenvalues coincide. Always in
+        float64, because a small r needs double precision.
 
     Args:
         ridge: r.
 
     Inputs:
-        images, texts: (B, d), used as they are. labels: not looked at. With B = 1 the loss is
-        zero.
+        images, texts: (B, d), not normalised. labels: ignored. With B = 1 the loss is zero.
 
     References:
         Andrew et al., Deep Canonical Correlation Analysis, ICML 2013.
 
     When to prefer:
-        With full batches: it needs B ≫ d. With B ≤ d the batch's correlations are all near one
-        whatever the data, and nothing is learnt: take `DCCAEYLoss` or `PearsonLoss`. Each step
-        decomposes a d × d matrix: keep d in the tens.
+        With large batches: it needs B ≫ d. With B ≤ d all correlations of a batch are near one for
+        any data, and nothing is learnt: use `DCCAEYLoss` or `PearsonLoss`. Each step decomposes a
+        d × d matrix: keep d in the tens.
     """
 
     takes_unlabelled = True

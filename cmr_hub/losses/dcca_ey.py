@@ -1,4 +1,4 @@
-"""DCCA for mini-batches: the Eckart-Young form, without an inverse."""
+"""DCCA for mini-batches: the Eckart-Young form, without matrix inverses."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class DCCAEYLoss(Loss):
         the canonical variates and L = −Σₖ (1 + ρₖ)², ρ the canonical correlations.
 
     Inputs:
-        images, texts: (B, d), used as they are: the loss itself sets their scale. labels: not
-        looked at. With B = 1 the loss is zero.
+        images, texts: (B, d), not normalised, because the loss determines their scale. labels:
+        ignored. With B = 1 the loss is zero.
 
     References:
         Chapman, Wells and Aguila, Unconstrained Stochastic CCA: Unifying Multiview and
         Self-Supervised Learning, ICLR 2024, arXiv 2310.01012.
 
     When to prefer:
-        To `DCCALoss` whenever batches are not much larger than d: nothing is inverted, so its
-        gradient is stable in small batches.
+        To `DCCALoss` whenever batches are not much larger than d: without inverses, its gradient
+        is stable in small batches.
     """
 
     takes_unlabelled = True

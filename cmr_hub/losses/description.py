@@ -1,4 +1,4 @@
-"""Objectives as plain descriptions: what a preset holds and a record keeps. Needs no torch."""
+"""Descriptions of objectives as plain dictionaries, for presets and records; without torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def objective_spec(
     objective: LossLike | Mapping[str, Mapping[str, Any] | Loss | type[Loss]],
 ) -> dict[str, dict[str, Any]]:
-    """The plain description of an objective, as `build_objective` takes it.
+    """Return the description of an objective for `build_objective`.
 
     Args:
-        objective: a loss by name, as a class or as an object; or several terms by name, each a
-            description or a loss.
+        objective: the name, the class or an instance of a loss; or a mapping from names of terms
+            to descriptions or losses.
 
     Raises:
-        CMRError: it is none of these.
+        CMRError: `objective` is invalid.
 
     Example:
         >>> objective_spec("triplet")
@@ -35,7 +35,7 @@ def objective_spec(
         if isinstance(objective, str):
             return {objective: {}}
         term = loss_name(objective)
-        # A place, `module:class`, cannot name a module of torch.
+        # Names of torch modules must not contain dots, as `module:class` does.
         return {term.rpartition(":")[2].rpartition(".")[2]: {"loss": objective}}
     spec = {}
     for name, part in objective.items():
@@ -46,9 +46,9 @@ def objective_spec(
 
 
 def described(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A description in plain JSON values: of losses that are classes or objects, their names.
+    """Return a description in JSON values, with classes and objects replaced by their names.
 
-    Of an object the public attributes that are plain values stand beside, as its options would.
+    Public attributes of an object that are plain values are added like options.
     """
     plain = {}
     for term, description in spec.items():

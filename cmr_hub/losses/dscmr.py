@@ -12,7 +12,7 @@ from cmr_hub.losses.unit import unit
 
 
 class DSCMRLoss(Loss):
-    """Discrimination in the label space and in the common space, and closeness of the pairs.
+    """Discrimination in the label space and in the common space, and distance of the pairs.
 
     Equation:
         L = J₁ + 10⁻³ J₂ + 0.1 J₃
@@ -26,14 +26,14 @@ class DSCMRLoss(Loss):
         n_classes: number of classes.
 
     Inputs:
-        images, texts: (B, dim), used as they are but for the cosine. labels: (B,).
+        images, texts: (B, dim), normalised only for the cosine. labels: (B,).
 
     References:
         Zhen et al., Deep Supervised Cross-Modal Retrieval, CVPR 2019, equations 3 to 7 (the
         weights are the paper's; its net is d → 2048 ReLU → a layer of 1024 shared by both).
 
     When to prefer:
-        A strong whole objective, used alone.
+        As a strong complete objective, without other terms.
     """
 
     def __init__(self, dim: int, n_classes: int) -> None:

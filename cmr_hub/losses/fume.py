@@ -13,7 +13,7 @@ from cmr_hub.losses.unit import unit
 
 
 class FUMELoss(Loss):
-    """Credibilities of fuzzy class memberships drawn to the label, plus contrast of the pairs.
+    """Distance of fuzzy class credibilities from the label, plus a contrastive loss of the pairs.
 
     Equation:
         L = Σ over both modalities of mean ‖r − y‖₂ + α L_c
@@ -31,11 +31,11 @@ class FUMELoss(Loss):
 
     References:
         Duan et al., Fuzzy Multimodal Learning for Trusted Cross-Modal Retrieval, CVPR 2025.
-        Included: the training objective. Not: the uncertainty of a result (entropy of the
-        credibilities) and its merging over query and hit, which do not enter training.
+        Included: the training objective. Not included: the uncertainty of a result (entropy of the
+        credibilities) and its fusion over query and hit, which are not part of training.
 
     When to prefer:
-        A strong whole objective, used alone.
+        As a strong complete objective, without other terms.
     """
 
     directions: Tensor

@@ -20,11 +20,11 @@ class _GradientReversal(Function):
 
 
 def gradient_reversal(z: Tensor, strength: float) -> Tensor:
-    """R_λ(z) = z with ∂R_λ/∂z = −λI.
+    """Apply R_λ(z) = z with ∂R_λ/∂z = −λI.
 
     Args:
-        z: any shape.
-        strength: λ ≥ 0; with 0 nothing flows back.
+        z: tensor of any shape.
+        strength: λ ≥ 0; with 0 there is no gradient.
 
     References:
         Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015,

@@ -1,4 +1,4 @@
-"""InfoNCE, CLIP's loss: find the own partner among the batch."""
+"""InfoNCE, the loss of CLIP: identify the paired item in the batch."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _LARGEST_SCALE = 100.0  # CLIP's; a sharper softmax makes training unstable
 
 
 class InfoNCELoss(Loss):
-    """Each row's own partner against all others of the other modality.
+    """Contrast of each row's partner with all other rows of the other modality.
 
     Equation:
         L = ½ meanᵢ [−log e^{s_ii/τ} / Σⱼ e^{s_ij/τ} − log e^{s_ii/τ} / Σⱼ e^{s_ji/τ}]
 
-        s_ij is the cosine of image i and text j. With `mask_same_item`, j runs over i itself and
-        the pairs of other items only.
+        s_ij is the cosine of image i and text j. With `mask_same_item`, j runs only over i itself
+        and the pairs of other items.
 
     Args:
-        temperature: τ, at the start if it is learnt (CLIP starts at .07).
-        learn_temperature: learn log(1/τ) with everything else, 1/τ at most 100.
-        mask_same_item: other captions of the same picture are true of it as well: leave them out
-            of the sum. Only where `observe_items` says which item each pair is of.
+        temperature: τ, or its initial value if it is learnt (.07 in CLIP).
+        learn_temperature: learn log(1/τ), with 1/τ at most 100.
+        mask_same_item: leave other captions of the same picture out of the sum, because they
+            describe it too. Requires calls of `observe_items`.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: not looked at.
+        images, texts: (B, d), normalised inside. labels: ignored.
 
     Logs:
-        temperature: τ, where it is learnt.
+        temperature: τ, if it is learnt.
 
     References:
         van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018,
         arXiv 1807.03748. Radford et al., CLIP, ICML 2021, arXiv 2103.00020.
 
     When to prefer:
-        When the answer sought is the own partner (Recall@K) or there are no labels. It pushes
-        apart rows of one class; `SupConLoss` does not.
+        When the paired item is the target (Recall@K) or there are no labels. It pushes rows of the
+        same class apart; `SupConLoss` does not.
     """
 
     takes_unlabelled = True
@@ -64,7 +64,7 @@ class InfoNCELoss(Loss):
 
     def schedule(self, progress: float) -> None:
         if self.log_scale is not None:
-            # Here, not in `forward`: clamped there, it would get no gradient to come back by.
+            # Not in `forward`, where a clamped value would get no gradient.
             with torch.no_grad():
                 self.log_scale.clamp_(max=math.log(_LARGEST_SCALE))
 

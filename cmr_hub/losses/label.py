@@ -12,25 +12,25 @@ class LabelLoss(Loss):
     """Cross-entropy of one linear classifier C, shared by images and texts.
 
     Equation:
-        L = Σᵢ uᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)] / Σᵢ uᵢ  over the pairs that have a label, or,
-        with `of_batch`, divided by B: where few have one, they then count for no more
+        L = Σᵢ uᵢ [CE(C(vᵢ), yᵢ) + CE(C(wᵢ), yᵢ)] / Σᵢ uᵢ  over the pairs with a label; with
+        `of_batch` divided by B, so that few labels in a batch do not get a higher weight
 
-        uᵢ is 1, or what `observe_label_weights` says.
+        uᵢ is the weight given by `observe_label_weights`, or 1.
 
     Args:
         dim: dimensions of the common space.
         n_classes: number of classes.
-        of_batch: divide by all pairs of the batch, not by those with a label.
+        of_batch: divide by the number of all pairs of the batch, not of those with a label.
 
     Inputs:
-        images, texts: (B, dim), used as they are. labels: (B,).
+        images, texts: (B, dim), not normalised. labels: (B,), −1 for none.
 
     References:
         Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017, equation 2.
 
     When to prefer:
-        The first term to try wherever relevance means "same class". The cosine of the search
-        never enters it: add a term on unit vectors, or take `CosFaceLoss`.
+        As the first term to try if relevance means "same class". It does not use the cosine of the
+        search: add a term on unit vectors, or use `CosFaceLoss`.
     """
 
     takes_unlabelled = True

@@ -10,18 +10,18 @@ from cmr_hub.losses.unit import unit
 
 
 class MMDLoss(Loss):
-    """Distance of two distributions under five Gaussian kernels, as an unbiased estimate.
+    """Unbiased estimate of the distance of two distributions under five Gaussian kernels.
 
     Equation:
         L = Σ_{i≠j} [k(vᵢ, vⱼ) + k(wᵢ, wⱼ)] / (B(B−1)) − 2 mean_{ij} k(vᵢ, wⱼ)
         k(a, b) = mean over c ∈ {¼, ½, 1, 2, 4} of exp(−‖a − b‖² / (c h))
 
         h is the mean squared distance between different rows of the joint batch, detached (the
-        median of the literature is zero as soon as half of the rows repeat). L may be negative.
+        usual median is zero as soon as half of the rows repeat). L may be negative.
 
     Inputs:
-        images, texts: (B, d), normalised inside: the loss acts where the search is done, and
-        cannot fall by shrinking. labels: not looked at. With B = 1 the loss is zero.
+        images, texts: (B, d), normalised inside: the loss matches the cosine of the search and
+        cannot decrease by shrinking. labels: ignored. With B = 1 the loss is zero.
 
     References:
         Gretton et al., A Kernel Two-Sample Test, JMLR 2012, equation 3.
@@ -29,8 +29,8 @@ class MMDLoss(Loss):
         arXiv 1502.02791.
 
     When to prefer:
-        Instead of `AdversarialLoss` when a second player's training is unwelcome. It knows
-        nothing of pairs and classes: only beside a term that does.
+        Instead of `AdversarialLoss` to avoid adversarial training. It ignores pairs and classes:
+        use it only together with a term that does not.
     """
 
     takes_unlabelled = True
@@ -47,10 +47,10 @@ class MMDLoss(Loss):
         ].mean()
 
     def kernel(self, rows: Tensor) -> Tensor:
-        """(N, N) values k of all pairs of rows."""
+        """Return the (N, N) kernel values k of all pairs of rows."""
         squares = rows.square().sum(1)
         distance = (squares[:, None] + squares - 2 * rows @ rows.T).clamp_min(0)
-        # One exponential serves all five: halving c squares the Gaussian.
+        # One exponential is enough for all five, because halving c squares the Gaussian.
         gaussian = torch.exp(-distance / (4 * self.bandwidth(distance)))
         total = gaussian
         for _ in range(4):
@@ -59,5 +59,5 @@ class MMDLoss(Loss):
         return total / 5
 
     def bandwidth(self, distance: Tensor) -> Tensor:
-        """h of (N, N) squared distances; not below 1e-6, the rounding error of float32."""
+        """Return h of (N, N) squared distances, at least 1e-6, the rounding error of float32."""
         return (distance.detach().sum() / (len(distance) * (len(distance) - 1))).clamp_min(1e-6)

@@ -1,4 +1,4 @@
-"""MRL: multimodal robust learning, made for noisy labels."""
+"""MRL: multimodal robust learning with noisy labels."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from cmr_hub.losses.unit import unit
 
 
 class MRLLoss(Loss):
-    """Robust clustering (easy rows lead, doubtful labels hardly count) plus contrast of the pairs.
+    """Robust clustering, in which doubtful labels hardly count, plus a contrastive loss of pairs.
 
     Equation:
         L = β L_r + (1 − β) L_c
         L_r = 1/B Σ_{z∈V∪W} log(1 − p(y|z)),  p(k|z) = softmaxₖ(⟨c_k, z⟩ / τ)
         L_c = `multimodal_contrastive`
 
-        c_k are learnt unit centres. L_r falls without end as p → 1; τ = 1 on unit vectors keeps p
-        away from it. L is often negative.
+        c_k are learnt unit centres. L_r is unbounded below as p → 1; τ = 1 on unit vectors keeps p
+        away from 1. L is often negative.
 
     Args:
         dim: dimensions of the common space.
-        n_classes: number of classes, two at least.
-        beta: β in [0, 1]; the paper found .5 to .8 good on Wikipedia.
-        temperature: τ, in both parts.
+        n_classes: number of classes, at least two.
+        beta: β in [0, 1]; the paper recommends .5 to .8 on Wikipedia.
+        temperature: τ of both parts.
 
     Inputs:
         images, texts: (B, dim), normalised inside. labels: (B,).
 
     References:
         Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021, equations 5, 7, 8.
-        Included: both losses and the orthogonal start of the centres. Not: noisy labels
-        themselves; centres are normalised in the forward pass, not overwritten at each step.
+        Included: both losses and the orthogonal initialisation of the centres. Not included: noisy
+        labels; centres are normalised in the forward pass, not overwritten at each step.
 
     When to prefer:
-        When labels are not to be trusted.
+        When labels are unreliable.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MRLLoss(Loss):
         v, w = unit(images), unit(texts)
         logits = torch.cat([v, w]) @ unit(self.centres).T / self.temperature
         others = logits.scatter(1, labels.repeat(2)[:, None], -torch.inf)
-        # log(1 − p) as a difference of two sums: exact where p is near one.
+        # log(1 − p) as a difference of two sums, which is exact if p is near one.
         clustering = (others.logsumexp(1) - logits.logsumexp(1)).sum() / len(v)
         contrast = multimodal_contrastive(v, w, self.temperature)
         return self.beta * clustering + (1 - self.beta) * contrast

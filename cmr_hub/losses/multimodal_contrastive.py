@@ -1,4 +1,4 @@
-"""The multimodal contrastive loss of MRL, which FUME uses as well."""
+"""The multimodal contrastive loss of MRL and FUME."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def multimodal_contrastive(v: Tensor, w: Tensor, temperature: float) -> Tensor:
-    """Each unit row's partner against every other row of both modalities.
+    """Contrast the partner of each unit row with every other row of both modalities.
 
     Equation:
         L_c = −1/B Σ_{z∈V∪W} log[e^{⟨z, z'⟩/τ} / Σ_{a∈V∪W, a≠z} e^{⟨z, a⟩/τ}], z' the partner of z
 
-        (the paper keeps a = z in the sum; the authors' code, which gave its figures, does not.)
+        (The paper includes a = z in the sum; the authors' code, used for its figures, does not.)
 
     Args:
-        v, w: (B, d) unit rows of images and texts. temperature: τ.
+        v, w: (B, d) unit vectors of images and texts. temperature: τ.
 
     References:
         Hu et al., Learning Cross-Modal Retrieval with Noisy Labels (MRL), CVPR 2021, equation 7.

@@ -24,7 +24,7 @@ class NormSoftmaxLoss(CosFaceLoss):
         arXiv 1811.12649.
 
     When to prefer:
-        As the plainest prototype loss; `CosFaceLoss` when classes should stand further apart.
+        As the simplest prototype loss; use `CosFaceLoss` to separate classes further.
     """
 
     def __init__(self, dim: int, n_classes: int, scale: float = 20.0) -> None:

@@ -1,4 +1,4 @@
-"""An objective: named, weighted losses added up."""
+"""Objectives: weighted sums of named losses."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Term:
 
 
 class Objective(nn.Module):
-    """Σ weight · loss over a dict of named terms.
+    """The weighted sum Σ weight · loss over named terms.
 
-    Raises CMRError for no terms, a weight that is not a finite number ≥ 0, or a term name that
-    cannot name a module.
+    Raises CMRError if there are no terms, a weight is not a finite number ≥ 0, or the name of a
+    term cannot be the name of a torch module.
     """
 
     def __init__(self, terms: Mapping[str, Term]) -> None:
@@ -49,11 +49,11 @@ class Objective(nn.Module):
     def forward(
         self, images: Tensor, texts: Tensor, labels: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and its parts for the history.
+        """Return the weighted sum, and its parts for the history.
 
-        Inputs as `Loss`: (B, d), (B, d), (B,). The parts, detached, are each term's value before
-        its weight under the term's name, and each of its logs under "term/log". Raises CMRError
-        when the shapes do not fit or the batch is empty.
+        For the inputs, (B, d), (B, d) and (B,), see `Loss`. The detached parts are the unweighted
+        value of each term under its name, and each of its logs under "term/log". Raises CMRError
+        if shapes do not match or the batch is empty.
         """
         if images.shape != texts.shape or images.shape[:1] != labels.shape or not len(labels):
             raise CMRError(
@@ -70,12 +70,12 @@ class Objective(nn.Module):
         return total, parts
 
     def log_lines(self, parts: Mapping[str, float], epoch: int, seconds: float) -> list[str]:
-        """What the terms have to print after an epoch.
+        """Return the lines that terms print after an epoch.
 
         Args:
-            parts: by name, as `forward` gives them, their means over the epoch.
-            epoch: its number, from 1.
-            seconds: since training began.
+            parts: parts of `forward` by name, as means over the epoch.
+            epoch: number of the epoch, from 1.
+            seconds: seconds since training began.
         """
         return [
             term.loss.log_line.format(
@@ -88,28 +88,28 @@ class Objective(nn.Module):
         ]
 
     def schedule(self, progress: float) -> None:
-        """Tells every term the share of training done, in [0, 1]."""
+        """Pass the share of training done, in [0, 1], to every term."""
         for term in self.terms.values():
             term.loss.schedule(progress)
 
     def observe(self, image_features: Tensor, text_features: Tensor) -> None:
-        """Shows every term the input features of the batch that `forward` gets next."""
+        """Pass the input features of the next batch to every term."""
         for term in self.terms.values():
             term.loss.observe(image_features, text_features)
 
     def observe_items(self, items: Tensor) -> None:
-        """Tells every term which item each pair is of, in the batch that `forward` gets next."""
+        """Pass the item of each pair of the next batch to every term."""
         for term in self.terms.values():
             term.loss.observe_items(items)
 
     def observe_label_weights(self, weights: Tensor) -> None:
-        """Tells every term how much each label counts, in the batch that `forward` gets next."""
+        """Pass the weight of each label of the next batch to every term."""
         for term in self.terms.values():
             term.loss.observe_label_weights(weights)
 
     @property
     def needs_labels(self) -> list[str]:
-        """The terms that every pair must have a label for."""
+        """Names of the terms that need a label for every pair."""
         return [name for name, term in self.terms.items() if not term.loss.takes_unlabelled]
 
     @property
@@ -123,16 +123,16 @@ class Objective(nn.Module):
 
 
 def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: int) -> Objective:
-    """The objective of a description, as a preset or a TOML file holds it.
+    """Build an objective from the description in a preset or a TOML file.
 
     Args:
-        spec: by term name "weight" (1 if absent), "loss" (the term's name if absent; a name, a
-            class or an object) and the options of the loss:
+        spec: for each term name, "weight" (default 1), "loss" (a name, a class or an object;
+            default: the name of the term) and the options of the loss:
             {"label": {}, "hard": {"loss": "triplet", "margin": 0.3}}.
         dim: dimensions of the common space.
         n_classes: number of classes.
 
-    Raises UnknownNameError for an unknown loss, CMRError for an unknown option or a bad value.
+    Raises UnknownNameError for an unknown loss, CMRError for an unknown option or invalid value.
     """
     terms = {}
     for term, description in spec.items():

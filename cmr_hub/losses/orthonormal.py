@@ -1,4 +1,4 @@
-"""The fixed class directions of SDML and FUME."""
+"""Fixed orthonormal class directions for SDML and FUME."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cmr_hub.errors import CMRError
 
 
 def orthonormal(dim: int, n_classes: int) -> Tensor:
-    """P, (dim, n_classes) with PᵀP = I: the same for the same sizes, whatever the seed of the run.
+    """Return a (dim, n_classes) matrix P with PᵀP = I, which does not depend on the run's seed.
 
-    Raises CMRError when the common space has fewer dimensions than there are classes.
+    Raises CMRError if the common space has fewer dimensions than there are classes.
     """
     if dim < n_classes:
         raise CMRError(

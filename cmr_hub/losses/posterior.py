@@ -1,4 +1,4 @@
-"""The posterior loss: cross-entropy of outputs that are class posteriors already."""
+"""The posterior loss: cross-entropy of outputs that are class posteriors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch.nn.functional import nll_loss
 from cmr_hub.errors import CMRError
 from cmr_hub.losses.base import Loss
 
-# float32's resolution at 1: below it softmax cannot tell a posterior from zero, and the slope 1/p
-# of the logarithm would be all that is left of the batch.
+# The resolution of float32 at 1: smaller posteriors are not distinguishable from zero, and the
+# slope 1/p of the logarithm would dominate the batch.
 _SMALLEST = torch.finfo(torch.float32).eps
 
 
@@ -24,19 +24,19 @@ class PosteriorLoss(Loss):
         n_classes: number of classes C.
 
     Inputs:
-        images, texts: (B, d), d ≥ C, their first C columns posteriors, as a projector with
-        output "softmax" or "posterior-…" gives them. labels: (B,).
+        images, texts: (B, d), d ≥ C, whose first C columns are posteriors of a projector with
+        output "softmax" or "posterior-…". labels: (B,).
 
     Raises:
-        CMRError: fewer columns than classes.
+        CMRError: there are fewer columns than classes.
 
     References:
         Rasiwasia et al., A New Approach to Cross-Modal Multimedia Retrieval, ACM MM 2010
         (semantic matching: both modalities into the space of class posteriors).
 
     When to prefer:
-        Where relevance means "same class": nothing is shared but the classes, so each modality
-        learns all it can, and the common space has a meaning, class by class.
+        When relevance means "same class": modalities share only the classes, so each is trained
+        independently, and the dimensions of the common space are interpretable as classes.
     """
 
     def __init__(self, n_classes: int) -> None:

@@ -1,4 +1,4 @@
-"""Proxy-Anchor: learnt class proxies as anchors, all rows of the batch around them."""
+"""Proxy-Anchor: learnt class proxies as anchors for all rows of the batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cmr_hub.losses.unit import unit
 
 
 class ProxyAnchorLoss(Loss):
-    """Each class proxy draws the rows of its class and repels the others, the hardest most.
+    """Attract the rows of a class to its proxy and repel the others, the hardest ones most.
 
     Equation:
         L = 1/|P⁺| Σ_{p∈P⁺} log(1 + Σ_{x∈X_p⁺} e^{−α(s(x,p)−δ)})
@@ -33,7 +33,7 @@ class ProxyAnchorLoss(Loss):
         equation 4; proxies shared by two modalities as in PAN, Zeng et al., SIGIR 2021.
 
     When to prefer:
-        With many rows of a class in a batch, whose hardest should count most.
+        When batches have many rows per class, of which the hardest should count most.
     """
 
     def __init__(self, dim: int, n_classes: int, alpha: float = 32.0, delta: float = 0.1) -> None:
@@ -53,6 +53,6 @@ class ProxyAnchorLoss(Loss):
 
 
 def _log_one_plus_sum(exponents: Tensor, chosen: Tensor) -> Tensor:
-    """log(1 + Σ exp) over the chosen rows of each column; zero where none is chosen."""
+    """Return log(1 + Σ exp) over the chosen rows of each column; zero if none is chosen."""
     exponents = exponents.masked_fill(~chosen, -torch.inf)
     return torch.cat([exponents, exponents.new_zeros(1, exponents.shape[1])]).logsumexp(0)

@@ -1,4 +1,4 @@
-"""Which rows of a batch count as alike."""
+"""Find the rows of a batch that have the same class."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def same_class(labels: Tensor) -> Tensor:
-    """(B, B) bool: rows of one class. A row without a label (−1) is like itself only."""
+    """Return a (B, B) mask of rows with the same class; rows without a label match themselves."""
     own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     return ((labels[:, None] == labels) & (labels >= 0)) | own

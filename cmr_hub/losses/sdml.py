@@ -1,4 +1,4 @@
-"""SDML: every modality onto class directions that are fixed beforehand."""
+"""SDML: map every modality to fixed class directions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SDMLLoss(Loss):
     Equation:
         L = meanᵢ ‖Pᵀvᵢ − yᵢ‖₂ + meanᵢ ‖Pᵀwᵢ − yᵢ‖₂
 
-        P (dim × n_classes, PᵀP = I) is fixed. No term joins images and texts, so the sum trains
-        each modality as if it were alone.
+        P (dim × n_classes, PᵀP = I) is fixed. No term combines images and texts, so each modality
+        is trained independently.
 
     Args:
         dim: dimensions of the common space, at least n_classes.
@@ -29,11 +29,11 @@ class SDMLLoss(Loss):
 
     References:
         Hu et al., Scalable Deep Multimodal Learning for Cross-Modal Retrieval, SIGIR 2019.
-        Included: the supervised part. Not: the weighted reconstruction of the input features by
-        a decoder of each modality, which uses unlabelled rows too.
+        Included: the supervised part. Not included: the weighted reconstruction of the input
+        features by a decoder of each modality, which also uses unlabelled rows.
 
     When to prefer:
-        When modalities come one after the other: a new one is trained without touching the rest.
+        When modalities are added later: a new one is trained without changing the others.
     """
 
     directions: Tensor

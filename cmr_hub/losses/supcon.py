@@ -12,13 +12,13 @@ from cmr_hub.losses.unit import unit
 
 
 class SupConLoss(Loss):
-    """Each row against all rows of the other modality; those of its class are the positives.
+    """Contrast of each row with the other modality, with rows of its class as positives.
 
     Equation:
         L = mean over the 2B anchors i of −1/|P(i)| Σ_{p∈P(i)} log[e^{s_ip/τ} / Σ_a e^{s_ia/τ}]
 
-        s is the cosine, a runs over the other modality, P(i) are its rows of i's class (the own
-        partner is always one of them). A row without a label has its own partner only.
+        s is the cosine, a runs over the other modality, P(i) are its rows of i's class, including
+        i's partner. For a row without a label, P(i) is only its partner.
 
     Args:
         temperature: τ; .05 to .1 is usual.
@@ -31,8 +31,8 @@ class SupConLoss(Loss):
         equation 2, with the positives and the denominator taken from the other modality.
 
     When to prefer:
-        When relevance means "same class" and batches hold several rows of a class; with one row
-        of each, or without labels, it is `InfoNCELoss`.
+        When relevance means "same class" and batches have several rows per class; with one row per
+        class, or without labels, it equals `InfoNCELoss`.
     """
 
     takes_unlabelled = True

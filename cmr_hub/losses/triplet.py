@@ -16,35 +16,36 @@ Mining = Literal["random", "semi-hard", "batch-hard"]
 
 
 class TripletLoss(Loss):
-    """Every image nearer to a text of its class than to one of another, and the other way round.
+    """Pull images nearer to texts of their class than to those of other classes, and vice versa.
 
     Equation:
         L = mean over the 2B anchors of [m + d(a, p) − d(a, n)]₊
 
-        with d(a, b) = ‖a − b‖² = 2 − 2 cos(a, b) on unit vectors: squared, because the plain
-        distance has no gradient where two rows meet. a runs over the images with p, n among the
-        texts, then over the texts with p, n among the images; p has a's class, n has not. Of a
-        row without a label p is its own partner.
+        with d(a, b) = ‖a − b‖² = 2 − 2 cos(a, b) on unit vectors; squared, because the plain
+        distance has no gradient for identical rows. a runs over the images with p, n among the
+        texts, then over the texts with p, n among the images; p has a's class, n another one. For
+        a row without a label, p is its partner.
 
     Args:
         margin: m, in squared distance (0 to 4).
         mining: how p and n are chosen for each anchor, at O(B²):
             "random": both uniformly (torch's global generator);
-            "semi-hard": p uniformly, n the nearest that is farther than p, or the farthest of
-            all when none is;
+            "semi-hard": p uniformly, n the nearest that is farther than p, or the farthest if
+            there is none;
             "batch-hard": the farthest p and the nearest n.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,), −1 for none. A batch of one class
-        holds no triplet: the loss is zero.
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none. With a single class
+        in the batch the loss is zero.
 
     References:
         Schroff et al., FaceNet, CVPR 2015, arXiv 1503.03832 (semi-hard).
         Hermans et al., In Defense of the Triplet Loss, 2017, arXiv 1703.07737 (batch-hard).
 
     When to prefer:
-        "random" first; "semi-hard" when the random one has come to rest near zero; "batch-hard"
-        with clean labels and a warm start only, it may collapse all rows into one point.
+        "random" first; "semi-hard" when the loss with "random" has converged near zero;
+        "batch-hard" only with clean labels and a warm start, because it may collapse all rows into
+        one point.
     """
 
     takes_unlabelled = True
@@ -65,7 +66,7 @@ class TripletLoss(Loss):
         return (self._hinges(distance, same) + self._hinges(distance.T, same)).mean() / 2
 
     def _hinges(self, distance: Tensor, same: Tensor) -> Tensor:
-        """(B,) hinges of the rows of `distance` as anchors; each has a p and an n."""
+        """Return (B,) hinges with the rows of `distance` as anchors; each has a p and an n."""
         with torch.no_grad():
             positive, negative = self._mine(distance, same)
         rows = torch.arange(len(distance), device=distance.device)

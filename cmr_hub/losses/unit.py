@@ -1,4 +1,4 @@
-"""Rows of length one, safe for rows of zeros."""
+"""Normalise vectors, safely for zeros."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ SMALLEST_NORM = 1e-8
 
 
 def unit(z: Tensor, dim: int = -1) -> Tensor:
-    """z / ‖z‖₂ along `dim`.
+    """Return z / ‖z‖₂ along `dim`.
 
-    A vector shorter than 1e-8 is left as it is: dividing it by a tiny number, as
-    `F.normalize` does, would give it a gradient of 1e12 and end the training.
+    Vectors shorter than 1e-8 are returned unchanged: dividing by a tiny number, as `F.normalize`
+    does, would give a gradient of 1e12 and make training diverge.
     """
     norm = torch.linalg.vector_norm(z, dim=dim, keepdim=True)
     return z / torch.where(norm > SMALLEST_NORM, norm, 1.0)

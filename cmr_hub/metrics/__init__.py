@@ -1,4 +1,4 @@
-"""Figures of retrieval: average precision, recall, rankings, reports, the modality gap.
+"""Retrieval metrics: average precision, recall, rankings, reports and the modality gap.
 
 Example:
     >>> from cmr_hub import metrics

@@ -1,4 +1,4 @@
-"""How images and texts lie in their common space: the gap between them, and how classes part."""
+"""Metrics of a common space: the modality gap and the separation of classes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def modality_gap(images: npt.ArrayLike, texts: npt.ArrayLike) -> float:
-    """How far the centres of the two modalities lie apart.
+    """Return the distance between the centres of the two modalities.
 
-        gap = ‖mean(v) − mean(w)‖,  v and w of length 1; between 0 and 2
+        gap = ‖mean(v) − mean(w)‖,  v and w unit vectors; between 0 and 2
 
     Source: Liang et al., Mind the Gap, NeurIPS 2022, section 2.
     """
@@ -23,23 +23,23 @@ def modality_gap(images: npt.ArrayLike, texts: npt.ArrayLike) -> float:
 
 
 def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """The mean silhouette of the classes by cosine distance; higher is better parted.
+    """Return the mean silhouette of the classes by cosine distance; higher is better separated.
 
-        s(z) = (b − a) / max(a, b),  a: mean distance to the own class without z itself,
-                                     b: the least mean distance to another class
+        s(z) = (b − a) / max(a, b),  a: mean distance to the other items of z's class,
+                                     b: minimum mean distance to another class
 
     With unit vectors the mean distance to a class with mean μ is 1 − z·μ, so no pair is computed.
     Source: Rousseeuw, Silhouettes, 1987.
 
     Args:
-        vectors: (N, d).
-        labels: (N,) numbers; rows below 0 are left out. A class of one has silhouette 0.
+        vectors: (N, d) vectors.
+        labels: (N,) class numbers; rows below 0 are left out. Single items have silhouette 0.
 
     Returns:
-        None for fewer than two classes.
+        The mean silhouette; None for fewer than two classes.
 
     Raises:
-        QueryError: not one label for each vector.
+        QueryError: there is not one label for each vector.
     """
     classes = np.asarray(labels)
     check_length("labels", classes, len(np.asarray(vectors)))
@@ -53,7 +53,7 @@ def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     np.add.at(sums, own, rows)
     distances = 1 - rows @ (sums / counts[:, None]).T
     at = np.arange(len(rows)), own
-    # The distance to itself is 0, or 1 for a row of zeros.
+    # The distance of a row to itself is 0, or 1 for a row of zeros.
     itself = 1 - np.einsum("nd,nd->n", rows, rows)
     mine = (distances[at] * counts[own] - itself) / np.maximum(counts[own] - 1, 1)
     distances[at] = np.inf
@@ -66,7 +66,7 @@ def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
 
 
 def unit_rows(rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """(N, d) rows at length 1; rows of zeros stay."""
+    """Scale (N, d) rows to length 1; rows of zeros stay."""
     array = np.asarray(rows, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
     return array / np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""MAP of images asked against images by the distance of their features."""
+"""MAP of searching images with images by the distance of their features."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAveragePrecision:
-    """MAP@all of images asked against images by Euclidean distance between their features.
+    """Compute MAP@all of image-to-image search by Euclidean distance between features.
 
-    Every image asks all others, itself left out; those of its class answer it. Equal distances
-    are ordered by one fixed shuffle, as in `ranking.rank`.
+    Every image is a query for all other images, and those of its class are relevant. Ties are
+    broken by a fixed shuffle, as in `ranking.rank`.
 
     Args:
-        features: (N, in_dim), finite, N ≥ 2.
-        labels: (N,).
+        features: (N, in_dim) finite features, N ≥ 2.
+        labels: (N,) labels.
 
     Raises:
-        QueryError: shapes do not fit, values are not finite, or no two items share a label.
+        QueryError: shapes do not match, values are not finite, or no two items share a label.
     """
     rows, classes = np.asarray(features, dtype=np.float64), np.asarray(labels)
     if rows.ndim != 2 or len(rows) < 2:
@@ -33,7 +33,7 @@ def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAve
     if not np.isfinite(rows).all():
         raise QueryError("the features have values that are not finite")
     check_length("labels", classes, len(rows))
-    # RandomState's stream is frozen for ever; that of numpy's Generator may change.
+    # The stream of RandomState is frozen; that of numpy's Generator may change.
     shuffle = np.random.RandomState(0).permutation(len(rows))
     rows, classes = rows[shuffle], classes[shuffle]
     distances = cdist(rows, rows)

@@ -1,4 +1,4 @@
-"""Ranking a gallery for every query by cosine similarity, with ties broken fairly."""
+"""Rank a gallery for every query by cosine similarity, with ties broken fairly."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from cmr_hub.types import IntArray
 
 SCORES_AT_ONCE = 2**22
-"""Scores held in memory at one time (32 MB of float64)."""
+"""Maximum number of scores in memory at a time (32 MB of float64)."""
 
 
 def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
-    """Gallery rows for every query, most similar first.
+    """Rank the gallery rows for every query, most similar first.
 
-    The score is cosine similarity, in float64; a zero row scores 0 against everything.
+    The score is cosine similarity in float64; a zero row has score 0 with everything.
 
-    Ties are broken by one fixed shuffle of the gallery, the same for all queries and all calls.
-    Breaking them by gallery index would reward order: galleries are mostly sorted by class, so
-    a model that maps everything to one point would get a MAP of twice chance (on 20 classes of
-    10). Breaking them for or against the query would reward or punish ties as such. A shuffle
-    that knows nothing of labels gives such a model chance, as it should, and keeps every figure
-    reproducible. Gallery rows equal to the bit are tied exactly: their score is computed once.
+    Ties are broken by a fixed shuffle of the gallery, the same for all queries and calls. Breaking
+    them by gallery index would reward order: galleries are mostly sorted by class, so a model that
+    maps everything to one point would get a MAP of twice chance (on 20 classes of 10). Breaking
+    them for or against the query would reward or punish ties. A shuffle independent of labels gives
+    such a model chance level and keeps every figure reproducible. Identical gallery rows are tied
+    exactly, because their score is computed once.
 
     Args:
-        queries: (Nq, d), of any length, finite.
-        gallery: (Ng, d), likewise.
+        queries: (Nq, d) finite vectors of any length.
+        gallery: (Ng, d) finite vectors of any length.
 
     Returns:
         (Nq, Ng) int64; row i is a permutation of the gallery's row numbers.
 
     Raises:
-        QueryError: empty, not two-dimensional, of different widths, or not finite.
+        QueryError: an array is empty, not two-dimensional or not finite, or their widths differ.
     """
     return np.concatenate([order for _, order in ranked_chunks(queries, gallery)])
 
@@ -46,7 +46,7 @@ def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
 def ranked_chunks(
     queries: npt.ArrayLike, gallery: npt.ArrayLike
 ) -> Iterator[tuple[slice, IntArray]]:
-    """The rows of `rank`, some queries at a time: (which queries, their order)."""
+    """Yield the rows of `rank` in chunks, as (slice of the queries, their rankings)."""
     query_rows = _unit_rows("queries", queries)
     gallery_rows = _unit_rows("gallery", gallery)
     if query_rows.shape[1] != gallery_rows.shape[1]:
@@ -55,7 +55,7 @@ def ranked_chunks(
             f"{gallery_rows.shape[1]}: both must come from the same model"
         )
     count = len(gallery_rows)
-    # RandomState's stream is frozen for ever; that of numpy's Generator may change.
+    # The stream of RandomState is frozen; that of numpy's Generator may change.
     shuffle = np.random.RandomState(0).permutation(count)
     negative, copies = _distinct(-gallery_rows[shuffle])
     step = max(1, SCORES_AT_ONCE // count)
@@ -74,7 +74,7 @@ def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
             f"{name}: {np.count_nonzero(~finite)} of {len(array)} rows are not finite, "
             f"the first is row {np.argmin(finite)}; did training diverge?"
         )
-    # Scaled first, so that squares of very large or small numbers neither overflow nor vanish.
+    # Scaled first, so that squares of very large or small numbers neither overflow nor underflow.
     largest = np.abs(array).max(axis=1, keepdims=True)
     array = array / np.where(largest > 0, largest, 1)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
@@ -82,9 +82,9 @@ def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _distinct(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], IntArray]:
-    """The rows that differ, and for every row the number of its like among them.
+    """Return the distinct rows, and for every row its index among them.
 
-    The same dot product may differ in its last bit with its place in a matrix product.
+    Equal dot products may differ in the last bit, depending on their place in a matrix product.
     """
     rows = np.ascontiguousarray(rows)
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
@@ -93,7 +93,7 @@ def _distinct(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], I
 
 
 def _argsort_stable(values: npt.NDArray[np.float64]) -> IntArray:
-    """Stable argsort of every row, at the speed of the unstable one where nothing is tied."""
+    """Sort every row stably, as fast as an unstable argsort if there are no ties."""
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)

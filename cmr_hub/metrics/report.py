@@ -1,4 +1,4 @@
-"""All figures of one model on one test set, both ways, from one ranking each."""
+"""Compute all retrieval metrics of a model on a test set, from one ranking per direction."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
 DEPTHS = (1, 5, 10)
 
 _Row: TypeAlias = tuple[str, float | None, float | None]
-"""A name and its figures, images asked and texts asked."""
+"""A name and its values for image queries and text queries."""
 
 
 @dataclass(frozen=True)
 class DirectionReport:
-    """One direction: images asked against texts, or texts against images."""
+    """Metrics of one direction, image-to-text or text-to-image."""
 
     map: float
-    """MAP over the whole ranking."""
+    """MAP over the full ranking."""
     map50: float
     """MAP@50; its denominator is in the `RetrievalReport`."""
     precision: dict[int, float]
     """Precision@k by k."""
     recall: dict[int, float]
-    """Recall@k of the own pair by k: share of queries with an own pair in the first k."""
+    """Recall@k by k: share of queries with a paired item among the first k."""
     median_rank: float
-    """Of the own pair, from 1, over the queries; of several own captions the first."""
+    """Median rank of the paired item, from 1; of several paired captions the first."""
     per_class_map: dict[str, float]
-    """MAP over the whole ranking by class; empty where there are no classes."""
+    """MAP over the full ranking by class; empty without classes."""
     pr_curve: tuple[float, ...]
     """Interpolated precision at `RetrievalReport.pr_recall`, mean over queries."""
     n_queries: int
     empty_queries: int
-    """Queries that nothing in the gallery answers; they are in no mean."""
+    """Number of queries without relevant items, which are excluded from means."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +64,21 @@ class RetrievalReport:
     i2t: DirectionReport
     t2i: DirectionReport
     relevance: Literal["class", "pair"]
-    """What answers a query: an item of its class, or only its own pair (there are no labels)."""
+    """Relevant items: those of the query's class, or without labels only the paired item."""
     map50_denominator: Denominator
     pr_recall: tuple[float, ...]
     image_accuracy: float | None
-    """Share of images given their class by the model's classifier; None without one."""
+    """Accuracy of the model's classifier on images; None without one."""
     text_accuracy: float | None
 
     @property
     def map_i2t(self) -> float:
-        """MAP@all of images asked against texts."""
+        """MAP@all of image-to-text retrieval."""
         return self.i2t.map
 
     @property
     def map_t2i(self) -> float:
-        """MAP@all of texts asked against images."""
+        """MAP@all of text-to-image retrieval."""
         return self.t2i.map
 
     @property
@@ -88,12 +88,12 @@ class RetrievalReport:
 
     @property
     def map50_i2t(self) -> float:
-        """MAP@50 of images asked against texts."""
+        """MAP@50 of image-to-text retrieval."""
         return self.i2t.map50
 
     @property
     def map50_t2i(self) -> float:
-        """MAP@50 of texts asked against images."""
+        """MAP@50 of text-to-image retrieval."""
         return self.t2i.map50
 
     @property
@@ -108,7 +108,7 @@ class RetrievalReport:
         return sum(shares) / len(shares)
 
     def to_dict(self) -> JSONObject:
-        """Flat and ready for JSON: `map_i2t`, `recall_t2i`, ... and the means, `map_avg`, ..."""
+        """Return a flat dictionary of JSON values: `map_i2t`, `recall_t2i`, ..., `map_avg`, ..."""
         record: JSONObject = asdict(self)
         for direction in ("i2t", "t2i"):
             for figure, value in record.pop(direction).items():
@@ -121,7 +121,7 @@ class RetrievalReport:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
 
     def table(self, zero_shot: RetrievalReport | None = None) -> str:
-        """The figures as plain text, for people; below each that of `zero_shot`, if given."""
+        """Return the metrics as plain text, each followed by that of `zero_shot` if given."""
         i2t, t2i = self.i2t, self.t2i
         same = "class" if self.relevance == "class" else "own pair"
         lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
@@ -142,7 +142,7 @@ class RetrievalReport:
         ]
 
     def captions(self) -> JSONObject:
-        """What people ask of single captions, ready for JSON: recall and median rank, both ways."""
+        """Return recall and median rank of both directions as JSON values, for captions."""
         return {
             f"{figure}_{name}": value
             for name, direction in (("t2i", self.t2i), ("i2t", self.i2t))
@@ -154,7 +154,7 @@ class RetrievalReport:
         }
 
     def caption_table(self) -> str:
-        """The same as plain text."""
+        """Return recall and median rank of both directions as plain text, for captions."""
         i2t, t2i = self.i2t, self.t2i
         lines = [f"{'single captions':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
         lines += [_line(f"Recall@{k}", i2t.recall[k], t2i.recall[k]) for k in DEPTHS]
@@ -192,23 +192,23 @@ def evaluate_retrieval(
     map50_denominator: Denominator = "relevant",
     pr_levels: int = 11,
 ) -> RetrievalReport:
-    """Scores a test set in both directions.
+    """Compute the retrieval metrics of a test set in both directions.
 
     Args:
-        image_embeddings: (Ni, d).
-        text_embeddings: (Nt, d), in the same space.
-        labels: (Ni,) classes of the images, as numbers or as names; a text has its image's.
-            None where there are no classes: then only the own pair is relevant.
-        text_owner: (Nt,) row of the image that each text belongs to, for several texts to an
-            image. None: text i belongs to image i.
-        predicted_image_labels: (Ni,) what the model's classifier says, in the terms of `labels`.
-        predicted_text_labels: (Nt,) likewise.
-        map50_denominator: see `metrics.average_precision`. The default, "relevant", is the one
-            that only a perfect ranking brings to 1.
-        pr_levels: recall levels of the precision-recall curve, mostly 11 or 101.
+        image_embeddings: (Ni, d) vectors.
+        text_embeddings: (Nt, d) vectors in the same space.
+        labels: (Ni,) classes of the images, as numbers or names; a text has the class of its
+            image. None if there are no classes: only the paired item is then relevant.
+        text_owner: (Nt,) row of the image that each text belongs to, if images have several
+            texts. Default: text i belongs to image i.
+        predicted_image_labels: (Ni,) labels predicted by the model's classifier for images.
+        predicted_text_labels: (Nt,) labels predicted by the model's classifier for texts.
+        map50_denominator: see `metrics.average_precision`. With the default, "relevant", only a
+            perfect ranking has the value 1.
+        pr_levels: number of recall levels of the precision-recall curve, usually 11 or 101.
 
     Raises:
-        QueryError: shapes do not fit, values are not finite, or there is nothing to score.
+        QueryError: shapes do not match, values are not finite, or no query has relevant items.
     """
     n_images, n_texts = len(np.asarray(image_embeddings)), len(np.asarray(text_embeddings))
     images = np.arange(n_images)

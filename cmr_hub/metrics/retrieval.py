@@ -1,8 +1,8 @@
-"""The figures of retrieval, each as its textbook defines it.
+"""Retrieval metrics by their textbook definitions.
 
-`relevance` is always a (Nq, Ng) boolean matrix over the whole ranked gallery: [i, r] says
-whether the item at rank r + 1 answers query i. A query that nothing in the gallery answers has
-no figure: functions of single queries give NaN for it, and means leave it out and count it.
+`relevance` is always a (Nq, Ng) boolean matrix over the full ranking: [i, r] is true if the item at
+rank r + 1 is relevant to query i. Metrics are undefined for queries without relevant items:
+functions of single queries return NaN, and means exclude and count these queries.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ Denominator = Literal["relevant", "hits"]
 
 @dataclass(frozen=True)
 class MeanAveragePrecision:
-    """MAP and all that must be said with it."""
+    """MAP with the definition used and the number of queries."""
 
     value: float
     k: int | None
-    """How deep the ranking was read; None for all of it."""
+    """Depth of the ranking; None for the full ranking."""
     denominator: Denominator
     n_queries: int
-    """All queries asked."""
+    """Number of all queries."""
     empty_queries: int
-    """Queries that no gallery item answers; they are not in the mean."""
+    """Number of queries without relevant items, which are excluded from the mean."""
 
 
 def average_precision(
     relevance: Relevance, k: int | None = None, denominator: Denominator = "relevant"
 ) -> Figures:
-    """Average precision of every query.
+    """Compute the average precision of every query.
 
         AP@k = (1/Z) Σ_{r ≤ k, item at rank r relevant} (relevant items in the first r) / r
 
-    Z, `denominator`, is min(k, R) for "relevant", with R the relevant items in the gallery: a
-    perfect ranking, and only that, scores 1. "hits" takes those found in the first k, as ACMR's
-    released code does: one hit alone, at rank 1, scores 1. The two are the same for k=None.
+    With denominator="relevant", Z is min(k, R), where R is the number of relevant items in the
+    gallery: only a perfect ranking has AP 1. With "hits", Z is the number of relevant items in the
+    first k, as in ACMR's released code: a single hit at rank 1 has AP 1. Both are equal for k=None.
 
     Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval (2008), 8.4.
 
@@ -80,18 +80,18 @@ def mean_average_precision(
     k: int | None = None,
     denominator: Denominator = "relevant",
 ) -> MeanAveragePrecision:
-    """MAP over all queries; an item answers a query if it has the query's label.
+    """Compute MAP over all queries, where items with the query's label are relevant.
 
     Args:
-        queries: (Nq, d) rows, ranked against the gallery as in `ranking.rank`.
-        gallery: (Ng, d) rows.
+        queries: (Nq, d) vectors; the gallery is ranked by `ranking.rank`.
+        gallery: (Ng, d) vectors.
         query_labels: (Nq,) labels.
         gallery_labels: (Ng,) labels.
-        k: depth, None for MAP@all.
-        denominator: as in `average_precision`.
+        k: depth; None for MAP@all.
+        denominator: see `average_precision`.
 
     Raises:
-        QueryError: lengths differ, values are not finite, or no query has any answer.
+        QueryError: lengths differ, values are not finite, or no query has relevant items.
     """
     wanted, given = np.asarray(query_labels), np.asarray(gallery_labels)
     check_length("query labels", wanted, len(np.asarray(queries)))
@@ -107,9 +107,12 @@ def mean_average_precision(
 
 
 def precision_at_k(relevance: Relevance, k: int) -> Figures:
-    """Share of the first k that is relevant: (Nq,) float64, NaN where nothing is relevant.
+    """Return the share of relevant items in the first k; NaN without relevant items.
 
-    k is the divisor also where the gallery is smaller, as in trec_eval.
+    The divisor is k even if the gallery is smaller, as in trec_eval.
+
+    Returns:
+        (Nq,) float64.
     """
     _check_relevance(relevance)
     _check_k(k)
@@ -118,10 +121,10 @@ def precision_at_k(relevance: Relevance, k: int) -> Figures:
 
 
 def recall_at_k(relevance: Relevance, k: int) -> Figures:
-    """1 where at least one relevant item is in the first k, else 0; NaN where none exists.
+    """Return 1 if a relevant item is in the first k, else 0; NaN without relevant items.
 
-    This is R@K as papers on captions report it, `relevance` marking a query's own pair. With
-    several captions to an image, the first of them to come up counts.
+    This is R@K as reported for captions, with the paired items as relevant ones. If an image has
+    several captions, the first one found counts.
     Source: Hodosh, Young and Hockenmaier, JAIR 47 (2013).
     """
     _check_relevance(relevance)
@@ -130,13 +133,13 @@ def recall_at_k(relevance: Relevance, k: int) -> Figures:
 
 
 def own_rank(relevance: Relevance) -> Figures:
-    """Rank, from 1, of the first relevant item: (Nq,) float64, NaN where none exists."""
+    """Return the (Nq,) ranks, from 1, of the first relevant items; NaN without one."""
     _check_relevance(relevance)
     return np.where(relevance.any(axis=1), relevance.argmax(axis=1) + 1.0, np.nan)
 
 
 def interpolated_precision(relevance: Relevance, levels: int = 11) -> Figures:
-    """Precision at `levels` recall levels 0, ..., 1, for every query.
+    """Compute the interpolated precision at `levels` recall levels 0, ..., 1, for every query.
 
         p(ρ) = max { precision at rank r : recall at rank r ≥ ρ }
 
@@ -153,7 +156,7 @@ def interpolated_precision(relevance: Relevance, levels: int = 11) -> Figures:
     relevant = hits[:, -1]
     precision = hits / np.arange(1, relevance.shape[1] + 1)
     best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    # In whole numbers, ⌈ρR⌉ is exact: .7 * 10 as floats may be a little more than 7.
+    # In integers, ⌈ρR⌉ is exact: .7 * 10 as floats may be slightly more than 7.
     steps = np.arange(levels)
     needed = np.maximum(-(-steps * relevant[:, None].astype(np.int64) // (levels - 1)), 1)
     _, columns = np.nonzero(relevance)
@@ -166,7 +169,7 @@ def interpolated_precision(relevance: Relevance, levels: int = 11) -> Figures:
 
 
 def per_class_map(average_precisions: Figures, query_labels: npt.ArrayLike) -> dict[str, float]:
-    """MAP of the queries of each class, by the class's name; classes without answers are absent."""
+    """Return MAP by class name, without classes whose queries have no relevant items."""
     labels = np.asarray(query_labels)
     check_length("query labels", labels, len(average_precisions))
     answered = ~np.isnan(average_precisions)
@@ -179,7 +182,7 @@ def per_class_map(average_precisions: Figures, query_labels: npt.ArrayLike) -> d
 
 
 def classification_accuracy(predicted: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Share of (N,) predicted labels that are right."""
+    """Return the share of (N,) predicted labels that are correct."""
     right = np.asarray(labels)
     check_length("predicted labels", np.asarray(predicted), len(right))
     if len(right) == 0:
@@ -188,7 +191,7 @@ def classification_accuracy(predicted: npt.ArrayLike, labels: npt.ArrayLike) -> 
 
 
 def mean(figures: Figures) -> float:
-    """Mean over the queries that have an answer. Raises QueryError if none has."""
+    """Return the mean over queries with relevant items. Raises QueryError if there are none."""
     answered = figures[~np.isnan(figures)]
     if answered.size == 0:
         raise QueryError("no query has an answer in the gallery: do both use the same labels?")
@@ -196,7 +199,7 @@ def mean(figures: Figures) -> float:
 
 
 def check_length(name: str, values: npt.NDArray[np.generic], expected: int) -> None:
-    """Raises QueryError unless `values` is one-dimensional and of this length."""
+    """Raise QueryError unless `values` is one-dimensional and has the expected length."""
     if values.shape != (expected,):
         raise QueryError(f"{name}: expected {expected} in one dimension, got shape {values.shape}")
 

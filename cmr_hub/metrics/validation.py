@@ -1,4 +1,4 @@
-"""Scores of held-out pairs: they choose epochs and settings."""
+"""Scores of validation pairs, to choose epochs and settings by."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DEPTH = 10
 
 
 def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
-    """MAP@all, averaged over both directions: what chooses the epoch.
+    """Return MAP@all averaged over both directions, to choose the epoch by.
 
-    Without labels (all −1) only the own pair is relevant: MAP is then the mean reciprocal rank.
+    Without labels (all −1) only the paired item is relevant, and MAP is the mean reciprocal rank.
     """
     if (labels < 0).all():
         labels = np.arange(len(labels))
@@ -30,17 +30,17 @@ def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> f
 def caption_figures(
     images: FloatArray, sentences: FloatArray, owners: IntArray, labels: IntArray
 ) -> dict[str, float]:
-    """How well sentences and pictures find each other.
+    """Measure retrieval between sentences and pictures.
 
     Args:
-        images: (n, d).
-        sentences: (m, d).
-        owners: (m,) the picture of each sentence.
-        labels: (n,), -1 for none.
+        images: (n, d) vectors.
+        sentences: (m, d) vectors.
+        owners: (m,) row of the picture of each sentence.
+        labels: (n,) labels, -1 for none.
 
     Returns:
-        `recall@1` and `recall@10` of sentences that look for their picture among all; where
-        there are labels `map`, of those pictures and their sentences both ways, averaged.
+        `recall@1` and `recall@10` of searching a sentence's picture among all and, if there are
+        labels, `map` of the labelled pictures and their sentences, averaged over both directions.
     """
     own = np.concatenate(
         [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
@@ -58,16 +58,17 @@ def caption_figures(
 
 
 class CaptionScore:
-    """How well held-out captions find their pictures; it chooses epochs and settings.
+    """Retrieval score of validation captions, to choose epochs and settings by.
 
-    Of each dataset the share of captions whose picture is among the first ten, or, of fewer than a
-    hundred pictures, in the first tenth. Where there are labels, the mean of that and of the class
-    MAP both ways, all captions of an item one text. Then the mean over the datasets.
+    The score of a dataset is the share of captions whose picture is among the first ten hits, or
+    among the first tenth for fewer than a hundred pictures. With labels, it is the mean of that and
+    of the class MAP of both directions, with all captions of an item as one text. The result is the
+    mean over the datasets.
 
     Args:
-        items: (N,) the item that each held-out pair is of.
+        items: (N,) item of each pair.
         whole: (N,) whether its text is all captions of the item together.
-        sources: (N,) the dataset that it is from.
+        sources: (N,) index of its dataset.
     """
 
     def __init__(self, items: IntArray, whole: BoolArray, sources: IntArray) -> None:
@@ -79,7 +80,7 @@ class CaptionScore:
             self._parts.append((single, single[first], owner, documents))
 
     def __call__(self, images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
-        """The score of (N, d) unit vectors of the pairs and their labels."""
+        """Return the score of (N, d) unit vectors of the pairs and their labels."""
         figures = []
         for single, gallery, owner, documents in self._parts:
             found = []
