@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     model_validator,
 )
 
@@ -27,11 +29,6 @@ from cmr_hub.training.presets import Preset
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
-
-
-import tomllib
-
-from pydantic import ValidationError
 
 PRECOMPUTED = "precomputed"
 """Encoder name for a dataset that is published as features only."""

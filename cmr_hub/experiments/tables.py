@@ -17,8 +17,6 @@ from cmr_hub.experiments.plan import PlannedRow, PlannedTable
 if TYPE_CHECKING:
     from cmr_hub.experiments.run_record import RunRecord
 
-    pass
-
 
 @dataclass(frozen=True)
 class Column:

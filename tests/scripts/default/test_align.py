@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on(aligned, tmp_path, monkeypatch):
         patch.setattr(epochs, "write_checkpoint", write_and_stop)
         code, _, err = aligned("--epochs", 2)
     assert code == 130
-    assert "what was finished is kept" in err
+    assert "finished work is kept" in err
     assert aligned("--epochs", 2)[0] == 0
     assert len((tmp_path / "out" / "history.jsonl").read_text().splitlines()) == 2
     code, _, err = aligned("--epochs", 1)

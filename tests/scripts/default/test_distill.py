@@ -72,7 +72,7 @@ def test_a_stopped_run_goes_on(distil, tmp_path, monkeypatch):
         patch.setattr(epochs, "write_checkpoint", write_and_stop)
         code, _, err = distil("--epochs", 2)
     assert code == 130
-    assert "what was finished is kept" in err
+    assert "finished work is kept" in err
     assert not (tmp_path / "out" / "encoder.safetensors").exists()
     assert distil("--epochs", 2)[0] == 0
     rows = (tmp_path / "out" / "history.jsonl").read_text().splitlines()
