@@ -46,5 +46,5 @@ def test_eight_bits_lose_nothing():
 def test_kills():
     found = MEASURED["indexing-faults"]
     words = " ".join(PAGE.split())
-    said = "After {kills} kills at random moments of `cmr index` {lost_or_double_rows} rows"
+    said = "was killed {kills} times at random moments; {lost_or_double_rows} rows"
     assert said.format(**found) in words

@@ -24,8 +24,9 @@ from typing import Any, Final
 from PIL import Image, ImageCms, ImageOps
 
 from cmr_hub.releases import PHOTOGRAPHS
-from tools.locked import HOME
 from tools.qt_resources import read_resources
+
+HOME = Path(__file__).parents[1]
 
 PICTURES: Final = PHOTOGRAPHS
 CREDITS: Final = PICTURES / "credits.jsonl"
