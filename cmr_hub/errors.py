@@ -1,4 +1,4 @@
-"""Every error that a user can mend is a CMRError; its message says how."""
+"""Errors that a user can fix. Their messages say how."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST_MESSAGE = 4_000
 
 
 class _Shown(reprlib.Repr):
-    """`repr`, of which no part is long; arrays and files are told by their size."""
+    """A `repr` with short parts, and arrays and bytes by their size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,19 +28,19 @@ _REPR = _Shown()
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: its `repr`, cut to about a hundred characters.
+    """Return the `repr` of a value, shortened to about a hundred characters.
 
-    Whatever a user has given goes through this before it goes into a message.
+    Every value from a user passes through it before it is part of a message.
     """
     text = _REPR.repr(value)
     return text if len(text) <= 2 * _LONGEST else f"{text[: 2 * _LONGEST]}…"
 
 
 class CMRError(Exception):
-    """Base of all errors that the package raises on purpose.
+    """Base class of all errors that the package raises on purpose.
 
-    Of a very long message, such as one of a library that holds all that it was given, the
-    beginning and the end are kept.
+    Very long messages, such as those of libraries that repeat their input, are shortened in the
+    middle.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -52,15 +52,15 @@ class CMRError(Exception):
 
 
 class DataNotFoundError(CMRError):
-    """A dataset, or a part of it, is not where it was looked for."""
+    """A dataset, or a part of it, was not found."""
 
 
 class DataFormatError(CMRError):
-    """A dataset file is there but cannot be understood."""
+    """A dataset file cannot be parsed."""
 
 
 class ImageError(CMRError):
-    """A picture is broken, too large, or of a kind that is not read."""
+    """A picture is broken, too large, or of an unsupported format."""
 
 
 class WeightsError(CMRError):
@@ -80,11 +80,11 @@ class UnknownNameError(CMRError):
 
 
 class UnknownWordsError(CMRError):
-    """A text has no word that the text encoder knows."""
+    """A text has no word in the vocabulary of the text encoder."""
 
 
 class QueryError(CMRError):
-    """A search was asked in a way that cannot be answered."""
+    """A query, or an argument of a search, is invalid."""
 
 
 class ModelFormatError(CMRError):
@@ -92,7 +92,7 @@ class ModelFormatError(CMRError):
 
 
 class NotInstalledError(ModelFormatError):
-    """A saved model names an encoder that no package here declares and nothing has registered."""
+    """A saved model needs an encoder that is neither installed nor registered."""
 
     def __init__(self, kind: str, name: str, group: str) -> None:
         super().__init__(
@@ -111,11 +111,11 @@ class GalleryInUseError(InUseError):
 
 
 class StorageError(CMRError):
-    """A file cannot be written: the disk is full, or may only be read."""
+    """A file cannot be written: the disk is full or read-only."""
 
 
 class TrainingError(CMRError):
-    """Training cannot go on: too few items, a loss that is not finite, a mismatched run."""
+    """Training cannot continue: too few items, a loss that is not finite, a mismatched run."""
 
 
 class HubError(CMRError):

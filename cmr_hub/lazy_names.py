@@ -1,4 +1,4 @@
-"""Names of a module that are imported when they are first used (PEP 562)."""
+"""Import the names of a module on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 def lazy_names(
     module: str, places: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of a module.
+    """Return the `__getattr__` and `__dir__` of a module.
 
-    lazy_loader does the same, and imports `inspect` and `ast` to do it, which takes longer than
-    `import cmr_hub` does.
+    lazy_loader does the same, but imports `inspect` and `ast`, which takes longer than
+    `import cmr_hub`.
 
     Args:
-        module: its `__name__`.
-        places: by name `module:attribute`, or `module` alone for a module.
+        module: `__name__` of the module.
+        places: `module:attribute`, or `module`, by name.
     """
 
     def get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`evaluate`: what a model reaches on a dataset, a folder or arrays of features."""
+"""Evaluate a model from Python in one call."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def evaluate(
     cache_dir: str | Path | None = None,
     progress: bool = False,
 ) -> Figures:
-    """Measures a model: image→text and text→image retrieval.
+    """Evaluate image-to-text and text-to-image retrieval.
 
     Args:
-        model: as `load` or `train` give it.
-        data: a registered name, such as `"flickr8k"`; a folder as `datasets.Folder` reads it; a
-            dataset; or `(images, texts)` or `(images, texts, labels)`, arrays (N, Di), (N, Dt)
-            and (N,) of what the model's projectors take. None: the dataset that it was trained
-            on.
-        split: "train", "validation", "test", or "all". Arrays have none: all rows are measured.
-        root, protocol: of a dataset by name.
-        cache_dir: where features are kept; by default `$CMR_CACHE_HOME`.
-        progress: show how far it is.
+        model: A model from `load` or `train`.
+        data: Name of a dataset, such as `"flickr8k"`; a folder in the format of
+            `datasets.Folder`; a dataset; or feature arrays `(images, texts)` or
+            `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,), as inputs of the
+            model's projectors. Default: the dataset that the model was trained on.
+        split: "train", "validation", "test" or "all". Of arrays all rows are used.
+        root, protocol: Folder and protocol of a dataset given by name.
+        cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
+        progress: Show progress bars.
 
     Returns:
-        What it reaches: `print` shows it, `report.map_avg`, `captions.recall_avg` and so on are
-        single figures, `to_dict()` is all of them.
+        The figures. `print` shows a table, `report.map_avg` and `captions.recall_avg` are single
+        figures, and `to_dict()` returns all of them.
 
     Raises:
-        UnknownNameError: no such dataset, protocol or split.
-        DataNotFoundError, DataFormatError: the data cannot be read.
-        CMRError: the model cannot be measured on such data; the message says why.
+        UnknownNameError: The dataset, protocol or split does not exist.
+        DataNotFoundError, DataFormatError: The data cannot be read.
+        CMRError: The model cannot be evaluated on this data; the message says why.
 
     Example:
         >>> figures = evaluate(model, "flickr8k", split="validation")       # doctest: +SKIP
@@ -80,10 +80,10 @@ def measure_own(
     *,
     progress: bool = False,
 ) -> tuple[Figures, PairDataset | FeatureDataset]:
-    """Figures on a split of the dataset that a model was trained on, and that split.
+    """Evaluate a model on a split of its training dataset; return the figures and the split.
 
     Raises:
-        CMRError: the model does not say which it was, or it was arrays.
+        CMRError: The model does not record its dataset, or it was arrays.
     """
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():

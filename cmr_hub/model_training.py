@@ -1,4 +1,4 @@
-"""`train`: a model from data and the names of encoders and of a way to train."""
+"""Train a model from Python in one call."""
 
 from __future__ import annotations
 
@@ -48,42 +48,42 @@ def train(
     checkpoints: str | Path | None = None,
     progress: bool = False,
 ) -> CrossModalModel:
-    """Trains projectors on frozen encoders, or on features, and measures them on held-out pairs.
+    """Train projectors on frozen encoders or on features, and evaluate them on held-out pairs.
 
     Args:
-        pairs: a registered name, such as `"flickr8k"`, or `"flickr8k:6000/1000"` with a protocol;
-            a folder as `datasets.Folder` reads it; a dataset; several datasets, which are learnt
-            from as one; or `(images, texts)` or `(images, texts, labels)`: arrays (N, Di) and
-            (N, Dt) of features and N labels, names or numbers.
-        preset: a way to train by its name, or a `Preset` of one's own, such as
+        pairs: Name of a dataset, such as `"flickr8k"`, optionally with a protocol
+            (`"flickr8k:6000/1000"`); a folder in the format of `datasets.Folder`; a dataset;
+            several datasets, which are trained on together; or feature arrays
+            `(images, texts)` or `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,).
+            Labels are names or numbers.
+        preset: Name of a preset or a baseline, or a `Preset`, such as
             `replace(PRESETS["captions"], batch_size=100)`.
-        objective: what to minimise in place of the preset's own objective: a loss by name, such
-            as `"triplet"`; a loss object, such as `losses.TripletLoss(margin=0.2)`; a subclass of
-            `losses.Loss`; or several terms by name, such as
+        objective: Replaces the objective of the preset. Name of a loss, such as `"triplet"`; a
+            loss object, such as `losses.TripletLoss(margin=0.2)`; a subclass of `losses.Loss`;
+            or several terms by name, such as
             `{"infonce": {}, "triplet": {"weight": 0.5, "margin": 0.2}}`.
-        image_encoder, text_encoder: by name, built already, or a class. A text encoder is fitted
-            on the training captions. None takes `"efficientnet_lite2"` and `"sentence"` where
-            their weights are installed, and else `"mobilenet_v2"` and `"bow"`.
-        epochs: at most so many; None takes the preset's.
-        root, protocol: of a single dataset that is given by name.
-        test_size: the share of pairs that are held out to be measured on, at random and of each
-            class, where the data holds nothing out itself: arrays, and folders without a test or
-            validation folder.
+        image_encoder, text_encoder: Name, object or class. A text encoder is fitted on the
+            training captions. Default: `"efficientnet_lite2"` and `"sentence"` if their weights
+            are installed, otherwise `"mobilenet_v2"` and `"bow"`.
+        epochs: Maximum number of epochs. Default: that of the preset.
+        root, protocol: Folder and protocol of a single dataset given by name.
+        test_size: Share of the pairs to hold out for the evaluation, drawn at random and
+            stratified by class, if the data has no test or validation split.
         seed: Random seed.
-        device: see `load`.
-        cache_dir: where features are kept; by default `$CMR_CACHE_HOME`.
-        checkpoints: a folder that makes the run resumable.
-        progress: show how far it is.
+        device: See `load`.
+        cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
+        checkpoints: Folder of checkpoints, which make the run resumable.
+        progress: Show progress bars.
 
     Returns:
-        The model, ready for `save_pretrained`; what it reached on the test split stands in
-        `model.training`. It has no gallery yet: see `Gallery.create`.
+        The model. `model.training` has its settings and its figures on the test split. It has no
+        gallery; see `Gallery.create`.
 
     Raises:
-        UnknownNameError: no such dataset, protocol, preset, loss or encoder.
-        TrainingError: the preset or the loss cannot do without labels, and there are none.
-        DataNotFoundError, DataFormatError: the data cannot be read.
-        CMRError: what is given is of another kind, or the method is no pair of projectors.
+        UnknownNameError: The dataset, protocol, preset, loss or encoder does not exist.
+        TrainingError: The preset or the loss needs labels, and there are none.
+        DataNotFoundError, DataFormatError: The data cannot be read.
+        CMRError: An argument has another type, or the method does not train projectors.
 
     Example:
         >>> model = train("flickr8k", seed=0)                              # doctest: +SKIP
@@ -121,7 +121,7 @@ def train(
 
 
 def _method(preset: str | Preset, objective: Any, epochs: int | None) -> Preset | Baseline:
-    """The way to train that is asked for."""
+    """Return the preset or baseline with the changes."""
     if not isinstance(preset, str | Preset):
         raise CMRError(f"a preset is a name or a Preset, not {shown(preset)}")
     method = get_method(preset) if isinstance(preset, str) else preset
@@ -145,15 +145,15 @@ def load_training_data(
     root: str | Path | None = None,
     protocol: str | None = None,
 ) -> PairDataset | FeatureDataset:
-    """The datasets as one, with a test split where anything is held out.
+    """Load and join datasets, with a test split if any of them holds pairs out.
 
     Args:
-        datasets: `NAME`, `NAME:PROTOCOL`, or read already.
-        root, protocol: of a single dataset given by name.
+        datasets: `NAME`, `NAME:PROTOCOL`, or datasets.
+        root, protocol: Folder and protocol of a single dataset given by name.
 
     Raises:
-        CMRError: one cannot be read; several of which one has features and no pictures; or `root`
-            or `protocol` with several.
+        CMRError: A dataset cannot be read, several datasets include one of features, or `root` or
+            `protocol` is given with several.
     """
     if len(datasets) > 1 and (root is not None or protocol is not None):
         raise CMRError(
@@ -170,10 +170,10 @@ def load_training_data(
 
 
 def default_image_encoder() -> str:
-    """What sees most in photographs of what is installed."""
+    """Return the name of the best installed encoder of photographs."""
     return "efficientnet_lite2" if EFFICIENTNET_LITE2.is_installed else "mobilenet_v2"
 
 
 def default_text_encoder() -> str:
-    """What reads captions best of what is installed."""
+    """Return the name of the best installed encoder of captions."""
     return "sentence" if MINILM.is_installed else "bow"

@@ -1,4 +1,4 @@
-"""Datasets as users of Python give them: by name, as a folder, as arrays, or read already."""
+"""Data given from Python: the name of a dataset, a folder, arrays, or a dataset."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
 """A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
 
 ARRAYS = "arrays"
-"""What a dataset of arrays is called."""
+"""Name of a dataset of arrays."""
 
 
 def as_dataset(
     data: DataLike, root: str | Path | None = None, protocol: str | None = None
 ) -> PairDataset | FeatureDataset:
-    """The dataset that is meant.
+    """Return the dataset that the data stands for.
 
     Args:
-        data: see `DataLike`; a text is a registered name, or else the path of a folder as
-            `Folder` reads it.
-        root, protocol: of a dataset by name.
+        data: See `DataLike`. A string is the name of a dataset, or the path of a folder.
+        root, protocol: Folder and protocol of a dataset given by name.
 
     Raises:
-        UnknownNameError: no such name or protocol, and no such folder.
-        DataNotFoundError, DataFormatError: it cannot be read.
-        CMRError: it is none of these.
+        UnknownNameError: There is no such dataset, protocol or folder.
+        DataNotFoundError, DataFormatError: The data cannot be read.
+        CMRError: The data has another type.
     """
     if isinstance(data, PairDataset | FeatureDataset):
         return data
@@ -59,7 +58,7 @@ def as_dataset(
 
 
 def is_arrays(data: object) -> bool:
-    """Whether it is two or three arrays, and not datasets or names of them."""
+    """Return whether the data is two or three arrays, and not datasets or their names."""
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         return False
     return not any(isinstance(part, str | Path | PairDataset | FeatureDataset) for part in data)
