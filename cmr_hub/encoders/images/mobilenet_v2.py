@@ -21,10 +21,11 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # noqa: E402
 
 
 class MobileNetV2Encoder(NetworkEncoder):
-    """The last convolution's activations, averaged over positions.
+    """Activations of the last convolution, averaged over positions.
 
-    257 pixels, not 224: at sizes n ≡ 1 mod 32 TensorFlow's and torchvision's padding agree, so
-    weights from either framework see what they were trained on, and a larger input tells more.
+    257 pixels instead of 224: at sizes n ≡ 1 mod 32 TensorFlow and torchvision pad equally, so
+    weights of either framework get the input they were trained on, and a larger input is more
+    accurate.
     """
 
     name = "mobilenet_v2"
@@ -42,7 +43,7 @@ class MobileNetV2Encoder(NetworkEncoder):
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
-        # Batch norm becomes part of the convolution before it: a third less time an image.
+        # Folding the batch norms saves a third of the time per image.
         return fold_batch_norm(features)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""MobileNetV2 looking closer: a larger picture, both ways round, and square roots."""
+"""MobileNetV2 with a larger input, mirroring, and square roots."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class FineMobileNetV2Encoder(MobileNetV2Encoder):
-    """z = ½ (√f(x) + √f(mirrored x)), f the features of `mobilenet_v2` at 321 pixels.
+    """z = ½ (√f(x) + √f(mirrored x)), where f are the features of `mobilenet_v2` at 321 pixels.
 
-    The square root keeps a few strong channels from ruling the others (the Hellinger kernel of
-    Arandjelović and Zisserman, CVPR 2012). Weights are those of `mobilenet_v2`, and a picture takes
+    The square root keeps a few strong channels from dominating (the Hellinger kernel of
+    Arandjelović and Zisserman, CVPR 2012). The weights are those of `mobilenet_v2`; encoding takes
     about three times as long.
     """
 
@@ -38,7 +38,7 @@ class FineMobileNetV2Encoder(MobileNetV2Encoder):
 
 class _SquareRoot(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
-        return features.clamp_min(1e-6).sqrt()  # at zero the slope has no end
+        return features.clamp_min(1e-6).sqrt()  # the slope of the root is infinite at zero
 
 
 class _BothWays(nn.Module):

@@ -1,4 +1,4 @@
-"""Image encoders that are one network built here, with its weights as a state dict."""
+"""Image encoders that consist of one network and its state dict."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 
 class NetworkEncoder(ImageEncoder):
-    """Base of the image encoders whose network is built here.
+    """Base class of image encoders whose network is built by this package.
 
     Args:
-        state: the weights of the whole network, under the key names of `build`.
-        source: where they came from: `file`, or `torchvision:<weights name>` or
-            `package:<name>`, which can be had again and so need not be kept beside a saved model.
+        state: Weights of the complete network, under the key names of `build`.
+        source: Origin of the weights: `file`, or `torchvision:<weights name>` or
+            `package:<name>`, which can be fetched again and so need not be saved with a model.
 
     Raises:
-        WeightsError: the weights are not of this network, or not finite.
+        WeightsError: The weights are of another network, or not finite.
     """
 
     preprocessing: Preprocessing
     rows_are: ClassVar[str] = ""
-    """What is in a row, where that has changed since the encoder got its name."""
-    # Small on purpose: larger batches need activations so big that the allocator returns them to
+    """Content of a row, if it has changed since the encoder got its name."""
+    # Small on purpose: with larger batches the allocator returns the activations' memory to
     # the system after each layer, and the page faults cost more than the batch saves.
     batch_size = 4
 
     def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
-        # The classes say what a picture becomes, also to those who do without torch.
+        # Imported here because the class attributes are also used without torch.
         import torch
 
         from cmr_hub.encoders.images.weights import check_state
@@ -55,43 +55,43 @@ class NetworkEncoder(ImageEncoder):
     @staticmethod
     @abstractmethod
     def build() -> Any:
-        """The whole network as its library defines it, weights not yet set."""
+        """Build the complete network as its library defines it, without loading weights."""
 
     @staticmethod
     @abstractmethod
     def blocks(network: Any) -> nn.Sequential:
-        """The part of it that maps (B, 3, H, W) pixels to (B, dim) features.
+        """Return the part of a network that maps (B, 3, H, W) pixels to (B, dim) features.
 
-        Between any two of its blocks it may be cut, to fine-tune the last ones.
+        It can be cut between any two of its blocks, to fine-tune the last ones.
         """
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
-        """The same function of (B, 3, H, W) pixels, faster if there is a way, never trained."""
+        """Return a faster equivalent of the network, if there is one; it is never trained."""
         return features
 
     @staticmethod
     @abstractmethod
     def download() -> tuple[Mapping[str, Tensor], str]:
-        """The weights that were published for it, and their source name."""
+        """Return the published weights and their source name."""
 
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 of all weights; the same for the same weights in any file format."""
+        """SHA-256 of all weights, independent of the file format."""
         return sha256_of_arrays({name: value.numpy() for name, value in self.state.items()})
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with everything that changes a feature: network, weights, preprocessing."""
+        """Hash of everything that determines the features: network, weights, preprocessing."""
         return self.fingerprint_with(self.weights_sha256)
 
     @classmethod
     def fingerprint_with(cls, weights_sha256: str) -> str:
-        """The fingerprint of this encoder with these weights."""
+        """Return the fingerprint of this encoder with the given weights."""
         return fingerprint_of(cls.rows_are or cls.name, weights_sha256, asdict(cls.preprocessing))
 
     def forward(self, batch: Tensor) -> Tensor:
-        """(B, 3, H, W) pixels → (B, dim) features."""
+        """Map (B, 3, H, W) pixels to (B, dim) features."""
         import torch
 
         placed = self.placement.tensor(batch.contiguous(memory_format=torch.channels_last))
@@ -106,9 +106,9 @@ class NetworkEncoder(ImageEncoder):
         return self
 
     def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
-        """The frozen part, and a copy of the last `blocks` blocks that can be trained.
+        """Return the frozen part and a trainable copy of the last `blocks` blocks.
 
-        One after the other they map (B, 3, H, W) pixels to (B, dim) features.
+        Their composition maps (B, 3, H, W) pixels to (B, dim) features.
 
         Raises:
             CMRError: `blocks` is not in [1, number of blocks − 1].
@@ -127,7 +127,7 @@ class NetworkEncoder(ImageEncoder):
         return frozen.to(memory_format=torch.channels_last), tail  # type: ignore[call-overload]
 
     def with_tail(self, tail: nn.Sequential) -> Self:
-        """This encoder with the blocks that `cut` gave and training has changed since."""
+        """Return this encoder with the trained blocks that `cut` returned."""
         from torch import nn
 
         network = self._whole()
@@ -137,7 +137,7 @@ class NetworkEncoder(ImageEncoder):
         return type(self)(network.state_dict(), "file")
 
     def _features_network(self) -> nn.Module:
-        """What maps pixels to features, from the weights as they were given."""
+        """Build the network of features with the original weights."""
         import torch
 
         features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)

@@ -1,4 +1,4 @@
-"""One picture's work to each core."""
+"""Process pictures in parallel, one per core."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from cmr_hub.cores import take_one, threads
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_AHEAD = 2  # pieces of work for each thread: it never waits for the next one
+_AHEAD = 2  # items per thread, so that no thread waits for its next one
 _changing = Lock()
-"""Held while torch's number of threads is for a moment that of one thread."""
+"""Protects torch's number of threads of the process, which is set to one briefly."""
 
 
 def pieces_in_work() -> int:
-    """How many items `side_by_side` holds at a time, at most."""
+    """Return the maximum number of items that `side_by_side` processes at a time."""
     count = _threads()
     return 1 if count == 1 else _AHEAD * count + 1
 
 
 def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-    """`map(work, items)` in as many threads as torch has, each with one thread of torch's own.
+    """Return `map(work, items)`, computed in as many threads as torch uses.
 
-    Threads that share one convolution wait for each other whenever another program takes a core.
-    Items are taken as they are needed, and those that are being worked on are few. It may be called
-    from several threads at once; torch's number of threads stays what it is in all others. Where
-    torch is not there, as many threads are taken as it would have.
+    Each thread uses one thread of torch: threads that share a convolution wait for each other
+    whenever another program occupies a core. Items are consumed lazily, a few at a time. Several
+    threads may call this at once, and torch's number of threads does not change in any of them.
+    Without torch, the number of threads is the one torch would use.
     """
     count, most = _threads(), pieces_in_work()
     if count == 1:
@@ -54,24 +54,24 @@ def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out
 
 
 def _threads() -> int:
-    """How many threads there are for this thread."""
+    """Return the number of threads available to the calling thread."""
     with _changing:
         return threads()
 
 
 def _take_one(usual: int) -> None:
-    """Gives this thread one thread of torch's own, and leaves the process `usual`.
+    """Limit torch to one thread in the calling thread, and reset the process to `usual`.
 
-    torch keeps a number for each thread, which begins with that of the process when the thread
-    first computes something. `set_num_threads` changes both, so a thread that lives no longer than
-    that sets the latter back: else every new thread would be left with one, for good.
+    torch has a number of threads per thread, which is initialised with that of the process when the
+    thread first computes something. `set_num_threads` changes both, so the latter must be reset:
+    otherwise every new thread would keep using one thread.
     """
     take_one()
     torch = sys.modules.get("torch")
     if torch is None:
         return
     with _changing:
-        torch.get_num_threads()  # begins
+        torch.get_num_threads()  # initialises this thread's number
         torch.set_num_threads(1)
         other = Thread(target=torch.set_num_threads, args=(usual,))
         other.start()

@@ -1,4 +1,4 @@
-"""Several stages of one network, each pooled, and its classes, as one row of features."""
+"""Pool several stages of a network, and its class posteriors, into one feature row."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_LEAST = 1e-6  # at zero the slope of the root has no end
+_LEAST = 1e-6  # the slope of the root is infinite at zero
 
 
 class PooledStages(nn.Module):
-    """(B, C, H, W) activations → (B, d) rows: roots of means, and class posteriors.
+    """Map (B, C, H, W) activations to (B, d) rows: roots of means, and class posteriors.
 
-    First the signed roots of the mean of every channel of every stage, then
-    softmax(classifier(m) / T), m the means of the last stage.
+    First come the signed roots of the mean of every channel of every stage, then
+    softmax(classifier(m) / T), where m are the means of the last stage.
 
     Args:
-        stages: one after the other; the channels of the last one come first.
-        classifier: of the network.
+        stages: Applied in order; the channels of the last one come first.
+        classifier: Classification layer of the network.
         temperature: T.
     """
 

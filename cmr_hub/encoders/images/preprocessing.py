@@ -1,4 +1,4 @@
-"""What a network is shown of a picture. Importing this does not import torch."""
+"""Preprocessing of pictures for a network. Importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of a picture, as shares of its width and height."""
+"""Left, top, right and bottom of a part of a picture, as fractions of its width and height."""
 
 PIXELS = "pixels"
-"""What the one array is called that most networks take."""
+"""Name of the only input array of most networks."""
 
 _AREA = (0.35, 1.0)
 _ASPECT = 4 / 3
@@ -24,12 +24,12 @@ _ASPECT = 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Resize the shorter side, cut out the centre, normalise.
+    """Resize the shorter side, crop the centre, normalise.
 
     Args:
-        resize: length of the shorter side after resizing, in pixels.
-        crop: side of the centre square cut out of that, in pixels.
-        mean, std: per channel, on values in [0, 1].
+        resize: Length of the shorter side after resizing, in pixels.
+        crop: Side of the square cropped from the centre of that, in pixels.
+        mean, std: Per channel, for values in [0, 1].
     """
 
     resampling: ClassVar[Image.Resampling] = Image.Resampling.BILINEAR
@@ -41,65 +41,64 @@ class Preprocessing:
 
     @property
     def enough(self) -> int:
-        """The shorter side, in pixels, from which more detail is averaged away by resizing.
+        """Shorter side in pixels; resizing averages away the detail of larger pictures.
 
-        Twice what it is resized to, so that resizing still averages over two pixels and more.
+        Twice the resized length, so that resizing still averages over at least two pixels.
         """
         return 2 * self.resize
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what `pixels` gives."""
+        """Shape of the result of `pixels`."""
         return self.crop, self.crop, 3
 
     @property
     def dtype(self) -> npt.DTypeLike:
-        """Of what `pixels` gives."""
+        """Data type of the result of `pixels`."""
         return np.uint8
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
-        """RGB picture → the (height, width, 3) pixels that parts are covered on, and where in the
-        picture they lie."""
+        """Return the (height, width, 3) pixels for occlusion, and their box in the picture."""
         left, top, right, bottom = self.box(*image.size)
         width, height = image.size
         return self.pixels(image), (left / width, top / height, right / width, bottom / height)
 
     @property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """(3,) colour that tells the network nothing: the mean of its training pictures."""
+        """(3,) colour without information for the network: the mean of its training pictures."""
         return np.round(np.array(self.mean) * 255).astype(np.uint8)
 
     def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """(B, height, width, 3) pixels of `canvas` → (B, *shape) as `pixels` gives them."""
+        """Convert (B, height, width, 3) pixels of `canvas` to (B, *shape), as `pixels` returns."""
         return canvases
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """RGB picture → (3, crop, crop) float32.
+        """Convert an RGB picture to (3, crop, crop) float32.
 
-        Resizing and cropping are one step, straight from the centre of the original: a picture of
-        20,000 × 10 pixels never grows to 514,000 × 257 on the way.
+        Resizes only the cropped part of the original, so that a picture of 20,000 × 10 pixels is
+        never enlarged to 514,000 × 257.
         """
         return self.normalised(self.pixels(image)[None])[0]
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """RGB picture → (crop, crop, 3), before it is normalised."""
+        """Convert an RGB picture to (crop, crop, 3), not normalised."""
         return self._resized(image, self.box(*image.size))
 
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
-        """What the network is shown of a picture of this size: left, top, right, bottom."""
+        """Return the part of a picture that the network gets: left, top, right, bottom."""
         side = min(width, height) * self.crop / self.resize
         left, top = (width - side) / 2, (height - side) / 2
         return left, top, left + side, top + side
 
     def normalised(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
-        """(B, crop, crop, 3) → (B, 3, crop, crop) float32."""
+        """Convert (B, crop, crop, 3) to (B, 3, crop, crop) float32."""
         import torch
 
         return torch.from_numpy(self.arrays(pixels)[PIXELS])
 
     def arrays(self, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        """(B, crop, crop, 3) → `pixels`, (B, 3, crop, crop) float32."""
-        # Whole lines of pixels at once: three colours at a time are half as fast.
+        """Convert (B, crop, crop, 3) to an array `pixels`, (B, 3, crop, crop) float32."""
+        # Complete rows of pixels: processing three colours at a time takes twice as long.
         count, height, width, colours = pixels.shape
         mean, std = (
             np.tile(np.array(values, dtype=np.float32), width) for values in (self.mean, self.std)
@@ -111,11 +110,11 @@ class Preprocessing:
         return {PIXELS: lines.reshape(pixels.shape).transpose(0, 3, 1, 2)}
 
     def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
-        """A random view, as networks are trained with: RGB picture → (3, crop, crop) float32.
+        """Convert a random crop of an RGB picture to (3, crop, crop) float32, for training.
 
-        A box of 35 to 100 % of the picture's area and an aspect ratio of 3:4 to 4:3, anywhere in
-        the picture; mirrored every other time (Szegedy et al. 2015, arXiv 1409.4842, whose least
-        area is 8 %: a small box no longer shows what the sentences tell of).
+        The crop has 35 to 100 % of the picture's area, an aspect ratio of 3:4 to 4:3 and a random
+        position; half of the crops are mirrored (Szegedy et al. 2015, arXiv 1409.4842, with a
+        minimum area of 8 %: such small crops no longer show what the captions describe).
         """
         area = image.width * image.height * generator.uniform(*_AREA)
         aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
@@ -127,7 +126,7 @@ class Preprocessing:
     def _cut_out(
         self, image: Image.Image, size: tuple[float, float], place: tuple[float, ...]
     ) -> npt.NDArray[np.uint8]:
-        """A box of this width and height; `place` 0 is at the left or top edge, 1 at the other."""
+        """Crop a box of this size; `place` is 0 at the left or top edge and 1 at the other."""
         left, top = (image.width - size[0]) * place[0], (image.height - size[1]) * place[1]
         return self._resized(image, (left, top, left + size[0], top + size[1]))
 
@@ -140,14 +139,14 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Squashing(Preprocessing):
-    """The whole picture, squashed to a square: nothing at its sides is lost.
+    """Squash the complete picture to a square, so that its sides are kept.
 
     Args:
-        crop_mode: always "squash".
+        crop_mode: Always "squash".
     """
 
     crop_mode: Literal["squash"] = "squash"
 
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
-        """What the network is shown of a picture of this size: all of it."""
+        """Return the box of the complete picture."""
         return 0.0, 0.0, width, height

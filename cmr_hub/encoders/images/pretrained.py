@@ -1,4 +1,4 @@
-"""The image side of a pretrained encoder: CLIP, SigLIP, DINOv2, ConvNeXt, ViT and others."""
+"""Image side of pretrained encoders: CLIP, SigLIP, DINOv2, ConvNeXt, ViT and others."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class PretrainedImageEncoder(ImageEncoder):
-    """Pictures through the image side of a backbone.
+    """Encode pictures with the image side of a backbone.
 
     Args:
-        backbone: that reads pictures.
+        backbone: A backbone with an image side.
 
     Raises:
-        CMRError: it reads none.
+        CMRError: The backbone has no image side.
     """
 
     batch_size = 4
@@ -36,12 +36,12 @@ class PretrainedImageEncoder(ImageEncoder):
 
     @property
     def placement(self) -> Placement:  # type: ignore[override]
-        """That of the backbone."""
+        """Placement of the backbone."""
         return self.backbone.placement
 
     @property
     def network(self) -> nn.Module:
-        """That of the backbone."""
+        """Network of the backbone."""
         return self.backbone.network
 
     @property
@@ -51,11 +51,11 @@ class PretrainedImageEncoder(ImageEncoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the files: they hold weights, processor and tokeniser."""
+        """Hash of the files, which contain weights, processor and tokeniser."""
         return fingerprint_of("pretrained", self.weights_sha256, {"side": "image"})
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Named tensors of B pictures → (B, dim)."""
+        """Map named tensors of B pictures to (B, dim)."""
         return self.backbone.images(batch)
 
     def to(self, placement: Placement) -> Self:

@@ -1,4 +1,4 @@
-"""VGG16 (Simonyan and Zisserman 2015, arXiv 1409.1556): fc7, the 2019 study's image features."""
+"""VGG16 (Simonyan and Zisserman 2015, arXiv 1409.1556): fc7, the features of the 2019 study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torchvision.models import VGG16_Weights, vgg16  # noqa: E402
 
 
 class VGG16Encoder(NetworkEncoder):
-    """The second fully connected layer after its ReLU ("fc7"), 4096 numbers, all ≥ 0."""
+    """Output of the second fully connected layer after its ReLU ("fc7"): 4096 numbers ≥ 0."""
 
     name = "vgg16"
     dim = 4096

@@ -1,4 +1,4 @@
-"""Reading network weights that come from outside: safetensors only, every tensor checked."""
+"""Read external network weights: safetensors only, with every tensor checked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Return the tensors of a safetensors file.
 
     Raises:
-        WeightsError: no such file, not safetensors, or truncated.
+        WeightsError: The file does not exist, is not safetensors, or is truncated.
     """
     path = Path(path)
     if not path.is_file():
@@ -38,15 +38,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def check_state(network: nn.Module, state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """`state` as this network wants it: all keys, right shapes, float32, finite.
+    """Return `state` as the network needs it: all keys, correct shapes, float32, finite.
 
     Args:
-        network: may live on the meta device.
-        state: its weights by name. Batch-norm step counters may be missing.
-        name: what to call the network in errors.
+        network: May be on the meta device.
+        state: Weights by name. Step counters of batch norms may be missing.
+        name: Name of the network in error messages.
 
     Raises:
-        WeightsError: naming the first tensors that are wrong.
+        WeightsError: Some tensors are wrong; the message names the first ones.
     """
     expected = network.state_dict()
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
