@@ -1,4 +1,4 @@
-"""Text encoders by name; see `cmr_hub.encoders.register` for those of one's own."""
+"""Text encoders by name; `cmr_hub.encoders.register` adds your own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ TEXT_ENCODERS = Registry(
     },
     base="cmr_hub.encoders.texts.base:TextEncoder",
 )
-"""Name to class. Of the encoders that other packages declare all names are listed, of pictures
-too: which it is shows when it is imported."""
+"""Name to class. The names of encoders that other packages declare include those of image encoders:
+only importing an entry shows its kind.
+"""
 
 
 def _encoder_class(name: str) -> type[TextEncoder]:
@@ -40,18 +41,19 @@ def _encoder_class(name: str) -> type[TextEncoder]:
 
 
 def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: Any) -> TextEncoder:
-    """A text encoder, a new one not fitted yet.
+    """Return a text encoder. A new one is not fitted yet.
 
     Args:
-        encoder: a key of TEXT_ENCODERS; or `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
-            `hf:DIRECTORY` for a pretrained one that sentence-transformers or open_clip reads; or
-            a class of one's own; or an encoder, which is given back.
-        options: of the encoder; a pretrained one, and one that is built already, has none.
+        encoder: A key of TEXT_ENCODERS; `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
+            `hf:DIRECTORY` for a pretrained encoder that sentence-transformers or open_clip can
+            load; a class; or an encoder, which is returned unchanged.
+        options: Options of the encoder. A pretrained encoder or an instance has none.
 
     Raises:
-        UnknownNameError: no such encoder.
-        CMRError: no such option; the known ones are named. Or what is given is no text encoder.
-        ModelFormatError, HubError: a pretrained one cannot be read.
+        UnknownNameError: There is no such encoder.
+        CMRError: An option is unknown (the message lists the known ones), or `encoder` is not a
+            text encoder.
+        ModelFormatError, HubError: A pretrained encoder cannot be read.
     """
     if isinstance(encoder, str) and not encoder.startswith(PREFIX):
         return _encoder_class(encoder)(**options)
@@ -76,5 +78,5 @@ def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: A
 def text_encoder_from_state(
     name: str, settings: JSONObject, arrays: dict[str, np.ndarray]
 ) -> TextEncoder:
-    """The encoder whose `state()` gave `settings` and `arrays`. Raises ModelFormatError."""
+    """Restore an encoder from the results of its `state()`. Raises ModelFormatError."""
     return _encoder_class(name).from_state(settings, arrays)

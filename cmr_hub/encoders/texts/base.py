@@ -1,4 +1,4 @@
-"""What a text encoder is: fitted on training text, it turns documents into feature rows."""
+"""Base class of text encoders: fitted on training text, they map documents to feature rows."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class TextEncoder(ABC):
-    """Base of all text encoders.
+    """Base class of all text encoders.
 
-    A document is all the sentences of one item; a query is a document of one sentence. Once fitted,
-    an encoder may be asked from several threads at once.
+    A document is all sentences of one item; a query is a document of one sentence. Fitted encoders
+    are thread-safe.
 
     Attributes:
-        name: what it is registered or loaded under.
-        placement: the device and the precision that it runs in.
-        network: what `rows` runs, so that it can be exported; None where there is no network, or
-            none that is worth it.
+        name: Name under which it is registered or loaded.
+        placement: Device and precision.
+        network: The network that `rows` runs, for exporting; None if there is no network or
+            exporting it does not pay.
     """
 
     name: ClassVar[str]
     placement: Placement = Placement()
     logit_scale: float | None = None
-    """What cosines with pictures were multiplied by in training, if it learnt that."""
+    """Learnt factor of cosine similarities with pictures, if there is one."""
     network: Any = None
 
     @property
@@ -44,81 +44,80 @@ class TextEncoder(ABC):
 
     @property
     def fingerprint(self) -> str | None:
-        """Identifies a pretrained encoder by all that changes its rows, so they can be cached.
+        """Hash of everything that determines the rows of a pretrained encoder, for caching.
 
-        None for an encoder that learns from the training text.
+        None for an encoder that is fitted on the training text.
         """
         return None
 
     @property
     def identity(self) -> str:
-        """Changes with everything that changes a row: settings, vocabulary, weights."""
+        """Hash of everything that determines a row: settings, vocabulary, weights."""
         settings, arrays = self.state()
         plain = json.dumps([self.name, settings], sort_keys=True) + sha256_of_arrays(arrays)
         return self.placement.marked(plain)
 
     def to(self, placement: Placement) -> Self:
-        """Moves the network, if there is one, to a device and precision. Returns self."""
+        """Move the network, if there is one, to a device and precision. Returns self."""
         return self
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """B single texts → what `rows` takes: named tensors of (B, T) or (B, ...)."""
+        """Tokenise B texts into the input of `rows`: named tensors (B, T) or (B, ...)."""
         raise CMRError(f"{self.name} has no network")
 
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Named tensors of B texts → (B, dim), by the network."""
+        """Map named tensors of B texts to (B, dim) with the network."""
         raise CMRError(f"{self.name} has no network")
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
-        """A copy without the network's weights.
+        """Return a copy without the network's weights that runs in another runtime.
 
         Args:
-            run: what `rows` does, of arrays, in another runtime.
-            placement: of that.
+            run: Does the same as `rows`, for arrays.
+            placement: Placement of the other runtime.
         """
         raise CMRError(f"{self.name} has no network")
 
     def with_parts(self, parts: Sequence[TextEncoder]) -> Self:
-        """A copy with others in place of `parts`."""
+        """Return a copy with other `parts`."""
         raise CMRError(f"{self.name} has no parts")
 
     @property
     def has_network(self) -> bool:
-        """Whether it, or a part of it, can be exported."""
+        """Whether the encoder or one of its parts can be exported."""
         return self.network is not None or any(part.has_network for part in self.parts)
 
     @property
     def exports_quickly(self) -> bool:
-        """Whether ONNX Runtime runs it unless something else is asked for: it is faster with it,
-        and its export takes a moment."""
+        """Whether ONNX Runtime is the default backend, because it is faster and exports quickly."""
         return False
 
     @property
     def parts(self) -> tuple[TextEncoder, ...]:
-        """The encoders whose rows stand side by side in this one's; none for a simple encoder."""
+        """Encoders whose rows are concatenated; empty for simple encoders."""
         return ()
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Learns vocabulary and weights from training documents only. Returns self."""
+        """Learn vocabulary and weights from training documents. Returns self."""
 
     @abstractmethod
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32. A document with no known word is a zero row: ask `knows` first."""
+        """Return (N, dim) float32. Documents without a known word are zero rows; see `knows`."""
 
     @abstractmethod
     def unknown_words(self, text: str) -> list[str]:
-        """The words of `text` that carry nothing here, each once, in order."""
+        """Return the words of `text` that have no effect on its row, each once, in order."""
 
     @abstractmethod
     def knows(self, document: Document) -> bool:
-        """Whether at least one word of the document is known."""
+        """Return whether at least one word of the document is known."""
 
     @abstractmethod
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
-        """All that `from_state` needs: a JSON object (settings, vocabulary) and arrays."""
+        """Return the arguments of `from_state`: a JSON object (settings, vocabulary) and arrays."""
 
     @classmethod
     @abstractmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
-        """The encoder that gave this state, equal to the bit. Raises ModelFormatError."""
+        """Restore an encoder from its state, bit for bit. Raises ModelFormatError."""

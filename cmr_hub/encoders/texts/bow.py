@@ -1,4 +1,4 @@
-"""Bag of words: one dimension a word, weighted by TF-IDF or counted."""
+"""Bag of words: one dimension per word, weighted by TF-IDF or counts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from cmr_hub.types import Document, FloatArray, JSONObject
 
 
 class BowEncoder(TextEncoder):
-    """Bag of words of a document, its sentences joined; rows of unit length.
+    """Bag of words of a document with its sentences joined; rows of unit length.
 
-    With `weighting="tfidf"` a word weighs tf(w) · idf(w), idf(w) = ln((1 + n) / (1 + df(w))) + 1
-    over the n training documents; tf is 1 + ln(count) when `sublinear_tf`, else the count.
-    With `weighting="count"` it weighs its count.
+    With `weighting="tfidf"` the weight of a word is tf(w) · idf(w), where
+    idf(w) = ln((1 + n) / (1 + df(w))) + 1 over the n training documents; tf is 1 + ln(count) if
+    `sublinear_tf`, otherwise the count. With `weighting="count"` it is the count.
 
     Args:
         weighting: `"tfidf"` or `"count"`.
-        stop_words: `"english"` leaves out scikit-learn's English list; None keeps every word.
-        min_df: training documents a word must stand in to be kept.
-        max_features: keep only the most frequent words, None for all.
-        sublinear_tf: damp repeated words; only with `"tfidf"`.
+        stop_words: `"english"` removes scikit-learn's English stop words; None keeps all words.
+        min_df: Minimum number of training documents that contain a word of the vocabulary.
+        max_features: Maximum number of words, the most frequent ones; None for no limit.
+        sublinear_tf: Damp repeated words; only with `"tfidf"`.
 
     References:
         Salton and Buckley, Term-weighting approaches in automatic text retrieval, 1988.
 
-    When to prefer it: few training documents and a small world of words; it knows no synonyms.
+    When to prefer it: few training documents with a small vocabulary. It does not relate synonyms.
     """
 
     name: ClassVar[str] = "bow"
@@ -72,7 +72,7 @@ class BowEncoder(TextEncoder):
         return len(self._fitted_vocabulary())
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Learns vocabulary and idf. Raises CMRError when no word remains."""
+        """Learn vocabulary and idf. Raises CMRError if no word remains."""
         counter = CountVectorizer(
             analyzer=self._content_words,
             min_df=self.options["min_df"],
@@ -90,13 +90,13 @@ class BowEncoder(TextEncoder):
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32, rows of unit length, zero where no word is known."""
+        """Return (N, dim) float32 rows of unit length, zero for documents without a known word."""
         vocabulary = self._fitted_vocabulary()
         if not documents:
             return np.zeros((0, len(vocabulary)), dtype=np.float32)
 
         def known_words(document: Document) -> list[str]:
-            # Stop words are not in the vocabulary. CountVectorizer is slow with words it lacks.
+            # Drops stop words too. CountVectorizer is slow with words outside the vocabulary.
             return [word for word in document_words(document) if word in vocabulary]
 
         counter = CountVectorizer(analyzer=known_words, vocabulary=vocabulary, dtype=np.float64)
@@ -106,7 +106,7 @@ class BowEncoder(TextEncoder):
         return dense
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words outside the vocabulary. Stop words are named only if there is nothing else."""
+        """Return words outside the vocabulary; stop words only if there are no others."""
         vocabulary = self._fitted_vocabulary()
         unknown = [word for word in unique(words(text)) if word not in vocabulary]
         content = [word for word in unknown if word not in self._stop_words]

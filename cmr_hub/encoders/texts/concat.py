@@ -1,4 +1,4 @@
-"""Several text encoders side by side."""
+"""Concatenate the rows of several text encoders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from cmr_hub.types import Document, FloatArray, JSONObject
 
 
 class ConcatEncoder(TextEncoder):
-    """The rows of several encoders, one after the other: what one does not see another may.
+    """Concatenation of the rows of several encoders, which may complement each other.
 
     Args:
-        encoders: names of registered encoders, each with its default options.
+        encoders: Names of registered encoders, which use their default options.
 
-    A document is known if one of them knows it; a word is unknown if none knows it.
+    A document is known if any encoder knows it; a word is unknown if no encoder knows it.
 
-    When to prefer it: `bow` with `sentence`: exact words and their meaning.
+    When to prefer it: `bow` with `sentence` combines exact words with their meaning.
     """
 
     name: ClassVar[str] = "concat"
@@ -56,7 +56,7 @@ class ConcatEncoder(TextEncoder):
 
     @property
     def placement(self) -> Placement:  # type: ignore[override]
-        """That of its parts; of those that no network runs is nothing to tell."""
+        """Placement of the parts that have a network."""
         own = (part.placement for part in self._parts)
         return next((one for one in own if not one.is_reference), Placement())
 
@@ -65,13 +65,13 @@ class ConcatEncoder(TextEncoder):
         return sum(part.dim for part in self._parts)
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Fits every part."""
+        """Fit every part."""
         for part in self._parts:
             part.fit(documents)
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32: the parts' rows side by side."""
+        """Return (N, dim) float32: the concatenated rows of the parts."""
         return np.hstack([part.transform(documents) for part in self._parts])
 
     def unknown_words(self, text: str) -> list[str]:

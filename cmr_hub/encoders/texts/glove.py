@@ -1,4 +1,4 @@
-"""GloVe: vectors whose products give the logarithm of how often words stand together."""
+"""GloVe: word vectors whose products approximate the logarithms of co-occurrence counts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from cmr_hub.types import FloatArray, JSONObject
 
 
 def index_words(training: list[Tokens], min_count: int) -> tuple[list[str], list[list[int]]]:
-    """The words that stand `min_count` times, the most frequent first, and the sentences as
-    their indices, rarer words left out."""
+    """Return the words with at least `min_count` occurrences, most frequent first, and the
+    sentences as indices of these words, without rarer words.
+    """
     counts = Counter(word for tokens in training for word in tokens)
     kept = [word for word, count in counts.items() if count >= min_count]
     vocabulary = sorted(kept, key=lambda word: (-counts[word], word))
@@ -34,24 +35,24 @@ class GloveEncoder(WordVectorEncoder):
     the vector of a word is v + ṽ. See GloveTrainer.
 
     Args:
-        vectors: a file in GloVe's text format (or one of word2vec's formats); None trains.
-        limit: read only the first words of `vectors`, which stand by falling frequency.
-        dim, epochs, seed, x_max, alpha: of training. The longer the text, the fewer epochs.
-        window, context: how far apart two words may stand, and whether a word's context is the
-            words before it (`"left"`) or on both sides (`"both"`). A short context on the left
-            puts words of one kind together (dog, collie); a wide one on both sides puts
-            together what belongs to one scene (dog, leash).
-        min_count: a rarer word gets no vector.
-        pooling, aggregation, remove_component: see WordVectorEncoder.
+        vectors: A file in GloVe's text format (or one of word2vec's formats); None trains.
+        limit: Read only the first words of `vectors`, which are sorted by falling frequency.
+        dim, epochs, seed, x_max, alpha: Settings of training. Longer text needs fewer epochs.
+        window, context: Maximum distance of two words, and whether the context of a word is the
+            words before it (`"left"`) or on both sides (`"both"`). With a short context on the
+            left, words of one kind are similar (dog, collie); with a wide one on both sides,
+            words of one scene are (dog, leash).
+        min_count: Minimum number of occurrences of a word with a vector.
+        pooling, aggregation, remove_component: See WordVectorEncoder.
 
     Attributes:
-        curve: J of every epoch of training; empty where the vectors were read.
+        curve: J of every epoch of training; empty if the vectors were read.
 
     References:
         Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
 
-    When to prefer it: with pretrained vectors, which know words that the training text lacks.
-    Trained, an epoch is faster than one of word2vec, and J can be watched.
+    When to prefer it: with pretrained vectors, which cover words outside the training text. When
+    trained, its epochs are faster than those of word2vec, and J shows the progress.
     """
 
     name: ClassVar[str] = "glove"

@@ -1,4 +1,4 @@
-"""GloVe from the text up: co-occurrence counts, the objective J, AdaGrad."""
+"""Training of GloVe: co-occurrence counts, the objective J, AdaGrad."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CACHED_ROWS = 1024
 
 
 class Parameters(NamedTuple):
-    """What GloVe learns over V words in D dimensions; also the shape of its gradient.
+    """Parameters of GloVe for V words in D dimensions, or their gradient.
 
     v, v_context: (V, D) vectors of a word and of a word as context, v and ṽ.
     b, b_context: (V,) biases b and b̃.
@@ -29,7 +29,7 @@ class Parameters(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Entries of the co-occurrence matrix, each of shape (P,); the last two float32.
+    """Entries of the co-occurrence matrix, arrays of shape (P,); the last two are float32.
 
     word, context: indices i and j. log_count: log X_ij. weight: f(X_ij).
     """
@@ -43,11 +43,11 @@ class Pairs(NamedTuple):
 def cooccurrence(
     sentences: Sequence[Sequence[int]], n_words: int, window: int, context: Context
 ) -> Any:
-    """X: (V, V) float64 CSR matrix of counts, each weighted by 1 / distance.
+    """Return X, a (V, V) float64 CSR matrix of counts, each weighted by 1 / distance.
 
-    X_ij sums 1/d over all places in a sentence where word j stands d ≤ window positions before
+    X_ij sums 1/d over all positions in a sentence where word j is d ≤ window positions before
     word i (`context="left"`), or d positions before or after it (`"both"`; X is symmetric).
-    Indices must lie in [0, n_words).
+    Indices must be in [0, n_words).
     """
     from scipy import sparse
 
@@ -68,7 +68,7 @@ def cooccurrence(
 
 
 def weighted_pairs(counts: Any, x_max: float = 100.0, alpha: float = 0.75) -> Pairs:
-    """The entries X_ij > 0 with their weights f(x) = min(1, (x / x_max)^α)."""
+    """Return the entries X_ij > 0 with their weights f(x) = min(1, (x / x_max)^α)."""
     entries = counts.tocoo()
     weight = np.minimum(1.0, (entries.data / x_max) ** alpha)
     return Pairs(
@@ -80,11 +80,11 @@ def weighted_pairs(counts: Any, x_max: float = 100.0, alpha: float = 0.75) -> Pa
 
 
 def errors(parameters: Parameters, pairs: Pairs) -> Floats:
-    """v_iᵀṽ_j + b_i + b̃_j − log X_ij of every pair, (P,)."""
+    """Return v_iᵀṽ_j + b_i + b̃_j − log X_ij of every pair, (P,)."""
     v, v_context, b, b_context = parameters
     i, j, log_count, _ = pairs
     found: Floats = b[i] + b_context[j] - log_count
-    # A few rows at a time stay in cache: gathering all of them at once takes three times as long.
+    # Blocks of a few rows fit into the cache: gathering all rows at once takes three times as long.
     for start in range(0, len(i), CACHED_ROWS):
         part = slice(start, start + CACHED_ROWS)
         found[part] += np.einsum("pd,pd->p", v[i[part]], v_context[j[part]])
@@ -92,14 +92,14 @@ def errors(parameters: Parameters, pairs: Pairs) -> Floats:
 
 
 def objective(parameters: Parameters, pairs: Pairs) -> float:
-    """J = Σ f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)², over the pairs given."""
+    """Return J = Σ f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)², over the given pairs."""
     return float(np.sum(pairs.weight * errors(parameters, pairs) ** 2, dtype=np.float64))
 
 
 def objective_and_gradient(parameters: Parameters, pairs: Pairs) -> tuple[float, Parameters]:
-    """J over the pairs given and its gradient by every parameter.
+    """Return J over the given pairs and its gradient.
 
-    With e_ij the error of a pair and G_ij = 2 f(X_ij) e_ij (a sparse V × V matrix):
+    With the error e_ij of a pair and G_ij = 2 f(X_ij) e_ij (a sparse V × V matrix):
     ∂J/∂v = G ṽ, ∂J/∂ṽ = Gᵀ v, ∂J/∂b = G 1, ∂J/∂b̃ = Gᵀ 1.
     """
     from scipy import sparse
@@ -118,7 +118,7 @@ def objective_and_gradient(parameters: Parameters, pairs: Pairs) -> tuple[float,
 
 
 class GloveTrainer:
-    """Minimises J by AdaGrad over batches of pairs, shuffled anew every epoch.
+    """Minimise J by AdaGrad over batches of pairs, reshuffled every epoch.
 
     Equation: J = Σ_ij f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)²,  f(x) = min(1, (x/x_max)^α),
     over X_ij > 0. The vector of a word is v + ṽ.
@@ -126,8 +126,8 @@ class GloveTrainer:
     Args:
         counts: (V, V) sparse co-occurrence matrix X.
         dim: D, length of a vector.
-        seed: of the first vectors and of the order of the pairs.
-        learning_rate, x_max, alpha: as in the paper.
+        seed: Random seed of the initial vectors and of the order of the pairs.
+        learning_rate, x_max, alpha: As in the paper.
 
     References:
         Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
@@ -153,7 +153,7 @@ class GloveTrainer:
             _log_share(counts.sum(axis=1)),
             _log_share(counts.sum(axis=0)),
         )
-        # The reference implementation starts the sums of squares at one, too.
+        # The reference implementation also initialises the sums of squares with one.
         self._squares = Parameters(*(np.ones_like(part) for part in self.parameters))
 
     @property
@@ -163,13 +163,13 @@ class GloveTrainer:
         return total
 
     def epoch(self) -> float:
-        """One pass over all pairs. Returns J, each batch's part taken just before its step."""
+        """Train on all pairs once. Returns J, summed over the batches just before their steps."""
         n_pairs = len(self.pairs.word)
         batch_size = min(MAX_BATCH, -(-n_pairs // MIN_BATCHES))
         order = self._random.permutation(n_pairs)
         total = 0.0
         for start in range(0, n_pairs, batch_size):
-            # In the matrix's own order the rows of v lie in cache.
+            # In the matrix's own order the rows of v are in the cache.
             chosen = np.sort(order[start : start + batch_size])
             part, gradient = objective_and_gradient(
                 self.parameters, Pairs(*(column[chosen] for column in self.pairs))
@@ -184,10 +184,10 @@ class GloveTrainer:
 
 
 def _log_share(totals: Any) -> npt.NDArray[np.float32]:
-    """Biases that make b_i + b̃_j what log X_ij would be, were words and contexts independent.
+    """Return biases for which b_i + b̃_j equals log X_ij if words and contexts are independent.
 
-    Vectors then need to learn only how a pair departs from that. Left to start at zero, the
-    biases move too slowly, and the vectors spend themselves on how frequent a word is.
+    Vectors then learn only the deviation of a pair from that. Biases that start at zero change
+    too slowly, so that the vectors mostly encode word frequency.
     """
     sums = np.asarray(totals, dtype=np.float64).ravel()
     logs = np.log(sums, out=np.zeros_like(sums), where=sums > 0)

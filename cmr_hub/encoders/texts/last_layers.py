@@ -1,4 +1,4 @@
-"""The last layers of a sentence encoder's transformer, to be trained."""
+"""The last layers of a sentence encoder's transformer, for fine-tuning."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cmr_hub.errors import CMRError
 
 
 def pool(states: Tensor, mask: Tensor) -> Tensor:
-    """(B, D) unit vectors, the mean of the (B, T, D) states where the (B, T) mask is one."""
+    """Return (B, D) unit vectors: the means of (B, T, D) states where the (B, T) mask is one."""
     weights = mask.unsqueeze(-1).to(states.dtype)
     return normalize((states * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
 
 
 class LastLayers(nn.Module):
-    """Token states of the frozen layers → unit vectors of sentences.
+    """Map token states of the frozen layers to unit vectors of sentences.
 
     Args:
-        encoder: `model.encoder` of a transformer in BERT's manner; copied.
-        layers: how many of its last layers to keep.
+        encoder: `model.encoder` of a BERT-style transformer; copied.
+        layers: Number of last layers to keep.
     """
 
     def __init__(self, encoder: nn.Module, layers: int) -> None:
@@ -34,8 +34,8 @@ class LastLayers(nn.Module):
         self.encoder = kept
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(M, T, D) states and the (M, T) mask, true where there is a token → (M, D)."""
-        # Added to the attention's logits: every implementation of attention takes that.
+        """Map (M, T, D) states and the (M, T) mask, true for tokens, to (M, D)."""
+        # An additive mask of the logits: every implementation of attention accepts it.
         hidden = torch.zeros(mask.shape, device=mask.device).masked_fill(
             ~mask, torch.finfo(states.dtype).min
         )
@@ -43,7 +43,7 @@ class LastLayers(nn.Module):
         return pool(found.last_hidden_state, mask)
 
     def named_weights(self) -> dict[str, Tensor]:
-        """The weights under the names that they have in the whole model."""
+        """Return the weights under their names in the complete model."""
         return {
             f"encoder.layer.{self.first + number}.{name}": weight.detach()
             for number, layer in enumerate(self.encoder.layer.children())
@@ -52,10 +52,10 @@ class LastLayers(nn.Module):
 
 
 def without_last(model: nn.Module, layers: int) -> Any:
-    """A copy of the model whose last hidden state is what `LastLayers` takes.
+    """Return a copy of the model whose last hidden state is the input of `LastLayers`.
 
     Raises:
-        CMRError: it is not built in BERT's manner, or has not so many layers.
+        CMRError: The model is not BERT-style, or has fewer layers.
     """
     frozen: Any = copy.deepcopy(model)
     there = number_of_layers(getattr(frozen, "encoder", None))
@@ -66,7 +66,7 @@ def without_last(model: nn.Module, layers: int) -> Any:
 
 
 def number_of_layers(encoder: Any) -> int:
-    """Raises CMRError for a transformer whose layers stand elsewhere than BERT's."""
+    """Return the number of layers. Raises CMRError if the transformer is not BERT-style."""
     found = getattr(encoder, "layer", None)
     if not isinstance(found, nn.ModuleList):
         raise CMRError("only sentence encoders in BERT's manner can be fine-tuned")

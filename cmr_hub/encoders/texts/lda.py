@@ -1,4 +1,4 @@
-"""LDA: a document as shares of topics, each topic a distribution over words."""
+"""LDA: a document as a mixture of topics, each of which is a distribution over words."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from cmr_hub.types import Document, FloatArray, JSONObject
 class LdaEncoder(TextEncoder):
     """Latent Dirichlet allocation by online variational Bayes (gensim); rows sum to one.
 
-    A row is the mean of the posterior of the document's topic shares, γ_k / Σ_j γ_j, where
-    γ_k = α_k + Σ_w n_w φ_wk and φ_wk ∝ exp(E[log θ_k] + E[log β_kw]). Inference starts from one
-    fixed γ, so that a document's row depends on nothing beside it.
+    A row is the posterior mean of the document's topic proportions, γ_k / Σ_j γ_j, where
+    γ_k = α_k + Σ_w n_w φ_wk and φ_wk ∝ exp(E[log θ_k] + E[log β_kw]). Inference always starts from
+    the same γ, so that a row depends on its document only.
 
     Args:
         topics: K, the length of a row.
-        passes: passes over the training documents.
-        stop_words: `"english"` leaves out scikit-learn's English list; None keeps every word.
-        min_df: training documents a word must stand in to be kept.
-        seed: of the training and of γ.
+        passes: Number of passes over the training documents.
+        stop_words: `"english"` removes scikit-learn's English stop words; None keeps all words.
+        min_df: Minimum number of training documents that contain a word of the vocabulary.
+        seed: Random seed of the training and of γ.
 
     References:
         Blei, Ng and Jordan, Latent Dirichlet Allocation, JMLR 2003; Hoffman, Blei and Bach,
@@ -73,7 +73,7 @@ class LdaEncoder(TextEncoder):
         return len(self._alpha)
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Learns the topics. Raises CMRError when no word remains."""
+        """Learn the topics. Raises CMRError if no word remains."""
         models = optional_import("gensim.models", self.name, "text")
         tokenised = [self._content_words(document) for document in documents]
         in_documents = Counter(word for tokens in tokenised for word in set(tokens))
@@ -101,14 +101,14 @@ class LdaEncoder(TextEncoder):
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32, rows that sum to one, zero where no word is known."""
+        """Return (N, dim) float32 rows that sum to one, zero for documents without a known word."""
         self._require_fit()
         utils = optional_import("gensim.utils", self.name, "text")
         rows = np.zeros((len(documents), self.dim), dtype=np.float32)
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
             if counts:
-                # γ is drawn from the model's own generator: no other thread may draw meanwhile.
+                # γ is sampled from the model's own generator, which threads must not share.
                 with self._inferring:
                     self._model.random_state = utils.get_random_state(self.options["seed"])
                     rows[number] = self._model.inference([counts])[0][0]
@@ -117,7 +117,7 @@ class LdaEncoder(TextEncoder):
         return shares
 
     def unknown_words(self, text: str) -> list[str]:
-        """Words outside the vocabulary. Stop words are named only if there is nothing else."""
+        """Return words outside the vocabulary; stop words only if there are no others."""
         self._require_fit()
         unknown = [word for word in unique(words(text)) if word not in self._index]
         content = [word for word in unknown if word not in self._stop_words]
@@ -150,7 +150,7 @@ class LdaEncoder(TextEncoder):
         return encoder
 
     def _prepare(self) -> None:
-        """Builds gensim's model for inference from the two arrays, after fit and load alike."""
+        """Build gensim's model for inference from the two arrays, after fitting and loading."""
         ldamodel = optional_import("gensim.models.ldamodel", self.name, "text")
         self._model = ldamodel.LdaModel(
             id2word=dict(enumerate(self._index)),

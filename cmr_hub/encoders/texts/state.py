@@ -1,4 +1,4 @@
-"""Checks of a saved encoder's parts; every failure is a ModelFormatError."""
+"""Validation of a saved encoder's parts; every failure is a ModelFormatError."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ E = TypeVar("E")
 
 
 def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
-    """An encoder, not fitted yet, made with `settings["options"]`."""
+    """Return an encoder with `settings["options"]`, not fitted."""
     options = settings.get("options")
     if not isinstance(options, dict):
         raise ModelFormatError("the text encoder's options are missing")
@@ -26,7 +26,7 @@ def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
 
 
 def expect_vocabulary(settings: JSONObject) -> list[str]:
-    """`settings["vocabulary"]`: different words, at least one, in the order of the columns."""
+    """Return `settings["vocabulary"]`: at least one word, no repetition, in column order."""
     vocabulary = settings.get("vocabulary")
     if (
         not isinstance(vocabulary, list)
@@ -45,7 +45,7 @@ def expect_array(
     shape: tuple[int | None, ...],
     dtype: npt.DTypeLike,
 ) -> npt.NDArray[Any]:
-    """`arrays[name]`, finite, of this dtype and shape; None in `shape` is any length from 1."""
+    """Return `arrays[name]`, finite, of this dtype and shape; None in `shape` is any length ≥ 1."""
     if name not in arrays:
         raise ModelFormatError(f"the array {shown(name)} is missing")
     array = arrays[name]

@@ -1,4 +1,4 @@
-"""Text encoders on disk: `text_encoder.json` and, where there are arrays, a safetensors file."""
+"""Save and load text encoders: `text_encoder.json` and, if there are arrays, a safetensors file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARRAYS_FILE = "text_encoder.safetensors"
 
 
 def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
-    """Writes a fitted encoder into a directory, which is made if need be."""
+    """Write a fitted encoder to a directory, which is created if needed."""
     settings, arrays = encoder.state()
     folder = Path(directory)
     content = {
@@ -34,7 +34,7 @@ def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
         "arrays_sha256": sha256_of_arrays(arrays) if arrays else None,
     }
     if arrays:
-        # safetensors writes the memory as it lies: a transposed view would come back wrong.
+        # safetensors ignores strides: a transposed view would be restored wrongly.
         compact = {name: np.ascontiguousarray(a) for name, a in to_half(arrays).items()}
         with atomic_file(folder / ARRAYS_FILE) as path:
             path.write_bytes(save(compact))
@@ -45,11 +45,10 @@ def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
 
 
 def load_text_encoder(directory: str | Path) -> TextEncoder:
-    """Reads back what `save_text_encoder` wrote, equal to the bit.
+    """Restore an encoder written by `save_text_encoder`, bit for bit.
 
-    Raises ModelFormatError that names the file: missing, damaged, of another version, or with
-    settings and arrays that do not belong together; NotInstalledError where nothing declares an
-    encoder of its name.
+    Raises ModelFormatError, which names the file, if it is missing, damaged, of another version,
+    or if settings and arrays do not match; NotInstalledError if no package declares the encoder.
     """
     file = Path(directory) / SETTINGS_FILE
     content = _read_json(file)

@@ -1,4 +1,4 @@
-"""Sentences read in order: word vectors, and convolutions over neighbouring words."""
+"""Word vectors, and convolutions over neighbouring words."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.float16 import rounded_to_half
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
-_CHUNK = 256  # sentences of about one length at a time: little is padding
+_CHUNK = 256  # number of sentences of similar length, so that there is little padding
 _READER = "reader/"
 
 
 class TextCNNEncoder(TextEncoder):
-    """GloVe, and beside it what a bag of words cannot tell: which word stands next to which.
+    """GloVe vectors, and convolutions that capture word order, which a bag of words ignores.
 
     A sentence of words w_1 ... w_n with GloVe vectors v becomes
 
         [ Σ idf(w_t) v_t / ‖Σ idf(w_t) v_t‖ ;  max_t h_t ],
-        h = g + relu(conv(g)),  g = relu(conv(v)),
+        h = g + relu(conv(g)),  g = relu(conv(v)).
 
-    two convolutions over three neighbouring words each, so h_t has seen five. Unknown words are
-    left out first. A document's row is the mean of its sentences' rows.
+    Both convolutions span three neighbouring words, so h_t depends on five. Unknown words are
+    removed first. A document's row is the mean of its sentences' rows.
 
-    `fit` trains the vectors and draws the convolutions at random; those are to be trained with
-    the pictures, as scripts/default/align.py does: see `reader` and `with_reader`.
+    `fit` trains the vectors and initialises the convolutions at random. Train these with the
+    pictures, as scripts/default/align.py does: see `reader` and `with_reader`.
 
     Args:
-        dim, window, min_count, epochs: of GloVe, with words on both sides; see GloveEncoder.
-        filters: length of h_t.
-        seed: of vectors and convolutions.
+        dim, window, min_count, epochs: Settings of GloVe with context on both sides; see
+            GloveEncoder.
+        filters: Length of h_t.
+        seed: Random seed of vectors and convolutions.
 
-    Vectors and weights are rounded to float16, to be small on disk.
+    Vectors and weights are rounded to float16, to save disk space.
 
     References:
         Kim, Convolutional Neural Networks for Sentence Classification, EMNLP 2014.
 
-    When to prefer it: where it is trained with the pictures, and "a red car beside a blue house"
-    must not be the same as "a blue car beside a red house".
+    When to prefer it: if it is trained with the pictures, and "a red car beside a blue house" must
+    differ from "a blue car beside a red house".
     """
 
     name: ClassVar[str] = "text-cnn"
@@ -79,7 +80,7 @@ class TextCNNEncoder(TextEncoder):
 
     @property
     def glove(self) -> GloveEncoder:
-        """The word vectors. Raises CMRError before `fit`."""
+        """Encoder of the word vectors. Raises CMRError before `fit`."""
         if self._words is None:
             raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
         return self._words
@@ -89,7 +90,7 @@ class TextCNNEncoder(TextEncoder):
         return self.glove.dim + int(self.options["filters"])
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Trains the word vectors; the convolutions stay as chance made them."""
+        """Train the word vectors; the convolutions keep their random weights."""
         options = {key: value for key, value in self.options.items() if key != "filters"}
         trained = GloveEncoder(**options, context="both").fit(documents)
         settings, arrays = trained.state()
@@ -101,7 +102,7 @@ class TextCNNEncoder(TextEncoder):
         return self
 
     def token_ids(self, texts: Sequence[str]) -> list[IntArray]:
-        """For each sentence the known words as (n,) rows of the word vectors, in order."""
+        """Return for each sentence its known words as (n,) rows of the word vectors, in order."""
         self._require_fit()
         index = self._index
         return [
@@ -110,18 +111,18 @@ class TextCNNEncoder(TextEncoder):
         ]
 
     def reader(self) -> TextCNN:
-        """A copy of the network, to be trained: token ids → rows of sentences."""
+        """Return a trainable copy of the network: token ids → rows of sentences."""
         return copy.deepcopy(self._require_fit())
 
     def with_reader(self, trained: TextCNN) -> Self:
-        """This encoder with the network that `reader` gave and training has changed since."""
+        """Return this encoder with the trained network that `reader` returned."""
         found = type(self)(**self.options)
         found._take_words(self.glove)
         found._reader = trained.rounded()
         return found
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32, zero where no word is known."""
+        """Return (N, dim) float32, zero rows for documents without a known word."""
         reader = self._require_fit()
         texts = [(number, text) for number, doc in enumerate(documents) for text in sentences(doc)]
         ids = self.token_ids([text for _, text in texts])

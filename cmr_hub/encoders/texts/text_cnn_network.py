@@ -1,4 +1,4 @@
-"""The network of the text encoder `text-cnn`."""
+"""Network of the text encoder `text-cnn`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from cmr_hub.types import FloatArray, IntArray
 
 _NEIGHBOURS = 3
 NOTHING = -1
-"""Fills the places after the last word of a sentence."""
+"""Padding after the last word of a sentence."""
 
 
 class TextCNN(nn.Module):
-    """Token ids of sentences → rows: the weighted mean of the word vectors beside what two
-    convolutions over neighbouring words find; see TextCNNEncoder.
+    """Map token ids of sentences to rows; see TextCNNEncoder.
+
+    A row is the weighted mean of the word vectors, followed by the maxima of two convolutions over
+    neighbouring words.
 
     Args:
-        vectors: (V, D) float32, which stand still.
-        idf: (V,) float32, what a word weighs in the mean.
-        filters: F, of each convolution.
+        vectors: (V, D) float32, not trained.
+        idf: (V,) float32, weights of the words in the mean.
+        filters: F, number of filters of each convolution.
     """
 
     vectors: Tensor
@@ -42,14 +44,14 @@ class TextCNN(nn.Module):
 
     @classmethod
     def drawn(cls, vectors: FloatArray, idf: FloatArray, filters: int, seed: int) -> Self:
-        """Convolutions with random weights."""
+        """Return a network whose convolutions have random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(vectors, idf, filters)
 
     @staticmethod
     def shapes(dim: int, filters: int) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what is trained."""
+        """Return names and shapes of the trained weights."""
         return {
             "near.weight": (filters, dim, _NEIGHBOURS),
             "near.bias": (filters,),
@@ -63,35 +65,35 @@ class TextCNN(nn.Module):
         return int(self.vectors.shape[1]) + self.near.out_channels
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) int64 token ids, `NOTHING` after the last word → (B, D + F)."""
+        """Map (B, T) int64 token ids, `NOTHING` after the last word, to (B, D + F)."""
         there = (ids != NOTHING).to(self.vectors.dtype)
         known = ids.clamp_min(0)
         words = self.vectors[known] * there.unsqueeze(2)
         mean = normalize((words * self.idf[known].unsqueeze(2)).sum(1), dim=1)
-        # After each step padding is zero again: a row does not depend on its batch.
+        # Padding is reset to zero after each step, so that a row does not depend on its batch.
         mask = there.unsqueeze(1)
         near = relu(self.near(words.transpose(1, 2))) * mask
         wide = near + relu(self.wide(near)) * mask
         return torch.cat([mean, wide.amax(2)], dim=1)
 
     def weights(self) -> dict[str, FloatArray]:
-        """What is trained, by name."""
+        """Return the trained weights by name."""
         return {name: value.detach().numpy() for name, value in self.state_dict().items()}
 
     def with_weights(self, weights: Mapping[str, FloatArray]) -> Self:
-        """This network with other weights; for inference."""
+        """Return this network with other weights, for inference."""
         state = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in weights.items()}
         self.load_state_dict(state)
         return self.requires_grad_(False).eval()
 
     def rounded(self) -> Self:
-        """A copy whose weights are float16 values, for inference."""
+        """Return a copy with weights rounded to float16 values, for inference."""
         halves = {name: rounded_to_half(value) for name, value in self.weights().items()}
         return copy.deepcopy(self).with_weights(halves)
 
 
 def padded(ids: Sequence[IntArray]) -> Tensor:
-    """(B, T) int64, `NOTHING` after the last word of a sentence."""
+    """Return (B, T) int64, `NOTHING` after the last word of a sentence."""
     return nn.utils.rnn.pad_sequence(
         [torch.from_numpy(row) for row in ids], batch_first=True, padding_value=NOTHING
     )

@@ -1,4 +1,4 @@
-"""One tokeniser for every encoder that works on words."""
+"""Word tokeniser of all encoders that work on words."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterable, Sequence
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.types import Document
 
-# Disjoint classes on both sides of the apostrophe: the time is linear in the text's length.
+# Disjoint character classes around the apostrophe make matching linear in the text's length.
 _WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
-_WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # the same where there is none, in half the time
+_WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # for texts without an apostrophe, in half the time
 
 
 def words(text: str) -> list[str]:
-    """The lower-case words of a text, in order.
+    """Return the lower-case words of a text, in order.
 
-    A word is a run of Unicode letters and digits, with apostrophes inside it (`don't`); the
-    possessive 's is left out (`dog's` is `dog`) and a hyphen parts two words. Typographic and
-    composed forms are made one (NFKC, ’ is '). Everything else, control characters and emoji
-    too, only parts words.
+    A word is a run of Unicode letters and digits, possibly with inner apostrophes (`don't`). The
+    possessive 's is dropped (`dog's` is `dog`), and hyphens separate words. Typographic and
+    composed characters are normalised (NFKC, ’ is '). All other characters, including control
+    characters and emoji, only separate words.
     """
     plain = _plain(text)
     return (_WORD if "'" in plain else _WITHOUT_APOSTROPHE).findall(plain)
 
 
 def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:
-    """The text as `words` reads it, and each of its words with where it begins and ends there.
+    """Return the normalised text, and each of its words with its start and end there.
 
     A possessive 's belongs to the span of its word.
     """
@@ -36,16 +36,16 @@ def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:
 
 
 def document_words(document: Document) -> list[str]:
-    """The words of all sentences of a document, in order. Raises CMRError for a bare string."""
+    """Return the words of all sentences of a document, in order. Raises CMRError for a string."""
     return [word for sentence in sentences(document) for word in words(sentence)]
 
 
 def sentences(document: Document) -> Document:
-    """The document itself.
+    """Validate a document and return it.
 
     Raises:
-        CMRError: it is a bare string, which would pass for a document of letters; or a sentence is
-            no text.
+        CMRError: It is a string, which would be read as a document of letters; or a sentence is
+            not a string.
     """
     if isinstance(document, str):
         raise CMRError(f"a document is a list of sentences: pass [{shown(document)}]")
@@ -65,7 +65,7 @@ def _refuse_no_text(text: object) -> None:
 
 
 def unique(tokens: Iterable[str]) -> list[str]:
-    """Each token once, in the order of first sight."""
+    """Return each token once, in order of first occurrence."""
     return list(dict.fromkeys(tokens))
 
 

@@ -1,7 +1,7 @@
-"""Reading word vectors made elsewhere: GloVe's text format and word2vec's text and binary ones.
+"""Read pretrained word vectors: GloVe's text format, and word2vec's text and binary formats.
 
-gensim reads the binary ones. Its reader of text takes no word with a space in it, and GloVe's
-published file of 840 billion words has such; nor does it say which line of a file is wrong.
+gensim reads the binary format. Its reader of text refuses words that contain a space, which GloVe's
+published file of 840 billion tokens has, and does not report the line of an error.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from cmr_hub.types import FloatArray
 _HEADER = re.compile(rb"[0-9]{1,18} [0-9]{1,18}[ \r\n]*")
 _MAX_LINE = 1 << 20
 _DEFLATE = 1032
-"""A byte of gzip is so many bytes at most."""
+"""Maximum number of bytes that a byte of gzip unpacks to."""
 
 
 def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str], FloatArray]:
-    """Words and their vectors from a standard file, all of it or the first `limit` words.
+    """Read words and their vectors from a standard file, or only its first `limit` words.
 
-    A name that ends in `.bin` means word2vec's binary format; any other is text with a word and
-    its numbers on a line, with word2vec's header line or without (GloVe). `.gz` may follow. Of two
-    equal words the first counts, and bytes that are not UTF-8 are replaced.
+    A name that ends in `.bin` means word2vec's binary format. Other files are text with a word and
+    its numbers per line, with word2vec's header line or without (GloVe). `.gz` may follow. If a
+    word is repeated, its first vector is used. Bytes that are not UTF-8 are replaced.
 
     Returns:
         V words and their (V, D) float32 vectors, in the order of the file.
 
     Raises:
-        DataNotFoundError: there is no such file.
-        DataFormatError: the file is empty, truncated or malformed; text errors name the line.
+        DataNotFoundError: The file does not exist.
+        DataFormatError: The file is empty, truncated or malformed; for text the message names the
+            line.
     """
     file = Path(path)
     if not file.is_file():
@@ -80,7 +81,7 @@ def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
 
 @contextmanager
 def _content(file: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The file as it lies on the disk, and its content, unpacked where it is gzip."""
+    """Open a file; yield it and its content, which is unpacked if it is gzip."""
     with file.open("rb") as raw:
         if file.suffix != ".gz":
             yield raw, raw
@@ -102,7 +103,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             delay=1.0,
         ) as bar,
     ):
-        # Only \n ends a line: GloVe's words hold other characters that str would split at.
+        # Only \n ends a line: GloVe's words contain other characters that str.splitlines splits at.
         lines = iter(lambda: content.readline(_MAX_LINE), b"")
         for number, line in enumerate(lines, start=1):
             yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
@@ -112,7 +113,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
     fields = line.decode(errors="replace").strip(" \t\r\n").split(" ")
-    # Some published files hold words with spaces; numbers too many are an error all the same.
+    # Some published files have words with spaces; too many numbers are still an error.
     n_numbers = dim or len(fields) - 1
     head, numbers = fields[:-n_numbers], fields[-n_numbers:] if n_numbers else []
     if not head or not numbers or any(map(_is_number, head[1:])):
@@ -145,7 +146,7 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
         raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
     promised, dim = map(int, header.split())
     keyed_vectors = optional_import("gensim.models", f"reading {file.name}", "text").KeyedVectors
-    # A damaged header must not ask for more memory than the file can fill.
+    # A damaged header must not allocate more memory than the file can fill.
     most = file.stat().st_size * (_DEFLATE if file.suffix == ".gz" else 1)
     if promised * dim * 4 > most:
         raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
@@ -155,7 +156,7 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
         )
     except (ValueError, MemoryError) as error:
         raise DataFormatError(f"{file}: {error}") from error
-    # Where a word was left out as repeated, a place at the end has none.
+    # If a repeated word was dropped, a position at the end is empty.
     found = [word for word in loaded.index_to_key if word is not None]
     vectors = np.asarray(loaded.vectors[: len(found)], dtype=np.float32)
     if not np.isfinite(vectors).all():

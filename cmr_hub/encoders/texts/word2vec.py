@@ -19,21 +19,22 @@ class Word2VecEncoder(WordVectorEncoder):
     """word2vec, trained on the training text by gensim or read from a file.
 
     Equation: skip-gram with negative sampling maximises, over words w and neighbours c,
-    log σ(v_cᵀ v_w) + Σ_{n ~ P} log σ(−v_nᵀ v_w); CBOW puts the neighbours' mean in v_w's place.
+    log σ(v_cᵀ v_w) + Σ_{n ~ P} log σ(−v_nᵀ v_w); CBOW replaces v_w by the mean of the neighbours.
 
     Args:
-        vectors: a file in word2vec's text or binary format (or GloVe's text format); None trains.
-        limit: read only the first words of `vectors`, which stand by falling frequency.
-        dim, window, min_count, epochs, seed: of training; one thread, so that a seed decides all.
-        skip_gram: skip-gram, else CBOW.
-        pooling, aggregation, remove_component: see WordVectorEncoder.
+        vectors: A file in word2vec's text or binary format (or GloVe's text format); None trains.
+        limit: Read only the first words of `vectors`, which are sorted by falling frequency.
+        dim, window, min_count, epochs, seed: Settings of training, which uses one thread to be
+            reproducible.
+        skip_gram: Use skip-gram, otherwise CBOW.
+        pooling, aggregation, remove_component: See WordVectorEncoder.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases and their
         Compositionality, NeurIPS 2013.
 
-    When to prefer it: of the encoders trained on a few thousand sentences it is the best but for
-    a bag of words; and where pretrained vectors are at hand.
+    When to prefer it: with pretrained vectors. Of the encoders trained on a few thousand sentences
+    it is the best one after a bag of words.
     """
 
     name: ClassVar[str] = "word2vec"

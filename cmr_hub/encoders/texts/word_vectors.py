@@ -1,4 +1,4 @@
-"""What word2vec and GloVe share: from a vector a word to a row a document."""
+"""Base class of word2vec and GloVe: pool the vectors of words into rows of documents."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Aggregation: TypeAlias = Literal["document", "sentence-mean", "sentence-max"]
 Tokens: TypeAlias = list[str]
 
 SIF_A = 1e-3
-"""Arora et al.'s a: words rarer than this share of the text weigh about one."""
+"""Parameter a of Arora et al.: words with a frequency far below this share have weight one."""
 
 
 class WordVectorEncoder(TextEncoder):
-    """Base of encoders that hold a vector v_w for every word w; rows of unit length.
+    """Base class of encoders with a vector v_w for every word w; rows of unit length.
 
-    A text (a document, or each of its sentences) becomes a weighted mean of its words' vectors:
+    The row of a text (a document, or each of its sentences) is a weighted mean of word vectors:
 
     - `"mean"`: Σ v_w / |s|
     - `"tfidf"`: Σ idf(w) v_w / Σ idf(w), idf(w) = ln((1 + n) / (1 + df(w))) + 1
     - `"sif"`: (1/|s|) Σ a / (a + p(w)) v_w, p(w) the word's share of the training text, a = 10⁻³
 
-    over the known words, a word counted as often as it stands. `remove_component` then takes
-    away the first principal component u of the training texts' rows, r − (rᵀu) u.
+    over the known words, counting repetitions. `remove_component` then subtracts the first
+    principal component u of the training texts' rows, r − (rᵀu) u.
 
     References:
         Arora, Liang and Ma, A Simple but Tough-to-Beat Baseline for Sentence Embeddings,
@@ -43,7 +43,7 @@ class WordVectorEncoder(TextEncoder):
     """
 
     options: JSONObject
-    """The arguments of `__init__`. Of `vectors` only the file's name is saved with a model."""
+    """Arguments of `__init__`. A saved model stores only the file name of `vectors`."""
 
     def __init__(self, options: JSONObject) -> None:
         self.options = options
@@ -54,7 +54,7 @@ class WordVectorEncoder(TextEncoder):
 
     @abstractmethod
     def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
-        """Words and their (V, D) float32 vectors, learnt from tokenised sentences."""
+        """Return words and their (V, D) float32 vectors, learnt from tokenised sentences."""
 
     @property
     def dim(self) -> int:
@@ -63,16 +63,16 @@ class WordVectorEncoder(TextEncoder):
 
     @property
     def vocabulary(self) -> list[str]:
-        """The words that have a vector, in the order of the vectors."""
+        """Words that have a vector, in the order of the vectors."""
         return list(self._index)
 
     @property
     def vectors(self) -> FloatArray:
-        """(V, D) float32, a row a word."""
+        """(V, D) float32, one row per word."""
         return self._vectors
 
     def neighbours(self, word: str, k: int = 10) -> list[tuple[str, float]]:
-        """The k words nearest to `word` and their cosines, the nearest first."""
+        """Return the k words nearest to `word` and their cosines, nearest first."""
         if word not in self._index:
             raise CMRError(f"{self.name}: the word {shown(word)} has no vector here")
         lengths = np.linalg.norm(self._vectors, axis=1)
@@ -83,13 +83,13 @@ class WordVectorEncoder(TextEncoder):
         return [(known[index], float(cosines[index])) for index in nearest[:k]]
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Gets the vectors (trains or reads them) and learns the weights from training text."""
+        """Train or read the vectors, and learn the weights from training text."""
         tokenised = [[words(sentence) for sentence in sentences(text)] for text in documents]
         if self.options["vectors"] is None:
             found, vectors = self._train([tokens for text in tokenised for tokens in text])
         else:
             found, vectors = read_vectors(self.options["vectors"], self.options["limit"])
-        # A word whose vector is zero carries nothing: it counts as unknown.
+        # A word with a zero vector has no effect: it counts as unknown.
         carries = np.flatnonzero(vectors.any(axis=1))
         known = [found[index] for index in carries]
         if not known:
@@ -106,7 +106,7 @@ class WordVectorEncoder(TextEncoder):
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """(N, dim) float32, rows of unit length, zero where no word is known."""
+        """Return (N, dim) float32 rows of unit length, zero for documents without a known word."""
         self._require_fit()
         rows, document_of = self._pool(documents)
         if self._component is not None:
@@ -114,7 +114,7 @@ class WordVectorEncoder(TextEncoder):
             rows = rows - along[:, np.newaxis] * self._component
         found = np.zeros((len(documents), self.dim), dtype=np.float32)
         if len(rows):
-            # Texts of one document stand together: each starts where the number changes.
+            # Texts of a document are adjacent: each document starts where the number changes.
             starts = np.flatnonzero(np.diff(document_of, prepend=-1))
             largest = self.options["aggregation"] == "sentence-max"
             join = np.maximum if largest else np.add
@@ -135,7 +135,7 @@ class WordVectorEncoder(TextEncoder):
         self._require_fit()
         options = dict(self.options)
         if options["vectors"] is not None:
-            # Where the file lay is of this machine; what it was is of the model.
+            # The path is specific to this machine; the name identifies the file.
             options["vectors"] = Path(options["vectors"]).name
         arrays = {"vectors": self._vectors, "weights": self._weights}
         if self._component is not None:
@@ -159,7 +159,7 @@ class WordVectorEncoder(TextEncoder):
             raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
 
     def _learn_weights(self, tokenised: list[list[Tokens]]) -> FloatArray:
-        """(V,) float32 weights of `pooling`, from the training documents."""
+        """Return the (V,) float32 weights of `pooling`, from the training documents."""
         n_words = len(self._index)
         pooling = self.options["pooling"]
         if pooling == "mean":
@@ -176,7 +176,7 @@ class WordVectorEncoder(TextEncoder):
         return weights.astype(np.float32)
 
     def _pool(self, documents: Sequence[Document]) -> tuple[FloatArray, IntArray]:
-        """A row a text that has a known word, and the document each belongs to."""
+        """Return a row per text with a known word, and the document of each."""
         from scipy import sparse
 
         whole = self.options["aggregation"] == "document"
@@ -202,7 +202,7 @@ class WordVectorEncoder(TextEncoder):
 
 
 def _first_component(rows: FloatArray) -> FloatArray:
-    """(D,) float32, the first right singular vector of (N, D) rows, not centred (as in SIF)."""
+    """Return the (D,) first right singular vector of (N, D) rows, not centred (as in SIF)."""
     covariance = rows.T.astype(np.float64) @ rows.astype(np.float64)
     first: FloatArray = np.linalg.eigh(covariance)[1][:, -1].astype(np.float32)
     return first
