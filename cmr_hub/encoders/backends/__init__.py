@@ -1,4 +1,4 @@
-"""Backends: other runtimes that run an encoder's network instead of torch, on the CPU."""
+"""Backends: runtimes that run an encoder's network instead of torch, on the CPU."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, UnknownNameError
 
 BACKENDS: Final = ("auto", "torch", "onnx", "openvino")
-"""`auto` is `onnx` for encoders that are exported quickly, and `torch` for the others."""
+"""`auto` is `onnx` for encoders that export quickly, and `torch` for the others."""
 
 _UNASKED: Final = "onnx"
 
 
 def backend_placement(backend: str, *, int8: bool = False) -> Placement:
-    """The placement of a backend's name, in float32 or int8.
+    """Return the placement of a backend, in float32 or int8.
 
     Raises:
-        UnknownNameError: no such backend.
-        CMRError: int8 with torch, or with a backend that nobody has chosen.
+        UnknownNameError: There is no such backend.
+        CMRError: int8 is requested with torch, or without naming a backend.
     """
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, list(BACKENDS))
@@ -30,5 +30,5 @@ def backend_placement(backend: str, *, int8: bool = False) -> Placement:
 
 
 def has_onnx_runtime() -> bool:
-    """Whether `auto` has another backend than torch to take."""
+    """Return whether `auto` can use another backend than torch."""
     return importlib.util.find_spec("onnxruntime") is not None

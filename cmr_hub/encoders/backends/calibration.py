@@ -1,6 +1,6 @@
-"""Pictures to measure the ranges of activations on, and pictures and texts to check networks on.
+"""Pictures to calibrate activation ranges, and pictures and texts to check networks on.
 
-No pictures of ours are needed: scikit-learn brings two photographs, of a temple and of a flower.
+The pictures are crops of the two photographs in scikit-learn, of a temple and of a flower.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 _LEAST = 96
-"""Pixels of the shorter side of a part of a photograph."""
+"""Minimum shorter side of a crop, in pixels."""
 
 TEXTS: Final = (
     ("two dogs", "a man in a red jacket climbs a wall of rock"),
@@ -27,7 +27,7 @@ TEXTS: Final = (
 
 
 def photographs(count: int, seed: int) -> list[Image.Image]:
-    """Parts of the two photographs, at any size and place, some mirrored, some in other light."""
+    """Return random crops of the two photographs, some mirrored or with another brightness."""
     from sklearn.datasets import load_sample_images
 
     whole: Sequence[np.ndarray] = load_sample_images().images

@@ -1,6 +1,6 @@
-"""An encoder whose network is exported and run by another backend.
+"""Export the network of an encoder and run it in another backend.
 
-Nothing here needs torch where the export is there already, nor builds the network then.
+If the export exists already, this neither imports torch nor builds the network.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _ENCODER: Final = "encoder.json"
 def export_image_encoder(
     encoder: ImageEncoder | Lazy[ImageEncoder], placement: Placement
 ) -> ImageEncoder:
-    """The encoder, run by the backend of a placement.
+    """Return the encoder, run by the backend of a placement.
 
     Args:
-        encoder: one that is not built yet is built only to be exported, or if it is not one of
-            ours, and is not kept.
-        placement: the backend, and the precision there.
+        encoder: A lazy encoder is built only for exporting, or if it is not an encoder of this
+            package, and is not kept.
+        placement: The backend and its precision.
 
     Raises:
-        CMRError: it cannot be exported, gives other features there, or the backend is not
-            installed.
+        CMRError: The encoder cannot be exported, its exported features differ, or the backend is
+            not installed.
     """
     key = _key(f"{encoder.fingerprint} image", placement)
     if isinstance(encoder, Lazy):
@@ -74,14 +74,14 @@ def export_image_encoder(
 def export_text_encoder(
     encoder: TextEncoder | Lazy[TextEncoder], placement: Placement
 ) -> TextEncoder:
-    """The encoder, or those of its parts that have a network, run by the backend of a placement.
+    """Return the encoder with its network, or those of its parts, run by another backend.
 
     Args:
-        encoder: what is not read yet of its network is read only to be exported, and not kept.
-        placement: the backend, and the precision there.
+        encoder: Weights that are not loaded yet are loaded only for exporting, and not kept.
+        placement: The backend and its precision.
 
     Raises:
-        CMRError: as `export_image_encoder`.
+        CMRError: As `export_image_encoder`.
     """
     own = encoder.once() if isinstance(encoder, Lazy) else encoder
     if own.parts:
@@ -92,7 +92,7 @@ def export_text_encoder(
     def make(directory: Path) -> None:
         from cmr_hub.encoders.backends.making import export_texts
 
-        # A copy has the network that it reads for itself.
+        # The copy loads its own network.
         export_texts(copy.copy(own), placement, _session(placement), directory / _NETWORK)
 
     directory = kept(*_key(f"{own.fingerprint} text", placement), make)
@@ -101,7 +101,7 @@ def export_text_encoder(
 
 @dataclass(frozen=True)
 class _Known:
-    """What there is to know of an encoder of ours that was exported once; see `Described`."""
+    """Facts about an exported encoder of this package; see `Described`."""
 
     name: str
     dim: int
@@ -113,7 +113,7 @@ class _Known:
 
 
 def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
-    """None where only the encoder itself can tell, or could not be the one that is asked for."""
+    """Return facts about the encoder; None if it must be built for them or does not match."""
     if encoder.name not in IMAGE_ENCODERS:
         return None  # a library prepares its pictures
     kind = image_encoder_class(encoder.name)
@@ -135,14 +135,14 @@ def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
 
 
 def _key(identity: str, placement: Placement) -> tuple[str, list[str]]:
-    """What an export is kept under."""
+    """Return the key of an export in the cache."""
     backend, precision = placement.backend, placement.precision
     facts = [identity, backend, placement.marked(""), *map(_version, _VERSIONS)]
     return f"{backend}-{precision}", facts
 
 
 def _session(placement: Placement) -> type[Session]:
-    """What runs it. Raises CMRError where that is not installed."""
+    """Return the session class of a backend. Raises CMRError if that is not installed."""
     session = _SESSIONS[placement.backend]
     session.require()
     return session

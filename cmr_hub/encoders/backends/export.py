@@ -1,4 +1,4 @@
-"""A torch network as an ONNX file, for any number of items at a time."""
+"""Export torch networks to ONNX, with a variable batch size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import CMRError
 
 Batch = dict[str, Tensor]
-"""Named tensors; the first dimension of each is the items."""
+"""Named tensors; the first dimension of each is the batch."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
 class _Positional(nn.Module):
-    """What the exporter takes: tensors one after the other instead of named ones."""
+    """Adapter for the exporter: positional instead of named tensors."""
 
     def __init__(self, network: nn.Module, run: Callable[[Batch], Tensor], names: list[str]):
         super().__init__()
-        self.network = network  # so that its weights are those of this module
+        self.network = network  # registers its weights with this module
         self._run, self._names = run, names
 
     def forward(self, *tensors: Tensor) -> Tensor:
@@ -45,18 +45,19 @@ def export_onnx(
     *,
     is_quick: bool = False,
 ) -> None:
-    """Writes a network as ONNX; weights of some size may lie beside it, in `<file>.data`.
+    """Write a network as ONNX; large weights may be in a second file, `<file>.data`.
 
-    The number of items may vary, and so may the second dimension of inputs of two: the tokens of
-    a text.
+    The batch size is variable, and so is the second dimension of two-dimensional inputs: the
+    tokens of a text.
 
     Args:
-        network: holds the weights.
-        run: a batch → (B, dim) rows, by `network`.
-        example: at least two items.
-        file: where to write.
-        name: of the encoder, for errors.
-        is_quick: by tracing, ten times as fast, for networks that do the same with every batch.
+        network: Module with the weights.
+        run: Maps a batch to (B, dim) rows with `network`.
+        example: A batch of at least two items.
+        file: Path to write.
+        name: Name of the encoder in error messages.
+        is_quick: Export by tracing, which is ten times as fast, for networks whose control flow
+            does not depend on the batch.
 
     Raises:
         CMRError: onnx is not installed, or the network cannot be exported.
@@ -66,7 +67,7 @@ def export_onnx(
     if is_quick:
         try:
             _trace(module, example, file)
-        except Exception as error:  # torch says that it will not trace for ever
+        except Exception as error:  # tracing is deprecated in torch, and may go
             logger.info("%s is exported the slow way: %s", name, error)
         else:
             return
@@ -89,7 +90,7 @@ def export_onnx(
                 external_data=True,
                 verbose=False,
             )
-    except Exception as error:  # the exporter names no base class for what networks can do
+    except Exception as error:  # the exporter has no base class for its errors
         reason = " ".join(str(error).split())[:200]
         raise CMRError(
             f"{name} cannot be exported ({type(error).__name__}: {reason}): "
@@ -98,7 +99,7 @@ def export_onnx(
 
 
 def _trace(module: nn.Module, example: Batch, file: Path) -> None:
-    """Writes what the network does with the example, whatever may vary left open."""
+    """Export a network by tracing the example, with variable dimensions."""
     varying = {name: {0: "items"} for name in (*example, _ROWS)}
     for name, tensor in example.items():
         if tensor.ndim == 2:
@@ -117,7 +118,7 @@ def _trace(module: nn.Module, example: Batch, file: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on itself."""
+    """Silence the exporter."""
     loggers: list[tuple[Any, int]] = [
         (logging.getLogger(name), logging.getLogger(name).level) for name in _LOGGERS
     ]

@@ -1,4 +1,4 @@
-"""Exports are made, and compared with the network in torch."""
+"""Create exports and compare them with the network in torch."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LEAST_COSINE: Final = {"float32": 0.9999, "int8": 0.95}
-_PICTURES: Final = 64  # to measure ranges on
-_CHECKED: Final = (1, 3)  # pictures in the batches that exports are checked with
+_PICTURES: Final = 64  # number of pictures for calibration
+_CHECKED: Final = (1, 3)  # sizes of the batches that exports are checked with
 
 
 def export_images(
     encoder: ImageEncoder, placement: Placement, session: type[Session], file: Path
 ) -> None:
-    """Writes an image encoder's network for a backend.
+    """Export an image encoder's network for a backend.
 
     Raises:
-        CMRError: it cannot be exported, or gives other features there.
+        CMRError: It cannot be exported, or its exported features differ.
     """
 
     def shown(count: int, seed: int) -> Arrays:
@@ -57,7 +57,7 @@ def export_images(
         session,
         file,
         is_quick=encoder.name in EXPORTED_QUICKLY,
-        # Another seed for each, so that none is checked on what it was made with.
+        # Different seeds, so that the checks use other pictures than export and calibration.
         example=lambda: shown(2, 0),
         checks=lambda: [shown(count, 1 + count) for count in _CHECKED],
         ranges=lambda: [shown(1, 100 + number) for number in range(_PICTURES)],
@@ -67,7 +67,7 @@ def export_images(
 def export_texts(
     encoder: TextEncoder, placement: Placement, session: type[Session], file: Path
 ) -> None:
-    """Writes a text encoder's network for a backend. Raises as `export_images`."""
+    """Export a text encoder's network for a backend. Raises as `export_images`."""
 
     def said(texts: Sequence[str]) -> Arrays:
         return {name: one.numpy() for name, one in encoder.tokens(texts).items()}
@@ -138,21 +138,21 @@ def _check(
     placement: Placement,
     name: str,
 ) -> None:
-    """Raises CMRError where the export gives other rows than the network in torch."""
+    """Raise CMRError if the export computes other rows than the network in torch."""
     least = _LEAST_COSINE[placement.precision]
     for batch in batches:
         with torch.inference_mode():
             expected = run(_tensors(batch)).numpy()
         try:
             found = session(batch)
-        except Exception as error:  # each runtime has errors of its own
+        except Exception as error:  # each runtime has its own errors
             reason = " ".join(str(error).split())[:200]
             raise CMRError(
                 f"{name} is exported, but {placement.backend} cannot run it ({reason}): "
                 "run it with the backend torch"
             ) from error
         close = found.shape == expected.shape and _least_cosine(found, expected)
-        if not close or not close >= least:  # it may not be a number
+        if not close or not close >= least:  # also refuses NaN
             raise CMRError(
                 f"{name} gives other rows in {placement.precision} with {placement.backend} "
                 f"(cosine {float(close):.4f} to torch's, {least} is the least): run it "

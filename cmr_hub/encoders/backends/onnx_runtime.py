@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import Arrays, FloatArray
 
 _CPU: Final = ["CPUExecutionProvider"]
-_AWAKE: Final = "50"  # microseconds; releases that do not know the setting pass over it
-_LARGE: Final = 1024  # bytes of a tensor that is kept beside the network, and mapped, not read
+_AWAKE: Final = "50"  # microseconds; releases without this setting ignore it
+_LARGE: Final = 1024  # bytes; larger tensors go to a second file, which is memory-mapped
 
 
 class OnnxRuntimeSession(Session):
@@ -27,9 +27,9 @@ class OnnxRuntimeSession(Session):
         library = _library()
         options = _options(library)
         options.intra_op_num_threads = threads
-        # Threads that wait for more work would take the cores from those that decode pictures;
-        # that they wait awake while a batch is computed makes a single one a fifth faster. Not for
-        # longer than between two steps, though: on busy cores they would keep each other waiting.
+        # Idle threads that spin would take the cores from those that decode pictures; but spinning
+        # within a batch makes a single one a fifth faster. So threads spin only between two steps:
+        # longer, they would keep each other waiting on busy cores.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.add_session_config_entry("session.intra_op.spin_duration_us", _AWAKE)
         session = library.InferenceSession(str(self.file), options, _CPU)
@@ -44,10 +44,10 @@ class OnnxRuntimeSession(Session):
 
 
 def simplify(file: Path, target: Path) -> None:
-    """Writes a network that does the same in fewer steps, and is opened in half the time.
+    """Write an equivalent network with fewer steps, which loads in half the time.
 
-    What ONNX Runtime finds out about a network whenever it opens one, it finds out once. The steps
-    are those of ONNX still; what depends on the processor is left for when it is opened.
+    The optimisations that ONNX Runtime would repeat on every load are done once. The steps remain
+    standard ONNX; optimisations for the processor are left to loading.
     """
     library = _library()
     options = _options(library)

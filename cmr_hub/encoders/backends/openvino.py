@@ -24,12 +24,12 @@ class OpenVinoSession(Session):
         library = _library()
         side_by_side = threads == 1
         settings = {
-            # Else it takes bfloat16 where the processor has it.
+            # Otherwise it uses bfloat16 if the processor supports it.
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self.most,
-            # Where weights are 8-bit, activations become so too, in groups of this size.
+            # With 8-bit weights, activations are quantised too, in groups of this size.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,
-            # A stream for each thread that calls, or one with all threads.
+            # A stream for each calling thread, or one stream with all threads.
             "NUM_STREAMS": self.most if side_by_side else 1,
         }
         core = library.Core()

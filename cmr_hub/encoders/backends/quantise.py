@@ -1,4 +1,4 @@
-"""Networks in int8, in the form that each backend runs fast."""
+"""Quantise networks to int8, in the form that is fast in each backend."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cmr_hub.types import Arrays
 
 
 def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) -> None:
-    """Writes a network with 8-bit weights, one scale for each column or channel.
+    """Write a network with 8-bit weights, one scale per column or channel.
 
-    Where most weights are those of convolutions, activations are 8-bit too, by ranges measured on
-    `batches`. Else they are made so when they come ("dynamic"), which needs no measuring and is
-    more exact for transformers: for ONNX Runtime by operators in the file, by OpenVINO itself
-    where it finds 8-bit weights.
+    If most weights are those of convolutions, activations are 8-bit too, with ranges calibrated on
+    `batches`. Otherwise they are quantised dynamically, which needs no calibration and is more
+    accurate for transformers: by operators in the file for ONNX Runtime, and by OpenVINO itself
+    if it finds 8-bit weights.
 
     Args:
-        file: of the network in float32; others are written beside it.
-        target: where to write.
-        batches: what the network is shown, as named arrays.
+        file: Network in float32; temporary files are written next to it.
+        target: Path to write.
+        batches: Inputs for calibration, as named arrays.
         backend: `onnx` or `openvino`.
     """
     optional_import("onnxruntime", "int8")
@@ -34,7 +34,7 @@ def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) 
     prepared = file.with_name("prepared.onnx")
     level = logging.root.level
     try:
-        logging.root.setLevel(logging.ERROR)  # it talks to the root logger
+        logging.root.setLevel(logging.ERROR)  # it logs to the root logger
         quant_pre_process(
             str(file), str(prepared), skip_symbolic_shape=True, save_as_external_data=True
         )
@@ -63,18 +63,18 @@ def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) 
 
 
 class _Reader:
-    """What ONNX Runtime takes batches from."""
+    """Source of batches for ONNX Runtime's calibration."""
 
     def __init__(self, batches: Iterable[Arrays]) -> None:
         self._left: Iterator[Arrays] = iter(batches)
 
     def get_next(self) -> Arrays | None:
-        """The next batch, or None at the end."""
+        """Return the next batch, or None at the end."""
         return next(self._left, None)
 
 
 def _quantise_weights(file: Path, target: Path) -> None:
-    """The matrices W of products become round(W / s), with s = max |W| / 127 of each column."""
+    """Replace the matrices W of products by round(W / s), with s = max |W| / 127 per column."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -112,7 +112,7 @@ def _quantise_weights(file: Path, target: Path) -> None:
 
 
 def _is_convolutional(file: Path) -> bool:
-    """Whether convolutions have more weights than products of matrices."""
+    """Return whether convolutions have more weights than matrix products."""
     onnx: Any = optional_import("onnx", "int8")
     graph = onnx.load(str(file), load_external_data=False).graph
     sizes = {one.name: int(np.prod(one.dims)) for one in graph.initializer}

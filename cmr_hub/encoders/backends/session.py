@@ -1,4 +1,4 @@
-"""What a backend must do: run an exported network."""
+"""Interface of backends: run an exported network."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 Compiled = Callable[[Arrays], "FloatArray"]
-"""Named arrays of a batch → (B, dim) rows; may be called by several threads at a time."""
+"""Maps named arrays of a batch to (B, dim) rows; thread-safe."""
 
-# OpenVINO deadlocks where two threads of a process make its very first call at a time.
+# OpenVINO deadlocks if two threads of a process make its very first call at the same time.
 _first_call = threading.Lock()
 
 
 class Session(ABC):
-    """An exported network, ready to run. Several threads may call it at a time.
+    """An exported network, ready to run. Thread-safe.
 
-    It takes as many threads as there are for the one that calls it: one in each of those of
-    `side_by_side`, else all. What it has compiled is not pickled.
+    A call uses the threads available to its caller: one within `side_by_side`, otherwise all.
+    Pickling drops the compiled networks.
 
     Args:
-        file: an ONNX file.
+        file: An ONNX file.
     """
 
     def __init__(self, file: Path) -> None:
@@ -39,9 +39,9 @@ class Session(ABC):
         self._begin()
 
     def __call__(self, batch: Arrays) -> FloatArray:
-        """Named arrays of B items → (B, dim) float32 rows."""
+        """Map named arrays of B items to (B, dim) float32 rows."""
         arrays = {name: np.ascontiguousarray(one) for name, one in batch.items()}
-        # Two at most: each has weights of its own. One is for a single batch, one for many.
+        # At most two, as each has its own weights: for a single batch and for parallel ones.
         count = 1 if threads() == 1 else self.most
         if count not in self._ready:
             with _first_call:
@@ -55,11 +55,11 @@ class Session(ABC):
     @staticmethod
     @abstractmethod
     def require() -> None:
-        """Raises CMRError where the runtime is not installed."""
+        """Raise CMRError if the runtime is not installed."""
 
     @abstractmethod
     def compiled(self, threads: int) -> Compiled:
-        """The network for calls that may take `threads` threads each."""
+        """Compile the network for calls with up to `threads` threads each."""
 
     def _begin(self) -> None:
         self.most = threads()

@@ -1,4 +1,4 @@
-"""Where exported networks are kept: each is made once, and checked whenever it is read."""
+"""Cache of exported networks, which are verified whenever they are read."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _CHECKSUMS: Final = "checksums.json"
 
 
 def found(kind: str, facts: Sequence[str]) -> Path | None:
-    """The directory of an exported network; None where it is not there or is damaged.
+    """Return the directory of an exported network; None if it is missing or damaged.
 
     Args:
-        kind: what the directory's name begins with.
-        facts: all that its files depend on.
+        kind: Prefix of the directory's name.
+        facts: Everything that determines the files.
     """
     directory = _directory(kind, facts)
     return directory if _is_whole(directory) else None
 
 
 def kept(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
-    """The directory of an exported network, made if it is not there or is damaged.
+    """Return the directory of an exported network, created if it is missing or damaged.
 
-    Processes that want the same one at once wait for the first of them.
+    Concurrent processes that need the same network wait for the first of them.
 
     Args:
-        kind, facts: see `found`.
-        make: writes them into an empty directory.
+        kind, facts: See `found`.
+        make: Writes the files into an empty directory.
 
     Raises:
-        StorageError: the disk is full, or may only be read.
+        StorageError: The disk is full or read-only.
     """
     from filelock import FileLock
 
@@ -49,7 +49,7 @@ def kept(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
     with storing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{directory}.lock"):
-            if _is_whole(directory):  # another process has made it meanwhile
+            if _is_whole(directory):  # another process has created it meanwhile
                 return directory
             if directory.exists():
                 logger.warning("the export in %s is damaged and is made anew", directory)
@@ -66,7 +66,7 @@ def _directory(kind: str, facts: Sequence[str]) -> Path:
 
 
 def _is_whole(directory: Path) -> bool:
-    """Whether its files are those that were written, to the byte."""
+    """Return whether the files are unchanged since they were written."""
     try:
         sums = json.loads((directory / _CHECKSUMS).read_text(encoding="utf-8"))
         there = {file.name for file in directory.iterdir()} - {_CHECKSUMS}

@@ -1,4 +1,4 @@
-"""What a pretrained encoder of pictures, of texts or of both must do; libraries do the rest."""
+"""Interface of pretrained encoders of pictures, texts or both, which libraries implement."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Backbone(ABC):
-    """A network that a library has loaded, with its own processor and tokeniser.
+    """A network loaded by a library, with its own processor and tokeniser.
 
     The image side and the text side of a dual encoder (CLIP, SigLIP) share one backbone.
 
     Attributes:
-        files: what it was loaded from.
-        image_dim: length of a picture's row; None where it reads no pictures.
-        text_dim: length of a text's row; None where it reads no texts.
-        logit_scale: what cosine similarities were multiplied by in training, before the softmax
-            or the sigmoid; None where the network has no such parameter.
+        files: Files it was loaded from.
+        image_dim: Length of a picture's row; None without an image side.
+        text_dim: Length of a text's row; None without a text side.
+        logit_scale: Factor of cosine similarities in training, before the softmax or the sigmoid;
+            None if the network has no such parameter.
     """
 
     files: PretrainedFiles
@@ -52,53 +52,53 @@ class Backbone(ABC):
 
     @property
     def network(self) -> nn.Module:
-        """The network itself."""
+        """The network."""
         found: nn.Module = self._model
         return found
 
     @property
     @abstractmethod
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
-        """The library's processor: an RGB picture → named tensors without a batch dimension.
+        """Processor of the library: an RGB picture → named tensors without a batch dimension.
 
-        Can be pickled, so that other processes can prepare pictures.
+        It is picklable, so that other processes can prepare pictures.
         """
 
     @abstractmethod
     def images(self, batch: dict[str, Tensor]) -> Tensor:
-        """Named tensors of B prepared pictures → (B, image_dim)."""
+        """Map named tensors of B prepared pictures to (B, image_dim)."""
 
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """B texts → named tensors. A text longer than the network reads is cut."""
+        """Tokenise B texts into named tensors. Texts over the maximum length are truncated."""
 
     @abstractmethod
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:
-        """Named tensors of B texts → (B, text_dim)."""
+        """Map named tensors of B texts to (B, text_dim)."""
 
     @abstractmethod
     def is_cut(self, text: str) -> bool:
-        """Whether a text is longer than the network reads."""
+        """Return whether a text is longer than the network's maximum length."""
 
     @abstractmethod
     def reload(self) -> None:
-        """Reads the network's weights anew from its files."""
+        """Reload the network's weights from its files."""
 
     def to(self, placement: Placement) -> None:
-        """Moves the network, for both of its sides."""
+        """Move the network of both sides."""
         if self.placement.loses_against(placement):
             self.reload()
         self.network.to(placement.device, placement.dtype)
         self.placement = placement
 
     def without_weights(self) -> Self:
-        """A copy that prepares pictures and texts as this does, with no network to run."""
+        """Return a copy that prepares pictures and texts in the same way, but has no network."""
         other = copy.copy(self)
         other._model = without_weights(self._model)
         return other
 
     def require(self, side: str) -> int:
-        """The dimension of a side, `image` or `text`. Raises CMRError where there is none."""
+        """Return the dimension of a side, `image` or `text`. Raises CMRError without that side."""
         dim: int | None = self.image_dim if side == "image" else self.text_dim
         if dim is None:
             reads = "pictures" if side == "image" else "texts"

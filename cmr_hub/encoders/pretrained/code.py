@@ -1,7 +1,7 @@
-"""What a pretrained encoder's settings may not ask of the library that reads it.
+"""Refuse settings that would let a library run code or fetch other repositories.
 
-No program in a repository is ever fetched or run. But settings are read by large libraries, and can
-name classes to import, other repositories, and options that let code run.
+Code of a repository is never fetched or run. But large libraries interpret settings, which can name
+classes to import, other repositories, and options that allow code to run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REPOSITORY: Final = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 
 
 class Files(Protocol):
-    """What is looked at: see `PretrainedFiles`."""
+    """The attributes of `PretrainedFiles` that are checked."""
 
     @property
     def name(self) -> str: ...
@@ -37,10 +37,10 @@ class Files(Protocol):
 
 
 def refuse_code(files: Files) -> None:
-    """Looks over all settings of an encoder.
+    """Check all settings of an encoder.
 
     Raises:
-        ModelFormatError: they want code that is not the library's own, or weights or kernels of
+        ModelFormatError: They need code that is not the library's own, or weights or kernels of
             another repository.
     """
     for name in files.names:
@@ -64,7 +64,7 @@ def _judge(files: Files, name: str, key: str, value: Any) -> None:
                 "of sentence-transformers are loaded"
             )
         return
-    # open_clip cannot be told, and hands options on to transformers.
+    # open_clip has no such option, and passes settings on to transformers.
     if key == "auto_map":
         raise _refused(files, f"{name} names classes of its own (auto_map)")
     if key == "tokenizer_kwargs":
@@ -83,7 +83,7 @@ def _refused(files: Files, what: str) -> ModelFormatError:
 
 
 def _pairs(content: Any) -> Iterator[tuple[str, Any]]:
-    """Every key with its value, however deep."""
+    """Yield every key with its value, at any depth."""
     inside = [content]
     while inside:
         found = inside.pop()

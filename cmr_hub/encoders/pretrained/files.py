@@ -1,7 +1,7 @@
-"""The files of a pretrained encoder: which of a repository are needed, and whether they are safe.
+"""Files of a pretrained encoder: which ones of a repository are needed, and whether they are safe.
 
-Nothing but JSON, plain text, SentencePiece vocabularies and safetensors is ever read: no pickle and
-no program. What a repository holds beside that is neither fetched nor opened.
+Only JSON, plain text, SentencePiece vocabularies and safetensors are read, no pickles and no
+programs. Other files of a repository are neither fetched nor opened.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _MOST_BYTES: Final = {".safetensors": 40 * 2**30, "": 64 * 2**20}
 
 @dataclass(frozen=True)
 class PretrainedFiles:
-    """The files of one pretrained encoder, all on this machine.
+    """Files of one pretrained encoder, all on this machine.
 
     Attributes:
-        directory: where they lie.
-        names: relative paths of the files that are read.
-        library: the one that reads them.
-        repository: on the Hub; None for a local directory.
-        commit: of the repository.
-        label: what to call one that is in no repository; default the directory's name.
+        directory: Their directory.
+        names: Relative paths of the files that are read.
+        library: Library that reads them.
+        repository: Repository on the Hub; None for a local directory.
+        commit: Commit of the repository.
+        label: Name of an encoder without repository. Default: the directory's name.
     """
 
     directory: Path
@@ -68,10 +68,10 @@ class PretrainedFiles:
         commit: str | None = None,
         label: str | None = None,
     ) -> PretrainedFiles:
-        """The encoder in a directory, with all that can be checked before it is loaded.
+        """Return the encoder in a directory, after all checks possible before loading it.
 
         Raises:
-            ModelFormatError: no encoder of these libraries, or something in it is not safe.
+            ModelFormatError: It is not an encoder of these libraries, or is not safe.
         """
         where = repository or str(directory)
         chosen, names = needed(_listed(directory), where, library)
@@ -83,27 +83,27 @@ class PretrainedFiles:
 
     @property
     def name(self) -> str:
-        """What to call the encoder: its repository, or its directory's name."""
+        """Name of the encoder: its repository, or its directory's name."""
         return self.repository or self.label or self.directory.resolve().name
 
     @property
     def source(self) -> str:
-        """What loads it again: `hf:REPOSITORY@COMMIT`, or `file` where it is in no repository."""
+        """Name to load it again: `hf:REPOSITORY@COMMIT`, or `file` without a repository."""
         return "file" if self.repository is None else f"hf:{self.repository}@{self.commit}"
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the names and contents of all files that are read, wherever they lie."""
+        """SHA-256 of the names and contents of all files that are read, wherever they are."""
         digest = hashlib.sha256(self.library.encode())
         for name in sorted(self.names):
             digest.update(f"{name}:{sha256_of_file(self.directory / name)};".encode())
         return digest.hexdigest()
 
     def json(self, name: str) -> Any:
-        """What is in one of the files, as JSON; an empty object where it is not there.
+        """Return the content of a JSON file; an empty object if the file does not exist.
 
         Raises:
-            ModelFormatError: it is not JSON.
+            ModelFormatError: The file is not JSON.
         """
         if name not in self.names:
             return {}
@@ -114,7 +114,7 @@ class PretrainedFiles:
             raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
 
     def _refuse_sizes(self, tensors: int) -> None:
-        """Raises ModelFormatError where settings ask for more than the files can hold."""
+        """Raise ModelFormatError if settings need more than the files can contain."""
         weights = [name for name in self.names if name.endswith(".safetensors")]
         size = sum((self.directory / name).stat().st_size for name in weights)
         for name in self.names:
@@ -126,7 +126,7 @@ class PretrainedFiles:
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
-        """A directory that holds these files and no others, for a library to load from."""
+        """Yield a directory with only these files, for a library to load from."""
         with TemporaryDirectory(prefix="cmr-encoder-") as folder:
             for name in self.names:
                 target = Path(folder) / name
@@ -139,7 +139,7 @@ class PretrainedFiles:
             yield Path(folder)
 
     def copy_to(self, directory: Path) -> None:
-        """Copies the files, so that a saved model can be moved to another machine."""
+        """Copy the files, so that a saved model can be moved to another machine."""
         for name in self.names:
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,16 +149,16 @@ class PretrainedFiles:
 def needed(
     sizes: Mapping[str, int], where: str, library: Library | None = None
 ) -> tuple[Library, tuple[str, ...]]:
-    """Which files of a repository are needed, and which library reads them.
+    """Return the library that reads a repository, and the files that it needs.
 
     Args:
-        sizes: bytes by relative path of all its files.
-        where: what to call it in errors.
-        library: read it with this one, where both could.
+        sizes: Number of bytes by relative path, of all files.
+        where: Name of the repository in error messages.
+        library: Library to use if both can read it.
 
     Raises:
-        ModelFormatError: it is no encoder of these libraries, has no safetensors, or a file is
-            larger than any encoder's.
+        ModelFormatError: It is not an encoder of these libraries, has no safetensors, or a file is
+            larger than that of any encoder.
     """
     top = [name for name in sizes if "/" not in name]
     open_clip_weights = [name for name in _OPEN_CLIP_WEIGHTS if name in sizes]
@@ -169,7 +169,7 @@ def needed(
             "model first (merge_and_unload of peft) and load that"
         )
     if library is None and OPEN_CLIP_CONFIG in sizes and open_clip_weights:
-        # Beside it, config.json of a repository of timm is that of the picture side alone.
+        # In such a repository of timm, config.json describes the image side only.
         by_transformers = any(name in sizes for name in _PROCESSORS)
     weights: Iterable[str]
     if library != "open_clip" and by_transformers:
@@ -219,7 +219,7 @@ def _of_size(sizes: Mapping[str, int], names: Iterable[str], where: str) -> tupl
 
 
 def _listed(directory: Path) -> dict[str, int]:
-    """Bytes by relative path of the files in a directory and its folders, one level deep."""
+    """Return the number of bytes by relative path, one level of folders deep."""
     found: dict[str, int] = {}
     for path in sorted(directory.iterdir()):
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -231,10 +231,10 @@ def _listed(directory: Path) -> dict[str, int]:
 
 
 def _check(path: Path, directory: Path, where: str) -> int:
-    """How many tensors a file of the directory holds.
+    """Return the number of tensors in a file of the directory.
 
-    Raises ModelFormatError for a link out of the directory, for what is no regular file, for one
-    larger than any encoder's or of holes, or no whole safetensors file.
+    Raises ModelFormatError for a link out of the directory, a file that is not regular, larger than
+    that of any encoder or sparse, and an incomplete safetensors file.
     """
     try:
         most = _MOST_BYTES.get(path.suffix, _MOST_BYTES[""])

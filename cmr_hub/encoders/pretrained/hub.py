@@ -15,17 +15,17 @@ from cmr_hub.hub_download import HubSource, is_repository, patterns_of
 def locate(
     name: str | Path, library: Library | None = None, *, only_hub: bool = False
 ) -> PretrainedFiles:
-    """The files of a pretrained encoder.
+    """Return the files of a pretrained encoder.
 
     Args:
-        name: a directory, or a repository on the Hub as `user/name` or `user/name@revision`; with
-            or without `hf:` before it.
-        library: read it with this one, where both could.
-        only_hub: the name stands in a file, which may point at no directory of this machine.
+        name: A directory, or a repository on the Hub as `user/name` or `user/name@revision`;
+            optionally prefixed with `hf:`.
+        library: Library to use if both can read it.
+        only_hub: The name comes from a file, which must not refer to a directory of this machine.
 
     Raises:
-        ModelFormatError: there is no such directory, no encoder in it, or it is not safe to load.
-        HubError: the repository cannot be fetched.
+        ModelFormatError: The directory does not exist, has no encoder, or is not safe to load.
+        HubError: The repository cannot be fetched.
     """
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain).expanduser()
@@ -41,7 +41,7 @@ def locate(
 
 
 def read_repository(source: HubSource, library: Library | None = None) -> PretrainedFiles:
-    """The encoder of a repository, fetched if need be: only the files that are read."""
+    """Return the encoder of a repository; required files that are missing are fetched."""
 
     def choose(sizes: Mapping[str, int], where: str) -> Sequence[str]:
         return patterns_of(needed(sizes, where, library)[1])
@@ -53,7 +53,7 @@ def read_repository(source: HubSource, library: Library | None = None) -> Pretra
 
 
 def cached_or_allowed(repository: str, named_by: str) -> None:
-    """Raises CMRError where a repository that another one names would have to be fetched."""
+    """Raise CMRError if a repository that another one names would need to be fetched."""
     from huggingface_hub import try_to_load_from_cache
 
     if downloads_allowed() or Path(repository).exists():

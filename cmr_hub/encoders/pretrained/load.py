@@ -1,4 +1,4 @@
-"""Networks of pretrained encoders: an image side and a text side share one."""
+"""Load the networks of pretrained encoders; an image side and a text side share one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Backbones:
-    """Loads each set of files once, as long as somebody has its network.
+    """Cache of networks by files, as long as they are in use.
 
-    Each model has one of these: moving it to a device moves no other model's network.
+    Each model has its own cache: moving it to a device does not move the networks of other models.
     """
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class Backbones:
         self._loaded: WeakValueDictionary[str, Backbone] = WeakValueDictionary()
 
     def get(self, files: PretrainedFiles) -> Backbone:
-        """The loaded network of these files.
+        """Return the network of these files.
 
         Raises:
-            CMRError: the library is not installed.
-            ModelFormatError: the library cannot read the files.
+            CMRError: The library is not installed.
+            ModelFormatError: The library cannot read the files.
         """
         with self._lock:
             found = self._loaded.get(files.sha256)
@@ -39,7 +39,7 @@ _by_name = Backbones()
 
 
 def backbone(files: PretrainedFiles) -> Backbone:
-    """The network of these files, for encoders that are made by their names: see `Backbones`."""
+    """Return the network of these files, for encoders created by name; see `Backbones`."""
     return _by_name.get(files)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
-# Now: a process that a transform is sent to imports this module first, then what the transform is
-# made of.
+# At import: a process that receives a pickled transform imports this module first, then the
+# classes of the transform.
 ensure_torchvision()
 
 
@@ -33,11 +33,11 @@ class OpenClipBackbone(Backbone):
     """A model of open_clip, with its own transform and tokeniser.
 
     Args:
-        files: with an `open_clip_config.json`.
+        files: Files with an `open_clip_config.json`.
 
     Raises:
-        CMRError: open_clip is not installed, or the text tower's configuration is another
-            repository's that is not cached and must not be fetched.
+        CMRError: open_clip is not installed, or the text tower needs the configuration of another
+            repository that is neither cached nor allowed to be fetched.
         ModelFormatError: open_clip cannot read the files.
     """
 
@@ -95,21 +95,21 @@ class OpenClipBackbone(Backbone):
         return rows
 
     def is_cut(self, text: str) -> bool:
-        # Every token but those at the ends stands for a byte at least.
+        # Every token except for those at the ends stands for at least one byte.
         if not self._context or len(text.encode()) + 3 <= self._context:
             return False
         return self._filled(text, self._context) < self._filled(text, 4 * self._context)
 
     def _filled(self, text: str, places: int) -> int:
-        """How many of so many places hold no padding."""
+        """Return the number of positions without padding."""
         with self.lock, refusing_panics(self.files.name):
             tokens, nothing = self._tokenizer([text, ""], context_length=places)
-        # Some networks (CLIPS) have a token of their own in the last place.
+        # Some networks (CLIPS) have a special token in the last position.
         return int((tokens != nothing[-2]).sum())
 
 
 class _Transform:
-    """The library's transform with a name for what it gives."""
+    """The library's transform, with a name for its result."""
 
     def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
         self._transform = transform
@@ -119,7 +119,7 @@ class _Transform:
 
 
 def _other_repository(config: Any) -> str | None:
-    """The one whose configuration the text tower is built by; None where it has its own."""
+    """Return the repository with the text tower's configuration; None if it has its own."""
     for key in ("model_cfg", "text_cfg", "hf_model_name"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, str) else None
@@ -127,7 +127,7 @@ def _other_repository(config: Any) -> str | None:
 
 @contextmanager
 def _without_asking() -> Iterator[None]:
-    """Where another repository wants to run code, transformers refuses at once, and asks nobody."""
+    """Make transformers refuse code of other repositories at once, without asking the user."""
     from transformers import dynamic_module_utils as modules
 
     before, modules.TIME_OUT_REMOTE_CODE = modules.TIME_OUT_REMOTE_CODE, 0

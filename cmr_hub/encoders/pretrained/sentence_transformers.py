@@ -1,4 +1,4 @@
-"""Encoders that sentence-transformers reads: CLIP, SigLIP, ALIGN, BERT, DINOv2 and many more."""
+"""Encoders of sentence-transformers: CLIP, SigLIP, ALIGN, BERT, DINOv2 and many others."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
-# Now: a process that a transform is sent to imports this module first, then what the transform is
-# made of.
+# At import: a process that receives a pickled transform imports this module first, then the
+# classes of the transform.
 ensure_torchvision()
 _STYLE = r"(?:\x1b\[\d+m)*"
 _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
-# The networks of these kinds read the state of the last token, so texts must be padded as in
-# training; SigLIP 2 was trained on lower-case text, which its tokeniser does not see to.
+# These networks use the state of the last token, so texts must be padded as in training.
+# SigLIP 2 was trained on lower-case text, but its tokeniser does not lower the case.
 _PADDED = ("siglip", "siglip2")
 _LONG = 20_000
-"""Words of a text that is longer than networks read."""
+"""Number of words of a text that is longer than any network's maximum length."""
 _NOT_INSTALLED = "was not found in your environment"
-"""What transformers says, in errors of several kinds, where a network needs another library."""
+"""Part of transformers' errors of several types if a network needs another library."""
 
 
 class SentenceTransformersBackbone(Backbone):
     """A `SentenceTransformer`, with its own processor, tokeniser and pooling.
 
     Args:
-        files: of a model that sentence-transformers (6.2 or newer) reads.
+        files: Files of a model that sentence-transformers (6.2 or newer) can load.
 
     Raises:
-        CMRError: sentence-transformers is not installed, or a library that these files need, such
-            as SentencePiece.
-        ModelFormatError: it cannot read the files, weights are missing, or the model wants code of
-            its own.
+        CMRError: sentence-transformers, or a library that these files need, such as SentencePiece,
+            is not installed.
+        ModelFormatError: The files cannot be read, weights are missing, or the model needs its own
+            code.
     """
 
     def __init__(self, files: PretrainedFiles) -> None:
@@ -72,13 +72,13 @@ class SentenceTransformersBackbone(Backbone):
                 text = {"padding": "max_length", "max_length": positions, "truncation": True}
                 self._processing = {"processing_kwargs": {"text": text}}
             elif positions:
-                # Not every repository says how long a text may be, e.g. those of Chinese-CLIP.
+                # Some repositories, e.g. those of Chinese-CLIP, do not define a maximum length.
                 first.max_seq_length = min(first.max_seq_length, positions)
             self._max_tokens = self._longest()
         self._transform = _ImageTransform(first.processor) if "image" in reads else None
         scale = getattr(getattr(first, "model", None), "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
-        # What says which modality it is, and how long the prompt: the same for all texts.
+        # The modality and the length of the prompt, which are the same for all texts.
         self._constant: dict[str, Any] = {}
         if "text" in reads:
             features = self._features(["a"])
@@ -114,7 +114,7 @@ class SentenceTransformersBackbone(Backbone):
 
     def is_cut(self, text: str) -> bool:
         whole = (self._prompt or "") + (text.lower() if self._lower else text)
-        # Every token but those at the ends stands for a byte at least.
+        # Every token except for those at the ends stands for at least one byte.
         if not self._max_tokens or len(whole.encode()) + 3 <= self._max_tokens:
             return False
         with self.lock, refusing_panics(self.files.name):
@@ -122,10 +122,10 @@ class SentenceTransformersBackbone(Backbone):
         return len(found) > self._max_tokens
 
     def _features(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Tokens of texts, as the network wants them."""
+        """Return the network's inputs for texts."""
         given: Any = [text.lower() for text in texts] if self._lower else list(texts)
         if self._is_transformer:
-            # A bare string that is an address, or the path of a picture, would be opened.
+            # A bare string that is a URL or the path of a picture would be opened.
             given = [{"text": text} for text in given]
         with self.lock, refusing_panics(self.files.name):
             features: dict[str, Any] = self._model.preprocess(
@@ -134,7 +134,7 @@ class SentenceTransformersBackbone(Backbone):
         return features
 
     def _longest(self) -> int:
-        """How many tokens of a text are read, whatever says so; 0 where there is no limit."""
+        """Measure the maximum number of tokens of a text; 0 for no limit."""
         tokens = self._features(["a " * _LONG]).get("input_ids")
         found = 0 if tokens is None else int(tokens.shape[-1])
         return found if found < _LONG else 0
@@ -146,7 +146,7 @@ class SentenceTransformersBackbone(Backbone):
 
 
 class _ImageTransform:
-    """The image processor of transformers; an object, so that it can be sent to a process."""
+    """Image processor of transformers, as a picklable object."""
 
     def __init__(self, processor: Any) -> None:
         self._processor = getattr(processor, "image_processor", processor)
@@ -174,7 +174,7 @@ def _load(files: PretrainedFiles) -> Any:
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
-        except Exception as error:  # transformers names no base class for what files can do
+        except Exception as error:  # transformers has no base class for errors of files
             reason = _reason(error, directory)
             if _NOT_INSTALLED in reason:
                 wanted = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
@@ -186,7 +186,7 @@ def _load(files: PretrainedFiles) -> Any:
             ) from error
         missing = _MISSING.findall("\n".join(report))
         if missing and all("pooler" in name for name in missing) and _is_of_tokens(model[0]):
-            # Heads that only pre-training needs: the rows are pooled from tokens instead.
+            # Heads used in pre-training only: the rows are pooled from tokens.
             missing = []
         elif not missing:
             model = _with_pooler_output(model, directory)
@@ -202,15 +202,18 @@ def _load(files: PretrainedFiles) -> Any:
 
 
 def _is_of_tokens(first: Any) -> bool:
-    """Whether what a network gives of pictures and texts are its tokens, not what it has pooled."""
+    """Return whether a network's output for pictures and texts is its tokens, not pooled."""
     given = getattr(first, "modality_config", {}).values()
     return all(one["method_output_name"] == "last_hidden_state" for one in given)
 
 
 def _with_pooler_output(model: Any, directory: Path) -> Any:
-    """A network of pictures alone gives its own pooled row where it has one: that of DINOv2 is
-    the class token, that of ConvNeXt the normalised mean over positions. So does the text network
-    of CLIP: it was trained on the state of the last token."""
+    """Return a network that outputs its own pooled row, if it has one.
+
+    This applies to networks of pictures only (the row is the class token in DINOv2, and the
+    normalised mean over positions in ConvNeXt), and to the text network of CLIP, which was trained
+    on the state of the last token.
+    """
     first = model[0]
     reads = getattr(first, "modalities", [])
     if len(model) != 2:
@@ -236,7 +239,7 @@ def _pooled(model: Any, modality: str) -> Any:
 
 
 class _Flatten(torch.nn.Module):
-    """Pooled maps of 1 × 1, as convolutional networks give them, become rows."""
+    """Flatten pooled 1 × 1 maps of convolutional networks to rows."""
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
         features["sentence_embedding"] = features["sentence_embedding"].flatten(1)
@@ -244,11 +247,11 @@ class _Flatten(torch.nn.Module):
 
 
 def _positions(network: nn.Module) -> int:
-    """Places of a text for which there is a position embedding; 0 where there is no table."""
+    """Return the number of position embeddings of a text; 0 without such a table."""
     for name, module in network.named_modules():
         place = name.rpartition(".")[2].startswith("position_embedding")
         if place and isinstance(module, torch.nn.Embedding) and "vision" not in name:
-            # Those of RoBERTa begin behind the place of padding.
+            # The positions of RoBERTa start after that of padding.
             before = 0 if module.padding_idx is None else module.padding_idx + 1
             return module.num_embeddings - before
     return 0
@@ -263,7 +266,7 @@ def _reason(error: Exception, directory: Path) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
-    """What transformers says while it loads, instead of its bars and tables on the screen."""
+    """Collect transformers' log messages during loading, and hide its progress bars and tables."""
     from transformers.utils import logging as transformers_logging
 
     said: list[str] = []

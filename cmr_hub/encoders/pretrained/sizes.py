@@ -1,8 +1,8 @@
-"""How large a network may be that the settings of a pretrained encoder ask for.
+"""Limits of the size of a network that the settings of a pretrained encoder define.
 
-The libraries build what `config.json` says before they look for its weights: twenty thousand
+The libraries build the network of `config.json` before they look for its weights: twenty thousand
 layers take a minute, a vocabulary of a thousand million words takes all memory. Weights that are
-not in the files would be random, and are refused; so no honest network is larger than its files.
+not in the files would be random, and are refused, so no valid network is larger than its files.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _HIDDEN: Final = ("hidden_size", "d_model", "n_embd", "dim", "width", "embedding
 _SIDES: Final = ("height", "width", "shortest_edge", "size", "crop_size")
 _MOST_LAYERS: Final = 1_000
 _FEW_LAYERS: Final = 100
-"""So many are built in a moment: layers may share their weights."""
+"""Number of layers that is always allowed: they are built in a moment, and may share weights."""
 _FEW_NUMBERS: Final = 2**26
-"""A table of so many takes 256 MB: places of a text may have no table, but be computed."""
+"""Number of values (256 MB) always allowed for a table: position embeddings may be computed."""
 _SMALL: Final = 2**20
 _LONGEST_SIDE: Final = 8_192
-"""Pixels of the side of a picture that a network is shown."""
+"""Maximum side of a network's input, in pixels."""
 
 
 def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
-    """Compares the settings of a network with its files.
+    """Compare the settings of a network with its files.
 
     Args:
-        content: of `config.json` or the like.
-        weights: bytes of all files of weights.
-        tensors: that are in them.
-        where: what to call the file of settings in errors.
+        content: Content of `config.json` or a similar file.
+        weights: Number of bytes of all files of weights.
+        tensors: Number of tensors in these files.
+        where: Name of the file of settings in error messages.
 
     Raises:
-        ModelFormatError: the network would have more layers, or larger tables, than its files.
+        ModelFormatError: The network would have more layers or larger tables than its files.
     """
     for settings in _objects(content):
         hidden = max((_number(settings.get(key)) for key in _HIDDEN), default=0)
@@ -70,9 +70,9 @@ def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
 
 
 def refuse_sides(content: Any, where: str) -> None:
-    """Raises ModelFormatError where settings of a processor ask for pictures of a giant size."""
+    """Raise ModelFormatError if settings of a processor define a huge input."""
     for settings in _objects(content):
-        # With a longest edge these are counts of pixels, or are cut off by it.
+        # With a longest edge these are numbers of pixels, or are limited by it.
         if "longest_edge" in settings or "max_pixels" in settings:
             continue
         for key in _SIDES:
