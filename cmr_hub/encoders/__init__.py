@@ -1,4 +1,4 @@
-"""Encoders of pictures and of texts: their base classes, and those of one's own by name."""
+"""Encoders of pictures and of texts: base classes, and registration of your own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if not TYPE_CHECKING:
 
 
 def refuse_other_name(kind: object, name: str) -> None:
-    """Raises CMRError where a class is called otherwise than it is found: it would be saved so."""
+    """Raise CMRError if the `name` of a class, which models store, is not its registered name."""
     own = getattr(kind, "name", None)
     if own != name:
         raise CMRError(
@@ -53,14 +53,14 @@ def refuse_other_name(kind: object, name: str) -> None:
 
 
 def register(name: str) -> Callable[[T], T]:
-    """A decorator that adds a subclass of `ImageEncoder` or of `TextEncoder` under a name.
+    """Return a decorator that adds a subclass of `ImageEncoder` or `TextEncoder` under a name.
 
-    It is there for this process. An installed package does the same, for every process, with an
-    entry point of the group `cmr_hub.encoders`; what the class is says which of the two it is.
+    It applies to this process. Installed packages can declare an entry point of the group
+    `cmr_hub.encoders` instead. The base class decides which kind of encoder it is.
 
     Raises:
-        CMRError: the name is taken, is not the `name` of the class, which a saved model keeps, or
-            the class is neither of them.
+        CMRError: The name is taken or differs from the `name` of the class, which saved models
+            store, or the class has neither base class.
 
     Example:
         >>> @register("colours")                                            # doctest: +SKIP

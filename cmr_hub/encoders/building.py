@@ -1,7 +1,7 @@
-"""One network is built at a time.
+"""Lock that allows one network to be built at a time.
 
 While transformers and open_clip build a network, they replace functions of torch for the whole
-process. Two that overlap would put back what they found of each other, and leave it so.
+process. Two concurrent builds would restore each other's replacements.
 """
 
 from __future__ import annotations

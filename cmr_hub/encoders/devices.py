@@ -1,4 +1,4 @@
-"""Where a network runs: which device and backend, and in which precision."""
+"""Device, backend and precision of a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRECISIONS: Final = ("float32", "bfloat16", "float16")
 _ACCELERATOR_BATCH: Final = 64
 _DEVICES: Final = ("/dev/kfd", "/dev/dxg")
 _INT8 = "int8"
-_INT8_RECIPE: Final = 1  # a change of how networks are quantised changes what they give
+_INT8_RECIPE: Final = 1  # increment it if a change of the quantisation changes features
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Placement:
     """A device, a precision and a backend. The default is the reference: float32, CPU, torch.
 
     Attributes:
-        device: as torch names it: `cpu`, `cuda`, `cuda:1`, `mps`.
-        precision: one of PRECISIONS, or `int8` with another backend than torch.
-        backend: what runs the network: `torch`, `onnx` or `openvino`.
+        device: Name of torch's device: `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: One of PRECISIONS, or `int8` with another backend than torch.
+        backend: `torch`, `onnx` or `openvino`.
     """
 
     device: str = "cpu"
@@ -38,15 +38,15 @@ class Placement:
 
     @classmethod
     def of(cls, device: str = "cpu", precision: str | None = None) -> Placement:
-        """The placement that a user asked for.
+        """Return the placement for a device and a precision, after checking them.
 
         Args:
-            device: `auto` is the first accelerator that torch finds, else the CPU.
-            precision: None is float32 on the CPU, and on an accelerator bfloat16 where it has
-                that, else float16.
+            device: `auto` is the first accelerator that torch finds, otherwise the CPU.
+            precision: None is float32 on the CPU. On an accelerator it is bfloat16 if that is
+                supported, otherwise float16.
 
         Raises:
-            CMRError: there is no such device here, or no such precision.
+            CMRError: The device or the precision does not exist.
         """
         found = _first_device() if device == "auto" else device
         if found == "cpu" and precision in (None, "float32"):
@@ -74,7 +74,7 @@ class Placement:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision as torch has it."""
+        """The precision as a torch dtype."""
         import torch
 
         found: torch.dtype = getattr(torch, self.precision)
@@ -82,17 +82,17 @@ class Placement:
 
     @property
     def is_reference(self) -> bool:
-        """Whether results are equal to the bit to those of any other run on this machine."""
+        """Whether results equal those of any other run on this machine bit for bit."""
         return self == Placement()
 
     def loses_against(self, other: Placement) -> bool:
-        """Whether weights in this precision lack what another one shows: read them anew."""
+        """Return whether weights in this precision must be reloaded for another one."""
         return self.precision not in ("float32", other.precision)
 
     def marked(self, fingerprint: str) -> str:
-        """The fingerprint of an encoder in this placement, of that of the reference.
+        """Return the fingerprint of an encoder in this placement, given that of the reference.
 
-        Only int8 gives another: vectors of other placements can be compared.
+        It differs for int8 only: vectors of all other placements are comparable.
         """
         if self.precision != _INT8:
             return fingerprint
@@ -100,18 +100,18 @@ class Placement:
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def batch_size(self, on_cpu: int) -> int:
-        """How many items to give a network at a time; an accelerator wants many."""
+        """Return the batch size of a network; accelerators need larger batches."""
         return on_cpu if self.device == "cpu" else max(on_cpu, _ACCELERATOR_BATCH)
 
     def tensor(self, values: Tensor) -> Tensor:
-        """`values` on this device; those that are floating-point in this precision."""
+        """Return `values` on this device; floating-point values in this precision."""
         if self.is_reference:
             return values
         return values.to(self.device, self.dtype if values.is_floating_point() else None)
 
 
 def devices() -> list[str]:
-    """The devices that torch can use here."""
+    """Return the devices that torch can use."""
     import torch
 
     found = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
@@ -126,10 +126,10 @@ def _first_device() -> str:
 
 
 def _may_have_accelerator() -> bool:
-    """Whether it is worth asking torch, whose import takes longer than many a search."""
+    """Return whether to ask torch, which takes longer to import than many searches take."""
     if "torch" in sys.modules or sys.platform != "linux":
         return True
-    # The drivers of NVIDIA and AMD, and both of them in Windows' Linux.
+    # Drivers of NVIDIA and AMD, and of either in WSL.
     return any(Path("/dev").glob("nvidia[0-9]*")) or any(map(os.path.exists, _DEVICES))
 
 

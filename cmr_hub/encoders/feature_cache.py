@@ -1,4 +1,4 @@
-"""Features of frozen encoders, computed once and kept on disk."""
+"""Disk cache of the features of frozen encoders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 256  # items between two commits: what a kill can cost at most
+_CHUNK = 256  # items per commit: the most that a killed run loses
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS features"
     " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
@@ -39,10 +39,10 @@ _TABLE = (
 
 
 def image_key(image: ImageSource) -> bytes:
-    """SHA-256 of a picture's content: of the file's bytes, or of pixels as RGB.
+    """Return the SHA-256 of a picture's content: of the file's bytes, or of its RGB pixels.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: The picture cannot be read.
     """
     if isinstance(image, bytes):
         return hashlib.sha256(image).digest()
@@ -57,7 +57,7 @@ def image_key(image: ImageSource) -> bytes:
 
 
 def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
-    """One for each encoder and placement: rows of float32 on the CPU stay equal to the bit."""
+    """Return one name per encoder and placement, so that reference rows stay exact."""
     plain = re.sub(r"[^\w.-]+", "_", name)[-64:].strip("_.")
     where = "" if placement.is_reference else f"-{placement.device}-{placement.precision}"
     where += "" if placement.backend == "torch" else f"-{placement.backend}"
@@ -65,26 +65,26 @@ def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
 
 
 class View(Protocol):
-    """Another look at a picture."""
+    """A transformation of pictures, such as an augmentation."""
 
     @property
     def name(self) -> str:
-        """Changes with everything that changes what it gives."""
+        """Must change with everything that changes the result."""
 
     def __call__(self, picture: Image.Image, key: bytes) -> Image.Image:
-        """What is seen of a picture; `key` is of its content."""
+        """Return the transformed picture; `key` is the hash of its content."""
 
 
 class FeatureCache:
-    """Feature rows by content, one SQLite file per encoder fingerprint.
+    """Feature rows by content, in one SQLite file per encoder fingerprint.
 
-    The fingerprint holds the weights' hash and the settings, so a change of either never
-    meets old rows. SQLite commits each chunk atomically: a killed run keeps what was done. Every
-    row carries a checksum; a damaged row is computed again. A cache that cannot be written is
-    reported once and left out.
+    The fingerprint contains the weights' hash and the settings, so rows are never reused after a
+    change of either. SQLite commits each chunk atomically: a killed run keeps the finished chunks.
+    Each row has a checksum; damaged rows are recomputed. If the cache cannot be written, one
+    warning is logged and features are not cached.
 
     Args:
-        home: the folder of caches; default `default_cache_home()`.
+        home: Folder of caches. Default: `default_cache_home()`.
     """
 
     def __init__(self, home: str | Path | None = None) -> None:
@@ -99,19 +99,19 @@ class FeatureCache:
         view: View | None = None,
         progress: bool = False,
     ) -> FloatArray:
-        """The same rows as `encoder.encode(images)`, encoding only what is not known yet.
+        """Return the rows of `encoder.encode(images)`; only missing rows are computed.
 
         Args:
-            encoder: of pictures.
+            encoder: Encoder of pictures.
             images: N pictures.
-            view: encode what this makes of each; None: the picture as it is.
-            progress: show how far it is.
+            view: Transformation of each picture before it is encoded. Default: none.
+            progress: Show a progress bar.
 
         Returns:
             (N, encoder.dim) float32.
 
         Raises:
-            ImageError: a picture cannot be read; pictures before it are already kept.
+            ImageError: A picture cannot be read; rows of pictures before it are cached.
         """
         plain = [image_key(image) for image in images]
 
@@ -135,10 +135,10 @@ class FeatureCache:
     def encode_texts(
         self, encoder: TextEncoder, documents: Sequence[Document], *, progress: bool = False
     ) -> FloatArray:
-        """The same rows as `encoder.transform(documents)`.
+        """Return the rows of `encoder.transform(documents)`.
 
-        Only encoders with a fingerprint are cached: pretrained ones, slow and the same for every
-        run. One that was fitted on training text is quick, and another for every run.
+        Only encoders with a fingerprint are cached: these are pretrained, slow, and the same in all
+        runs. Encoders fitted on training text are fast, and differ between runs.
 
         Returns:
             (N, encoder.dim) float32.
@@ -165,7 +165,7 @@ class FeatureCache:
         *,
         progress: bool,
     ) -> FloatArray:
-        """The (N, dim) rows of these keys; those not in the file are computed, in chunks."""
+        """Return the (N, dim) rows of these keys; compute and write missing ones in chunks."""
         if not keys:
             return np.empty((0, dim), dtype=np.float32)
         try:
@@ -199,7 +199,7 @@ class FeatureCache:
         try:
             connection.execute(_TABLE)
             made = connection.execute("SELECT sql FROM sqlite_master").fetchall()
-            # First what it is made of: a view of the table's name could compute for ever.
+            # The schema first: a view with the table's name could run for ever.
             whole = made == [(_TABLE.replace(" IF NOT EXISTS", ""),)] and (
                 connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
             )
@@ -211,7 +211,7 @@ class FeatureCache:
         if whole:
             return connection
         connection.close()
-        # Nothing in it can be trusted, all of it can be recomputed.
+        # Nothing in it can be trusted, and all of it can be recomputed.
         logger.warning("the feature cache %s is damaged and starts anew", path)
         for file in (path, *(Path(f"{path}-{kind}") for kind in ("journal", "wal", "shm"))):
             file.unlink(missing_ok=True)

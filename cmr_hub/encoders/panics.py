@@ -1,4 +1,4 @@
-"""Where a library that is written in Rust breaks down, instead of raising an error."""
+"""Convert panics of libraries written in Rust to errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LONGEST = 300
 
 @contextmanager
 def refusing_panics(name: str) -> Iterator[None]:
-    """Makes a ModelFormatError of a panic inside, which no `except Exception` would catch.
+    """Convert a panic inside to a ModelFormatError; `except Exception` would not catch it.
 
-    A tokeniser panics on a regular expression that it cannot end: the file that holds it is to
-    blame, not this process.
+    A tokeniser panics on a regular expression that it cannot finish: the cause is the file that
+    contains it, not this process.
 
     Args:
-        name: what to call the encoder in the error.
+        name: Name of the encoder in the error message.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""Makes `import torchvision` work beside a torch it was not built for.
+"""Make `import torchvision` work with a torch it was not built for.
 
-A torchvision built for CUDA cannot load its compiled operators next to a CPU-only torch, and its
-import then stops with "operator torchvision::nms does not exist", though models and transforms
-need none of them. Declaring the two operators' schemas first lets the import go on; calling them
-still fails, with torch's own message.
+A torchvision built for CUDA cannot load its compiled operators with a CPU-only torch, and its
+import then fails with "operator torchvision::nms does not exist", though models and transforms do
+not need them. If the schemas of the two operators are declared first, the import succeeds; calling
+them still fails, with torch's own message.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _declaring = Lock()  # torch refuses a second declaration
 
 
 def ensure_torchvision() -> None:
-    """Call before importing torchvision, or a package that imports it (transformers).
+    """Call this before importing torchvision, or a package that imports it (transformers).
 
-    Does nothing where torchvision is already imported, where its operators load, or where it is
-    not installed (its own import then says so).
+    Does nothing if torchvision is already imported, if its operators can be loaded, or if it is
+    not installed (importing it then raises an error).
     """
     global _declared  # noqa: PLW0603
     with _declaring:
