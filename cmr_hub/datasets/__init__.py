@@ -1,4 +1,4 @@
-"""Datasets, each read by a function and under a name.
+"""Datasets, by function and by name.
 
 Example:
     >>> from cmr_hub import datasets                                        # doctest: +SKIP
@@ -67,14 +67,14 @@ if not TYPE_CHECKING:
 
 
 def register(name: str) -> Callable[[T], T]:
-    """A decorator that adds a reader under a name, in this process.
+    """Return a decorator that adds a reader under a name, in this process.
 
-    A reader is a function of `root`, a folder or None, and perhaps of `protocol` and other
-    options, that gives a `PairDataset` or a `FeatureDataset`. An installed package does the same,
-    for every process, with an entry point of the group `cmr_hub.datasets`.
+    A reader is a function of `root`, a folder or None, and optionally of `protocol` and other
+    options, that returns a `PairDataset` or a `FeatureDataset`. Installed packages can declare an
+    entry point of the group `cmr_hub.datasets` instead.
 
     Raises:
-        CMRError: the name is taken, or it is no function.
+        CMRError: The name is taken, or the reader is not a function.
 
     Example:
         >>> @register("holidays")                                           # doctest: +SKIP
@@ -85,7 +85,7 @@ def register(name: str) -> Callable[[T], T]:
 
 
 def dataset_names() -> list[str]:
-    """The names that `load_dataset` knows."""
+    """Return the names that `load_dataset` accepts."""
     return list(DATASETS)
 
 
@@ -97,19 +97,19 @@ def load_dataset(
     check_images: bool = True,
     **options: Any,
 ) -> PairDataset | FeatureDataset:
-    """Reads a dataset; what is wrong with it goes into its `report` and, in short, into the log.
+    """Read a dataset. Problems are stored in its `report`, and a summary is logged.
 
     Args:
-        name: one of `dataset_names()`.
-        root: its folder; by default the one under `$CMR_DATA_HOME`.
-        protocol: how to split it; by default the reader's own.
-        check_images: decode every picture once and leave out the broken ones.
-        options: further options of the reader.
+        name: One of `dataset_names()`.
+        root: Folder of the dataset. Default: its folder in `$CMR_DATA_HOME`.
+        protocol: Protocol of the splits. Default: that of the reader.
+        check_images: Decode every picture once and drop broken ones.
+        options: Further options of the reader.
 
     Raises:
-        UnknownNameError: no such dataset or protocol.
-        DataNotFoundError: the dataset is not there, or may not be read.
-        DataFormatError: it cannot be understood, or nothing usable is left of it.
+        UnknownNameError: There is no such dataset or protocol.
+        DataNotFoundError: The dataset does not exist, or is not readable.
+        DataFormatError: It cannot be parsed, or has no usable item.
     """
     read = DATASETS[name]
     if protocol is not None:

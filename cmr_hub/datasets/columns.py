@@ -1,4 +1,4 @@
-"""What every dataset is: columns of equal length, cut by rows into splits."""
+"""Base class of datasets: columns of equal length, divided into splits."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cmr_hub.types import IntArray
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Columns:
-    """Base of the datasets: N items as columns. Immutable; every verb gives a new one.
+    """Base class of datasets: N items as columns. Immutable; all methods return new datasets.
 
     Attributes:
-        name: the dataset's registered name.
-        protocol: how it was split.
+        name: Registered name of the dataset.
+        protocol: Protocol of the splits.
         ids: N different names of items.
-        labels: (N,) int64 positions in `classes`; -1 is no label.
-        classes: names of the classes.
-        splits: (N,) strings, each one of "train", "validation", "test".
-        report: what the reader found wrong.
+        labels: (N,) int64 indices into `classes`; -1 means no label.
+        classes: Names of the classes.
+        splits: (N,) strings: "train", "validation" or "test".
+        report: Problems found by the reader.
 
     Raises:
-        DataFormatError: columns of different length, repeated ids, or a value out of range.
+        DataFormatError: Columns differ in length, ids are repeated, or a value is out of range.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = ("ids", "labels", "splits")
@@ -72,24 +72,24 @@ class Columns:
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """The splits that have items, in the order train, validation, test."""
+        """Splits that have items, in the order train, validation, test."""
         return tuple(split for split in SPLITS if (self.splits == split).any())
 
     def split(self, name: str) -> Self:
-        """The items of one split. Raises UnknownNameError when there are none."""
+        """Return the items of one split. Raises UnknownNameError if there are none."""
         if name not in self.split_names:
             kind = f"split of {self.name} {self.protocol}"
             raise UnknownNameError(kind, name, list(self.split_names))
         return self.subset(np.flatnonzero(self.splits == name))
 
     def subset(self, indices: IntArray | npt.NDArray[np.bool_] | Sequence[int]) -> Self:
-        """The items at these positions, in this order, or where a boolean mask is true."""
+        """Return the items at these positions, in this order, or those of a boolean mask."""
         positions = indices if isinstance(indices, np.ndarray) else list(indices)
         rows = np.arange(len(self))[positions]
         return replace(self, **{name: _take(getattr(self, name), rows) for name in self.COLUMNS})
 
     def label_name(self, index: int) -> str | None:
-        """The class of one item, None when it has no label."""
+        """Return the class of an item, or None without a label."""
         label = int(self.labels[index])
         return None if label < 0 else self.classes[label]
 

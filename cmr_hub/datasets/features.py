@@ -1,4 +1,4 @@
-"""Pairs that are published as feature rows only."""
+"""Datasets that are published as feature rows only."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ TWO_PARTS = "6000/1000"
 
 
 def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> PairDataset:
-    """Reads the dataset from `root` or `$CMR_DATA_HOME/flickr8k`. See `read_folder`.
+    """Read the dataset from `root` or `$CMR_DATA_HOME/flickr8k`. See `read_folder`.
 
-    With the protocol "6000/1000" the validation pictures are the test split, and what training
-    has to choose it chooses on a part of its own 6000.
+    In the protocol "6000/1000" the validation pictures are the test split, and training uses a
+    part of its 6000 pictures for validation.
     """
     if protocol not in (PROTOCOL, TWO_PARTS):
         raise UnknownNameError("protocol of flickr8k", protocol, [PROTOCOL, TWO_PARTS])

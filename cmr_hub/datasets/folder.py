@@ -1,4 +1,4 @@
-"""A folder of pictures with a metadata file: Hugging Face's ImageFolder convention."""
+"""A folder of pictures with a metadata file, in Hugging Face's ImageFolder format."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class _Item:
 
 
 def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> PairDataset:
-    """Reads a folder of one's own; `root` is the usual way to name it. See `read_folder`."""
+    """Read your own folder, usually given as `root`. See `read_folder`."""
     return read_folder(NAME, root, protocol, HOME_PAGE)
 
 
 def read_folder(name: str, root: str | Path | None, protocol: str, home_page: str) -> PairDataset:
-    """Reads the folder `root` or `$CMR_DATA_HOME/<name>`.
+    """Read the folder `root` or `$CMR_DATA_HOME/<name>`.
 
-    Every `metadata.jsonl`, `.csv` or `.parquet` in it names pictures relative to itself. An item's
-    id is the picture's path within the folder; its split is the topmost folder's name where that is
-    train, validation or test, and train elsewhere. Of `captions`, `caption` and `text` the first
-    that is there gives the sentences (a string, or in JSON also a list of strings). Names that
-    lead out of the folder, by `..`, an absolute path or a link, are reported and refused.
+    Each `metadata.jsonl`, `.csv` or `.parquet` lists pictures relative to itself. The id of an item
+    is the picture's path in the folder. Its split is the name of the topmost folder if that is
+    train, validation or test, otherwise train. The sentences come from the first existing column of
+    `captions`, `caption` and `text` (a string; in JSON also a list of strings). Names that lead out
+    of the folder, by `..`, an absolute path or a link, are refused and reported.
 
     Raises DataNotFoundError, DataFormatError (a table without `file_name`) and UnknownNameError.
     """
@@ -114,7 +114,7 @@ def _split(item_id: str) -> str:
 
 
 def _class_order(name: str) -> tuple[bool, int, str]:
-    """Numbers first and by value, then words."""
+    """Sort key: numbers first and by value, then words."""
     is_number = name.isascii() and name.isdigit()
     return not is_number, int(name[:18]) if is_number else 0, name
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FeatureArrays: TypeAlias = (
     tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 )
-"""(N, Di) features of images, (N, Dt) of their texts and, if there are classes, N labels."""
+"""(N, Di) image features, (N, Dt) features of their texts and, optionally, N labels."""
 
 DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
 """A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
@@ -71,17 +71,17 @@ def arrays_dataset(
     *,
     split: str = "train",
 ) -> FeatureDataset:
-    """Features as a dataset; row i of each belongs to pair i.
+    """Return a dataset of features; row i of each array belongs to pair i.
 
     Args:
         images: (N, Di) numbers.
         texts: (N, Dt) numbers.
-        labels: N names or numbers of classes; None: there are none.
-        split: that all pairs are in.
+        labels: N names or numbers of classes. Default: no labels.
+        split: Split of all pairs.
 
     Raises:
-        DataFormatError: shapes do not fit, values are not finite numbers, or some pairs have a
-            label and some have none (-1).
+        DataFormatError: Shapes do not match, values are not finite, or only some pairs have a
+            label (-1 means none).
     """
     rows = {"images": _matrix("images", images), "texts": _matrix("texts", texts)}
     count = len(rows["images"])
@@ -132,7 +132,7 @@ def _matrix(name: str, given: npt.ArrayLike) -> FloatArray:
 
 
 def in_order(data: DataLike | Sequence[DataLike]) -> list[Any]:
-    """One dataset, or several, as a list."""
+    """Return one or several datasets as a list."""
     is_one = isinstance(data, str | Path | PairDataset | FeatureDataset) or is_arrays(data)
     if is_one:
         return [data]

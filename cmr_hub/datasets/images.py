@@ -1,4 +1,4 @@
-"""Safe reading of pictures from outside: every kind becomes RGB or a clear ImageError."""
+"""Safe reading of external pictures: the result is RGB or a clear ImageError."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from cmr_hub.types import ImageSource
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 64 * 2**20
-# Just under the size at which Pillow itself begins to warn; 268 MB as RGB.
+# Just under the size at which Pillow itself starts to warn; 268 MB as RGB.
 MAX_PIXELS = 89_000_000
 _STRIP_PIXELS = 2_000_000
-_LONGEST_PATH = 1_000  # of a message
+_LONGEST_PATH = 1_000  # characters in a message
 
 
 def read_image(
     source: ImageSource, *, max_pixels: int | None = None, enough: int | None = None
 ) -> Image.Image:
-    """The picture as RGB, upright as its EXIF orientation says; always a new image.
+    """Read a picture as RGB, upright according to its EXIF orientation; always a new image.
 
-    Transparent pixels are laid over white, 16-bit grey is scaled to 8 bits, and of an animation
-    the first frame counts (of an open image: the current frame).
+    Transparent pixels are blended with white, 16-bit grey is scaled to 8 bits, and of an animation
+    the first frame is used (of an open image: the current frame).
 
     Args:
-        source: a path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
-        max_pixels: of width × height.
-        enough: a length of the shorter side, in pixels, that is all the caller needs. A JPEG file
-            that is at least twice as large is decoded to 1/2, 1/4 or 1/8 of its size, not below
-            this: a photograph of 12 megapixels in a fraction of the time and memory.
+        source: A path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
+        max_pixels: Maximum of width × height. Default: `MAX_PIXELS`.
+        enough: Shorter side, in pixels, that the caller needs. A JPEG file that is at least twice
+            as large is decoded to 1/2, 1/4 or 1/8 of its size, not below this, which takes a
+            fraction of the time and memory for a photograph of 12 megapixels.
 
     Raises:
-        ImageError: not one of `FORMATS`, over `MAX_BYTES` or `max_pixels` (default `MAX_PIXELS`;
-            seen in the header, before anything is decoded), truncated, empty, missing, with
-            floating-point pixels, or none of these kinds of source.
+        ImageError: The source has another type, or a format that is not in `FORMATS`; it is over
+            `MAX_BYTES` or `max_pixels` (checked in the header, before decoding); or it is
+            truncated, empty, missing or has floating-point pixels.
     """
     try:
         return _rgb(_opened(source), max_pixels, enough, keep=isinstance(source, Image.Image))
-    except Exception as error:  # Pillow's decoders raise nearly every kind on damaged input
+    except Exception as error:  # Pillow's decoders raise nearly every exception on damaged input
         where = "the given picture"
         if isinstance(source, str | Path):
             where = f"the picture {str(source)[:_LONGEST_PATH]}"
@@ -78,10 +78,10 @@ def _opened(source: ImageSource) -> Image.Image:
 def decode_image(
     data: bytes, *, max_pixels: int | None = None, enough: int | None = None
 ) -> Image.Image:
-    """The picture in these bytes, as `read_image` gives it.
+    """Decode the picture in these bytes, like `read_image`.
 
     Raises:
-        ImageError: as `read_image`; the message is the reason alone.
+        ImageError: As `read_image`; the message is the reason only.
     """
     try:
         return _rgb(_open_bytes(data), max_pixels, enough)
@@ -90,9 +90,9 @@ def decode_image(
 
 
 def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
-    """The paths that `read_image` refuses, with the reason.
+    """Return the paths that `read_image` refuses, with the reasons.
 
-    Every picture is decoded whole, side by side on all cores: a truncated one shows no sooner.
+    Every picture is decoded completely, in parallel on all cores: truncation shows only then.
     """
 
     def reason(path: Path) -> str | None:
@@ -102,7 +102,7 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
             return str(error.__cause__ and _reason(error.__cause__))
         return None
 
-    from tqdm import tqdm  # a seventh of the start of a process that decodes
+    from tqdm import tqdm  # a seventh of the start-up time of a process that decodes pictures
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reasons = tqdm(
@@ -128,10 +128,10 @@ def _open(path: Path) -> Image.Image:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a picture, also of a member of an uncompressed tar file: `…/x.tar/name.jpg`.
+    """Read the bytes of a picture, or of a member of an uncompressed tar: `…/x.tar/name.jpg`.
 
     Raises:
-        OSError: its text is the reason, without the path.
+        OSError: The message is the reason, without the path.
     """
     shard = next((parent for parent in path.parents if parent.suffix == ".tar"), None)
     if shard is None or not shard.is_file():
@@ -158,7 +158,7 @@ def _open_bytes(data: bytes) -> Image.Image:
 def _rgb(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
-    """A new picture, or the same one changed unless it is to be kept: copies take a third."""
+    """Convert a picture to RGB, in place unless `keep`: copying takes a third of the time."""
     _check_size(*image.size, MAX_PIXELS if max_pixels is None else max_pixels)
     if enough is not None and not keep:
         image.draft(None, (enough, enough))
@@ -174,14 +174,14 @@ def _check_size(width: int, height: int, most: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # An unreadable orientation is no reason to lose a whole picture.
+    # A picture with an unreadable orientation is still usable.
     with suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
 def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """The same as `convert` of the whole, which would need several copies of it at once."""
+    """Convert a picture in strips: converting it at once would need several copies of it."""
     rows = max(1, _STRIP_PIXELS // image.width)
     if rows >= image.height:
         return convert(image)
@@ -206,7 +206,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ImageError("its pixels are floating-point numbers, which have no fixed white")
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips at 255 and leaves a white page.
+        # Pillow's own conversion clips at 255 and returns a white page.
         return _in_strips(image, _scaled)
     if image.has_transparency_data:
         return _in_strips(image, _over_white)

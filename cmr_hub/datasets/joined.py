@@ -1,4 +1,4 @@
-"""Several datasets as one."""
+"""Join several datasets."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cmr_hub.errors import DataFormatError
 from cmr_hub.types import IntArray
 
 PLUS = "+"
-"""Between the names, and the protocols, of datasets that were joined."""
+"""Separator of the names, and of the protocols, of joined datasets."""
 
 
 def joined(datasets: Sequence[PairDataset]) -> PairDataset:
-    """All items of all datasets, in this order, each in the split that it had.
+    """Join all items of all datasets, in this order; items keep their splits.
 
-    Classes are the same where their names are, but for spaces, hyphens and case ("tv monitor" and
+    Classes are equal if their names differ only in spaces, hyphens and case ("tv monitor" and
     "tvmonitor"); the first dataset's spelling is kept. Ids become `dataset/id`.
 
     Raises:
-        DataFormatError: no dataset, or one given twice.
+        DataFormatError: There is no dataset, or one is repeated.
     """
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
@@ -35,7 +35,7 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
         for key, name in zip(keys, dataset.classes, strict=True):
             classes.setdefault(key, name)
         position = {key: number for number, key in enumerate(classes)}
-        # The last entry is what −1, no label, picks.
+        # The index −1, no label, selects the last entry.
         labels.append(np.array([*(position[key] for key in keys), -1])[dataset.labels])
     return PairDataset(
         name=PLUS.join(names),
@@ -50,15 +50,12 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
 
 
 def source_names(dataset: Columns) -> list[str]:
-    """The datasets that were joined; of one that was not, its own name."""
+    """Return the names of the joined datasets, or the name of a single one."""
     return dataset.name.split(PLUS)
 
 
 def sources(dataset: Columns) -> IntArray:
-    """(N,) the place, among the datasets that were joined, of the one that each item is from.
-
-    All zero for a dataset that was not joined.
-    """
+    """Return the (N,) index of each item's dataset among the joined ones; zero if not joined."""
     names = source_names(dataset)
     if len(names) == 1:
         return np.zeros(len(dataset), dtype=np.int64)
@@ -66,7 +63,7 @@ def sources(dataset: Columns) -> IntArray:
 
 
 def parts(dataset: PairDataset) -> list[PairDataset]:
-    """The items of each dataset that was joined, those without items left out; else itself."""
+    """Split a joined dataset into its datasets, without empty ones."""
     names, source = source_names(dataset), sources(dataset)
     if len(names) == 1:
         return [dataset]

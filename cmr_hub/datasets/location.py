@@ -1,4 +1,4 @@
-"""Where a dataset is: a given folder, or its place under `$CMR_DATA_HOME`."""
+"""Locate a dataset: a given folder, or its folder in `$CMR_DATA_HOME`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ def find_dataset(
     home_page: str,
     required: Sequence[str] = (),
 ) -> Path:
-    """The absolute path of a dataset's folder.
+    """Return the absolute path of a dataset's folder.
 
     Args:
-        name: what the dataset is called in messages.
-        folder: its folder under `$CMR_DATA_HOME`, used when `root` is None.
-        root: the folder itself, if the caller knows it.
-        layout: the expected files, for the message.
-        home_page: where the dataset is to be had, for the message.
-        required: files or folders that must lie in it.
+        name: Name of the dataset in messages.
+        folder: Its folder in `$CMR_DATA_HOME`, used if `root` is None.
+        root: Path of the folder.
+        layout: Expected files, for the message.
+        home_page: Where to get the dataset, for the message.
+        required: Files or folders that must exist in it.
 
     Raises:
-        DataNotFoundError: no such folder, or a required part is missing; tells all of the above.
+        DataNotFoundError: The folder or a required part does not exist; the message contains all
+            of the above.
     """
     home = os.environ.get(DATA_HOME)
     if root is not None:
@@ -51,7 +52,7 @@ def find_dataset(
 
 
 def not_found(name: str, reason: str, layout: str, home_page: str) -> DataNotFoundError:
-    """The error to raise when `name` cannot be found, for the given `reason`."""
+    """Return the error to raise if `name` cannot be found, with the `reason`."""
     return DataNotFoundError(
         f"{name} was not found: {reason}.\n"
         f"  Get it from {home_page}\n"

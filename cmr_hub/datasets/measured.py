@@ -1,4 +1,4 @@
-"""Datasets with something to measure on, by the names that a run is recorded under."""
+"""Datasets with a split to evaluate on, by the names under which runs are recorded."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from cmr_hub.errors import DataFormatError, shown
 D = TypeVar("D", bound=Columns)
 
 AS_TEST = " (validation as test)"
-"""At the end of a protocol whose validation split is the one to be measured on."""
+"""Suffix of a protocol whose validation split serves as the test split."""
 _HELD_OUT = re.compile(r"(.*) \((0\.\d+) held out, seed (\d+)\)")
-"""What `with_held_out` makes of a protocol."""
+"""Protocols of `with_held_out`."""
 
 
 def with_test_split(dataset: D) -> D:
-    """The dataset, in which the validation split is the test split where there is none.
+    """Return the dataset with its validation split as test split, if it has no test split.
 
-    What training has to choose it then chooses on a part of the training split. The protocol says
-    so, and `load_measured` reads it again.
+    Training then validates on a part of the training split. The protocol records this, so that
+    `load_measured` can restore the dataset.
     """
     if "test" in dataset.split_names or "validation" not in dataset.split_names:
         return dataset
@@ -37,17 +37,17 @@ def with_test_split(dataset: D) -> D:
 
 
 def with_held_out(dataset: D, share: float, seed: int) -> D:
-    """As `with_test_split`; where nothing is held out, a random part becomes the test split.
+    """Return `with_test_split`; without a held-out split, make a random part the test split.
 
-    The protocol says so, and `load_measured` draws the same part again.
+    The protocol records this, so that `load_measured` can restore the same part.
 
     Args:
-        dataset: perhaps of training pairs only.
-        share: of each class that is held out, in (0, 1).
-        seed: of the drawing.
+        dataset: May contain training pairs only.
+        share: Share of each class to hold out, in (0, 1).
+        seed: Random seed.
 
     Raises:
-        DataFormatError: it is no such share, or there are too few pairs.
+        DataFormatError: `share` is out of range, or there are too few pairs.
     """
     if {"test", "validation"} & set(dataset.split_names):
         return with_test_split(dataset)
@@ -65,13 +65,13 @@ def with_held_out(dataset: D, share: float, seed: int) -> D:
 
 
 def join_measured(datasets: Sequence[PairDataset]) -> PairDataset:
-    """Several datasets as one, each with a test split where it has anything held out.
+    """Join several datasets, each with a test split if it has any held-out pairs.
 
-    Where not all of them have a validation split left, what they have is trained on: training
-    holds out a part of each.
+    Unless all of them still have a validation split, those splits become training data, and
+    training holds out a part of each dataset.
 
     Raises:
-        DataFormatError: a dataset is given twice, or none has anything to measure on.
+        DataFormatError: A dataset is repeated, or none has held-out pairs.
     """
     measured = [with_test_split(dataset) for dataset in datasets]
     whole = joined(measured)
@@ -87,10 +87,10 @@ def join_measured(datasets: Sequence[PairDataset]) -> PairDataset:
 def load_measured(
     name: str, protocol: str, root: str | Path | None = None
 ) -> PairDataset | FeatureDataset:
-    """The data that a run is recorded under, several joined datasets among them.
+    """Load the data of a recorded run, which may be several joined datasets.
 
     Raises:
-        UnknownNameError, DataNotFoundError, DataFormatError: as `load_dataset`.
+        UnknownNameError, DataNotFoundError, DataFormatError: As `load_dataset`.
     """
     names, protocols = name.split(PLUS), protocol.split(PLUS)
     if len(names) != len(protocols):

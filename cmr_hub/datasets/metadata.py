@@ -1,4 +1,4 @@
-"""Tables of metadata beside pictures, as Hugging Face's ImageFolder has them."""
+"""Tables of metadata for pictures, in Hugging Face's ImageFolder format."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ TEXT_KEYS = ("captions", "caption", "text")
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 UNREAD_ENDINGS = (
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd"),
-    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),  # of cameras
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),  # raw formats of cameras
 )
-"""Pictures too, of formats that are not read."""
+"""Extensions of pictures in formats that are not supported."""
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-"""Of several in one folder the first is read."""
+"""The first one in a folder is read."""
 _LARGEST = 8 * 2**30
 
 
 def walk(base: Path, report: ReadReport) -> list[Path]:
-    """All files in the folder, sorted. Hidden folders and linked ones are not entered."""
+    """Return all files in the folder, sorted, except those in hidden and linked folders."""
     files: list[Path] = []
 
     def note(error: OSError) -> None:
@@ -49,7 +49,7 @@ def walk(base: Path, report: ReadReport) -> list[Path]:
 
 
 def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:
-    """The tables among the files, one of each folder."""
+    """Return the tables among the files, one per folder."""
     chosen: dict[Path, Path] = {}
     for name in TABLES:
         for path in files:
@@ -63,18 +63,18 @@ def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Pa
 
 
 def is_inside(path: Path, base: Path) -> bool:
-    """Whether a path, its links followed, is in a folder."""
+    """Return whether a path, with its links resolved, is in a folder."""
     try:
         return path.resolve().is_relative_to(base.resolve())
-    except (OSError, RuntimeError, ValueError):  # a ring of links, a name too long or with a NUL
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, a long name, or a NUL
         return False
 
 
 def records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a table, each with where it stands.
+    """Yield the records of a table, each with its location for messages.
 
     Raises:
-        DataFormatError: the table has no column `file_name`, or is no table.
+        DataFormatError: The table has no column `file_name`, or is not a table.
     """
     try:
         check_file(path, _LARGEST)
@@ -153,7 +153,7 @@ def picture_path(
     on_disk: set[Path],
     report: ReadReport,
 ) -> Path | None:
-    """The picture that a record names, if it is a file inside the folder."""
+    """Return the path of a record's picture, if it is a file in the folder."""
     name = record.get("file_name")
     if not isinstance(name, str) or not is_clean(name) or not name.strip():
         report.add("damaged record", where, "file_name is not a file name")
@@ -169,7 +169,7 @@ def picture_path(
 
 
 def record_sentences(record: dict[str, Any], where: str, report: ReadReport) -> tuple[str, ...]:
-    """What a record says of its picture: the first of `TEXT_KEYS` that is there."""
+    """Return the sentences of a record: the first existing column of `TEXT_KEYS`."""
     texts = next((record[key] for key in TEXT_KEYS if record.get(key) is not None), None)
     if texts is None:
         report.add("missing text", where, f"none of {', '.join(TEXT_KEYS)}")
@@ -185,7 +185,7 @@ def record_sentences(record: dict[str, Any], where: str, report: ReadReport) -> 
 
 
 def record_label(record: dict[str, Any], where: str, report: ReadReport) -> str | None:
-    """The class of a record's picture."""
+    """Return the class of a record's picture."""
     label = record.get("label")
     if not isinstance(label, str | int | None) or not is_clean(str(label)):
         report.add("damaged record", where, "the label is neither text nor a whole number")
@@ -194,7 +194,7 @@ def record_label(record: dict[str, Any], where: str, report: ReadReport) -> str 
 
 
 def is_clean(text: str) -> bool:
-    """No NUL and no lone surrogate: the text can be written to a file and read again."""
+    """Return whether a text has no NUL and no lone surrogate, so that a file can store it."""
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:

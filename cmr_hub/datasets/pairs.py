@@ -1,4 +1,4 @@
-"""Pairs of a picture and its sentences."""
+"""Datasets of pictures with sentences."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cmr_hub.datasets.columns import Columns
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PairDataset(Columns):
-    """N items, each a picture with sentences that belong to it. See `Columns`.
+    """N items, each a picture with its sentences. See `Columns`.
 
     Attributes:
-        images: N paths of pictures; None where an item has only text.
+        images: N paths of pictures; None for an item with text only.
         sentences: N tuples of sentences.
     """
 
@@ -26,9 +26,9 @@ class PairDataset(Columns):
     sentences: tuple[tuple[str, ...], ...]
 
     def without_broken_images(self) -> Self:
-        """The items whose picture can be decoded; the others go into the report.
+        """Return the items whose picture can be decoded; the others are added to the report.
 
-        Splits stay as they are, so that the check moves no item from training to test.
+        Splits do not change, so that the check moves no item from training to test.
         """
         from cmr_hub.datasets.images import broken_images
 

@@ -1,4 +1,4 @@
-"""Parquet files from outside, read some rows at a time: what would fill the memory is refused."""
+"""Read external Parquet files in batches, and refuse those that would fill the memory."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import pyarrow.parquet as pq
 from cmr_hub.outside import check_file
 
 ROWS = 65_536
-"""In a batch."""
+"""Default number of rows per batch."""
 _FREE = 256 * 2**20
 _RATIO = 256
-"""No honest table packs so well: beyond `_FREE` a byte may become so many."""
+"""Maximum ratio of unpacked to packed bytes, beyond `_FREE`; valid tables compress less."""
 _CELL = 8
-"""Bytes of an empty value, in memory."""
+"""Number of bytes of an empty value in memory."""
 
 
 class ParquetTable:
-    """A Parquet file, open: it may be removed and still be read.
+    """An open Parquet file, which can still be read after it is removed.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Raises:
-        OSError: its text is the reason, without the path; FileNotFoundError where there is none.
+        OSError: The message is the reason, without the path; FileNotFoundError if the file does
+            not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,24 +38,24 @@ class ParquetTable:
             metadata = pq.read_metadata(path)
             self.schema: pa.Schema = metadata.schema.to_arrow_schema()
             names = [field.name for field in self.schema if _is_text(field.type)]
-            # A column that says the same in every row is a few bytes long until it is written out.
+            # A constant column takes a few bytes until it is expanded, so it stays a dictionary.
             self._file = pq.ParquetFile(path, metadata=metadata, read_dictionary=names)
         except FileNotFoundError:
             raise
-        except Exception as error:  # Arrow raises nearly every kind on damaged input
+        except Exception as error:  # Arrow raises nearly every exception on damaged input
             raise OSError(f"not Parquet: {error}") from error
         self.count = int(metadata.num_rows)
         self._limit = _FREE + _RATIO * size
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         cells = self.count * metadata.num_columns
-        # Even an empty text takes a place in each row, which packs to nothing.
+        # An empty text also takes memory in each row, but is compressed to nothing.
         self._told = max(sum(group.total_byte_size for group in groups), _CELL * cells)
 
     def batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """The table, so many rows at a time.
+        """Yield the table in batches of `rows` rows.
 
         Raises:
-            OSError: damaged, or it unpacks to far more than any honest table of its size.
+            OSError: The file is damaged, or unpacks to far more than any valid table of its size.
         """
         self._refuse(self._told)
         taken = 0
@@ -76,16 +77,16 @@ class ParquetTable:
             raise OSError(f"not Parquet: {error}") from error
 
     def records(self, rows: int = ROWS) -> Iterator[dict[str, Any]]:
-        """The rows as dictionaries. Raises OSError, as `batches`, and for values Python has not."""
+        """Yield the rows as dictionaries. Raises OSError, also for values without a Python type."""
         for batch in self.batches(rows):
             try:
                 found = batch.to_pylist()
-            except Exception as error:  # time zones and dates that there are not: of many kinds
+            except Exception as error:  # invalid dates and time zones: of many kinds
                 raise OSError(f"a value cannot be read: {error}") from error
             yield from found
 
     def table(self) -> pa.Table:
-        """All rows at once. Raises OSError, as `batches`."""
+        """Return all rows. Raises OSError, as `batches`."""
         return pa.Table.from_batches(self.batches(), schema=self.schema)
 
     def _refuse(self, size: int) -> None:

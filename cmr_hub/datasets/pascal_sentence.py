@@ -30,15 +30,15 @@ CLASS_SIZE = 50
 
 
 def read(root: str | Path | None = None, protocol: str = "800/200") -> PairDataset:
-    """Reads the dataset from `root` or `$CMR_DATA_HOME/pascal-sentence`.
+    """Read the dataset from `root` or `$CMR_DATA_HOME/pascal-sentence`.
 
     Protocols, over the sorted ids of each class of 50:
         800/200: the last 10 are test, the others train.
         800/100/100: of the last 10, five are validation and five test.
-        random-<seed>: as 800/200, each class shuffled first.
+        random-<seed>: as 800/200, but each class is shuffled first.
 
-    The pairs of an image file and a text file are split, whatever is inside: an item left out
-    for its empty text moves no other item. Ids are file names without their ending.
+    The splits are made of all pairs of an image file and a text file, whatever their content:
+    dropping an item with empty text moves no other item. Ids are file names without extension.
 
     Raises DataNotFoundError and UnknownNameError.
     """
@@ -83,7 +83,7 @@ def read(root: str | Path | None = None, protocol: str = "800/200") -> PairDatas
 
 
 def _sentences(path: Path, report: ReadReport) -> tuple[str, ...]:
-    """The lines of a text file; none, with the reason reported, where it has none."""
+    """Return the lines of a text file. If there are none, the reason is reported."""
     text = read_text(path, report)
     lines = split_lines(text or "")
     if text is not None and not lines:
@@ -105,7 +105,7 @@ def _held_out(protocol: str) -> JSONObject:
 def _files(
     folder: Path, endings: tuple[str, ...], report: ReadReport
 ) -> dict[tuple[str, str], Path]:
-    """(class, id) → path, for the files with one of the endings in the class folders."""
+    """Return (class, id) → path for the files with these extensions in the class folders."""
     found: dict[tuple[str, str], Path] = {}
     for class_folder in sorted(folder.iterdir()):
         if not class_folder.is_dir():

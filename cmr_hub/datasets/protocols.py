@@ -1,4 +1,4 @@
-"""How datasets are split: the protocols of the literature, and a held-out part of training."""
+"""Splits of datasets: the protocols of the literature, and held-out parts of training data."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from cmr_hub.types import IntArray
 
 SPLITS = ("train", "validation", "test")
 SplitArray: TypeAlias = npt.NDArray[np.str_]
-"""(N,) strings, each one of `SPLITS`."""
+"""(N,) strings from `SPLITS`."""
 
 
 def random_seed(protocol: str) -> int | None:
-    """The seed of a protocol `random-<seed>`; None for any other name."""
+    """Return the seed of a protocol `random-<seed>`, or None for any other name."""
     match = re.fullmatch(r"random-([0-9]{1,9})", protocol)
     return int(match[1]) if match else None
 
 
 def listed_split(train: int, validation: int, test: int) -> SplitArray:
-    """(N,) splits of items that come in the order train, validation, test."""
+    """Return (N,) splits of items in the order train, validation, test."""
     return np.repeat(np.array(SPLITS), [train, validation, test])
 
 
 def tail_split(
     ids: Sequence[str], labels: IntArray, *, validation: int, test: int, seed: int | None = None
 ) -> SplitArray:
-    """(N,) splits: the end of every class is held out.
+    """Return (N,) splits that hold out the end of every class.
 
-    The items of a class are sorted by id (with a `seed`: then shuffled). The last `test` of them
-    are test, the `validation` before these are validation, and the rest is train. A class that
-    is too small gives its test part first, then validation.
+    The items of a class are sorted by id and, with a `seed`, shuffled. The last `test` of them are
+    test, the `validation` items before these are validation, and the others are train. In a class
+    that is too small, test takes precedence over validation.
     """
     splits = np.full(len(ids), "train", dtype=np.array(SPLITS).dtype)
     by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
@@ -50,11 +50,10 @@ def tail_split(
 
 
 def stratified_holdout(labels: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
-    """Positions to fit on and positions held out, each sorted; together all of 0..N-1.
+    """Return the positions to fit on and those to hold out, each sorted; together all of 0..N-1.
 
-    Of every class of n ≥ 2 items, round(fraction·n) are held out, drawn at random, but at least
-    one and never all; a class of one item stays whole in the first part. Items without a label
-    (-1) count as one class.
+    In every class of n ≥ 2 items, round(fraction·n) random items are held out, at least one and
+    never all; a class of one item is not held out. Items without a label (-1) are one class.
 
     Raises ValueError for a fraction outside (0, 1).
     """

@@ -1,7 +1,7 @@
-"""The datasets as functions: `PascalSentence()` reads what `load_dataset("pascal-sentence")` does.
+"""Datasets as functions: `PascalSentence()` is the same as `load_dataset("pascal-sentence")`.
 
-Each reads the folder `root`, or the one of its name under `$CMR_DATA_HOME`. What is wrong with the
-files stands in the dataset's `report`.
+Each function reads the folder `root` or its folder in `$CMR_DATA_HOME`. Problems with the files are
+stored in the dataset's `report`.
 """
 
 # They stand where torchvision has classes, and are called as those are.
@@ -21,18 +21,18 @@ from cmr_hub.errors import DataFormatError
 def PascalSentence(
     root: str | Path | None = None, protocol: str = "800/200", *, check_images: bool = True
 ) -> PairDataset:
-    """1,000 photographs of 20 classes with five sentences each (Rashtchian et al. 2010).
+    """Read 1,000 photographs of 20 classes with five sentences each (Rashtchian et al. 2010).
 
     Args:
-        root: the folder with `dataset/` and `sentence/`; default `$CMR_DATA_HOME/pascal-sentence`.
+        root: Folder with `dataset/` and `sentence/`. Default: `$CMR_DATA_HOME/pascal-sentence`.
         protocol: "800/200", the last ten of each class are test; "800/100/100", five of these are
-            validation; or "random-<seed>", as the first, each class shuffled.
-        check_images: decode every picture once and leave out the broken ones.
+            validation; or "random-<seed>", as the first, but each class is shuffled.
+        check_images: Decode every picture once and drop broken ones.
 
     Raises:
-        UnknownNameError: no such protocol.
-        DataNotFoundError: the dataset is not there.
-        DataFormatError: it cannot be understood.
+        UnknownNameError: There is no such protocol.
+        DataNotFoundError: The dataset does not exist.
+        DataFormatError: It cannot be parsed.
 
     Example:
         >>> PascalSentence("~/data/pascal").split("train")                  # doctest: +SKIP
@@ -43,17 +43,16 @@ def PascalSentence(
 def Wikipedia(
     root: str | Path | None = None, protocol: str = "2173/693", *, check_images: bool = True
 ) -> PairDataset:
-    """2,866 sections of articles with a picture each, of ten classes (Rasiwasia et al. 2010).
+    """Read 2,866 sections of articles in ten classes, each with a picture (Rasiwasia et al. 2010).
 
     Args:
-        root: the folder with `images/`, `texts/` and the lists; default
-            `$CMR_DATA_HOME/wikipedia`.
+        root: Folder with `images/`, `texts/` and the lists. Default: `$CMR_DATA_HOME/wikipedia`.
         protocol: "2173/693", the authors' training and test lists; or "2173/231/462", the first
-            231 of the test list are validation.
-        check_images: decode every picture once and leave out the broken ones.
+            231 items of the test list are validation.
+        check_images: Decode every picture once and drop broken ones.
 
     Raises:
-        UnknownNameError, DataNotFoundError, DataFormatError: as `PascalSentence`.
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
     """
     return _pairs("wikipedia", root, protocol, check_images)
 
@@ -64,15 +63,15 @@ def WikipediaFeatures(
     *,
     text: Literal["lda", "tfidf"] = "lda",
 ) -> FeatureDataset:
-    """The features that were published with `Wikipedia`: (2866, 128) of pictures, and of texts.
+    """Read the features published with `Wikipedia`: (2866, 128) of pictures, and of texts.
 
     Args:
-        root: the folder with the .mat files and the lists; default `$CMR_DATA_HOME/wikipedia`.
-        protocol: as of `Wikipedia`.
+        root: Folder with the .mat files and the lists. Default: `$CMR_DATA_HOME/wikipedia`.
+        protocol: See `Wikipedia`.
         text: "lda", (2866, 10) topics; or "tfidf", (2866, 1000) weights of words.
 
     Raises:
-        UnknownNameError, DataNotFoundError, DataFormatError: as `PascalSentence`.
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
     """
     dataset = load_dataset("wikipedia-features", root, protocol, text=text)
     if not isinstance(dataset, FeatureDataset):
@@ -83,32 +82,33 @@ def WikipediaFeatures(
 def Flickr8k(
     root: str | Path | None = None, protocol: str = "folders", *, check_images: bool = True
 ) -> PairDataset:
-    """8,000 photographs with five sentences each, without classes (Hodosh et al. 2013).
+    """Read 8,000 photographs with five sentences each, without classes (Hodosh et al. 2013).
 
     Args:
-        root: a folder as `Folder` reads it; default `$CMR_DATA_HOME/flickr8k`.
+        root: Folder in the format of `Folder`. Default: `$CMR_DATA_HOME/flickr8k`.
         protocol: "folders", the folders train, validation and test are the splits; or
             "6000/1000", the validation pictures are the test split.
-        check_images: decode every picture once and leave out the broken ones.
+        check_images: Decode every picture once and drop broken ones.
 
     Raises:
-        UnknownNameError, DataNotFoundError, DataFormatError: as `PascalSentence`.
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
     """
     return _pairs("flickr8k", root, protocol, check_images)
 
 
 def Folder(root: str | Path, *, check_images: bool = True) -> PairDataset:
-    """A folder of one's own: pictures with `metadata.jsonl`, `.csv` or `.parquet` beside them.
+    """Read your own folder of pictures with `metadata.jsonl`, `.csv` or `.parquet`.
 
-    The table has `file_name`, one of `captions`, `caption` and `text`, and perhaps `label`, as
-    Hugging Face's ImageFolder has it; folders train, validation and test are the splits.
+    As in Hugging Face's ImageFolder, the table has the columns `file_name`, one of `captions`,
+    `caption` and `text`, and optionally `label`. The folders train, validation and test are the
+    splits.
 
     Args:
-        root: the folder.
-        check_images: decode every picture once and leave out the broken ones.
+        root: The folder.
+        check_images: Decode every picture once and drop broken ones.
 
     Raises:
-        DataNotFoundError, DataFormatError: as `PascalSentence`.
+        DataNotFoundError, DataFormatError: As `PascalSentence`.
     """
     return _pairs("folder", root, "folders", check_images)
 

@@ -1,4 +1,4 @@
-"""What a reader found wrong: every problem is kept, counted and told; none stops it."""
+"""Report of a reader: problems are collected, counted and logged, and do not stop it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ProblemKind = Literal[
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong at one path (`file:line` for a line of a file)."""
+    """A problem with one path (`file:line` for a line of a file)."""
 
     kind: ProblemKind
     path: str
@@ -43,13 +43,13 @@ class Problem:
 
 
 class ReadReport:
-    """The problems of one reading, in the order they were met."""
+    """Problems of one reading, in order of detection."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
 
     def add(self, kind: ProblemKind, path: str | Path, detail: str = "") -> None:
-        """Notes one problem."""
+        """Add a problem."""
         self._problems.append(Problem(kind, str(path), detail))
 
     def __len__(self) -> int:
@@ -60,11 +60,11 @@ class ReadReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of problems by kind, the most frequent first."""
+        """Return the number of problems by kind, most frequent first."""
         return dict(Counter(problem.kind for problem in self._problems).most_common())
 
     def summary(self, first: int = 3) -> str:
-        """For a person: the count of every kind, each with its `first` few cases."""
+        """Return a readable summary: the count of every kind, with its `first` few cases."""
         if not self._problems:
             return "no problems"
         lines = [f"{len(self)} problem{'s' if len(self) > 1 else ''}"]
@@ -79,5 +79,5 @@ class ReadReport:
         return "\n".join(lines)
 
     def as_dict(self) -> JSONObject:
-        """`{"counts": {kind: n}, "problems": [{"kind", "path", "detail"}]}`, ready for JSON."""
+        """Return `{"counts": {kind: n}, "problems": [{"kind", "path", "detail"}]}` for JSON."""
         return {"counts": self.counts, "problems": [asdict(problem) for problem in self]}

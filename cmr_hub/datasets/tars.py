@@ -1,4 +1,4 @@
-"""Uncompressed tar files from outside."""
+"""Read external uncompressed tar files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from cmr_hub.outside import check_file
 
 DAMAGED = tarfile.TarError, OSError, EOFError, ValueError, OverflowError
-"""What reading a damaged tar file can raise: its numbers are read as Python reads numbers."""
+"""Exceptions on damaged tar files, whose numbers are parsed by Python's own functions."""
 
 
 class _Member(tarfile.TarInfo):
     def _block(self, count: int) -> int:
-        # Not every Python 3.11 refuses it: the reader would go back, and round and round.
+        # Not every Python 3.11 refuses it, and the reader would then loop for ever.
         if count < 0:
             raise tarfile.ReadError("a member of negative size")
         found: int = super()._block(count)  # type: ignore[misc]
@@ -21,6 +21,6 @@ class _Member(tarfile.TarInfo):
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """The tar file, to be read. Raises one of `DAMAGED`, and so may all that is done with it."""
+    """Open a tar file for reading. This, and all reading from it, can raise one of `DAMAGED`."""
     check_file(path)
     return tarfile.open(path, "r:", tarinfo=_Member)

@@ -1,4 +1,4 @@
-"""Text files from outside: decoding with repair, and splitting into sentences."""
+"""Read external text files: decode with repair, and split into sentences."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_TEXT_BYTES = 8 * 2**20
 
 
 def decode_text(data: bytes, path: str | Path, report: ReadReport) -> str:
-    """The text of `data`: UTF-8 with or without a byte order mark, else a reported repair.
+    """Decode `data`: UTF-8 with or without a byte order mark; other encodings are reported.
 
-    UTF-16 is known by its mark; all other bytes are read as Windows-1252, the usual superset of
-    Latin-1, where every byte means something (the five that do not become U+FFFD).
+    UTF-16 is detected by its mark. All other bytes are decoded as Windows-1252, the usual superset
+    of Latin-1, in which all bytes but five are defined (these become U+FFFD).
     """
     try:
         return data.decode("utf-8-sig")
@@ -28,7 +28,7 @@ def decode_text(data: bytes, path: str | Path, report: ReadReport) -> str:
 
 
 def read_text(path: Path, report: ReadReport) -> str | None:
-    """The decoded text of a file of at most `MAX_TEXT_BYTES`; None, reported, if unreadable."""
+    """Return the decoded text of a file up to `MAX_TEXT_BYTES`; None, reported, if unreadable."""
     try:
         data = read_bytes(path, MAX_TEXT_BYTES)
     except OSError as error:
@@ -38,11 +38,11 @@ def read_text(path: Path, report: ReadReport) -> str | None:
 
 
 def split_lines(text: str) -> tuple[str, ...]:
-    """The lines of a text, stripped, without the empty ones."""
+    """Return the non-empty lines of a text, stripped."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def split_paragraphs(text: str) -> tuple[str, ...]:
-    """The parts of a text between blank lines, each on one line, without the empty ones."""
+    """Return the non-empty paragraphs of a text, which blank lines separate, each on one line."""
     parts = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
     return tuple(part for part in parts if part)

@@ -27,7 +27,7 @@ LISTS = ("trainset_txt_img_cat.list", "testset_txt_img_cat.list", "categories.li
 LAYOUT = f"images/<category>/<id>.jpg, texts/<id>.xml, {', '.join(LISTS)}"
 TRAIN_SIZE, TEST_SIZE = 2173, 693
 PROTOCOLS = {"2173/693": (2173, 0, 693), "2173/231/462": (2173, 231, 462)}
-"""Train, validation, test: with three parts the first 231 of the test list are validation."""
+"""Sizes of train, validation and test; the first 231 items of the test list can be validation."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Lists:
 
 
 def protocol_splits(protocol: str) -> SplitArray:
-    """(2866,) splits in the order of the lists. Raises UnknownNameError."""
+    """Return (2866,) splits in the order of the lists. Raises UnknownNameError."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol of wikipedia", protocol, list(PROTOCOLS))
     return listed_split(*PROTOCOLS[protocol])
 
 
 def read_lists(base: Path) -> Lists:
-    """Reads the three list files. They define the dataset: any damage is a DataFormatError."""
+    """Read the three list files. They define the dataset: any damage is a DataFormatError."""
     classes = tuple(_lines(base / LISTS[2]))
     rows = []
     for name, size in zip(LISTS, (TRAIN_SIZE, TEST_SIZE), strict=False):
@@ -70,11 +70,11 @@ def read_lists(base: Path) -> Lists:
 
 
 def read(root: str | Path | None = None, protocol: str = "2173/693") -> PairDataset:
-    """Reads the raw pictures and texts from `root` or `$CMR_DATA_HOME/wikipedia`.
+    """Read the pictures and texts from `root` or `$CMR_DATA_HOME/wikipedia`.
 
-    `images/` and `texts/` may also lie one folder deeper, in `sample/`. The sentences of an item
-    are the paragraphs of its text; its id is that of the text. What the lists name but the disk
-    does not have is reported and left out; the others keep their split.
+    `images/` and `texts/` may also be one folder deeper, in `sample/`. The sentences of an item are
+    the paragraphs of its text; its id is that of the text. Listed files that do not exist are
+    reported and dropped; the other items keep their splits.
 
     Raises DataNotFoundError, DataFormatError (damaged lists) and UnknownNameError.
     """
@@ -132,7 +132,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _row(line: str, path: Path, number: int) -> tuple[str, str, int]:
-    # The ids become file names: nothing in them may lead out of the folder.
+    # The ids become file names, so they must not lead out of the folder.
     match = re.fullmatch(r"([0-9a-f]{32}-[0-9.]+)\t([0-9a-f]{32})\t([0-9]{1,3})", line)
     if not match:
         raise DataFormatError(
@@ -150,7 +150,7 @@ def _raw_folder(base: Path) -> Path:
 
 
 def _read_paragraphs(path: Path, report: ReadReport) -> tuple[str, ...]:
-    """The paragraphs of a text file; none, with the reason reported, where it has none."""
+    """Return the paragraphs of a text file. If there are none, the reason is reported."""
     document = read_text(path, report)
     if document is None:
         return ()
@@ -172,7 +172,7 @@ def _read_paragraphs(path: Path, report: ReadReport) -> tuple[str, ...]:
 def _unescaped(text: str) -> str:
     try:
         return html.unescape(text)
-    except ValueError:  # the number of a character, with thousands of digits
+    except ValueError:  # a character reference with thousands of digits
         return text
 
 
@@ -181,7 +181,7 @@ class _UnsafeXMLError(Exception):
 
 
 def _text_element(document: str) -> str:
-    """The characters of the `<text>` element. Raises ExpatError and _UnsafeXMLError."""
+    """Return the characters of the `<text>` element. Raises ExpatError and _UnsafeXMLError."""
     pieces: list[str] = []
     open_texts = 0
 

@@ -1,4 +1,4 @@
-"""The features that Rasiwasia et al. published with the Wikipedia dataset (see `wikipedia`)."""
+"""Features that Rasiwasia et al. published with the Wikipedia dataset (see `wikipedia`)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _KINDS = (
 def read(
     root: str | Path | None = None, protocol: str = "2173/693", text: str = "lda"
 ) -> FeatureDataset:
-    """Reads the features from `root` or `$CMR_DATA_HOME/wikipedia`.
+    """Read the features from `root` or `$CMR_DATA_HOME/wikipedia`.
 
     Image rows are bags of 128 SIFT words; text rows are 10 LDA topics (`text="lda"`) or 1000
-    TF-IDF weights (`text="tfidf"`). Rows come in the order of the lists, whose text ids name them.
+    TF-IDF weights (`text="tfidf"`). Rows are in the order of the lists, whose text ids are the ids.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -69,26 +69,26 @@ def read(
 
 
 def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
-    """The matrices of a MATLAB file; `_tr` and `_te` of one kind are equally wide."""
+    """Return the matrices of a MATLAB file; `_tr` and `_te` of one kind have equal width."""
     from scipy.io import loadmat, whosmat
 
     try:
         data = read_bytes(path, _MOST_BYTES)
         _refuse_bomb(data)
         there = whosmat(BytesIO(data))
-        # Kinds and shapes are known before anything is made of it.
+        # Check types and shapes before anything is created from the file.
         _check_kinds(path, variables, there)
         _check_shapes(path, variables, {name: shape for name, shape, _ in there})
         found = loadmat(BytesIO(data), variable_names=variables)
     except DataFormatError:
         raise
-    except Exception as error:  # scipy raises nearly every kind on damaged input
+    except Exception as error:  # scipy raises nearly every exception on damaged input
         raise DataFormatError(f"cannot read {path} as a MATLAB file: {error}") from error
     return [_checked(path, name, found[name]) for name in variables]
 
 
 def _refuse_bomb(data: bytes) -> None:
-    """Compressed parts of the file, each after its kind and length, may not fill the memory."""
+    """Raise ValueError if the compressed parts of the file unpack to too many bytes."""
     order = "<" if data[126:128] == b"IM" else ">"
     at, unpacked = 128, 0
     while at + 8 <= len(data):
@@ -109,7 +109,7 @@ def _unpacked_sizes(data: bytes) -> Iterator[int]:
             yield len(unpack.decompress(data, _PIECE))
             data = unpack.unconsumed_tail
     except zlib.error:
-        return  # whoever reads it will say so
+        return  # reading the file reports it
 
 
 def _check_kinds(
@@ -121,7 +121,7 @@ def _check_kinds(
         raise DataFormatError(f"{path} has no {', '.join(missing)}; it has {', '.join(names)}")
     if len(set(names)) < len(names):
         raise DataFormatError(f"{path} has a matrix twice")
-    # A cell may hold cells that hold cells, deeper than any stack.
+    # A cell may contain cells that contain cells, deeper than any stack.
     for name, _, kind in there:
         if name in variables and kind not in _KINDS:
             raise DataFormatError(f"{path}: {name} is not a matrix of real numbers but {kind}")
