@@ -1,4 +1,4 @@
-"""`load`: a model and the gallery saved with it; `open_gallery`: a gallery and its model."""
+"""Load a model with its gallery (`load`), or a gallery with its model (`open_gallery`)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
-"""Every model of this library has one of these files beside its config, and no other model has."""
+"""Every model of this library has one of these files next to its config, and no other model has."""
 
 
 def load(
@@ -59,39 +59,38 @@ def load(
     backend: str = "auto",
     int8: bool = False,
 ) -> CrossModalModel:
-    """Reads a model; its gallery, if it has one, is attached for `model.search`.
+    """Load a model. Its gallery, if it has one, is attached for `model.search`.
 
     Args:
-        name: a directory that `cmr train` or `model.save_pretrained` wrote; the name of a release
-            that comes with the package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2,
-            ...): a short name that `cmr models` lists, or a directory or a repository on the Hub,
-            `user/name` or `user/name@revision`, that sentence-transformers or open_clip can read.
-            A repository may hold a model of this library too. Without a name it is `photos`,
-            which comes with the package, as its encoders come with its dependencies: no weights
-            are downloaded, and its gallery is ready to be searched. Where those are not
-            installed it is the smaller `sketch`.
-        revision, token, cache_dir, local_files_only, force_download: of a repository, as in
-            huggingface_hub. `revision` with a whole commit pins it: once in the cache, it is read
-            without any request.
-        allow_download: fetch also what the model itself names, such as the encoder that it was
-            trained on. Otherwise that is only looked for in the caches: whoever wrote a model does
-            not decide whom this machine asks.
-        device: `auto` (the first accelerator that torch finds, else the CPU), `cpu`, `cuda`,
+        name: A directory written by `cmr train` or `model.save_pretrained`; the name of a release
+            in this package; or a pretrained dual encoder (CLIP, SigLIP, SigLIP 2, ...): a short
+            name from `cmr models`, or a directory or a repository on the Hub (`user/name` or
+            `user/name@revision`) that sentence-transformers or open_clip can load. A repository
+            may also contain a model of this library. Default: `photos`, which is part of the
+            package, with a gallery. Its encoders are dependencies, so that no weights are
+            downloaded; if they are not installed, the default is the smaller `sketch`.
+        revision, token, cache_dir, local_files_only, force_download: For a repository, as in
+            huggingface_hub. A full commit hash as `revision` pins it: once it is in the cache, it
+            is read without any request.
+        allow_download: Also fetch what the model itself refers to, such as the encoder that it was
+            trained on. By default that is only looked up in the caches, so that the author of a
+            model cannot decide which servers this machine contacts.
+        device: `auto` (the first accelerator that torch finds, otherwise the CPU), `cpu`, `cuda`,
             `cuda:1`, `mps`.
-        precision: see `CrossModalModel.to`.
-        backend: what runs the networks: `torch`, or on the CPU `onnx` or `openvino`. `auto` is
-            torch where there is an accelerator or a precision is given; else see
+        precision: See `CrossModalModel.to`.
+        backend: Runtime of the networks: `torch`, or on the CPU `onnx` or `openvino`. `auto` is
+            torch with an accelerator or a precision; otherwise see
             `CrossModalModel.with_backend`.
-        int8: see `CrossModalModel.with_backend`. A gallery that was saved with the model is not
-            attached then: its vectors are of float32.
+        int8: See `CrossModalModel.with_backend`. A gallery saved with the model is then not
+            attached, as its vectors are float32.
 
     Raises:
-        ModelFormatError: none of these, or a file of it is missing, damaged, could run code or
-            does not fit.
-        HubError: the repository cannot be read.
-        UnknownNameError: no such backend.
-        CMRError: a library for it is not installed, there is no such device, or a device or a
-            precision is asked of another backend than torch.
+        ModelFormatError: The name is none of these, or a file of the model is missing, damaged,
+            inconsistent or could run code.
+        HubError: The repository cannot be read.
+        UnknownNameError: There is no such backend.
+        CMRError: A required library is not installed, the device does not exist, or a device or
+            a precision is given with another backend than torch.
 
     Example:
         >>> from cmr_hub import load                                        # doctest: +SKIP
@@ -145,7 +144,7 @@ def load(
 
 
 def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossModalModel:
-    """The model with its gallery, if the vectors are still of one kind."""
+    """Return the model in another backend, with its gallery if the vectors stay comparable."""
     other = model.with_backend(backend, int8=int8)
     if isinstance(model.gallery, Gallery) and other is not model:
         if other.fingerprint == model.fingerprint:
@@ -169,7 +168,7 @@ def _open_directory(directory: Path) -> CrossModalModel:
 
 
 def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
-    """A model of this library, or a dual encoder: its files say which."""
+    """Load a model of this library or a dual encoder, depending on the repository's files."""
 
     def choose(sizes: Mapping[str, int], where: str) -> Sequence[str]:
         if any(name in sizes for name in _OURS):
@@ -179,7 +178,7 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
     def read(directory: Path) -> CrossModalModel:
         with downloads(allowed=allow_download and not source.local_files_only):
             if any((directory / name).exists() for name in _OURS):
-                # A downloaded gallery may show no other pictures of this machine than its own.
+                # A downloaded gallery must not show pictures of this machine except for its own.
                 model = CrossModalModel.read_downloaded(directory)
                 _attach(model, directory, pictures=directory / PICTURES)
             else:
@@ -194,7 +193,7 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
 
 
 def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
-    """Both sides of a pretrained encoder, without projectors."""
+    """Return a model of both sides of a pretrained encoder, without projectors."""
     from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
     from cmr_hub.encoders.pretrained.load import Backbones
     from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
@@ -220,7 +219,7 @@ def _holds_encoder(directory: Path) -> bool:
         content = read_json(directory / CONFIG)
     except (OSError, ValueError, RecursionError):
         return False
-    # Repositories of timm name an architecture instead.
+    # Repositories of timm have an architecture instead.
     return isinstance(content, dict) and ("model_type" in content or "architecture" in content)
 
 
@@ -244,20 +243,20 @@ def open_gallery(
     backend: str = "auto",
     int8: bool = False,
 ) -> Gallery:
-    """Opens a gallery together with the model that made its vectors.
+    """Open a gallery together with the model that made its vectors.
 
     Args:
-        name: a gallery's directory or its address on a Milvus server
-            (`http://host:19530/collection`); or what `load` takes, for the gallery saved with a
-            model.
-        model: what `load` takes; default the one that the gallery says it was made with.
-        allow_download: fetch that one from the Hub if it is not on this machine.
-        device, backend, int8: see `load`.
+        name: Directory of a gallery or its URL on a Milvus server
+            (`http://host:19530/collection`); or a model's name as in `load`, for the gallery saved
+            with it.
+        model: Name as in `load`. Default: the model recorded in the gallery.
+        allow_download: Fetch that model from the Hub if it is not on this machine.
+        device, backend, int8: See `load`.
 
     Raises:
-        ModelFormatError: there is no gallery, it is not whole, or it is of another model, or of
-            the same in int8 and not in float32, or the other way round.
-        HubError: its model is not on this machine, and may not or cannot be fetched.
+        ModelFormatError: There is no gallery, it is incomplete, or its vectors are of another
+            model, or of the same model in int8 instead of float32 or vice versa.
+        HubError: Its model is not on this machine, and cannot or must not be fetched.
     """
 
     def opened(model_name: str | Path) -> CrossModalModel:
@@ -292,7 +291,7 @@ def open_gallery(
 
 @cache
 def _tell_of_photos(model_name: str) -> None:
-    """Says once that galleries of an earlier version can have a better model."""
+    """Log once that a better model exists for galleries of an earlier version."""
     if default_release() == PHOTOS:
         logger.warning(
             "this gallery was made with %s, now called %s; %s finds far more in photographs. To "
@@ -305,14 +304,14 @@ def _tell_of_photos(model_name: str) -> None:
 
 
 def open_store(name: str | Path) -> Store:
-    """Opens the rows of a gallery, without a model.
+    """Open the rows of a gallery, without a model.
 
     Args:
-        name: a directory or an address, as for `open_gallery`.
+        name: A directory or a URL, as in `open_gallery`.
 
     Raises:
-        ModelFormatError: there is no gallery, or it is not whole.
-        CMRError: the server does not answer.
+        ModelFormatError: There is no gallery, or it is incomplete.
+        CMRError: The server does not respond.
     """
     if MilvusAddress.is_one(name):
         from cmr_hub.gallery.milvus import MilvusStore

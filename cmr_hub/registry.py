@@ -21,12 +21,12 @@ class Registry(Mapping[str, Any]):
     of the registry's group, and those that `register` adds.
 
     Args:
-        kind: kind of the entries for error messages, e.g. "loss" or "dataset".
-        group: name of the entry point group, e.g. "cmr_hub.losses".
+        kind: Kind of the entries for error messages, e.g. "loss" or "dataset".
+        group: Name of the entry point group, e.g. "cmr_hub.losses".
         places: `module:attribute` by name.
-        base: `module:class` that all entries are subclasses of; None for functions. Two registries
-            may share a group; each returns subclasses of its own base only.
-        separate: package to install by name, for names in separate packages of this project.
+        base: `module:class` of which all entries are subclasses; None for functions. Two
+            registries may share a group; each returns only subclasses of its own base.
+        separate: Package to install by name, for names in separate packages of this project.
 
     Example:
         >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
@@ -52,9 +52,9 @@ class Registry(Mapping[str, Any]):
         """Return the entry of a name.
 
         Raises:
-            UnknownNameError: the name is unknown; the message lists the known names, or the
-                package to install.
-            CMRError: an entry of an installed package cannot be imported or is of another kind.
+            UnknownNameError: The name is unknown; the message lists the known names, or the package
+                to install.
+            CMRError: An entry of an installed package cannot be imported or is of another kind.
         """
         if not isinstance(name, str):
             raise UnknownNameError(self.kind, name, list(self))
@@ -77,7 +77,7 @@ class Registry(Mapping[str, Any]):
         return found
 
     def is_one(self, thing: object) -> bool:
-        """Return whether a thing is a subclass of the base or, without a base, callable."""
+        """Return whether an object is a subclass of the base or, without a base, callable."""
         if self._base is None:
             return callable(thing)
         return isinstance(thing, type) and issubclass(thing, _imported(self._base))
@@ -89,7 +89,7 @@ class Registry(Mapping[str, Any]):
                 return name
         package = str(getattr(thing, "__module__", "")).partition(".")[0]
         for name, point in _declared(self.group).items():
-            # Since the thing exists, its package is imported already.
+            # Since the object exists, its package is imported already.
             if point.module.partition(".")[0] == package:
                 with suppress(CMRError):
                     if self[name] is thing:
@@ -123,7 +123,7 @@ class Registry(Mapping[str, Any]):
         """Return a decorator that adds a class or a function under a name, in this process.
 
         Raises:
-            CMRError: the name is already taken, or the thing is of another kind.
+            CMRError: The name is already taken, or the object is of another kind.
         """
         if not isinstance(name, str):
             raise CMRError(f"register() needs a name, not {shown(name)}: @register('name')")
