@@ -30,7 +30,7 @@ ARRAYS = "arrays"
 def as_dataset(
     data: DataLike, root: str | Path | None = None, protocol: str | None = None
 ) -> PairDataset | FeatureDataset:
-    """Return the dataset that the data stands for.
+    """Return the data as a dataset.
 
     Args:
         data: See `DataLike`. A string is the name of a dataset, or the path of a folder.

@@ -21,7 +21,7 @@ D = TypeVar("D", bound=Columns)
 AS_TEST = " (validation as test)"
 """Suffix of a protocol whose validation split serves as the test split."""
 _HELD_OUT = re.compile(r"(.*) \((0\.\d+) held out, seed (\d+)\)")
-"""Protocols of `with_held_out`."""
+"""Pattern of the protocols of `with_held_out`."""
 
 
 def with_test_split(dataset: D) -> D:
@@ -37,7 +37,7 @@ def with_test_split(dataset: D) -> D:
 
 
 def with_held_out(dataset: D, share: float, seed: int) -> D:
-    """Return `with_test_split`; without a held-out split, make a random part the test split.
+    """Apply `with_test_split`; if nothing is held out, a random part becomes the test split.
 
     The protocol records this, so that `load_measured` can restore the same part.
 

@@ -4,7 +4,7 @@ Each function reads the folder `root` or its folder in `$CMR_DATA_HOME`. Problem
 stored in the dataset's `report`.
 """
 
-# They stand where torchvision has classes, and are called as those are.
+# Functions with names of classes, as torchvision's datasets are classes.
 # ruff: noqa: N802
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) 
     if it finds 8-bit weights.
 
     Args:
-        file: Network in float32; temporary files are written next to it.
+        file: Network in float32; intermediate files are written next to it.
         target: Path to write.
         batches: Inputs for calibration, as named arrays.
         backend: `onnx` or `openvino`.
