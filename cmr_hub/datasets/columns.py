@@ -17,7 +17,7 @@ from cmr_hub.types import IntArray
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Columns:
-    """Base class of datasets: N items as columns. Immutable; all methods return new datasets.
+    """Base class of datasets: N items as columns. Immutable: methods return new datasets.
 
     Attributes:
         name: Registered name of the dataset.
