@@ -27,8 +27,8 @@ class CompactEncoder(NetworkEncoder):
 
     A block that halves the size uses one dense 3 × 3 convolution for the expansion instead of a
     1 × 1 and a depthwise 3 × 3 convolution ("fused": Tan and Le 2021, EfficientNetV2, arXiv
-    2104.00298). With so few channels it is more accurate and no slower on a CPU, above all in
-    training.
+    2104.00298). With so few channels it costs no more on a CPU, least of all in training, and is
+    more accurate.
     """
 
     name = "compact"
