@@ -27,8 +27,7 @@ class CompactEncoder(NetworkEncoder):
 
     A block that halves the size uses one dense 3 × 3 convolution for the expansion instead of a
     1 × 1 and a depthwise 3 × 3 convolution ("fused": Tan and Le 2021, EfficientNetV2, arXiv
-    2104.00298). With so few channels it costs no more on a CPU, least of all in training, and is
-    more accurate.
+    2104.00298). With so few channels it costs no more on a CPU, least of all in training.
     """
 
     name = "compact"
