@@ -213,7 +213,12 @@ def run_all(
 
     def start(pool: ProcessPoolExecutor) -> None:
         cell = waiting.pop()
-        busy[pool.submit(_run, cell)] = cell, pool
+        try:
+            future = pool.submit(_run, cell)
+        except (BrokenProcessPool, OSError) as error:  # the process died while it was started
+            future = Future()
+            future.set_exception(BrokenProcessPool(str(error)))
+        busy[future] = cell, pool
 
     with _one_thread_each():
         try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,26 @@ def test_a_process_that_dies_takes_one_cell_along(
     assert not isinstance(finished, str)
     assert finished.record.preset == "random"
     assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_dies_while_it_starts(
+    small_grid: Path, synthetic_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, cells, _ = planned_cells(read_grid(small_grid), tmp_path, {})
+    materials = Materials({}, None, {str(cells[0].settings.dataset): frozenset()})
+    submit, broken = ProcessPoolExecutor.submit, iter([BrokenPipeError("gone")])
+
+    def breaks_once(pool: ProcessPoolExecutor, *given: Any) -> Any:
+        if (error := next(broken, None)) is not None:
+            raise error
+        return submit(pool, *given)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", breaks_once)
+    chance = [cell for cell in cells if cell.settings.method.name == "random"]
+    (first, reason), (second, finished) = run_all(chance, materials, 1)
+    assert [first, second] == chance
+    assert "its process died" in reason
+    assert not isinstance(finished, str)
 
 
 def test_one_runner_at_a_time(small_grid: Path, tmp_path: Path) -> None:
