@@ -1,4 +1,4 @@
-"""Which names a dashboard answers to, as Streamlit is told."""
+"""The host names that a dashboard accepts."""
 
 from __future__ import annotations
 
