@@ -157,7 +157,7 @@ def test_public_functions(name, model, colour_folder, tmp_path, monkeypatch) -> 
                 ):
                     where = f"{name}({parameter}={kind}): {message[:300]}"
                     assert len(message) < LONGEST, where
-                    # A path is told as far as it can be of use; no other value is.
+                    # Show enough of a path to find it, and no other value.
                     assert parameter in PLACES or "x" * 300 not in message, where
 
 

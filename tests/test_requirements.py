@@ -1,4 +1,4 @@
-"""What is locked, what a Space is told to install, and what the Makefile adds to it agree."""
+"""The lock file, the requirements of a Space and the Makefile agree."""
 
 import re
 import tomllib
