@@ -20,13 +20,14 @@ FORBIDDEN := GNU General Public License;GNU Affero;GPL-2.0;GPL-3.0;AGPL
 MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage mutation lint bench docs pictures photographs lock licences sbom audit \
+.PHONY: help install demo test test-all coverage mutation lint bench docs pictures photographs lock licences sbom audit \
 	clean
 
 help:
 	@echo "make demo [MODEL=DIR]  open the search page on the model photos, or on a model directory"
 	@echo "make install           only make the environment, .venv"
-	@echo "make test              run all tests; CMR_DATA_HOME=DIR adds those on real data"
+	@echo "make test              run the tests; CMR_DATA_HOME=DIR adds those on real data"
+	@echo "make test-all          run those of faults and of the documents' commands too"
 	@echo "make lint              ruff, import-linter, vulture and mypy"
 	@echo "make coverage          run all tests and count the lines that they run"
 	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
@@ -72,8 +73,14 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python demo_gradio.py $(MODEL)
 
+PYTEST := $(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
+	$(PYTEST) -m "not faults and not documents"
+	@echo "Kills and other faults, and the commands of the documents: make test-all"
+
+test-all: $(VENV)/.installed-dev
+	$(PYTEST)
 
 coverage: $(VENV)/.installed-dev
 	rm -f .coverage*

@@ -21,6 +21,7 @@ from scripts.default.__main__ import app as scripts
 
 NOT_RUN = {
     "make test": "it runs these tests",
+    "make test-all": "the same",
     "make lint": "CI runs it before the tests",
     "make bench": "half an hour; tests/benchmarks has what writes the table",
     "make bench FULL=1": "hours; the same",
@@ -63,6 +64,8 @@ NOT_RUN = {
     "--undistilled undistilled": "the same",
 }
 """Commands that no test of this file runs, and why."""
+
+pytestmark = pytest.mark.documents
 
 LANGUAGES = {"sh", "python", "diff", "json", "mermaid", "toml"}
 

@@ -136,6 +136,7 @@ def test_a_preset_as_it_stands_leaves_its_test_embeddings(
     assert i2t == pytest.approx(finished.record.map_i2t)
 
 
+@pytest.mark.faults
 def test_after_a_kill_no_cell_is_lost_or_doubled(
     small_grid: Path, synthetic_home: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from cmr_hub.experiments.grid import read_grid
 from cmr_hub.experiments.plan import make_plan
 from cmr_hub.experiments.results import read_runs
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:

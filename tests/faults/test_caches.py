@@ -19,6 +19,8 @@ from cmr_hub.projections.methods import ProjectionOptions
 from cmr_hub_sketches.dataset import edition, read
 from scripts.default.views import PixelSettings, draw_pixels
 
+pytestmark = pytest.mark.faults
+
 
 def flip(path: Path, place: int = -1) -> None:
     """One bit of a file; its size and its name say nothing of it."""

@@ -14,6 +14,8 @@ from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
 from cmr_hub_sketches.painter import file_name, paint_missing
 
+pytestmark = pytest.mark.faults
+
 FAR = time.time() + 1e6
 
 

@@ -12,6 +12,8 @@ from cmr_process import STOPPED, Cmr, Cut
 from cmr_hub import cli
 from scripts.default import __main__ as scripts
 
+pytestmark = pytest.mark.faults
+
 SQUARES = ["--views", "1", "--epochs", "1"]
 
 PLACES: dict[str, tuple[str, list[str]]] = {

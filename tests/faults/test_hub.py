@@ -12,6 +12,8 @@ from hub_server import TOKEN, HubServer
 
 from cmr_hub.loading import load
 
+pytestmark = pytest.mark.faults
+
 NAME = "user/cmr-pascal"
 
 

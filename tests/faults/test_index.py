@@ -13,6 +13,8 @@ from pictures import picture
 
 from cmr_hub.gallery.gallery import Gallery
 
+pytestmark = pytest.mark.faults
+
 PIECES = {"cmr_hub.gallery.indexing.index:_COMMIT_ROWS": 2}
 COUNT = 8
 

@@ -9,6 +9,8 @@ import pytest
 from cmr_process import Cmr
 from kills import KINDS, run
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_lost_doubled_or_left_behind(cmr: Cmr, tmp_path: Path, kind: str) -> None:

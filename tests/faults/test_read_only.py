@@ -6,7 +6,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
 from cmr_process import Cmr
+
+pytestmark = pytest.mark.faults
 
 
 def nowhere(folder: Path) -> dict[str, str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cmr_process import STOPPED, Cmr, Cut
 
 from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
 from cmr_hub.experiments.results import append_run
+
+pytestmark = pytest.mark.faults
 
 RECORD = {
     "cell": "a" * 32,

@@ -15,6 +15,8 @@ import cmr_hub
 from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_record import RunRecord
 
+pytestmark = pytest.mark.faults
+
 CHECKPOINTS = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
 
 

@@ -156,7 +156,7 @@ def test_words_beside_neutral_sentences(model, vector):
 def test_a_map_beside_neutral_sentences(model, vector):
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
-    sentences = unit_rows(np.random.default_rng(2).normal(size=(10, model.dim)))
+    sentences = unit_rows(np.random.default_rng(2).normal(size=(4, model.dim)))
     found = saliency(model, picture, vector, Neutral.of_vectors(sentences.astype(np.float32)))
     lost = np.stack([saliency(model, picture, sentence).cells for sentence in sentences])
     expected = (found.cells - lost.mean(axis=0)) / lost.std(axis=0)

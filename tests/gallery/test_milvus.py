@@ -57,6 +57,7 @@ index.index_folder(Gallery(store, model), sys.argv[3])
 """
 
 
+@pytest.mark.faults
 def test_a_server_killed_while_a_folder_is_indexed(
     server, saved_model, tmp_path, capsys, monkeypatch
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_server_killed_while_a_folder_is_indexed(
         whole.search("the sea", 20_000)
 
 
+@pytest.mark.faults
 def test_what_a_kill_leaves_half_done(server, saved_model, tmp_path) -> None:
     """The text of a pair without its picture; a collection without its index."""
     folder, model = tmp_path / "pictures", load(saved_model)

@@ -154,6 +154,7 @@ def test_a_busy_hub_is_asked_again(home, client, cache, saved_model, status):
     assert hub_calls.same(there, client(hub_calls.vectors, saved_model))
 
 
+@pytest.mark.faults
 def test_a_hub_that_is_out_of_order(home, client, cache):
     home.faults.append(Fault("GET", 503, times=1000))
     with pytest.raises(HubError, match=r"busy or unavailable \(503\): try again later"):

@@ -131,6 +131,7 @@ def test_without_the_network(home, client, cache, here):
     assert home.requests == []
 
 
+@pytest.mark.faults
 def test_a_hub_that_is_not_there(home, client, cache, monkeypatch):
     home.faults = [Fault("GET /api", status=503, times=-1)]
     message, *_ = client(hub_calls.refused, NAME, cache_dir=cache)

@@ -74,6 +74,7 @@ def broken_off(url: str) -> socket.socket:
     return line
 
 
+@pytest.mark.faults
 def test_signals(tmp_path, here) -> None:
     """One page is killed; the next ones sweep, and go on SIGTERM, SIGHUP and Ctrl+C."""
     for end in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

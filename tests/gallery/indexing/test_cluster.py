@@ -43,6 +43,7 @@ def kill(node: object) -> None:
         os.kill(process[0].process.pid, signal.SIGKILL)
 
 
+@pytest.mark.faults
 def test_a_node_that_dies_costs_nothing(
     second_node, model, folder: Path, tmp_path, monkeypatch
 ) -> None:

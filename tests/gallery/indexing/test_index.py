@@ -291,6 +291,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.faults
 def test_kills_lose_and_double_nothing(saved_model, folder, tmp_path) -> None:
     from cmr_hub import load
 
