@@ -27,6 +27,13 @@ ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+")
 SECONDS = 900
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that runs the commands of a page."""
+    for item in items:
+        if "reader" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.documents)
+
+
 class Reader:
     """A person with a clone, who does what a page says, in the page's order.
 

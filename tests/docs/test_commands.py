@@ -65,8 +65,6 @@ NOT_RUN = {
 }
 """Commands that no test of this file runs, and why."""
 
-pytestmark = pytest.mark.documents
-
 LANGUAGES = {"sh", "python", "diff", "json", "mermaid", "toml"}
 
 
