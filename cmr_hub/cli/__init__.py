@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
 
 from cmr_hub.cli.dashboard import dashboard
 from cmr_hub.cli.data import data
+from cmr_hub.cli.doctor import doctor
 from cmr_hub.cli.evaluate import evaluate
 from cmr_hub.cli.gallery import app as gallery
 from cmr_hub.cli.index import index
@@ -21,6 +23,7 @@ from cmr_hub.cli.study import ablate, report
 from cmr_hub.cli.terminal import Terminal
 from cmr_hub.cli.train import train
 from cmr_hub.errors import CMRError
+from cmr_hub.version import __version__
 
 app = typer.Typer(
     help=(
@@ -35,10 +38,22 @@ app = typer.Typer(
 )
 _TRAINING = (data, train, evaluate, ablate, report)
 _SEARCHING = (models, index, label, search, demo, dashboard)
-for command in (*_TRAINING, *_SEARCHING, publish):
+for command in (*_TRAINING, *_SEARCHING, publish, doctor):
     app.command()(command)
 app.add_typer(gallery, name="gallery")
 app.add_typer(space, name="space")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"cmr-hub {__version__}")
+        raise typer.Exit
+
 
 _INTERRUPTED = 130  # typer's exit status after Ctrl-C
 

@@ -26,6 +26,7 @@ NOT_RUN = {
     "make bench": "half an hour; tests/benchmarks has what writes the table",
     "make bench FULL=1": "hours; the same",
     ".venv/bin/python -m pytest tests/docs": "it runs these tests",
+    "docker compose up": "needs Docker; tests/test_containers.py checks the files",
     "hf auth login": "asks for a password of the Hub",
     "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
     "--collection pets": "needs servers; tests/gallery/indexing/test_cluster.py runs it with them",
