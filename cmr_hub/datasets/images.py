@@ -287,9 +287,13 @@ def _loaded(
 ) -> Image.Image:
     """Decode the pixels, of a JPEG no more than needed unless `keep`."""
     most = MAX_PIXELS if max_pixels is None else max_pixels
+    width, height = image.size
+    if not width * height:
+        raise ImageError("it has no pixels")
     if not keep:
         _shrink(image, most, enough)
-    _check_size(*image.size, most)
+    if image.width * image.height > most:
+        raise ImageError(f"it has {width} × {height} pixels; the limit is {most:,} in all")
     image.load()
     return image
 
@@ -297,7 +301,7 @@ def _loaded(
 def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
     """Have a JPEG decoded to 1/2, 1/4 or 1/8 if less is enough, or all would be too much."""
     width, height = image.size
-    if not isinstance(image, JpegImageFile) or not width * height:
+    if not isinstance(image, JpegImageFile):
         return
     scale = 1
     while scale < _SMALLEST_SCALE and (
@@ -320,13 +324,6 @@ def _has_scans(image: JpegImageFile) -> bool:
     image.fp.seek(position)
     scan = header.rfind(b"\xff\xda")  # then two bytes of length and the number of colours
     return scan < 0 or header[scan + 4] < len(image.getbands())
-
-
-def _check_size(width: int, height: int, most: int) -> None:
-    if not width * height:
-        raise ImageError("it has no pixels")
-    if width * height > most:
-        raise ImageError(f"it has {width} × {height} pixels; the limit is {most:,} in all")
 
 
 def _upright(image: Image.Image) -> Image.Image:
