@@ -265,7 +265,7 @@ def _raw_preview(data: bytes) -> Image.Image:
         with rawpy.imread(BytesIO(data)) as raw:
             preview = raw.extract_thumb()
     except rawpy.LibRawError as error:
-        raise ImageError(f"it is a camera RAW without a readable preview: {error}") from error
+        raise ImageError("it is a camera RAW without a readable preview") from error
     if not isinstance(preview.data, bytes):
         return Image.fromarray(preview.data)
     image = _open_plain(preview.data)

@@ -382,9 +382,7 @@ def test_of_a_camera_raw_the_preview_is_read(monkeypatch):
     seen = pixels(decode_image(dng(shown)))
     assert np.abs(seen.astype(int) - np.asarray(shown)).mean() < 4
     with pytest.raises(ImageError, match="160 × 120 pixels"):
-        decode_image(
-            dng(shown).replace(b"\xff\xda\0\x0c\x03", b"\xff\xda\0\x0c\x01"), max_pixels=100
-        )
+        decode_image(dng(shown), max_pixels=100)
     monkeypatch.setitem(sys.modules, "rawpy", None)
     with pytest.raises(
         ImageError, match=r'^a camera RAW needs .* pip install "cmr-hub\[photos\]"$'
