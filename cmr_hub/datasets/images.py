@@ -32,6 +32,8 @@ are decoded before their size can be checked; PSD and PDF are documents.
 """
 _WEAK: Final = ("DIB", "PPM", "TGA")
 """Formats whose first bytes also occur in other files."""
+_ANOTHER_FORMAT: Final = (SyntaxError, IndexError, TypeError, struct.error)
+"""Exceptions by which Pillow's readers say so, as in `Image.open`."""
 _HEIF: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RAW: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
@@ -220,8 +222,8 @@ def _open_bytes(data: bytes) -> Image.Image:
         return _raw_preview(data)
     if image is None:
         raise ImageError(
-            "it is not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000, camera RAW or "
-            "other picture that can be read"
+            "it is not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, camera RAW or other picture "
+            "that can be read"
         )
     return image
 
@@ -231,8 +233,7 @@ def _open_plain(data: bytes) -> Image.Image | None:
     Image.preinit()
     for name in _FORMATS:
         if _accepts(name, data[:16]):
-            # These exceptions mean another format, as in `Image.open`.
-            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+            with suppress(*_ANOTHER_FORMAT):
                 return Image.OPEN[name][0](BytesIO(data), "")
     if _is_heif(data):
         from pi_heif import HeifImageFile
@@ -249,7 +250,9 @@ def _accepts(name: str, start: bytes) -> bool:
     if name not in Image.OPEN:  # Pillow was built without it
         return False
     accept = Image.OPEN[name][1]
-    return accept is None or accept(start) is True
+    with suppress(*_ANOTHER_FORMAT):
+        return accept is None or accept(start) is True
+    return False
 
 
 def _is_heif(start: bytes) -> bool:

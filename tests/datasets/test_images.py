@@ -73,7 +73,7 @@ def test_truncated_pictures_are_refused(tmp_path, kind, share):
     ("content", "reason"),
     [
         (b"", "the file is empty"),
-        (b"just words\n", "not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, JPEG 2000"),
+        (b"just words\n", "not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, camera RAW"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "not a JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG, PNG"),
         (b"8BPS\0\1" + bytes(100), "not a JPEG, PNG"),

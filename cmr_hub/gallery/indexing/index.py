@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
-_SKIPPED: Final[Sequence[ProblemKind]] = ("unread format", "not a picture", "broken image")
+_SKIPPED: Final[Sequence[ProblemKind]] = (
+    *("unread format", "not a picture", "unexpected file", "broken image"),
+)
 _REFUSED: Final[Sequence[ProblemKind]] = (
     "unsafe path",
     "unreadable folder",

@@ -64,7 +64,7 @@ def _entry(
     sample: dict[str, tarfile.TarInfo],
     report: ReadReport,
 ) -> Iterator[Entry]:
-    names = [name for name in sample if PurePosixPath(name).suffix in IMAGE_ENDINGS]
+    names = [name for name in sample if name.endswith(IMAGE_ENDINGS)]
     plain = [ending for ending in IMAGE_ENDINGS if ending in sample]
     if not names and sample:
         report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
