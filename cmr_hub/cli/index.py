@@ -78,6 +78,10 @@ def index(
     token: Annotated[
         str, typer.Option(envvar=TOKEN_VARIABLE, help="Token of the Milvus server: USER:PASSWORD.")
     ] = "",
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Write what was passed over to this file: path, tab, reason."),
+    ] = None,
     ca: Annotated[
         Path | None,
         typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
@@ -93,6 +97,7 @@ def index(
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
     """
+    from cmr_hub.atomic import atomic_file
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder
     from cmr_hub.loading import load
@@ -125,7 +130,12 @@ def index(
             cluster=None if cluster is None else "ray",
             progress=True,
         )
-    console.print(summary.text(), highlight=False, soft_wrap=True)
+        if log is not None:
+            with atomic_file(log) as file:
+                file.write_text(summary.log(), encoding="utf-8")
+        console.print(summary.text(), highlight=False, soft_wrap=True)
+        if not len(gallery):
+            raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")
     console.print(
         f'{len(gallery):,} items in {where}. Now try: cmr search {where} "two dogs on a beach"',
         highlight=False,
@@ -135,7 +145,7 @@ def index(
 
 @contextmanager
 def _discard_if_empty(where: Path | MilvusAddress) -> Iterator[None]:
-    """Remove a new gallery if indexing fails before it has an item."""
+    """Remove a new gallery if indexing ends, by an error or Ctrl-C, before it has an item."""
     from cmr_hub.gallery.local import LocalStore
     from cmr_hub.gallery.manifest import holds_gallery
 
@@ -143,12 +153,11 @@ def _discard_if_empty(where: Path | MilvusAddress) -> Iterator[None]:
     folder_existed = isinstance(where, Path) and where.exists()
     try:
         yield
-    except CMRError:
+    finally:
         if isinstance(where, Path) and is_new and holds_gallery(where):
             store = LocalStore.open(where)
             if not len(store):
                 store.discard(keep_folder=folder_existed)
-        raise
 
 
 def _model_of(where: Path | MilvusAddress) -> str | None:

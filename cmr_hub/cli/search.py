@@ -62,6 +62,10 @@ def search(
     where: Annotated[
         str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
     ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(help="Place and distance of the camera, e.g. 48.2,16.4,10km."),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="Minimum score.")] = None,
     clear: Annotated[
         float | None,
@@ -92,6 +96,11 @@ def search(
     from cmr_hub.gallery.notes import query_notes, unknown_words
     from cmr_hub.loading import open_gallery
 
+    if near is not None:
+        from cmr_hub.gallery.where import near_condition
+
+        place = near_condition(near)
+        where = place if where is None else f"({where}) AND {place}"
     if weight is not None and (image is None or text is None):
         raise QueryError("--weight needs a sentence and a picture: give both, or omit it")
     query = _query(text, image, weight, without or [])

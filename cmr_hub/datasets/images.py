@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
+from cmr_hub.datasets.camera import camera_facts
 from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.errors import ImageError, shown
 from cmr_hub.outside import read_bytes
 from cmr_hub.types import ImageSource
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_FORMATS: Final = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"),
+    *("QOI", "PCX", "SGI", "SUN", "DDS", "DIB", "PPM", "TGA"),
+)
+"""Pillow's names of the formats that are read, besides HEIF and camera RAW.
+
+All are decoded in this process and say their size in the header. EPS calls another program; icons
+are decoded before their size can be checked; PSD and PDF are documents.
+"""
+_WEAK: Final = ("DIB", "PPM", "TGA")
+"""Formats whose first bytes also occur in other files."""
+_ANOTHER_FORMAT: Final = (SyntaxError, IndexError, TypeError, struct.error)
+"""Exceptions by which Pillow's readers say so, as in `Image.open`."""
+_HEIF: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RAW: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+"""First bytes of camera RAW files other than TIFF and CR3."""
+_CR3: Final = b"ftypcrx "
+_DNG_VERSION, _SUB_IFDS, _MAKE = 50706, 330, 271  # tags of TIFF
+_NEEDS_RAWPY: Final = 'a camera RAW needs an extra: pip install "cmr-hub[photos]"'
+
 MAX_BYTES = 64 * 2**20
-# Just under the size at which Pillow itself starts to warn; 268 MB as RGB.
+# Just under the size at which Pillow itself would warn; 268 MB as RGB.
 MAX_PIXELS = 89_000_000
+_SMALLEST_SCALE = 8  # a JPEG can be decoded at 1/8 of its size
 _STRIP_PIXELS = 2_000_000
 _LONGEST_PATH = 1_000  # characters in a message
 
@@ -30,20 +55,22 @@ def read_image(
 ) -> Image.Image:
     """Read a picture as RGB, upright according to its EXIF orientation; always a new image.
 
-    Transparent pixels are blended with white, 16-bit grey is scaled to 8 bits, and of an animation
-    the first frame is used (of an open image: the current frame).
+    The format is detected by content. Transparent pixels are blended with white, grey of more than
+    8 bits is stretched to its own range, and of an animation the first frame is used (of an open
+    image: the current frame). Of a camera RAW the embedded preview is read.
 
     Args:
         source: A path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
-        max_pixels: Maximum of width × height. Default: `MAX_PIXELS`.
+        max_pixels: Maximum of width × height as decoded. A larger JPEG is decoded to 1/2, 1/4 or
+            1/8 of its size if that suffices. Default: `MAX_PIXELS`.
         enough: Shorter side, in pixels, that the caller needs. A JPEG file that is at least twice
             as large is decoded to 1/2, 1/4 or 1/8 of its size, not below this, which takes a
             fraction of the time and memory for a photograph of 12 megapixels.
 
     Raises:
-        ImageError: The source has another type, or a format that is not in `FORMATS`; it is over
+        ImageError: The source has another type, or a format that is not read; it is over
             `MAX_BYTES` or `max_pixels` (checked in the header, before decoding); or it is
-            truncated, empty, missing or has floating-point pixels.
+            truncated, empty or missing.
     """
     try:
         return _rgb(_opened(source), max_pixels, enough, keep=isinstance(source, Image.Image))
@@ -89,6 +116,37 @@ def decode_image(
         raise ImageError(_reason(error)) from error
 
 
+def decode_with_facts(
+    data: bytes, *, enough: int | None = None
+) -> tuple[Image.Image, dict[str, Any]]:
+    """Decode a picture like `decode_image`, and return its `camera_facts` too."""
+    try:
+        image = _open_bytes(data)
+        size = image.size
+        image = _loaded(image, None, enough)
+        facts = camera_facts(image, size)
+        return _to_rgb(_upright(image)), facts
+    except Exception as error:
+        raise ImageError(_reason(error)) from error
+
+
+def decoded_pixels(data: bytes, enough: int | None = None) -> int:
+    """Return the maximum number of pixels that are decoded according to the header.
+
+    Raises an exception of Pillow or an ImageError if the header cannot be read.
+    """
+    image = _open_bytes(data)
+    _shrink(image, MAX_PIXELS, enough)
+    return image.width * image.height
+
+
+def looks_like_picture(start: bytes) -> bool:
+    """Return whether the first 32 bytes of a file are those of a picture that can be read."""
+    if start.startswith(_RAW) or start[4:12] == _CR3 or _is_heif(start):
+        return True
+    return any(_accepts(name, start[:16]) for name in _FORMATS if name not in _WEAK)
+
+
 def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
     """Return the paths that `read_image` refuses, with the reasons.
 
@@ -116,10 +174,6 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"it is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
-    if isinstance(error, Image.DecompressionBombError):
-        return "it says that it has far too many pixels"
     return str(error) or type(error).__name__
 
 
@@ -150,27 +204,129 @@ def read_file(path: Path) -> bytes:
 
 
 def _open_bytes(data: bytes) -> Image.Image:
+    """Open a picture without decoding it.
+
+    Not by `Image.open`, which refuses or warns of a large picture before a JPEG can be shrunk.
+    """
     if not data:
         raise ImageError("the file is empty")
-    return Image.open(BytesIO(data), formats=FORMATS)
+    if data.startswith(_RAW) or data[4:12] == _CR3:
+        return _raw_preview(data)
+    image = _open_plain(data)
+    is_raw = image is None and data.startswith(_TIFF)
+    if image is not None and image.format == "TIFF":
+        tags = getattr(image, "tag_v2", ())
+        is_raw = _DNG_VERSION in tags or (_SUB_IFDS in tags and _MAKE in tags)
+    if is_raw:
+        # The picture that Pillow finds in a RAW is a thumbnail, if any.
+        return _raw_preview(data)
+    if image is None:
+        raise ImageError(
+            "it is not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, camera RAW or other picture "
+            "that can be read"
+        )
+    return image
+
+
+def _open_plain(data: bytes) -> Image.Image | None:
+    """Open a picture of any format but RAW; None if it is none of them."""
+    Image.preinit()
+    for name in _FORMATS:
+        if _accepts(name, data[:16]):
+            with suppress(*_ANOTHER_FORMAT):
+                return Image.OPEN[name][0](BytesIO(data), "")
+    if _is_heif(data):
+        from pi_heif import HeifImageFile
+
+        with suppress(SyntaxError):
+            heif: Image.Image = HeifImageFile(BytesIO(data))
+            return heif
+    return None
+
+
+def _accepts(name: str, start: bytes) -> bool:
+    if name not in Image.OPEN:
+        Image.init()
+    if name not in Image.OPEN:  # Pillow was built without it
+        return False
+    accept = Image.OPEN[name][1]
+    with suppress(*_ANOTHER_FORMAT):
+        return accept is None or accept(start) is True
+    return False
+
+
+def _is_heif(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIF
+
+
+def _raw_preview(data: bytes) -> Image.Image:
+    try:
+        import rawpy
+    except ImportError as error:
+        raise ImageError(_NEEDS_RAWPY) from error
+    try:
+        with rawpy.imread(BytesIO(data)) as raw:
+            preview = raw.extract_thumb()
+    except rawpy.LibRawError as error:
+        raise ImageError("it is a camera RAW without a readable preview") from error
+    if not isinstance(preview.data, bytes):
+        return Image.fromarray(preview.data)
+    image = _open_plain(preview.data)
+    if image is None:
+        raise ImageError("it is a camera RAW whose preview is no picture that can be read")
+    return image
 
 
 def _rgb(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
     """Convert a picture to RGB, in place unless `keep`: copying takes a third of the time."""
-    _check_size(*image.size, MAX_PIXELS if max_pixels is None else max_pixels)
-    if enough is not None and not keep:
-        image.draft(None, (enough, enough))
-    image.load()
+    image = _loaded(image, max_pixels, enough, keep=keep)
     return _to_rgb(_upright(image.copy() if keep else image))
 
 
-def _check_size(width: int, height: int, most: int) -> None:
+def _loaded(
+    image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
+) -> Image.Image:
+    """Decode the pixels, of a JPEG no more than needed unless `keep`."""
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    width, height = image.size
     if not width * height:
         raise ImageError("it has no pixels")
-    if width * height > most:
+    if not keep:
+        _shrink(image, most, enough)
+    if image.width * image.height > most:
         raise ImageError(f"it has {width} × {height} pixels; the limit is {most:,} in all")
+    image.load()
+    return image
+
+
+def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
+    """Have a JPEG decoded to 1/2, 1/4 or 1/8 if less is enough, or all would be too much."""
+    width, height = image.size
+    if not isinstance(image, JpegImageFile):
+        return
+    scale = 1
+    while scale < _SMALLEST_SCALE and (
+        (enough is not None and min(width, height) // (2 * scale) >= enough)
+        or (-(-width // scale) * -(-height // scale) > most)
+    ):
+        scale *= 2
+    if width * height > most and _has_scans(image):
+        return  # it needs memory for all its pixels, at any scale
+    image.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _has_scans(image: JpegImageFile) -> bool:
+    """Return whether a JPEG, whose header was read, is progressive or has a scan per colour."""
+    if "progressive" in image.info or image.fp is None:
+        return True
+    position = image.fp.tell()
+    image.fp.seek(0)
+    header: bytes = image.fp.read(position)
+    image.fp.seek(position)
+    scan = header.rfind(b"\xff\xda")  # then two bytes of length and the number of colours
+    return scan < 0 or header[scan + 4] < len(image.getbands())
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -180,21 +336,42 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Convert a picture in strips: converting it at once would need several copies of it."""
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the picture in strips with their tops: arrays of it all would need much memory."""
     rows = max(1, _STRIP_PIXELS // image.width)
     if rows >= image.height:
-        return convert(image)
-    whole = Image.new("RGB", image.size)
+        yield 0, image
+        return
     for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        if strip is image:
+            return convert(strip)
         whole.paste(convert(strip), (0, top))
     return whole
 
 
-def _scaled(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int32).clip(0, 65535)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+def _stretched(image: Image.Image) -> Image.Image:
+    """Convert grey of more than 8 bits so that its darkest pixel is black, its brightest white."""
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(image):
+        values = np.asarray(strip, dtype=np.float64)
+        values = values[np.isfinite(values)]
+        low, high = min(low, values.min(initial=low)), max(high, values.max(initial=high))
+    if low >= high:  # of one brightness, or nothing finite
+        low, high = min(low, 0.0), max(high, 0.0)
+    factor = 255 / (high - low) if high > low else 0.0
+
+    def convert(strip: Image.Image) -> Image.Image:
+        values = np.asarray(strip, dtype=np.float64)
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+        return Image.fromarray(np.rint((values - low) * factor).astype(np.uint8)).convert("RGB")
+
+    return _in_strips(image, convert)
 
 
 def _over_white(image: Image.Image) -> Image.Image:
@@ -203,11 +380,9 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ImageError("its pixels are floating-point numbers, which have no fixed white")
-    if image.mode.startswith("I"):
+    if image.mode == "F" or image.mode.startswith("I"):
         # Pillow's own conversion clips at 255 and returns a white page.
-        return _in_strips(image, _scaled)
+        return _stretched(image)
     if image.has_transparency_data:
         return _in_strips(image, _over_white)
     return image if image.mode == "RGB" else image.convert("RGB")

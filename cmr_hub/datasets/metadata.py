@@ -17,12 +17,20 @@ from cmr_hub.errors import DataFormatError
 from cmr_hub.outside import check_file
 
 TEXT_KEYS = ("captions", "caption", "text")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-UNREAD_ENDINGS = (
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd"),
-    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),  # raw formats of cameras
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".gif"),
+    *(".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs", ".heic", ".heif", ".heics", ".hif"),
+    *(".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".qoi", ".tga", ".dds", ".pcx", ".sgi"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    # raw formats of cameras
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".orf", ".raf"),
+    *(".rw2", ".rwl", ".pef", ".srw", ".3fr", ".fff", ".iiq", ".mrw", ".x3f", ".erf", ".kdc"),
 )
-"""Extensions of pictures in formats that are not supported."""
+UNREAD_ENDINGS = (
+    *(".jxl", ".svg", ".svgz", ".psd", ".psb", ".xcf", ".ai", ".eps", ".ico", ".icns", ".pdf"),
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".mts"),
+)
+"""Extensions of pictures and videos in formats that are not supported."""
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """The first one in a folder is read."""
 _LARGEST = 8 * 2**30

@@ -28,6 +28,7 @@ ProblemKind = Literal[
     "unexpected file",
     "unreadable folder",
     "unread format",
+    "not a picture",
     "class size",
     "missing class",
 ]

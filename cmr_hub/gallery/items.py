@@ -35,6 +35,21 @@ ZERO_SHOT_COLUMNS = "zero_shot_columns"
 RESERVED = ("folder", "sha256", "size", "modified", ZERO_SHOT_COLUMNS)
 """Columns that the package fills in itself; values of a source are ignored."""
 
+FACT_TYPES = {
+    "taken": pa.timestamp("us"),
+    "taken_offset": pa.string(),
+    "year": pa.int64(),
+    "month": pa.int64(),
+    "camera": pa.string(),
+    "lens": pa.string(),
+    "latitude": pa.float64(),
+    "longitude": pa.float64(),
+    "width": pa.int64(),
+    "height": pa.int64(),
+    "orientation": pa.string(),
+}
+"""Columns of `datasets.camera.camera_facts`, unless the metadata has a column of that name."""
+
 _LONGEST = 16_384
 """Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
@@ -103,6 +118,10 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
         raise ModelFormatError("two columns of the items have the same name")
     if MODALITY in table.column_names:
         raise ModelFormatError(f"no column of the items can be called {MODALITY!r}")
+    if "sha256" in table.column_names and _is_integer(table, "modified"):
+        # Galleries of earlier versions have a number of nanoseconds.
+        times = pc.divide(table.column("modified"), 1000).cast(pa.timestamp("us"))
+        table = table.set_column(table.column_names.index("modified"), "modified", times)
     others = [name for name in table.column_names if name not in COLUMNS]
     table = table.select([*COLUMNS, *others]).combine_chunks()
     for place, (name, kind) in enumerate(COLUMNS.items()):
@@ -118,6 +137,10 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
             table = table.set_column(place, name, column)
     _check_keys(table, relative=relative)
     return table
+
+
+def _is_integer(table: pa.Table, name: str) -> bool:
+    return name in table.column_names and pa.types.is_integer(table.schema.field(name).type)
 
 
 def _check_keys(table: pa.Table, *, relative: bool) -> None:

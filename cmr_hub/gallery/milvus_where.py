@@ -16,13 +16,16 @@ _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 def milvus_condition(where: Where) -> str:
     """Return a Milvus filter that selects the same rows as the condition.
 
+    Times are stored as text, year first, so they compare as text.
+
     Milvus has no three-valued logic, and a null column does not exist in a row's JSON. So each
     comparison first checks that its column exists, and NOT is pushed down to the comparisons.
     Milvus has no schema for these columns either: '5' does not equal 5, and a column that exists in
     no row is null in all.
 
     Raises:
-        QueryError: it uses ILIKE, or LIKE for more than a prefix, which Milvus does not support.
+        QueryError: it uses ILIKE, near, or LIKE for more than a prefix, which Milvus does not
+            support.
     """
     return _expression(where.tree, wanted=True)
 
@@ -70,6 +73,11 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
         case exp.Column():
             name = _name(column_name(node))
             test = f"{name} == {_value(wanted)}"
+        case exp.Anonymous() if str(node.this).lower() == "near":
+            raise QueryError(
+                "Milvus cannot filter by distance: compare latitude and longitude, e.g. "
+                "latitude BETWEEN 48.1 AND 48.3 AND longitude BETWEEN 16.2 AND 16.5"
+            )
         case _ if type(node) in COMPARISONS:
             column, sign, value = comparison(node)
             name = _name(column)

@@ -101,9 +101,9 @@ class NearestVectors:
         """
         count = min(count, among.size)
         if not count:
-            return [(np.empty(0, np.int64), np.empty(0), np.empty((0, 0), np.float32))] * len(
-                queries
-            )
+            return [
+                (np.empty(0, np.int64), np.empty(0), np.empty((0, queries.shape[1]), np.float32))
+            ] * len(queries)
         exact = not self._uses_graph(count, among)
         # With a graph there are so many vectors that a 16-bit copy would take too much memory.
         few = self.graph is None and among is self.everything and len(queries) < _BATCH

@@ -36,6 +36,14 @@ _COMPUTE: dict[str, Callable[..., Any]] = {
     ">=": pc.greater_equal,
 }
 _NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,40}\.?[0-9]{0,40}(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_PLACE = re.compile(
+    r"\s*(-?[0-9.]{1,12})\s*,\s*(-?[0-9.]{1,12})\s*,\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(km|m|mi)?\s*",
+    re.ASCII,
+)
+_KILOMETRES = {"km": 1.0, "m": 0.001, "mi": 1.609344}
+_EARTH = 6371.0088
+"""Mean radius in kilometres."""
+_PART_OF_DATE = re.compile(r"[0-9]{4}(-[0-9]{2})?", re.ASCII)
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ARGUMENTS = {"this", "expression", "expressions", "low", "high", "is_string", "quoted"}
 _HELP = (
@@ -48,8 +56,9 @@ class Where:
     """A parsed and validated condition on rows.
 
     Columns are compared with constants by `=`, `<>`, `<`, `<=`, `>`, `>=`, `IN`, `BETWEEN`,
-    `LIKE` and `IS NULL`, combined with `AND`, `OR`, `NOT` and parentheses. As in SQL, a row is not
-    selected if the result is unknown because a column is null.
+    `LIKE` and `IS NULL`, combined with `AND`, `OR`, `NOT` and parentheses. `near(48.2, 16.4, 10)`
+    is true within 10 km of that latitude and longitude. As in SQL, a row is not selected if the
+    result is unknown because a column is null.
 
     Args:
         text: the condition. It is never executed as SQL; only its syntax tree is read.
@@ -94,6 +103,21 @@ class Where:
             raise QueryError(f"cannot apply the condition {shown(self.text)}: {error}") from error
         mask: npt.NDArray[np.bool_] = pc.coalesce(result, False).to_numpy()
         return mask
+
+
+def near_condition(text: str) -> str:
+    """Return the condition for a place and a distance: "48.2,16.4,10km" or "…,500m" or "…,6mi".
+
+    Raises:
+        QueryError: it is anything else.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise QueryError(
+            f"{shown(text)} is not a latitude, a longitude and a distance, e.g. 48.2,16.4,10km"
+        )
+    latitude, longitude, distance, unit = found.groups()
+    return f"near({latitude}, {longitude}, {float(distance) * _KILOMETRES[unit or 'km']!r})"
 
 
 def comparison(node: exp.Expr) -> tuple[str, str, Any]:
@@ -164,17 +188,44 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
             )
         case exp.Like() | exp.ILike():
             column = _column(table, column_name(node.this))
+            if pa.types.is_temporal(column.type) or pa.types.is_null(column.type):
+                column = column.cast(pa.string())
             pattern = str(literal(node.expression))
             return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
         case exp.Column():
             return pc.equal(_column(table, column_name(node)), pa.scalar(True))
+        case exp.Anonymous() if str(node.this).lower() == "near":
+            return _near(table, [literal(value) for value in node.expressions])
         case _ if type(node) in COMPARISONS:
             return _compare(table, *comparison(node))
     raise refuse(node)
 
 
+def _near(table: pa.Table, values: list[Any]) -> pa.ChunkedArray:
+    """Compare great-circle distances from a place by the haversine formula."""
+    if len(values) != 3 or not all(type(value) in (int, float) for value in values):
+        raise QueryError("near takes a latitude, a longitude and kilometres: near(48.2, 16.4, 10)")
+    latitude, longitude, kilometres = values
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise QueryError("latitudes are from -90 to 90 degrees, longitudes from -180 to 180")
+    rows = [
+        _column(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        for name in ("latitude", "longitude")
+    ]
+    here = np.radians([latitude, longitude])
+    there = np.radians(rows)
+    sines = np.sin((there - here[:, None]) / 2) ** 2
+    chord = sines[0] + np.cos(here[0]) * np.cos(there[0]) * sines[1]
+    distance = 2 * _EARTH * np.arcsin(np.sqrt(chord.clip(0, 1)))
+    return pa.chunked_array([pa.array(distance <= kilometres, mask=np.isnan(distance))])
+
+
 def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
     column = _column(table, name)
+    if pa.types.is_null(column.type):
+        return pa.chunked_array([pa.nulls(len(column), pa.bool_())])
+    if pa.types.is_temporal(column.type) and _PART_OF_DATE.fullmatch(str(value)):
+        value = f"{value}-01-01"[:10]
     scalar = pa.scalar(value)
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     # 2008 is cast to a text column, '2008' to a numeric one and '2008-05-01' to a date; but 2008.5

@@ -83,7 +83,7 @@ def test_looking_after_a_gallery(cmr, indexed, tmp_path):
     out = shutil.copytree(indexed, tmp_path / "g")
     _, text, _ = cmr("gallery", "info", out)
     assert "36 image, 36 text, 6 dimensions" in text
-    assert "label, folder, sha256" in text
+    assert "label, taken, taken_offset, year" in text
     assert f"{out} is intact: 36 items" in cmr("gallery", "verify", out)[1]
     _, text, _ = cmr("gallery", "remove", out, "--where", "label = 'sea'")
     assert "12 removed, 24 left" in text
@@ -145,20 +145,57 @@ def test_hits_as_a_table(cmr, saved_model, colour_folder, tmp_path) -> None:
         assert str(bare / name) in paths
 
 
+def test_all_that_is_passed_over_is_in_the_log(cmr, saved_model, colour_folder, tmp_path):
+    folder = shutil.copytree(colour_folder, tmp_path / "pictures")
+    for number in range(5):
+        (folder / f"broken{number}.jpg").write_bytes(b"x")
+    (folder / "film.mp4").write_bytes(b"x")
+    command = ("index", folder, "--out", tmp_path / "g", "--model", saved_model)
+    code, out, _ = cmr(*command, "--log", tmp_path / "log.txt")
+    assert code == 0
+    assert "passed over: 5 .jpg: it is not a JPEG" in out
+    assert "passed over: 1 .mp4: the format is not supported" in out
+    assert "and 2 more; --log FILE names them all" in out
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    names = [*(f"broken{number}.jpg" for number in range(5)), "film.mp4"]
+    assert [line.split("\t")[0] for line in lines] == [str(folder / name) for name in names]
+    code, out, _ = cmr("search", tmp_path / "g", "flame", "--near", "48.2,16.4,10km")
+    assert code == 0
+    assert ".png" not in out
+    code, _, err = cmr("search", tmp_path / "g", "flame", "--near", "here")
+    assert code == 2
+    assert "e.g. 48.2,16.4,10km" in err
+
+
+@pytest.mark.parametrize("content", [None, b"x"])
+def test_a_folder_without_a_readable_picture_leaves_no_gallery(cmr, saved_model, tmp_path, content):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    if content is not None:
+        (folder / "a.jpg").write_bytes(content)
+    out, log = tmp_path / "g", tmp_path / "log.txt"
+    code, _, err = cmr("index", folder, "--out", out, "--model", saved_model, "--log", log)
+    assert code == 2
+    assert "no" in err
+    assert not out.exists()
+    assert content is None or log.read_text().startswith(f"{folder}/a.jpg\t")
+
+
 @pytest.mark.parametrize("was_there", [False, True])
+@pytest.mark.parametrize("error", [CMRError("no room"), KeyboardInterrupt()])
 def test_a_failed_index_leaves_no_empty_gallery(
-    cmr, saved_model, colour_folder, tmp_path, monkeypatch, was_there
+    cmr, saved_model, colour_folder, tmp_path, monkeypatch, was_there, error
 ):
     def fail(*_, **__):
-        raise CMRError("no room")
+        raise error
 
     monkeypatch.setattr("cmr_hub.gallery.indexing.index.index_folder", fail)
     out = tmp_path / "g"
     if was_there:
         out.mkdir()
     code, _, err = cmr("index", colour_folder, "--out", out, "--model", saved_model)
-    assert code == 2
-    assert "no room" in err
+    assert code == (2 if isinstance(error, CMRError) else 130)
+    assert "no room" in err or not isinstance(error, CMRError)
     assert out.exists() == was_there
     assert not was_there or not list(out.iterdir())
 

@@ -1,10 +1,12 @@
 import datetime
+import math
 
 import pyarrow as pa
 import pytest
 
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.where import Where
+from cmr_hub.gallery.milvus_where import milvus_condition
+from cmr_hub.gallery.where import Where, near_condition
 
 ROWS = [
     {"label": "dog", "year": 2008, "score": 0.5, "seen": True, "day": datetime.date(2008, 5, 1)},
@@ -103,3 +105,96 @@ def test_what_does_not_fit_the_columns(text, message):
 def test_numbers_and_texts_that_are_none(text):
     with pytest.raises(QueryError):
         Where(text).mask(pa.Table.from_pylist(ROWS))
+
+
+TIMES = [datetime.datetime(2021, 5, 31, 23, 59), datetime.datetime(2021, 6, 1), None]
+
+
+@pytest.mark.parametrize(
+    ("text", "selected"),
+    [
+        ("taken >= '2021-06-01'", [False, True, False]),
+        ("taken >= '2021-06'", [False, True, False]),
+        ("taken > '2021'", [True, True, False]),
+        ("taken < '2021-06-01 00:00:01'", [True, True, False]),
+        ("taken BETWEEN '2021-05-31' AND '2021-05-31 23:59:59'", [True, False, False]),
+        ("taken LIKE '2021-06%'", [False, True, False]),
+        ("taken IS NULL", [False, False, True]),
+        ("lens = 'x' OR lens > 3 OR lens LIKE '%'", [False] * 3),
+        ("NOT lens = 'x'", [False] * 3),
+    ],
+)
+def test_times_and_columns_without_a_value(text, selected):
+    table = pa.table({"taken": TIMES, "lens": pa.nulls(3)})
+    assert Where(text).mask(table).tolist() == selected
+
+
+def kilometres(first, second):
+    """Spherical law of cosines: an independent formula."""
+    (a, b), (c, d) = (map(math.radians, place) for place in (first, second))
+    cosine = math.sin(a) * math.sin(c) + math.cos(a) * math.cos(c) * math.cos(b - d)
+    return 6371.0088 * math.acos(min(1, cosine))
+
+
+PLACES = [
+    (48.2, 16.4),
+    (48.29, 16.4),
+    (48.2, 16.6),
+    (-48.2, -16.4),
+    (0, 179.99),
+    (89.9, 10),
+    (0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "radius"),
+    [
+        ("48.2,16.4,10km", 10),
+        (" 48.2 , 16.4 , 10 ", 10),
+        ("48.2,16.4,10100m", 10.1),
+        ("48.2,16.4,9.5mi", 9.5 * 1.609344),
+        ("-48.2,-16.4,1km", 1),
+        ("0,-179.99,3km", 3),
+        ("89.9,-170,30km", 30),
+        ("48.2,16.4,20000km", 20000),
+    ],
+)
+def test_near_is_the_great_circle_distance(text, radius):
+    places = [*PLACES, (None, None), (48.2, None)]
+    table = pa.table(dict(zip(("latitude", "longitude"), zip(*places, strict=True), strict=True)))
+    centre = tuple(map(float, text.split(",")[:2]))
+    expected = [kilometres(centre, place) <= radius for place in PLACES]
+    condition = near_condition(text)
+    assert Where(condition).mask(table).tolist() == [*expected, False, False]
+    inverse = [not one for one in expected]
+    assert Where(f"NOT {condition}").mask(table).tolist() == [*inverse, False, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "48.2,16.4", "48.2;16.4;1km", "48.2,16.4,-1km", "a,b,ckm", "1,2,3ft"]
+)
+def test_what_is_no_place(text):
+    with pytest.raises(QueryError, match=r"e\.g\. 48\.2,16\.4,10km"):
+        near_condition(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("near(1, 2)", "near takes"),
+        ("near(1, 2, 'x')", "near takes"),
+        ("near(91, 2, 3)", "latitudes are from"),
+        ("near(1.2.3, 2, 3)", "."),
+        ("near(1, 2, 3)", "no column 'latitude'"),
+        ("far(1, 2, 3)", "not supported"),
+    ],
+)
+def test_what_near_does_not_take(text, message):
+    with pytest.raises(QueryError, match=message):
+        Where(text).mask(pa.Table.from_pylist(ROWS))
+
+
+def test_milvus_has_no_distances():
+    with pytest.raises(QueryError, match="compare latitude and longitude"):
+        milvus_condition(Where("NOT near(48.2, 16.4, 10)"))

@@ -16,10 +16,11 @@ from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.replies import hint
 from cmr_hub.apps.search_page.sessions import MAX_BYTES, MAX_PICTURES, Progress, Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.types import JSONObject
 
-_SUFFIXES: Final = ["image", ".zip"]
+_SUFFIXES: Final = ["image", *IMAGE_ENDINGS, ".zip"]
 _PROMISE: Final = (
     f"Up to {MAX_PICTURES} pictures or a zip of them, {MAX_BYTES // 2**20} MB in all. They are "
     "searched in this visit only, nobody else sees them, and they are removed when you leave."

@@ -6,14 +6,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from PIL import Image
 
 from cmr_hub.apps.search_page.pixels import decoding
-from cmr_hub.datasets.images import FORMATS, decode_image, read_image
+from cmr_hub.datasets.images import decode_image, decoded_pixels, read_file, read_image
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.errors import CMRError, ImageError
 
 MAX_PIXELS: Final = 50_000_000
@@ -38,7 +38,6 @@ _BROKEN: Final = (
 )
 _HEADER_BYTES: Final = 64 * 1024
 _MOST_PIXELS: Final = 89_000_000
-_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def uploaded_path(payload: Any) -> Path | None:
@@ -85,12 +84,8 @@ def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
         enough: see `read_image`.
     """
     try:
-        with Image.open(
-            BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-        ) as image:
-            if enough is not None:
-                image.draft(None, (enough, enough))
-            return min(image.width * image.height, _MOST_PIXELS)
+        data = source if isinstance(source, bytes) else read_file(source)
+        return min(decoded_pixels(data, enough), _MOST_PIXELS)
     except Exception:  # the error is reported when the picture is decoded
         return 0
 
@@ -199,4 +194,4 @@ def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
     # The suffix first, because `is_dir` fails for an empty name.
-    return name.suffix.lower() in _SUFFIXES and not is_hidden and not entry.is_dir()
+    return name.suffix.lower() in IMAGE_ENDINGS and not is_hidden and not entry.is_dir()

@@ -20,6 +20,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import decode
 from cmr_hub.gallery.indexing.encode import Encoded, Encoding, encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
+from cmr_hub.gallery.items import FACT_TYPES
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.indexing.entry import Entry
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Pictures per task: half a second of work, more than the overhead of a task."""
+_FACTS = pa.struct(list(FACT_TYPES.items()))
 
 
 class EncodingOnRay(Encoding):
@@ -84,6 +86,7 @@ class EncodingOnRay(Encoding):
                             row["sha256"],
                             None if features is None else np.array(features, dtype=np.float32),
                             row["problem"],
+                            row["facts"],
                         ),
                     )
         except ray.exceptions.RayError as error:
@@ -111,6 +114,7 @@ class _Encoder:
                 "number": batch.column("number"),
                 "sha256": pa.array([one.sha256 for one in results], pa.string()),
                 "problem": pa.array([one.problem for one in results], pa.string()),
+                "facts": pa.array([one.facts for one in results], _FACTS),
                 "features": pa.array([one.features for one in results], pa.list_(pa.float32())),
             }
         )

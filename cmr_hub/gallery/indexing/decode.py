@@ -17,15 +17,19 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.reduction import ForkingPickler
+from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cmr_hub.datasets.images import MAX_BYTES, decode_image
+from cmr_hub.datasets.images import MAX_BYTES, decode_with_facts
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.outside import check_file, read_bytes
@@ -52,6 +56,7 @@ class Decoded:
     Attributes:
         sha256: SHA-256 of each file's bytes; "" if it cannot be read.
         problems: why a picture cannot be decoded; "" if it can.
+        facts: `camera_facts` of each picture; empty if it cannot be decoded.
         pixels: (n, *shape) output of the encoder's preprocessing for the pictures without a
             problem, in their order.
         slot: the slot of shared memory that contains `pixels`; None for other memory.
@@ -59,17 +64,18 @@ class Decoded:
 
     sha256: list[str]
     problems: list[str]
+    facts: list[dict[str, Any]]
     pixels: npt.NDArray[Any]
     slot: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """Pictures submitted to a worker; the result is SHA-256 and problem of each."""
+    """Pictures submitted to a worker; the result is SHA-256, problem and facts of each."""
 
     entries: Sequence[Entry]
     slot: int
-    result: Future[tuple[list[str], list[str]]]
+    result: Future[tuple[list[str], list[str], list[dict[str, Any]]]]
 
 
 class Decoders:
@@ -111,14 +117,17 @@ class Decoders:
         """
         if self._pool is not None or self._has_no_pool or count <= _FEW:
             return
+        if b"__main__" in bytes(ForkingPickler.dumps(self.preprocessing)):
+            # Workers do not run the script, so they do not know what it defines.
+            self._has_no_pool = True
+            return
         # Not forked: the threads that torch has started here would be missing in a fork.
-        context = get_context("spawn")
         # Shared memory, because unpickling pixels in a thread here would delay the encoder.
         dtype = np.dtype(self.preprocessing.dtype)
         try:
-            memory = context.RawArray("B", math.prod(self._shape) * dtype.itemsize)
+            memory = get_context("spawn").RawArray("B", math.prod(self._shape) * dtype.itemsize)
             initargs = (memory, self._shape, dtype)
-            pool = ProcessPoolExecutor(self.workers, context, _prepare_worker, initargs)
+            pool = ProcessPoolExecutor(self.workers, _Workers(), _prepare_worker, initargs)
             for _ in range(self.workers):
                 pool.submit(os.getpid)  # a task starts a worker
         except OSError as error:  # a container whose /dev/shm is missing, full or read-only
@@ -150,9 +159,9 @@ class Decoders:
                 if pending and pending[0].result.done():
                     work = pending.popleft()
                     latest = work.entries
-                    sha256, problems = work.result.result()
+                    sha256, problems, facts = work.result.result()
                     pixels = self._slots[work.slot, : problems.count("")]
-                    yield work.entries, Decoded(sha256, problems, pixels, work.slot)
+                    yield work.entries, Decoded(sha256, problems, facts, pixels, work.slot)
                 elif batch := list(islice(source, self.size)):
                     yield batch, decode([entry.place for entry in batch], self.preprocessing)
                 elif pending:
@@ -162,9 +171,8 @@ class Decoders:
         except BrokenProcessPool as error:
             names = ", ".join(str(entry.path) for entry in latest[:3])
             raise CMRError(
-                f"a process that decodes pictures died, near {names}: is there enough memory? In a "
-                "script, call this under `if __name__ == '__main__':`. Pictures already indexed "
-                "are kept"
+                f"a process that decodes pictures died, near {names}: is there enough memory? "
+                "Pictures already indexed are kept"
             ) from error
 
     def _submitted(self, source: Iterator[Entry]) -> Iterator[_Work]:
@@ -183,6 +191,37 @@ class Decoders:
         """Free the memory of a batch whose pixels are no longer needed. Thread-safe."""
         if pictures.slot is not None:
             self._free.append(pictures.slot)
+
+
+class _Worker(SpawnProcess):
+    """A spawned process that does not run the script of this one again.
+
+    Workers import what they need from this package. A script without `if __name__ == "__main__":`
+    would start again in each, and one from standard input or a notebook cannot be run again.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802
+        with _without_script():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _Workers(SpawnContext):
+    Process = _Worker
+
+
+_hiding = Lock()
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    with _hiding:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
 
 
 def _prepare_worker(memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -205,10 +244,10 @@ def _end_with_parent() -> None:
 
 def _decode_into(
     slot: int, places: Sequence[Place], preprocessing: Shown
-) -> tuple[list[str], list[str]]:
-    """Decode pictures into a slot of shared memory; return SHA-256 and problems."""
+) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Decode pictures into a slot of shared memory; return SHA-256, problems and facts."""
     pictures = decode(places, preprocessing, _slots[slot])
-    return pictures.sha256, pictures.problems
+    return pictures.sha256, pictures.problems, pictures.facts
 
 
 def decode(
@@ -223,23 +262,25 @@ def decode(
         preprocessing: preprocessing of the encoder.
         out: (at least `len(places)`, *shape) array for the pixels; optional.
     """
-    sha256, problems = [], []
+    sha256, problems, every = [], [], []
     shape = (len(places), *preprocessing.shape)
     pixels = np.empty(shape, dtype=preprocessing.dtype) if out is None else out
     count = 0
     for place in places:
         digest, problem = "", ""
+        facts: dict[str, Any] = {}
         try:
             data = _read(place)
             digest = hashlib.sha256(data).hexdigest()
-            picture = decode_image(data, enough=preprocessing.enough)
+            picture, facts = decode_with_facts(data, enough=preprocessing.enough)
             pixels[count] = preprocessing.pixels(picture)
             count += 1
         except (OSError, ImageError) as error:
             problem = str(error) or type(error).__name__
         sha256.append(digest)
         problems.append(problem)
-    return Decoded(sha256, problems, pixels[:count])
+        every.append(facts)
+    return Decoded(sha256, problems, every, pixels[:count])
 
 
 def _read(place: Place) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.encoders.images.parallel import pieces_in_work, side_by_side
 from cmr_hub.errors import CMRError
@@ -30,11 +30,13 @@ class Encoded:
         features: (dim,) output of the image encoder, not projected yet, since projecting many at
             once is faster; None if there is a problem or the content is known.
         problem: why the picture cannot be read.
+        facts: its `camera_facts`.
     """
 
     sha256: str
     features: FloatArray | None
     problem: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Encoding(AbstractContextManager["Encoding"]):
@@ -115,5 +117,7 @@ def encoded(
     pixels = pictures.pixels if all(is_new) else pictures.pixels[is_new]
     rows = iter(encoder.encode_pixels(pixels))
     new = iter(is_new)
-    for sha256, problem in zip(pictures.sha256, pictures.problems, strict=True):
-        yield Encoded(sha256, next(rows) if not problem and next(new) else None, problem)
+    for sha256, problem, facts in zip(
+        pictures.sha256, pictures.problems, pictures.facts, strict=True
+    ):
+        yield Encoded(sha256, next(rows) if not problem and next(new) else None, problem, facts)

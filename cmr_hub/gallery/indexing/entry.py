@@ -26,8 +26,8 @@ class Entry:
         path: absolute path; `…/shard.tar/name.jpg` for a picture in a shard.
         place: location of its bytes.
         size: number of bytes.
-        modified: modification time of its file in nanoseconds. If it and `size` are unchanged, the
-            picture is assumed to be unchanged too.
+        modified: modification time of its file in nanoseconds since 1970. If it and `size` are
+            unchanged, the picture is assumed to be unchanged too.
         folder: its folder, relative to the indexed one; "" for the indexed folder itself.
         sentences, label, metadata: its annotations.
     """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from stat import S_ISLNK
+from stat import S_ISLNK, S_ISREG
 
+from cmr_hub.datasets.images import looks_like_picture
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
+    TABLES,
     UNREAD_ENDINGS,
     is_clean,
     is_inside,
@@ -28,6 +30,7 @@ from cmr_hub.gallery.indexing.shards import shard_entries
 def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
     """Yield all pictures below a folder, sorted by path.
 
+    Files with another extension than a picture's, or none, are pictures if they begin as one.
     Hidden files and folders are skipped, links to folders are not followed, and names that lead out
     of the folder are refused. Annotations of `name.jpg` come from metadata.jsonl, .csv or .parquet;
     otherwise from `name.json` (one such record) or `name.txt` (one sentence per line) in its
@@ -43,12 +46,14 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
     files = [path for path in walk(base, report) if not path.name.startswith(".")]
     annotations = _tables(files, base, report)
     sidecars = {path for path in files if path.suffix in _SIDECARS}
+    texts = {path for path in files if path.name in TABLES} | sidecars
     folders: dict[Path, str] = {}
     for path in files:
         ending = path.suffix.lower()
-        if ending in UNREAD_ENDINGS:
-            report.add("unread format", path, ending)
-        if ending not in IMAGE_ENDINGS and ending != ".tar":
+        if path in texts:
+            continue
+        if why := _unread(path):
+            report.add("unread format", path, why)
             continue
         if not is_clean(str(path)):
             # A gallery stores names as UTF-8.
@@ -62,8 +67,11 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
                     report.add("unsafe path", path, "a link that leads out of the folder")
                     continue
                 status = path.stat()
+            if not _may_be_picture(path, status.st_mode):
+                report.add("not a picture", path, "it is not a picture")
+                continue
         except OSError as error:
-            report.add("broken image", path, str(error))
+            report.add("broken image", path, error.strerror or str(error))
             continue
         parent = path.parent
         if parent not in folders:
@@ -84,6 +92,26 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
             own.label,
             own.metadata,
         )
+
+
+def _unread(path: Path) -> str:
+    """Return why a file of this name is not read, or ""."""
+    ending = path.suffix.lower()
+    if ending in UNREAD_ENDINGS:
+        return "the format is not supported"
+    if ending == ".tgz" or (ending in _COMPRESSED and path.stem.lower().endswith(".tar")):
+        return "it is compressed: unpack it to a .tar file"
+    return ""
+
+
+def _may_be_picture(path: Path, mode: int) -> bool:
+    """Return whether a file has the extension of pictures or shards, or begins as a picture."""
+    if path.suffix.lower() in (*IMAGE_ENDINGS, ".tar"):
+        return True
+    if not S_ISREG(mode):
+        return False
+    with path.open("rb") as file:
+        return looks_like_picture(file.read(32))
 
 
 def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Annotations]:
@@ -119,4 +147,5 @@ def _text_sidecar(text: str, path: Path, report: ReadReport) -> Annotations:
     return Annotations(split_lines(text))
 
 
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _SIDECARS = {".json": _json_sidecar, ".txt": _text_sidecar}

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
-from cmr_hub.datasets.report import ReadReport
+from cmr_hub.datasets.report import ProblemKind, ReadReport
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
-from cmr_hub.gallery.indexing.encode import Encoding, EncodingHere
+from cmr_hub.gallery.indexing.encode import Encoded, Encoding, EncodingHere
 from cmr_hub.gallery.indexing.entry import Entry
 from cmr_hub.gallery.indexing.folder import folder_entries
-from cmr_hub.gallery.indexing.summary import Summary
+from cmr_hub.gallery.indexing.summary import Summary, kinds_of
 from cmr_hub.gallery.items import (
     COLUMNS,
+    FACT_TYPES,
     RESERVED,
     ZERO_SHOT_COLUMNS,
     Item,
@@ -41,7 +43,15 @@ if TYPE_CHECKING:
 _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
-_REFUSED = ("unsafe path", "unreadable folder", "damaged record", "duplicate id")
+_SKIPPED: Final[Sequence[ProblemKind]] = (
+    *("unread format", "not a picture", "unexpected file", "broken image"),
+)
+_REFUSED: Final[Sequence[ProblemKind]] = (
+    "unsafe path",
+    "unreadable folder",
+    "damaged record",
+    "duplicate id",
+)
 
 
 def index_folder(
@@ -56,6 +66,8 @@ def index_folder(
 
     A picture is not read again if its size and modification time are unchanged, and not encoded
     again if its content is known, even under another path. A row's id is derived from its content.
+    What the camera wrote (`datasets.camera.camera_facts`) becomes columns; metadata of the same
+    name takes precedence.
     If the run is interrupted, even by a kill, finished work is kept.
 
     Args:
@@ -81,26 +93,25 @@ def index_folder(
             found.append(entry)
             encoding.expect(len(found) - len(table))
         entries = settled(found, table.schema)
-        other_formats = Counter(one.detail for one in report if one.kind == "unread format")
+        skipped = _told(report, _SKIPPED)
         if not entries:
-            formats = f" of a supported format, only {', '.join(other_formats)}"
-            raise DataNotFoundError(
-                f"there are no pictures in {base}{formats if other_formats else ''}"
-            )
-        run = _Run(gallery.store, model, table.to_pylist(), entries)
+            kinds = "; ".join(["", *kinds_of(skipped + _told(report, _REFUSED))])
+            raise DataNotFoundError(f"there are no pictures in {base}{kinds}")
+        run = _Run(gallery.store, model, table, entries)
         run.summary.without_image = report.counts.get("missing image", 0)
-        run.summary.other_formats = dict(other_formats.most_common())
-        run.summary.refused = [
-            f"{problem.path}: {problem.detail or problem.kind}"
-            for problem in report
-            if problem.kind in _REFUSED
-        ]
+        run.summary.skipped = skipped
+        run.summary.problems = _told(report, _REFUSED)
         run.encode_new(encoding, progress=progress)
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
         run.remove_gone(unseen)
         gallery.calibrate()
         gallery.store.optimise(progress=progress)
     return run.summary
+
+
+def _told(report: ReadReport, kinds: Sequence[ProblemKind]) -> list[tuple[str, str]]:
+    """Return path and reason of the problems of these kinds."""
+    return [(one.path, one.detail or one.kind) for one in report if one.kind in kinds]
 
 
 def _encoding(
@@ -128,6 +139,7 @@ class _Row:
         id: None for a new row, which gets an id when it is written.
         sha256: SHA-256 of its content.
         features: features of its picture; None if a vector of the same content is stored.
+        facts: its `camera_facts`.
         named: its zero-shot labels, which must survive indexing, and the column that lists them.
     """
 
@@ -135,17 +147,18 @@ class _Row:
     id: str | None
     sha256: str
     features: FloatArray | None
+    facts: Mapping[str, Any]
     named: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Run:
-    """One run over the entries of a folder that has `rows` in the gallery."""
+    """One run over the entries of a folder whose rows in the gallery are `table`."""
 
     def __init__(
         self,
         store: Store,
         model: CrossModalModel,
-        rows: Sequence[dict[str, Any]],
+        table: pa.Table,
         entries: Sequence[Entry],
     ) -> None:
         self.store, self.model = store, model
@@ -159,7 +172,8 @@ class _Run:
         self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         """Ids of rows of this folder that no entry has claimed yet."""
-        for row in rows:
+        self.fact_types = _fact_types(entries, table.schema)
+        for row in table.to_pylist():
             self.known[row["path"]] = row
             self.gone.add(row["id"])
             if row.get("sha256"):
@@ -182,7 +196,7 @@ class _Run:
                     if picture.problem:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
-                        self.ready.append(self._row(entry, picture.sha256, picture.features))
+                        self.ready.append(self._row(entry, picture))
                     late = time.monotonic() - self.committed > _COMMIT_SECONDS
                     if late or len(self.ready) >= _COMMIT_ROWS:
                         self._commit()
@@ -207,39 +221,43 @@ class _Run:
         row = self.known.get(str(entry.path))
         if row is None:
             return False
-        if (row.get("size"), row.get("modified")) != (entry.size, entry.modified):
+        if row.get("size") != entry.size or not _is_time(row.get("modified"), entry.modified):
+            return False
+        if row.get("width") is None:  # of an earlier version, which did not read what cameras write
             return False
         self.gone.discard(row["id"])
         if _has_same_annotations(row, entry):
             self.summary.unchanged += 1
         else:
             self.summary.updated += 1
-            self.ready.append(_Row(entry, row["id"], row["sha256"], None, _named(row)))
+            facts = {name: row.get(name) for name in FACT_TYPES}
+            self.ready.append(_Row(entry, row["id"], row["sha256"], None, facts, _named(row)))
         return True
 
-    def _row(self, entry: Entry, sha256: str, features: FloatArray | None) -> _Row:
+    def _row(self, entry: Entry, picture: Encoded) -> _Row:
         """Return the row for an encoded picture; a moved picture keeps its row."""
+        sha256 = picture.sha256
         before = self.known.get(str(entry.path))
         same = self.by_content.get(sha256, [])
         if before is not None and before.get("sha256") == sha256:
             self.summary.updated += 1
-            return self._claimed(entry, before, features)
+            return self._claimed(entry, before, picture)
         if before is not None:
             self.replaced.append(before)
             self.gone.discard(before["id"])
         for row in same:
             if row["id"] in self.gone and row["path"] not in self.here:
                 self.summary.moved += 1
-                return self._claimed(entry, row, features)
+                return self._claimed(entry, row, picture)
         if before is None:
             self.summary.added += 1
         else:
             self.summary.updated += 1
-        return _Row(entry, None, sha256, features)
+        return _Row(entry, None, sha256, picture.features, picture.facts)
 
-    def _claimed(self, entry: Entry, row: Mapping[str, Any], features: FloatArray | None) -> _Row:
+    def _claimed(self, entry: Entry, row: Mapping[str, Any], picture: Encoded) -> _Row:
         self.gone.discard(row["id"])
-        return _Row(entry, row["id"], row["sha256"], features, _named(row))
+        return _Row(entry, row["id"], row["sha256"], picture.features, picture.facts, _named(row))
 
     def _ids(self, rows: Sequence[_Row]) -> list[str]:
         """Return the ids of rows; a second copy of the same content gets the suffix `-2`."""
@@ -265,6 +283,19 @@ class _Run:
             self._spare(replaced)
             self.store.put(self._segment(ready), replacing=[row["id"] for row in replaced])
         self.committed = time.monotonic()
+
+    def _facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return facts of a camera as the columns of these names hold them."""
+        values: dict[str, Any] = {}
+        for name, kind in self.fact_types.items():
+            value = facts.get(name)
+            is_number = isinstance(value, int | float)
+            if kind is str and value is not None:
+                value = str(value)
+            elif kind is bool or (kind in (int, float) and not is_number):
+                value = None
+            values[name] = value
+        return values
 
     def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
         """Keep the vectors of rows that are about to be replaced."""
@@ -307,12 +338,13 @@ class _Run:
                 sentences=row.entry.sentences,
                 label=row.named.get("label", row.entry.label),
                 metadata={
+                    **self._facts(row.facts),
                     **row.entry.metadata,
                     **{name: row.named[name] for name in row.named if name != "label"},
                     "folder": row.entry.folder,
                     "sha256": row.sha256,
                     "size": row.entry.size,
-                    "modified": row.entry.modified,
+                    "modified": _time(row.entry.modified),
                 },
             )
             for row, id_ in zip(rows, self._ids(rows), strict=True)
@@ -325,9 +357,31 @@ class _Run:
         return Segment(items_table(items), vectors)
 
 
+def _fact_types(entries: Sequence[Entry], schema: pa.Schema) -> dict[str, type | None]:
+    """Return the type of the user's own column by the name of each fact; None if there is none."""
+    kinds: dict[str, type | None] = dict.fromkeys(FACT_TYPES)
+    for name in kinds:
+        if name in schema.names and pa.types.is_string(schema.field(name).type):
+            kinds[name] = str
+    for entry in entries:
+        for name in FACT_TYPES.keys() & entry.metadata.keys():
+            kinds[name] = type(entry.metadata[name])
+    return kinds
+
+
+def _time(nanoseconds: int) -> datetime:
+    """Return the time in UTC, without a time zone, so that it compares with plain dates."""
+    return datetime(1970, 1, 1) + timedelta(microseconds=nanoseconds // 1000)
+
+
+def _is_time(stored: object, nanoseconds: int) -> bool:
+    """Return whether a stored time is this one; some stores and versions store another type."""
+    return str(stored) in (str(_time(nanoseconds)), str(nanoseconds))
+
+
 def _has_same_annotations(row: Mapping[str, Any], entry: Entry) -> bool:
     named = _named(row)
-    others = {*COLUMNS, *RESERVED, *named}
+    others = {*COLUMNS, *RESERVED, *named, *(FACT_TYPES.keys() - entry.metadata.keys())}
     stored = {
         name: value for name, value in row.items() if name not in others and value is not None
     }

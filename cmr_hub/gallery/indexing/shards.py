@@ -7,7 +7,7 @@ later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,19 +17,26 @@ from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
 from cmr_hub.gallery.indexing.annotations import annotations_of, json_record
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.outside import check_file
 
 if TYPE_CHECKING:
     import tarfile
 
 _TEXTS = (".txt", ".json", ".cls")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 
 
 def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -> Iterator[Entry]:
     """Yield the pictures of a shard with their annotations from `.txt`, `.json` and `.cls`.
 
-    The tar file must not be compressed. If it is damaged, the pictures before the damage are kept.
+    `a.jpg` is the picture of the sample `a`; if there is none, `a.left.jpg` and `a.right.jpg` both
+    are. The text of the former is `a.left.txt`, else `a.txt`, else any that is not of the latter.
+    The tar file must not be compressed. If it is damaged, the pictures before that are kept.
     """
     try:
+        if _is_compressed(shard):
+            report.add("unread format", shard, "it is compressed: unpack it to a plain .tar file")
+            return
         with open_tar(shard) as tar:
             sample: dict[str, tarfile.TarInfo] = {}
             key = ""
@@ -57,16 +64,46 @@ def _entry(
     sample: dict[str, tarfile.TarInfo],
     report: ReadReport,
 ) -> Iterator[Entry]:
-    picture = next((sample[ending] for ending in IMAGE_ENDINGS if ending in sample), None)
-    if picture is None:
-        if sample:
-            report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
-        return
+    names = [name for name in sample if name.endswith(IMAGE_ENDINGS)]
+    plain = [ending for ending in IMAGE_ENDINGS if ending in sample]
+    if not names and sample:
+        report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
+    for name in plain[:1] or names:
+        others = {_stem(other) for other in names if other != name}
+        own = {
+            text: sample[ending]
+            for text in _TEXTS
+            if (ending := _text_of(name, text, sample, others)) is not None
+        }
+        yield _annotated(tar, shard, folder, modified, sample[name], own, report)
+
+
+def _text_of(
+    name: str, text: str, sample: Mapping[str, tarfile.TarInfo], others: Container[str]
+) -> str | None:
+    """Return the extension of a picture's text; not that of another picture in the sample."""
+    found = (ending for ending in sample if ending.endswith(text) and _stem(ending) not in others)
+    return next((e for e in (f"{_stem(name)}{text}", text) if e in sample), next(found, None))
+
+
+def _stem(ending: str) -> str:
+    return ending.rpartition(".")[0]
+
+
+def _annotated(
+    tar: tarfile.TarFile,
+    shard: Path,
+    folder: str,
+    modified: int,
+    picture: tarfile.TarInfo,
+    own: Mapping[str, tarfile.TarInfo],
+    report: ReadReport,
+) -> Entry:
     where = f"{shard}/{picture.name}"
     texts = {
-        ending: decode_text(_bytes(tar, sample[ending]), where, report)
-        for ending in _TEXTS
-        if ending in sample and sample[ending].size <= MAX_TEXT_BYTES
+        ending: decode_text(_bytes(tar, member), where, report)
+        for ending, member in own.items()
+        if member.size <= MAX_TEXT_BYTES
     }
     record = json_record(texts[".json"], where, report) if ".json" in texts else {}
     if ".txt" in texts:
@@ -74,7 +111,7 @@ def _entry(
     if ".cls" in texts:
         record["label"] = texts[".cls"].strip()
     annotations = annotations_of(record, where, report)
-    yield Entry(
+    return Entry(
         shard / picture.name,
         Place(shard, picture.offset_data, picture.size),
         picture.size,
@@ -91,6 +128,12 @@ def _split(name: str) -> tuple[str, str]:
     path = PurePosixPath(name)
     stem, dot, ending = path.name.partition(".")
     return str(path.parent / stem), f"{dot}{ending}".lower()
+
+
+def _is_compressed(shard: Path) -> bool:
+    check_file(shard)
+    with shard.open("rb") as file:
+        return file.read(6).startswith(_COMPRESSED)
 
 
 def _is_safe(name: str) -> bool:

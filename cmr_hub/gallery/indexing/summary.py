@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import PurePath
+
+_MOST_KINDS = 8
+_NUMBER = re.compile(r"[0-9][0-9,]*")
 
 
 @dataclass
@@ -17,12 +23,22 @@ class Summary:
     removed: int = 0
     without_caption: int = 0
     without_image: int = 0
-    other_formats: dict[str, int] = field(default_factory=dict)
-    """Number of pictures of unsupported formats by extension."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Reason by path of each picture that cannot be read."""
-    refused: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Path and reason of each file that was not tried, because it is no picture that is read."""
+    problems: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason of unsafe names, unreadable folders and invalid metadata."""
+
+    @property
+    def refused(self) -> list[str]:
+        """The lines of `problems`."""
+        return [f"{path}: {why}" for path, why in self.problems]
+
+    def log(self) -> str:
+        """Return all that was passed over, a line each: path, tab, reason."""
+        every = [*self.unreadable.items(), *self.skipped, *self.problems]
+        return "".join(f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
 
     def text(self, first: int = 3) -> str:
         """Return the summary as text, with the first few problems."""
@@ -32,11 +48,26 @@ class Summary:
             f"{self.without_caption:,} without caption, {self.without_image:,} rows without image, "
             f"{len(self.unreadable):,} unreadable",
         ]
-        if self.other_formats:
-            counts = ", ".join(f"{n:,} {ending}" for ending, n in self.other_formats.items())
-            lines.append(f"skipped, since the format is not supported: {counts}; convert to JPEG")
+        lines += kinds_of([*self.unreadable.items(), *self.skipped])
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:
-            lines.append(f"  and {len(problems) - first:,} more")
+            lines.append(f"  and {len(problems) - first:,} more; --log FILE names them all")
         return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Escape line breaks, tabs and other control characters, which a file name may have."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def kinds_of(passed_over: list[tuple[str, str]]) -> list[str]:
+    """Return lines that count what was passed over by extension and reason."""
+    counts = Counter(
+        (PurePath(path).suffix.lower() or "without extension", _NUMBER.sub("N", why))
+        for path, why in passed_over
+    )
+    kinds = counts.most_common(_MOST_KINDS)
+    lines = [f"passed over: {count:,} {ending}: {why}" for (ending, why), count in kinds]
+    rest = counts.total() - sum(count for _, count in kinds)
+    return [*lines, f"passed over: {rest:,} others"] if rest else lines

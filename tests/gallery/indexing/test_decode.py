@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -101,6 +103,45 @@ def test_nothing_is_written_to_the_memory_afterwards(tmp_path) -> None:
     left = decoders._slots.copy()
     time.sleep(0.5)
     np.testing.assert_array_equal(decoders._slots, left)
+
+
+SCRIPT = """
+from pathlib import Path
+from PIL import Image
+from cmr_hub.encoders.images.preprocessing import Preprocessing
+from cmr_hub.gallery.indexing import decode
+from cmr_hub.gallery.indexing.entry import Entry, Place
+print("starts")
+class Own(Preprocessing):
+    pass
+path = Path("a.png")
+Image.new("RGB", (20, 30)).save(path)
+entries = [Entry(path, Place(path), 0, 0, "")] * 65
+decode.Future.done = lambda future: True
+for kind in (Preprocessing, Own):
+    with decode.Decoders(kind(16, 12), size=5, workers=2, in_use=2) as decoders:
+        parts = [part for _, part in decoders.decoded(entries)]
+    slots = {part.slot is not None for part in parts}
+    print(sum(len(part.pixels) for part in parts), True in slots)
+"""
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_script_is_not_run_again_by_workers(tmp_path, is_file: bool) -> None:
+    """It has no `if __name__ == "__main__":`, or comes from standard input."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py" if is_file else "-"],
+        input=None if is_file else SCRIPT,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # What the script itself defines is used in its own process.
+    assert done.stdout.splitlines() == ["starts", "65 True", "65 False"], done.stderr
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("at", ["RawArray", "ProcessPoolExecutor"])

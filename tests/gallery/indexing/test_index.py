@@ -11,20 +11,29 @@ import subprocess
 import sys
 import tarfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from heic import HEIC
 from pictures import picture
-from PIL import Image
+from PIL import ExifTags, Image
+from raw import dng
 
+from cmr_hub.datasets.report import ReadReport
 from cmr_hub.encoders.images import parallel
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing import encode
 from cmr_hub.gallery.indexing.index import index_folder
+from cmr_hub.gallery.indexing.shards import shard_entries
+from cmr_hub.gallery.items import FACT_TYPES
+from cmr_hub.gallery.local import LocalStore
+from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.vectors import VectorColumn
 
 
 @pytest.fixture
@@ -175,24 +184,154 @@ def test_every_kind_of_picture(gallery, model, tmp_path) -> None:
     np.testing.assert_allclose(gallery.vectors("image"), expected, atol=1e-6)
 
 
-def test_formats_that_are_not_read_are_told(gallery, folder, tmp_path) -> None:
+def test_pictures_are_known_by_content(gallery, model, tmp_path) -> None:
+    pytest.importorskip("rawpy")
+    base = tmp_path / "kinds"
+    base.mkdir()
+    image = Image.open(picture(tmp_path / "x.png", 1)).convert("RGB")
+    jpegs = (
+        "a.jfif",
+        "b.jpe",
+        "c.pjpeg",
+        "without ending",
+        "d.jpg_large",
+        "e.JPG.bak",
+        "f.txt.orig",
+    )
+    for name in jpegs:
+        image.save(base / name, "JPEG")
+    image.save(base / "g.apng", "PNG", save_all=True, append_images=[image])
+    image.save(base / "h.avif")
+    image.save(base / "i.jp2")
+    image.save(base / "j.mpo", "MPO", save_all=True, append_images=[image])
+    (base / "k.HEIC").write_bytes(HEIC)
+    (base / "l.dng").write_bytes(dng(image.resize((160, 120))))
+    (base / "without ending.txt").write_text("a flame")
+    summary = index_folder(gallery, base)
+    assert (summary.added, summary.unreadable, summary.skipped) == (13, {}, [])
+    assert rows_of(gallery, base)["without ending"]["sentences"] == ["a flame"]
+    paths = [Path(row["path"]) for row in gallery.items.to_pylist()]
+    np.testing.assert_allclose(gallery.vectors("image"), model.encode_images(paths), atol=1e-6)
+    assert index_folder(gallery, base).unchanged == 13
+
+
+def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> None:
     only = tmp_path / "phone"
     only.mkdir()
-    (only / "a.HEIC").write_bytes(b"x")
-    with pytest.raises(DataNotFoundError, match=r"a supported format, only \.heic"):
+    (only / "a.SVG").write_bytes(b"<svg/>")
+    (only / "b.mp4").write_bytes(b"x")
+    with pytest.raises(
+        DataNotFoundError, match=r"no pictures in .*1 \.svg: the format is not supp"
+    ):
         index_folder(gallery, only)
-    for name in ("sub/a.heic", "b.HEIC", "c.nef", ".hidden.heic"):
+    for name in ("sub/a.svg", "b.SVG", "c.psd", "notes.md", "README", "x.tar.gz", "y.tgz"):
         (folder / name).write_bytes(b"x")
+    os.mkfifo(folder / "pipe")
+    (folder / ".hidden.svg").write_bytes(b"x")
+    for number in range(5):
+        (folder / f"cut{number}.jpg").write_bytes(b"\xff\xd8\xff" + bytes(number))
+    (folder / "odd\tname\n.jpg").write_bytes(b"")
     summary = index_folder(gallery, folder)
     assert summary.added == 9
-    assert summary.other_formats == {".heic": 2, ".nef": 1}
-    assert "the format is not supported: 2 .heic, 1 .nef; convert to JPEG" in summary.text()
+    text = summary.text()
+    assert "passed over: 2 .svg: the format is not supported" in text
+    assert "passed over: 2 without extension: it is not a picture" in text
+    assert "passed over: 1 .gz: it is compressed: unpack it to a .tar file" in text
+    assert "passed over: 6 .jpg: it is not a JPEG" in text  # with broken.jpg
+    assert "more; --log FILE names them all" in text
+    lines = [line.split("\t") for line in summary.log().splitlines()]
+    assert {len(line) for line in lines} == {2}
+    paths = [Path(path) for path, _ in lines]
+    assert {path.name for path in paths if path.parent == folder} == {
+        *("broken.jpg", "b.SVG", "c.psd", "notes.md", "README", "x.tar.gz", "y.tgz", "pipe"),
+        *(f"cut{number}.jpg" for number in range(5)),
+        *("odd\\tname\\n.jpg", ".hidden"),
+    }
+    assert all(reason for _, reason in lines)
+
+
+def photograph(path: Path, model: str = "Pixel 6", taken: str = "2021:06:01 12:00:00") -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Google", model
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
+    place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    place[ExifTags.GPS.GPSLatitude], place[ExifTags.GPS.GPSLatitudeRef] = (48.0, 12.0, 0.0), "N"
+    place[ExifTags.GPS.GPSLongitude], place[ExifTags.GPS.GPSLongitudeRef] = (16.0, 24.0, 0.0), "E"
+    picture(path, len(str(path)) + sum(map(ord, taken)), exif=exif)
+
+
+def test_what_cameras_write_becomes_columns(gallery, model, tmp_path, counted) -> None:
+    base = tmp_path / "photos"
+    photograph(base / "phone.jpg")
+    photograph(base / "old.jpg", "Pixel", "2019:01:01 00:00:00")
+    picture(base / "plain.png", 3)
+    os.utime(base / "plain.png", (0, 0))
+    index_folder(gallery, base)
+
+    def names(where: str) -> set[str]:
+        return {hit.path.name for hit in gallery.search("sea", where=where, target="image")}
+
+    assert names("taken >= '2021-06-01' AND camera LIKE '%Pixel%'") == {"phone.jpg"}
+    assert names("year >= 2019") == {"phone.jpg", "old.jpg"}
+    assert names("near(48.2, 16.4, 1) AND month = 1") == {"old.jpg"}
+    assert names("taken IS NULL AND width = 40 AND orientation = 'landscape'") == {"plain.png"}
+    assert names("modified < '1990'") == {"plain.png"}
+    assert names("lens = 'none'") == set()
+    row = rows_of(gallery, base)["plain.png"]
+    assert row["modified"] == datetime(1970, 1, 1)
+    assert index_folder(gallery, base).unchanged == 3
+    (base / "phone.txt").write_text("the sea")
+    index_folder(gallery, base)
+    row = rows_of(gallery, base)["phone.jpg"]
+    assert (row["sentences"], row["camera"]) == (["the sea"], "Google Pixel 6")
+    assert sum(counted) == 3
+
+
+@pytest.mark.parametrize(
+    ("own", "of_others"),
+    [(1999, 2021), (1999.5, 2021), ("long ago", "2021"), ("1999", "2021"), (True, None)],
+)
+def test_metadata_comes_before_what_cameras_write(gallery, tmp_path, own, of_others) -> None:
+    base = tmp_path / "photos"
+    photograph(base / "a.jpg")
+    photograph(base / "b.jpg")
+    (base / "a.json").write_text(json.dumps({"year": own, "camera": 7}))
+    index_folder(gallery, base)
+    rows = rows_of(gallery, base)
+    assert [rows[name]["year"] for name in ("a.jpg", "b.jpg")] == [own, of_others]
+    assert [rows[name]["camera"] for name in ("a.jpg", "b.jpg")] == [7, None]
+    assert index_folder(gallery, base).unchanged == 2
+    photograph(base / "c.jpg")
+    assert index_folder(gallery, base).added == 1
+
+
+def test_a_gallery_of_an_earlier_version_gains_the_columns(gallery, tmp_path, counted) -> None:
+    base = tmp_path / "photos"
+    photograph(base / "a.jpg")
+    photograph(base / "b.jpg", taken="2020:01:01 00:00:00")
+    index_folder(gallery, base)
+    now = gallery.items
+    nanoseconds = [(base / name).stat().st_mtime_ns for name in ("a.jpg", "b.jpg")]
+    number = now.column_names.index("modified")
+    old = now.set_column(number, "modified", pa.array(nanoseconds)).drop_columns(list(FACT_TYPES))
+    vectors = gallery.vectors("image")
+    out = tmp_path / "old"
+    LocalStore.create(out, gallery.model_id, None).put(
+        Segment(old, {"image": VectorColumn.full(vectors)})
+    )
+    opened = Gallery.open(out, gallery.model)
+    assert opened.items["modified"].to_pylist() == now["modified"].to_pylist()
+    assert len(opened.search("sea", where="modified > '2000-01-01'")) == 2
+    assert index_folder(opened, base).updated == 2
+    assert opened.items.select(now.column_names).sort_by("path").equals(now.sort_by("path"))
+    assert index_folder(opened, base).unchanged == 2
+    assert sum(counted) == 2
 
 
 def test_bombs_are_unreadable(gallery, folder, monkeypatch) -> None:
     monkeypatch.setattr("cmr_hub.datasets.images.MAX_PIXELS", 1000)
     summary = index_folder(gallery, folder)
-    assert len(summary.unreadable) == 10
+    assert len(summary.unreadable) == 8  # the two JPEGs are decoded small
     assert "the limit is 1,000" in summary.text()
 
 
@@ -208,11 +347,7 @@ def test_a_webdataset_shard(gallery, model, tmp_path) -> None:
         members[f"part/00{i}.json"] = json.dumps({"year": 2000 + i, "label": "x"}).encode()
     members["part/009.txt"] = b"no picture"
     members["../climbs.png"] = members["part/000.png"]
-    with tarfile.open(base / "a.tar", "w") as tar:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+    _shard(base / "a.tar", members)
     summary = index_folder(gallery, base)
     assert (summary.added, summary.without_image) == (3, 1)
     rows = rows_of(gallery, base)
@@ -226,6 +361,58 @@ def test_a_webdataset_shard(gallery, model, tmp_path) -> None:
     whole = (base / "a.tar").read_bytes()
     (base / "a.tar").write_bytes(whole[: len(whole) // 2])
     assert index_folder(gallery, base).removed > 0
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        (["a.b.c.jpg", "a.b.c.txt"], {"a.b.c.jpg": ["a.b.c.txt"]}),
+        (["k.jpg", "k.v1.txt"], {"k.jpg": ["k.v1.txt"]}),
+        (["k.jpg", "k.seg.png", "k.txt"], {"k.jpg": ["k.txt"]}),
+        (["k.1.jpg", "k.2.jpg", "k.1.txt"], {"k.1.jpg": ["k.1.txt"], "k.2.jpg": []}),
+        (["k.1.jpg", "k.2.jpg", "k.txt"], {"k.1.jpg": ["k.txt"], "k.2.jpg": ["k.txt"]}),
+        (
+            ["IMG.2020.01.HEIC", "IMG.2020.02.avif"],
+            {"IMG.2020.01.HEIC": [], "IMG.2020.02.avif": []},
+        ),
+        (["v1.2/k.jpg", "v1.2/k.txt"], {"v1.2/k.jpg": ["v1.2/k.txt"]}),
+    ],
+)
+def test_names_with_several_dots_in_a_shard(tmp_path, members, found) -> None:
+    data = {name: name.encode() for name in members}
+    report = ReadReport()
+    entries = list(shard_entries(_shard(tmp_path / "a.tar", data), "", 0, report))
+    prefix = f"{tmp_path}/a.tar/"
+    assert {
+        str(entry.path).removeprefix(prefix): list(entry.sentences) for entry in entries
+    } == found
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "reason"),
+    [
+        ("a.tar.gz", "w:gz", "it is compressed: unpack it"),
+        ("a.tar", "w:gz", "it is compressed: unpack it"),
+        ("a.tar", "w:bz2", "it is compressed: unpack it"),
+        ("a.tar", "w:xz", "it is compressed: unpack it"),
+        ("a.tar", "w", "leads out of the shard"),
+    ],
+)
+def test_why_a_shard_has_no_pictures(gallery, tmp_path, name, mode, reason) -> None:
+    base = tmp_path / "shards"
+    base.mkdir()
+    _shard(base / name, {"../climbs.png": b"x", "/etc/x.png": b"x"}, mode)
+    with pytest.raises(DataNotFoundError, match=reason):
+        index_folder(gallery, base)
+
+
+def _shard(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
 
 
 def test_metadata_as_parquet(gallery, folder) -> None:

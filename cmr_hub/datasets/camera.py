@@ -1,0 +1,117 @@
+"""What a camera wrote into a picture: EXIF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import ExifTags
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FACTS: Final = (
+    *("taken", "taken_offset", "year", "month", "camera", "lens", "latitude", "longitude"),
+    *("width", "height", "orientation"),
+)
+_FIRST_YEAR: Final = 1990  # a camera whose clock is not set writes 1970, 1980 or 0000
+_LONGEST: Final = 100
+_TURNED: Final = (5, 6, 7, 8)
+
+
+def camera_facts(image: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what is known of a picture, by the names of `FACTS`; None where it is unknown.
+
+    `taken` is the local time of the camera, without a time zone; `taken_offset` is "+02:00" if the
+    camera wrote it. `width` and `height` are those of the upright picture, and `orientation` is
+    landscape, portrait or square. Latitude and longitude 0, 0 and years before 1990 are unknown.
+
+    Args:
+        image: a decoded picture that is not turned upright yet.
+        size: its width and height in the file.
+    """
+    facts: dict[str, Any] = dict.fromkeys(FACTS)
+    width, height = size
+    with suppress(Exception):  # damaged EXIF, on which Pillow raises nearly every exception
+        exif = image.getexif()
+        if exif:
+            if exif.get(ExifTags.Base.Orientation) in _TURNED:
+                width, height = height, width
+            _add_exif(facts, exif)
+    facts["width"], facts["height"] = width, height
+    shapes = ("landscape", "square", "portrait")
+    facts["orientation"] = shapes[(height > width) - (height < width) + 1]
+    return facts
+
+
+def _add_exif(facts: dict[str, Any], exif: Image.Exif) -> None:
+    tags = ExifTags.Base
+    own = exif.get_ifd(ExifTags.IFD.Exif)
+    for time, offset in (
+        (own.get(tags.DateTimeOriginal), own.get(tags.OffsetTimeOriginal)),
+        (own.get(tags.DateTimeDigitized), own.get(tags.OffsetTimeDigitized)),
+        (exif.get(tags.DateTime), own.get(tags.OffsetTime)),
+    ):
+        taken = _time(time)
+        if taken is not None:
+            facts["taken"], facts["year"], facts["month"] = taken, taken.year, taken.month
+            facts["taken_offset"] = _offset(offset)
+            break
+    facts["camera"] = _device(exif.get(tags.Make), exif.get(tags.Model))
+    facts["lens"] = _device(own.get(tags.LensMake), own.get(tags.LensModel))
+    place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    latitude = _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S", 90)
+    longitude = _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W", 180)
+    if latitude is not None and longitude is not None and (latitude or longitude):
+        facts["latitude"], facts["longitude"] = latitude, longitude
+
+
+def _text(value: object) -> str:
+    """Return a text of EXIF without padding, or "" for anything else."""
+    if not isinstance(value, str):
+        return ""
+    clean = value.partition("\0")[0].encode(errors="ignore").decode()
+    return " ".join("".join(c for c in clean if c.isprintable()).split())[:_LONGEST]
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        taken = datetime.strptime(_text(value)[:19].replace("-", ":"), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    return taken if taken.year >= _FIRST_YEAR else None
+
+
+def _offset(value: object) -> str | None:
+    text = _text(value)
+    try:
+        datetime.strptime(text, "%z")
+    except ValueError:
+        return None
+    return "+00:00" if text == "Z" else text
+
+
+def _device(make: object, model: object) -> str | None:
+    """Return maker and model without naming the maker twice: "Canon EOS 5D", "Google Pixel 6"."""
+    maker, name = _text(make), _text(model)
+    first = maker.split()[0].casefold() if maker else ""
+    if not name or not maker or name.casefold().startswith(first):
+        return name or maker or None
+    return f"{maker} {name}"
+
+
+def _degrees(
+    place: Mapping[int, Any], tag: int, sign: int, negative: str, most: float
+) -> float | None:
+    try:
+        parts = [float(part) for part in place[tag]]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    value = sum((part / 60.0**power for power, part in enumerate(parts[:3])), start=0.0)
+    if not parts or not math.isfinite(value) or not 0 <= value <= most:
+        return None
+    value = round(value, 7)
+    return -value if _text(place.get(sign)).upper().startswith(negative) else value
