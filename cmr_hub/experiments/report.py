@@ -49,18 +49,20 @@ def write_report(results: str | Path) -> Path:
     twice = [table for table, count in ids.items() if count > 1]
     if twice:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
-    records, problems = read_runs(home / RUNS)
+    stored, problems = read_runs(home / RUNS, superseded=True)
+    current = [record for record in stored if record.superseded is None]
     parts = [_HEAD]
     reported: dict[str, RunRecord] = {}
     for plan in plans:
         parts.append(f"## {plan.title}\n")
+        records = stored if plan.superseded else current
         for result in (table_result(table, records) for table in plan.tables):
             write_csv(result, home / f"{result.table.id}.csv")
-            pictures = draw_figures(result, home, home / FIGURES)
+            pictures = {} if plan.superseded else draw_figures(result, home, home / FIGURES)
             parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
             for row in result.rows:
                 reported |= {record.cell or "": record for record in row.records.values()}
-    parts.append(_circumstances(plans, list(reported.values()), len(problems)))
+    parts.append(_circumstances(plans, list(reported.values()), len(problems), len(stored)))
     with atomic_file(home / REPORT) as path:
         path.write_text("\n".join(parts), encoding="utf-8")
     return home / REPORT
@@ -295,10 +297,12 @@ def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
     ]
 
 
-def _circumstances(plans: list[Plan], records: list[RunRecord], problems: int) -> str:
+def _circumstances(plans: list[Plan], reported: list[RunRecord], problems: int, stored: int) -> str:
+    records = [record for record in reported if record.superseded is None]
     planned = {
         key
         for plan in plans
+        if not plan.superseded
         for table in plan.tables
         for row in table.rows
         for key in row.cells.values()
@@ -310,6 +314,8 @@ def _circumstances(plans: list[Plan], records: list[RunRecord], problems: int) -
         "## How it was measured\n",
         f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "
         "one thread each.",
+        f"- {stored} runs are stored: {len(records)} in the tables above, {len(reported) - len(records)} only in the superseded "
+        f"ones, {stored - len(reported)} in none.",
     ]
     if denominators:
         lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")

@@ -97,6 +97,8 @@ class RunRecord(Figures):
     run: str | None = None
     """Identifies a training: a resumed one is stored once."""
     finished: str | None = None
+    superseded: str | None = None
+    """Why and when another run took its place; such runs stay in the store, outside the tables."""
 
     def before_training(self) -> RunRecord | None:
         """Return the same run with the figures of `zero_shot`; None if it has none."""

@@ -181,7 +181,11 @@ def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
     records = run_store(_home).records
     try:
         plans = saved_plans(Path(results))
-        filled = [(plan, [table_result(table, records) for table in plan.tables]) for plan in plans]
+        filled = [
+            (plan, [table_result(table, records) for table in plan.tables])
+            for plan in plans
+            if not plan.superseded
+        ]
     except CMRError as error:
         return Tables([], str(error))
     return Tables(filled)
