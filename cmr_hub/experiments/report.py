@@ -19,7 +19,7 @@ from cmr_hub.experiments.tables import (
     RowResult,
     Significance,
     TableResult,
-    significance,
+    holm,
     table_result,
     write_csv,
 )
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 REPORT = "report.md"
 FIGURES = "figures"
-LEVEL = 0.05
-"""Significance level: a difference is significant if p is below it."""
 
 
 def write_report(results: str | Path) -> Path:
@@ -75,8 +73,15 @@ Written by `cmr report` from `runs.jsonl`; every figure and every finding below 
 
 Ours: MAP over the whole ranking (MAP@all), relevant = same class, mean ± standard deviation (n − 1)
 over seeds. Epochs and settings are chosen on validation pairs only; test pairs are scored once. The
-accuracies are those of the nearest class centroid in the common space. Differences are paired over
-seeds (two-sided paired t-test, 95 % confidence interval), not corrected for several comparisons.
+accuracies are those of the nearest class centroid in the common space. R@K is the share of queries
+whose own partner is among the first K: class MAP ranks classes, R@K finds the one picture.
+
+Differences are paired over seeds: two-sided paired t-test with a 95 % confidence interval and,
+where each seed draws its own split, the correction of Nadeau and Bengio (2003), because such splits
+share pairs. "Holm" is the p-value corrected for all comparisons of its list, and decides what is
+called better or worse; a row is called best only if it is better than every other row after this
+correction. On a fixed split the test covers the variance of seeds, not that of pictures.
+
 The presets' own settings were chosen inside the training pairs of Pascal Sentence 800/200; the test
 parts of its random splits hold some of those pairs.
 
@@ -192,8 +197,8 @@ def _findings(result: TableResult) -> list[str]:
     ranked, measure = result.ranked, result.measure
     if not ranked:
         return ["Nothing of this table has been run yet."]
-    best, figure = ranked[0], measure.compared
-    found = [f"- Best here: **{best.row.label}**, {spread(best, figure)} (n = {best.n})."]
+    figure = measure.compared
+    found = [f"- {_best(result)}."]
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)
@@ -209,8 +214,20 @@ def _findings(result: TableResult) -> list[str]:
     return found
 
 
+def _best(result: TableResult) -> str:
+    """Name the best row, or the rows that share the first place."""
+    first, figure, tied = result.ranked[0], result.measure.compared, result.tied
+    named = f"**{first.row.label}**, {spread(first, figure)} (n = {first.n})"
+    if len(result.ranked) == 1:
+        return f"The only row: {named}"
+    if not tied:
+        return f"Best here: {named}, significantly better than every other row"
+    others = ", ".join(f"{row.row.label} ({_mean(row, figure)})" for row in tied)
+    return f"First here, but none is best: {named} is not told apart from {others}"
+
+
 def _against_zero_shot(row: RowResult, before: RowResult, figure: str) -> str:
-    compared = significance(row.values(figure), before.values(figure))
+    compared = row.against(before, figure)
     below = compared is not None and compared.difference < 0
     return verdict(compared) + (": **training ended below zero-shot**" if below else "")
 
@@ -235,8 +252,10 @@ def verdict(compared: Significance | None) -> str:
         same = compared.n > 1 and compared.difference == 0
         return f"{text} (n = {compared.n}): {'the same figures' if same else 'no test possible'}"
     chance = "p < .001" if compared.p < 0.001 else f"p = {number(compared.p)}"
+    if compared.p_holm is not None:
+        chance += f", Holm {'< .001' if compared.p_holm < 0.001 else number(compared.p_holm)}"
     way = "better" if compared.difference > 0 else "worse"
-    said = way if compared.p < LEVEL else "no significant difference"
+    said = way if compared.significant else "no significant difference"
     return f"{text}, {chance} (n = {compared.n}): {said}"
 
 
@@ -272,17 +291,19 @@ def _reversed(
 
     `members` are sorted by our figure, the best first.
     """
-    return [
-        significance(better.values(figure), worse.values(figure))
-        for place, (better, printed) in enumerate(members)
-        for worse, other in members[place + 1 :]
-        if printed.average < other.average
-    ]
+    return holm(
+        [
+            better.against(worse, figure)
+            for place, (better, printed) in enumerate(members)
+            for worse, other in members[place + 1 :]
+            if printed.average < other.average
+        ]
+    )
 
 
 def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
     worth = [pair for pair in pairs if pair is not None]
-    certain = sum(pair.p is not None and pair.p < LEVEL for pair in worth)
+    certain = sum(pair.significant for pair in worth)
     most = max((abs(pair.difference) for pair in worth), default=0.0)
     turned = "1 pair is" if len(pairs) == 1 else f"{len(pairs)} pairs are"
     said = f"{turned} turned round, by at most {number(most)}, {certain} of them significantly."
@@ -314,8 +335,9 @@ def _circumstances(plans: list[Plan], reported: list[RunRecord], problems: int, 
         "## How it was measured\n",
         f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "
         "one thread each.",
-        f"- {stored} runs are stored: {len(records)} in the tables above, {len(reported) - len(records)} only in the superseded "
-        f"ones, {stored - len(reported)} in none.",
+        f"- {stored} runs are stored: {len(records)} in the tables above, "
+        f"{len(reported) - len(records)} only in superseded ones, {stored - len(reported)} in "
+        "none.",
     ]
     if denominators:
         lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")

@@ -13,7 +13,7 @@ from cmr_hub.experiments.artifacts import write_curve
 from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
 from cmr_hub.experiments.report import number, signed, verdict, write_report
 from cmr_hub.experiments.results import append_run
-from cmr_hub.experiments.tables import Significance, significance
+from cmr_hub.experiments.tables import Significance, holm, significance
 
 GOOD = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}
 BAD = {0: 0.50, 1: 0.51, 2: 0.56, 3: 0.47, 4: 0.53}
@@ -149,11 +149,14 @@ def test_published_figures_stand_apart_with_their_protocol(written: Path) -> Non
 
 def test_findings_follow_from_the_runs(written: Path, tmp_path: Path) -> None:
     report = (written / "report.md").read_text()
-    assert "Best here: **GloVe**, .632 ± .026 (n = 5)." in report
+    assert (
+        "Best here: **GloVe**, .632 ± .026 (n = 5), significantly better than every other row."
+        in report
+    )
     assert "Order found: GloVe (.632) > BoW (.514)." in report
     assert re.search(r"Ours: GloVe \(\.632\) > BoW \(\.514\): the same order\.", report)
     assert "Their texts are longer." not in report
-    better = verdict(significance(GOOD, BAD))
+    better = verdict(holm([significance(GOOD, BAD)])[0])
     assert better.endswith(": better")
     assert f"- GloVe: {better}" in report
     assert "- later: no seed in common yet" in report
