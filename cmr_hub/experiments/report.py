@@ -12,7 +12,7 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.experiments.figures import draw_figures
 from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
-from cmr_hub.experiments.published import PublishedFigure, published_systems
+from cmr_hub.experiments.published import PublishedFigure, published_figures, published_systems
 from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.tables import (
     Column,
@@ -118,12 +118,13 @@ def report_table(result: TableResult) -> ReportTable:
     rows = []
     for row in result.shown:
         cells = _cells(row, measure.columns)
-        rows.append([*cells, _published_of_row(row, notes)] if show_published else cells)
+        printed = _published(row.row.published, row.row.dataset, notes)
+        rows.append([*cells, printed] if show_published else cells)
     for key in table.published:
         dataset = result.reference.row.dataset
         blank = [""] * (len(header) - 2)
         system = published_systems([key])[0]
-        rows.append([f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)])
+        rows.append([f"_{system.name}, not run here_", *blank, _published([key], dataset, notes)])
     return ReportTable(header, rows, notes.lines(), _findings(result))
 
 
@@ -157,10 +158,6 @@ def _cell(found: RowResult, column: Column) -> str:
     return f"**{text}**" if column.header.startswith("**") else text
 
 
-def _published_of_row(found: RowResult, notes: _Notes) -> str:
-    return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
-
-
 def spread(found: RowResult, figure: str) -> str:
     """Return mean ± standard deviation of a row, formatted."""
     mean, std = found.mean(figure), found.std(figure)
@@ -169,15 +166,14 @@ def spread(found: RowResult, figure: str) -> str:
     return number(mean) + ("" if std is None else f" ± {number(std)}")
 
 
-def _published(key: str, dataset: str, notes: _Notes) -> str:
-    system = published_systems([key])[0]
+def _published(keys: Iterable[str], dataset: str, notes: _Notes) -> str:
     parts = []
-    for name, figure in system.for_dataset(dataset).items():
+    for system, name, figure in published_figures(keys, dataset):
         note = notes.add(f"{system.name}, {name}. {system.source}. {figure.protocol}.")
         ways = [figure.i2t, figure.t2i, figure.average]
         shares = " / ".join(number(way) for way in ways if way is not None)
         parts.append(f"{name} {shares} [{note}]")
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 class _Notes:
@@ -313,8 +309,7 @@ def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
 def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
     return [
         (system.source, dataset, figure)
-        for system in published_systems(row.published)
-        for dataset, figure in system.for_dataset(row.dataset).items()
+        for system, dataset, figure in published_figures(row.published, row.dataset)
     ]
 
 

@@ -127,7 +127,7 @@ def _released(home: Sources) -> None:
     if not rows:
         return
     st.header("Included models")
-    st.caption("text→image, one sentence per query")
+    st.caption("Recall@K: text→image, one sentence per query. Class MAP: mean of both directions.")
     words_box(
         Sheet(["model", "dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
         "models",
