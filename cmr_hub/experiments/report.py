@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.experiments.artifacts import DRAWN_DIMENSIONS
 from cmr_hub.experiments.figures import draw_figures
 from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.experiments.published import PublishedFigure, published_figures, published_systems
 from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.space import answers
+from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import (
     Column,
     RowResult,
@@ -23,9 +26,14 @@ from cmr_hub.experiments.tables import (
     table_result,
     write_csv,
 )
+from cmr_hub.metrics.retrieval import bootstrap_interval, mean
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from cmr_hub.experiments.run_record import RunRecord
+    from cmr_hub.experiments.stored_space import StoredSpace
 
 REPORT = "report.md"
 FIGURES = "figures"
@@ -36,7 +44,7 @@ def write_report(results: str | Path) -> Path:
 
     Raises:
         DataNotFoundError: no grid has been run into this folder.
-        ModelFormatError: a plan or a curve in it is damaged.
+        ModelFormatError: a plan, a curve or embeddings in it are damaged.
         CMRError: two grids have a table with the same id, or matplotlib is missing.
     """
     home = Path(results)
@@ -49,6 +57,7 @@ def write_report(results: str | Path) -> Path:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
     stored, problems = read_runs(home / RUNS, superseded=True)
     current = [record for record in stored if record.superseded is None]
+    spaces = {one.cell: one for one in stored_spaces(home)[0]}
     parts = [_HEAD]
     reported: dict[str, RunRecord] = {}
     for plan in plans:
@@ -57,7 +66,8 @@ def write_report(results: str | Path) -> Path:
         for result in (table_result(table, records) for table in plan.tables):
             write_csv(result, home / f"{result.table.id}.csv")
             pictures = {} if plan.superseded else draw_figures(result, home, home / FIGURES)
-            parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
+            shown = {title: path.relative_to(home) for title, path in pictures.items()}
+            parts.append(_section(result, shown, _over_queries(result, spaces)))
             for row in result.rows:
                 reported |= {record.cell or "": record for record in row.records.values()}
     parts.append(_circumstances(plans, list(reported.values()), len(problems), len(stored)))
@@ -128,7 +138,7 @@ def report_table(result: TableResult) -> ReportTable:
     return ReportTable(header, rows, notes.lines(), _findings(result))
 
 
-def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+def _section(result: TableResult, pictures: dict[str, Path], over_queries: list[str]) -> str:
     table, measure, shown = result.table, result.measure, report_table(result)
     lines = [f"### {table.title}\n"]
     if measure.remark:
@@ -138,7 +148,7 @@ def _section(result: TableResult, pictures: dict[str, Path]) -> str:
     if shown.notes:
         lines += ["", "Published figures, each under its own protocol:  "]
         lines += [f"{note}  " for note in shown.notes]
-    lines += ["", *shown.findings, ""]
+    lines += ["", *shown.findings, *over_queries, ""]
     lines += [f"![{title}]({path.as_posix()})" for title, path in pictures.items()]
     lines.append(f"\nAll figures: [{table.id}.csv]({table.id}.csv)\n")
     return "\n".join(lines)
@@ -220,6 +230,36 @@ def _best(result: TableResult) -> str:
         return f"Best here: {named}, significantly better than every other row"
     others = ", ".join(f"{row.row.label} ({_mean(row, figure)})" for row in tied)
     return f"First here, but none is best: {named} is not told apart from {others}"
+
+
+def _over_queries(result: TableResult, spaces: dict[str, StoredSpace]) -> list[str]:
+    """Say how far MAP would change with other test pairs, from the stored embeddings of runs."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for row in result.rows:
+        for cell in row.row.cells.values() if result.table.measure == "map" else ():
+            if cell in spaces and "{seed}" not in row.row.protocol:
+                space = read_stored_space(spaces[cell])
+                found[row.row.label] = (answers(space, "i2t").ap + answers(space, "t2i").ap) / 2
+    reference = found.get(result.table.reference)
+    if reference is None:
+        return []
+    lines = []
+    for label, ap in found.items():
+        line = f"- {label}: {number(mean(ap))} {_interval(bootstrap_interval(ap), number)}"
+        if ap is not reference and len(ap) == len(reference):
+            low_high = bootstrap_interval(ap - reference)
+            line += f"; {signed(mean(ap - reference))} {_interval(low_high, signed)}"
+        lines.append(line)
+    return [
+        f"\nOver the {len(reference)} test pairs: 95 % bootstrap interval of one run of each, and "
+        f"of its difference to **{result.table.reference}**, from stored embeddings of at most "
+        f"{DRAWN_DIMENSIONS} dimensions, which change MAP a little:\n",
+        *lines,
+    ]
+
+
+def _interval(low_high: tuple[float, float], shown: Callable[[float], str]) -> str:
+    return f"[{shown(low_high[0])}, {shown(low_high[1])}]"
 
 
 def _against_zero_shot(row: RowResult, before: RowResult, figure: str) -> str:
