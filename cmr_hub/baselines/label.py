@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -14,9 +13,11 @@ from cmr_hub.baselines.search import search_settings
 if TYPE_CHECKING:
     from cmr_hub.baselines.linear import Float64Array
     from cmr_hub.baselines.search import Grid, Settings
-    from cmr_hub.models.projector import Projector
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
+
+_COLD: Final = 1e-6
+"""Temperature at which posteriors are one-hot in float32, unless two classes are equally likely."""
 
 
 class LabelBaseline(Baseline):
@@ -25,11 +26,10 @@ class LabelBaseline(Baseline):
         z = one-hot(argmax_k (x' W + b)_k)
 
     This is class-posterior matching in the limit T → 0: all items of a class are tied, so the
-    uncertainty of the classifiers is lost.
+    uncertainty of the classifiers is lost. The modalities of query and gallery may be the same.
     """
 
     name: ClassVar[str] = "label"
-    is_projection: ClassVar[bool] = False
     grid: ClassVar[Grid] = {"image_C": PENALTIES, "text_C": PENALTIES}
 
     def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
@@ -37,34 +37,17 @@ class LabelBaseline(Baseline):
 
         def value(settings: Settings) -> float:
             return score(
-                one_hot(logits.images[settings["image_C"]]),
-                one_hot(logits.texts[settings["text_C"]]),
+                _one_hot(logits.images[settings["image_C"]]),
+                _one_hot(logits.texts[settings["text_C"]]),
                 splits.validation.labels,
             )
 
         chosen = search_settings(self.grid, value)
         images, texts = final_classifiers(splits, chosen["image_C"], chosen["text_C"])
-        return FittedBaseline(
-            ClassEmbedder(images.projector()), ClassEmbedder(texts.projector()), dict(chosen)
-        )
+        return FittedBaseline(images.projector(_COLD), texts.projector(_COLD), dict(chosen))
 
 
-@dataclass(frozen=True)
-class ClassEmbedder:
-    """Maps features to their most likely class.
-
-    Attributes:
-        posteriors: maps features to class posteriors.
-    """
-
-    posteriors: Projector
-
-    def embed(self, rows: FloatArray) -> FloatArray:
-        """Map (N, in_dim) features to (N, K) float32 unit vectors."""
-        return one_hot(self.posteriors.embed(rows))
-
-
-def one_hot(scores: FloatArray | Float64Array) -> FloatArray:
+def _one_hot(scores: Float64Array) -> FloatArray:
     """Return (N, K) float32 with a 1 at the largest score of each row."""
     rows: FloatArray = np.eye(scores.shape[1], dtype=np.float32)[scores.argmax(1)]
     return rows

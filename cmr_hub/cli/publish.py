@@ -42,7 +42,7 @@ def publish(
         typer.Option(
             metavar="RESULTS",
             help="Also publish this folder of results as the dataset NAME-results. The card uses "
-            "the other seeds of the same run in it. Default for the card: results.",
+            "the other seeds of the same run in it. Default for the card: runs.",
         ),
     ] = None,
     card_only: Annotated[
@@ -64,7 +64,7 @@ def publish(
     Examples: `cmr publish runs/best --repo user/cmr-pascal`,
     `cmr publish runs/best --repo user/cmr-pascal --card-only`
     """
-    results = dataset or Path("results")
+    results = dataset or Path("runs")
     if card_only:
         from cmr_hub.hub.card import write_card
 

@@ -128,9 +128,9 @@ def train(
         bool,
         typer.Option(help="Store the embeddings of the test pairs at a few epochs."),
     ] = False,
-    results: Annotated[Path, typer.Option(help="Results file to append to.")] = Path(
-        "results/runs.jsonl"
-    ),
+    results: Annotated[
+        Path, typer.Option(help="Results file to append to; the dashboard shows it, too.")
+    ] = Path("runs/runs.jsonl"),
     cache: Cache = None,
     device: Device = "auto",
 ) -> None:

@@ -84,6 +84,8 @@ class Plan(_Strict):
     name: str
     title: str
     tables: tuple[PlannedTable, ...]
+    superseded: bool = False
+    """Whether its tables show superseded runs, too; written by hand, never by `make_plan`."""
 
     def save(self, results: Path) -> None:
         """Write `grids/<name>.json` in the results folder."""
@@ -109,8 +111,9 @@ class Plan(_Strict):
 
 
 def saved_plans(results: Path) -> list[Plan]:
-    """Return all plans in the results folder, sorted by name."""
-    return [Plan.load(path) for path in sorted((results / PLANS).glob("*.json"))]
+    """Return all plans in the results folder, sorted by name, superseded ones last."""
+    plans = [Plan.load(path) for path in sorted((results / PLANS).glob("*.json"))]
+    return sorted(plans, key=lambda plan: plan.superseded)
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,6 @@ class PublishedSystem(_Strict):
     figures: dict[str, PublishedFigure]
     """By dataset."""
 
-    def for_dataset(self, dataset: str) -> dict[str, PublishedFigure]:
-        """Return the figure on this dataset or, if there is none, those on other datasets."""
-        wanted = SAME_DATASET.get(dataset, dataset)
-        return {wanted: self.figures[wanted]} if wanted in self.figures else self.figures
-
 
 @functools.cache
 def _load_systems() -> dict[str, PublishedSystem]:
@@ -83,3 +78,19 @@ def published_systems(keys: Iterable[str]) -> list[PublishedSystem]:
         if key not in _load_systems():
             raise UnknownNameError("published system", key, published_keys())
     return [_load_systems()[key] for key in keys]
+
+
+def published_figures(
+    keys: Iterable[str], dataset: str
+) -> list[tuple[PublishedSystem, str, PublishedFigure]]:
+    """Return the figures of systems on a dataset, each with the system and the dataset's name.
+
+    Those on other datasets are returned only if none of the systems has one on this dataset.
+    """
+    found = [
+        (system, name, figure)
+        for system in published_systems(keys)
+        for name, figure in system.figures.items()
+    ]
+    wanted = SAME_DATASET.get(dataset, dataset)
+    return [one for one in found if one[1] == wanted] or found

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.experiments.artifacts import DRAWN_DIMENSIONS
 from cmr_hub.experiments.figures import draw_figures
 from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
-from cmr_hub.experiments.published import PublishedFigure, published_systems
+from cmr_hub.experiments.published import PublishedFigure, published_figures, published_systems
 from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.space import answers
+from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import (
     Column,
     RowResult,
     Significance,
     TableResult,
-    significance,
+    holm,
     table_result,
     write_csv,
 )
+from cmr_hub.metrics.retrieval import bootstrap_interval, mean
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from cmr_hub.experiments.run_record import RunRecord
+    from cmr_hub.experiments.stored_space import StoredSpace
 
 REPORT = "report.md"
 FIGURES = "figures"
-LEVEL = 0.05
-"""Significance level: a difference is significant if p is below it."""
 
 
 def write_report(results: str | Path) -> Path:
@@ -38,7 +44,7 @@ def write_report(results: str | Path) -> Path:
 
     Raises:
         DataNotFoundError: no grid has been run into this folder.
-        ModelFormatError: a plan or a curve in it is damaged.
+        ModelFormatError: a plan, a curve or embeddings in it are damaged.
         CMRError: two grids have a table with the same id, or matplotlib is missing.
     """
     home = Path(results)
@@ -49,18 +55,22 @@ def write_report(results: str | Path) -> Path:
     twice = [table for table, count in ids.items() if count > 1]
     if twice:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
-    records, problems = read_runs(home / RUNS)
+    stored, problems = read_runs(home / RUNS, superseded=True)
+    current = [record for record in stored if record.superseded is None]
+    spaces = {one.cell: one for one in stored_spaces(home)[0]}
     parts = [_HEAD]
     reported: dict[str, RunRecord] = {}
     for plan in plans:
         parts.append(f"## {plan.title}\n")
+        records = stored if plan.superseded else current
         for result in (table_result(table, records) for table in plan.tables):
             write_csv(result, home / f"{result.table.id}.csv")
-            pictures = draw_figures(result, home, home / FIGURES)
-            parts.append(_section(result, {k: p.relative_to(home) for k, p in pictures.items()}))
+            pictures = {} if plan.superseded else draw_figures(result, home, home / FIGURES)
+            shown = {title: path.relative_to(home) for title, path in pictures.items()}
+            parts.append(_section(result, shown, _over_queries(result, spaces)))
             for row in result.rows:
                 reported |= {record.cell or "": record for record in row.records.values()}
-    parts.append(_circumstances(plans, list(reported.values()), len(problems)))
+    parts.append(_circumstances(plans, list(reported.values()), len(problems), len(stored)))
     with atomic_file(home / REPORT) as path:
         path.write_text("\n".join(parts), encoding="utf-8")
     return home / REPORT
@@ -73,8 +83,15 @@ Written by `cmr report` from `runs.jsonl`; every figure and every finding below 
 
 Ours: MAP over the whole ranking (MAP@all), relevant = same class, mean ± standard deviation (n − 1)
 over seeds. Epochs and settings are chosen on validation pairs only; test pairs are scored once. The
-accuracies are those of the nearest class centroid in the common space. Differences are paired over
-seeds (two-sided paired t-test, 95 % confidence interval), not corrected for several comparisons.
+accuracies are those of the nearest class centroid in the common space. R@K is the share of queries
+whose own partner is among the first K: class MAP ranks classes, R@K finds the one picture.
+
+Differences are paired over seeds: two-sided paired t-test with a 95 % confidence interval and,
+where each seed draws its own split, the correction of Nadeau and Bengio (2003), because such splits
+share pairs. "Holm" is the p-value corrected for all comparisons of its list, and decides what is
+called better or worse; a row is called best only if it is better than every other row after this
+correction. On a fixed split the test covers the variance of seeds, not that of pictures.
+
 The presets' own settings were chosen inside the training pairs of Pascal Sentence 800/200; the test
 parts of its random splits hold some of those pairs.
 
@@ -111,16 +128,17 @@ def report_table(result: TableResult) -> ReportTable:
     rows = []
     for row in result.shown:
         cells = _cells(row, measure.columns)
-        rows.append([*cells, _published_of_row(row, notes)] if show_published else cells)
+        printed = _published(row.row.published, row.row.dataset, notes)
+        rows.append([*cells, printed] if show_published else cells)
     for key in table.published:
         dataset = result.reference.row.dataset
         blank = [""] * (len(header) - 2)
         system = published_systems([key])[0]
-        rows.append([f"_{system.name}, not run here_", *blank, _published(key, dataset, notes)])
+        rows.append([f"_{system.name}, not run here_", *blank, _published([key], dataset, notes)])
     return ReportTable(header, rows, notes.lines(), _findings(result))
 
 
-def _section(result: TableResult, pictures: dict[str, Path]) -> str:
+def _section(result: TableResult, pictures: dict[str, Path], over_queries: list[str]) -> str:
     table, measure, shown = result.table, result.measure, report_table(result)
     lines = [f"### {table.title}\n"]
     if measure.remark:
@@ -130,7 +148,7 @@ def _section(result: TableResult, pictures: dict[str, Path]) -> str:
     if shown.notes:
         lines += ["", "Published figures, each under its own protocol:  "]
         lines += [f"{note}  " for note in shown.notes]
-    lines += ["", *shown.findings, ""]
+    lines += ["", *shown.findings, *over_queries, ""]
     lines += [f"![{title}]({path.as_posix()})" for title, path in pictures.items()]
     lines.append(f"\nAll figures: [{table.id}.csv]({table.id}.csv)\n")
     return "\n".join(lines)
@@ -150,10 +168,6 @@ def _cell(found: RowResult, column: Column) -> str:
     return f"**{text}**" if column.header.startswith("**") else text
 
 
-def _published_of_row(found: RowResult, notes: _Notes) -> str:
-    return "; ".join(_published(key, found.row.dataset, notes) for key in found.row.published)
-
-
 def spread(found: RowResult, figure: str) -> str:
     """Return mean ± standard deviation of a row, formatted."""
     mean, std = found.mean(figure), found.std(figure)
@@ -162,15 +176,14 @@ def spread(found: RowResult, figure: str) -> str:
     return number(mean) + ("" if std is None else f" ± {number(std)}")
 
 
-def _published(key: str, dataset: str, notes: _Notes) -> str:
-    system = published_systems([key])[0]
+def _published(keys: Iterable[str], dataset: str, notes: _Notes) -> str:
     parts = []
-    for name, figure in system.for_dataset(dataset).items():
+    for system, name, figure in published_figures(keys, dataset):
         note = notes.add(f"{system.name}, {name}. {system.source}. {figure.protocol}.")
         ways = [figure.i2t, figure.t2i, figure.average]
         shares = " / ".join(number(way) for way in ways if way is not None)
         parts.append(f"{name} {shares} [{note}]")
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 class _Notes:
@@ -190,8 +203,8 @@ def _findings(result: TableResult) -> list[str]:
     ranked, measure = result.ranked, result.measure
     if not ranked:
         return ["Nothing of this table has been run yet."]
-    best, figure = ranked[0], measure.compared
-    found = [f"- Best here: **{best.row.label}**, {spread(best, figure)} (n = {best.n})."]
+    figure = measure.compared
+    found = [f"- {_best(result)}."]
     if len(ranked) > 1:
         found.append(f"- Order found: {_order(ranked, figure)}.")
     found += _agreement(result)
@@ -207,8 +220,50 @@ def _findings(result: TableResult) -> list[str]:
     return found
 
 
+def _best(result: TableResult) -> str:
+    """Name the best row, or the rows that share the first place."""
+    first, figure, tied = result.ranked[0], result.measure.compared, result.tied
+    named = f"**{first.row.label}**, {spread(first, figure)} (n = {first.n})"
+    if len(result.ranked) == 1:
+        return f"The only row: {named}"
+    if not tied:
+        return f"Best here: {named}, significantly better than every other row"
+    others = ", ".join(f"{row.row.label} ({_mean(row, figure)})" for row in tied)
+    return f"First here, but none is best: {named} is not told apart from {others}"
+
+
+def _over_queries(result: TableResult, spaces: dict[str, StoredSpace]) -> list[str]:
+    """Say how far MAP would change with other test pairs, from the stored embeddings of runs."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for row in result.rows:
+        for cell in row.row.cells.values() if result.table.measure == "map" else ():
+            if cell in spaces and "{seed}" not in row.row.protocol:
+                space = read_stored_space(spaces[cell])
+                found[row.row.label] = (answers(space, "i2t").ap + answers(space, "t2i").ap) / 2
+    reference = found.get(result.table.reference)
+    if reference is None:
+        return []
+    lines = []
+    for label, ap in found.items():
+        line = f"- {label}: {number(mean(ap))} {_interval(bootstrap_interval(ap), number)}"
+        if ap is not reference and len(ap) == len(reference):
+            low_high = bootstrap_interval(ap - reference)
+            line += f"; {signed(mean(ap - reference))} {_interval(low_high, signed)}"
+        lines.append(line)
+    return [
+        f"\nOver the {len(reference)} test pairs: 95 % bootstrap interval of one run of each, and "
+        f"of its difference to **{result.table.reference}**, from stored embeddings of at most "
+        f"{DRAWN_DIMENSIONS} dimensions, which change MAP a little:\n",
+        *lines,
+    ]
+
+
+def _interval(low_high: tuple[float, float], shown: Callable[[float], str]) -> str:
+    return f"[{shown(low_high[0])}, {shown(low_high[1])}]"
+
+
 def _against_zero_shot(row: RowResult, before: RowResult, figure: str) -> str:
-    compared = significance(row.values(figure), before.values(figure))
+    compared = row.against(before, figure)
     below = compared is not None and compared.difference < 0
     return verdict(compared) + (": **training ended below zero-shot**" if below else "")
 
@@ -233,8 +288,10 @@ def verdict(compared: Significance | None) -> str:
         same = compared.n > 1 and compared.difference == 0
         return f"{text} (n = {compared.n}): {'the same figures' if same else 'no test possible'}"
     chance = "p < .001" if compared.p < 0.001 else f"p = {number(compared.p)}"
+    if compared.p_holm is not None:
+        chance += f", Holm {'< .001' if compared.p_holm < 0.001 else number(compared.p_holm)}"
     way = "better" if compared.difference > 0 else "worse"
-    said = way if compared.p < LEVEL else "no significant difference"
+    said = way if compared.significant else "no significant difference"
     return f"{text}, {chance} (n = {compared.n}): {said}"
 
 
@@ -270,17 +327,19 @@ def _reversed(
 
     `members` are sorted by our figure, the best first.
     """
-    return [
-        significance(better.values(figure), worse.values(figure))
-        for place, (better, printed) in enumerate(members)
-        for worse, other in members[place + 1 :]
-        if printed.average < other.average
-    ]
+    return holm(
+        [
+            better.against(worse, figure)
+            for place, (better, printed) in enumerate(members)
+            for worse, other in members[place + 1 :]
+            if printed.average < other.average
+        ]
+    )
 
 
 def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
     worth = [pair for pair in pairs if pair is not None]
-    certain = sum(pair.p is not None and pair.p < LEVEL for pair in worth)
+    certain = sum(pair.significant for pair in worth)
     most = max((abs(pair.difference) for pair in worth), default=0.0)
     turned = "1 pair is" if len(pairs) == 1 else f"{len(pairs)} pairs are"
     said = f"{turned} turned round, by at most {number(most)}, {certain} of them significantly."
@@ -290,15 +349,16 @@ def _disagreement(pairs: list[Significance | None], result: TableResult) -> str:
 def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
     return [
         (system.source, dataset, figure)
-        for system in published_systems(row.published)
-        for dataset, figure in system.for_dataset(row.dataset).items()
+        for system, dataset, figure in published_figures(row.published, row.dataset)
     ]
 
 
-def _circumstances(plans: list[Plan], records: list[RunRecord], problems: int) -> str:
+def _circumstances(plans: list[Plan], reported: list[RunRecord], problems: int, stored: int) -> str:
+    records = [record for record in reported if record.superseded is None]
     planned = {
         key
         for plan in plans
+        if not plan.superseded
         for table in plan.tables
         for row in table.rows
         for key in row.cells.values()
@@ -310,6 +370,9 @@ def _circumstances(plans: list[Plan], records: list[RunRecord], problems: int) -
         "## How it was measured\n",
         f"- {len(records)} of {len(planned)} runs are done; {hours:.2f} hours of training in all, "
         "one thread each.",
+        f"- {stored} runs are stored: {len(records)} in the tables above, "
+        f"{len(reported) - len(records)} only in superseded ones, {stored - len(reported)} in "
+        "none.",
     ]
     if denominators:
         lines.append(f"- MAP@50 is divided by: {', '.join(denominators)}.")

@@ -86,8 +86,12 @@ def _contains_run(content: bytes, run: str) -> bool:
     return any(not isinstance(found := _read(line), str) and found.run == run for line in lines)
 
 
-def read_runs(path: str | Path) -> tuple[list[RunRecord], list[str]]:
+def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRecord], list[str]]:
     """Return all valid records in order, and messages about the other lines.
+
+    Args:
+        path: the store.
+        superseded: whether to return superseded runs, too.
 
     Raises:
         DataNotFoundError: the file does not exist.
@@ -111,7 +115,7 @@ def read_runs(path: str | Path) -> tuple[list[RunRecord], list[str]]:
         found = _read(line)
         if isinstance(found, str):
             problems.append(f"{source}, line {number} is left out: {found}")
-        else:
+        elif superseded or found.superseded is None:
             records.append(found)
     return records, problems
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cmr_hub.experiments.tables import Significance, significance
+from cmr_hub.experiments.tables import Significance, holm, significance, split_overlap
 
 if TYPE_CHECKING:
     from cmr_hub.experiments.run_record import RunRecord
@@ -292,15 +292,19 @@ def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunG
 def against(
     groups: Iterable[RunGroup], reference: RunGroup, metric: str, direction: str
 ) -> list[Significance | None]:
-    """Test the difference of each group to the reference, paired over seeds.
+    """Test the difference of each group to the reference, paired over seeds, as `cmr report` does.
 
     None for the reference itself and for groups without a common seed.
     """
-    baseline = reference.values(metric, direction)
-    return [
-        None if group is reference else significance(group.values(metric, direction), baseline)
-        for group in groups
-    ]
+    baseline, overlap = reference.values(metric, direction), split_overlap(reference.first)
+    return holm(
+        [
+            None
+            if group is reference
+            else significance(group.values(metric, direction), baseline, overlap)
+            for group in groups
+        ]
+    )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class Figures(BaseModel):
     text_accuracy: _Number
     map50_i2t: _Number = None
     map50_t2i: _Number = None
+    map_interval_i2t: _Numbers = None
+    """95 % interval over queries; missing in older runs."""
+    map_interval_t2i: _Numbers = None
     map_i2i: _Number = None
     recall_avg: _Number = None
     recall_i2t: _Named = None
@@ -97,6 +100,8 @@ class RunRecord(Figures):
     run: str | None = None
     """Identifies a training: a resumed one is stored once."""
     finished: str | None = None
+    superseded: str | None = None
+    """Why and when another run took its place; such runs stay in the store, outside the tables."""
 
     def before_training(self) -> RunRecord | None:
         """Return the same run with the figures of `zero_shot`; None if it has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,10 @@ MEASURES = {
             Column("**average**", ("map_avg",)),
             Column("MAP@50", ("map50_avg",)),
             Column("accuracy image / text", ("image_accuracy", "text_accuracy"), spread=False),
+            *(
+                Column(f"R@{k} i→t / t→i", (f"recall_i2t@{k}", f"recall_t2i@{k}"), spread=False)
+                for k in (1, 10)
+            ),
         ),
         compared="map_avg",
         meaning="average of both directions",
@@ -88,6 +92,10 @@ MEASURES = {
 """Measures by the `measure` field of a table in a grid."""
 
 
+LEVEL = 0.05
+"""Significance level: a difference is significant if p is below it."""
+
+
 @dataclass(frozen=True)
 class Significance:
     """The difference of two methods over their common seeds.
@@ -98,6 +106,7 @@ class Significance:
         low, high: 95 % confidence interval of the difference; None for fewer than two seeds.
         p: p-value of a two-sided paired t-test; None if undefined: fewer than two seeds, or the
             same difference for every seed.
+        p_holm: the p-value after Holm's correction for the other comparisons; see `holm`.
     """
 
     n: int
@@ -105,34 +114,73 @@ class Significance:
     low: float | None
     high: float | None
     p: float | None
+    p_holm: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference survives the correction, if there was one."""
+        p = self.p if self.p_holm is None else self.p_holm
+        return p is not None and p < LEVEL
 
 
-def significance(first: Mapping[int, float], second: Mapping[int, float]) -> Significance | None:
+def significance(
+    first: Mapping[int, float], second: Mapping[int, float], overlap: float = 0.0
+) -> Significance | None:
     """Compare figures by a t-test paired over seeds, which cancels effects common to both.
 
-        t = d̄ / (s_d / √n),  interval d̄ ± t_{n−1, .975} · s_d / √n
+        t = d̄ / (s_d √(1/n + overlap)),  interval d̄ ± t_{n−1, .975} · s_d √(1/n + overlap)
 
-    Source: Student, The probable error of a mean, Biometrika 6 (1908).
+    Sources: Student, The probable error of a mean, Biometrika 6 (1908); Nadeau and Bengio,
+    Inference for the generalization error, Machine Learning 52 (2003), section 5.1.
+
+    Args:
+        first, second: figures by seed.
+        overlap: test pairs / training pairs if every seed draws its own split, because such splits
+            share pairs and their figures are not independent; 0 for a fixed split.
 
     Returns:
         None if no seed is in both.
     """
-    from scipy.stats import t, ttest_rel
+    from scipy.stats import t
 
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return None
-    a = np.array([first[seed] for seed in seeds])
-    b = np.array([second[seed] for seed in seeds])
-    differences, n = a - b, len(seeds)
+    differences, n = np.array([first[seed] - second[seed] for seed in seeds]), len(seeds)
     mean = float(differences.mean())
     if n < 2:
         return Significance(n, mean, None, None, None)
     deviation = float(differences.std(ddof=1))
-    half = float(t.ppf(0.975, n - 1)) * deviation / float(np.sqrt(n))
+    error = deviation * float(np.sqrt(1 / n + overlap))
+    half = float(t.ppf(0.975, n - 1)) * error
     # Differences that are equal up to rounding have no spread to test against.
-    p = float(ttest_rel(a, b).pvalue) if deviation > 1e-12 else None
+    p = float(2 * t.sf(abs(mean) / error, n - 1)) if deviation > 1e-12 else None
     return Significance(n, mean, mean - half, mean + half, p)
+
+
+def holm(compared: Sequence[Significance | None]) -> list[Significance | None]:
+    """Correct the p-values of several comparisons by Holm's step-down method.
+
+    The k-th smallest of m p-values is multiplied by m − k + 1; none is below a smaller one's.
+    Comparisons without a p-value stay as they are and are not counted.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+    Statistics 6 (1979).
+    """
+    tested = [(one.p, place) for place, one in enumerate(compared) if one and one.p is not None]
+    found, highest = list(compared), 0.0
+    for rank, (p, place) in enumerate(sorted(tested)):
+        highest = max(highest, min(1.0, (len(tested) - rank) * p))
+        one = compared[place]
+        found[place] = None if one is None else replace(one, p_holm=highest)
+    return found
+
+
+def split_overlap(record: RunRecord) -> float:
+    """Return test pairs / training pairs of a split drawn by its seed; 0 for a fixed split."""
+    pairs = record.pairs or {}
+    drawn = record.protocol == f"random-{record.seed}" and pairs.get("train")
+    return float(pairs["test"] / pairs["train"]) if drawn else 0.0
 
 
 @dataclass(frozen=True)
@@ -143,6 +191,16 @@ class RowResult:
     records: Mapping[int, RunRecord]
     """By seed."""
     against_reference: Significance | None
+
+    @property
+    def overlap(self) -> float:
+        """Test pairs / training pairs if each seed has a split of its own; see `significance`."""
+        return max((split_overlap(record) for record in self.records.values()), default=0.0)
+
+    def against(self, other: RowResult, figure: str) -> Significance | None:
+        """Compare a figure with another row's; None without a common seed."""
+        mine, theirs = (_figures(row.records, figure) for row in (self, other))
+        return significance(mine, theirs, max(self.overlap, other.overlap))
 
     @property
     def n(self) -> int:
@@ -208,6 +266,17 @@ class TableResult:
         measured = [row for row in self.rows if row.n]
         return sorted(measured, key=lambda row: -(row.mean(self.measure.compared) or 0.0))
 
+    @property
+    def tied(self) -> list[RowResult]:
+        """The rows that the first of `ranked` is not significantly better than, after Holm."""
+        first, *others = self.ranked
+        tests = holm([first.against(row, self.measure.compared) for row in others])
+        return [
+            row
+            for row, test in zip(others, tests, strict=True)
+            if test is None or not test.significant
+        ]
+
 
 def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResult:
     """Fill a planned table with the records of its cells; the first record of a cell counts."""
@@ -219,23 +288,15 @@ def table_result(table: PlannedTable, records: Iterable[RunRecord]) -> TableResu
     def found(row: PlannedRow) -> dict[int, RunRecord]:
         return {seed: by_cell[key] for seed, key in row.cells.items() if key in by_cell}
 
-    reference = next((row for row in table.rows if row.label == table.reference), None)
+    rows = [RowResult(row, found(row), None) for row in table.rows]
+    reference = next((row for row in rows if row.row.label == table.reference), None)
     if reference is None:
         raise QueryError(f"table {table.id} has no row {shown(table.reference)}")
     compared = MEASURES[table.measure].compared
-    reference_values = _figures(found(reference), compared)
+    tests = holm([None if row is reference else row.against(reference, compared) for row in rows])
     return TableResult(
         table,
-        tuple(
-            RowResult(
-                row,
-                found(row),
-                None
-                if row is reference
-                else significance(_figures(found(row), compared), reference_values),
-            )
-            for row in table.rows
-        ),
+        tuple(replace(row, against_reference=test) for row, test in zip(rows, tests, strict=True)),
     )
 
 
@@ -248,12 +309,12 @@ def write_csv(result: TableResult, path: str | Path) -> None:
     """Write one line per row, including zero-shot rows.
 
     Columns: settings, number of seeds, mean and standard deviation of every figure, and the
-    difference to the reference with its 95 % interval and p-value.
+    difference to the reference with its 95 % interval and p-values.
     """
     header = ["row", "dataset", "protocol", "image_features", "text_features", "method", "n_seeds"]
     figures = result.measure.figures
     header += [f"{figure}_{kind}" for figure in figures for kind in ("mean", "std")]
-    header += ["reference", "difference", "ci_low", "ci_high", "p"]
+    header += ["reference", "difference", "ci_low", "ci_high", "p", "p_holm"]
     with (
         atomic_file(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -266,9 +327,9 @@ def write_csv(result: TableResult, path: str | Path) -> None:
             values = [
                 value for figure in figures for value in (found.mean(figure), found.std(figure))
             ]
-            difference: Sequence[float | None] = (None,) * 4
+            difference: Sequence[float | None] = (None,) * 5
             if compared is not None:
-                difference = (compared.difference, compared.low, compared.high, compared.p)
+                difference = astuple(compared)[1:]
             writer.writerow(
                 [
                     *what,

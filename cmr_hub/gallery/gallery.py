@@ -434,6 +434,8 @@ class Gallery:
                 f"the gallery's vectors have {self.dim} numbers, the query has "
                 f"{queries.shape[1]}: was it made by another model?"
             )
+        if self.model is not None:
+            queries = self.model.without_slot(queries, target)
         return search_pages(self.store, queries, target, page)
 
 

@@ -43,7 +43,7 @@ class ACMRReleasedLoss(Loss):
 
     Logs:
         emb_loss, domain_loss, label_loss, triplet_loss, v_pos, v_neg, w_pos, w_neg: the values of
-        the release's log line, which is printed for every epoch (in the release for every step).
+        the log line of the 2019 project, which is printed for every step.
 
     References:
         Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017: the authors' TensorFlow
@@ -51,8 +51,8 @@ class ACMRReleasedLoss(Loss):
     """
 
     log_line = (
-        "Epoch: [{epoch:2d}] time: {time:.4f}, emb_loss: {emb_loss:.8f}, "
-        "domain_loss: {domain_loss:.8f}, label_loss: {label_loss:.8f}, "
+        "Epoch: [{epoch:2d}][{step:4d}/{steps:4d}] time: {time:.4f}, emb_loss: {emb_loss:.8f}, "
+        "domain_loss: {domain_loss:.8f}, Label_loss: {label_loss:.8f}, "
         "triplet_loss: {triplet_loss:.8f}, {v_pos:.8f}, {v_neg:.8f}, {w_pos:.8f}, {w_neg:.8f}"
     )
 

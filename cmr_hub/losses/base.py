@@ -25,8 +25,8 @@ class Loss(nn.Module, ABC):
 
     takes_unlabelled: ClassVar[bool] = False
     log_line: ClassVar[str] = ""
-    """Format of a line to print after every epoch, with `epoch`, `time` (seconds since training
-    began) and the names in `logs`, as means over the epoch."""
+    """Format of a line to print after every step, with `epoch`, `step`, `steps` (of an epoch),
+    `time` (seconds since training began) and the names in `logs`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import torch
 from torch import Tensor
 
 from cmr_hub.losses.base import Loss, nothing
-from cmr_hub.losses.unit import unit
+from cmr_hub.losses.unit import SMALLEST_NORM
+
+_CONSTANT: Final = 1e-5
+"""Length of the differences to the mean, relative to that of the values, that is only rounding."""
 
 
 class PearsonLoss(Loss):
@@ -14,7 +20,8 @@ class PearsonLoss(Loss):
     Equation:
         L = 1 − meanₖ r(V[:, k], W[:, k]),  r(x, y) = ⟨x − x̄, y − ȳ⟩ / (‖x − x̄‖ ‖y − ȳ‖)
 
-        r is zero for a dimension that is constant in the batch.
+        r is zero, and has no gradient, for a dimension that is constant in the batch: one with
+        ‖x − x̄‖ ≤ 1e-5 ‖x‖, because in float32 the difference of a constant to its mean is not zero.
 
     Inputs:
         images, texts: (B, d), not normalised (r does not depend on the scale). labels: ignored.
@@ -34,5 +41,12 @@ class PearsonLoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         if len(images) < 2:
             return nothing(images, texts)
-        v, w = (unit(z - z.mean(0), dim=0) for z in (images, texts))
+        v, w = (_standardised(z) for z in (images, texts))
         return 1 - (v * w).sum(0).mean()
+
+
+def _standardised(z: Tensor) -> Tensor:
+    centred = z - z.mean(0)
+    norm = torch.linalg.vector_norm(centred, dim=0)
+    varies = norm > _CONSTANT * torch.linalg.vector_norm(z, dim=0) + SMALLEST_NORM
+    return torch.where(varies, centred, 0.0) / torch.where(varies, norm, 1.0)

@@ -69,19 +69,24 @@ class Objective(nn.Module):
             parts.update({f"{name}/{log}": figure for log, figure in term.loss.logs.items()})
         return total, parts
 
-    def log_lines(self, parts: Mapping[str, float], epoch: int, seconds: float) -> list[str]:
-        """Return the lines that terms print after an epoch.
+    def log_lines(
+        self, parts: Mapping[str, Tensor], place: tuple[int, int, int], seconds: float
+    ) -> list[str]:
+        """Return the lines that terms print after a step.
 
         Args:
-            parts: parts of `forward` by name, as means over the epoch.
-            epoch: number of the epoch, from 1.
+            parts: parts of `forward` by name.
+            place: number of the epoch, from 1; of the step in it, from 0; and of its steps.
             seconds: seconds since training began.
         """
+        epoch, step, steps = place
         return [
             term.loss.log_line.format(
                 epoch=epoch,
+                step=step,
+                steps=steps,
                 time=seconds,
-                **{log: parts[f"{name}/{log}"] for log in term.loss.logs},
+                **{log: float(parts[f"{name}/{log}"]) for log in term.loss.logs},
             )
             for name, term in self.terms.items()
             if term.loss.log_line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,8 @@ from cmr_hub.metrics.retrieval import check_length
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from cmr_hub.types import IntArray
 
 
 def modality_gap(images: npt.ArrayLike, texts: npt.ArrayLike) -> float:
@@ -63,6 +66,54 @@ def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
         (counts[own] > 1) & (widest > 0), (others - mine) / np.where(widest > 0, widest, 1), 0.0
     )
     return float(values.mean())
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The clusters that k-means finds, compared with the classes.
+
+    Attributes:
+        clusters: (N,) number of each vector's cluster, from 0, by decreasing size.
+        purity: share of the vectors with a class whose class is the most frequent of their cluster.
+        nmi: normalised mutual information of clusters and classes, from 0 to 1.
+    """
+
+    clusters: IntArray
+    purity: float
+    nmi: float
+
+
+def cluster(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Clustering | None:
+    """Cluster unit vectors by k-means, with as many clusters as there are classes.
+
+    Source: Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, chapter 16.
+
+    Args:
+        vectors: (N, d) vectors, scaled to length 1.
+        labels: (N,) class numbers; rows below 0 are clustered but not compared.
+
+    Returns:
+        None for fewer than two classes, or fewer distinct vectors than classes.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import normalized_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
+
+    classes, rows = np.asarray(labels), unit_rows(vectors)
+    check_length("labels", classes, len(rows))
+    known = classes >= 0
+    count = len(np.unique(classes[known]))
+    if count < 2 or len(np.unique(rows, axis=0)) < count:
+        return None
+    found = KMeans(count, n_init=4, random_state=0).fit_predict(rows)
+    by_size = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
+    clusters = by_size[found]
+    table = contingency_matrix(classes[known], clusters[known])
+    return Clustering(
+        clusters,
+        float(table.max(axis=0).sum() / known.sum()),
+        float(normalized_mutual_info_score(classes[known], clusters[known])),
+    )
 
 
 def unit_rows(rows: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from cmr_hub.metrics.ranking import ranked_chunks
 from cmr_hub.metrics.retrieval import (
     Denominator,
     average_precision,
+    bootstrap_interval,
     check_length,
     classification_accuracy,
     interpolated_precision,
@@ -40,6 +41,8 @@ class DirectionReport:
 
     map: float
     """MAP over the full ranking."""
+    map_interval: tuple[float, float]
+    """95 % interval of `map` over queries; see `bootstrap_interval`."""
     map50: float
     """MAP@50; its denominator is in the `RetrievalReport`."""
     precision: dict[int, float]
@@ -259,6 +262,7 @@ def evaluate_retrieval(
         ranks = figures[first]
         return DirectionReport(
             map=mean(figures[0]),
+            map_interval=bootstrap_interval(figures[0]),
             map50=mean(figures[1]),
             precision={k: mean(column) for k, column in zip(DEPTHS, precision, strict=True)},
             recall={k: mean(column) for k, column in zip(DEPTHS, recall, strict=True)},

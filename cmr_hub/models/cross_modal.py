@@ -27,6 +27,9 @@ from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from cmr_hub.hit import Hit
     from cmr_hub.models.centroids import ClassCentroids
     from cmr_hub.models.search_index import SearchIndex
@@ -227,6 +230,23 @@ class CrossModalModel:
         if self.centroids is None:
             raise CMRError("this model was trained without classes and cannot name one")
         return [self.classes[index] for index in self.centroids.predict(embeddings, modality)]
+
+    def without_slot(
+        self, queries: npt.NDArray[np.float64], target: Modality
+    ) -> npt.NDArray[np.float64]:
+        """Return (Q, d) query vectors to compare with vectors of a modality.
+
+        Posteriors have a slot for each modality (see `Projector`), which makes their inner product
+        across modalities the probability of one class. Within a modality both vectors fill the
+        same slot, so it is emptied in the queries. Other vectors are returned as they are.
+        """
+        tower = self.image if target == "image" else self.text
+        output = "" if tower.projector is None else tower.projector.settings["output"]
+        if not output.startswith("posterior"):
+            return queries
+        found = queries.copy()
+        found[:, int(output[-1]) - 2] = 0.0
+        return found
 
     @property
     def logit_scale(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cmr_hub.experiments.report import LEVEL, number, verdict
+from cmr_hub.experiments.report import number, verdict
 from cmr_hub.plots.style import DASHES, MUTED, SCALE, colour, finish, plain, short, two_lines
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def differences(
     """Plot each difference to a reference with its 95 % interval; filled if significant."""
     figure = go.Figure()
     for index, title, symbol in ((0, "significant", ""), (6, "not significant", "-open")):
-        rows = [n for n, one in enumerate(compared) if _is_significant(one) == (index == 0)]
+        rows = [n for n, one in enumerate(compared) if one.significant == (index == 0)]
         shown = [compared[row] for row in rows]
         # A single seed has no interval.
         half_widths = [0.0 if one.high is None else one.high - one.difference for one in shown]
@@ -137,10 +137,6 @@ def differences(
     )
     figure.update_xaxes(title=f"difference of {metric}, {direction}", zeroline=False)
     return figure
-
-
-def _is_significant(one: Significance) -> bool:
-    return one.p is not None and one.p < LEVEL
 
 
 def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -> go.Figure:

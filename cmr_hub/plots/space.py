@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from cmr_hub.types import FloatArray, IntArray
 
-ColourBy = Literal["class", "modality", "pair loss", "first hit"]
-COLOURINGS: tuple[ColourBy, ...] = ("class", "modality", "pair loss", "first hit")
+ColourBy = Literal["class", "modality", "pair loss", "first hit", "cluster"]
+COLOURINGS: tuple[ColourBy, ...] = ("class", "modality", "pair loss", "first hit", "cluster")
 
 _HOLLOW = "-open"
+_LEGEND_COLUMNS = 3
+_LEGEND_ROW = 22
+"""Least number of entries side by side in a legend, and pixels of a row of them."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def space_map(
     colour_by: ColourBy,
     right: npt.NDArray[np.bool_] | None = None,
     *,
+    clusters: IntArray | None = None,
     limits: Sequence[tuple[float, float]] | None = None,
     pairs: bool = False,
     marked: Sequence[int] = (),
@@ -53,6 +57,7 @@ def space_map(
         coordinates: (Ni + Nt, k), k = 2 or 3.
         colour_by: meaning of the colours.
         right: (Ni + Nt,) whether the best answer to each point is right; for "first hit".
+        clusters: (Ni + Nt,) cluster of each point; for "cluster".
         limits: limits of each axis, so that several maps can be compared.
         pairs: draw a line from each image to its text.
         marked: indices of points to ring and label with their rank.
@@ -76,7 +81,7 @@ def space_map(
                 showlegend=False,
             )
         )
-    layers = _layers(space, colour_by, right, flat=flat)
+    layers = _layers(space, colour_by, right, clusters, flat=flat)
     for layer in layers:
         figure.add_trace(
             trace(
@@ -109,9 +114,11 @@ def space_map(
                 showlegend=False,
             )
         )
+    # Plotly gives a legend below the map at most half of the height; the rest would scroll.
+    rows = -(-sum(layer.listed for layer in layers) // _LEGEND_COLUMNS)
     finish(
         figure,
-        height=640,
+        height=max(640, 2 * _LEGEND_ROW * (rows + 1)),
         dragmode="pan" if flat else "orbit",
         uirevision="map",
         legend={
@@ -165,7 +172,12 @@ def _segments(space: Space, coordinates: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def _layers(
-    space: Space, colour_by: ColourBy, right: npt.NDArray[np.bool_] | None, *, flat: bool
+    space: Space,
+    colour_by: ColourBy,
+    right: npt.NDArray[np.bool_] | None,
+    clusters: IntArray | None,
+    *,
+    flat: bool,
 ) -> list[_Layer]:
     is_text = np.arange(len(space.rows)) >= len(space.images)
     if colour_by == "modality":
@@ -205,20 +217,21 @@ def _layers(
         ]
     labels = space.labels[space.rows]
     named = [*enumerate(space.classes), *([(-1, "no class")] if (labels < 0).any() else [])]
-    return [
-        _Layer(
-            name,
-            np.flatnonzero((labels == label) & (is_text == number)),
-            _shape(
-                label % 8 if label >= 0 else 6, label // 8 % 4 if label >= 0 else 3, number, flat
-            ),
-            name,
-            listed=number == 0 or not len(space.images),
-        )
-        for label, name in named
-        for number in (0, 1)
-        if ((labels == label) & (is_text == number)).any()
-    ]
+    if colour_by == "cluster" and clusters is not None:
+        names, named = dict(named), []
+        for number in np.unique(clusters):
+            of, counts = np.unique(labels[clusters == number], return_counts=True)
+            named.append((int(number), f"{number + 1}: {names[of[counts.argmax()]]}"))
+        labels = clusters
+    layers: dict[tuple[int, int], _Layer] = {}
+    for label, name in named:
+        for number in (0, 1):
+            points = np.flatnonzero((labels == label) & (is_text == number))
+            if len(points):
+                hue, symbol = (label % 8, label // 8 % 4) if label >= 0 else (6, 3)
+                shape, first = _shape(hue, symbol, number, flat), (label, 0) not in layers
+                layers[label, number] = _Layer(name, points, shape, name, listed=first)
+    return list(layers.values())
 
 
 def _shape(hue: int, symbol: int, is_text: int, flat: bool) -> dict[str, Any]:

@@ -371,7 +371,7 @@ class _Phase:
         what = f"training ({self.name})"
         with Meter(epochs, what, "epoch", done=state.epoch, show=progress) as bar:
             while not state.finished:
-                row = self._epoch()
+                row = self._epoch(bar if progress else None)
                 if snapshots is not None:
                     snapshots(state.epoch, self._embed)
                 if validation is not None and score is not None:
@@ -382,10 +382,6 @@ class _Phase:
                     state.finished = waited >= self.preset.patience
                 state.finished |= state.epoch >= epochs
                 self._save(key)
-                if progress:
-                    seconds = sum(past["seconds"] for past in state.history)
-                    for line in self.networks.objective.log_lines(row, state.epoch, seconds):
-                        bar.write(line)
                 figures = {"loss": row["loss"]}
                 if validation is not None:
                     figures["best on validation"] = state.best_score
@@ -398,12 +394,16 @@ class _Phase:
         self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
         self.best = {name: value.clone() for name, value in self.networks.state_dict().items()}
 
-    def _epoch(self) -> dict[str, Any]:
+    def _epoch(self, bar: Meter | None) -> dict[str, Any]:
         started = time.perf_counter()
+        before = sum(past["seconds"] for past in self.progress.history)
         preset, state = self.preset, self.progress
         torch.manual_seed(_epoch_seed(self.seed, state.epoch))
         self.networks.train()
-        order = torch.randperm(len(self.data)) if preset.shuffle else torch.arange(len(self.data))
+        order = torch.arange(len(self.data))
+        if preset.shuffle:
+            once = torch.Generator().manual_seed(self.seed) if preset.shuffle == "once" else None
+            order = torch.randperm(len(self.data), generator=once)
         if preset.drop_last and len(order) > preset.batch_size:
             order = order[: len(order) // preset.batch_size * preset.batch_size]
         batches = torch.split(order, preset.batch_size)
@@ -417,6 +417,11 @@ class _Phase:
             sums["loss"] += share * total
             for name, value in parts.items():
                 sums[name] += share * float(value)
+            if bar is not None:
+                seconds = before + time.perf_counter() - started
+                place = (state.epoch + 1, number, len(batches))
+                for line in self.networks.objective.log_lines(parts, place, seconds):
+                    bar.write(line)
         state.epoch += 1
         row: dict[str, Any] = {
             "phase": self.name,

@@ -105,11 +105,14 @@ def test_lines_of_our_own_code_and_bare_lines() -> None:
 
     names = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
     parts = dict.fromkeys((*names, "v_pos", "v_neg", "w_pos", "w_neg"), 0.5)
-    lines = [ACMRReleasedLoss.log_line.format(epoch=e, time=1.0, **parts) for e in (1, 2, 2)]
+    places = [
+        {"epoch": epoch, "step": step, "steps": 4} for epoch, step in ((1, 0), (1, 2), (2, 0))
+    ]
+    lines = [ACMRReleasedLoss.log_line.format(time=1.0, **place, **parts) for place in places]
     curve, problems = parse_acmr_log("\n".join(lines))
     assert problems == []
     assert curve is not None
-    assert curve.epochs == [1, 2]
+    assert curve.epochs == [1, 1.5, 2]
     assert set(curve.columns) == {*parts, "time"}
     bare = "emb_loss: 3067.69, domain_loss: 1.84, Label_loss: 4.94, triplet_loss: 2573.6"
     curve, _ = parse_acmr_log(f"{bare}\n{bare}")

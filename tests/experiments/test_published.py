@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cmr_hub.errors import UnknownNameError
-from cmr_hub.experiments.published import published_keys, published_systems
+from cmr_hub.experiments.published import published_figures, published_keys, published_systems
 
 # (key, dataset): image to text, text to image, average, as the sources print them.
 PRINTED = {
@@ -61,11 +61,21 @@ def test_what_was_chosen_on_the_test_set_says_so() -> None:
     assert "depth not stated" in published_systems(["study-2019"])[0].figures["wikipedia"].protocol
 
 
-def test_a_system_gives_the_dataset_asked_for_or_names_another() -> None:
-    study, ablation = published_systems(["study-2019", "study-2019-bow"])
-    assert list(study.for_dataset("pascal-sentence")) == ["pascal-sentence"]
-    assert list(study.for_dataset("wikipedia-features")) == ["wikipedia"]
-    assert list(ablation.for_dataset("pascal-sentence")) == ["wikipedia"]
+@pytest.mark.parametrize(
+    ("keys", "dataset", "found"),
+    [
+        (["study-2019"], "pascal-sentence", ["pascal-sentence"]),
+        (["study-2019"], "wikipedia-features", ["wikipedia"]),
+        (["study-2019-bow"], "pascal-sentence", ["wikipedia"]),
+        (["dscmr", "dscmr-fume"], "wikipedia-features", ["wikipedia"]),
+        (["dscmr", "dscmr-fume"], "pascal-sentence", ["pascal-sentence", "pascal-sentence"]),
+        ([], "pascal-sentence", []),
+    ],
+)
+def test_another_dataset_is_named_only_if_no_system_has_the_one_asked_for(
+    keys, dataset, found
+) -> None:
+    assert [name for _, name, _ in published_figures(keys, dataset)] == found
 
 
 def test_an_unknown_system_is_named() -> None:

@@ -6,14 +6,16 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from cmr_hub.errors import CMRError, DataNotFoundError
-from cmr_hub.experiments.artifacts import write_curve
+from cmr_hub.experiments.artifacts import TestEmbeddings, keep_embeddings, write_curve
 from cmr_hub.experiments.plan import Plan, PlannedRow, PlannedTable
 from cmr_hub.experiments.report import number, signed, verdict, write_report
 from cmr_hub.experiments.results import append_run
-from cmr_hub.experiments.tables import Significance, significance
+from cmr_hub.experiments.tables import Significance, holm, significance
 
 GOOD = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}
 BAD = {0: 0.50, 1: 0.51, 2: 0.56, 3: 0.47, 4: 0.53}
@@ -149,11 +151,14 @@ def test_published_figures_stand_apart_with_their_protocol(written: Path) -> Non
 
 def test_findings_follow_from_the_runs(written: Path, tmp_path: Path) -> None:
     report = (written / "report.md").read_text()
-    assert "Best here: **GloVe**, .632 ± .026 (n = 5)." in report
+    assert (
+        "Best here: **GloVe**, .632 ± .026 (n = 5), significantly better than every other row."
+        in report
+    )
     assert "Order found: GloVe (.632) > BoW (.514)." in report
     assert re.search(r"Ours: GloVe \(\.632\) > BoW \(\.514\): the same order\.", report)
     assert "Their texts are longer." not in report
-    better = verdict(significance(GOOD, BAD))
+    better = verdict(holm([significance(GOOD, BAD)])[0])
     assert better.endswith(": better")
     assert f"- GloVe: {better}" in report
     assert "- later: no seed in common yet" in report
@@ -329,3 +334,49 @@ def test_an_adapted_row_stands_beside_zero_shot(tmp_path: Path, below: bool) -> 
     assert ("training ended below zero-shot" in found) == below
     assert "1 of 10 runs" not in text
     assert "5 of 10 runs are done" in text
+
+
+def test_how_far_figures_vary_over_queries(tmp_path: Path) -> None:
+    """From stored embeddings; differences are paired by item."""
+    study(tmp_path, BAD, GOOD)
+    labels = np.arange(40) % 4
+    ap = {}
+    for label, noise in (("BoW", 1.0), ("GloVe", 0.6)):
+        random = np.random.default_rng(5)
+        rows = np.eye(4)[labels] + noise * random.normal(size=(2, 40, 4))
+        images, texts = (rows / np.linalg.norm(rows, axis=2, keepdims=True)).astype(np.float32)
+        embeddings = TestEmbeddings(
+            images=images,
+            texts=texts,
+            labels=labels,
+            ids=tuple(map(str, range(40))),
+            classes=("a", "b", "c", "d"),
+            dataset="pascal-sentence",
+            protocol="800/200",
+            image_encoder="mobilenet_v2",
+            text_encoder="bow",
+            settings={"name": label},
+            cell=cell(label, 0),
+            seed=0,
+            validation_map=None,
+        )
+        keep_embeddings(embeddings, tmp_path, ())
+        scores = images @ texts.T
+        ap[label] = [
+            (
+                average_precision_score(labels == own, to)
+                + average_precision_score(labels == own, of)
+            )
+            / 2
+            for own, to, of in zip(labels, scores, scores.T, strict=True)
+        ]
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Over the 40 test pairs: 95 % bootstrap interval" in text
+    assert f"\n- BoW: {number(np.mean(ap['BoW']))} [" in text
+    (line,) = re.findall(r"^- GloVe: \S+ \[.*?\]; \S+ \[.*\]$", text, re.M)
+    found = [float(one.replace("−", "-")) for one in re.findall(r"[+−]?\.\d+", line)]
+    difference = np.subtract(ap["GloVe"], ap["BoW"])
+    assert found[0] == pytest.approx(np.mean(ap["GloVe"]), abs=0.002)
+    assert found[3] == pytest.approx(difference.mean(), abs=0.002)
+    half = 1.96 * difference.std() / 40**0.5
+    assert found[4:] == pytest.approx([found[3] - half, found[3] + half], abs=0.2 * half)

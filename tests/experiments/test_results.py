@@ -262,3 +262,19 @@ def test_zero_shot_figures_are_kept_and_older_lines_do_without(tmp_path: Path) -
 def test_zero_shot_figures_are_checked(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(ModelFormatError, match=message):
         append_run(record(zero_shot=change), tmp_path / "runs.jsonl")
+
+
+def test_superseded_runs_stay_in_the_store_and_out_of_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    append_run(record(seed=0, superseded="its setting was changed, 2026-11-23"), path)
+    append_run(record(seed=1), path)
+    assert [run.seed for run in read_runs(path)[0]] == [1]
+    assert [run.seed for run in read_runs(path, superseded=True)[0]] == [0, 1]
+
+
+def test_writing_never_changes_a_line_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    for seed in range(3):
+        before = path.read_bytes() if path.exists() else b""
+        append_run(record(seed=seed), path)
+        assert path.read_bytes().startswith(before)

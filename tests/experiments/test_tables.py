@@ -12,7 +12,14 @@ from scipy import stats
 
 from cmr_hub.experiments.plan import PlannedRow, PlannedTable
 from cmr_hub.experiments.run_record import Figures, RunRecord
-from cmr_hub.experiments.tables import MEASURES, significance, table_result, write_csv
+from cmr_hub.experiments.tables import (
+    MEASURES,
+    Significance,
+    holm,
+    significance,
+    table_result,
+    write_csv,
+)
 
 A = {0: 0.61, 1: 0.64, 2: 0.66, 3: 0.60, 4: 0.65}
 B = {0: 0.60, 1: 0.61, 2: 0.66, 3: 0.57, 4: 0.63}
@@ -64,6 +71,71 @@ def test_significance_is_students_paired_test() -> None:
     assert found.p < 0.05 < stats.ttest_ind(list(A.values()), list(B.values())).pvalue
 
 
+def test_significance_over_random_splits_is_nadeau_and_bengios_test() -> None:
+    found = significance(A, B, overlap=200 / 800)
+    assert found is not None
+    differences = [A[seed] - B[seed] for seed in A]
+    mean = sum(differences) / 5
+    variance = sum((one - mean) ** 2 for one in differences) / 4
+    error = math.sqrt((1 / 5 + 200 / 800) * variance)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(mean) / error, 4))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 4, mean, error))
+    plain = significance(A, B)
+    assert plain is not None
+    assert found.p > plain.p
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        [0.01, 0.04, 0.03],
+        [0.02, 0.02, 0.9, 0.001],
+        [0.5],
+        [1e-9, 0.6, 0.9],
+        [0.04, None, 0.011, 0.02],
+    ],
+)
+def test_holm_rejects_step_by_step(p: list[float | None]) -> None:
+    """A hypothesis is rejected at a level if its corrected p-value is at most this level."""
+    found = holm([None, *(Significance(5, 0.1, 0.0, 0.2, one) for one in p)])
+    assert found[0] is None
+    tested = {place: one for place, one in enumerate(p) if one is not None}
+    for level in (0.01, 0.02, 0.0399, 0.05, 0.1, 0.5, 0.95):
+        rejected = set()
+        for rank, place in enumerate(sorted(tested, key=tested.__getitem__)):
+            if tested[place] > level / (len(tested) - rank):
+                break
+            rejected.add(place)
+        assert rejected == {
+            place for place, one in enumerate(found[1:]) if (one.p_holm or 9) <= level
+        }
+
+
+def test_a_row_is_best_only_if_it_beats_every_other_row() -> None:
+    near = {seed: value - 0.001 * (-1) ** seed for seed, value in A.items()}
+    far = {seed: value - 0.3 - 0.01 * seed for seed, value in A.items()}
+    records = [
+        record(f"{label}{seed}", value)
+        for label, figures in (("a", A), ("b", near), ("c", far))
+        for seed, value in figures.items()
+    ]
+    result = table_result(table(row("a"), row("b"), row("c")), records)
+    assert [found.row.label for found in result.tied] == ["b"]
+    assert table_result(table(row("a"), row("b"), row("c")), records[:5] + records[10:]).tied == []
+
+
+def test_rows_of_random_splits_are_compared_with_the_correction() -> None:
+    records = [
+        record(f"{label}{seed}", value, seed=seed, protocol=f"random-{seed}", pairs=pairs)
+        for label, figures in (("a", A), ("b", B))
+        for seed, value in figures.items()
+        for pairs in [{"train": 800, "validation": 120, "test": 200}]
+    ]
+    protocol = {"protocol": "random-{seed}"}
+    (a, _) = table_result(table(row("a", **protocol), row("b", **protocol)), records).rows
+    assert a.against_reference == holm([significance(A, B, 0.25)])[0]
+
+
 def test_significance_pairs_by_seed_not_by_order() -> None:
     shuffled = {seed: B[seed] for seed in (4, 2, 0, 1, 3)}
     assert significance(A, shuffled) == significance(A, B)
@@ -99,7 +171,7 @@ def test_a_row_collects_its_cells() -> None:
     assert a.std("map_avg") == pytest.approx(statistics.stdev(A.values()))
     assert a.mean("text_accuracy") is None
     assert empty.mean("map_avg") is None
-    assert a.against_reference == significance(A, B)
+    assert a.against_reference == holm([significance(A, B)])[0]
     assert b.against_reference is None
     assert empty.against_reference is None
     assert [found.row.label for found in result.ranked] == ["a", "b"]
@@ -123,7 +195,7 @@ def test_rows_are_compared_by_the_figure_of_the_table() -> None:
     ]
     by_recall = table(row("a"), row("b")).model_copy(update={"measure": "recall"})
     result = table_result(by_recall, recalls)
-    assert result.rows[0].against_reference == significance(A, B)
+    assert result.rows[0].against_reference == holm([significance(A, B)])[0]
     assert [found.row.label for found in result.ranked] == ["a", "b"]
     by_map = table_result(table(row("a"), row("b")), recalls)
     assert [found.row.label for found in by_map.ranked] == ["b", "a"]

@@ -17,6 +17,9 @@ from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.hit import Hit
+from cmr_hub.models.cross_modal import CrossModalModel
+from cmr_hub.models.projector import Projector
+from cmr_hub.models.towers import ImageTower, TextTower
 
 
 def unit_rows(seed: int, *shape: int) -> np.ndarray:
@@ -210,7 +213,9 @@ def test_save_and_open_are_the_identity(gallery: Gallery, tmp_path: Path) -> Non
     gallery.save(folder)
     names = {re.sub("-[0-9a-f]{16}", "", path.name) for path in folder.glob("[!.]*")}
     assert names == {"items.parquet", "vectors.safetensors", "manifest.json"}
-    again = Gallery.open(folder, SimpleNamespace(fingerprint="model-a"))
+    again = Gallery.open(
+        folder, SimpleNamespace(fingerprint="model-a", without_slot=lambda queries, target: queries)
+    )
     assert again.items.equals(gallery.items)
     assert again.model_id == "model-a"
     for target in ("image", "text"):
@@ -318,3 +323,23 @@ def test_what_is_no_whole_number(gallery: Gallery, value: object) -> None:
 def test_a_condition_that_is_no_text(gallery: Gallery) -> None:
     with pytest.raises(QueryError, match="a condition is a text"):
         gallery.search(np.ones(12), where=3)
+
+
+def test_posteriors_are_compared_within_a_modality_without_their_slots() -> None:
+    images, texts = (Projector(4, (), 3 + 2, output=f"posterior-{slot}") for slot in (0, 1))
+    model = CrossModalModel(ImageTower(None, images), TextTower(None, texts))
+    features = np.random.default_rng(3).normal(size=(2, 12, 4)).astype(np.float32)
+    rows = {"image": images.embed(features[0]), "text": texts.embed(features[1])}
+    gallery = Gallery.from_vectors(
+        table(12),
+        image_embeddings=rows["image"],
+        text_embeddings=rows["text"],
+        model_id=model.fingerprint,
+    )
+    gallery = Gallery(gallery.store, model)
+    for vectors in rows.values():
+        for target, others in rows.items():
+            # The probability that both are of one class, in every direction.
+            expected = vectors[0, :3].astype(float) @ others[:, :3].T
+            hits = gallery.search(vectors[0], k=12, target=target)
+            assert [hit.score for hit in hits] == pytest.approx(sorted(expected, reverse=True))

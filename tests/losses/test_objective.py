@@ -149,9 +149,9 @@ def test_log_lines_are_of_the_terms_that_have_one() -> None:
     batch = torch.randn(2, 5, 6)
     objective.observe(*batch)
     _, parts = objective(*batch, torch.tensor([0, 1, 2, 3, 0]))
-    first, second = objective.log_lines({k: float(v) for k, v in parts.items()}, 7, 1.5)
-    assert first.startswith("Epoch: [ 7] time: 1.5000, emb_loss: ")
+    first, second = objective.log_lines(parts, (7, 5, 33), 1.5)
+    assert first.startswith("Epoch: [ 7][   5/  33] time: 1.5000, emb_loss: ")
     for line, name in ((first, "first"), (second, "second")):
         assert f"emb_loss: {parts[name + '/emb_loss']:.8f}, " in line
         assert line.endswith(f", {parts[name + '/w_neg']:.8f}")
-    assert build_objective({"label": {}}, 6, 4).log_lines({}, 1, 0.0) == []
+    assert build_objective({"label": {}}, 6, 4).log_lines({}, (1, 0, 1), 0.0) == []

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import silhouette_score
 
 from cmr_hub.errors import QueryError
-from cmr_hub.metrics.common_space import modality_gap, silhouette
+from cmr_hub.metrics.common_space import cluster, modality_gap, silhouette
 from cmr_hub.metrics.content_based import content_based_map
 from cmr_hub.metrics.ranking import rank
 from cmr_hub.metrics.retrieval import (
@@ -285,3 +285,25 @@ def test_silhouette_is_scikit_learns(rows: np.ndarray, data: st.DataObject) -> N
     if rows[known].any(axis=1).all():  # scikit-learn has no cosine of a zero row
         expected = silhouette_score(rows[known], of[known], metric="cosine")
         assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_clusters_are_compared_with_classes_as_by_hand() -> None:
+    random = np.random.default_rng(0)
+    of = np.array([0] * 30 + [1] * 20 + [2] * 10 + [-1] * 5)
+    centres = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [1.0, 0, 0]])
+    rows = centres[of] + 0.1 * random.normal(size=(65, 3))
+    rows[:6] = centres[1] + 0.1 * random.normal(size=(6, 3))  # six of class 0 among class 1
+    found = cluster(rows, of)
+    assert found is not None
+    # 24 of class 0 with the five of none, six of class 0 with twenty of class 1, ten of class 2.
+    assert found.clusters[6:30].tolist() == [0] * 24
+    assert found.clusters[60:].tolist() == [0] * 5
+    assert found.clusters[:6].tolist() == [1] * 6
+    assert found.purity == pytest.approx(54 / 60)
+    joint = np.array([[24, 6, 0], [0, 20, 0], [0, 0, 10]]) / 60
+    entropy = [-sum(p * math.log(p) for p in joint.sum(axis) if p) for axis in (0, 1)]
+    both = -sum(p * math.log(p) for p in joint.ravel() if p)
+    information = entropy[0] + entropy[1] - both
+    assert found.nmi == pytest.approx(2 * information / sum(entropy))
+    assert cluster(rows[:30], of[:30]) is None
+    assert cluster(np.ones((6, 3)), [0, 0, 1, 1, 2, 2]) is None

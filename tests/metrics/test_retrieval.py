@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import pytrec_eval
+import scipy.stats
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from cmr_hub.errors import QueryError
 from cmr_hub.metrics.retrieval import (
     average_precision,
+    bootstrap_interval,
     classification_accuracy,
     interpolated_precision,
     mean,
@@ -173,6 +175,18 @@ def test_map_does_not_depend_on_the_order_of_the_gallery() -> None:
     one = mean_average_precision(queries, gallery, query_labels, gallery_labels)
     other = mean_average_precision(queries, gallery[order], query_labels, gallery_labels[order])
     assert other.value == pytest.approx(one.value, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [12, 200])
+def test_the_bootstrap_interval_is_that_of_scipy(count: int) -> None:
+    figures = np.random.default_rng(1).beta(2, 1, size=count)
+    theirs = scipy.stats.bootstrap(
+        (figures,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    found = bootstrap_interval(np.append(figures, np.nan))
+    assert found == pytest.approx((theirs.low, theirs.high), abs=0.06 * width)
+    assert found == bootstrap_interval(figures)
 
 
 def test_per_class_map() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -150,7 +152,16 @@ def test_every_point_is_drawn_once(colour_by: str, dimensions: int) -> None:
     shown = space()
     at = np.random.default_rng(1).normal(size=(48, dimensions)).astype(np.float32)
     right = np.arange(48) % 3 == 0
-    figure = space_map(shown, at, colour_by, right, limits=map_limits([at]), pairs=True, marked=[3])
+    figure = space_map(
+        shown,
+        at,
+        colour_by,
+        right,
+        clusters=np.arange(48) % 5,
+        limits=map_limits([at]),
+        pairs=True,
+        marked=[3],
+    )
     kind = go.Scattergl if dimensions == 2 else go.Scatter3d
     assert all(isinstance(trace, kind) for trace in figure.data)
     places = [p for trace in figure.data[1:-1] for p in trace.customdata]
@@ -172,6 +183,18 @@ def test_classes_look_different() -> None:
     looks = {(trace.marker.color, trace.marker.symbol) for trace in traces}
     assert len(looks) == len(traces) == 42  # 20 classes and none, images and texts
     assert sum(trace.showlegend for trace in traces) == 21
+
+
+def test_every_class_is_in_the_legend_once() -> None:
+    """Also a class that only texts have, and each cluster."""
+    found = space()
+    only_texts = replace(found, images=found.images[1:], image_rows=found.image_rows[1:])
+    at = np.zeros((47, 2), np.float32)
+    for colour_by, clusters, count in (("class", None, 21), ("cluster", np.arange(47) % 5, 5)):
+        figure = space_map(only_texts, at, colour_by, clusters=clusters)
+        listed = [trace.name for trace in figure.data if trace.showlegend]
+        assert len(listed) == count
+        assert figure.layout.height >= 2 * 22 * count / 3
 
 
 def test_images_alone() -> None:

@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from cmr_hub.errors import TrainingError
+from cmr_hub.experiments.acmr_log import parse_acmr_log
 from cmr_hub.losses import LOSSES
 from cmr_hub.metrics.validation import validation_map
 from cmr_hub.training import trainer
@@ -303,6 +305,10 @@ def test_order_of_pairs(pairs, preset, monkeypatch):
         assert sorted(place for batch in epoch for place in batch) == list(range(17))
     assert first != second
 
+    once = batches(own, replace(preset, shuffle="once"), monkeypatch)
+    assert once[0] == once[1]
+    assert sorted(place for batch in once[0] for place in batch) == list(range(17))
+    assert once[0][0] != list(range(16))
     ordered = batches(own, replace(preset, shuffle=False), monkeypatch)
     assert ordered == [[list(range(16)), [16]]] * 2
     dropped = batches(own, replace(preset, shuffle=False, drop_last=True), monkeypatch)
@@ -338,24 +344,18 @@ def test_every_preset_trains(pairs, name):
     assert all(torch.isfinite(value).all() for value in tensors(trained).values())
 
 
-def test_a_loss_with_a_log_line_has_it_printed_after_every_epoch(pairs, tmp_path, capsys):
+def test_a_loss_with_a_log_line_has_it_printed_after_every_step(pairs, tmp_path, capsys):
     preset = replace(PRESETS["acmr-released"], epochs=3, batch_size=16)
     own = TrainingSplits(pairs(33, seed=0), pairs(8, seed=1), refit=None)
     trained = train_projectors(own, preset, 0, validation_map, progress=True)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    names = ["v_pos", "v_neg", "w_pos", "w_neg"]
-    seconds = 0.0
-    for number, (line, row) in enumerate(zip(lines, trained.history, strict=True), start=1):
-        seconds += row["seconds"]
-        assert line == (
-            f"Epoch: [{number:2d}] time: {seconds:.4f}, "
-            + ", ".join(
-                f"{name}: {row['acmr-released/' + name]:.8f}"
-                for name in ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
-            )
-            + "".join(f", {row['acmr-released/' + name]:.8f}" for name in names)
-        )
+    places = [re.match(r"Epoch: \[ (\d)\]\[   (\d)/   2\] time: ", line) for line in lines]
+    assert [place.groups() for place in places] == [(e, s) for e in "123" for s in "01"]
+    curve, problems = parse_acmr_log("\n".join(lines))
+    assert problems == []
+    for name in ("emb_loss", "domain_loss", "label_loss", "triplet_loss", "v_pos", "w_neg"):
+        means = [sum(curve.columns[name][n : n + 2]) / 2 for n in (0, 2, 4)]
+        assert means == pytest.approx([row[f"acmr-released/{name}"] for row in trained.history])
     train_projectors(own, preset, 0, validation_map)
     train_projectors(
         own, replace(preset, objective={"label": {}}), 0, validation_map, progress=True

@@ -59,24 +59,29 @@ class Sources:
     allow_download: bool = False
 
     def model_directories(self) -> dict[str, Path]:
-        """Return the models by name: the releases and those in the given folders."""
-        found = {name: release_directory(name) for name in RELEASES}
-        for directory in self._candidates():
-            if (directory / CONFIG).is_file():
-                found.setdefault(str(directory), directory)
-        return found
+        """Return the models by name: those in the given folders, then the releases."""
+        own = {
+            str(directory): directory
+            for directory in self._candidates()
+            if (directory / CONFIG).is_file()
+        }
+        return own | {name: release_directory(name) for name in RELEASES if name not in own}
 
     def gallery_directories(self) -> dict[str, Path]:
-        """Return the galleries by name, saved with a model or separately."""
-        found = {
+        """Return the galleries by name, in the order of the models they were saved with.
+
+        Those that were saved separately come first.
+        """
+        separate = {
+            str(directory): directory
+            for directory in self._candidates()
+            if holds_gallery(directory)
+        }
+        return separate | {
             name: directory
             for name, directory in self.model_directories().items()
             if (directory / GALLERY).is_dir()
         }
-        for directory in self._candidates():
-            if holds_gallery(directory):
-                found.setdefault(str(directory), directory)
-        return found
 
     def trainings(self) -> dict[str, Path]:
         """Return the checkpoints of unfinished trainings by the path of their model."""
@@ -146,19 +151,24 @@ class RunStore:
 
 
 def run_store(home: Sources) -> RunStore:
-    """Return all stored runs; none if the file does not exist."""
-    path = home.results / RUNS
-    return _run_store(str(path), stamp(path))
+    """Return all stored runs: those of the results, and those of `cmr train` beside the models."""
+    paths = dict.fromkeys(folder / RUNS for folder in (home.results, *home.models))
+    return _run_store(tuple(map(str, paths)), stamp(*paths))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the runs …")
-def _run_store(path: str, stamp_of_file: Stamp) -> RunStore:
-    try:
-        records, problems = read_runs(path)
-    except DataNotFoundError:
-        return RunStore([], [])
-    except ModelFormatError as error:
-        return RunStore([], [str(error)])
+def _run_store(paths: tuple[str, ...], stamp_of_files: Stamp) -> RunStore:
+    records: list[RunRecord] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            found, wrong = read_runs(path)
+        except DataNotFoundError:
+            continue
+        except ModelFormatError as error:
+            found, wrong = [], [str(error)]
+        records += found
+        problems += wrong
     return RunStore(records, problems, grouped(records))
 
 
@@ -181,7 +191,11 @@ def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
     records = run_store(_home).records
     try:
         plans = saved_plans(Path(results))
-        filled = [(plan, [table_result(table, records) for table in plan.tables]) for plan in plans]
+        filled = [
+            (plan, [table_result(table, records) for table in plan.tables])
+            for plan in plans
+            if not plan.superseded
+        ]
     except CMRError as error:
         return Tables([], str(error))
     return Tables(filled)

@@ -40,8 +40,11 @@ def page() -> None:
         )
         return
     _facts(home)
-    st.header("Best of each table")
-    st.caption("MAP@all, unless the last column names another figure.")
+    st.header("First of each table")
+    st.caption(
+        "MAP@all, unless the last column names another figure. Rows that the first is not "
+        "significantly better than, after Holm's correction, are named beside it."
+    )
     results = [result for _, filled in found.plans for result in filled]
     # Tables of MAP first.
     results.sort(key=lambda result: result.table.measure != "map")
@@ -66,7 +69,7 @@ def _facts(home: Sources) -> None:
 
 
 def best(results: list[TableResult]) -> Sheet:
-    """Return the best row of every measured table, compared with the reference."""
+    """Return the first row of every measured table, and the rows that it is not better than."""
     rows: list[list[Value]] = []
     for result in results:
         first = next(iter(result.ranked), None)
@@ -84,6 +87,7 @@ def best(results: list[TableResult]) -> Sheet:
                 first.row.label,
                 spread(first, figure),
                 first.n,
+                ", ".join(row.row.label for row in result.tied) or "none: it is the best",
                 compared,
                 result.table.reference,
                 result.measure.meaning,
@@ -92,9 +96,10 @@ def best(results: list[TableResult]) -> Sheet:
     return Sheet(
         [
             "table",
-            "best",
+            "first",
             "mean ± std",
             "seeds",
+            "not told apart from",
             "against the reference",
             "reference",
             "figure",
@@ -122,7 +127,7 @@ def _released(home: Sources) -> None:
     if not rows:
         return
     st.header("Included models")
-    st.caption("text→image, one sentence per query")
+    st.caption("Recall@K: text→image, one sentence per query. Class MAP: mean of both directions.")
     words_box(
         Sheet(["model", "dataset", "Recall@1", "@5", "@10", "class MAP"], rows),
         "models",

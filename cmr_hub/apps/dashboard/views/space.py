@@ -24,13 +24,13 @@ from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
 from cmr_hub.experiments.space import Direction, Space
-from cmr_hub.metrics.common_space import modality_gap, silhouette
+from cmr_hub.metrics.common_space import cluster, modality_gap, silhouette
 from cmr_hub.plots.space import COLOURINGS, images_only, map_limits, space_map
 from cmr_hub.projections.jobs import MapInput
 
 if TYPE_CHECKING:
     from cmr_hub.projections.methods import ProjectionOptions
-    from cmr_hub.types import FloatArray
+    from cmr_hub.types import FloatArray, IntArray
 
 _POLL_SECONDS: Final = 1.0
 _WAYS: Final[tuple[Direction, ...]] = ("i2t", "t2i")
@@ -92,9 +92,18 @@ def _body(source: SpaceSource, shown: Space) -> None:
             st.error(literal(error))
             return
         right = np.concatenate([one.first for one in both])
+    clusters = _clusters(shown, epoch) if colour_by == "cluster" else None
     # PCA shows all epochs on one scale; the scales of t-SNE and UMAP have no meaning.
     limits = map_limits(maps if options.method == "pca" else [maps[stage]])
-    figure = space_map(shown.at(epoch), maps[stage], colour_by, right, limits=limits, pairs=pairs)
+    figure = space_map(
+        shown.at(epoch),
+        maps[stage],
+        colour_by,
+        right,
+        clusters=clusters,
+        limits=limits,
+        pairs=pairs,
+    )
     show_map(
         shown,
         source,
@@ -102,6 +111,21 @@ def _body(source: SpaceSource, shown: Space) -> None:
         f"{source.name} {options.method} epoch {epoch}",
         beside=partial(_raw, source, shown, options) if raw else None,
     )
+
+
+def _clusters(shown: Space, epoch: int) -> IntArray | None:
+    """Show how well k-means finds the classes, and return its clusters."""
+    now = shown.at(epoch)
+    found = cluster(now.vectors(), now.labels[now.rows])
+    if found is None:
+        st.info("k-means needs two classes or more, and as many different vectors.")
+        return None
+    st.caption(
+        f"k-means of images and texts in the common space, with as many clusters as classes, each "
+        f"named by its most frequent class: purity {number(found.purity)}, normalised mutual "
+        f"information with the classes {number(found.nmi)}."
+    )
+    return found.clusters
 
 
 def _epoch(shown: Space) -> tuple[int, int]:
