@@ -55,7 +55,7 @@ def mean(image: Image.Image) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("bomb.png", png_bomb(20_000), "far too many pixels"),
+        ("bomb.png", png_bomb(20_000), "20000 × 20000 pixels; the limit is 50,000,000"),
         ("large.png", png_bomb(8_000), "8000 × 8000 pixels; the limit is 50,000,000 in all"),
         ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "not a JPEG"),
         ("a.html", b"<html><script>alert(1)</script></html>", "not a JPEG"),
@@ -132,7 +132,7 @@ def test_pictures_of_files_and_zips(tmp_path) -> None:
     taken = {name for name, picture in found.items() if isinstance(picture, Image.Image)}
     assert taken == {"one.png", "a.png", "outside.png", "w.png"}
     assert str(found["broken.jpg"]).startswith("cannot read the picture broken.jpg: it is not")
-    assert "far too many pixels" in str(found["bomb.png"])
+    assert "pixels; the limit is" in str(found["bomb.png"])
     assert set(found) - taken == {"broken.jpg", "bomb.png"}
 
 
