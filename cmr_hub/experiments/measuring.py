@@ -82,7 +82,7 @@ class Figures:
 def asked_texts(part: PairDataset) -> list[Document]:
     """Return every text that is embedded when a split is measured."""
     singles = _single_captions(part)
-    return [*part.sentences, *singles] if (part.labels >= 0).all() else singles
+    return [*part.sentences, *singles] if part.labelled.all() else singles
 
 
 def _single_captions(part: PairDataset) -> list[Document]:
@@ -131,7 +131,7 @@ def measure_split(
     owner = np.repeat(np.arange(len(part)), counts)
     caption_vectors = embedded(singles)
     captions = evaluate_retrieval(image_vectors, caption_vectors, None, text_owner=owner)
-    if (part.labels >= 0).all():
+    if part.labelled.all():
         documents: Sequence[Document] = part.sentences
         rows = image_vectors, embedded(documents)
         report = evaluate_embeddings(*rows, part.labels, centroids)

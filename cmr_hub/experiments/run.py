@@ -253,7 +253,7 @@ def _zero_shot(
 
 def _first_texts(test: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
     """Without labels, keep only the first caption of each picture, as `Figures.embeddings` does."""
-    if isinstance(test, FeatureDataset) or (test.labels >= 0).all():
+    if isinstance(test, FeatureDataset) or test.labelled.all():
         return test
     return replace(test, sentences=tuple(captions[:1] for captions in test.sentences))
 

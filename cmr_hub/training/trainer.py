@@ -267,9 +267,9 @@ class _Networks(nn.Module):
             texts.shape[1], preset.text_hidden, preset.text_dropout or preset.dropout, slot=1
         )
         self.objective = build_objective(preset.objective, dim, max(1, data.n_classes))
-        if data.labels.min() < 0 and self.objective.needs_labels:
+        if self.objective.needs_labels and not data.labelled.all():
             raise TrainingError(
-                f"{int((data.labels < 0).sum())} of {len(data)} pairs have no label, and "
+                f"{int((~data.labelled).sum())} of {len(data)} pairs have no label, and "
                 f"{', '.join(self.objective.needs_labels)} cannot do without"
             )
         for side, rows in ((self.image_projector, images), (self.text_projector, texts)):
