@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.losses.base import Loss
     from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.training.trainer import ReportTo
 
 
 def train(
@@ -46,6 +47,7 @@ def train(
     device: str = "auto",
     cache_dir: str | Path | None = None,
     checkpoints: str | Path | None = None,
+    report_to: ReportTo | None = None,
     progress: bool = False,
 ) -> CrossModalModel:
     """Train projectors on frozen encoders or on features, and evaluate them on held-out pairs.
@@ -55,7 +57,8 @@ def train(
             (`"flickr8k:6000/1000"`); a folder in the format of `datasets.Folder`; a dataset;
             several datasets, which are trained on together; or feature arrays
             `(images, texts)` or `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,).
-            Labels are names or numbers.
+            Labels are names or numbers; for several labels a pair, lists of them or (N, C) rows of
+            0 and 1.
         preset: Name of a preset or a baseline, or a `Preset`, such as
             `replace(PRESETS["captions"], batch_size=100)`.
         objective: Replaces the objective of the preset. Name of a loss, such as `"triplet"`; a
@@ -73,6 +76,9 @@ def train(
         device: See `load`.
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
         checkpoints: Folder of checkpoints, which make the run resumable.
+        report_to: A function of a dictionary of figures and the number of the epoch, such as
+            `wandb.log` or `mlflow.log_metrics`. It is called after every epoch, and at last with
+            the figures of the test split.
         progress: Show progress bars.
 
     Returns:
@@ -112,6 +118,7 @@ def train(
         text_encoder=texts,
         cache=FeatureCache(cache_dir),
         checkpoints=checkpoints,
+        report_to=report_to,
         device=placement.device,
         progress=progress,
     ).model
