@@ -50,12 +50,13 @@ def label_column(given: Any, count: int) -> tuple[LabelArray, tuple[str, ...]]:
     """Return the labels of `count` items as a column of `Columns`, and the classes.
 
     Args:
-        given: One number or name of a class for each item; a list of them for each item; or
-            (N, C) rows of 0 and 1. Rows with exactly one class each become class numbers.
+        given: One number or name of a class for each item, where None, NaN, an empty name and a
+            number below zero mean no label; a list of them for each item; or (N, C) rows of 0 and
+            1. Rows with exactly one class each become class numbers.
         count: Number of items.
 
     Raises:
-        DataFormatError: The labels are of another form, or only some items have one (-1 is none).
+        DataFormatError: The labels are of another form.
     """
     if _is_nested(given):
         given, names = _rows_of_names(given)
@@ -70,25 +71,26 @@ def label_column(given: Any, count: int) -> tuple[LabelArray, tuple[str, ...]]:
         if (given.sum(axis=1) == 1).all():
             return given.argmax(axis=1).astype(np.int64), classes
         return given.astype(np.float32), classes
-    if given.dtype.kind == "f" and np.isfinite(given).all() and (given == given.round()).all():
-        given = given.astype(np.int64)  # as MATLAB stores whole numbers
+    if given.dtype.kind == "f" and not (given % 1).any(where=~np.isnan(given)):
+        # As MATLAB stores whole numbers, and pandas those of which some are missing.
+        given = np.where(np.isnan(given), -1, given).astype(np.int64)
     if given.shape != (count,) or given.dtype.kind not in "iuUSbO":
         raise DataFormatError(
             f"labels are {count} numbers or names of classes, one for each pair, or {count} rows "
             f"of 0 and 1, not {given.dtype} of shape {given.shape}"
         )
-    missing = given < 0 if given.dtype.kind == "i" else np.zeros(count, dtype=bool)
-    if missing.all():
-        return np.full(count, -1, dtype=np.int64), ()
-    if missing.any():
-        raise DataFormatError(
-            f"{np.count_nonzero(missing)} of {count} pairs have no label: give labels for "
-            "all of them, or none"
-        )
     if given.dtype.kind == "S":
         given = np.char.decode(given, "utf-8", "replace")
-    found, places = np.unique(given.astype(str), return_inverse=True)
-    return places.astype(np.int64), tuple(map(str, found))
+    known = np.array([not _is_missing(label) for label in given.tolist()], dtype=bool)
+    numbers = np.full(count, -1, dtype=np.int64)
+    found, numbers[known] = np.unique(given[known].astype(str), return_inverse=True)
+    return numbers, tuple(map(str, found))
+
+
+def _is_missing(label: object) -> bool:
+    if isinstance(label, int | float):
+        return not label >= 0  # also NaN
+    return label is None or not str(label).strip()
 
 
 def text_matrix(path: Path) -> FloatArray:

@@ -20,7 +20,8 @@ FeatureArrays: TypeAlias = (
 rows of 0 and 1."""
 
 DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
-"""A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
+"""A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a file of features, a dataset, or
+arrays."""
 
 ARRAYS = "arrays"
 """Name of a dataset of arrays."""
@@ -32,7 +33,7 @@ def as_dataset(
     """Return the data as a dataset.
 
     Args:
-        data: See `DataLike`. A string is the name of a dataset, or the path of a folder.
+        data: See `DataLike`. A string is the name of a dataset, or the path of a folder or file.
         root, protocol: Folder and protocol of a dataset given by name.
 
     Raises:
@@ -44,15 +45,16 @@ def as_dataset(
         return data
     if isinstance(data, str):
         name, _, own = data.partition(":")
-        if name in DATASETS or not Path(data).expanduser().is_dir():
+        if name in DATASETS or not Path(data).expanduser().exists():
             return load_dataset(name, root, protocol or own or None)
     if isinstance(data, str | Path):
-        return load_dataset("folder", data, protocol)
+        is_file = Path(data).expanduser().is_file()
+        return load_dataset("features" if is_file else "folder", data, protocol)
     if is_arrays(data):
         return arrays_dataset(*data)
     raise CMRError(
-        "data is the name of a dataset, a folder, a dataset, or (images, texts) or (images, texts, "
-        f"labels) as arrays of features, not {shown(data)}"
+        "data is the name of a dataset, a folder, a file, a dataset, or (images, texts) or "
+        f"(images, texts, labels) as arrays of features, not {shown(data)}"
     )
 
 
@@ -75,13 +77,11 @@ def arrays_dataset(
     Args:
         images: (N, Di) numbers.
         texts: (N, Dt) numbers.
-        labels: N names or numbers of classes; for several labels a pair, N lists of them or
-            (N, C) rows of 0 and 1. Default: no labels.
+        labels: See `label_column`. Default: no labels.
         split: Split of all pairs.
 
     Raises:
-        DataFormatError: Shapes do not match, values are not finite, or only some pairs have a
-            label (-1 means none).
+        DataFormatError: Shapes do not match, or values are not finite.
     """
     rows = {"images": feature_rows("images", images), "texts": feature_rows("texts", texts)}
     count = len(rows["images"])
