@@ -30,6 +30,7 @@ def evaluate(
     root: str | Path | None = None,
     protocol: str | None = None,
     cache_dir: str | Path | None = None,
+    trec_dir: str | Path | None = None,
     progress: bool = False,
 ) -> Figures:
     """Evaluate image-to-text and text-to-image retrieval.
@@ -43,6 +44,7 @@ def evaluate(
         split: "train", "validation", "test" or "all". Of arrays all rows are used.
         root, protocol: Folder and protocol of a dataset given by name.
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
+        trec_dir: Folder for the rankings and the judgements as TREC files, for other tools.
         progress: Show progress bars.
 
     Returns:
@@ -61,15 +63,16 @@ def evaluate(
     if not isinstance(model, CrossModalModel):
         raise CMRError(f"evaluate takes a model, as load() and train() give it, not {shown(model)}")
     cache = FeatureCache(cache_dir)
+    trec = None if trec_dir is None else Path(trec_dir)
     if data is None:
-        return measure_own(model, split, cache, root, progress=progress)[0]
+        return measure_own(model, split, cache, root, trec=trec, progress=progress)[0]
     dataset = as_dataset(data, root, protocol)
     if dataset.name != ARRAYS and split != "all":
         dataset = dataset.split(split)
     if isinstance(dataset, FeatureDataset):
-        return _measure_features(model, dataset, cache)
+        return _measure_features(model, dataset, cache, trec)
     whole = replace(dataset, splits=np.full(len(dataset), "test"))
-    return evaluate_transfer(model, whole, "test", cache, progress=progress).figures
+    return evaluate_transfer(model, whole, "test", cache, trec=trec, progress=progress).figures
 
 
 def measure_own(
@@ -78,6 +81,7 @@ def measure_own(
     cache: FeatureCache,
     root: str | Path | None = None,
     *,
+    trec: Path | None = None,
     progress: bool = False,
 ) -> tuple[Figures, PairDataset | FeatureDataset]:
     """Evaluate a model on a split of its training dataset; return the figures and the split.
@@ -105,13 +109,14 @@ def measure_own(
         *encoders,
         cache,
         centroids=model.centroids,
+        trec=trec,
         progress=progress,
     )
     return figures, part
 
 
 def _measure_features(
-    model: CrossModalModel, dataset: FeatureDataset, cache: FeatureCache
+    model: CrossModalModel, dataset: FeatureDataset, cache: FeatureCache, trec: Path | None
 ) -> Figures:
     for tower, rows, what in (
         (model.image, dataset.image_features, "images"),
@@ -125,4 +130,6 @@ def _measure_features(
             )
     # The classes of other data may be others.
     centroids = model.centroids if dataset.classes == model.classes else None
-    return measure_split(model.image, model.text, dataset, None, None, cache, centroids=centroids)
+    return measure_split(
+        model.image, model.text, dataset, None, None, cache, centroids=centroids, trec=trec
+    )

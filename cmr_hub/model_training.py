@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.losses.base import Loss
     from cmr_hub.models.cross_modal import CrossModalModel
+    from cmr_hub.training.trainer import ReportTo
+
+TEST_SIZE = 0.2
+"""Share of the pairs that is held out by default, if data has no splits."""
 
 
 def train(
@@ -41,21 +45,24 @@ def train(
     epochs: int | None = None,
     root: str | Path | None = None,
     protocol: str | None = None,
-    test_size: float = 0.2,
+    test_size: float = TEST_SIZE,
     seed: int = 0,
     device: str = "auto",
     cache_dir: str | Path | None = None,
     checkpoints: str | Path | None = None,
+    report_to: ReportTo | None = None,
     progress: bool = False,
 ) -> CrossModalModel:
     """Train projectors on frozen encoders or on features, and evaluate them on held-out pairs.
 
     Args:
         pairs: Name of a dataset, such as `"flickr8k"`, optionally with a protocol
-            (`"flickr8k:6000/1000"`); a folder in the format of `datasets.Folder`; a dataset;
+            (`"flickr8k:6000/1000"`); a folder in the format of `datasets.Folder`; a file for
+            `datasets.Features`; a dataset;
             several datasets, which are trained on together; or feature arrays
             `(images, texts)` or `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,).
-            Labels are names or numbers.
+            Labels are names or numbers; for several labels a pair, lists of them or (N, C) rows of
+            0 and 1.
         preset: Name of a preset or a baseline, or a `Preset`, such as
             `replace(PRESETS["captions"], batch_size=100)`.
         objective: Replaces the objective of the preset. Name of a loss, such as `"triplet"`; a
@@ -73,6 +80,9 @@ def train(
         device: See `load`.
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
         checkpoints: Folder of checkpoints, which make the run resumable.
+        report_to: A function of a dictionary of figures and the number of the epoch, such as
+            `wandb.log` or `mlflow.log_metrics`. It is called after every epoch, and at last with
+            the figures of the test split.
         progress: Show progress bars.
 
     Returns:
@@ -112,6 +122,7 @@ def train(
         text_encoder=texts,
         cache=FeatureCache(cache_dir),
         checkpoints=checkpoints,
+        report_to=report_to,
         device=placement.device,
         progress=progress,
     ).model
@@ -147,6 +158,8 @@ def load_training_data(
 ) -> PairDataset | FeatureDataset:
     """Load and join datasets, with a test split if any of them holds pairs out.
 
+    Of a single dataset of features without any, a random part becomes the test split.
+
     Args:
         datasets: `NAME`, `NAME:PROTOCOL`, or datasets.
         root, protocol: Folder and protocol of a single dataset given by name.
@@ -162,7 +175,10 @@ def load_training_data(
         )
     loaded = [as_dataset(dataset, root, protocol) for dataset in datasets]
     if len(loaded) == 1:
-        return with_test_split(loaded[0])
+        (only,) = loaded
+        # Features from a file often have no splits.
+        features = isinstance(only, FeatureDataset)
+        return with_held_out(only, TEST_SIZE, seed=0) if features else with_test_split(only)
     pictures = [dataset for dataset in loaded if isinstance(dataset, PairDataset)]
     if len(pictures) < len(loaded):
         raise CMRError("features without pictures cannot be joined with other datasets")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 IntArray: TypeAlias = "npt.NDArray[np.int64]"
+LabelArray: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.float32]"
+"""(N,) classes, -1 for none; or (N, C) rows of 0 and 1, for several labels an item."""
 BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
 Arrays: TypeAlias = Mapping[str, "npt.NDArray[Any]"]
 """Named arrays of a batch; the first dimension of each is the items."""

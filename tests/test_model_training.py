@@ -62,6 +62,38 @@ def test_arrays_without_labels(arrays):
         cmr_hub.train((images, texts), preset="acmr-paper")
 
 
+@pytest.mark.parametrize("preset", ["infonce", "supcon", "acmr-paper", "posterior", "cca"])
+def test_several_labels_a_pair(arrays, preset):
+    images, texts, names = arrays
+    lists = [[name, "all"] if place % 2 else [name] for place, name in enumerate(names)]
+    if preset == "posterior":
+        with pytest.raises(
+            TrainingError, match="several labels an item, and posterior needs exactly one"
+        ):
+            cmr_hub.train((images, texts, lists), preset=preset)
+        return
+    model = cmr_hub.train((images, texts, lists), preset=preset)
+    assert model.classes == tuple(sorted({*CLASSES, "all"}))
+    record = model.training
+    assert record["map_avg"] > 0.6
+    assert record["ndcg_i2t"]["10"] > 0.6
+    assert 0.5 < record["image_accuracy"] <= 1
+
+
+def test_every_epoch_and_the_test_figures_are_reported(arrays):
+    calls = []
+    model = cmr_hub.train(
+        arrays, preset="supcon", epochs=3, report_to=lambda *call: calls.append(call)
+    )
+    steps = [step for _, step in calls]
+    assert steps == [*range(1, len(model.history) + 1), len(model.history)]
+    for (figures, _), row in zip(calls, model.history, strict=False):
+        assert figures[f"{row['phase']}/loss"] == row["loss"]
+        assert all(isinstance(value, float) for value in figures.values())
+    assert "select/validation_map" in calls[0][0]
+    assert calls[-1][0]["test/map_avg"] == model.training["map_avg"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -70,7 +102,6 @@ def test_arrays_without_labels(arrays):
         ({"texts": [["a"]] * 90}, "texts must be an array of numbers"),
         ({"texts": np.full((90, 2), np.nan)}, "texts have values that are not finite"),
         ({"labels": [1, 2]}, r"labels are 90 numbers or names .* of shape \(2,\)"),
-        ({"labels": [-1] * 45 + [1] * 45}, "45 of 90 pairs have no label"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays, change, message):

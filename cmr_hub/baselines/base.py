@@ -66,6 +66,11 @@ class Baseline(ABC):
         """Return its name if it needs a label for every pair; otherwise nothing."""
         return [] if self.takes_unlabelled else [self.name]
 
+    @property
+    def takes_several_labels(self) -> bool:
+        """Whether items may have several labels: those that need labels fit a classifier."""
+        return self.takes_unlabelled
+
     @abstractmethod
     def _fit(self, splits: TrainingSplits, seed: int, score: Score) -> FittedBaseline:
         """Implement `fit`, for pairs with one image row each."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cmr_hub.baselines.linear import Float64Array
     from cmr_hub.models.projector import Projector
     from cmr_hub.training.data import TrainingSplits
-    from cmr_hub.types import FloatArray, IntArray
+    from cmr_hub.types import FloatArray, LabelArray
 
 PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0, 10.0)
 """Values of C to choose from; see `Classifier`."""
@@ -54,13 +54,15 @@ class Classifier:
 
 
 def fit_classifiers(
-    rows: FloatArray, labels: IntArray, penalties: Sequence[float]
+    rows: FloatArray, labels: LabelArray, penalties: Sequence[float]
 ) -> list[Classifier]:
     """Fit a classifier of (N, in_dim) rows for each C, each initialised from the previous one.
 
     Raises:
-        TrainingError: there is only one class, or all rows are the same.
+        TrainingError: there is only one class, items have several, or all rows are the same.
     """
+    if labels.ndim == 2:
+        raise TrainingError("a classifier needs exactly one class for each item")
     if (labels == labels[0]).all():
         raise TrainingError("a classifier needs training items of two classes or more")
     view = LinearView.fit(rows)

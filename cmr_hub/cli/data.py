@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Column, Table
 
@@ -36,8 +37,10 @@ def data(
     )
     table = Table("split", "items", "classes")
     for split in dataset.split_names:
-        labels = dataset.split(split).labels
-        table.add_row(split, str(len(labels)), str(len(set(labels[labels >= 0].tolist()))))
+        part = dataset.split(split)
+        labels = part.labels[part.labelled]
+        count = labels.any(axis=0).sum() if labels.ndim == 2 else len(np.unique(labels))
+        table.add_row(split, str(len(part)), str(count))
     console.print(table)
     console.print(dataset.report.summary() if len(dataset.report) else "No problems were found.")
 
@@ -45,6 +48,8 @@ def data(
 def _location(name: str) -> str:
     if name == "folder":
         return "any ImageFolder with metadata.jsonl or metadata.csv (--root)"
+    if name == "features":
+        return "any .npz, .mat, .h5 or .parquet of features (--root)"
     package = DATASETS.package_of(name)
     if package is not None:  # not loaded, because its reader might download or take long
         return f"in the package {package}"

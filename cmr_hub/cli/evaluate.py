@@ -39,6 +39,10 @@ def evaluate(
         Path | None,
         typer.Option(help="With --dataset: append the figures to this results file."),
     ] = None,
+    trec: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the rankings and judgements as TREC run and qrels files."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     cache: Cache = None,
     device: Device = "auto",
@@ -65,10 +69,12 @@ def evaluate(
     if dataset is None:
         if results is not None:
             raise CMRError("--results needs --dataset: training has already added its own line")
-        table, record = _on_training_dataset(model, model_name, root, split, FeatureCache(cache))
+        table, record = _on_training_dataset(
+            model, model_name, root, split, FeatureCache(cache), trec
+        )
     else:
         transfer = evaluate_transfer(
-            model, load_dataset(dataset, root), split, FeatureCache(cache), progress=True
+            model, load_dataset(dataset, root), split, FeatureCache(cache), trec=trec, progress=True
         )
         table, record = transfer.table(), transfer.record.to_dict()
         if results is not None:
@@ -83,7 +89,12 @@ def evaluate(
 
 
 def _on_training_dataset(
-    model: CrossModalModel, name: str, root: Path | None, split: str, cache: FeatureCache
+    model: CrossModalModel,
+    name: str,
+    root: Path | None,
+    split: str,
+    cache: FeatureCache,
+    trec: Path | None,
 ) -> tuple[str, JSONObject]:
     """Evaluate on the dataset that the model was trained on; return a text and a record."""
     from cmr_hub.experiments.embedded import untrained_adapter
@@ -96,7 +107,7 @@ def _on_training_dataset(
         raise CMRError(
             f"{name} does not record which dataset it was trained on: give one with --dataset"
         )
-    figures, part = measure_own(model, split, cache, root, progress=True)
+    figures, part = measure_own(model, split, cache, root, trec=trec, progress=True)
     zero_shot = None
     if starts_from_features(trained):
         encoders = model.image.encoder, model.text.encoder

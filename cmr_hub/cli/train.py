@@ -211,7 +211,7 @@ def train(
 
 
 def _default_preset(names: list[str], data: PairDataset | FeatureDataset) -> str:
-    uses_captions = len(names) > 1 or not (data.labels >= 0).any()
+    uses_captions = len(names) > 1 or not data.labelled.any()
     return CAPTIONS.name if uses_captions else LABELLED
 
 

@@ -21,22 +21,36 @@ from cmr_hub.registry import Registry
 
 if TYPE_CHECKING:
     from cmr_hub.datasets.readers import (
+        Coco,
+        Features,
         Flickr8k,
+        Flickr30k,
         Folder,
+        MIRFlickr25k,
+        NUSWide,
         PascalSentence,
         Wikipedia,
         WikipediaFeatures,
+        XMedia,
+        XMediaNet,
     )
 
 __all__ = [
     "DATASETS",
+    "Coco",
     "FeatureDataset",
+    "Features",
     "Flickr8k",
+    "Flickr30k",
     "Folder",
+    "MIRFlickr25k",
+    "NUSWide",
     "PairDataset",
     "PascalSentence",
     "Wikipedia",
     "WikipediaFeatures",
+    "XMedia",
+    "XMediaNet",
     "dataset_names",
     "load_dataset",
     "register",
@@ -51,6 +65,13 @@ DATASETS = Registry(
         "wikipedia-features": "cmr_hub.datasets.wikipedia_features:read",
         "flickr8k": "cmr_hub.datasets.flickr8k:read",
         "folder": "cmr_hub.datasets.folder:read",
+        "features": "cmr_hub.datasets.feature_files:read",
+        "coco": "cmr_hub.datasets.karpathy:read_coco",
+        "flickr30k": "cmr_hub.datasets.karpathy:read_flickr30k",
+        "mirflickr25k": "cmr_hub.datasets.mirflickr:read",
+        "nus-wide": "cmr_hub.datasets.nus_wide:read",
+        "xmedia": "cmr_hub.datasets.xmedia:read_xmedia",
+        "xmedianet": "cmr_hub.datasets.xmedia:read_xmedianet",
     },
     separate={"sketches": "cmr-hub-sketches, or in a clone of CMR Hub: pip install ./sketches"},
 )
@@ -60,7 +81,10 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 if not TYPE_CHECKING:
-    _READERS = ("Flickr8k", "Folder", "PascalSentence", "Wikipedia", "WikipediaFeatures")
+    _READERS = (
+        *("Coco", "Features", "Flickr8k", "Flickr30k", "Folder", "MIRFlickr25k", "NUSWide"),
+        *("PascalSentence", "Wikipedia", "WikipediaFeatures", "XMedia", "XMediaNet"),
+    )
     __getattr__, __dir__ = lazy_names(
         __name__, {name: f"cmr_hub.datasets.readers:{name}" for name in _READERS}
     )

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from cmr_hub.datasets.protocols import SPLITS, SplitArray
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import DataFormatError, UnknownNameError
-from cmr_hub.types import IntArray
+from cmr_hub.metrics.relevance import is_labelled
+from cmr_hub.types import BoolArray, IntArray, LabelArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -23,7 +24,8 @@ class Columns:
         name: Registered name of the dataset.
         protocol: Protocol of the splits.
         ids: N different names of items.
-        labels: (N,) int64 indices into `classes`; -1 means no label.
+        labels: (N,) int64 indices into `classes`; -1 means no label. For several labels an item,
+            (N, classes) float32 rows with 1 for every class of an item and otherwise 0.
         classes: Names of the classes.
         splits: (N,) strings: "train", "validation" or "test".
         report: Problems found by the reader.
@@ -37,7 +39,7 @@ class Columns:
     name: str
     protocol: str
     ids: tuple[str, ...]
-    labels: IntArray
+    labels: LabelArray
     classes: tuple[str, ...]
     splits: SplitArray
     report: ReadReport = field(default_factory=ReadReport)
@@ -48,15 +50,26 @@ class Columns:
             raise DataFormatError(f"{self.name}: columns of different length: {lengths}")
         if len(set(self.ids)) < len(self.ids):
             raise DataFormatError(f"{self.name}: the ids are not all different")
-        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
-            raise DataFormatError(f"{self.name}: labels must be one column of int64")
-        if len(self) and not (self.labels.min() >= -1 and self.labels.max() < len(self.classes)):
-            raise DataFormatError(
-                f"{self.name}: labels must lie in -1..{len(self.classes) - 1}, not in "
-                f"{self.labels.min()}..{self.labels.max()}"
-            )
+        self._check_labels()
         if not np.isin(self.splits, SPLITS).all():
             raise DataFormatError(f"{self.name}: a split must be one of {', '.join(SPLITS)}")
+
+    def _check_labels(self) -> None:
+        labels, count = self.labels, len(self.classes)
+        if labels.ndim == 2:
+            if labels.dtype != np.float32 or labels.shape[1] != count:
+                raise DataFormatError(
+                    f"{self.name}: labels must be float32 rows of {count} classes"
+                )
+            if not ((labels == 0) | (labels == 1)).all():
+                raise DataFormatError(f"{self.name}: rows of labels must hold only 0 and 1")
+        elif labels.dtype != np.int64 or labels.ndim != 1:
+            raise DataFormatError(f"{self.name}: labels must be one column of int64")
+        elif len(self) and not (labels.min() >= -1 and labels.max() < count):
+            raise DataFormatError(
+                f"{self.name}: labels must lie in -1..{count - 1}, not in "
+                f"{labels.min()}..{labels.max()}"
+            )
 
     def __repr__(self) -> str:
         parts = [repr(self.name), f"protocol={self.protocol!r}", f"{len(self):,} items"]
@@ -88,8 +101,23 @@ class Columns:
         rows = np.arange(len(self))[positions]
         return replace(self, **{name: _take(getattr(self, name), rows) for name in self.COLUMNS})
 
+    @property
+    def labelled(self) -> BoolArray:
+        """(N,) mask of the items with a label."""
+        return is_labelled(self.labels)
+
+    @property
+    def single_labels(self) -> IntArray:
+        """(N,) int64 class of each item that has exactly one; otherwise -1."""
+        if self.labels.ndim == 2:
+            return np.where(self.labels.sum(axis=1) == 1, self.labels.argmax(axis=1), -1)
+        return self.labels.astype(np.int64)
+
     def label_name(self, index: int) -> str | None:
-        """Return the class of an item, or None without a label."""
+        """Return the class of an item, or its classes with commas, or None without a label."""
+        if self.labels.ndim == 2:
+            names = [self.classes[place] for place in np.flatnonzero(self.labels[index])]
+            return ", ".join(names) or None
         label = int(self.labels[index])
         return None if label < 0 else self.classes[label]
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cmr_hub.datasets import DATASETS, FeatureDataset, PairDataset, load_dataset
+from cmr_hub.datasets.features import feature_rows, label_column
 from cmr_hub.errors import CMRError, DataFormatError, shown
-
-if TYPE_CHECKING:
-    from cmr_hub.types import FloatArray
 
 FeatureArrays: TypeAlias = (
     tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 )
-"""(N, Di) image features, (N, Dt) features of their texts and, optionally, N labels."""
+"""(N, Di) image features, (N, Dt) features of their texts and, optionally, labels: N, or (N, C)
+rows of 0 and 1."""
 
 DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
-"""A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a dataset, or arrays."""
+"""A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a file of features, a dataset, or
+arrays."""
 
 ARRAYS = "arrays"
 """Name of a dataset of arrays."""
@@ -33,7 +33,7 @@ def as_dataset(
     """Return the data as a dataset.
 
     Args:
-        data: See `DataLike`. A string is the name of a dataset, or the path of a folder.
+        data: See `DataLike`. A string is the name of a dataset, or the path of a folder or file.
         root, protocol: Folder and protocol of a dataset given by name.
 
     Raises:
@@ -45,15 +45,16 @@ def as_dataset(
         return data
     if isinstance(data, str):
         name, _, own = data.partition(":")
-        if name in DATASETS or not Path(data).expanduser().is_dir():
+        if name in DATASETS or not Path(data).expanduser().exists():
             return load_dataset(name, root, protocol or own or None)
     if isinstance(data, str | Path):
-        return load_dataset("folder", data, protocol)
+        is_file = Path(data).expanduser().is_file()
+        return load_dataset("features" if is_file else "folder", data, protocol)
     if is_arrays(data):
         return arrays_dataset(*data)
     raise CMRError(
-        "data is the name of a dataset, a folder, a dataset, or (images, texts) or (images, texts, "
-        f"labels) as arrays of features, not {shown(data)}"
+        "data is the name of a dataset, a folder, a file, a dataset, or (images, texts) or "
+        f"(images, texts, labels) as arrays of features, not {shown(data)}"
     )
 
 
@@ -76,59 +77,30 @@ def arrays_dataset(
     Args:
         images: (N, Di) numbers.
         texts: (N, Dt) numbers.
-        labels: N names or numbers of classes. Default: no labels.
+        labels: See `label_column`. Default: no labels.
         split: Split of all pairs.
 
     Raises:
-        DataFormatError: Shapes do not match, values are not finite, or only some pairs have a
-            label (-1 means none).
+        DataFormatError: Shapes do not match, or values are not finite.
     """
-    rows = {"images": _matrix("images", images), "texts": _matrix("texts", texts)}
+    rows = {"images": feature_rows("images", images), "texts": feature_rows("texts", texts)}
     count = len(rows["images"])
     if len(rows["texts"]) != count:
         raise DataFormatError(
             f"row i of the images and of the texts belong together, but there are {count} and "
             f"{len(rows['texts'])}"
         )
-    numbers, classes = np.full(count, -1, dtype=np.int64), np.array([])
-    if labels is not None:
-        given = np.asarray(labels)
-        if given.shape != (count,) or given.dtype.kind not in "iuUSbO":
-            raise DataFormatError(
-                f"labels are {count} numbers or names of classes, one for each pair, not "
-                f"{given.dtype} of shape {given.shape}"
-            )
-        missing = given < 0 if given.dtype.kind == "i" else np.zeros(count, dtype=bool)
-        if missing.any() and not missing.all():
-            raise DataFormatError(
-                f"{np.count_nonzero(missing)} of {count} pairs have no label: give labels for "
-                "all of them, or none"
-            )
-        if not missing.all():
-            classes, places = np.unique(given.astype(str), return_inverse=True)
-            numbers = places.astype(np.int64)
+    numbers, classes = label_column(np.full(count, -1) if labels is None else labels, count)
     return FeatureDataset(
         name=ARRAYS,
         protocol=ARRAYS,
         ids=tuple(map(str, range(count))),
         labels=numbers,
-        classes=tuple(map(str, classes)),
+        classes=classes,
         splits=np.full(count, split),
         image_features=rows["images"],
         text_features=rows["texts"],
     )
-
-
-def _matrix(name: str, given: npt.ArrayLike) -> FloatArray:
-    try:
-        rows = np.asarray(given, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataFormatError(f"{name} must be an array of numbers: {shown(given)}") from error
-    if rows.ndim != 2 or 0 in rows.shape:
-        raise DataFormatError(f"{name} must be (pairs, features), not of shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise DataFormatError(f"the features of the {name} have values that are not finite")
-    return rows
 
 
 def in_order(data: DataLike | Sequence[DataLike]) -> list[Any]:

@@ -23,11 +23,14 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
     "tvmonitor"); the first dataset's spelling is kept. Ids become `dataset/id`.
 
     Raises:
-        DataFormatError: There is no dataset, or one is repeated.
+        DataFormatError: There is no dataset, one is repeated, or one has several labels an item.
     """
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
         raise DataFormatError(f"different datasets can be joined, one at least; got {names}")
+    several = next((part.name for part in datasets if part.labels.ndim == 2), None)
+    if several is not None:
+        raise DataFormatError(f"{several} has several labels an item and cannot be joined")
     classes: dict[str, str] = {}
     labels = []
     for dataset in datasets:
@@ -36,7 +39,7 @@ def joined(datasets: Sequence[PairDataset]) -> PairDataset:
             classes.setdefault(key, name)
         position = {key: number for number, key in enumerate(classes)}
         # The index −1, no label, selects the last entry.
-        labels.append(np.array([*(position[key] for key in keys), -1])[dataset.labels])
+        labels.append(np.array([*(position[key] for key in keys), -1])[dataset.single_labels])
     return PairDataset(
         name=PLUS.join(names),
         protocol=PLUS.join(dataset.protocol for dataset in datasets),

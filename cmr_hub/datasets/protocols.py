@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cmr_hub.types import IntArray
+from cmr_hub.types import IntArray, LabelArray
 
 SPLITS = ("train", "validation", "test")
 SplitArray: TypeAlias = npt.NDArray[np.str_]
@@ -49,17 +49,20 @@ def tail_split(
     return splits
 
 
-def stratified_holdout(labels: IntArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
+def stratified_holdout(labels: LabelArray, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
     """Return the positions to fit on and those to hold out, each sorted; together all of 0..N-1.
 
     In every class of n ≥ 2 items, round(fraction·n) random items are held out, at least one and
-    never all; a class of one item is not held out. Items without a label (-1) are one class.
+    never all; a class of one item is not held out. Items without a label (-1) are one class, and so
+    are all items of (N, C) rows of several labels each, of which most combinations occur once.
 
     Raises ValueError for a fraction outside (0, 1).
     """
     if not 0 < fraction < 1:
         raise ValueError(f"the held-out fraction must lie between 0 and 1, not {fraction}")
     generator = np.random.default_rng(seed)
+    if labels.ndim == 2:
+        labels = np.zeros(len(labels), dtype=np.int64)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))

@@ -10,7 +10,7 @@ stored in the dataset's `report`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.features import FeatureDataset
@@ -73,10 +73,7 @@ def WikipediaFeatures(
     Raises:
         UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
     """
-    dataset = load_dataset("wikipedia-features", root, protocol, text=text)
-    if not isinstance(dataset, FeatureDataset):
-        raise DataFormatError("wikipedia-features has pictures")
-    return dataset
+    return _features("wikipedia-features", root, protocol, text=text)
 
 
 def Flickr8k(
@@ -117,4 +114,111 @@ def _pairs(name: str, root: str | Path | None, protocol: str, check_images: bool
     dataset = load_dataset(name, root, protocol, check_images=check_images)
     if not isinstance(dataset, PairDataset):
         raise DataFormatError(f"{name} has no pictures")
+    return dataset
+
+
+def Features(root: str | Path, protocol: str = "arrays") -> FeatureDataset:
+    """Read features, labels and splits from a file that you or other researchers have made.
+
+    Args:
+        root: `.npz`, `.mat`, `.h5` or `.parquet` file, or a folder of such files and of `.npy`.
+        protocol: "arrays" finds images, texts, labels and split by their usual names; or say which
+            they are: "images=A,texts=B,labels=C,split=D". See `feature_files.read`.
+
+    Raises:
+        DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _features("features", root, protocol)
+
+
+def Coco(
+    root: str | Path | None = None, protocol: str = "karpathy", *, check_images: bool = True
+) -> PairDataset:
+    """Read MS-COCO 2014 with Karpathy's splits: 123,287 photographs with five sentences each.
+
+    Args:
+        root: Folder with `dataset_coco.json`, `train2014/` and `val2014/`. Default:
+            `$CMR_DATA_HOME/coco`.
+        protocol: "karpathy"; "no-restval"; or "1k-1" to "1k-5", the nth thousand as test split.
+        check_images: Decode every picture once and drop broken ones.
+
+    Raises:
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _pairs("coco", root, protocol, check_images)
+
+
+def Flickr30k(root: str | Path | None = None, *, check_images: bool = True) -> PairDataset:
+    """Read Flickr30k with Karpathy's splits: 31,014 photographs with five sentences each.
+
+    Args:
+        root: Folder with `dataset_flickr30k.json` and `flickr30k-images/`. Default:
+            `$CMR_DATA_HOME/flickr30k`.
+        check_images: Decode every picture once and drop broken ones.
+
+    Raises:
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _pairs("flickr30k", root, "karpathy", check_images)
+
+
+def MIRFlickr25k(
+    root: str | Path | None = None, protocol: str = "random-0", *, check_images: bool = True
+) -> PairDataset:
+    """Read 25,000 photographs with tags and several of 24 labels each (Huiskes and Lew 2008).
+
+    Args:
+        root: The published folder, with the annotations in it. Default:
+            `$CMR_DATA_HOME/mirflickr25k`.
+        protocol: "random-<seed>", 2,000 random pictures are test.
+        check_images: Decode every picture once and drop broken ones.
+
+    Raises:
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _pairs("mirflickr25k", root, protocol, check_images)
+
+
+def NUSWide(root: str | Path | None = None, protocol: str = "full") -> FeatureDataset:
+    """Read the features and tags of NUS-WIDE, with several of 81 labels each (Chua et al. 2009).
+
+    Args:
+        root: Folder with the published archives. Default: `$CMR_DATA_HOME/nus-wide`.
+        protocol: "full"; "21", the most frequent labels; or "10k-<seed>", 1,000 items of each of
+            ten classes.
+
+    Raises:
+        UnknownNameError, DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _features("nus-wide", root, protocol)
+
+
+def XMedia(root: str | Path | None = None) -> FeatureDataset:
+    """Read the features of XMedia: 5,000 pictures and texts in 20 classes (Peng et al. 2018).
+
+    Args:
+        root: Folder with `XMediaFeatures.mat`. Default: `$CMR_DATA_HOME/xmedia`.
+
+    Raises:
+        DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _features("xmedia", root, "train/test")
+
+
+def XMediaNet(root: str | Path | None = None) -> FeatureDataset:
+    """Read the features of XMediaNet: 40,000 pictures and texts in 200 classes.
+
+    Args:
+        root: Folder with `img_train_fea.txt` and so on. Default: `$CMR_DATA_HOME/xmedianet`.
+
+    Raises:
+        DataNotFoundError, DataFormatError: As `PascalSentence`.
+    """
+    return _features("xmedianet", root, "train/test")
+
+
+def _features(name: str, root: str | Path | None, protocol: str, **options: Any) -> FeatureDataset:
+    dataset = load_dataset(name, root, protocol, **options)
+    if not isinstance(dataset, FeatureDataset):
+        raise DataFormatError(f"{name} has pictures")
     return dataset

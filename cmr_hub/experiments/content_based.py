@@ -49,10 +49,9 @@ def measure_content_based(
     elif image_encoder is None:
         raise TrainingError("pictures need an image encoder")
     else:
-        existing = [(path, y) for path, y in zip(test.images, test.labels, strict=True) if path]
-        labelled = [(path, y) for path, y in existing if y >= 0]
-        features = cache.encode(image_encoder, [path for path, _ in labelled])
-        labels = np.array([y for _, y in labelled])
+        test = test.subset(test.labelled & np.array([path is not None for path in test.images]))
+        paths = [path for path in test.images if path is not None]
+        features, labels = cache.encode(image_encoder, paths), test.labels
     found = content_based_map(features, labels)
     return RunRecord.parse(
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.metrics.relevance import is_labelled
 from cmr_hub.metrics.report import RetrievalReport, evaluate_retrieval
 from cmr_hub.models.centroids import ClassCentroids
 from cmr_hub.models.projector import Projector
@@ -14,20 +15,23 @@ from cmr_hub.models.projector import Projector
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Embedder
     from cmr_hub.training.data import PairedFeatures
-    from cmr_hub.types import FloatArray, IntArray, JSONObject
+    from cmr_hub.types import FloatArray, JSONObject, LabelArray
 
 
 def evaluate_embeddings(
-    images: FloatArray, texts: FloatArray, labels: IntArray, centroids: ClassCentroids | None
+    images: FloatArray,
+    texts: FloatArray,
+    labels: LabelArray,
+    centroids: ClassCentroids | None,
 ) -> RetrievalReport:
     """Evaluate (N, d) unit vectors of pairs, including the classification accuracies.
 
-    Without labels (all −1) only the paired item is relevant.
+    Without any label only the paired item is relevant.
     """
     return evaluate_retrieval(
         images,
         texts,
-        None if (labels < 0).all() else labels,
+        labels if is_labelled(labels).any() else None,
         predicted_image_labels=None if centroids is None else centroids.predict(images, "image"),
         predicted_text_labels=None if centroids is None else centroids.predict(texts, "text"),
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.presets import LinearExpert
     from cmr_hub.training.snapshots import Snapshots
-    from cmr_hub.training.trainer import TrainedProjectors
+    from cmr_hub.training.trainer import ReportTo, TrainedProjectors
     from cmr_hub.types import FloatArray, JSONObject
 
 
@@ -78,6 +78,7 @@ def learn(
     text_fine_tuning: TextFineTuning | None = None,
     checkpoints: str | Path | None = None,
     snapshots: Snapshots | None = None,
+    report_to: ReportTo | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> Learnt:
@@ -98,6 +99,7 @@ def learn(
             seed,
             checkpoints=checkpoints,
             snapshots=snapshots,
+            report_to=report_to,
             device=device,
             progress=progress,
         )
@@ -116,6 +118,7 @@ def learn(
             text_fine_tuning,
             cache,
             checkpoints,
+            report_to=report_to,
             device=device,
             progress=progress,
         )
@@ -224,6 +227,7 @@ def _fine_tune(
     cache: FeatureCache,
     checkpoints: str | Path | None,
     *,
+    report_to: ReportTo | None,
     device: str,
     progress: bool,
 ) -> tuple[TrainedProjectors, ImageEncoder, TextEncoder]:
@@ -260,6 +264,7 @@ def _fine_tune(
         image_tail=image_tail,
         text_tail=text_tail,
         checkpoints=checkpoints,
+        report_to=report_to,
         device=device,
         progress=progress,
     )

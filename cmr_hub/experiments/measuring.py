@@ -12,10 +12,12 @@ from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.datasets.joined import parts
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.embedded import evaluate_embeddings
+from cmr_hub.experiments.trec import write_trec
 from cmr_hub.metrics.report import RetrievalReport, evaluate_retrieval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cmr_hub.baselines.base import Embedder
     from cmr_hub.datasets.pairs import PairDataset
@@ -82,7 +84,7 @@ class Figures:
 def asked_texts(part: PairDataset) -> list[Document]:
     """Return every text that is embedded when a split is measured."""
     singles = _single_captions(part)
-    return [*part.sentences, *singles] if (part.labels >= 0).all() else singles
+    return [*part.sentences, *singles] if part.labelled.all() else singles
 
 
 def _single_captions(part: PairDataset) -> list[Document]:
@@ -98,6 +100,7 @@ def measure_split(
     cache: FeatureCache,
     *,
     centroids: ClassCentroids | None = None,
+    trec: Path | None = None,
     progress: bool = False,
 ) -> Figures:
     """Embed a split and measure it.
@@ -108,6 +111,7 @@ def measure_split(
         image_encoder, text_encoder: encoders of pictures and captions; None for features.
         cache: cache of features.
         centroids: class centroids of the training pairs, if `part` has the same classes.
+        trec: folder to write TREC files to; see `write_trec`.
         progress: show progress bars.
 
     Raises:
@@ -116,6 +120,9 @@ def measure_split(
     """
     if isinstance(part, FeatureDataset):
         rows = images.embed(part.image_features), texts.embed(part.text_features)
+        if trec is not None:
+            given = part.labels if part.labelled.any() else None
+            write_trec(trec, "pairs" if given is None else "class", *rows, part.ids, labels=given)
         return Figures(evaluate_embeddings(*rows, part.labels, centroids), None, rows)
     if image_encoder is None or text_encoder is None:
         raise CMRError("pictures and captions are measured with encoders of both")
@@ -131,10 +138,14 @@ def measure_split(
     owner = np.repeat(np.arange(len(part)), counts)
     caption_vectors = embedded(singles)
     captions = evaluate_retrieval(image_vectors, caption_vectors, None, text_owner=owner)
-    if (part.labels >= 0).all():
+    if trec is not None:
+        write_trec(trec, "captions", image_vectors, caption_vectors, part.ids, text_owner=owner)
+    if part.labelled.all():
         documents: Sequence[Document] = part.sentences
         rows = image_vectors, embedded(documents)
         report = evaluate_embeddings(*rows, part.labels, centroids)
+        if trec is not None:
+            write_trec(trec, "class", *rows, part.ids, labels=part.labels)
     else:
         documents = singles
         rows = image_vectors, caption_vectors[np.cumsum(counts) - counts]

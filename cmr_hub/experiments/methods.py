@@ -32,10 +32,18 @@ def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset 
     """Check, before any features are computed, that the dataset has the labels a method needs.
 
     Raises:
-        TrainingError: it has none; the message names the methods that need no labels.
+        TrainingError: it has none, or several for an item and the method needs exactly one; the
+            message names the methods that can do with them.
     """
     parts_with_labels = method.needs_labels()
-    if not parts_with_labels or (dataset.labels >= 0).any():
+    if not parts_with_labels:
+        return
+    if dataset.labels.ndim == 2 and not method.takes_several_labels:
+        raise TrainingError(
+            f"{dataset.name} has several labels an item, and {method.name} needs exactly one: it "
+            f"fits a classifier in closed form. These take several: {_names_taking_several()}"
+        )
+    if dataset.labelled.any():
         return
     without = [name for name in method_names() if not get_method(name).needs_labels()]
     what = "" if parts_with_labels == [method.name] else f" ({', '.join(parts_with_labels)})"
@@ -43,6 +51,10 @@ def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset 
         f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
         f"{', '.join(without)}"
     )
+
+
+def _names_taking_several() -> str:
+    return ", ".join(name for name in method_names() if get_method(name).takes_several_labels)
 
 
 def refuse_without_model(method: Preset | Baseline) -> None:

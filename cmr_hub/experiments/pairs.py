@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.types import Document, FloatArray, ImageSource, IntArray
+    from cmr_hub.types import Document, FloatArray, ImageSource, LabelArray
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def by_sentences(dataset: PairDataset | FeatureDataset, method: Preset | Baselin
     if isinstance(dataset, FeatureDataset):
         return False
     preset_asks = isinstance(method, Preset) and method.rows == "sentences"
-    return preset_asks or not (dataset.labels >= 0).any()
+    return preset_asks or not dataset.labelled.any()
 
 
 def complete_pairs(
@@ -55,27 +55,22 @@ def complete_items(
 
     Logs the number of the other items.
     """
-    if isinstance(dataset, FeatureDataset):
-        return dataset
-    unlabelled = not labelled or not dataset.classes
-    whole = [
-        image is not None and bool(sentences) and (label >= 0 or unlabelled)
-        for image, sentences, label in zip(
-            dataset.images, dataset.sentences, dataset.labels, strict=True
-        )
-    ]
-    if not any(whole):
+    whole = dataset.labelled | (not labelled or not dataset.classes)
+    if not isinstance(dataset, FeatureDataset):
+        whole &= np.array([path is not None for path in dataset.images], dtype=bool)
+        whole &= np.array([bool(sentences) for sentences in dataset.sentences], dtype=bool)
+    if not whole.any():
         raise TrainingError(
             f"{dataset.name} has no item with a picture, a text and a label; "
             "training needs all three"
         )
-    if not all(whole):
+    if not whole.all():
         logger.warning(
             "%d of %d items are left out: they lack a picture, a text or a label",
-            whole.count(False),
+            np.count_nonzero(~whole),
             len(whole),
         )
-    return dataset.subset(np.array(whole))
+    return dataset.subset(whole)
 
 
 @dataclass(frozen=True)
@@ -84,12 +79,12 @@ class PairRows:
 
     Attributes:
         documents: r texts.
-        labels: (R,) labels of their items.
+        labels: (R,) or (R, classes) labels of their items.
         captions: the item of each text; None if every item is one pair.
     """
 
     documents: Sequence[Document]
-    labels: IntArray
+    labels: LabelArray
     captions: Captions | None = None
 
 
@@ -114,10 +109,11 @@ def pair_rows(
     if not sentences:
         return PairRows(dataset.sentences, dataset.labels)
     found: list[tuple[int, Document, bool]] = []
+    labelled = dataset.labelled
     for item, captions in enumerate(dataset.sentences):
         single = [(caption,) for caption in captions]
         found += [(item, document, False) for document in single if encoder.knows(document)]
-        if dataset.labels[item] >= 0:
+        if labelled[item]:
             found.append((item, captions, True))
     if not found:
         raise TrainingError(f"no caption of {dataset.name} has a word that {encoder.name} knows")
@@ -232,7 +228,9 @@ def _carve_validation(train: PairedFeatures, fraction: float, seed: int) -> Trai
     else:
         # All pairs of an item stay on one side; strata are the classes of each dataset.
         items, first = np.unique(captions.items, return_index=True)
-        strata = captions.sources[first] * (train.n_classes + 1) + train.labels[first]
+        strata = train.labels[first]
+        if strata.ndim == 1:
+            strata = captions.sources[first] * (train.n_classes + 1) + strata
         _, held_out_items = stratified_holdout(strata, fraction, seed)
         is_held_out = np.isin(captions.items, items[held_out_items])
         kept, held_out = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cmr_hub.training.finetune import FineTuning
     from cmr_hub.training.finetune_text import TextFineTuning
     from cmr_hub.training.snapshots import Stages
+    from cmr_hub.training.trainer import ReportTo
     from cmr_hub.types import FloatArray, JSONObject
 
 
@@ -90,6 +91,7 @@ def run_experiment(
     cache: FeatureCache | None = None,
     checkpoints: str | Path | None = None,
     snapshots: bool = False,
+    report_to: ReportTo | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> Experiment:
@@ -112,6 +114,8 @@ def run_experiment(
         cache: cache of features. Default: the user's cache.
         checkpoints: directory for checkpoints, to resume the run; see `train_projectors`.
         snapshots: also embed the test split at a few epochs, for display only.
+        report_to: called with the figures of every epoch and at last with those of the test split,
+            named `test/…`; see `ReportTo`.
         device: device to train projectors on; encoders stay on their own device.
         progress: show progress bars.
 
@@ -154,6 +158,7 @@ def run_experiment(
         text_fine_tuning=text_fine_tuning,
         checkpoints=checkpoints,
         snapshots=recorder,
+        report_to=report_to,
         device=device,
         progress=progress,
     )
@@ -169,6 +174,10 @@ def run_experiment(
         centroids=centroids,
         progress=progress,
     )
+    if report_to is not None:
+        measured = figures.report.to_dict().items()
+        test_figures = {f"test/{key}": value for key, value in measured if isinstance(value, float)}
+        report_to(test_figures, len(learnt.history))
     record = RunRecord.parse(
         {
             "dataset": dataset.name,
@@ -253,7 +262,7 @@ def _zero_shot(
 
 def _first_texts(test: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
     """Without labels, keep only the first caption of each picture, as `Figures.embeddings` does."""
-    if isinstance(test, FeatureDataset) or (test.labels >= 0).all():
+    if isinstance(test, FeatureDataset) or test.labelled.all():
         return test
     return replace(test, sentences=tuple(captions[:1] for captions in test.sentences))
 

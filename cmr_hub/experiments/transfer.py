@@ -18,6 +18,8 @@ from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.models.zero_shot_comparison import starts_from_features
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.experiments.measuring import Figures
@@ -55,6 +57,7 @@ def evaluate_transfer(
     split: str,
     cache: FeatureCache,
     *,
+    trec: Path | None = None,
     progress: bool = False,
 ) -> Transfer:
     """Evaluate a model on a split of another dataset.
@@ -67,6 +70,7 @@ def evaluate_transfer(
         dataset: a dataset of pictures and sentences.
         split: name of the split.
         cache: cache of features.
+        trec: folder to write TREC files to; see `write_trec`.
         progress: show progress bars.
 
     Raises:
@@ -90,7 +94,9 @@ def evaluate_transfer(
     if not rows:
         raise CMRError(f"the {split} split of {dataset.name} has no picture with a text")
     part = part.subset(np.array(rows))
-    figures = measure_split(model.image, model.text, part, images, texts, cache, progress=progress)
+    figures = measure_split(
+        model.image, model.text, part, images, texts, cache, trec=trec, progress=progress
+    )
     trained = model.training
     zero_shot = None
     if starts_from_features(trained):

@@ -163,7 +163,7 @@ class Workbench:
             embeddings = TestEmbeddings(
                 images=image_rows,
                 texts=text_rows,
-                labels=experiment.test.labels,
+                labels=experiment.test.single_labels,
                 ids=experiment.test.ids,
                 classes=dataset.classes,
                 dataset=dataset.name,

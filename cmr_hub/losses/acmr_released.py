@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from cmr_hub.errors import CMRError
 from cmr_hub.losses.base import Loss
+from cmr_hub.losses.targets import same_class, soft_targets
 from cmr_hub.losses.unit import unit
 
 
@@ -38,7 +39,8 @@ class ACMRReleasedLoss(Loss):
         n_classes: number of classes.
 
     Inputs:
-        images, texts: (B, dim), not normalised. labels: (B,). `observe` must be called with the
+        images, texts: (B, dim), not normalised. labels: (B,), or (B, n_classes) multi-hot: CE then
+        has each class in equal parts as target. `observe` must be called with the
         features of the batch before each call; otherwise CMRError is raised.
 
     Logs:
@@ -78,10 +80,12 @@ class ACMRReleasedLoss(Loss):
         v_neg = (images - texts[like_image]).square().sum() / 2
         w_neg = (texts - images[like_text]).square().sum() / 2
         triplet = (0.1 + 5 * v_pos - v_neg).relu() + (0.1 + 5 * w_pos - w_neg).relu()
-        label = cross_entropy(self.classifier(images), labels) + cross_entropy(
-            self.classifier(texts), labels
+        targets = soft_targets(labels, images)
+        label = cross_entropy(self.classifier(images), targets) + cross_entropy(
+            self.classifier(texts), targets
         )
-        image, text = torch.zeros_like(labels), torch.ones_like(labels)
+        image = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
+        text = torch.ones_like(image)
         domain = cross_entropy(self.modality_classifier(images.detach()), image) + cross_entropy(
             self.modality_classifier(texts.detach()), text
         )
@@ -107,7 +111,7 @@ class ACMRReleasedLoss(Loss):
                 "ACMRReleasedLoss chooses its negatives by the input features: call "
                 "observe(image_features, text_features) with this batch's rows before the loss"
             )
-        other = labels[:, None] != labels
+        other = ~same_class(labels)
         image_rows, text_rows = (unit(rows) for rows in features)
         return (
             (image_rows @ image_rows.T * other).argmax(1),

@@ -20,7 +20,8 @@ class Loss(nn.Module, ABC):
     Inputs:
         images: (B, d) outputs z of the image projector, not normalised.
         texts: (B, d) outputs of the text projector; `images[i]` and `texts[i]` are a pair.
-        labels: (B,) int64 classes in [0, n_classes). With `takes_unlabelled` also −1 for no label.
+        labels: (B,) int64 classes in [0, n_classes), or (B, n_classes) floats, 1 for every class of
+            an item and otherwise 0. With `takes_unlabelled` also −1, or a row of zeros, for none.
     """
 
     takes_unlabelled: ClassVar[bool] = False

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cmr_hub.losses.base import Loss
-from cmr_hub.losses.same_class import same_class
+from cmr_hub.losses.targets import same_class
 from cmr_hub.losses.unit import unit
 
 EPSILON = 1e-8
@@ -21,7 +21,8 @@ class CMPMLoss(Loss):
 
     Inputs:
         images, texts: (B, d); only the side projected on is normalised, the length of the anchor
-        is its confidence. labels: (B,), −1 for none: such a row matches only its partner.
+        is its confidence. labels: (B,), −1 for none: such a row matches only its partner. Or
+        (B, classes) multi-hot: [yᵢ = yⱼ] then means that they share a class.
 
     References:
         Zhang and Lu, Deep Cross-Modal Projection Learning for Image-Text Matching, ECCV 2018,

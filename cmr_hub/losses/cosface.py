@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.targets import multi_hot, soft_targets
 from cmr_hub.losses.unit import unit
 
 
@@ -26,7 +27,9 @@ class CosFaceLoss(Loss):
             faces; for tens of classes, prefer σ of 10 to 30 and m of 0 to .2.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: (B,).
+        images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: the
+        margin holds for every class of an item, and CE has them in equal parts as target (the
+        paper has one class an item).
 
     References:
         Wang et al., CosFace: Large Margin Cosine Loss, CVPR 2018, arXiv 1801.09414, equation 4.
@@ -47,6 +50,7 @@ class CosFaceLoss(Loss):
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         prototypes = unit(self.prototypes)
-        margins = self.margin * one_hot(labels, len(prototypes)).to(images.dtype)
+        margins = self.margin * multi_hot(labels, len(prototypes)).to(images.dtype)
         v, w = (self.scale * (unit(z) @ prototypes.T - margins) for z in (images, texts))
-        return cross_entropy(v, labels) + cross_entropy(w, labels)
+        targets = soft_targets(labels, images)
+        return cross_entropy(v, targets) + cross_entropy(w, targets)

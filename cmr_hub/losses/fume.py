@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from cmr_hub.losses.base import Loss, require_positive
 from cmr_hub.losses.multimodal_contrastive import multimodal_contrastive
 from cmr_hub.losses.orthonormal import orthonormal
+from cmr_hub.losses.targets import multi_hot
 from cmr_hub.losses.unit import unit
 
 
@@ -27,7 +27,9 @@ class FUMELoss(Loss):
         alpha: α; the authors' code has 10 for Pascal Sentence and .05 for Wikipedia.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: (B,).
+        images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: then
+        j ≠ y are the classes that an item has not, and μ_y is the largest μ of those that it has
+        (the paper has one class an item).
 
     References:
         Duan et al., Fuzzy Multimodal Learning for Trusted Cross-Modal Retrieval, CVPR 2025.
@@ -49,8 +51,8 @@ class FUMELoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         v, w = unit(images), unit(texts)
         membership = (torch.cat([v, w]) @ self.directions).relu()
-        target = one_hot(labels.repeat(2), membership.shape[1]).to(membership.dtype)
-        own = (membership * target).sum(1, keepdim=True)
+        target = multi_hot(labels, membership.shape[1]).to(membership.dtype).repeat(2, 1)
+        own = (membership * target).amax(1, keepdim=True)
         rival = (membership * (1 - target)).amax(1, keepdim=True)
         necessity = 1 - torch.where(target.bool(), rival, own)
         credibility = (membership + necessity) / 2

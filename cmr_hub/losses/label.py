@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.targets import has_label, soft_targets
 
 
 class LabelLoss(Loss):
@@ -23,7 +24,9 @@ class LabelLoss(Loss):
         of_batch: divide by the number of all pairs of the batch, not of those with a label.
 
     Inputs:
-        images, texts: (B, dim), not normalised. labels: (B,), −1 for none.
+        images, texts: (B, dim), not normalised. labels: (B,), −1 for none; or (B, n_classes)
+        multi-hot, zeros for none: CE is −y·log softmax(C(z)), as in the paper, with y divided by
+        the number of classes, so that each item counts once.
 
     References:
         Wang et al., Adversarial Cross-Modal Retrieval (ACMR), ACM MM 2017, equation 2.
@@ -46,16 +49,17 @@ class LabelLoss(Loss):
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         weights, self._weights = self._weights, None
-        known, pairs = labels >= 0, len(labels)
+        known, pairs = has_label(labels), len(labels)
         if not known.all():
             images, texts, labels = images[known], texts[known], labels[known]
             if not len(labels):
                 return nothing(images, texts)
         logits = self.classifier(images), self.classifier(texts)
+        targets = soft_targets(labels, images)
         if weights is None:
-            both = cross_entropy(logits[0], labels) + cross_entropy(logits[1], labels)
+            both = cross_entropy(logits[0], targets) + cross_entropy(logits[1], targets)
             return both * (len(labels) / pairs) if self.of_batch else both
         weights = weights[known]
-        each = sum(cross_entropy(part, labels, reduction="none") for part in logits)
+        each = sum(cross_entropy(part, targets, reduction="none") for part in logits)
         total: Tensor = (weights * each).sum() / (pairs if self.of_batch else weights.sum())
         return total

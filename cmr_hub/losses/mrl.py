@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.losses.base import Loss, require_positive
 from cmr_hub.losses.multimodal_contrastive import multimodal_contrastive
+from cmr_hub.losses.targets import soft_targets
 from cmr_hub.losses.unit import unit
 
 
@@ -29,7 +30,8 @@ class MRLLoss(Loss):
         temperature: τ of both parts.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: (B,).
+        images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: L_r
+        then has the mean over the classes of an item (the paper has one class an item).
 
     References:
         Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021, equations 5, 7, 8.
@@ -56,8 +58,15 @@ class MRLLoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         v, w = unit(images), unit(texts)
         logits = torch.cat([v, w]) @ unit(self.centres).T / self.temperature
-        others = logits.scatter(1, labels.repeat(2)[:, None], -torch.inf)
+        weights: Tensor | float = 1.0
+        if labels.ndim == 1:
+            classes = labels.repeat(2)
+        else:
+            rows, classes = labels.repeat(2, 1).nonzero(as_tuple=True)
+            weights = soft_targets(labels, images).repeat(2, 1)[rows, classes]
+            logits = logits[rows]
+        others = logits.scatter(1, classes[:, None], -torch.inf)
         # log(1 − p) as a difference of two sums, which is exact if p is near one.
-        clustering = (others.logsumexp(1) - logits.logsumexp(1)).sum() / len(v)
+        clustering = (weights * (others.logsumexp(1) - logits.logsumexp(1))).sum() / len(v)
         contrast = multimodal_contrastive(v, w, self.temperature)
         return self.beta * clustering + (1 - self.beta) * contrast

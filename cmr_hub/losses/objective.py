@@ -51,14 +51,14 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum, and its parts for the history.
 
-        For the inputs, (B, d), (B, d) and (B,), see `Loss`. The detached parts are the unweighted
-        value of each term under its name, and each of its logs under "term/log". Raises CMRError
-        if shapes do not match or the batch is empty.
+        For the inputs, (B, d), (B, d) and (B,) or (B, classes), see `Loss`. The detached parts are
+        the unweighted value of each term under its name, and each of its logs under "term/log".
+        Raises CMRError if shapes do not match or the batch is empty.
         """
-        if images.shape != texts.shape or images.shape[:1] != labels.shape or not len(labels):
+        if images.shape != texts.shape or images.shape[:1] != labels.shape[:1] or not len(labels):
             raise CMRError(
-                "a batch needs images (B, d), texts (B, d) and labels (B,) with B ≥ 1, not "
-                f"{tuple(images.shape)}, {tuple(texts.shape)}, {tuple(labels.shape)}"
+                "a batch needs images (B, d), texts (B, d) and labels (B,) or (B, classes) with "
+                f"B ≥ 1, not {tuple(images.shape)}, {tuple(texts.shape)}, {tuple(labels.shape)}"
             )
         total = images.new_zeros(())
         parts: dict[str, Tensor] = {}

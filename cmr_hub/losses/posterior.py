@@ -8,6 +8,7 @@ from torch.nn.functional import nll_loss
 
 from cmr_hub.errors import CMRError
 from cmr_hub.losses.base import Loss
+from cmr_hub.losses.targets import soft_targets
 
 # The resolution of float32 at 1: smaller posteriors are not distinguishable from zero, and the
 # slope 1/p of the logarithm would dominate the batch.
@@ -25,7 +26,8 @@ class PosteriorLoss(Loss):
 
     Inputs:
         images, texts: (B, d), d ≥ C, whose first C columns are posteriors of a projector with
-        output "softmax" or "posterior-…". labels: (B,).
+        output "softmax" or "posterior-…". labels: (B,), or (B, n_classes) multi-hot: the mean
+        over the classes of an item.
 
     Raises:
         CMRError: there are fewer columns than classes.
@@ -52,6 +54,8 @@ class PosteriorLoss(Loss):
 
         def likelihood(rows: Tensor) -> Tensor:
             posterior = rows[:, : self.n_classes].clamp_min(_SMALLEST)
-            return nll_loss(posterior.log(), labels)
+            if labels.ndim == 1:
+                return nll_loss(posterior.log(), labels)
+            return -(soft_targets(labels, rows) * posterior.log()).sum(1).mean()
 
         return (likelihood(images) + likelihood(texts)) / 2

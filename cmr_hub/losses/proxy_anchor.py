@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from cmr_hub.losses.base import Loss, require_positive
+from cmr_hub.losses.targets import multi_hot
 from cmr_hub.losses.unit import unit
 
 
@@ -26,7 +26,8 @@ class ProxyAnchorLoss(Loss):
         alpha: α. delta: δ.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: (B,).
+        images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: a row
+        is in X_p⁺ of each of its classes.
 
     References:
         Kim et al., Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, arXiv 2003.13911,
@@ -46,7 +47,7 @@ class ProxyAnchorLoss(Loss):
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         cosine = unit(torch.cat([images, texts])) @ unit(self.proxies).T
-        own = one_hot(labels.repeat(2), len(self.proxies)).bool()
+        own = multi_hot(labels, len(self.proxies)).bool().repeat(2, 1)
         pull = _log_one_plus_sum(-self.alpha * (cosine - self.delta), own)
         push = _log_one_plus_sum(self.alpha * (cosine + self.delta), ~own)
         return pull.sum() / own.any(0).sum() + push.mean()

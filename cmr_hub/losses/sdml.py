@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from cmr_hub.losses.base import Loss
 from cmr_hub.losses.orthonormal import orthonormal
+from cmr_hub.losses.targets import multi_hot
 from cmr_hub.losses.unit import unit
 
 
@@ -25,7 +25,8 @@ class SDMLLoss(Loss):
         n_classes: number of classes.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: (B,).
+        images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot,
+        scaled to length 1 like the rows (the paper's y has length 1 because an item has one class).
 
     References:
         Hu et al., Scalable Deep Multimodal Learning for Cross-Modal Retrieval, SIGIR 2019.
@@ -43,7 +44,9 @@ class SDMLLoss(Loss):
         self.register_buffer("directions", orthonormal(dim, n_classes))
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
-        y = one_hot(labels, self.directions.shape[1])
+        y = multi_hot(labels, self.directions.shape[1])
+        if labels.ndim == 2:
+            y = unit(y.to(images.dtype))
         v, w = (unit(z) @ self.directions - y for z in (images, texts))
         distance: Tensor = torch.linalg.vector_norm(torch.stack([v, w]), dim=2)
         return distance.mean(1).sum()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from cmr_hub.losses.base import Loss, require_positive
-from cmr_hub.losses.same_class import same_class
+from cmr_hub.losses.targets import same_class
 from cmr_hub.losses.unit import unit
 
 
@@ -24,7 +24,8 @@ class SupConLoss(Loss):
         temperature: τ; .05 to .1 is usual.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,), −1 for none.
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none; or
+        (B, classes) multi-hot: rows of i's class are those that share one with it.
 
     References:
         Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, arXiv 2004.11362,

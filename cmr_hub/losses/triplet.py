@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cmr_hub.errors import UnknownNameError
 from cmr_hub.losses.base import Loss, nothing, require_positive
-from cmr_hub.losses.same_class import same_class
+from cmr_hub.losses.targets import same_class
 from cmr_hub.losses.unit import unit
 
 Mining = Literal["random", "semi-hard", "batch-hard"]
@@ -35,8 +35,9 @@ class TripletLoss(Loss):
             "batch-hard": the farthest p and the nearest n.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,), −1 for none. With a single class
-        in the batch the loss is zero.
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none; or
+        (B, classes) multi-hot: of a's class are the rows that share one with it. If all do, the
+        loss is zero.
 
     References:
         Schroff et al., FaceNet, CVPR 2015, arXiv 1503.03832 (semi-hard).

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         classification_accuracy,
         interpolated_precision,
         mean_average_precision,
+        ndcg_at_k,
         own_rank,
         per_class_map,
         precision_at_k,
@@ -40,6 +41,7 @@ __all__ = [
     "interpolated_precision",
     "mean_average_precision",
     "modality_gap",
+    "ndcg_at_k",
     "own_rank",
     "per_class_map",
     "precision_at_k",
@@ -55,8 +57,8 @@ _MODULES = {
     "report": ("DirectionReport", "RetrievalReport", "evaluate_retrieval"),
     "retrieval": (
         *("MeanAveragePrecision", "average_precision", "classification_accuracy"),
-        *("interpolated_precision", "mean_average_precision", "own_rank", "per_class_map"),
-        *("precision_at_k", "recall_at_k"),
+        *("interpolated_precision", "mean_average_precision", "ndcg_at_k", "own_rank"),
+        *("per_class_map", "precision_at_k", "recall_at_k"),
     ),
 }
 

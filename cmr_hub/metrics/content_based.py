@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from cmr_hub.errors import QueryError
-from cmr_hub.metrics.retrieval import MeanAveragePrecision, average_precision, check_length, mean
+from cmr_hub.metrics.relevance import check_labels, shared_labels
+from cmr_hub.metrics.retrieval import MeanAveragePrecision, average_precision, mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAveragePrecision:
     """Compute MAP@all of image-to-image search by Euclidean distance between features.
 
-    Every image is a query for all other images, and those of its class are relevant. Ties are
-    broken by a fixed shuffle, as in `ranking.rank`.
+    Every image is a query for all other images, and those that share a label with it are relevant.
+    Ties are broken by a fixed shuffle, as in `ranking.rank`.
 
     Args:
         features: (N, in_dim) finite features, N ≥ 2.
-        labels: (N,) labels.
+        labels: (N,) labels, or (N, C) rows of 0 and 1.
 
     Raises:
         QueryError: shapes do not match, values are not finite, or no two items share a label.
@@ -32,13 +33,14 @@ def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAve
         raise QueryError(f"features must be (two rows or more, dimensions), not {rows.shape}")
     if not np.isfinite(rows).all():
         raise QueryError("the features have values that are not finite")
-    check_length("labels", classes, len(rows))
+    check_labels("labels", classes, len(rows))
     # The stream of RandomState is frozen; that of numpy's Generator may change.
     shuffle = np.random.RandomState(0).permutation(len(rows))
     rows, classes = rows[shuffle], classes[shuffle]
     distances = cdist(rows, rows)
     np.fill_diagonal(distances, np.inf)  # the last of its own ranking, which is then cut off
     order = np.argsort(distances, axis=1, kind="stable")[:, :-1]
-    figures = average_precision(classes[order] == classes[:, None])
+    relevant = np.take_along_axis(shared_labels(classes, classes) > 0, order, axis=1)
+    figures = average_precision(relevant)
     empty = int(np.count_nonzero(np.isnan(figures)))
     return MeanAveragePrecision(mean(figures), None, "relevant", len(rows), empty)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from cmr_hub.errors import QueryError
 from cmr_hub.metrics.ranking import ranked_chunks
+from cmr_hub.metrics.relevance import check_labels, shared_labels
 from cmr_hub.metrics.retrieval import (
     Denominator,
     average_precision,
@@ -18,6 +19,7 @@ from cmr_hub.metrics.retrieval import (
     classification_accuracy,
     interpolated_precision,
     mean,
+    ndcg_at_k,
     own_rank,
     per_class_map,
     precision_at_k,
@@ -58,6 +60,8 @@ class DirectionReport:
     n_queries: int
     empty_queries: int
     """Number of queries without relevant items, which are excluded from means."""
+    ndcg: dict[int, float] = field(default_factory=dict)
+    """nDCG@k by k, if items have several labels; the gain is the number of shared labels."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,9 @@ class RetrievalReport:
         record: JSONObject = asdict(self)
         for direction in ("i2t", "t2i"):
             for figure, value in record.pop(direction).items():
-                by_depth = figure in ("precision", "recall")
+                by_depth = figure in ("precision", "recall", "ndcg")
+                if figure == "ndcg" and not value:
+                    continue
                 record[f"{figure}_{direction}"] = (
                     {str(k): share for k, share in value.items()} if by_depth else value
                 )
@@ -127,6 +133,8 @@ class RetrievalReport:
         """Return the metrics as plain text, each followed by that of `zero_shot` if given."""
         i2t, t2i = self.i2t, self.t2i
         same = "class" if self.relevance == "class" else "own pair"
+        if i2t.ndcg:
+            same = "class, one at least"
         lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
         lines += _lines(self._shares(), [] if zero_shot is None else zero_shot._shares())
         lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
@@ -140,6 +148,7 @@ class RetrievalReport:
         return [
             ("MAP@all", i2t.map, t2i.map),
             (f"MAP@50 (divided by {self.map50_denominator})", i2t.map50, t2i.map50),
+            *((f"nDCG@{k} (shared labels)", i2t.ndcg[k], t2i.ndcg[k]) for k in i2t.ndcg),
             *((f"Precision@{k}", i2t.precision[k], t2i.precision[k]) for k in DEPTHS),
             *((f"Recall@{k} (own pair)", i2t.recall[k], t2i.recall[k]) for k in DEPTHS),
         ]
@@ -201,7 +210,9 @@ def evaluate_retrieval(
         image_embeddings: (Ni, d) vectors.
         text_embeddings: (Nt, d) vectors in the same space.
         labels: (Ni,) classes of the images, as numbers or names; a text has the class of its
-            image. None if there are no classes: only the paired item is then relevant.
+            image. For several labels an item, (Ni, C) rows of 0 and 1: items that share a label
+            are relevant, and nDCG is measured. None if there are no classes: only the paired item
+            is then relevant.
         text_owner: (Nt,) row of the image that each text belongs to, if images have several
             texts. Default: text i belongs to image i.
         predicted_image_labels: (Ni,) labels predicted by the model's classifier for images.
@@ -230,8 +241,9 @@ def evaluate_retrieval(
             raise QueryError("predicted labels need labels to compare with")
         classes = images
     else:
-        check_length("labels", names, n_images)
-        classes = np.unique(names, return_inverse=True)[1]
+        check_labels("labels", names, n_images)
+        classes = names if names.ndim == 2 else np.unique(names, return_inverse=True)[1]
+    multi_label = classes.ndim == 2
 
     def direction(
         queries: npt.ArrayLike,
@@ -242,7 +254,12 @@ def evaluate_retrieval(
         chunks = []
         for rows, order in ranked_chunks(queries, gallery):
             found = gallery_pairs[order]
-            relevant = classes[found] == classes[query_pairs[rows], None]
+            wanted = classes[query_pairs[rows]]
+            if multi_label:
+                gains = np.take_along_axis(shared_labels(wanted, classes), found, axis=1)
+                relevant = gains > 0
+            else:
+                relevant = classes[found] == wanted[:, None]
             own = found == query_pairs[rows, None]
             chunks.append(
                 np.column_stack(
@@ -253,13 +270,15 @@ def evaluate_retrieval(
                         *(recall_at_k(own, k) for k in DEPTHS),
                         own_rank(own),
                         interpolated_precision(relevant, pr_levels),
+                        *(ndcg_at_k(gains, k) for k in DEPTHS if multi_label),
                     ]
                 )
             )
         figures = np.concatenate(chunks).T
         first = 2 + 2 * len(DEPTHS)
         precision, recall = np.split(figures[2:first], 2)
-        ranks = figures[first]
+        ranks, curve = figures[first], figures[first + 1 : first + 1 + pr_levels]
+        graded = figures[first + 1 + pr_levels :]
         return DirectionReport(
             map=mean(figures[0]),
             map_interval=bootstrap_interval(figures[0]),
@@ -268,9 +287,10 @@ def evaluate_retrieval(
             recall={k: mean(column) for k, column in zip(DEPTHS, recall, strict=True)},
             median_rank=float(np.median(ranks[~np.isnan(ranks)])),
             per_class_map={} if names is None else per_class_map(figures[0], names[query_pairs]),
-            pr_curve=tuple(mean(column) for column in figures[first + 1 :]),
+            pr_curve=tuple(mean(column) for column in curve),
             n_queries=len(query_pairs),
             empty_queries=int(np.count_nonzero(np.isnan(figures[0]))),
+            ndcg={k: mean(column) for k, column in zip(DEPTHS, graded, strict=False)},
         )
 
     def accuracy(predicted: npt.ArrayLike | None, pairs: npt.NDArray[np.int64]) -> float | None:

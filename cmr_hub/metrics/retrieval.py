@@ -8,15 +8,18 @@ functions of single queries return NaN, and means exclude and count these querie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from cmr_hub.errors import QueryError, shown
 from cmr_hub.metrics.ranking import ranked_chunks
+from cmr_hub.metrics.relevance import check_labels, check_same_classes, shared_labels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from cmr_hub.types import IntArray
 
     Figures: TypeAlias = npt.NDArray[np.float64]
     Relevance: TypeAlias = npt.NDArray[np.bool_]
@@ -80,13 +83,13 @@ def mean_average_precision(
     k: int | None = None,
     denominator: Denominator = "relevant",
 ) -> MeanAveragePrecision:
-    """Compute MAP over all queries, where items with the query's label are relevant.
+    """Compute MAP over all queries, where items that share a label with the query are relevant.
 
     Args:
         queries: (Nq, d) vectors; the gallery is ranked by `ranking.rank`.
         gallery: (Ng, d) vectors.
-        query_labels: (Nq,) labels.
-        gallery_labels: (Ng,) labels.
+        query_labels: (Nq,) labels, or (Nq, C) rows of 0 and 1 for several labels an item.
+        gallery_labels: (Ng,) or (Ng, C).
         k: depth; None for MAP@all.
         denominator: see `average_precision`.
 
@@ -94,16 +97,54 @@ def mean_average_precision(
         QueryError: lengths differ, values are not finite, or no query has relevant items.
     """
     wanted, given = np.asarray(query_labels), np.asarray(gallery_labels)
-    check_length("query labels", wanted, len(np.asarray(queries)))
-    check_length("gallery labels", given, len(np.asarray(gallery)))
+    check_labels("query labels", wanted, len(np.asarray(queries)))
+    check_labels("gallery labels", given, len(np.asarray(gallery)))
+    check_same_classes(wanted, given)
     figures = np.concatenate(
         [
-            average_precision(given[order] == wanted[rows, None], k, denominator)
+            average_precision(_ranked(wanted[rows], given, order) > 0, k, denominator)
             for rows, order in ranked_chunks(queries, gallery)
         ]
     )
     empty = int(np.count_nonzero(np.isnan(figures)))
     return MeanAveragePrecision(mean(figures), k, denominator, len(figures), empty)
+
+
+def _ranked(
+    wanted: npt.NDArray[np.generic], given: npt.NDArray[np.generic], order: IntArray
+) -> npt.NDArray[Any]:
+    """Return the number of labels that each query shares with the items of its ranking."""
+    shared: npt.NDArray[Any]
+    if wanted.ndim == 2:
+        shared = np.take_along_axis(shared_labels(wanted, given), order, axis=1)
+    else:
+        shared = given[order] == wanted[:, None]
+    return shared
+
+
+def ndcg_at_k(gains: npt.NDArray[np.generic], k: int) -> Figures:
+    """Compute the normalised discounted cumulative gain of every query.
+
+        nDCG@k = DCG / (DCG of the best ranking),  DCG = Σ_{r ≤ k} gain at rank r / log₂(r + 1)
+
+    Source: Järvelin and Kekäläinen, ACM TOIS 20 (2002), with the discount that trec_eval and
+    scikit-learn use.
+
+    Args:
+        gains: (Nq, Ng) gains, 0 or more, over the full ranking; here the number of labels that an
+            item shares with the query.
+        k: depth.
+
+    Returns:
+        (Nq,) float64 in [0, 1]; NaN for a query without any gain.
+    """
+    _check_k(k)
+    if gains.ndim != 2 or 0 in gains.shape:
+        raise QueryError(f"gains must be (queries, gallery), not of shape {gains.shape}")
+    values = gains.astype(np.float64)
+    discounts = 1 / np.log2(np.arange(2, min(k, values.shape[1]) + 2))
+    best = -np.sort(-values, axis=1)[:, :k] @ discounts
+    return np.where(best > 0, values[:, :k] @ discounts / np.where(best > 0, best, 1), np.nan)
 
 
 def precision_at_k(relevance: Relevance, k: int) -> Figures:
@@ -169,10 +210,19 @@ def interpolated_precision(relevance: Relevance, levels: int = 11) -> Figures:
 
 
 def per_class_map(average_precisions: Figures, query_labels: npt.ArrayLike) -> dict[str, float]:
-    """Return MAP by class name, without classes whose queries have no relevant items."""
+    """Return MAP by class name, without classes whose queries have no relevant items.
+
+    A query with several labels, a row of 0 and 1, counts for each of its classes.
+    """
     labels = np.asarray(query_labels)
-    check_length("query labels", labels, len(average_precisions))
+    check_labels("query labels", labels, len(average_precisions))
     answered = ~np.isnan(average_precisions)
+    if labels.ndim == 2:
+        return {
+            str(column): float(average_precisions[answered & of_class].mean())
+            for column, of_class in enumerate(labels.astype(bool).T)
+            if (answered & of_class).any()
+        }
     names, classes = np.unique(labels[answered], return_inverse=True)
     sums = np.bincount(classes, weights=average_precisions[answered])
     return {
@@ -182,11 +232,13 @@ def per_class_map(average_precisions: Figures, query_labels: npt.ArrayLike) -> d
 
 
 def classification_accuracy(predicted: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Return the share of (N,) predicted labels that are correct."""
+    """Return the share of (N,) predicted labels that are correct, or one of an item's labels."""
     right = np.asarray(labels)
     check_length("predicted labels", np.asarray(predicted), len(right))
     if len(right) == 0:
         raise QueryError("accuracy of no items is not defined")
+    if right.ndim == 2:
+        return float(right[np.arange(len(right)), np.asarray(predicted)].astype(bool).mean())
     return float(np.mean(np.asarray(predicted) == right))
 
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmr_hub.metrics.ranking import ranked_chunks
+from cmr_hub.metrics.relevance import is_labelled
 from cmr_hub.metrics.retrieval import mean, mean_average_precision, recall_at_k
 
 if TYPE_CHECKING:
-    from cmr_hub.types import BoolArray, FloatArray, IntArray
+    from cmr_hub.types import BoolArray, FloatArray, IntArray, LabelArray
 
 _DEPTH = 10
 
 
-def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
+def validation_map(images: FloatArray, texts: FloatArray, labels: LabelArray) -> float:
     """Return MAP@all averaged over both directions, to choose the epoch by.
 
-    Without labels (all −1) only the paired item is relevant, and MAP is the mean reciprocal rank.
+    Without any label only the paired item is relevant, and MAP is the mean reciprocal rank.
     """
-    if (labels < 0).all():
+    if not is_labelled(labels).any():
         labels = np.arange(len(labels))
     i2t = mean_average_precision(images, texts, labels, labels).value
     t2i = mean_average_precision(texts, images, labels, labels).value
@@ -28,7 +29,7 @@ def validation_map(images: FloatArray, texts: FloatArray, labels: IntArray) -> f
 
 
 def caption_figures(
-    images: FloatArray, sentences: FloatArray, owners: IntArray, labels: IntArray
+    images: FloatArray, sentences: FloatArray, owners: IntArray, labels: LabelArray
 ) -> dict[str, float]:
     """Measure retrieval between sentences and pictures.
 
@@ -36,7 +37,7 @@ def caption_figures(
         images: (n, d) vectors.
         sentences: (m, d) vectors.
         owners: (m,) row of the picture of each sentence.
-        labels: (n,) labels, -1 for none.
+        labels: (n,) labels, -1 for none; or (n, C) rows of 0 and 1.
 
     Returns:
         `recall@1` and `recall@10` of searching a sentence's picture among all and, if there are
@@ -46,7 +47,7 @@ def caption_figures(
         [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
     )
     figures = {f"recall@{k}": mean(recall_at_k(own, k)) for k in (1, 10)}
-    known = labels >= 0
+    known = is_labelled(labels)
     if known.any():
         told = known[owners]
         shown, said = images[known], sentences[told]
@@ -79,7 +80,7 @@ class CaptionScore:
             _, first, owner = np.unique(items[single], return_index=True, return_inverse=True)
             self._parts.append((single, single[first], owner, documents))
 
-    def __call__(self, images: FloatArray, texts: FloatArray, labels: IntArray) -> float:
+    def __call__(self, images: FloatArray, texts: FloatArray, labels: LabelArray) -> float:
         """Return the score of (N, d) unit vectors of the pairs and their labels."""
         figures = []
         for single, gallery, owner, documents in self._parts:

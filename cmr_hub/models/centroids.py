@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cmr_hub.types import FloatArray, IntArray, Modality
+    from cmr_hub.types import FloatArray, IntArray, LabelArray, Modality
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,22 @@ class ClassCentroids:
 
     @classmethod
     def fit(
-        cls, images: FloatArray, texts: FloatArray, labels: IntArray, n_classes: int
+        cls,
+        images: FloatArray,
+        texts: FloatArray,
+        labels: LabelArray,
+        n_classes: int,
     ) -> ClassCentroids:
-        """Fit on (N, d) unit vectors and (N,) labels; classes without items get a zero row."""
+        """Fit on (N, d) unit vectors and (N,) or (N, n_classes) labels, as in `PairedFeatures`.
+
+        Classes without items get a zero row."""
 
         def means(rows: FloatArray) -> FloatArray:
-            sums = np.zeros((n_classes, rows.shape[1]), dtype=np.float32)
-            np.add.at(sums, labels, rows)
+            if labels.ndim == 2:
+                sums = labels.T @ rows
+            else:
+                sums = np.zeros((n_classes, rows.shape[1]), dtype=np.float32)
+                np.add.at(sums, labels.astype(np.int64, copy=False), rows)
             lengths = np.linalg.norm(sums, axis=1, keepdims=True)
             lengths[lengths == 0] = 1
             unit: FloatArray = (sums / lengths).astype(np.float32, copy=False)

@@ -11,14 +11,15 @@ import numpy as np
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import TrainingError
+from cmr_hub.metrics.relevance import is_labelled
 from cmr_hub.metrics.validation import CaptionScore, validation_map
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cmr_hub.types import BoolArray, FloatArray, IntArray
+    from cmr_hub.types import BoolArray, FloatArray, IntArray, LabelArray
 
-Score: TypeAlias = "Callable[[FloatArray, FloatArray, IntArray], float]"
+Score: TypeAlias = "Callable[[FloatArray, FloatArray, LabelArray], float]"
 """Scores (image embeddings, text embeddings, labels) of validation pairs; higher is better."""
 
 
@@ -54,7 +55,8 @@ class PairedFeatures:
             blocks; see `finetune`. With `captions`, one row per item instead of per pair.
         texts: (N, Dt) float32. To fine-tune the sentence encoder: (N, S, T, D) float16; see
             `finetune_text`.
-        labels: (N,) int64 in [0, n_classes), or −1 for no label, which few objectives accept.
+        labels: (N,) int64 in [0, n_classes), or −1 for no label, which few objectives accept; or
+            (N, n_classes) float32, 1 for every class of a pair and otherwise 0.
         n_classes: number of classes of the dataset.
         captions: the item of each pair, if items have several pairs.
 
@@ -65,7 +67,7 @@ class PairedFeatures:
 
     images: FloatArray
     texts: FloatArray
-    labels: IntArray
+    labels: LabelArray
     n_classes: int
     captions: Captions | None = None
 
@@ -83,7 +85,10 @@ class PairedFeatures:
             raise TrainingError(f"captions are of items 0 to {len(self.images) - 1}")
         if not (np.isfinite(self.images).all() and np.isfinite(self.texts).all()):
             raise TrainingError("the features have values that are not finite")
-        if self.labels.min() < -1 or self.labels.max() >= self.n_classes:
+        if self.labels.ndim == 2:
+            if self.labels.shape[1] != self.n_classes:
+                raise TrainingError(f"rows of labels have {self.n_classes} columns, one per class")
+        elif self.labels.min() < -1 or self.labels.max() >= self.n_classes:
             raise TrainingError(
                 f"labels lie in [0, {self.n_classes}), or are -1 for none; found "
                 f"{self.labels.min()} to {self.labels.max()}"
@@ -91,6 +96,11 @@ class PairedFeatures:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def labelled(self) -> BoolArray:
+        """(N,) mask of the pairs with a label."""
+        return is_labelled(self.labels)
 
     def subset(self, indices: IntArray) -> PairedFeatures:
         """Return the pairs at these indices."""

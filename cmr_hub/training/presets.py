@@ -167,6 +167,11 @@ class Preset:
             if not loss_class(description.get("loss", term)).takes_unlabelled
         ]
 
+    @property
+    def takes_several_labels(self) -> bool:
+        """Whether items may have several labels."""
+        return self.linear_expert is None
+
     def common_dim(self, image_dim: int, text_dim: int, n_classes: int) -> int:
         """Return the dimension d of the common space for features of these dimensions.
 

@@ -36,6 +36,8 @@ from cmr_hub.training.data import validation_score
 from cmr_hub.training.threads import torch_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from cmr_hub.models.projection import Output
     from cmr_hub.training.data import PairedFeatures, Score, TrainingSplits
     from cmr_hub.training.finetune import ImageTail
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     from cmr_hub.training.presets import Preset
     from cmr_hub.training.snapshots import Snapshots
     from cmr_hub.types import FloatArray
+
+ReportTo: TypeAlias = "Callable[[dict[str, float], int], object]"
+"""Called with figures of an epoch, e.g. `{"final/loss": .3}`, and its number over all phases.
+`wandb.log` and `mlflow.log_metrics` are such functions."""
 
 Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
@@ -84,6 +90,7 @@ def train_projectors(
     text_tail: TextTail | None = None,
     checkpoints: str | Path | None = None,
     snapshots: Snapshots | None = None,
+    report_to: ReportTo | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> TrainedProjectors:
@@ -107,6 +114,7 @@ def train_projectors(
             `splits` are then its inputs, (N, S, T, D) states of T tokens of S sentences.
         checkpoints: directory for checkpoints; a run resumes from those it finds there.
         snapshots: embeds its pairs at a few epochs of the phase that returns the projectors.
+        report_to: called with the figures of every epoch; see `ReportTo`.
         device: torch device to train on, in float32. Only the CPU is bit-reproducible.
         progress: show a progress bar, and print the log lines of losses that have one.
 
@@ -123,11 +131,14 @@ def train_projectors(
     score = score or validation_score(splits.validation)
     home = None if checkpoints is None else Path(checkpoints)
     tails = image_tail, text_tail
+    reporter = None if report_to is None else _Reporter(report_to)
     # The networks are small, so threads would mostly wait for each other, and many times longer
     # when another program uses a core. Parallel runs use the other cores.
     with torch_threads(1), torch.random.fork_rng(devices=[]):
         found = [
-            _train(splits, preset, member, score, home, tails, snapshots, device, progress)
+            _train(
+                splits, preset, member, score, home, tails, snapshots, reporter, device, progress
+            )
             for member in _members(seed, preset.seeds)
         ]
     first = found[0]
@@ -140,6 +151,19 @@ def train_projectors(
         history=[row for trained in found for row in trained.history],
         epochs=max(trained.epochs for trained in found),
     )
+
+
+@dataclass
+class _Reporter:
+    """Numbers the epochs of all phases in one row, as trackers want steps that only grow."""
+
+    report_to: ReportTo
+    earlier: int = 0
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        figures = {name: value for name, value in row.items() if isinstance(value, float)}
+        phase = {f"{row['phase']}/{name}": value for name, value in figures.items()}
+        self.report_to(phase, self.earlier + row["epoch"])
 
 
 @dataclass(frozen=True)
@@ -167,6 +191,7 @@ def _train(
     home: Path | None,
     tails: Tails,
     snapshots: Snapshots | None,
+    reporter: _Reporter | None,
     device: str,
     progress: bool,
 ) -> TrainedProjectors:
@@ -175,7 +200,7 @@ def _train(
 
     if not preset.early_stopping:
         whole = phase("final", splits.final)
-        whole.run(preset.epochs, snapshots=snapshots, progress=progress)
+        whole.run(preset.epochs, snapshots=snapshots, reporter=reporter, progress=progress)
         return _result(whole, preset.epochs)
     select = phase("select", splits.fit)
     select.run(
@@ -183,13 +208,14 @@ def _train(
         splits.validation,
         score,
         snapshots=snapshots if splits.refit is None else None,
+        reporter=reporter,
         progress=progress,
     )
     epochs = select.progress.best_epoch
     if splits.refit is None:
         return _result(select, epochs)
     final = phase("final", splits.refit)
-    final.run(epochs, snapshots=snapshots, progress=progress)
+    final.run(epochs, snapshots=snapshots, reporter=reporter, progress=progress)
     return _result(final, epochs, before=select)
 
 
@@ -267,9 +293,9 @@ class _Networks(nn.Module):
             texts.shape[1], preset.text_hidden, preset.text_dropout or preset.dropout, slot=1
         )
         self.objective = build_objective(preset.objective, dim, max(1, data.n_classes))
-        if data.labels.min() < 0 and self.objective.needs_labels:
+        if self.objective.needs_labels and not data.labelled.all():
             raise TrainingError(
-                f"{int((data.labels < 0).sum())} of {len(data)} pairs have no label, and "
+                f"{int((~data.labelled).sum())} of {len(data)} pairs have no label, and "
                 f"{', '.join(self.objective.needs_labels)} cannot do without"
             )
         for side, rows in ((self.image_projector, images), (self.text_projector, texts)):
@@ -357,6 +383,7 @@ class _Phase:
         score: Score | None = None,
         *,
         snapshots: Snapshots | None,
+        reporter: _Reporter | None,
         progress: bool,
     ) -> None:
         """Train up to `epochs`; with `validation`, stop early and restore the best epoch."""
@@ -382,12 +409,16 @@ class _Phase:
                     state.finished = waited >= self.preset.patience
                 state.finished |= state.epoch >= epochs
                 self._save(key)
+                if reporter is not None:
+                    reporter.epoch(row)
                 figures = {"loss": row["loss"]}
                 if validation is not None:
                     figures["best on validation"] = state.best_score
                 bar.update(**figures)
         if self.best:
             self.networks.load_state_dict(self.best)
+        if reporter is not None:
+            reporter.earlier += state.epoch
 
     def _keep(self, score: float) -> None:
         """Store the current state of the networks as the best so far."""

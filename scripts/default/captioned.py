@@ -63,14 +63,17 @@ def captioned_pictures(
     whole = joined(parts)
     chosen = [
         held_out(
-            part.labels, np.random.default_rng((seed, number)), unlabelled=share, labelled=share
+            part.single_labels,
+            np.random.default_rng((seed, number)),
+            unlabelled=share,
+            labelled=share,
         )
         for number, part in enumerate(parts)
     ]
     return Captioned(
         tuple(image for image in whole.images if image is not None),
         whole.sentences,
-        whole.labels,
+        whole.single_labels,
         len(whole.classes),
         tuple(part.name for part in parts),
         np.repeat(np.arange(len(parts)), [len(part) for part in parts]),

@@ -111,7 +111,7 @@ def pets(reader, sketches) -> Path:
 
 @pytest.fixture
 def datasets(reader, sketches) -> Path:
-    """`$CMR_DATA_HOME` with Pascal Sentence and Flickr30k, as small as they can be, of sketches."""
+    """`$CMR_DATA_HOME` with Pascal Sentence and postcards, as small as they can be, of sketches."""
     home = reader.home / "data"
     table = []
     for name in ("bus", "cat", "dog", "motorbike", "person", "sheep"):
@@ -121,11 +121,11 @@ def datasets(reader, sketches) -> Path:
             text = home / "pascal-sentence" / "sentence" / name / f"{item}.txt"
             text.parent.mkdir(parents=True, exist_ok=True)
             text.write_text("\n".join(sketch.sentences))
-            path = sketch.save(home / "flickr30k" / "flickr30k-images" / f"{item}.jpg")
+            path = sketch.save(home / "postcards" / "pictures" / f"{item}.jpg")
             sentences = [{"raw": sentence, "tokens": []} for sentence in sketch.sentences]
             split = ("train", "train", "train", "val", "test")[number % 5]
             table.append({"filename": path.name, "split": split, "sentences": sentences})
-    (home / "flickr30k" / "dataset_flickr30k.json").write_text(json.dumps({"images": table}))
+    (home / "postcards" / "postcards.json").write_text(json.dumps({"images": table}))
     reader.environment["CMR_DATA_HOME"] = str(home)
     return home
 
@@ -266,9 +266,9 @@ def test_add_an_encoder(reader, pets) -> None:
 def test_add_a_dataset(reader, datasets) -> None:
     reader.activate()
     outputs = follow(reader, "docs/add-a-dataset.md")
-    assert any("PairDataset('flickr30k', protocol='karpathy'" in output for output in outputs)
-    assert any("flickr30k, protocol karpathy: 72 items" in output for output in outputs)
-    assert (reader.clone / "runs/flickr30k/config.json").is_file()
+    assert any("PairDataset('postcards', protocol='table'" in output for output in outputs)
+    assert any("postcards, protocol table: 72 items" in output for output in outputs)
+    assert (reader.clone / "runs/postcards/config.json").is_file()
 
 
 def test_the_study(reader, data_home, mobilenet_weights) -> None:

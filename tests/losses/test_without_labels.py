@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cmr_hub.losses import LOSSES, build_loss, loss_class
-from cmr_hub.losses.same_class import same_class
+from cmr_hub.losses.targets import same_class
 
 WITHOUT = [name for name in LOSSES if loss_class(name).takes_unlabelled]
 
