@@ -1,0 +1,278 @@
+"""Every figure of docs/study.md is computed again from the store, and every sentence is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import statistics
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from documents import HOME, text_of
+from shown import figures, rows, short
+
+from cmr_hub.experiments import report
+from cmr_hub.experiments.report import write_report
+from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_record import RunRecord
+
+TEXT = text_of("docs/study.md")
+LINES = [line.strip() for line in TEXT.splitlines()]
+STUDY = " ".join(TEXT.split())
+RESULTS = HOME / "results"
+RUNS, PROBLEMS = read_runs(RESULTS / "runs.jsonl", superseded=True)
+PUBLISHED = tomllib.loads(text_of("cmr_hub/experiments/published.toml"))
+TABLES = ("methods-pascal", "methods-pascal-random", "methods-pascal-validation")
+PASCAL, RANDOM, VALIDATION, WIKIPEDIA = (rows(t) for t in (*TABLES, "methods-wikipedia"))
+NAMES = {
+    name: name
+    for name in ("class posteriors", "FUME", "SDML", "DSCMR", "CCA", "MRL", "Proxy-Anchor")
+} | {"`cmr-best`": "cmr-best", "ACMR": "ACMR, as the paper has it"}
+SHOWN = ("`cmr-best`", "class posteriors", "FUME", "SDML", "DSCMR", "ACMR", "CCA")
+BY_PAIRS = ("CCA", "PLS", "KCCA", "InfoNCE", "DCCA")
+OF_2019 = {
+    "TF-IDF": "bow",
+    "word2vec, trained here": "word2vec",
+    "GloVe 6B, 50-d": "glove",
+    **{name: name for name in ("adversarial", "correlation", "label")},
+    "MMD": "mmd",
+    "CORAL": "coral",
+    "label + triplet": "label-triplet",
+}
+
+
+def at_1(row: str, table: dict[str, dict[str, str]] = PASCAL, way: str = "t2i") -> float:
+    return float(table[row][f"recall_{way}@1_mean"])
+
+
+def mean(row: str, table: dict[str, dict[str, str]] = PASCAL) -> float:
+    return float(table[row]["map_avg_mean"])
+
+
+def superseded(why: str, protocol: str = "800/200") -> list[RunRecord]:
+    return [run for run in RUNS if why in (run.superseded or "") and run.protocol == protocol]
+
+
+def spread(runs: list[RunRecord]) -> str:
+    values = [float(run.map_avg or 0) for run in runs]
+    return f"{short(statistics.mean(values))} ± {short(statistics.stdev(values))}"
+
+
+def range_of(table: dict[str, dict[str, str]]) -> str:
+    found = [float(table[NAMES[name]]["map_avg_std"]) for name in SHOWN]
+    return f"{short(min(found))} to {short(max(found))}"
+
+
+def counted() -> tuple[int, int, int, int]:
+    """Runs of the second look, of its tables, of all looks, and superseded ones."""
+    old = [run for run in RUNS if run.superseded is not None]
+    first = [run for run in old if run.superseded.startswith("first look")]
+    later = [run for run in RUNS if run.superseded is None and "map_interval_i2t" in run.to_dict()]
+    return len(RUNS) - len(first) - len(later), len(RUNS) - len(old), len(RUNS), len(old)
+
+
+def first(table: dict[str, dict[str, str]], name: str) -> str:
+    assert max(table, key=lambda row: mean(row, table)) == name
+    return f"{short(mean(name, table))} ± {short(float(table[name]['map_avg_std']))}"
+
+
+def gap() -> tuple[str, str]:
+    old = statistics.mean(float(run.map_avg or 0) for run in superseded("class-sorted"))
+    paper, code = (mean(f"ACMR, as the {which} has it") for which in ("paper", "code"))
+    return short(paper - old), short(code - old)
+
+
+def widest(pairs: int) -> str:
+    """The largest half of a bootstrap interval over test pairs."""
+    text = text_of("results/report.md").split(f"Over the {pairs} test pairs")[1].split("\n\n")[1]
+    ends = re.findall(r": \S+ \[(\S+), (\S+)\]", text)
+    return short(max(float(high) - float(low) for low, high in ends) / 2)
+
+
+CLAIMS: dict[str, Callable[[], tuple[object, ...]]] = {
+    "over random splits the methods below vary by {}, over seeds on the sorted split by {}.": (
+        lambda: (range_of(RANDOM), range_of(PASCAL))
+    ),
+    "The first look was {} runs of the table of methods on 2026-11-23.": lambda: (
+        sum((run.superseded or "").startswith("first look") for run in RUNS),
+    ),
+    "MRL went from {} to {} and Proxy-Anchor from {} to {} (800/200)": (
+        lambda: tuple(
+            short(mean(name, table))
+            for name in ("MRL", "Proxy-Anchor")
+            for table in (rows("first-look-pascal"), PASCAL)
+        )
+    ),
+    "Ten runs of DCCA (800/200 {}) were replaced by the objective `dcca-ey`": lambda: (
+        spread(superseded("dcca-ey")),
+    ),
+    "Of the {} runs stored after the second look, {} were in its tables; now {} are stored, 442 of "
+    "them in the tables and {} superseded.": counted,
+    "The table of methods has {} rows on the same 200 pictures": lambda: (len(PASCAL),),
+    "(text→image R@1 on 800/200: {}, {}, {}, {}, {}), with class MAP of {} and less": (
+        lambda: (
+            *(short(at_1(name)) for name in BY_PAIRS),
+            short(max(mean(name) for name in BY_PAIRS)),
+        )
+    ),
+    "CMPM has R@1 {}, FUME {}, ACMR {}, `cmr-best` and class posteriors {}, less than": lambda: (
+        short(at_1("CMPM")),
+        short(at_1("FUME")),
+        short(at_1("ACMR, as the paper has it")),
+        short(max(at_1("cmr-best"), at_1("class posteriors"))),
+    ),
+    "no method finds the partner (R@1 at most {})": lambda: (
+        short(max(at_1(row, WIKIPEDIA, way) for row in WIKIPEDIA for way in ("i2t", "t2i"))),
+    ),
+    "but not told apart from class posteriors (p = {})": lambda: (
+        short(float(RANDOM["class posteriors"]["p_holm"])),
+    ),
+    "On Wikipedia it is not told apart from SDML (p = {}), and ahead of the other rows": (
+        lambda: (short(float(WIKIPEDIA["SDML"]["p_holm"])),)
+    ),
+    "CMPM only just (Holm {}, and not over test pairs)": lambda: (
+        f"{float(WIKIPEDIA['CMPM']['p_holm']):.4f}".removeprefix("0"),
+    ),
+    "On 800/200 class posteriors come first ({})": lambda: (first(PASCAL, "class posteriors"),),
+    "on 800/100/100 FUME ({}), not told apart from SDML.": lambda: (first(VALIDATION, "FUME"),),
+    "would move these figures by up to {} on 800/200 and {} on Wikipedia": lambda: (
+        widest(200),
+        widest(693),
+    ),
+    "come from {} to {} (one layer of the sentence encoder) or {} (two blocks": lambda: tuple(
+        figures("fine-tuning").values()
+    ),
+    "the losses of `acmr-paper` reach {} and those of the code {}.": lambda: tuple(
+        figures("methods-pascal")[f"ACMR, as the {which} has it"] for which in ("paper", "code")
+    ),
+    "the latter reached only {}: ": lambda: (spread(superseded("class-sorted")),),
+    "of that gap of {} our order made {}.": gap,
+}
+"""Sentences with a place for each figure, and what computes the figures."""
+
+
+@pytest.mark.parametrize("sentence", CLAIMS)
+def test_a_sentence_has_the_figures_of_the_store(sentence: str) -> None:
+    said = sentence.format(*CLAIMS[sentence]())
+    assert said in STUDY
+
+
+def test_every_figure_of_a_sentence_is_computed() -> None:
+    said = " ".join(sentence.format(*figure()) for sentence, figure in CLAIMS.items())
+    text = " ".join(line for line in LINES if not line.startswith("|"))
+    assert set(re.findall(r"\.\d{3,}", text)) <= set(re.findall(r"\.\d{3,}", said))
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_methods(shown: str) -> None:
+    cells = []
+    for table in (PASCAL, RANDOM, VALIDATION, WIKIPEDIA):
+        row = table[NAMES[shown]]
+        recalls = [
+            " / ".join(short(float(row[f"recall_{way}@{k}_mean"])) for way in ("i2t", "t2i"))
+            for k in (1, 10)
+        ]
+        std = short(float(row["map_avg_std"]))
+        cells.append(f"{short(float(row['map_avg_mean']))} ± {std}; {'; '.join(recalls)}")
+    assert f"| {shown} | {' | '.join(cells)} |" in LINES
+
+
+@pytest.mark.parametrize("shown", ["`cmr-best`", "class posteriors", "FUME"])
+def test_both_looks(shown: str) -> None:
+    cells = [
+        figures(f"{look}-{table}")[NAMES[shown]]
+        for table in ("pascal", "pascal-random", "wikipedia")
+        for look in ("first-look", "methods")
+    ]
+    assert f"| {shown} | {' | '.join(cells)} |" in LINES
+
+
+def test_what_is_not_found_again() -> None:
+    for table in ("text-features", "third-loss", "losses"):
+        for name, ours in figures(table).items():
+            if name == "label + triplet + adversarial":  # the row "adversarial"
+                continue
+            theirs = ""
+            if key := OF_2019.get(name):
+                average = PUBLISHED[f"study-2019-{key}"]["figures"]["wikipedia"]["average"]
+                theirs = f"{short(average)} "
+            assert f"| {name} | {ours} | {theirs}|" in LINES
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "ahead", "tied"),
+    [
+        (RANDOM, "cmr-best", ("FUME", "SDML", "DSCMR", "ACMR", "CCA"), ("class posteriors",)),
+        (WIKIPEDIA, "cmr-best", ("CMPM", "FUME", "DSCMR", "ACMR", "CCA"), ("SDML",)),
+    ],
+)
+def test_who_is_ahead_after_holm(table, name, ahead, tied) -> None:
+    assert max(table, key=lambda row: mean(row, table)) == name
+    for rows_, significant in ((ahead, True), (tied, False)):
+        for row in (table[NAMES.get(one, one)] for one in rows_):
+            assert row["reference"] == name
+            assert (float(row["p_holm"]) < 0.05) == significant
+    if table is WIKIPEDIA:
+        others = [row for one, row in table.items() if one not in (name, *tied)]
+        assert all(float(row["p_holm"]) < 0.05 for row in others)
+
+
+def test_no_row_is_the_best() -> None:
+    text = text_of("results/report.md")
+    for tied in (
+        "SDML (.666), cmr-best (.665), FUME (.665), DSCMR (.661), Proxy-Anchor (.653).",
+        "**cmr-best**, .704 ± .015 (n = 5) is not told apart from class posteriors (.690).",
+        "**FUME**, .690 ± .002 (n = 5) is not told apart from SDML (.685).",
+        "**cmr-best**, .305 ± .002 (n = 5) is not told apart from SDML (.304).",
+    ):
+        assert tied in text
+    (cmpm,) = re.findall(r"^- CMPM: \.301 .*\[(.*), (.*)\]$", text, re.M)
+    assert [end[0] for end in cmpm] == ["−", "+"]
+
+
+def test_who_finds_pictures_and_who_does_not() -> None:
+    others = PASCAL.keys() - {*BY_PAIRS, "paired neighbours"}
+    assert min(at_1(row) for row in BY_PAIRS) > max(at_1(row) for row in others) == at_1("CMPM")
+    worst = sorted(PASCAL, key=at_1)[:4]
+    assert set(worst) == {"random", "predicted labels", "cmr-best", "class posteriors"}
+    wikipedia = rows("first-look-wikipedia")
+    assert mean("cmr-best", wikipedia) > mean("cmr-best", WIKIPEDIA)
+
+
+@pytest.mark.skipif("CMR_DATA_HOME" not in os.environ, reason="no data here")
+def test_how_many_pictures_random_splits_share_with_the_tuning() -> None:
+    from cmr_hub.datasets import load_dataset
+
+    def ids(protocol: str, split: str) -> set[str]:
+        data = load_dataset("pascal-sentence", protocol=protocol, check_images=False)
+        return set(data.split(split).ids)
+
+    tuned = ids("800/200", "train")
+    shared = [len(tuned & ids(f"random-{seed}", "test")) for seed in range(5)]
+    assert f"{min(shared)} to {max(shared)} of the 200 test pictures" in STUDY
+
+
+def test_the_report_is_that_of_the_store(tmp_path, monkeypatch) -> None:
+    """`cmr report` writes the committed files again, byte for byte, from the flagged store."""
+    shutil.copy(RESULTS / "runs.jsonl", tmp_path)
+    for name in ("grids", "embeddings"):
+        shutil.copytree(RESULTS / name, tmp_path / name)
+    section = r"^All figures: \[(\S+)\.csv\]|^!\[(.+)\]\((.+)\)$"
+    drawn: dict[str, dict[str, Path]] = {}
+    pictures: dict[str, Path] = {}
+    for table, title, file in re.findall(section, text_of("results/report.md"), re.M):
+        if table:
+            drawn[table], pictures = pictures, {}
+        else:
+            pictures[title] = tmp_path / file
+    # Plots take long; their files are not compared.
+    monkeypatch.setattr(report, "draw_figures", lambda result, *_: drawn[result.table.id])
+    write_report(tmp_path)
+    for path in (p for p in tmp_path.iterdir() if p.suffix in (".md", ".csv")):
+        assert path.read_bytes() == (RESULTS / path.name).read_bytes(), path.name
+    assert not PROBLEMS
+    assert json.loads((RESULTS / "grids" / "methods-first-look.json").read_text())["superseded"]
