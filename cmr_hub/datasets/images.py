@@ -174,7 +174,7 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _open(path: Path) -> Image.Image:

@@ -374,6 +374,9 @@ def test_heic(tmp_path):
     np.testing.assert_allclose(pixels(image)[[4, 90], 4], [(200, 30, 30), (30, 60, 200)], atol=4)
     with pytest.raises(ImageError, match="64 × 96 pixels"):
         decode_image(HEIC, max_pixels=100)
+    with pytest.raises(ImageError) as refused:
+        decode_image(HEIC[:-20])
+    assert "\n" not in str(refused.value)
 
 
 def test_of_a_camera_raw_the_preview_is_read(monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heic import HEIC
 from PIL import Image
 
 from cmr_hub.apps.search_page.uploads import (
@@ -134,6 +135,22 @@ def test_pictures_of_files_and_zips(tmp_path) -> None:
     assert str(found["broken.jpg"]).startswith("cannot read the picture broken.jpg: it is not")
     assert "pixels; the limit is" in str(found["bomb.png"])
     assert set(found) - taken == {"broken.jpg", "bomb.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "size"),
+    [
+        ("a.HEIC", HEIC, (64, 96)),
+        ("a.jfif", picture_bytes("JPEG", Image.new("L", (8_192, 6_144))), (2_048, 1_536)),
+        ("a.avif", picture_bytes("AVIF", Image.new("L", (40, 30))), (40, 30)),
+    ],
+)
+def test_the_page_takes_what_can_be_indexed(tmp_path, name, data, size) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert read_upload(tmp_path / name).size == size
+    archive = zip_of(tmp_path / "all.zip", **{name: data})
+    (found,) = pictures_in([archive])
+    assert (found[0], found[1].size) == (name, size)
 
 
 def test_zip_bombs(tmp_path) -> None:
