@@ -50,8 +50,8 @@ _REFUSED: Final[Sequence[ProblemKind]] = (
     "unsafe path",
     "unreadable folder",
     "damaged record",
-    "duplicate id",
 )
+_KEPT: Final[Sequence[ProblemKind]] = ("unread table", "changed column")
 
 
 def index_folder(
@@ -92,7 +92,7 @@ def index_folder(
         for entry in folder_entries(base, report):
             found.append(entry)
             encoding.expect(len(found) - len(table))
-        entries = settled(found, table.schema)
+        entries, table = settled(found, table, gallery.store, report)
         skipped = _told(report, _SKIPPED)
         if not entries:
             kinds = "; ".join(["", *kinds_of(skipped + _told(report, _REFUSED))])
@@ -101,6 +101,7 @@ def index_folder(
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.skipped = skipped
         run.summary.problems = _told(report, _REFUSED)
+        run.summary.told = _told(report, _KEPT)
         run.encode_new(encoding, progress=progress)
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
         run.remove_gone(unseen)
