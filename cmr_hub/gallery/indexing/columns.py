@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +12,7 @@ import pyarrow as pa
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import shown
 from cmr_hub.gallery.indexing.entry import Entry
+from cmr_hub.gallery.values import as_text, common_type
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.store import Store
@@ -41,7 +41,7 @@ def settled(
     chosen: dict[str, type] = {}
     for name, found in kinds.items():
         stored = _stored_kind(table.schema, name)
-        chosen[name] = kind = _common(found if stored is None else {*found, stored})
+        chosen[name] = kind = common_type(found if stored is None else {*found, stored})
         if kind is not str or stored is str or (stored is None and len(found) == 1):
             continue
         detail = f"the column {shown(name)} has values of several types and is now text"
@@ -53,12 +53,6 @@ def settled(
     if all(found == {chosen[name]} for name, found in kinds.items()):
         return list(entries), table
     return [_converted(entry, chosen) for entry in entries], table
-
-
-def _common(kinds: set[type]) -> type:
-    if len(kinds) == 1:
-        return next(iter(kinds))
-    return float if kinds == {int, float} else str
 
 
 def _stored_kind(schema: pa.Schema, name: str) -> type | None:
@@ -81,21 +75,12 @@ def _converted(entry: Entry, chosen: Mapping[str, type]) -> Entry:
     metadata = {
         name: value
         if type(value) is chosen[name]
-        else (_text(value) if chosen[name] is str else chosen[name](value))
+        else (as_text(value) if chosen[name] is str else chosen[name](value))
         for name, value in entry.metadata.items()
     }
     return replace(entry, metadata=metadata)
 
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:
-    values = [None if value is None else _text(value) for value in column.to_pylist()]
+    values = [None if value is None else as_text(value) for value in column.to_pylist()]
     return pa.array(values, pa.string())
-
-
-def _text(value: Any) -> str:
-    """Return a value as text; a whole number is written without a point."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
