@@ -77,6 +77,8 @@ def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Pa
             report.add("unsafe path", path, "a link that leads out of the folder")
         elif path.is_file():
             found.append(path)
+        else:
+            report.add("unread table", path, "it is not a regular file")
     return sorted(found, key=lambda path: (path.parent, TABLES.index(path.name.lower())))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import codecs
 import csv
 import io
@@ -95,7 +96,7 @@ def _csv(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]
     if is_open and rows and any("\n" in cell for cell in rows[-1]):
         report.add("damaged record", places[-1], "a quote is not closed: the rest is one field")
     columns = [
-        [cell if cell.strip() else None for cell in column]
+        [_texts(cell) if cell.strip() else None for cell in column]
         if name in (FILE_NAME, *TEXT_KEYS)
         else _typed(column, name, delimiter)
         for name, column in zip(names, zip(*rows, strict=True), strict=False)
@@ -118,6 +119,16 @@ def _header(text: str) -> tuple[str, list[str]]:
 
 def _without_names(names: Sequence[str]) -> DataFormatError:
     return DataFormatError(f"it has no column {FILE_NAME}; it has {', '.join(names)[:200]!r}")
+
+
+def _texts(cell: str) -> str | list[str]:
+    """Return a text or, of a list as pandas writes it (`['a dog', 'a cat']`), several."""
+    if cell.startswith("[") and cell.endswith("]"):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            texts = ast.literal_eval(cell)
+            if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+                return texts
+    return cell
 
 
 def _typed(cells: Sequence[str], name: str, delimiter: str) -> list[Any]:

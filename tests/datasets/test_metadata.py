@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from unicodedata import normalize
@@ -130,6 +131,15 @@ def test_a_table_of_something_else_is_told_in_one_line(tmp_path, name, data, rea
     assert problem.path == str(tmp_path / "sub" / name)
     assert re.search(reason, problem.detail), problem.detail
     assert load_dataset("folder", tmp_path, check_images=False).ids == ("a.jpg",)
+
+
+def test_a_table_that_is_no_file_is_told(tmp_path):
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "metadata.csv").symlink_to(tmp_path / "gone.csv")
+    os.mkfifo(tmp_path / "metadata.json")
+    report = ReadReport()
+    assert told(tmp_path, report) == {}
+    assert report.counts == {"unread table": 2}
 
 
 NAN = float("nan")

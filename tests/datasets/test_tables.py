@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import json
 import math
 from datetime import date
@@ -113,6 +114,23 @@ def test_what_pandas_writes(tmp_path):
         {"column_1": 0, "file_name": "a", "n": 1.0, "text": "x, y"},
         {"column_1": 1, "file_name": "b", "n": None, "text": 'z "q"\nw'},
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "captions"),
+    [
+        (repr(["a dog", 'a "cat\'s" tail']), ["a dog", 'a "cat\'s" tail']),
+        ('["a dog", "x, y"]', ["a dog", "x, y"]),
+        ("[two dogs]", "[two dogs]"),
+        ("[1, 2]", "[1, 2]"),
+        ("[" * 1_000 + "]", "[" * 1_000 + "]"),
+    ],
+)
+def test_a_list_in_a_cell_is_captions(tmp_path, cell, captions):
+    with (tmp_path / "metadata.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["file_name", "captions"], ["a.jpg", cell]])
+    ((_, row),) = table_rows(tmp_path / "metadata.csv", ReadReport())
+    assert row["captions"] == captions
 
 
 def test_names_of_columns():
