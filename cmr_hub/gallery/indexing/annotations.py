@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,8 @@ from cmr_hub.errors import shown
 from cmr_hub.gallery.items import COLUMNS, MODALITY, RESERVED
 
 _OWN = {*COLUMNS, *RESERVED, MODALITY}
+_NUMBERS = ("latitude", "longitude", "width", "height")
+"""Columns of facts about the picture that must stay numbers, as `taken` must stay a time."""
 
 
 def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) -> Annotations:
@@ -26,13 +29,14 @@ def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) ->
 def storable(found: Annotations, report: ReadReport) -> Annotations:
     """Rename columns whose name the gallery uses, and convert their values to plain ones.
 
-    Both are reported once per column. Lists and objects become JSON text.
+    Both are reported once per column. Lists and objects become JSON text. A value takes the place of
+    what the camera wrote in the column of its name, if it is of that type.
     """
     if not found.metadata:
         return found
     columns: dict[str, Any] = {}
     for name, value in found.metadata.items():
-        own = name
+        own = name if _fits(name, value) else f"metadata_{name}"
         while own in _OWN or (own != name and own in found.metadata):
             own = f"metadata_{own}"
         if own != name:
@@ -42,7 +46,7 @@ def storable(found: Annotations, report: ReadReport) -> Annotations:
             detail = f"lists and objects of the column {shown(name)} are kept as JSON text"
             report.add_once("changed column", found.place, detail)
         try:
-            columns[own] = _plain(value)
+            columns[own] = _time(value) if own == "taken" else _plain(value)
         except (TypeError, ValueError):
             own = ""
         if not is_clean(name) or not own:
@@ -50,6 +54,23 @@ def storable(found: Annotations, report: ReadReport) -> Annotations:
             detail = f"the value of {shown(name)} cannot be stored"
             report.add("damaged record", found.place, detail)
     return replace(found, metadata=columns)
+
+
+def _fits(name: str, value: object) -> bool:
+    """Return whether a value can stand in the column of this name, if facts are kept there too."""
+    if name in _NUMBERS:
+        return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return name != "taken" or _time(value) is not None
+
+
+def _time(value: object) -> datetime | None:
+    """Return a time, or a text in the format of ISO 8601, as local time; None for others."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value.strip())
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else None
 
 
 def _plain(value: object) -> str | int | float | bool:

@@ -12,10 +12,13 @@ import pyarrow as pa
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.errors import shown
 from cmr_hub.gallery.indexing.entry import Entry
+from cmr_hub.gallery.items import FACT_TYPES
 from cmr_hub.gallery.values import as_text, common_type
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.store import Store
+
+_FACTS = pa.schema(FACT_TYPES)
 
 
 def settled(
@@ -23,7 +26,8 @@ def settled(
 ) -> tuple[list[Entry], pa.Table]:
     """Convert the values of each metadata column to one type: bool, int, float or str.
 
-    A column of values of several types becomes text, also in all rows of the gallery.
+    A column of values of several types becomes text, also in all rows of the gallery. The types of
+    what cameras write count too, as it is in the same columns.
 
     Args:
         entries: entries from any source.
@@ -40,8 +44,9 @@ def settled(
             kinds.setdefault(name, set()).add(type(value))
     chosen: dict[str, type] = {}
     for name, found in kinds.items():
-        stored = _stored_kind(table.schema, name)
-        chosen[name] = kind = common_type(found if stored is None else {*found, stored})
+        stored = _kind(table.schema, name)
+        others = {kind for kind in (stored, _kind(_FACTS, name)) if kind is not None}
+        chosen[name] = kind = common_type(found | others)
         if kind is not str or stored is str or (stored is None and len(found) == 1):
             continue
         detail = f"the column {shown(name)} has values of several types and is now text"
@@ -55,7 +60,7 @@ def settled(
     return [_converted(entry, chosen) for entry in entries], table
 
 
-def _stored_kind(schema: pa.Schema, name: str) -> type | None:
+def _kind(schema: pa.Schema, name: str) -> type | None:
     """Return the Python type of a column's values; None if it has none."""
     index = schema.get_field_index(name)
     if index < 0 or pa.types.is_null(schema.field(index).type):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -113,6 +113,26 @@ def test_values_of_other_kinds(value, kept) -> None:
     report = ReadReport()
     assert annotations_of({"own": value, "text": "x"}, "here", report).metadata == {"own": kept}
     assert "damaged record" not in report.counts
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("latitude", "N 48", {"metadata_latitude": "N 48"}),
+        ("latitude", 48, {"latitude": 48}),
+        ("width", True, {"metadata_width": True}),
+        ("taken", "last summer", {"metadata_taken": "last summer"}),
+        ("taken", 2020, {"metadata_taken": 2020}),
+        ("taken", "2020-01-02", {"taken": datetime(2020, 1, 2)}),
+        ("taken", "2020-01-02T03:04+01:00", {"taken": datetime(2020, 1, 2, 3, 4)}),
+        ("taken", date(2020, 1, 2), {"taken": datetime(2020, 1, 2)}),
+        ("year", "unknown", {"year": "unknown"}),
+    ],
+)
+def test_columns_of_what_cameras_write(name, value, kept) -> None:
+    report = ReadReport()
+    assert annotations_of({name: value, "text": "x"}, "here", report).metadata == kept
+    assert report.counts.get("changed column", 0) == (name not in kept)
 
 
 @pytest.mark.parametrize("value", [b"bytes", [b"bytes"], 2**70, "\ud800", ["\ud800"]])
