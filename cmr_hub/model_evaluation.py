@@ -10,11 +10,11 @@ import numpy as np
 
 from cmr_hub.datasets import FeatureDataset
 from cmr_hub.datasets.given import ARRAYS, DataLike, as_dataset
-from cmr_hub.datasets.measured import load_measured
+from cmr_hub.datasets.measured import AS_TEST, load_measured, measured_split
 from cmr_hub.encoders.feature_cache import FeatureCache
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.experiments.measuring import Figures, measure_split
-from cmr_hub.experiments.pairs import complete_items
+from cmr_hub.experiments.pairs import complete_items, measured_items
 from cmr_hub.experiments.transfer import evaluate_transfer
 from cmr_hub.models.cross_modal import CrossModalModel
 
@@ -26,7 +26,7 @@ def evaluate(
     model: CrossModalModel,
     data: DataLike | None = None,
     *,
-    split: str = "test",
+    split: str | None = None,
     root: str | Path | None = None,
     protocol: str | None = None,
     cache_dir: str | Path | None = None,
@@ -35,13 +35,16 @@ def evaluate(
 ) -> Figures:
     """Evaluate image-to-text and text-to-image retrieval.
 
+    If only some items have a label, those without are left out, and their number is logged.
+
     Args:
         model: A model from `load` or `train`.
         data: Name of a dataset, such as `"flickr8k"`; a folder in the format of
             `datasets.Folder`; a dataset; or feature arrays `(images, texts)` or
             `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,), as inputs of the
             model's projectors. Default: the dataset that the model was trained on.
-        split: "train", "validation", "test" or "all". Of arrays all rows are used.
+        split: "train", "validation", "test" or "all". Default: "test" or, if there is no test
+            split, "validation". Of arrays all rows are used.
         root, protocol: Folder and protocol of a dataset given by name.
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
         trec_dir: Folder for the rankings and the judgements as TREC files, for other tools.
@@ -68,7 +71,7 @@ def evaluate(
         return measure_own(model, split, cache, root, trec=trec, progress=progress)[0]
     dataset = as_dataset(data, root, protocol)
     if dataset.name != ARRAYS and split != "all":
-        dataset = dataset.split(split)
+        dataset = dataset.split(measured_split(dataset, split))
     if isinstance(dataset, FeatureDataset):
         return _measure_features(model, dataset, cache, trec)
     whole = replace(dataset, splits=np.full(len(dataset), "test"))
@@ -77,7 +80,7 @@ def evaluate(
 
 def measure_own(
     model: CrossModalModel,
-    split: str,
+    split: str | None,
     cache: FeatureCache,
     root: str | Path | None = None,
     *,
@@ -99,8 +102,10 @@ def measure_own(
         raise CMRError("the model was trained on arrays of features: give those to measure it on")
     loaded = load_measured(trained["dataset"], trained["protocol"], root)
     by_sentences = (trained.get("settings") or {}).get("rows") == "sentences"
+    if split == "validation" and AS_TEST in loaded.protocol and split not in loaded.split_names:
+        split = "test"  # which it is called here
     part = complete_items(loaded, labelled=not by_sentences)
-    part = part if split == "all" else part.split(split)
+    part = measured_items(part if split == "all" else part.split(measured_split(part, split)))
     encoders = model.image.encoder, model.text.encoder
     figures = measure_split(
         model.image,
@@ -128,8 +133,9 @@ def _measure_features(
                 f"{rows.shape[1]}. Vectors of the common space are measured by "
                 "cmr_hub.metrics.evaluate_retrieval"
             )
+    part = measured_items(dataset)
     # The classes of other data may be others.
     centroids = model.centroids if dataset.classes == model.classes else None
     return measure_split(
-        model.image, model.text, dataset, None, None, cache, centroids=centroids, trec=trec
+        model.image, model.text, part, None, None, cache, centroids=centroids, trec=trec
     )

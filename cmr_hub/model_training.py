@@ -45,6 +45,7 @@ def train(
     epochs: int | None = None,
     root: str | Path | None = None,
     protocol: str | None = None,
+    split: str | None = None,
     test_size: float = TEST_SIZE,
     seed: int = 0,
     device: str = "auto",
@@ -74,6 +75,9 @@ def train(
             are installed, otherwise `"mobilenet_v2"` and `"bow"`.
         epochs: Maximum number of epochs. Default: that of the preset.
         root, protocol: Folder and protocol of a single dataset given by name.
+        split: Split to evaluate on: "test" or "validation". Default: "test" or, if there is no test
+            split, "validation", which `model.training["protocol"]` records. Settings are then
+            chosen on a part of the training pairs.
         test_size: Share of the pairs to hold out for the evaluation, drawn at random and
             stratified by class, if the data has no test or validation split.
         seed: Random seed.
@@ -105,9 +109,9 @@ def train(
     several = in_order(pairs)
     data: PairDataset | FeatureDataset
     if len(several) == 1:
-        data = with_held_out(as_dataset(several[0], root, protocol), test_size, seed)
+        data = with_held_out(as_dataset(several[0], root, protocol), test_size, seed, split)
     else:
-        data = load_training_data(several, root, protocol)
+        data = load_training_data(several, root, protocol, split)
     images, texts = None, None
     if isinstance(data, PairDataset):
         images = image_encoder_named(image_encoder or default_image_encoder()).to(placement)
@@ -155,6 +159,7 @@ def load_training_data(
     datasets: Sequence[str | PairDataset],
     root: str | Path | None = None,
     protocol: str | None = None,
+    split: str | None = None,
 ) -> PairDataset | FeatureDataset:
     """Load and join datasets, with a test split if any of them holds pairs out.
 
@@ -163,10 +168,11 @@ def load_training_data(
     Args:
         datasets: `NAME`, `NAME:PROTOCOL`, or datasets.
         root, protocol: Folder and protocol of a single dataset given by name.
+        split: Split to evaluate on; see `train`.
 
     Raises:
-        CMRError: A dataset cannot be read, several datasets include one of features, or `root` or
-            `protocol` is given with several.
+        CMRError: A dataset cannot be read or has no such split, several datasets include one of
+            features, or `root` or `protocol` is given with several.
     """
     if len(datasets) > 1 and (root is not None or protocol is not None):
         raise CMRError(
@@ -178,11 +184,15 @@ def load_training_data(
         (only,) = loaded
         # Features from a file often have no splits.
         features = isinstance(only, FeatureDataset)
-        return with_held_out(only, TEST_SIZE, seed=0) if features else with_test_split(only)
+        return (
+            with_held_out(only, TEST_SIZE, seed=0, split=split)
+            if features
+            else with_test_split(only, split)
+        )
     pictures = [dataset for dataset in loaded if isinstance(dataset, PairDataset)]
     if len(pictures) < len(loaded):
         raise CMRError("features without pictures cannot be joined with other datasets")
-    return join_measured(pictures)
+    return join_measured(pictures, split)
 
 
 def default_image_encoder() -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -75,3 +80,59 @@ def test_what_cannot_be_measured(of_features, model, colour_folder):
         cmr_hub.evaluate(of_features)
     with pytest.raises(CMRError, match="evaluate takes a model"):
         cmr_hub.evaluate("photos", colour_folder)
+
+
+@pytest.fixture
+def copied(colour_folder, tmp_path) -> Path:
+    """A folder of its own."""
+    return Path(shutil.copytree(colour_folder, tmp_path / "copied"))
+
+
+def relabelled(
+    folder: Path, change: Callable[[dict[str, object]], dict[str, object] | None]
+) -> Path:
+    """With another first record of the test split."""
+    table = folder / "test" / "metadata.jsonl"
+    first, *others = map(json.loads, table.read_text().splitlines())
+    records = [record for record in (change(first), *others) if record is not None]
+    table.write_text("\n".join(map(json.dumps, records)))
+    return folder
+
+
+@pytest.mark.parametrize("label", [None, float("nan"), "", ["flame"]])
+def test_an_item_without_a_label_is_left_out(model, copied, tmp_path, caplog, label):
+    """The same figures as without the item, of a named folder and of the model's own."""
+    relabelled(copied, lambda record: record | {"label": label})
+    found = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
+    assert "folder: 1 of 12 items are left out: they lack a label" in caplog.text
+    own = cmr_hub.evaluate(model, root=copied, cache_dir=tmp_path / "cache")
+    relabelled(copied, lambda _: None)
+    without = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
+    assert found.report.relevance == "class"
+    assert found.report.i2t.n_queries == 11
+    assert found.to_dict() == without.to_dict()
+    assert own.report.map_avg == found.report.map_avg
+    assert own.captions.to_dict() == found.captions.to_dict()
+
+
+def test_no_label_at_all_is_no_reason_to_leave_any_out(model, copied, tmp_path):
+    table = copied / "test" / "metadata.jsonl"
+    records = map(json.loads, table.read_text().splitlines())
+    table.write_text("\n".join(json.dumps(one | {"label": None}) for one in records))
+    found = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
+    assert found.report.relevance == "pair"
+    assert found.report.i2t.n_queries == 12
+
+
+def test_without_a_test_split_validation_is_measured_and_told(model, copied, tmp_path, caplog):
+    before = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
+    (copied / "test").rename(copied / "validation")
+    found = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
+    assert "folder has no test split: the validation split is measured" in caplog.text
+    assert found.to_dict() == before.to_dict()
+    with pytest.raises(UnknownNameError, match="'test'; choose one of: train, validation"):
+        cmr_hub.evaluate(model, copied, split="test")
+    model.training["protocol"] = "folders (validation as test)"
+    for split in (None, "test", "validation"):
+        own = cmr_hub.evaluate(model, root=copied, split=split, cache_dir=tmp_path / "cache")
+        assert own.report.map_avg == before.report.map_avg

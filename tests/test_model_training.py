@@ -102,12 +102,52 @@ def test_every_epoch_and_the_test_figures_are_reported(arrays):
         ({"texts": [["a"]] * 90}, "texts must be an array of numbers"),
         ({"texts": np.full((90, 2), np.nan)}, "texts have values that are not finite"),
         ({"labels": [1, 2]}, r"labels are 90 numbers or names .* of shape \(2,\)"),
+        ({"labels": [0.5] * 90}, r"labels are 90 numbers or names .* not float64"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays, change, message):
     parts = dict(zip(("images", "texts", "labels"), arrays, strict=True)) | change
     with pytest.raises(DataFormatError, match=message):
         cmr_hub.train(tuple(parts.values()))
+
+
+@pytest.mark.parametrize("missing", [-1, None, float("nan"), ""])
+def test_arrays_of_which_some_have_no_label(arrays, missing, caplog):
+    """They are the same as without those pairs, whichever way a missing label is written."""
+    images, texts, labels = arrays
+    kinds = {name: number for number, name in enumerate(sorted(set(labels)))}
+    given = [kinds[name] if isinstance(missing, int | float) else name for name in labels]
+    partly = (images, texts, [missing, *given[1:]])
+    model = cmr_hub.train(partly, preset="infonce", epochs=1)
+    assert len(model.classes) == 3
+    assert sum(model.training["pairs"].values()) == 89 + model.training["pairs"]["validation"]
+    caplog.clear()
+    found = cmr_hub.evaluate(model, partly)
+    without = cmr_hub.evaluate(model, (images[1:], texts[1:], given[1:]))
+    assert found.to_dict() == without.to_dict()
+    assert "arrays: 1 of 90 items are left out" in caplog.text
+
+
+def test_the_split_to_measure(colour_folder, mobilenet, tmp_path):
+    """Validation is measured when asked for, and then chosen on a part of the training pairs."""
+    dataset = cmr_hub.datasets.Folder(colour_folder)
+    splits = np.where(np.arange(len(dataset)) % 6 == 0, "validation", dataset.splits)
+    dataset = replace(dataset, splits=splits)
+    settings = {"image_encoder": mobilenet, "text_encoder": "bow", "epochs": 1}
+    model = cmr_hub.train(dataset, split="validation", cache_dir=tmp_path, **settings)
+    assert model.training["protocol"] == "folders (validation as test)"
+    assert model.training["pairs"]["test"] == 6
+    same = cmr_hub.train(
+        replace(dataset.subset(splits != "test"), protocol="other"), cache_dir=tmp_path, **settings
+    )
+    assert same.training["map_avg"] == model.training["map_avg"]
+    asked = cmr_hub.train(dataset, split="test", cache_dir=tmp_path, **settings)
+    assert asked.training["protocol"] == "folders"
+    for split, message in (("train", "to measure after training"), ("dev", "test, validation")):
+        with pytest.raises(UnknownNameError, match=message):
+            cmr_hub.train(dataset, split=split, **settings)
+    with pytest.raises(UnknownNameError, match=r"unknown split of folder .*'validation'"):
+        cmr_hub.train(dataset.subset(splits == "train"), split="validation", **settings)
 
 
 @pytest.mark.parametrize(

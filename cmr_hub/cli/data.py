@@ -47,7 +47,7 @@ def data(
 
 def _location(name: str) -> str:
     if name == "folder":
-        return "any ImageFolder with metadata.jsonl or metadata.csv (--root)"
+        return "any ImageFolder with metadata.jsonl, .json, .csv, .tsv or .parquet (--root)"
     if name == "features":
         return "any .npz, .mat, .h5 or .parquet of features (--root)"
     package = DATASETS.package_of(name)

@@ -19,6 +19,7 @@ from cmr_hub.cli.options import (
     console,
 )
 from cmr_hub.datasets import DATASETS, load_dataset
+from cmr_hub.datasets.measured import measured_split
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def evaluate(
         str | None,
         typer.Option(help=f"Evaluate on another dataset: {', '.join(DATASETS)}."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split: train, validation or test.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split: train, validation or test. Default: test, or validation if there is no "
+            "test split."
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(help="With --dataset: append the figures to this results file."),
@@ -53,7 +60,7 @@ def evaluate(
     """Evaluate a saved model on the dataset that it was trained on, or on another.
 
     Each caption is a query for its picture, and each picture a query for any of its captions. With
-    labels, class MAP is reported as well.
+    labels, class MAP is reported as well, and items without a label are left out.
 
     Examples: `cmr evaluate runs/pascal --json`,
     `cmr evaluate runs/pascal --dataset flickr8k --split validation`
@@ -73,8 +80,10 @@ def evaluate(
             model, model_name, root, split, FeatureCache(cache), trec
         )
     else:
+        data = load_dataset(dataset, root)
+        split = measured_split(data, split)
         transfer = evaluate_transfer(
-            model, load_dataset(dataset, root), split, FeatureCache(cache), trec=trec, progress=True
+            model, data, split, FeatureCache(cache), trec=trec, progress=True
         )
         table, record = transfer.table(), transfer.record.to_dict()
         if results is not None:
@@ -82,7 +91,7 @@ def evaluate(
     if as_json:
         typer.echo(json_text(record))
         return
-    console.print(f"{record['dataset']}, protocol {record['protocol']}, {split} split")
+    console.print(f"{record['dataset']}, protocol {record['protocol']}, {split or 'test'} split")
     console.print(table, highlight=False)
     if results is not None:
         console.print(f"Added a line to {results}.", soft_wrap=True)
@@ -92,7 +101,7 @@ def _on_training_dataset(
     model: CrossModalModel,
     name: str,
     root: Path | None,
-    split: str,
+    split: str | None,
     cache: FeatureCache,
     trec: Path | None,
 ) -> tuple[str, JSONObject]:

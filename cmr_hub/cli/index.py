@@ -90,9 +90,9 @@ def index(
     """Create a gallery of your pictures, or update it.
 
     All folders are read except hidden ones. Captions, labels and other columns come from
-    metadata.jsonl, .csv or .parquet (in the format of Hugging Face's ImageFolder), from name.txt or
-    name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged pictures are not
-    encoded again. Ctrl-C keeps finished work.
+    metadata.jsonl, .json, .csv, .tsv or .parquet (in the format of Hugging Face's ImageFolder),
+    from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
+    pictures are not encoded again. Ctrl-C keeps finished work.
 
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`

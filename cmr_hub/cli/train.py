@@ -57,6 +57,13 @@ def train(
     out: Annotated[Path, typer.Option(help="New directory for the model.")],
     root: Root = None,
     protocol: Protocol = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split to evaluate on: test or validation. Default: test, or validation if there "
+            "is no test split."
+        ),
+    ] = None,
     image_encoder_name: Annotated[
         str | None,
         typer.Option(
@@ -138,7 +145,8 @@ def train(
 
     Several datasets are trained on together and evaluated separately. A dataset without a test
     split is evaluated on its validation split; settings are then chosen on a part of the training
-    pairs. To resume an interrupted run, give the same command again.
+    pairs. Where some items have a label, those without are not evaluated. To resume an interrupted
+    run, give the same command again.
 
     Examples: `cmr train pascal-sentence --out runs/pascal`,
     `cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions`
@@ -171,11 +179,13 @@ def train(
     images = None
     if image_weights:
         images = image_encoder(image_encoder_name or "mobilenet_v2", image_weights)
-    loaded = load_training_data(datasets, root, protocol)
+    loaded = load_training_data(datasets, root, protocol, split)
     method = method or changes.of(get_method(_default_preset(datasets, loaded)))
     refuse_without_labels(loaded, method)
     image_encoder_name, texts = _encoders(method, image_encoder_name, images, texts)
-    console.print(_start_text(loaded, method, image_encoder_name, texts.name), soft_wrap=True)
+    console.print(
+        _start_text(loaded, method, image_encoder_name, texts.name, split), soft_wrap=True
+    )
     pictures = isinstance(loaded, PairDataset)
     images = (images or image_encoder(image_encoder_name)) if pictures else None
     features = FeatureCache(cache)
@@ -231,15 +241,20 @@ def _encoders(
 
 
 def _start_text(
-    data: PairDataset | FeatureDataset, method: Preset | Baseline, images: str, texts: str
+    data: PairDataset | FeatureDataset,
+    method: Preset | Baseline,
+    images: str,
+    texts: str,
+    split: str | None,
 ) -> str:
     """Describe the training before it starts."""
     encoders = f", {images} and {texts}" if isinstance(data, PairDataset) else ""
     lines = [f"Training on {data.name}, protocol {data.protocol}, by {method.name}{encoders}."]
     if AS_TEST in data.protocol:
+        why = "There is no test split: the" if split is None else "The"
         lines.append(
-            "There is no test split: the validation split is evaluated, and settings are chosen on "
-            "a part of the training pairs."
+            f"{why} validation split is evaluated, and settings are chosen on a part of the "
+            "training pairs."
         )
     return "\n".join(lines)
 

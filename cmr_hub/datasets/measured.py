@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,9 @@ from cmr_hub.datasets import FeatureDataset, PairDataset, load_dataset
 from cmr_hub.datasets.columns import Columns
 from cmr_hub.datasets.joined import PLUS, joined
 from cmr_hub.datasets.protocols import SPLITS, stratified_holdout
-from cmr_hub.errors import DataFormatError, shown
+from cmr_hub.errors import DataFormatError, UnknownNameError, shown
+
+logger = logging.getLogger(__name__)
 
 D = TypeVar("D", bound=Columns)
 
@@ -24,19 +27,44 @@ _HELD_OUT = re.compile(r"(.*) \((0\.\d+) held out, seed (\d+)\)")
 """Pattern of the protocols of `with_held_out`."""
 
 
-def with_test_split(dataset: D) -> D:
+def measured_split(dataset: Columns, split: str | None = None) -> str:
+    """Return the split to measure: the given one, or test, or without a test split validation."""
+    names = dataset.split_names
+    if split is not None or "test" in names or "validation" not in names:
+        return split or "test"
+    logger.warning("%s has no test split: the validation split is measured", dataset.name)
+    return "validation"
+
+
+def with_test_split(dataset: D, split: str | None = None) -> D:
     """Return the dataset with its validation split as test split, if it has no test split.
 
     Training then validates on a part of the training split. The protocol records this, so that
     `load_measured` can restore the dataset.
+
+    Args:
+        dataset: A dataset.
+        split: "validation" to measure it although there is a test split, which is then left out;
+            "test" to have a test split only.
+
+    Raises:
+        UnknownNameError: There is no such split, or it is another one.
     """
-    if "test" in dataset.split_names or "validation" not in dataset.split_names:
+    if split not in (None, "test", "validation"):
+        raise UnknownNameError("split to measure after training", split, ["test", "validation"])
+    if split is None:
+        split = "validation" if "validation" in dataset.split_names else "test"
+        if "test" in dataset.split_names or split == "test":
+            return dataset
+    dataset.split(split)  # must exist
+    if split == "test":
         return dataset
-    splits = np.where(dataset.splits == "validation", "test", dataset.splits)
-    return replace(dataset, protocol=dataset.protocol + AS_TEST, splits=splits)
+    kept = dataset.subset(dataset.splits != "test")
+    splits = np.where(kept.splits == "validation", "test", kept.splits)
+    return replace(kept, protocol=kept.protocol + AS_TEST, splits=splits)
 
 
-def with_held_out(dataset: D, share: float, seed: int) -> D:
+def with_held_out(dataset: D, share: float, seed: int, split: str | None = None) -> D:
     """Apply `with_test_split`; if nothing is held out, a random part becomes the test split.
 
     The protocol records this, so that `load_measured` can restore the same part.
@@ -45,12 +73,14 @@ def with_held_out(dataset: D, share: float, seed: int) -> D:
         dataset: May contain training pairs only.
         share: Share of each class to hold out, in (0, 1).
         seed: Random seed.
+        split: See `with_test_split`.
 
     Raises:
         DataFormatError: `share` is out of range, or there are too few pairs.
+        UnknownNameError: See `with_test_split`.
     """
-    if {"test", "validation"} & set(dataset.split_names):
-        return with_test_split(dataset)
+    if split not in (None, "test") or {"test", "validation"} & set(dataset.split_names):
+        return with_test_split(dataset, split)
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise DataFormatError(
             f"the share that is held out lies between 0 and 1, not {shown(share)}"
@@ -64,16 +94,21 @@ def with_held_out(dataset: D, share: float, seed: int) -> D:
     return replace(dataset, protocol=protocol, splits=splits)
 
 
-def join_measured(datasets: Sequence[PairDataset]) -> PairDataset:
+def join_measured(datasets: Sequence[PairDataset], split: str | None = None) -> PairDataset:
     """Join several datasets, each with a test split if it has any held-out pairs.
 
     Unless all of them still have a validation split, those splits become training data, and
     training holds out a part of each dataset.
 
+    Args:
+        datasets: Different datasets.
+        split: See `with_test_split`.
+
     Raises:
         DataFormatError: A dataset is repeated, or none has held-out pairs.
+        UnknownNameError: See `with_test_split`.
     """
-    measured = [with_test_split(dataset) for dataset in datasets]
+    measured = [with_test_split(dataset, split) for dataset in datasets]
     whole = joined(measured)
     if "test" not in whole.split_names:
         raise DataFormatError(f"{whole.name} has no test or validation split to measure on")
@@ -103,8 +138,10 @@ def load_measured(
         load_dataset(one, own_root, split.removesuffix(AS_TEST))
         for one, split in zip(names, protocols, strict=True)
     ]
-    first, *others = loaded
-    if not others:
-        return with_test_split(first) if protocol.endswith(AS_TEST) else first
-    pictures = [dataset for dataset in loaded if isinstance(dataset, PairDataset)]
-    return join_measured(pictures)
+    loaded = [
+        with_test_split(part, "validation") if split.endswith(AS_TEST) else part
+        for part, split in zip(loaded, protocols, strict=True)
+    ]
+    if len(loaded) == 1:
+        return loaded[0]
+    return join_measured([dataset for dataset in loaded if isinstance(dataset, PairDataset)])

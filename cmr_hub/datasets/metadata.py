@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
+from unicodedata import normalize
 
-from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.datasets.report import ReadReport
-from cmr_hub.datasets.text import decode_text
+from cmr_hub.datasets.tables import FILE_NAME, TEXT_KEYS, table_rows
 from cmr_hub.errors import DataFormatError
-from cmr_hub.outside import check_file
 
-TEXT_KEYS = ("captions", "caption", "text")
+_Find: TypeAlias = Callable[[Path, object, str, ReadReport], Path | None]
+
 IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".gif"),
     *(".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs", ".heic", ".heif", ".heics", ".hif"),
@@ -31,9 +30,21 @@ UNREAD_ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".mts"),
 )
 """Extensions of pictures and videos in formats that are not supported."""
-TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-"""The first one in a folder is read."""
-_LARGEST = 8 * 2**30
+TABLES = tuple(f"metadata.{ending}" for ending in ("jsonl", "json", "csv", "tsv", "parquet"))
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Sentences, label and further columns of a picture.
+
+    Attributes:
+        place: where they were read, for messages.
+    """
+
+    sentences: tuple[str, ...] = ()
+    label: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
 
 
 def walk(base: Path, report: ReadReport) -> list[Path]:
@@ -57,17 +68,18 @@ def walk(base: Path, report: ReadReport) -> list[Path]:
 
 
 def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:
-    """Return the tables among the files, one per folder."""
-    chosen: dict[Path, Path] = {}
-    for name in TABLES:
-        for path in files:
-            if path.name != name:
-                continue
-            if not is_inside(path, base):
-                report.add("unsafe path", path, "a link that leads out of the folder")
-            elif path.is_file():
-                chosen.setdefault(path.parent, path)
-    return sorted(chosen.values())
+    """Return the tables among the files, of each folder in the order of `TABLES`."""
+    found = []
+    for path in files:
+        if path.name.lower() not in TABLES:
+            continue
+        if not is_inside(path, base):
+            report.add("unsafe path", path, "a link that leads out of the folder")
+        elif path.is_file():
+            found.append(path)
+        else:
+            report.add("unread table", path, "it is not a regular file")
+    return sorted(found, key=lambda path: (path.parent, TABLES.index(path.name.lower())))
 
 
 def is_inside(path: Path, base: Path) -> bool:
@@ -78,125 +90,124 @@ def is_inside(path: Path, base: Path) -> bool:
         return False
 
 
-def records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the records of a table, each with its location for messages.
+def picture_annotations(
+    files: Sequence[Path], base: Path, report: ReadReport, *, tables: Sequence[Path]
+) -> dict[Path, Annotations]:
+    """Return what the tables of a folder say of its pictures.
 
-    Raises:
-        DataFormatError: The table has no column `file_name`, or is not a table.
+    Several rows of one picture are its captions; a row of one caption that the picture has already
+    adds none. Its label and its other columns come from the first row that has them. A file name
+    may differ from that of the file in the composition and case of letters, have backslashes, or
+    begin with `./`. A table that names no picture is passed over, with its reason in the report.
     """
-    try:
-        check_file(path, _LARGEST)
-    except OSError as error:
-        raise DataFormatError(f"{path} is not read: {error}") from error
-    readers = {".jsonl": _json_records, ".csv": _csv_records, ".parquet": _parquet_records}
-    yield from readers[path.suffix](path, report)
-
-
-def _json_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}:{number}"
-            text = decode_text(line, where, report).strip()
-            if not text:
-                continue
-            try:
-                record = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                report.add("damaged record", where, f"not JSON: {error}")
-                continue
-            if isinstance(record, dict):
-                yield where, record
-            else:
-                report.add("damaged record", where, "not a JSON object")
-
-
-def _csv_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    text = decode_text(path.read_bytes(), path, report)
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        names = reader.fieldnames or ()
-    except csv.Error as error:
-        raise DataFormatError(f"{path} is not a table: {error}") from error
-    if "file_name" not in names:
-        raise DataFormatError(f"{path} has no column file_name; it has {_some(names)}")
-    while True:
+    find = _finder(files, base)
+    found: dict[Path, Annotations] = {}
+    for table in tables:
+        own, rows, named, reason = ReadReport(), 0, 0, ""
         try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            report.add("damaged record", f"{path}:{reader.reader.line_num}", str(error))
+            for place, record in table_rows(table, own):
+                rows += 1
+                path = find(table, record.get(FILE_NAME), place, own)
+                if path is None:
+                    continue
+                named += 1
+                new = annotations_of(record, place, own)
+                found[path] = _merged(found[path], new) if path in found else new
+        except (OSError, DataFormatError) as error:
+            reason = str(error)
+        report.take(own, [] if named else ["damaged record"])
+        if named:
+            if reason:
+                report.add("damaged record", table, reason)
             continue
-        where = f"{path}:{reader.line_num}"
-        if None in record:
-            report.add("damaged record", where, "more fields than the header has columns")
+        told = [problem for problem in own if problem.kind != "repaired encoding"]
+        reason = reason or (told[0].detail if told else "it has no rows")
+        if rows:
+            reason = f"none of its {rows:,} rows names a picture of the folder: {reason}"
+        report.add("unread table", table, reason)
+    return found
+
+
+def _finder(files: Sequence[Path], base: Path) -> _Find:
+    """Return a function that finds the picture that a row of a table names, or reports why not."""
+    on_disk = set(files)
+    alike: dict[str, list[Path]] = {}
+    for path in files:
+        alike.setdefault(_plain(path), []).append(path)
+
+    def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
+        if not isinstance(name, str) or not is_clean(name) or not name.strip():
+            reason = f"no {FILE_NAME}" if name is None else f"{FILE_NAME} is not a file name"
+            report.add("damaged record", place, reason)
+            return None
+        for own in dict.fromkeys((name, name.strip().replace("\\", "/"))):
+            path = table.parent / own
+            is_below = not PurePath(own).is_absolute() and ".." not in PurePath(own).parts
+            found = [path] if path in on_disk else alike.get(_plain(path), [])
+            one = found[0] if len(found) == 1 else path
+            if not is_below or not is_inside(one, base):
+                break
+            if len(found) == 1:
+                return one
         else:
-            yield where, record
-
-
-def _parquet_records(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    number = 0
-    try:
-        file = ParquetTable(path)
-        if "file_name" not in file.schema.names:
-            raise DataFormatError(
-                f"{path} has no column file_name; it has {_some(file.schema.names)}"
-            )
-        for record in file.records():
-            number += 1
-            yield f"{path}:{number}", record
-    except OSError as error:
-        report.add("damaged record", f"{path}:{number + 1}", str(error))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names)[:200] or "none"
-
-
-def picture_path(
-    base: Path,
-    table: Path,
-    record: dict[str, Any],
-    where: str,
-    on_disk: set[Path],
-    report: ReadReport,
-) -> Path | None:
-    """Return the path of a record's picture, if it is a file in the folder."""
-    name = record.get("file_name")
-    if not isinstance(name, str) or not is_clean(name) or not name.strip():
-        report.add("damaged record", where, "file_name is not a file name")
+            report.add("missing image", place, name)
+            return None
+        report.add("unsafe path", place, f"{name} leads out of the folder")
         return None
-    path = table.parent / name
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or not is_inside(path, base):
-        report.add("unsafe path", where, f"{name} leads out of the folder")
-        return None
-    if path not in on_disk:
-        report.add("missing image", where, name)
-        return None
-    return path
+
+    return find
 
 
-def record_sentences(record: dict[str, Any], where: str, report: ReadReport) -> tuple[str, ...]:
-    """Return the sentences of a record: the first existing column of `TEXT_KEYS`."""
-    texts = next((record[key] for key in TEXT_KEYS if record.get(key) is not None), None)
-    if texts is None:
-        report.add("missing text", where, f"none of {', '.join(TEXT_KEYS)}")
-        return ()
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not all(isinstance(t, str) and is_clean(t) for t in texts):
-        report.add("damaged record", where, "the sentences are not text")
-        return ()
-    sentences = tuple(text.strip() for text in texts if text.strip())
-    if not sentences:
-        report.add("empty text", where)
+def _plain(path: Path) -> str:
+    """Return a path whose letters are composed and without case."""
+    return normalize("NFC", normalize("NFC", str(path)).casefold())
+
+
+def _merged(first: Annotations, second: Annotations) -> Annotations:
+    added = tuple(text for text in second.sentences if text not in first.sentences)
+    return replace(
+        first,
+        sentences=first.sentences + added,
+        label=second.label if first.label is None else first.label,
+        metadata={**second.metadata, **first.metadata},
+    )
+
+
+def annotations_of(record: Mapping[str, Any], place: str, report: ReadReport) -> Annotations:
+    """Return what a record says of its picture; missing values (None and NaN) say nothing."""
+    said = {name: value for name, value in record.items() if not _is_missing(value)}
+    key = next((key for key in TEXT_KEYS if key in said), None)
+    if key is None:
+        report.add("missing text", place, f"none of {', '.join(TEXT_KEYS)}")
+    return Annotations(
+        () if key is None else _sentences(said[key], place, report),
+        _label(said.get("label"), place, report),
+        {name: value for name, value in said.items() if name not in (FILE_NAME, key, "label")},
+        place,
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _sentences(given: object, place: str, report: ReadReport) -> tuple[str, ...]:
+    texts = given if isinstance(given, list | tuple) else [given]
+    texts = [text for text in texts if not _is_missing(text)]
+    clean = [text for text in texts if isinstance(text, str) and is_clean(text)]
+    if len(clean) < len(texts):
+        report.add("damaged record", place, f"{len(texts) - len(clean)} sentences are not text")
+    sentences = tuple(text.strip() for text in clean if text.strip())
+    if not sentences and len(clean) == len(texts):
+        report.add("empty text", place)
     return sentences
 
 
-def record_label(record: dict[str, Any], where: str, report: ReadReport) -> str | None:
-    """Return the class of a record's picture."""
-    label = record.get("label")
+def _label(label: object, place: str, report: ReadReport) -> str | None:
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)  # as pandas writes whole numbers, some of which are missing
     if not isinstance(label, str | int | None) or not is_clean(str(label)):
-        report.add("damaged record", where, "the label is neither text nor a whole number")
+        report.add("damaged record", place, "the label is neither text nor a whole number")
         return None
     return None if label is None else str(label).strip() or None
 

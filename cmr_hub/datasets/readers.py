@@ -94,11 +94,11 @@ def Flickr8k(
 
 
 def Folder(root: str | Path, *, check_images: bool = True) -> PairDataset:
-    """Read your own folder of pictures with `metadata.jsonl`, `.csv` or `.parquet`.
+    """Read your own folder of pictures with a table: `metadata.jsonl`, .json, .csv, .tsv, .parquet.
 
     As in Hugging Face's ImageFolder, the table has the columns `file_name`, one of `captions`,
-    `caption` and `text`, and optionally `label`. The folders train, validation and test are the
-    splits.
+    `caption` and `text`, and optionally `label`; several rows of one picture are its captions. The
+    folders train, validation and test are the splits.
 
     Args:
         root: The folder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,8 @@ ProblemKind = Literal[
     "repaired XML",
     "unsafe XML",
     "damaged record",
+    "unread table",
+    "changed column",
     "unsafe path",
     "duplicate id",
     "unlisted file",
@@ -48,10 +50,21 @@ class ReadReport:
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
+        self._once: set[tuple[ProblemKind, str]] = set()
 
     def add(self, kind: ProblemKind, path: str | Path, detail: str = "") -> None:
         """Add a problem."""
         self._problems.append(Problem(kind, str(path), detail))
+
+    def add_once(self, kind: ProblemKind, path: str | Path, detail: str) -> None:
+        """Add a problem, unless one of the same kind and detail was added by this method."""
+        if (kind, detail) not in self._once:
+            self._once.add((kind, detail))
+            self.add(kind, path, detail)
+
+    def take(self, other: ReadReport, without: Collection[ProblemKind] = ()) -> None:
+        """Add the problems of another report, except those of some kinds."""
+        self._problems += [problem for problem in other if problem.kind not in without]
 
     def __len__(self) -> int:
         return len(self._problems)

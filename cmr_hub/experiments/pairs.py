@@ -19,6 +19,8 @@ from cmr_hub.training.picture_views import PictureView
 from cmr_hub.training.presets import Preset
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.baselines.base import Baseline
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
@@ -51,26 +53,45 @@ def complete_pairs(
 def complete_items(
     dataset: PairDataset | FeatureDataset, *, labelled: bool = True
 ) -> PairDataset | FeatureDataset:
-    """Return the items with a picture, a text and, if `labelled` and there are classes, a label.
+    """Return the items with a picture, a text and, if `labelled` and any item has one, a label.
 
-    Logs the number of the other items.
+    Logs the number of the other items. Raises TrainingError if no item is complete.
     """
-    whole = dataset.labelled | (not labelled or not dataset.classes)
+    whole = np.ones(len(dataset), dtype=bool)
     if not isinstance(dataset, FeatureDataset):
-        whole &= np.array([path is not None for path in dataset.images], dtype=bool)
-        whole &= np.array([bool(sentences) for sentences in dataset.sentences], dtype=bool)
-    if not whole.any():
-        raise TrainingError(
-            f"{dataset.name} has no item with a picture, a text and a label; "
-            "training needs all three"
-        )
-    if not whole.all():
-        logger.warning(
-            "%d of %d items are left out: they lack a picture, a text or a label",
-            np.count_nonzero(~whole),
-            len(whole),
-        )
-    return dataset.subset(whole)
+        pairs = zip(dataset.images, dataset.sentences, strict=True)
+        whole = np.array([image is not None and bool(texts) for image, texts in pairs], dtype=bool)
+    if labelled and dataset.labelled.any():
+        return _only(dataset, whole & dataset.labelled, "a picture, a text and a label")
+    return _only(dataset, whole, "a picture and a text")
+
+
+def measured_items(part: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
+    """Return the items of a split that are measured; logs the number of the others.
+
+    If some items of a dataset have a label, those without are left out: without it, it is unknown
+    for which classes they are relevant. Of joined datasets, this is decided for each by itself.
+    """
+    source, has_label = sources(part), part.labelled
+    with_labels = np.unique(source[has_label])
+    return _only(part, has_label | ~np.isin(source, with_labels), "a label, as others have")
+
+
+def _only(
+    dataset: PairDataset | FeatureDataset, kept: npt.NDArray[np.bool_], parts: str
+) -> PairDataset | FeatureDataset:
+    if kept.all() and len(kept):
+        return dataset
+    if not kept.any():
+        raise TrainingError(f"{dataset.name} has no item with {parts}")
+    logger.warning(
+        "%s: %d of %d items are left out: they lack %s",
+        dataset.name,
+        np.count_nonzero(~kept),
+        len(kept),
+        parts.replace(" and ", " or "),
+    )
+    return dataset.subset(kept)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 from cmr_hub.baselines.base import Baseline
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
+from cmr_hub.encoders.texts.tokens import words
 from cmr_hub.errors import TrainingError
 from cmr_hub.experiments.embedded import ZeroShot, class_centroids, untrained_adapter
 from cmr_hub.experiments.learning import feature_reader, learn
 from cmr_hub.experiments.measuring import Figures, measure_split
 from cmr_hub.experiments.methods import refuse_without_labels
-from cmr_hub.experiments.pairs import complete_pairs, paired_features, training_splits
+from cmr_hub.experiments.pairs import (
+    complete_pairs,
+    measured_items,
+    paired_features,
+    training_splits,
+)
 from cmr_hub.experiments.results import versions
 from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -37,6 +44,11 @@ if TYPE_CHECKING:
     from cmr_hub.training.snapshots import Stages
     from cmr_hub.training.trainer import ReportTo
     from cmr_hub.types import FloatArray, JSONObject
+
+logger = logging.getLogger(__name__)
+
+_MOST_UNKNOWN = 0.5
+"""Share of unknown words above which training warns."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,10 @@ def run_experiment(
     """
     refuse_without_labels(dataset, method)
     dataset = complete_pairs(dataset, method)
-    train, test = dataset.split("train"), dataset.split("test")
+    train, test = dataset.split("train"), measured_items(dataset.split("test"))
     if not isinstance(train, FeatureDataset) and text_encoder is not None:
         text_encoder.fit(train.sentences)
+        _warn_of_unknown_words(dataset, text_encoder)
     cache = cache or FeatureCache()
     pretrained = image_encoder
     frozen = fine_tuning is None and text_fine_tuning is None
@@ -138,7 +151,7 @@ def run_experiment(
     zero_shot = None
     if isinstance(method, Preset) and method.residual:
         _refuse_two_spaces(method, train, image_encoder, text_encoder)
-        zero_shot = _zero_shot(dataset, method, seed, image_encoder, text_encoder, cache)
+        zero_shot = _zero_shot(dataset, test, method, seed, image_encoder, text_encoder, cache)
     recorder = None
     if snapshots:
         snapshot_items = _first_texts(test)
@@ -233,8 +246,30 @@ def _refuse_two_spaces(
         preset.common_dim(image_encoder.dim, text_encoder.dim, len(train.classes))
 
 
+def _warn_of_unknown_words(dataset: PairDataset | FeatureDataset, encoder: TextEncoder) -> None:
+    """Log a warning if the encoder does not know most words of sentences that it was not fitted on.
+
+    These are those of the validation split or, if there is none, of the test split.
+    """
+    held_out = dataset.split("validation" if "validation" in dataset.split_names else "test")
+    if isinstance(held_out, FeatureDataset):
+        return
+    texts = [text for document in held_out.sentences for text in document]
+    count = sum(len(set(words(text))) for text in texts)
+    unknown = sum(len(encoder.unknown_words(text)) for text in texts)
+    if unknown > _MOST_UNKNOWN * count:
+        logger.warning(
+            "%s knows only %.0f%% of the words of the held-out sentences: words that it was not "
+            "trained on cannot be searched for. Add training sentences, or take a pretrained text "
+            "encoder for their language",
+            encoder.name,
+            100 * (1 - unknown / count),
+        )
+
+
 def _zero_shot(
     dataset: PairDataset | FeatureDataset,
+    test: PairDataset | FeatureDataset,
     preset: Preset,
     seed: int,
     image_encoder: ImageEncoder | None,
@@ -249,7 +284,7 @@ def _zero_shot(
     report = measure_split(
         untrained,
         untrained,
-        dataset.split("test"),
+        test,
         image_encoder,
         text_encoder,
         cache,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.embedded import untrained_adapter
 from cmr_hub.experiments.measuring import measure_split
+from cmr_hub.experiments.pairs import complete_items, measured_items
 from cmr_hub.experiments.results import versions
 from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.models.zero_shot_comparison import starts_from_features
@@ -63,7 +62,8 @@ def evaluate_transfer(
     """Evaluate a model on a split of another dataset.
 
     Texts without a word in the model's vocabulary are included and rank by chance; the record
-    counts them as `test_texts_without_known_word`. Items without a picture or a text are left out.
+    counts them as `test_texts_without_known_word`. Items without a picture or a text are left out,
+    and so are those that `measured_items` leaves out; their number is logged.
 
     Args:
         model: a model with its encoders.
@@ -74,7 +74,8 @@ def evaluate_transfer(
         progress: show progress bars.
 
     Raises:
-        CMRError: the model or the dataset has features only, or the split has no complete pair.
+        CMRError: the model or the dataset has features only.
+        TrainingError: the split has no complete pair.
         UnknownNameError: there is no such split.
         ImageError: a picture cannot be read.
     """
@@ -85,15 +86,7 @@ def evaluate_transfer(
             "of pictures and sentences: features of different datasets have nothing in common"
         )
     started = time.perf_counter()
-    part = dataset.split(split)
-    rows = [
-        row
-        for row, (path, sentences) in enumerate(zip(part.images, part.sentences, strict=True))
-        if path is not None and sentences
-    ]
-    if not rows:
-        raise CMRError(f"the {split} split of {dataset.name} has no picture with a text")
-    part = part.subset(np.array(rows))
+    part = measured_items(complete_items(dataset.split(split), labelled=False))
     figures = measure_split(
         model.image, model.text, part, images, texts, cache, trec=trec, progress=progress
     )

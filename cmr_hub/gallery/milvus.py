@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -23,6 +24,7 @@ from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.store import Found
+from cmr_hub.gallery.values import as_text, common_type
 from cmr_hub.gallery.vectors import VectorColumn, refuse_other_lengths
 from cmr_hub.types import Modality
 
@@ -176,7 +178,7 @@ class MilvusStore:
             for target, expression in (("image", condition), ("text", only_text))
             for row in self._rows(target, expression, ["item"])
         ]
-        return items_table(items)
+        return _table_of(items)
 
     def rows(self, ids: Sequence[str]) -> Segment:
         items: dict[str, Item] = {}
@@ -190,7 +192,7 @@ class MilvusStore:
             if numbers:
                 matrix = np.array([by_id[id_] for id_ in items if id_ in by_id], dtype=np.float32)
                 columns[target] = VectorColumn(matrix, np.array(numbers, dtype=np.int64))
-        return Segment(items_table(items.values()), columns)
+        return Segment(_table_of(list(items.values())), columns)
 
     def search(
         self,
@@ -390,6 +392,28 @@ def _item(text: str) -> Item:
         label=row["label"],
         metadata={name: value for name, value in row.items() if name not in COLUMNS},
     )
+
+
+def _table_of(items: Sequence[Item]) -> pa.Table:
+    """Return the table of items; a column is text if other folders have other types in it."""
+    types: dict[str, set[type]] = {}
+    for item in items:
+        for name, value in item.metadata.items():
+            if value is not None:
+                types.setdefault(name, set()).add(type(value))
+    texts = {name for name, found in types.items() if len(found) > 1 and common_type(found) is str}
+    if texts:
+        items = [
+            replace(
+                item,
+                metadata={
+                    name: as_text(value) if name in texts and value is not None else value
+                    for name, value in item.metadata.items()
+                },
+            )
+            for item in items
+        ]
+    return items_table(items)
 
 
 def _found(answer: Sequence[dict[str, Any]], query: npt.NDArray[np.float64]) -> Found:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -115,3 +116,19 @@ def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
             f"the column {shown(name)} has a date or a time out of range: dates must be in the "
             "years 1 to 9999, times within 24 hours"
         )
+
+
+def common_type(types: set[type]) -> type:
+    """Return the type of a column with values of these types: str for several kinds of values."""
+    if len(types) == 1:
+        return next(iter(types))
+    return float if types == {int, float} else str
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text; a whole number is written without a point."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

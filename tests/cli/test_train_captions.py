@@ -107,6 +107,21 @@ def test_pictures_with_captions_alone(cmr, options, home):
     code, out, err = cmr("evaluate", home / "model", "--json")
     assert code == 0, err
     assert json.loads(out)["captions"] == record.captions
+    code, out, err = cmr("evaluate", home / "model", "--dataset", "flickr8k")
+    assert code == 0, err
+    assert "flickr8k, protocol folders, validation split" in out
+    code, _, err = cmr("evaluate", home / "model", "--dataset", "flickr8k", "--split", "test")
+    assert code == 2
+    assert "choose one of: train, validation" in err
+
+
+def test_the_validation_split_can_be_asked_for(cmr, options, home, nothing_is_encoded):
+    code, _, err = cmr("train", "folder", "--split", "validation", *options)
+    assert code == 2
+    assert "unknown split of folder folders 'validation'; choose one of: train, test" in err
+    code, _, err = cmr("train", "flickr8k", "--split", "train", *options)
+    assert code == 2
+    assert "unknown split to measure after training 'train'" in err
 
 
 def test_captions_take_the_encoders_that_are_installed_and_seeds_side_by_side(cmr, home):

@@ -11,8 +11,14 @@ from PIL import Image
 
 from cmr_hub.datasets import load_dataset
 from cmr_hub.datasets.joined import joined, parts, sources
-from cmr_hub.datasets.measured import AS_TEST, join_measured, load_measured, with_test_split
-from cmr_hub.errors import DataFormatError
+from cmr_hub.datasets.measured import (
+    AS_TEST,
+    join_measured,
+    load_measured,
+    measured_split,
+    with_test_split,
+)
+from cmr_hub.errors import DataFormatError, UnknownNameError
 
 
 @pytest.fixture
@@ -55,6 +61,23 @@ def test_it_is_read_again_by_its_record(home):
     assert again.splits.tolist() == both.splits.tolist()
     with pytest.raises(DataFormatError, match="cannot have been split"):
         load_measured(both.name, "folders")
+
+
+def test_validation_in_place_of_the_test_split_is_read_again(home):
+    (home / "folder" / "test").mkdir()
+    for path in (home / "folder" / "validation").iterdir():
+        (home / "folder" / "test" / path.name).write_bytes(path.read_bytes())
+    dataset = load_dataset("folder")
+    found = with_test_split(dataset, "validation")
+    assert found.split("test").ids == dataset.split("validation").ids
+    assert found.split_names == ("train", "test")
+    assert load_measured(found.name, found.protocol).ids == found.ids
+    assert with_test_split(dataset, "test") is dataset
+    assert with_test_split(dataset) is dataset
+    assert measured_split(dataset) == "test"
+    assert measured_split(dataset, "train") == "train"
+    with pytest.raises(UnknownNameError, match="'validation'"):
+        join_measured([dataset, load_dataset("flickr8k")], "validation")
 
 
 def test_where_each_item_is_from(home):

@@ -41,3 +41,12 @@ def test_as_dict_is_json_and_complete():
         "counts": {"unexpected file": 1},
         "problems": [{"kind": "unexpected file", "path": "x", "detail": "y"}],
     }
+
+
+def test_one_report_takes_what_another_has():
+    first, second = ReadReport(), ReadReport()
+    for path in "ab":
+        first.add_once("changed column", path, "x")
+        first.add("missing text", path)
+    second.take(first, without=["missing text"])
+    assert [(problem.kind, problem.path) for problem in second] == [("changed column", "a")]

@@ -238,6 +238,31 @@ def test_incomplete_items_are_left_out(preset, mobilenet, pictures, caplog):
         complete_items(replace(pictures, images=(None,) * 36))
 
 
+@pytest.mark.parametrize("rows", ["items", "sentences"])
+def test_items_without_a_label_are_not_measured(rows, preset, mobilenet, pictures, caplog):
+    """Whether a preset learns from items or from sentences, which need no label."""
+    labels = pictures.labels.copy()
+    labels[np.flatnonzero(pictures.splits == "test")[:2]] = -1
+    method = replace(preset, epochs=1, rows=rows, objective={"infonce": {}}, supervised=False)
+    encoders = {"image_encoder": mobilenet, "text_encoder": text_encoder("bow")}
+    found = run_experiment(replace(pictures, labels=labels), method, 0, **encoders)
+    assert found.report.relevance == "class"
+    assert found.report.i2t.n_queries == found.record.pairs["test"] == len(found.test) == 10
+    assert "folder: 2 of " in caplog.text
+
+
+def test_words_that_training_does_not_teach_are_told(preset, mobilenet, pictures, caplog):
+    sentences = list(pictures.sentences)
+    for place in np.flatnonzero(pictures.splits == "test"):
+        sentences[place] = (f"flame wort{place} sache{place} ding{place}",)
+    encoders = {"image_encoder": mobilenet, "text_encoder": text_encoder("bow")}
+    method = replace(preset, epochs=1)
+    run_experiment(pictures, method, 0, **encoders)
+    assert "knows only" not in caplog.text
+    run_experiment(replace(pictures, sentences=tuple(sentences)), method, 0, **encoders)
+    assert "bow knows only 25% of the words of the held-out sentences" in caplog.text
+
+
 def test_missing_encoders(preset, mobilenet, pictures):
     for encoders in ({}, {"image_encoder": mobilenet}, {"text_encoder": text_encoder("bow")}):
         with pytest.raises(TrainingError, match="need an image encoder and a text encoder"):

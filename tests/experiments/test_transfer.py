@@ -89,7 +89,7 @@ def test_what_cannot_be_measured(model, captions):
     with pytest.raises(UnknownNameError, match="validation"):
         evaluate_transfer(model, captions, "validation", FeatureCache())
     textless = replace(captions, sentences=((),) * len(captions))
-    with pytest.raises(CMRError, match="the test split of other has no picture with a text"):
+    with pytest.raises(CMRError, match="other has no item with a picture and a text"):
         evaluate_transfer(model, textless, "test", FeatureCache())
     features_only = CrossModalModel(
         ImageTower(None, model.image.projector), TextTower(None, model.text.projector)

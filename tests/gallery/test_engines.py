@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from milvus_process import TOKEN, MilvusProcess, can_be_secured
+from pictures import picture
 
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.clear import Neutral
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing.index import index_folder
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.store import Store
@@ -34,21 +37,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
 @pytest.fixture(scope="module")
 def make_store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Store]:
+) -> Callable[..., Store]:
     """`make_store(engine)`: an empty one."""
 
-    def make(engine: str) -> Store:
+    def make(engine: str, model_id: str = "model-a") -> Store:
         if engine == "memory":
-            return LocalStore("model-a", "default")
+            return LocalStore(model_id, "default")
         if engine == "disk":
-            return LocalStore.create(tmp_path_factory.mktemp("g") / "g", "model-a", "default")
+            return LocalStore.create(tmp_path_factory.mktemp("g") / "g", model_id, "default")
         from cmr_hub.gallery.milvus import MilvusStore
         from cmr_hub.gallery.milvus_server import MilvusAddress
 
         process = request.getfixturevalue("server")
         token = TOKEN if process.ca else ""
         address = MilvusAddress(process.uri, f"c{secrets.token_hex(4)}", token, process.ca)
-        return MilvusStore(address, "model-a", "default")
+        return MilvusStore(address, model_id, "default")
 
     return make
 
@@ -267,3 +270,21 @@ def test_what_neutral_sentences_score_is_kept(engine: str, make_store, gallery: 
         assert np.array_equal(seen.factor, neutral.factor)
     found = Gallery(reopened(store)).search(rows[0], 3, "image", query_modality="text")
     assert all(isinstance(hit.z, float) for hit in found)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_column_becomes_text_in_rows_of_every_folder(engine, make_store, model, tmp_path) -> None:
+    gallery = Gallery(make_store(engine, model.fingerprint), model)
+    years = {"a": [2020, 2021], "b": [2022]}
+    for number, (folder, values) in enumerate(years.items()):
+        for year in values:
+            path = picture(tmp_path / folder / f"{year}.png", year + number)
+            path.with_suffix(".json").write_text(json.dumps({"text": "x", "year": year}))
+        index_folder(gallery, tmp_path / folder)
+    (tmp_path / "a" / "2020.json").write_text('{"text": "x", "year": "unknown"}')
+    summary = index_folder(gallery, tmp_path / "a")
+    assert (summary.updated, summary.unchanged, len(summary.told)) == (1, 1, 1)
+    store = reopened(gallery.store)
+    assert sorted(store.table()["year"].to_pylist()) == ["2021", "2022", "unknown"]
+    assert len(store.table(Where("year = 'unknown' OR year = '2022'"))) == 2
+    assert index_folder(gallery, tmp_path / "b").unchanged == 1

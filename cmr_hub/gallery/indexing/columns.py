@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cmr_hub.errors import CMRError, shown
+from cmr_hub.datasets.report import ReadReport
+from cmr_hub.errors import shown
 from cmr_hub.gallery.indexing.entry import Entry
+from cmr_hub.gallery.items import FACT_TYPES
+from cmr_hub.gallery.values import as_text, common_type
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.store import Store
+
+_FACTS = pa.schema(FACT_TYPES)
 
 
-def settled(entries: Sequence[Entry], schema: pa.Schema) -> list[Entry]:
+def settled(
+    entries: Sequence[Entry], table: pa.Table, store: Store, report: ReadReport
+) -> tuple[list[Entry], pa.Table]:
     """Convert the values of each metadata column to one type: bool, int, float or str.
+
+    A column of values of several types becomes text, also in all rows of the gallery. The types of
+    what cameras write count too, as it is in the same columns.
 
     Args:
         entries: entries from any source.
-        schema: schema of the gallery's existing items.
+        table: rows of the gallery, whose columns are of the gallery's types.
+        store: the gallery's rows; those of a column that becomes text are rewritten.
+        report: the columns that become text are added.
 
-    Raises:
-        CMRError: the gallery has numbers in a column that now contains text.
+    Returns:
+        The entries and the table, with the converted values.
     """
     kinds: dict[str, set[type]] = {}
     for entry in entries:
         for name, value in entry.metadata.items():
             kinds.setdefault(name, set()).add(type(value))
-    chosen = {name: _kind(name, found, schema) for name, found in kinds.items()}
+    chosen: dict[str, type] = {}
+    for name, found in kinds.items():
+        stored = _kind(table.schema, name)
+        others = {kind for kind in (stored, _kind(_FACTS, name)) if kind is not None}
+        chosen[name] = kind = common_type(found | others)
+        if kind is not str or stored is str or (stored is None and len(found) == 1):
+            continue
+        detail = f"the column {shown(name)} has values of several types and is now text"
+        report.add("changed column", "metadata", detail)
+        if stored is not None:
+            whole = store.table()
+            store.set_columns(pa.table({"id": whole["id"], name: _texts(whole[name])}))
+            table = table.set_column(table.column_names.index(name), name, _texts(table[name]))
     if all(found == {chosen[name]} for name, found in kinds.items()):
-        return list(entries)
-    return [
-        replace(
-            entry,
-            metadata={name: chosen[name](value) for name, value in entry.metadata.items()},
-        )
-        for entry in entries
-    ]
+        return list(entries), table
+    return [_converted(entry, chosen) for entry in entries], table
 
 
-def _kind(name: str, found: set[type], schema: pa.Schema) -> type[Any]:
+def _kind(schema: pa.Schema, name: str) -> type | None:
+    """Return the Python type of a column's values; None if it has none."""
     index = schema.get_field_index(name)
-    stored = None if index < 0 else schema.field(index).type
-    kind: type[Any] = found.copy().pop() if len(found) == 1 else str
-    if found == {int, float}:
-        kind = float
-    if stored is None or pa.types.is_null(stored):
-        return kind
-    if pa.types.is_string(stored):
-        return str
-    is_number = pa.types.is_integer(stored) or pa.types.is_floating(stored)
-    if (is_number and kind in (int, float)) or (pa.types.is_boolean(stored) and kind is bool):
-        return kind
-    raise CMRError(
-        f"the column {shown(name)} is of type {stored} in the gallery and now has other values: "
-        "rename it, or index into a new gallery"
-    )
+    if index < 0 or pa.types.is_null(schema.field(index).type):
+        return None
+    is_one: dict[type, Any] = {
+        bool: pa.types.is_boolean,
+        int: pa.types.is_integer,
+        float: pa.types.is_floating,
+        str: lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        datetime: pa.types.is_timestamp,
+    }
+    kind = schema.field(index).type
+    return next((python for python, test in is_one.items() if test(kind)), object)
+
+
+def _converted(entry: Entry, chosen: Mapping[str, type]) -> Entry:
+    metadata = {
+        name: value
+        if type(value) is chosen[name]
+        else (as_text(value) if chosen[name] is str else chosen[name](value))
+        for name, value in entry.metadata.items()
+    }
+    return replace(entry, metadata=metadata)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    values = [None if value is None else as_text(value) for value in column.to_pylist()]
+    return pa.array(values, pa.string())

@@ -12,17 +12,17 @@ from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
     TABLES,
     UNREAD_ENDINGS,
+    Annotations,
     is_clean,
     is_inside,
     metadata_files,
-    picture_path,
-    records,
+    picture_annotations,
     walk,
 )
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines
 from cmr_hub.errors import DataNotFoundError
-from cmr_hub.gallery.indexing.annotations import Annotations, annotations_of, json_record
+from cmr_hub.gallery.indexing.annotations import annotations_of, json_record, storable
 from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.gallery.indexing.shards import shard_entries
 
@@ -32,21 +32,21 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
 
     Files with another extension than a picture's, or none, are pictures if they begin as one.
     Hidden files and folders are skipped, links to folders are not followed, and names that lead out
-    of the folder are refused. Annotations of `name.jpg` come from metadata.jsonl, .csv or .parquet;
-    otherwise from `name.json` (one such record) or `name.txt` (one sentence per line) in its
-    folder. Tar files are read as WebDataset shards.
+    of the folder are refused. Annotations of `name.jpg` come from tables (see
+    `picture_annotations`); otherwise from `name.json` (one such record) or `name.txt` (one sentence
+    per line) in its folder. Tar files are read as WebDataset shards.
 
     Raises:
         DataNotFoundError: the folder does not exist.
-        DataFormatError: a metadata table has no column `file_name`.
     """
     base = base.expanduser().absolute()
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
     files = [path for path in walk(base, report) if not path.name.startswith(".")]
-    annotations = _tables(files, base, report)
+    tables = metadata_files(files, base, report)
+    annotations = picture_annotations(files, base, report, tables=tables)
     sidecars = {path for path in files if path.suffix in _SIDECARS}
-    texts = {path for path in files if path.name in TABLES} | sidecars
+    texts = {path for path in files if path.name.lower() in TABLES} | sidecars
     folders: dict[Path, str] = {}
     for path in files:
         ending = path.suffix.lower()
@@ -81,7 +81,8 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
-        own = annotations[path] if path in annotations else _sidecar(path, sidecars, report)
+        told = annotations.get(path)
+        own = storable(told, report) if told else _sidecar(path, sidecars, report)
         yield Entry(
             path,
             Place(path),
@@ -112,21 +113,6 @@ def _may_be_picture(path: Path, mode: int) -> bool:
         return False
     with path.open("rb") as file:
         return looks_like_picture(file.read(32))
-
-
-def _tables(files: list[Path], base: Path, report: ReadReport) -> dict[Path, Annotations]:
-    annotations: dict[Path, Annotations] = {}
-    on_disk = set(files)
-    for table in metadata_files(files, base, report):
-        for where, record in records(table, report):
-            path = picture_path(base, table, record, where, on_disk, report)
-            if path is None:
-                continue
-            if path in annotations:
-                report.add("duplicate id", where, str(path))
-            else:
-                annotations[path] = annotations_of(record, where, report)
-    return annotations
 
 
 def _sidecar(path: Path, sidecars: set[Path], report: ReadReport) -> Annotations:

@@ -32,6 +32,7 @@ from cmr_hub.gallery.items import (
     probability_column,
 )
 from cmr_hub.gallery.segment import Segment
+from cmr_hub.gallery.values import as_text
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ _REFUSED: Final[Sequence[ProblemKind]] = (
     "unsafe path",
     "unreadable folder",
     "damaged record",
-    "duplicate id",
 )
+_KEPT: Final[Sequence[ProblemKind]] = ("unread table", "changed column")
 
 
 def index_folder(
@@ -92,7 +93,7 @@ def index_folder(
         for entry in folder_entries(base, report):
             found.append(entry)
             encoding.expect(len(found) - len(table))
-        entries = settled(found, table.schema)
+        entries, table = settled(found, table, gallery.store, report)
         skipped = _told(report, _SKIPPED)
         if not entries:
             kinds = "; ".join(["", *kinds_of(skipped + _told(report, _REFUSED))])
@@ -101,6 +102,7 @@ def index_folder(
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.skipped = skipped
         run.summary.problems = _told(report, _REFUSED)
+        run.summary.told = _told(report, _KEPT)
         run.encode_new(encoding, progress=progress)
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
         run.remove_gone(unseen)
@@ -172,7 +174,11 @@ class _Run:
         self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         """Ids of rows of this folder that no entry has claimed yet."""
-        self.fact_types = _fact_types(entries, table.schema)
+        self.texts = {
+            *(field.name for field in table.schema if pa.types.is_string(field.type)),
+            *(name for one in entries for name, v in one.metadata.items() if isinstance(v, str)),
+        }
+        """Columns of text, which those of some facts are because of the metadata."""
         for row in table.to_pylist():
             self.known[row["path"]] = row
             self.gone.add(row["id"])
@@ -286,16 +292,11 @@ class _Run:
 
     def _facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Return facts of a camera as the columns of these names hold them."""
-        values: dict[str, Any] = {}
-        for name, kind in self.fact_types.items():
-            value = facts.get(name)
-            is_number = isinstance(value, int | float)
-            if kind is str and value is not None:
-                value = str(value)
-            elif kind is bool or (kind in (int, float) and not is_number):
-                value = None
-            values[name] = value
-        return values
+        return {
+            name: as_text(value) if name in self.texts and value is not None else value
+            for name in FACT_TYPES
+            for value in [facts.get(name)]
+        }
 
     def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
         """Keep the vectors of rows that are about to be replaced."""
@@ -355,18 +356,6 @@ class _Run:
             texts = self.model.encode_documents([items[row].sentences for row in with_text])
             vectors["text"] = VectorColumn(texts, np.array(with_text, dtype=np.int64))
         return Segment(items_table(items), vectors)
-
-
-def _fact_types(entries: Sequence[Entry], schema: pa.Schema) -> dict[str, type | None]:
-    """Return the type of the user's own column by the name of each fact; None if there is none."""
-    kinds: dict[str, type | None] = dict.fromkeys(FACT_TYPES)
-    for name in kinds:
-        if name in schema.names and pa.types.is_string(schema.field(name).type):
-            kinds[name] = str
-    for entry in entries:
-        for name in FACT_TYPES.keys() & entry.metadata.keys():
-            kinds[name] = type(entry.metadata[name])
-    return kinds
 
 
 def _time(nanoseconds: int) -> datetime:

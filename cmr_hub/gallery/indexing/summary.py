@@ -29,6 +29,9 @@ class Summary:
     """Path and reason of each file that was not tried, because it is no picture that is read."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason of unsafe names, unreadable folders and invalid metadata."""
+    told: list[tuple[str, str]] = field(default_factory=list)
+    """Path and reason of tables that were passed over, and of columns that are kept under another
+    name or type."""
 
     @property
     def refused(self) -> list[str]:
@@ -37,7 +40,7 @@ class Summary:
 
     def log(self) -> str:
         """Return all that was passed over, a line each: path, tab, reason."""
-        every = [*self.unreadable.items(), *self.skipped, *self.problems]
+        every = [*self.unreadable.items(), *self.skipped, *self.problems, *self.told]
         return "".join(f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
 
     def text(self, first: int = 3) -> str:
@@ -49,6 +52,7 @@ class Summary:
             f"{len(self.unreadable):,} unreadable",
         ]
         lines += kinds_of([*self.unreadable.items(), *self.skipped])
+        lines += [f"{path}: {why}" for path, why in self.told]
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:

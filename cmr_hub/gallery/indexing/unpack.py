@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,8 @@ from cmr_hub.atomic import atomic_directory, storing
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import DataFormatError
+
+logger = logging.getLogger(__name__)
 
 _REVISION = ".revision"
 _ROWS = 256
@@ -65,9 +68,14 @@ def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
     number = 0
     file = _opened(path)
     names = _class_names(file.schema)
+    others = [field.name for field in file.schema if field.name != column and _is_data(field.type)]
+    if others:
+        logger.warning("%s: bytes are no metadata, so these are left out: %s", path.name, others)
     try:
         for record in file.records(_ROWS):
             picture = record.pop(column) or {}
+            for other in others:
+                del record[other]
             data = picture.get("bytes")
             name = f"{number:07}{_ending(picture)}"
             number += 1
@@ -100,10 +108,16 @@ def _is_picture(kind: pa.StructType) -> bool:
     kinds = {field.name: field.type for field in kind}
     if not {"bytes", "path"} <= kinds.keys():
         return False
-    data, path = kinds["bytes"], kinds["path"]
-    is_data = pa.types.is_binary(data) or pa.types.is_large_binary(data)
+    path = kinds["path"]
     is_path = pa.types.is_string(path) or pa.types.is_large_string(path) or pa.types.is_null(path)
-    return bool(is_data and is_path)
+    return _is_data(kinds["bytes"]) and bool(is_path)
+
+
+def _is_data(kind: pa.DataType) -> bool:
+    """Return whether values of a type are bytes or have bytes in them."""
+    if pa.types.is_nested(kind):
+        return any(_is_data(kind.field(number).type) for number in range(kind.num_fields))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from cmr_hub.errors import DataFormatError, HubError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing.hub import fetch_dataset
 from cmr_hub.gallery.indexing.index import index_folder
+from cmr_hub.gallery.indexing.unpack import unpack_pictures
 
 
 @pytest.fixture
@@ -112,6 +113,17 @@ def test_pictures_in_parquet_files(server, model, tmp_path) -> None:
     push(server, source)
     with pytest.raises(DataFormatError, match="test-0"):
         fetch_dataset("user/pets")
+
+
+def test_bytes_beside_a_picture_are_no_metadata(tmp_path, caplog) -> None:
+    data = picture(tmp_path / "x.png", 1).read_bytes()
+    row = {"image": {"bytes": data, "path": "x.png"}, "mask": {"bytes": data, "path": None}}
+    row |= {"thumbnails": [data], "raw": data, "tags": ["a", "b"]}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train.parquet")
+    base = unpack_pictures(tmp_path, tmp_path / "unpacked", "r")
+    record = json.loads((base / "train" / "metadata.jsonl").read_text())
+    assert record == {"file_name": "0000000.png", "tags": ["a", "b"]}
+    assert "left out: ['mask', 'thumbnails', 'raw']" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from raw import dng
 
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.encoders.images import parallel
-from cmr_hub.errors import CMRError, DataNotFoundError
+from cmr_hub.errors import DataNotFoundError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing import encode
 from cmr_hub.gallery.indexing.index import index_folder
@@ -289,7 +289,7 @@ def test_what_cameras_write_becomes_columns(gallery, model, tmp_path, counted) -
 
 @pytest.mark.parametrize(
     ("own", "of_others"),
-    [(1999, 2021), (1999.5, 2021), ("long ago", "2021"), ("1999", "2021"), (True, None)],
+    [(1999, 2021), (1999.5, 2021), ("long ago", "2021"), ("1999", "2021"), (True, "2021")],
 )
 def test_metadata_comes_before_what_cameras_write(gallery, tmp_path, own, of_others) -> None:
     base = tmp_path / "photos"
@@ -298,8 +298,9 @@ def test_metadata_comes_before_what_cameras_write(gallery, tmp_path, own, of_oth
     (base / "a.json").write_text(json.dumps({"year": own, "camera": 7}))
     index_folder(gallery, base)
     rows = rows_of(gallery, base)
-    assert [rows[name]["year"] for name in ("a.jpg", "b.jpg")] == [own, of_others]
-    assert [rows[name]["camera"] for name in ("a.jpg", "b.jpg")] == [7, None]
+    kept = str(own) if isinstance(of_others, str) else own
+    assert [rows[name]["year"] for name in ("a.jpg", "b.jpg")] == [kept, of_others]
+    assert [rows[name]["camera"] for name in ("a.jpg", "b.jpg")] == ["7", "Google Pixel 6"]
     assert index_folder(gallery, base).unchanged == 2
     photograph(base / "c.jpg")
     assert index_folder(gallery, base).added == 1
@@ -423,13 +424,26 @@ def test_metadata_as_parquet(gallery, folder) -> None:
     assert rows_of(gallery, folder)["table/c.png"]["sentences"] == ["sea"]
 
 
-def test_a_column_that_changes_its_kind(gallery, folder) -> None:
+@pytest.mark.parametrize("year", ["unknown", "2020", True])
+def test_a_column_that_changes_its_kind_becomes_text(
+    gallery, folder, tmp_path, model, year
+) -> None:
+    other = picture(tmp_path / "more" / "one.png", 50)
+    other.with_suffix(".json").write_text('{"year": 1999}')
+    index_folder(gallery, tmp_path / "more")
     index_folder(gallery, folder)
-    record = '{"caption": "grass", "label": "green", "year": "long ago"}'
-    (folder / "sub" / "json.json").write_text(record)
-    with pytest.raises(CMRError, match=r"'year'.*rename it"):
-        index_folder(gallery, folder)
-    assert len(gallery) == 9
+    record = {"caption": "grass", "label": "green", "year": year}
+    (folder / "sub" / "json.json").write_text(json.dumps(record))
+    summary = index_folder(gallery, folder)
+    assert (summary.unchanged, summary.updated) == (8, 1)
+    ((_, told),) = summary.told
+    assert told == "the column 'year' has values of several types and is now text"
+    again = Gallery.open(tmp_path / "gallery", model)
+    again.store.verify()
+    years = [year for year in again.items.column("year").to_pylist() if year is not None]
+    assert sorted(years) == sorted(["1999", "2010", "2011.5", str(year)])
+    summary = index_folder(again, folder)
+    assert (summary.unchanged, summary.told) == (9, [])
 
 
 def test_processes_decode_the_same(gallery, folder, tmp_path, model, monkeypatch) -> None:
