@@ -57,12 +57,12 @@ MEASURES = {
             Column("image→text", ("map_i2t",)),
             Column("text→image", ("map_t2i",)),
             Column("**average**", ("map_avg",)),
-            Column("MAP@50", ("map50_avg",)),
-            Column("accuracy image / text", ("image_accuracy", "text_accuracy"), spread=False),
             *(
                 Column(f"R@{k} i→t / t→i", (f"recall_i2t@{k}", f"recall_t2i@{k}"), spread=False)
                 for k in (1, 10)
             ),
+            Column("MAP@50", ("map50_avg",)),
+            Column("accuracy image / text", ("image_accuracy", "text_accuracy"), spread=False),
         ),
         compared="map_avg",
         meaning="average of both directions",

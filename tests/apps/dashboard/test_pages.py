@@ -146,7 +146,8 @@ def test_the_tables_are_those_of_the_report(visit_page, tmp_path: Path) -> None:
     assert len(shown) == 1 + len(ROWS) + 1
     report = (tmp_path / "report.md").read_text().replace("**", "")
     best = frames(app)[0][1]
-    assert f"Best here: {best[1]}, {best[2]} (n = {best[3]})." in report
+    assert f"{best[1]}, {best[2]} (n = {best[3]})" in report
+    assert all(name in report for name in best[4].split(", ") if not best[4].startswith("none"))
     app.session_state["findings-text-features"] = True
     said = plain(words(app.run()))
     for line in report.splitlines():
@@ -179,7 +180,7 @@ def test_the_published_figures_stand_beside_ours(visit_page, study: Path) -> Non
     app = visit_page("overview", study)
     order = next(table[0] for table in frames(app) if table[0][0] == "row")
     place = next(n for n, name in enumerate(order) if name.startswith("published"))
-    assert order[place - 1 : place + 2 : 2] == ["average", "MAP@50"]
+    assert order[place - 1 : place + 2 : 2] == ["average", "R@1 i→t / t→i"]
 
 
 def test_new_runs_are_told(visit_page, tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_maps_are_computed_aside(visit_page, study: Path) -> None:
     assert {trace["type"] for trace in figure(app)["data"]} == {"scatter3d"}
 
 
-@pytest.mark.parametrize("colour", ["class", "modality", "pair loss", "first hit"])
+@pytest.mark.parametrize("colour", ["class", "modality", "pair loss", "first hit", "cluster"])
 def test_colours(colour: str, visit_page, study: Path) -> None:
     app = visit_page("space", study)
     app.button_group(key="colour").set_value(colour).run()

@@ -175,7 +175,7 @@ def _tables(home: Sources) -> None:
 
 _FOLDABLE = ("dataset", "protocol", "images", "texts", "n")
 # Columns that publications lack come last, so that published figures are next to ours.
-_AFTER_PUBLISHED = ("MAP@50", "accuracy image / text")
+_AFTER_PUBLISHED = ("R@1 i→t / t→i", "R@10 i→t / t→i", "MAP@50", "accuracy image / text")
 
 
 def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
