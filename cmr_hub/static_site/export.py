@@ -15,7 +15,7 @@ import numpy as np
 from cmr_hub.atomic import atomic_directory
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.backends.onnx_runtime import OnnxRuntimeSession
-from cmr_hub.encoders.images import EXPORTED_QUICKLY
+from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import PIXELS, Preprocessing, Squashing
 from cmr_hub.errors import CMRError
 from cmr_hub.static_site.halves import with_half_weights
@@ -133,7 +133,7 @@ def _export_image_tower(
         model.image.projector,
         prepared(photographs(2, 0)),
         fresh / IMAGE,
-        is_quick=encoder.name in EXPORTED_QUICKLY,
+        is_quick=isinstance(encoder, NetworkEncoder),  # the check below finds what tracing misses
         int8=int8,
     )
     return lambda paths: prepared([read_image(path, enough=own.enough) for path in paths])
