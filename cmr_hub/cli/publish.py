@@ -144,8 +144,8 @@ def dashboard(
     )
 
 
-@space.command()
-def static(
+@space.command("static")
+def static_site(
     gallery: Annotated[
         str,
         typer.Argument(help="Directory of the gallery, or a model with one: photos or sketch."),

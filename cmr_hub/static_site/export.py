@@ -91,7 +91,7 @@ def export_model(model: CrossModalModel, out: str | Path, *, int8: bool = False)
         names = (IMAGE, TEXT, PREPROCESSING, TOKENS)
         manifest = {
             "format_version": 1,
-            "model": model.source,
+            "model": _public_name(model.source),
             "fingerprint": model.fingerprint,
             "dim": model.dim,
             "precision": precision,
@@ -258,6 +258,12 @@ def _check(
         "recall_at_10": round(after, 4),
         "recall_at_10_torch": round(before, 4),
     }
+
+
+def _public_name(source: str | None) -> str:
+    """Return the name of a model, without the folders of this machine."""
+    name = source or "a model"
+    return Path(name).name if Path(name).is_dir() else name
 
 
 def _recall_at_10(images: FloatArray, texts: FloatArray) -> float:

@@ -93,7 +93,7 @@ def build_static_site(
             title=json.dumps(heading, ensure_ascii=False),
             heading=heading,
             count=f"{len(gallery):,}",
-            model=gallery.model.source,
+            model=model["model"],
             made_by=MADE_BY,
         )
         (fresh / "README.md").write_text(readme, encoding="utf-8")
@@ -110,7 +110,7 @@ def _write_data(gallery: Gallery, fresh: Path, heading: str, model: JSONObject) 
     chosen = filters(items)
     site = {
         "title": heading,
-        "model": {name: model[name] for name in ("model", "dim", "precision")},
+        "model": {name: model[name] for name in ("model", "fingerprint", "dim", "precision")},
         "count": len(items),
         "vectors": {
             name: write_vectors(fresh / "data", name, column, gallery.store.neutral)

@@ -365,7 +365,9 @@ def test_everybody_can_use_it(visit, url, pictures, width, scheme) -> None:
     window = visit(url, width=width, color_scheme=scheme)
 
     def check(screen: str) -> None:
-        window.wait_for_function("() => document.getAnimations().every((a) => a.playState != 'running')")
+        window.wait_for_function(
+            "() => document.getAnimations().every((a) => a.playState != 'running')"
+        )
         found = Axe().run(window, options={"resultTypes": ["violations"]})
         wrong = [
             (screen, rule["id"], [node["html"][:200] for node in rule["nodes"]])

@@ -83,7 +83,7 @@ const begin = async () => {
   );
   const rows = new Map(items.map(({ id }, row) => [id, row]));
   collections.gallery = { items, rows, vectors, hasNeutral: site.has_neutral, filters: site.filters };
-  collections.own = new OwnPictures(`${site.model.model} ${site.bytes["model/image.onnx"]}`, site.model.dim);
+  collections.own = new OwnPictures(`${site.model.fingerprint} ${site.model.precision}`, site.model.dim);
   $("facts").textContent =
     `${site.count.toLocaleString("en")} items. All is computed in your browser: nothing leaves this machine.`;
   prepareOptions(site);
@@ -366,7 +366,7 @@ const listen = () => {
       state.where = radio.value;
       const isOwn = radio.value === "own";
       $("own").hidden = !isOwn;
-      $("examples").hidden = $("filters").hidden = isOwn;
+      for (const id of ["examples", "filters", "gallery-only"]) $(id).hidden = isOwn;
       fresh();
     });
   }

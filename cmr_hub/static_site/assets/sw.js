@@ -6,7 +6,8 @@ const isOwn = (url) => url.startsWith(self.registration.scope);
 self.addEventListener("install", (event) => {
   const keep = async () => {
     const cache = await caches.open(KEPT);
-    await cache.addAll(FILES.map(address));
+    // Asked for anew: the browser's own cache may have files of an earlier site.
+    await cache.addAll(FILES.map((path) => new Request(address(path), { cache: "no-cache" })));
     await self.skipWaiting();
   };
   event.waitUntil(keep());
