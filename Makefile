@@ -75,14 +75,20 @@ demo: $(VENV)/.installed
 
 PYTEST := $(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
 
-test: $(VENV)/.installed-dev
+# What the tests of static sites need; without the npm registry they are skipped.
+$(VENV)/.onnxruntime-web: cmr_hub/static_site/runtime.py $(VENV)/.installed-dev
+	CMR_CACHE_HOME=$(VENV) $(BIN)/python -c \
+		"from cmr_hub.static_site.runtime import runtime; runtime(allow_download=True)" \
+		&& touch $@ || echo "The tests of static sites are skipped."
+
+test: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	$(PYTEST) -m "not faults and not documents"
 	@echo "Kills and other faults, and the commands of the documents: make test-all"
 
-test-all: $(VENV)/.installed-dev
+test-all: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	$(PYTEST)
 
-coverage: $(VENV)/.installed-dev
+coverage: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	rm -f .coverage*
 	$(BIN)/python -m pytest -n auto --cov
 	$(BIN)/python -m tools.coverage

@@ -9,7 +9,7 @@ import typer
 from rich.filesize import decimal
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import AllowDownload, console
+from cmr_hub.cli.options import AllowDownload, ModelName, console
 from cmr_hub.cli.terminal import cell
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 30
 _SIGNS = {"new": "+", "changed": "~", "gone": "-"}
 
-space = typer.Typer(help="Build folders that run as Spaces on the Hub.", no_args_is_help=True)
+space = typer.Typer(
+    help="Build folders that run as Spaces on the Hub, or in a browser.", no_args_is_help=True
+)
 
 
 def publish(
@@ -138,6 +140,71 @@ def dashboard(
     console.print(
         f"Wrote {out}. To try it: docker build -t dashboard {out}; "
         "docker run -p 8501:8501 dashboard",
+        soft_wrap=True,
+    )
+
+
+@space.command("static")
+def static_site(
+    gallery: Annotated[
+        str,
+        typer.Argument(help="Directory of the gallery, or a model with one: photos or sketch."),
+    ],
+    out: Annotated[Path, typer.Option(help="New directory for the site.")],
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the model in 8 bits.")] = False,
+    allow_download: Annotated[
+        bool,
+        typer.Option(
+            "--allow-download",
+            help="Fetch onnxruntime-web from npm once, and the gallery's model if it is missing.",
+        ),
+    ] = False,
+) -> None:
+    """Build a static site that searches a gallery in the visitor's browser, without a server.
+
+    The captions, labels and other columns of the gallery are published, and smaller copies of its
+    pictures without their EXIF data.
+
+    Example: `cmr space static gallery --out site --allow-download`
+    """
+    from cmr_hub.loading import open_gallery
+    from cmr_hub.static_site.site import build_static_site
+
+    opened = open_gallery(gallery, allow_download=allow_download, device="cpu", backend="torch")
+    site = build_static_site(opened, out, title=title, int8=int8, allow_download=allow_download)
+    if site["missing"]:
+        console.print(f"{site['missing']} pictures could not be read and are left out.")
+    sizes = site["bytes"]
+    first = sum(size for name, size in sizes.items() if name != "model/image.onnx")
+    console.print(
+        f"Wrote {out}: {site['count']:,} items; a visitor loads {decimal(first)} at first, and "
+        f"{decimal(sizes['model/image.onnx'])} more to search by pictures. To try it: "
+        f"python -m http.server --directory {out}",
+        soft_wrap=True,
+    )
+
+
+@space.command()
+def onnx(
+    model: ModelName,
+    out: Annotated[Path, typer.Option(help="New directory for the exported model.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Store the weights in 8 bits.")] = False,
+    allow_download: AllowDownload = False,
+) -> None:
+    """Export a model as ONNX networks and plain JSON, and compare it with torch.
+
+    Example: `cmr space onnx photos --out photos-onnx`
+    """
+    from cmr_hub.loading import load
+    from cmr_hub.static_site.export import export_model
+
+    loaded = load(model, allow_download=allow_download, device="cpu", backend="torch")
+    check = export_model(loaded, out, int8=int8)["check"]
+    console.print(
+        f"Wrote {out}. On {check['pairs']} pictures with sentences the least cosine with torch is "
+        f"{check['image_cosine']:.5f} and {check['text_cosine']:.5f}, and Recall@10 "
+        f"{check['recall_at_10']:.3f} instead of {check['recall_at_10_torch']:.3f}.",
         soft_wrap=True,
     )
 

@@ -28,6 +28,11 @@ NOT_RUN = {
     ".venv/bin/python -m pytest tests/docs": "it runs these tests",
     "docker compose up": "needs Docker; tests/test_containers.py checks the files",
     "hf auth login": "asks for a password of the Hub",
+    "cmr space static photos --out site --allow-download": (
+        "fetches from npm; tests/static_site builds one of sketch"
+    ),
+    "python -m http.server --directory site": "serves until Ctrl-C; tests/static_site does",
+    "cmr space onnx photos --out photos-onnx": "a minute; tests/static_site exports sketch",
     "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
     "--collection pets": "needs servers; tests/gallery/indexing/test_cluster.py runs it with them",
     'cmr search http://host:19530/pets "two dogs on a beach"': "needs a server; "

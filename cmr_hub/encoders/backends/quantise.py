@@ -48,7 +48,7 @@ def quantise(file: Path, target: Path, batches: Iterable[Arrays], backend: str) 
                 weight_type=QuantType.QInt8,
             )
         elif backend == "openvino":
-            _quantise_weights(prepared, target)
+            quantise_weights(prepared, target)
         else:
             quantize_dynamic(
                 str(prepared),
@@ -73,7 +73,7 @@ class _Reader:
         return next(self._left, None)
 
 
-def _quantise_weights(file: Path, target: Path) -> None:
+def quantise_weights(file: Path, target: Path) -> None:
     """Replace the matrices W of products by round(W / s), with s = max |W| / 127 per column."""
     import onnx
     from onnx import helper, numpy_helper

@@ -118,6 +118,10 @@ class SentenceEncoder(TextEncoder):
         arrays = self._transformer.tokens.batch(texts)
         return {name: torch.from_numpy(one) for name, one in arrays.items()}
 
+    def tokeniser(self) -> tuple[str, int]:
+        """Return the tokeniser in the format of `tokenizer.json`, and the maximum length."""
+        return self._transformer.tokens.described()
+
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
         from cmr_hub.encoders.texts.last_layers import pool
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cmr_hub.encoders.panics import refusing_panics
 from cmr_hub.encoders.texts.lock import OwnLock
+from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -27,6 +28,9 @@ class SentenceTokens(Protocol):
 
     def ids(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text, with or without the special tokens at its ends."""
+
+    def described(self) -> tuple[str, int]:
+        """Return the tokeniser in the format of `tokenizer.json`, and the maximum length."""
 
 
 class LibraryTokens:
@@ -53,6 +57,12 @@ class LibraryTokens:
         found: list[int] = self._tokens(text, add_special_tokens=special, **self._cut)["input_ids"]
         return found
 
+    def described(self) -> tuple[str, int]:
+        """See `SentenceTokens`. Raises CMRError for a tokeniser without such a format."""
+        if not self.tokenizer.is_fast:
+            raise CMRError("the tokeniser of this encoder is Python code and cannot be exported")
+        return self.tokenizer.backend_tokenizer.to_str(), int(self._cut["max_length"])
+
     def _tokens(self, text: str | list[str], **options: Any) -> Any:
         # Truncation and padding are state of the tokeniser: two threads would get each other's
         # settings, or an error.
@@ -75,6 +85,7 @@ class FileTokens:
 
         self._tokenizer = Tokenizer.from_file(str(file))
         # The settings in the file are for another purpose.
+        self._max_tokens = max_tokens
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.enable_padding()
         added = self._tokenizer.get_added_tokens_decoder()
@@ -94,3 +105,7 @@ class FileTokens:
         """See `SentenceTokens`."""
         found: list[int] = self._tokenizer.encode(text, add_special_tokens=special).ids
         return found
+
+    def described(self) -> tuple[str, int]:
+        """See `SentenceTokens`."""
+        return self._tokenizer.to_str(), self._max_tokens

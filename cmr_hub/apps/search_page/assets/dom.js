@@ -4,13 +4,16 @@ const make = (tag, attributes = {}, ...children) => {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") node.style.cssText = value; // a strict policy forbids the attribute
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 };
-const address = (path) => `${(window.gradio_config?.root ?? "").replace(/\/$/, "")}/${path}`;
-const small = (path) => `${path}&small=1`;
+// The static site has files instead of queries, and pictures of the visitor's own.
+const address = (path) =>
+  path.startsWith("blob:") ? path : `${(window.gradio_config?.root ?? ".").replace(/\/$/, "")}/${path}`;
+const small = (path) => (path.includes("?") ? `${path}&small=1` : path);
 const number = (value) => Number(value).toFixed(2).replace("-", "\u2212");
 const image = (path, words, attributes = {}) => {
   if (!path) return make("span", { class: "absent" }, "No picture");

@@ -1,0 +1,117 @@
+// A worker that runs the model: texts and pictures become unit vectors.
+import * as ort from "./runtime/ort.wasm.min.mjs";
+import { bitmapOf, prepared, thumbnail } from "./pixels.js";
+import { tokeniser, words } from "./tokens.js";
+
+const here = (path) => new URL(path, import.meta.url).href;
+const THUMBNAIL = 480;
+ort.env.logLevel = "error";
+ort.env.wasm.wasmPaths = here("runtime/");
+ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
+
+const fetched = async (path) => {
+  const reply = await fetch(here(path));
+  if (!reply.ok) throw new Error(`${path} could not be loaded (${reply.status})`);
+  return reply;
+};
+const json = async (path) => (await fetched(path)).json();
+
+// A file, with its size so far reported as it comes.
+const bytes = async (path) => {
+  const reader = (await fetched(path)).body.getReader();
+  const parts = [];
+  let loaded = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    loaded += value.length;
+    self.postMessage({ path, loaded });
+  }
+  const whole = new Uint8Array(loaded);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+};
+
+const once = (make) => {
+  let made;
+  return () => (made ??= make());
+};
+const runtime = once(async () => {
+  ort.env.wasm.wasmBinary = (await bytes("runtime/ort-wasm-simd-threaded.wasm")).buffer;
+});
+const session = async (path) => {
+  const [network] = await Promise.all([bytes(path), runtime()]);
+  return ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
+};
+const texts = once(async () => {
+  const [network, definition] = await Promise.all([
+    session("model/text.onnx"),
+    json("model/tokens.json"),
+  ]);
+  return { network, tokens: tokeniser(definition) };
+});
+const images = once(async () => {
+  const [network, how] = await Promise.all([
+    session("model/image.onnx"),
+    json("model/preprocessing.json"),
+  ]);
+  return { network, how };
+});
+
+const integers = (values) =>
+  new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+
+const tasks = {
+  load: async ({ part }) => {
+    await (part === "text" ? texts() : images());
+  },
+  // The vector of each text, null where no word is known, and the unknown words of each.
+  texts: async ({ given }) => {
+    const { network, tokens } = await texts();
+    const found = [];
+    for (const text of given) {
+      const all = words(text);
+      const unknown = [...new Set(all.filter((word) => !tokens.knows(word)))];
+      let vector = null;
+      if (all.some((word) => tokens.knows(word))) {
+        const inputs = Object.entries(tokens.feed(text));
+        const feeds = Object.fromEntries(inputs.map(([name, ids]) => [name, integers(ids)]));
+        vector = (await network.run(feeds)).rows.data;
+      }
+      found.push({ vector, unknown });
+    }
+    return found;
+  },
+  picture: async ({ blob, small }) => {
+    const { network, how } = await images();
+    const bitmap = await bitmapOf(blob);
+    const pixels = await prepared(blob, bitmap, how);
+    const shape = [1, 3, how.side, how.side];
+    const { rows } = await network.run({ pixels: new ort.Tensor("float32", pixels, shape) });
+    const copy = small ? await thumbnail(bitmap, THUMBNAIL) : null;
+    bitmap.close();
+    return { vector: rows.data, thumbnail: copy };
+  },
+  // For tests: the numbers of the tokens, and the input of the network.
+  tokens: async ({ text }) => tokeniser(await json("model/tokens.json")).feed(text),
+  pixels: async ({ blob }) =>
+    prepared(blob, await bitmapOf(blob), await json("model/preprocessing.json")),
+};
+
+// One at a time: a session of ONNX Runtime cannot run twice at once.
+let last = Promise.resolve();
+self.addEventListener("message", ({ data: { id, task, ...given } }) => {
+  const work = async () => {
+    try {
+      self.postMessage({ id, result: await tasks[task](given) });
+    } catch (error) {
+      self.postMessage({ id, error: String(error?.message ?? error) });
+    }
+  };
+  last = task === "load" ? work() : last.then(work);
+});

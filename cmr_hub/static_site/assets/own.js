@@ -1,0 +1,122 @@
+// The visitor's own pictures: indexed here, and kept in IndexedDB if the visitor wants that.
+import { OwnVectors } from "./vectors.js";
+import { Encoder } from "./workers.js";
+
+const NAME = `cmr ${new URL(".", location.href).pathname}`;
+const STORE = "pictures";
+const MOST_WORKERS = 3;
+const SHOWN_PROBLEMS = 5;
+const PICTURE = /\.(jpe?g|png|webp|gif|bmp|avif|tiff?|hei[cf])$/i;
+
+const opened = () =>
+  new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+const store = async (mode, act) => {
+  const database = await opened();
+  try {
+    return await done(act(database.transaction(STORE, mode).objectStore(STORE)));
+  } finally {
+    database.close();
+  }
+};
+
+export class OwnPictures {
+  // model: identifies the vectors, so that those of another model are not searched.
+  constructor(model, dim) {
+    this.model = model;
+    this.dim = dim;
+    this.items = [];
+    this.isStopped = false;
+    this.update();
+  }
+
+  update() {
+    this.vectors = { image: new OwnVectors(this.items.map(({ vector }) => vector), this.dim) };
+    this.rows = new Map(this.items.map(({ id }, row) => [id, row]));
+  }
+
+  take(record) {
+    this.items.push({
+      id: record.id,
+      name: record.id.split("/").at(-1),
+      label: null,
+      sentences: [],
+      more: {},
+      vector: record.vector,
+      thumbnail: record.thumbnail,
+      address: URL.createObjectURL(record.thumbnail),
+    });
+  }
+
+  // Reads what was kept; false if there is nothing.
+  async restore() {
+    const kept = (await store("readonly", (pictures) => pictures.getAll())) ?? [];
+    kept.filter(({ model }) => model === this.model).forEach((record) => this.take(record));
+    this.update();
+    return this.items.length > 0;
+  }
+
+  async keep() {
+    for (const { id, vector, thumbnail } of this.items) {
+      await store("readwrite", (pictures) =>
+        pictures.put({ id, vector, thumbnail, model: this.model })
+      );
+    }
+  }
+
+  async forget() {
+    this.items.forEach(({ address }) => URL.revokeObjectURL(address));
+    this.items = [];
+    this.update();
+    await this.discard();
+  }
+
+  discard() {
+    return store("readwrite", (pictures) => pictures.clear());
+  }
+
+  // Indexes files in workers; report({done, total, problems}) is called after each.
+  async add(files, report) {
+    const wanted = [...files].filter(
+      (file) => file.type.startsWith("image/") || PICTURE.test(file.name)
+    );
+    const left = wanted.filter((file) => !this.rows.has(file.webkitRelativePath || file.name));
+    const total = left.length;
+    const problems = [];
+    let finished = 0;
+    this.isStopped = false;
+    report({ done: 0, total, problems });
+    const work = async (encoder) => {
+      while (left.length && !this.isStopped) {
+        const file = left.shift();
+        const id = file.webkitRelativePath || file.name;
+        try {
+          const found = await encoder.ask("picture", { blob: file, small: true });
+          this.take({ id, ...found });
+        } catch (error) {
+          problems.push(`${id}: ${error.message}.`);
+        }
+        report({ done: ++finished, total, problems });
+      }
+    };
+    const cores = Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1);
+    const encoders = Array.from(
+      { length: Math.min(cores, MOST_WORKERS, total) },
+      () => new Encoder()
+    );
+    await Promise.all(encoders.map(work));
+    encoders.forEach((encoder) => encoder.end());
+    this.items.sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.update();
+    return { done: finished, total, problems: problems.slice(0, SHOWN_PROBLEMS), failed: problems.length };
+  }
+}

@@ -1,0 +1,57 @@
+// Keeps the page, the model and the vectors, so that the page works without a network.
+const KEPT = `cmr ${self.registration.scope} ${VERSION}`;
+const address = (path) => new URL(path, self.registration.scope).href;
+const isOwn = (url) => url.startsWith(self.registration.scope);
+
+self.addEventListener("install", (event) => {
+  const keep = async () => {
+    const cache = await caches.open(KEPT);
+    // Asked for anew: the browser's own cache may have files of an earlier site.
+    await cache.addAll(FILES.map((path) => new Request(address(path), { cache: "no-cache" })));
+    await self.skipWaiting();
+  };
+  event.waitUntil(keep());
+});
+
+self.addEventListener("activate", (event) => {
+  const forget = async () => {
+    const others = (await caches.keys()).filter((name) => name.startsWith(`cmr ${self.registration.scope} `) && name !== KEPT);
+    await Promise.all(others.map((name) => caches.delete(name)));
+    await self.clients.claim();
+  };
+  event.waitUntil(forget());
+});
+
+// With these headers, which many file servers cannot send, ONNX Runtime may use threads.
+const isolated = (reply) => {
+  const headers = new Headers(reply.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  return new Response(reply.body, { status: reply.status, statusText: reply.statusText, headers });
+};
+
+const answer = async (request) => {
+  const cache = await caches.open(KEPT);
+  const kept = await cache.match(request, { ignoreSearch: true });
+  if (kept) return isolated(kept);
+  const reply = await fetch(request);
+  if (reply.ok) await cache.put(request, reply.clone());
+  return isolated(reply);
+};
+
+self.addEventListener("fetch", (event) => {
+  if (event.request.method === "GET" && isOwn(event.request.url)) {
+    event.respondWith(answer(event.request));
+  }
+});
+
+// Pictures are kept as they are shown, and the rest when the page asks for it.
+self.addEventListener("message", (event) => {
+  const keep = async () => {
+    const cache = await caches.open(KEPT);
+    for (const path of event.data.pictures) {
+      if (!(await cache.match(address(path)))) await cache.add(address(path)).catch(() => {});
+    }
+  };
+  event.waitUntil(keep());
+});

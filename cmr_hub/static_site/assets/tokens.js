@@ -1,0 +1,123 @@
+// The tokenisers of cmr_hub/encoders/texts: words, and BERT's pieces of words.
+const WORD = /([\p{L}\p{N}]+(?:'(?!s(?![\p{L}\p{N}_]))[\p{L}\p{N}]+)*)(?:'s(?![\p{L}\p{N}_]))?/gu;
+
+// The normalised text, and its words with their start and end there.
+export const spans = (text) => {
+  const plain = text.normalize("NFKC").toLowerCase().replaceAll("’", "'");
+  const words = [...plain.matchAll(WORD)].map((found) => ({
+    word: found[1],
+    start: found.index,
+    end: found.index + found[0].length,
+  }));
+  return { plain, words };
+};
+export const words = (text) => spans(text).words.map(({ word }) => word);
+
+const CHINESE = [
+  [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f],
+  [0x2b740, 0x2b81f], [0x2b820, 0x2ceaf], [0xf900, 0xfaff], [0x2f800, 0x2fa1f],
+];
+const isChinese = (letter) => {
+  const code = letter.codePointAt(0);
+  return CHINESE.some(([first, last]) => first <= code && code <= last);
+};
+const SPACE = /[\t\n\v\f\r \x85\p{Z}]/u;
+const OTHER = /[\p{C}\ufffd]/u;
+const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/u;
+
+const cleaned = (text) => {
+  let clean = "";
+  for (const letter of text) {
+    if (/[\t\n\r]/.test(letter)) clean += " ";
+    else if (OTHER.test(letter)) continue;
+    else if (SPACE.test(letter)) clean += " ";
+    else clean += isChinese(letter) ? ` ${letter} ` : letter;
+  }
+  return clean;
+};
+
+class WordPieces {
+  constructor(definition) {
+    Object.assign(this, definition);
+    this.index = new Map(definition.vocabulary.map((piece, number) => [piece, number]));
+    this.specials = new Set(definition.special.map((piece) => this.index.get(piece)));
+    const escaped = definition.special.map((one) => one.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+    this.special = new RegExp(`(${escaped.join("|")})`);
+  }
+
+  pieces(text) {
+    // Special tokens that stand in a text are taken as they are.
+    return text.split(this.special).flatMap((part, place) =>
+      place % 2 ? [this.index.get(part)] : this.split(part).flatMap((word) => this.parts(word))
+    );
+  }
+
+  split(text) {
+    let clean = cleaned(text);
+    if (this.strip_accents) clean = clean.normalize("NFD").replace(/\p{Mn}/gu, "");
+    const found = [];
+    let word = "";
+    const end = () => {
+      if (word) found.push(word);
+      word = "";
+    };
+    for (let letter of clean) {
+      if (this.lower) letter = letter.toLowerCase();
+      if (SPACE.test(letter)) end();
+      else if (PUNCTUATION.test(letter)) {
+        end();
+        found.push(letter);
+      } else word += letter;
+    }
+    end();
+    return found;
+  }
+
+  parts(word) {
+    const letters = [...word];
+    const unknown = [this.index.get(this.unknown)];
+    if (letters.length > this.longest) return unknown;
+    const found = [];
+    for (let start = 0; start < letters.length; ) {
+      let end = letters.length;
+      let number;
+      for (; end > start; end--) {
+        const piece = (start ? this.prefix : "") + letters.slice(start, end).join("");
+        number = this.index.get(piece);
+        if (number !== undefined) break;
+      }
+      if (number === undefined) return unknown;
+      found.push(number);
+      start = end;
+    }
+    return found;
+  }
+
+  knows(word) {
+    return this.pieces(word).some((piece) => !this.specials.has(piece));
+  }
+
+  // The inputs of the network for one text.
+  feed(text) {
+    const middle = this.pieces(text).slice(0, this.max_tokens - 2);
+    const ids = [this.index.get(this.first), ...middle, this.index.get(this.last)];
+    return { input_ids: ids, attention_mask: ids.map(() => 1), token_type_ids: ids.map(() => 0) };
+  }
+}
+
+class WholeWords {
+  constructor(definition) {
+    this.index = new Map(definition.vocabulary.map((word, number) => [word, number]));
+  }
+
+  knows(word) {
+    return this.index.has(word);
+  }
+
+  feed(text) {
+    return { ids: words(text).filter((word) => this.knows(word)).map((word) => this.index.get(word)) };
+  }
+}
+
+export const tokeniser = (definition) =>
+  definition.kind === "words" ? new WholeWords(definition) : new WordPieces(definition);

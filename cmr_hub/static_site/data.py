@@ -1,0 +1,130 @@
+"""The content of a gallery as files that a browser reads: items, vectors and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from tqdm import tqdm
+
+from cmr_hub.datasets.images import read_image
+from cmr_hub.errors import ImageError
+from cmr_hub.outside import shortened
+
+if TYPE_CHECKING:
+    from cmr_hub.gallery.clear import Neutral
+    from cmr_hub.gallery.vectors import VectorColumn
+    from cmr_hub.types import JSONObject
+
+SIDE: Final = 480
+MOST_CHOICES: Final = 300
+MOST_SENTENCES: Final = 50
+_QUALITY: Final = 80
+_EXAMPLES: Final = 6
+_SENTENCES: Final = 3
+# Columns that indexing needs; they mean nothing to a visitor.
+_NOT_SHOWN: Final = ("sha256", "size", "modified", "name", "id", "path", "sentences", "label")
+
+
+def shown_items(items: Sequence[JSONObject], pictures: Sequence[bool]) -> list[JSONObject]:
+    """Return what the page shows of each item. Paths are left out, but for the file's name."""
+    return [
+        {
+            "id": item["id"],
+            "name": shortened(
+                str(item.get("name") or (item["path"] and Path(item["path"]).name) or item["id"])
+            ),
+            "label": item["label"] and shortened(item["label"]),
+            "sentences": [shortened(text) for text in (item["sentences"] or ())[:MOST_SENTENCES]],
+            "picture": has_picture,
+            "more": {
+                key: shortened(str(value))
+                for key, value in item.items()
+                if key not in _NOT_SHOWN and value not in (None, "", [])
+            },
+        }
+        for item, has_picture in zip(items, pictures, strict=True)
+    ]
+
+
+def filters(items: Sequence[JSONObject]) -> list[JSONObject]:
+    """Return the columns of texts with few distinct values, the class first, with the values."""
+    found = []
+    names = [name for name in (items[0] if items else ()) if name not in _NOT_SHOWN]
+    for name in ("label", *names):
+        values = {item[name] for item in items} - {None, ""}
+        are_texts = all(isinstance(value, str) and len(value) <= 100 for value in values)
+        if are_texts and 1 < len(values) <= min(MOST_CHOICES, max(2, len(items) // 2)):
+            title = "class" if name == "label" else name.replace("_", " ")
+            found.append({"column": name, "title": title, "values": sorted(values)})
+    return found
+
+
+def examples(items: Sequence[JSONObject]) -> JSONObject:
+    """Return short sentences and some items with pictures, to try."""
+    places = np.unique(np.linspace(0, len(items) - 1, min(_EXAMPLES, len(items))).astype(int))
+    chosen = [items[place] for place in places]
+    shortest = {min(item["sentences"], key=len): None for item in chosen if item["sentences"]}
+    return {
+        "sentences": sorted(shortest, key=len)[:_SENTENCES],
+        "pictures": [int(place) for place in places if items[place]["picture"]],
+    }
+
+
+def write_vectors(
+    folder: Path, name: str, column: VectorColumn, neutral: Neutral | None
+) -> JSONObject:
+    """Write the (n, d) vectors of one modality: 8-bit integers to scan, and float16 to score.
+
+    `NAME.bin` holds, each for all n vectors and little-endian: scales and rounding errors ‖v − sq‖
+    (float32), mean and spread of the scores of neutral sentences (float32), and q (int8).
+    `NAME-exact.bin` holds v (float16).
+
+    Args:
+        folder: folder to write to.
+        name: modality.
+        column: the vectors.
+        neutral: scores of neutral sentences; without them mean and spread are 0.
+    """
+    rows = np.asarray(column.matrix, dtype=np.float64)
+    scales = np.abs(rows).max(axis=1, keepdims=True).clip(1e-12) / 127
+    whole = np.rint(rows / scales)
+    errors = np.linalg.norm(rows - scales * whole, axis=1)
+    mean = spread = np.zeros(len(rows))
+    if neutral is not None:
+        mean, spread = rows @ neutral.mean.astype(np.float64), neutral.spreads(rows)
+    numbers = np.stack([scales[:, 0], errors, mean, spread]).astype("<f4")
+    (folder / f"{name}.bin").write_bytes(numbers.tobytes() + whole.astype(np.int8).tobytes())
+    (folder / f"{name}-exact.bin").write_bytes(rows.astype("<f2").tobytes())
+    is_full = np.array_equal(column.rows, np.arange(len(column)))
+    return {"count": len(rows), "rows": None if is_full else column.rows.tolist()}
+
+
+def write_pictures(folder: Path, paths: Sequence[str | None]) -> list[bool]:
+    """Write a smaller copy of each picture, encoded anew, so that no EXIF data is published.
+
+    Returns:
+        For each path whether there is a picture; one that cannot be read is left out.
+    """
+
+    def write(numbered: tuple[int, str | None]) -> bool:
+        number, path = numbered
+        if path is None:
+            return False
+        try:
+            image = read_image(path, enough=SIDE)
+        except ImageError:
+            return False
+        image.thumbnail((SIDE, SIDE))
+        image.save(folder / f"{number}.webp", quality=_QUALITY)
+        return True
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        bar: Any = tqdm(
+            pool.map(write, enumerate(paths)), total=len(paths), desc="pictures", disable=None
+        )
+        return list(bar)

@@ -1,0 +1,86 @@
+"""The files of onnxruntime-web, which runs networks in browsers, from the npm registry."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import urllib.request
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from cmr_hub.atomic import atomic_directory
+from cmr_hub.cache_home import default_cache_home
+from cmr_hub.errors import CMRError
+
+VERSION: Final = "1.30.0"
+SHA512: Final = (
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
+"""Of the package's archive, in base64 as in a `package-lock.json`."""
+FILES: Final = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+)
+LICENCES: Final = ("LICENSE", "ThirdPartyNotices.txt")
+REGISTRY: Final = "https://registry.npmjs.org"
+_MOST: Final = 64 * 2**20
+_SECONDS: Final = 60
+
+
+def runtime(*, allow_download: bool = False) -> Path:
+    """Return the folder of `FILES` in the cache, fetched once if `allow_download`.
+
+    Raises:
+        CMRError: they are not in the cache, cannot be fetched, or have another SHA-512.
+    """
+    folder = default_cache_home() / f"onnxruntime-web-{VERSION}"
+    if all((folder / name).is_file() for name in FILES):
+        return folder
+    registry = os.environ.get("NPM_CONFIG_REGISTRY", REGISTRY).rstrip("/")
+    address = f"{registry}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+    if not allow_download:
+        raise CMRError(
+            f"onnxruntime-web {VERSION}, which runs the model in the browser, is not in "
+            f"{folder.parent}: give --allow-download to fetch it once ({address}, 33 MB)"
+        )
+    try:
+        with urllib.request.urlopen(address, timeout=_SECONDS) as reply:  # noqa: S310 - the registry
+            content = reply.read(_MOST)
+    except OSError as error:
+        raise CMRError(f"cannot fetch {address}: {error}; try again with a network") from error
+    keep_runtime(content, folder)
+    return folder
+
+
+def keep_runtime(content: bytes, folder: Path) -> None:
+    """Unpack `FILES` from the archive of the package. Raises CMRError for another archive."""
+    if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
+        raise CMRError(
+            f"the archive of onnxruntime-web {VERSION} has another SHA-512 than expected; it is "
+            "not used"
+        )
+    with (
+        tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive,
+        atomic_directory(folder) as fresh,
+    ):
+        for name in FILES:
+            member = archive.extractfile(f"package/dist/{name}")
+            if member is None:
+                raise CMRError(f"onnxruntime-web {VERSION} has no file {name}")
+            (fresh / name).write_bytes(member.read())
+
+
+def copy_runtime(source: Path, target: Path) -> None:
+    """Copy the runtime, with ONNX Runtime's licence and the notices of what it contains."""
+    target.mkdir()
+    for name in FILES:
+        shutil.copyfile(source / name, target / name)
+    own = Path(str(metadata.distribution("onnxruntime").locate_file("onnxruntime")))
+    for name in LICENCES:  # the npm package comes without them
+        shutil.copyfile(own / name, target / name)
