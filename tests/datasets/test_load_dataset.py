@@ -77,9 +77,12 @@ def test_import_is_light():
 
 
 def test_files_that_may_not_be_read_are_told(root, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied", "metadata.csv")
 
-    monkeypatch.setattr("cmr_hub.datasets.metadata._csv_records", refuse)
+    monkeypatch.setattr("cmr_hub.datasets.metadata.table_rows", refuse)
+    with pytest.raises(DataNotFoundError, match=r"(?s)unread table: 1.*Permission denied"):
+        load_dataset("folder", root)
+    monkeypatch.setattr("cmr_hub.datasets.folder.find_dataset", refuse)
     with pytest.raises(DataNotFoundError, match=r"folder cannot be read: .*Permission denied"):
         load_dataset("folder", root)
