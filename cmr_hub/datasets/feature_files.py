@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -272,9 +273,14 @@ def _numpy(path: Path) -> Any:
 
 def _loaded(path: Path, source: Any, name: str) -> npt.NDArray[Any]:
     try:
-        return source if isinstance(source, np.ndarray) else np.asarray(source[name])
+        array = np.asarray(source if isinstance(source, np.ndarray) else source[name])
     except Exception as error:  # as above; a pickled array is a ValueError that says so
         raise DataFormatError(f"{path}: {name} cannot be read: {error}") from error
+    if array.dtype.kind == "U" and array.size:
+        codes = np.dtype("u4").newbyteorder(array.dtype.byteorder)
+        if np.ascontiguousarray(array).view(codes).max(initial=0) > sys.maxunicode:
+            raise DataFormatError(f"{path}: {name} has characters that do not exist")
+    return array
 
 
 def _hdf5(path: Path, *, transposed: bool) -> _Arrays:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cmr_hub.datasets import load_dataset
+from cmr_hub.datasets import FeatureDataset, PairDataset, load_dataset
 from cmr_hub.datasets.images import read_file, read_image
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.wikipedia import LISTS, _read_paragraphs, read_lists
@@ -191,6 +191,59 @@ def of_matrices(**options: object) -> Target:
     return Target({"raw.mat": matrices(**options)}, read)
 
 
+KINDS = (".npz", ".npy", ".mat", ".parquet")
+FEATURES = {
+    "images": np.eye(6, 4, dtype=np.float32),
+    "texts": np.ones((6, 3)),
+    "labels": np.tile([[1, 0], [1, 1]], (3, 1)),
+    "split": np.array(["train", "val", "test"] * 2),
+}
+
+
+def of_features(kind: str) -> Target:
+    def content(**arrays: np.ndarray) -> bytes:
+        file = io.BytesIO()
+        match kind:
+            case ".npz":
+                np.savez_compressed(file, **arrays)
+            case ".mat":
+                scipy.io.savemat(file, arrays, do_compression=True)
+            case ".npy":
+                np.save(file, *arrays.values())
+        return file.getvalue()
+
+    files = (
+        {f"mine{kind}": content(**FEATURES)}
+        if kind != ".npy"
+        else {f"{name}.npy": content(**{name: array}) for name, array in FEATURES.items()}
+    )
+    if kind == ".parquet":
+        files = {"mine.parquet": parquet({name: list(rows) for name, rows in FEATURES.items()})}
+    if kind == ".mat":
+        without_split = {name: rows for name, rows in FEATURES.items() if name != "split"}
+        files = {"mine.mat": content(**without_split)}
+
+    def read(folder: Path) -> None:
+        dataset = load_dataset("features", folder)
+        assert isinstance(dataset, FeatureDataset)
+        assert np.isfinite(dataset.image_features).all()
+
+    return Target(files, read)
+
+
+def of_karpathy() -> Target:
+    table = {"images": [{"filename": "a.png", "split": "val", "sentences": [{"raw": "one"}]}]}
+
+    def read(folder: Path) -> None:
+        dataset = load_dataset("coco", folder, check_images=False)
+        assert isinstance(dataset, PairDataset)
+        assert all(path is not None and path.is_relative_to(folder) for path in dataset.images)
+
+    files = {**WORDS, "dataset_coco.json": as_json(table)}
+    changes = {"dataset_coco.json": (table, as_json)}
+    return Target(files, read, changes, attacked=("dataset_coco.json",))
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     **{name: (lambda name=name: of_picture(name)) for name in PICTURES},
     **{name: (lambda name=name: of_table(name)) for name in TABLES},
@@ -198,6 +251,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "dataset of the Hub": of_hub_dataset,
     "wikipedia text": of_paragraphs,
     "wikipedia lists": of_lists,
+    **{f"features {kind}": (lambda kind=kind: of_features(kind)) for kind in KINDS},
+    "karpathy": of_karpathy,
     "plain .mat": of_matrices,
     "packed .mat": lambda: of_matrices(do_compression=True),
     ".mat of version 4": lambda: of_matrices(format="4"),
