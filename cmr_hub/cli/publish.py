@@ -145,7 +145,7 @@ def dashboard(
 
 
 @space.command("static")
-def static_site(
+def site(
     gallery: Annotated[
         str,
         typer.Argument(help="Directory of the gallery, or a model with one: photos or sketch."),
@@ -172,13 +172,13 @@ def static_site(
     from cmr_hub.static_site.site import build_static_site
 
     opened = open_gallery(gallery, allow_download=allow_download, device="cpu", backend="torch")
-    site = build_static_site(opened, out, title=title, int8=int8, allow_download=allow_download)
-    if site["missing"]:
-        console.print(f"{site['missing']} pictures could not be read and are left out.")
-    sizes = site["bytes"]
+    built = build_static_site(opened, out, title=title, int8=int8, allow_download=allow_download)
+    if built["missing"]:
+        console.print(f"{built['missing']} pictures could not be read and are left out.")
+    sizes = built["bytes"]
     first = sum(size for name, size in sizes.items() if name != "model/image.onnx")
     console.print(
-        f"Wrote {out}: {site['count']:,} items; a visitor loads {decimal(first)} at first, and "
+        f"Wrote {out}: {built['count']:,} items; a visitor loads {decimal(first)} at first, and "
         f"{decimal(sizes['model/image.onnx'])} more to search by pictures. To try it: "
         f"python -m http.server --directory {out}",
         soft_wrap=True,

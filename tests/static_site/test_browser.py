@@ -106,7 +106,7 @@ def test_pictures_find_what_python_finds(visit, url, gallery, pictures) -> None:
 def test_pixels_are_those_of_pillow(visit, url, gallery, pictures) -> None:
     window = visit(url)
     own = gallery.model.image.required_encoder.preprocessing
-    for path in pictures:
+    for path in pictures[::3]:
         found = window.evaluate(
             """async (text) => {
                 const blob = new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))]);
@@ -122,7 +122,7 @@ def test_pixels_are_those_of_pillow(visit, url, gallery, pictures) -> None:
 @pytest.mark.parametrize("resampling", ["bicubic", "bilinear"])
 def test_parts_of_pictures_are_resized_as_pillow_does(visit, url, pictures, resampling) -> None:
     window = visit(url)
-    for path in pictures[::2]:
+    for path in pictures[:4:2]:
         image = Image.open(path).convert("RGB")
         box = (1.25, 0.5, image.width - 7.125, image.height - 3.75)
         found = window.evaluate(
@@ -210,7 +210,7 @@ def test_a_visitor_searches_and_looks(visit, url, gallery) -> None:
     expect(viewer.locator("header .small")).to_contain_text("Result 2")
     viewer.get_by_text("More like this").click()
     expect(window.locator("#results .chip")).to_contain_text("More like")
-    window.get_by_role("button", name="Back").click()
+    window.get_by_role("button", name="Back", exact=True).click()
     expect(tiles).to_have_count(12)
     window.locator("h1").click()
     window.keyboard.press("/")
