@@ -321,8 +321,8 @@ class CrossModalModel:
             text: a sentence.
             image: a path, a `PIL.Image`, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
             k: maximum number of hits.
-            target: search pictures (`"image"`) or texts (`"text"`). Default: the modality other
-                than the query's, if the gallery has it.
+            target: search pictures (`"image"`) or texts (`"text"`). Default: pictures, if the
+                gallery has any.
             offset: number of best hits to skip; page 3 with 10 hits per page is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
             min_score: minimum cosine similarity of a hit, in [-1, 1].
@@ -344,9 +344,6 @@ class CrossModalModel:
                 "this model has no gallery to search in; set model.gallery, "
                 "or load a model directory that was saved with one"
             )
-        other: Modality = "image" if image is None else "text"
-        if target is None and other in self.gallery.targets:
-            target = other
         if image is not None:
             vector = self.encode_images([image])[0]
         else:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from cmr_hub.errors import CMRError, shown
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.types import Document
 
 WORDS_VERSION: Final = 2
@@ -130,7 +130,7 @@ def folded(text: str, version: int = WORDS_VERSION) -> str:
 
 
 def document_words(document: Document, version: int = WORDS_VERSION) -> list[str]:
-    """Return the words of all sentences of a document, in order. Raises CMRError for a string."""
+    """Return the words of all sentences of a document, in order. Raises QueryError for a string."""
     return [word for sentence in sentences(document) for word in words(sentence, version)]
 
 
@@ -138,13 +138,13 @@ def sentences(document: Document) -> Document:
     """Validate a document and return it.
 
     Raises:
-        CMRError: It is a string, which would be read as a document of letters; or a sentence is
+        QueryError: It is a string, which would be read as a document of letters; or a sentence is
             not a string.
     """
     if isinstance(document, str):
-        raise CMRError(f"a document is a list of sentences: pass [{shown(document)}]")
+        raise QueryError(f"a document is a list of sentences: pass [{shown(document)}]")
     if not isinstance(document, Iterable):
-        raise CMRError(f"a document is a list of sentences, not {shown(document)}")
+        raise QueryError(f"a document is a list of sentences, not {shown(document)}")
     found = document if isinstance(document, Sequence) else tuple(document)
     for sentence in found:
         _refuse_no_text(sentence)
@@ -153,7 +153,7 @@ def sentences(document: Document) -> Document:
 
 def _refuse_no_text(text: object) -> None:
     if not isinstance(text, str):
-        raise CMRError(
+        raise QueryError(
             f"{shown(text)} ({type(text).__name__}) is no text: leave it out, or give words for it"
         )
 

@@ -113,7 +113,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             total=size,
             unit="B",
             unit_scale=True,
-            desc=f"reading {file.name}",
+            desc="reading word vectors",
             disable=None,
             delay=1.0,
         ) as bar,
