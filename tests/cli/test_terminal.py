@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,17 @@ def test_arguments_and_faults(cmr, monkeypatch) -> None:
         assert code == (2 if fault is ImageError else 1)
         assert clean(out, err)
         assert "\\x1b]52" in err
-    with monkeypatch.context() as changed:
-        changed.setattr(
-            Gallery, "search", lambda *_, **__: warnings.warn(ORDERS, stacklevel=2) or []
-        )
-        _, out, err = cmr("search", "sketch", "a dog")
-    assert clean(out, err)
-    assert "\\x1b]52" in err
+
+
+def test_warnings() -> None:
+    """In a process of its own: pytest records those of this one."""
+    code = (
+        "import warnings, typer; from cmr_hub.cli import main; app = typer.Typer()\n"
+        f"app.command()(lambda: warnings.warn({ORDERS!r})); main(app)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert clean(found.stderr.decode())
+    assert "\\x1b]52" in found.stderr.decode()
 
 
 def raising(error: Exception):
