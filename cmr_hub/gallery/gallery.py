@@ -11,7 +11,6 @@ import numpy as np
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.embed import embedded
-from cmr_hub.gallery.hits import Explanation
 from cmr_hub.gallery.items import Item, listed
 from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
@@ -19,7 +18,7 @@ from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
-from cmr_hub.hit import Hit
+from cmr_hub.hit import Explanation, Hit
 from cmr_hub.models.zero_shot import TEMPLATE
 
 if TYPE_CHECKING:

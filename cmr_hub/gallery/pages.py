@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.hits import hit_of
+from cmr_hub.gallery.items import COLUMNS
 from cmr_hub.gallery.query import number
 from cmr_hub.hit import Hit
 
@@ -89,7 +90,7 @@ def search_pages(
             (found,) = store.search(query[None], fetched, target, page.where)
         pages.append(
             [
-                hit_of(
+                _hit_of(
                     found.items[index],
                     float(found.scores[index]),
                     rank,
@@ -99,6 +100,21 @@ def search_pages(
             ]
         )
     return pages
+
+
+def _hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
+    """Create a hit from a row of the items table."""
+    return Hit(
+        rank=rank,
+        id=item["id"],
+        # Vectors have length 1 up to rounding errors.
+        score=min(max(score, -1.0), 1.0),
+        file=item["path"],
+        sentences=tuple(item["sentences"] or ()),
+        label=item["label"],
+        metadata={name: item[name] for name in item if name not in COLUMNS},
+        z=z,
+    )
 
 
 def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:

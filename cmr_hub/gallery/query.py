@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.models.file_names import refuse_file_name
+from cmr_hub.models.towers import refuse_file_name
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:

@@ -18,12 +18,11 @@ from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, shown
 from cmr_hub.hub_download import HubSource, is_repository
-from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
 from cmr_hub.models.inspection import refuse_local_sources
 from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
-from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
+from cmr_hub.models.towers import ImageTower, TextTower, refuse_file_name, refuse_single
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
