@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,6 +130,7 @@ def search(
     from cmr_hub.gallery.notes import query_notes, unknown_words
     from cmr_hub.loading import open_gallery
 
+    filters = {"--where": where, "--near": near, "--min-score": min_score}
     if near is not None:
         from cmr_hub.gallery.where import near_condition
 
@@ -155,7 +156,7 @@ def search(
     )
     unknown = [] if opened.model is None else unknown_words(opened.model, query)
     notes = query_notes(query, unknown, "with --without")
-    nothing = _nothing(len(opened), where, min_score) if clear is None else NOTHING_CLEAR
+    nothing = _nothing(len(opened), filters) if clear is None else NOTHING_CLEAR
     aside = Terminal(stderr=True, markup=False, emoji=False) if as_json or paths else console
     if html is not None or show == 0:
         from cmr_hub.atomic import atomic_file
@@ -184,12 +185,11 @@ def search(
         _open(hits, show)
 
 
-def _nothing(size: int, where: str | None, min_score: float | None) -> str:
+def _nothing(size: int, filters: Mapping[str, object]) -> str:
     """Return a sentence that says why there are no hits."""
     if not size:
         return "Nothing was found: the gallery is empty."
-    options = {"--where": where, "--min-score": min_score}
-    given = " and ".join(name for name, value in options.items() if value is not None)
+    given = " and ".join(name for name, value in filters.items() if value is not None)
     return f"Nothing was found that satisfies {given}." if given else "Nothing was found."
 
 
