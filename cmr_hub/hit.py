@@ -41,3 +41,16 @@ class Hit:
     def at_rank(self, rank: int) -> Hit:
         """The same in another place."""
         return replace(self, rank=rank)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The rank and score of a hit, and the training class nearest to it."""
+
+    rank: int
+    score: float
+    """Cosine similarity to the query, in [-1, 1]."""
+    among: int
+    """Number of items in the gallery."""
+    nearest_class: str | None
+    """Nearest class of the training data; None if the model was trained without classes."""

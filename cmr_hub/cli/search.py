@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import webbrowser
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.style import Style
 from rich.table import Column, Table
+from rich.text import Text
+from typer.core import TyperCommand
 
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
-from cmr_hub.cli.terminal import cell, printable
+from cmr_hub.cli.terminal import Terminal, cell
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -31,6 +37,19 @@ class Target(StrEnum):
 
     IMAGE = "image"
     TEXT = "text"
+
+
+class SearchCommand(TyperCommand):
+    """`cmr search`: a number may follow `--open`, which typer cannot express."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as `TyperCommand`; `--open` without a number is `--open=0`."""
+        for at, arg in enumerate(args):
+            if arg == "--":
+                break
+            if arg == "--open" and not "".join(args[at + 1 : at + 2]).isdecimal():
+                args[at] = "--open=0"
+        return super().parse_args(ctx, args)
 
 
 def search(
@@ -57,7 +76,7 @@ def search(
     offset: Annotated[int, typer.Option(min=0, help="Skip this many of the best hits.")] = 0,
     target: Annotated[
         Target | None,
-        typer.Option(help="Search images or texts. Default: the other modality than the query."),
+        typer.Option(help="Search pictures or sentences. Default: the pictures, if there are any."),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
@@ -81,21 +100,37 @@ def search(
     int8: Int8 = False,
     allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print only the paths of the pictures, one a line.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write the hits as a page to this file.")
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the hits in the browser.")] = False,
+    show: Annotated[
+        int | None,
+        typer.Option(
+            "--open",
+            min=0,
+            metavar="[RANK]",
+            help="Open the hits in the browser; with a number, as in --open 3, the picture of the "
+            "third hit.",
+        ),
+    ] = None,
 ) -> None:
     """Search a gallery with a sentence, a picture, or both.
 
     Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
     `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`,
-    `cmr search gallery "an animal in a field" --without "a cow"`
+    `cmr search gallery "an animal in a field" --without "a cow"`,
+    `cmr search gallery "a dog" -k 100 --paths | xargs -d '\\n' cp -t dogs`
+
+    The exit status is 0, also if nothing is found, and 2 after an error.
     """
     from cmr_hub.gallery.clear import NOTHING_CLEAR
     from cmr_hub.gallery.notes import query_notes, unknown_words
     from cmr_hub.loading import open_gallery
 
+    filters = {"--where": where, "--near": near, "--min-score": min_score}
     if near is not None:
         from cmr_hub.gallery.where import near_condition
 
@@ -103,6 +138,8 @@ def search(
         where = place if where is None else f"({where}) AND {place}"
     if weight is not None and (image is None or text is None):
         raise QueryError("--weight needs a sentence and a picture: give both, or omit it")
+    if paths and as_json:
+        raise QueryError("give --paths or --json, not both")
     query = _query(text, image, weight, without or [])
     opened = open_gallery(
         gallery, model, allow_download=allow_download, device=device, backend=backend, int8=int8
@@ -119,8 +156,9 @@ def search(
     )
     unknown = [] if opened.model is None else unknown_words(opened.model, query)
     notes = query_notes(query, unknown, "with --without")
-    nothing = "Nothing was found." if clear is None else NOTHING_CLEAR
-    if html is not None or show:
+    nothing = _nothing(len(opened), filters) if clear is None else NOTHING_CLEAR
+    aside = Terminal(stderr=True, markup=False, emoji=False) if as_json or paths else console
+    if html is not None or show == 0:
         from cmr_hub.atomic import atomic_file
         from cmr_hub.gallery.contact_sheet import contact_sheet
 
@@ -129,18 +167,54 @@ def search(
         title = " − ".join([query_text, *(without or [])])
         with atomic_file(page) as file:
             file.write_text(contact_sheet(hits, title, nothing, notes), encoding="utf-8")
-        if show:
+        if show == 0:
             webbrowser.open(page.absolute().as_uri())
-        if not as_json:
-            console.print(f"{len(hits)} hits in {page}", soft_wrap=True)
-    elif not as_json:
-        console.print(_table(hits) if hits or clear is None else nothing)
+        aside.print(f"{len(hits)} hits in {page}", soft_wrap=True)
+    elif not hits:
+        aside.print(nothing, soft_wrap=True)
+    elif aside is console:
+        console.print(_table(hits))
     if as_json:
         extra = {"unknown_words": unknown, "note": " ".join(notes) or None}
         typer.echo(json_text([hit.record() | extra for hit in hits]))
+    if paths:
+        _print_paths(hits, aside)
     for note in notes:
-        # Standard output has only the JSON list, which may be empty.
-        typer.echo(printable(note), err=as_json)
+        aside.print(note, soft_wrap=True, highlight=False)
+    if show:
+        _open(hits, show)
+
+
+def _nothing(size: int, filters: Mapping[str, object]) -> str:
+    """Return a sentence that says why there are no hits."""
+    if not size:
+        return "Nothing was found: the gallery is empty."
+    given = " and ".join(name for name, value in filters.items() if value is not None)
+    return f"Nothing was found that satisfies {given}." if given else "Nothing was found."
+
+
+def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
+    """Print paths for other programs: exactly as they are, except in a terminal."""
+    files = [hit.file for hit in hits if hit.file is not None and "\n" not in hit.file]
+    if sys.stdout.isatty():
+        for file in files:
+            console.print(file, soft_wrap=True, highlight=False)
+    else:
+        # Bytes: the encoding of the output may not have every character.
+        sys.stdout.buffer.write(b"".join(os.fsencode(file) + b"\n" for file in files))
+        sys.stdout.buffer.flush()
+    if left_out := len(hits) - len(files):
+        aside.print(f"{left_out} hits without a path of one line were left out; see --json.")
+
+
+def _open(hits: Sequence[Hit], rank: int) -> None:
+    """Open the picture of a hit in the program of this machine for it. Raises QueryError."""
+    hit = next((hit for hit in hits if hit.rank == rank), None)
+    if hit is None:
+        raise QueryError(f"--open {rank}: there is no hit of this rank among the {len(hits)} found")
+    if hit.path is None:
+        raise QueryError(f"--open {rank}: this hit is a text and has no picture")
+    webbrowser.open(hit.path.as_uri())
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
@@ -159,20 +233,32 @@ def _query(text: str | None, image: Path | None, weight: float | None, without: 
 
 
 def _table(hits: list[Hit]) -> Table:
-    columns = {
+    columns: dict[str, Sequence[str | Text]] = {
         "rank": [str(hit.rank) for hit in hits],
         "score": [f"{hit.score:.3f}" for hit in hits],
         "clear": ["" if hit.z is None else f"{hit.z:.1f}" for hit in hits],
         "label": [cell(hit.label or "") for hit in hits],
         "sentence": [cell(hit.sentences[0] if hit.sentences else "") for hit in hits],
-        "path": [cell(hit.file or hit.id, None) for hit in hits],
+        "path": [_linked(hit) for hit in hits],
     }
-    filled = {name: cells for name, cells in columns.items() if any(cells) or not hits}
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
     # Folded, because a truncated path does not identify a file.
     table = Table(*(Column(name, overflow="fold") for name in filled))
     for row in zip(*filled.values(), strict=True):
         table.add_row(*row)
     return table
+
+
+def _linked(hit: Hit) -> Text:
+    """Return a short path that the shell understands, as a link where the terminal has links."""
+    if hit.path is None:
+        return Text(cell(hit.id, None))
+    shown = str(hit.path)
+    for folder, name in ((Path.cwd(), ""), (Path.home(), "~")):
+        if hit.path.is_relative_to(folder):
+            shown = str(Path(name, hit.path.relative_to(folder)))
+            break
+    return Text(cell(shown, None), style=Style(link=hit.path.as_uri()))
 
 
 def demo(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, StorageError, UnknownWordsError
 from cmr_hub.gallery.neutral import neutral_sentences
+from cmr_hub.gallery.query import number
 from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def neutral_for(
         QueryError: `clear` is given but there are no neutral scores, or it is not finite.
     """
     neutral = stored if modality == "text" else None
-    if clear is not None and not math.isfinite(clear):
-        raise QueryError(f"`clear` must be a number of standard deviations, not {clear}")
+    if clear is not None:
+        number("clear", clear)
     if clear is not None and neutral is None:
         raise QueryError(
             "`clear` works for text queries only: leave it out"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.texts.tokens import word_spans
+from cmr_hub.encoders.texts.tokens import pieces, word_spans
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.query import Mix, Query, mixed, query_vector
 
@@ -140,9 +140,10 @@ def word_contributions(
             ]
         )
         for (word, _, _), without in zip(spans, _cosines(queries, target), strict=True):
-            drop = 0.0 if word in unknown else float(score - without)
+            is_known = word not in unknown and not unknown.issuperset(pieces(word))
+            drop = float(score - without) if is_known else 0.0
             z = drop / spread if spread > 0 else None
-            contributions.append(WordContribution(word, word not in unknown, drop, weight > 0, z))
+            contributions.append(WordContribution(word, is_known, drop, weight > 0, z))
     return contributions
 
 

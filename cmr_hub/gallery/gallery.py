@@ -11,15 +11,14 @@ import numpy as np
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.embed import embedded
-from cmr_hub.gallery.hits import Explanation
-from cmr_hub.gallery.items import Item
+from cmr_hub.gallery.items import Item, listed
 from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.pages import Page, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
-from cmr_hub.hit import Hit
+from cmr_hub.hit import Explanation, Hit
 from cmr_hub.models.zero_shot import TEMPLATE
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ class Gallery:
             CMRError: an item has neither a picture nor a known word; nothing is added.
             ImageError: a picture cannot be read; nothing is added.
         """
-        rows = list(items)
+        rows = listed("items", items, Item)
         existing = self.store.rows([item.id for item in rows])
         if len(existing):
             raise QueryError(
@@ -204,7 +203,9 @@ class Gallery:
                 "nothing can be added to a gallery that was opened without its model: "
                 "Gallery.open(directory, model)"
             )
-        self.store.put(embedded(self.model, list(items), cache=cache, progress=progress))
+        self.store.put(
+            embedded(self.model, listed("items", items, Item), cache=cache, progress=progress)
+        )
         self.calibrate()
 
     def add_vectors(
@@ -234,7 +235,7 @@ class Gallery:
         Raises:
             QueryError: the condition cannot be parsed.
         """
-        chosen = list(ids)
+        chosen = listed("ids", ids, str)
         if where is not None:
             chosen += self.store.table(_condition(where)).column("id").to_pylist()
         return self.store.remove(chosen)
@@ -293,11 +294,12 @@ class Gallery:
         """Return the items most similar to a text, a picture, a vector or a `Mix`.
 
         Args:
-            query: a text (`str`), a picture (`Path`, PIL image or the `bytes` of a file), a vector
-                (an array (d,)), or a weighted sum of these (`Mix`).
+            query: a text (`str`), a picture (`Path`, PIL image, the `bytes` of a file, or a uint8
+                array (H, W, 3) or (H, W)), a vector (an array (d,)), or a weighted sum of these
+                (`Mix`).
             k: maximum number of hits.
             target: compare with the items' pictures ("image") or texts ("text"). Default: the
-                modality that the query does not have, if the gallery has it.
+                pictures, if the gallery has any.
             offset: number of best hits to skip: page 3 of 10 hits is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
@@ -316,7 +318,7 @@ class Gallery:
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
         page = Page(k, offset, _condition(where), min_score, distinct, clear, neutral)
         vector = query_vector(self.model, query)
-        return self._search(vector[None], chosen_target(target, query, self.targets), page)[0]
+        return self._search(vector[None], chosen_target(target, self.targets), page)[0]
 
     def search_many(
         self,
@@ -328,11 +330,8 @@ class Gallery:
         where: str | None = None,
     ) -> list[list[Hit]]:
         """Search with (Q, d) vectors at once; returns the same hits as `search` for each."""
-        queries = np.asarray(vectors, dtype=np.float64)
-        if queries.ndim != 2:
-            raise QueryError(f"search_many needs rows of vectors, not shape {queries.shape}")
         page = Page(k, offset, _condition(where))
-        return self._search(unit_rows(queries), chosen_target(target, queries, self.targets), page)
+        return self._search(unit_rows(vectors), chosen_target(target, self.targets), page)
 
     def more_like(
         self,
@@ -356,7 +355,7 @@ class Gallery:
         Raises:
             QueryError: the item does not exist, or an argument is invalid.
         """
-        row = self.store.rows([id])
+        row = self.store.rows(listed("ids", [id], str))
         if not len(row):
             raise QueryError(f"there is no item {shown(id)} in the gallery")
         if not row.vectors:

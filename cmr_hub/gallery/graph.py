@@ -8,6 +8,7 @@ node and keeps the `ef` best seen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import faiss
@@ -16,7 +17,6 @@ import numpy as np
 from cmr_hub.cores import threads
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.huge_pages import in_huge_pages
-from cmr_hub.gallery.threads import faiss_threads
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -186,3 +186,17 @@ def _is_sound(
         if (levels[upper[upper >= 0]] <= level).any():
             return False
     return True
+
+
+@contextmanager
+def faiss_threads(count: int) -> Iterator[None]:
+    """Set the number of FAISS threads inside the context.
+
+    It is restored afterwards, because FAISS and torch may share one OpenMP runtime.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.errors import ModelFormatError, shown
+from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.values import readable
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
 
 
+_FIELDS: dict[str, tuple[Any, str]] = {
+    "id": (str, "a text"),
+    "path": (str | os.PathLike | None, "a path"),
+    "label": (str | None, "a text or None"),
+    "metadata": (Mapping, "values by name"),
+}
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Item:
     """An item of a gallery: a picture, a text, or both."""
@@ -68,6 +77,24 @@ class Item:
     label: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Values of further columns: numbers, strings, dates or lists of them."""
+
+    def __post_init__(self) -> None:
+        for name, (kind, what) in _FIELDS.items():
+            if not isinstance(value := getattr(self, name), kind):
+                raise QueryError(f"the {name} of an item is {what}, not {shown(value)}")
+        # A text is a sequence of letters too.
+        object.__setattr__(self, "sentences", tuple(listed("sentences", self.sentences, str)))
+
+
+def listed(name: str, values: Iterable[T], kind: type[T]) -> list[T]:
+    """Return values as a list. Raises QueryError for a single one, or for one of another type."""
+    if isinstance(values, kind | str | bytes) or not isinstance(values, Iterable):
+        raise QueryError(f"{name} must be a list, not {shown(values)}")
+    found = list(values)
+    for value in found:
+        if not isinstance(value, kind):
+            raise QueryError(f"{name} must be a list of {kind.__name__}, not of {shown(value)}")
+    return found
 
 
 def items_table(items: Iterable[Item]) -> pa.Table:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.gallery.directory import GalleryDirectory
 from cmr_hub.gallery.items import joined_tables
-from cmr_hub.gallery.manifest import Manifest, Stamp, holds_gallery, stamp_of
+from cmr_hub.gallery.manifest import FILE_NAME, Manifest, holds_gallery
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.stored import expect, read_neutral, read_rows, rows_of, write_rows
 from cmr_hub.gallery.vectors import refuse_other_lengths
@@ -57,7 +57,7 @@ class LocalStore:
         self._neutral: Neutral | None = None
         self._root: str | None = None
         self._writing = RLock()
-        self._stamp: Stamp | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class LocalStore:
         Raises:
             ModelFormatError: it is not a gallery, is incomplete, or is of another version.
         """
-        stamp = stamp_of(Path(directory))
+        stamp = _stamp_of(Path(directory))
         manifest, rows = read_rows(Path(directory), root)
         store = cls(manifest.model_id, manifest.model_name)
         store.directory = GalleryDirectory(directory)
@@ -319,7 +319,7 @@ class LocalStore:
             ModelFormatError: the gallery was replaced by one of another model or an incomplete one.
         """
         if self.directory is not None and self._manifest is not None:
-            stamp = stamp_of(self.directory.path)
+            stamp = _stamp_of(self.directory.path)
             # While a thread writes, its own rows are current; a removed gallery stays open here.
             is_new = stamp is not None and stamp != self._stamp
             if is_new and self._writing.acquire(blocking=False):
@@ -331,7 +331,7 @@ class LocalStore:
 
     def _follow(self, path: Path) -> None:
         """Read what others have written since. The caller holds the lock of this process."""
-        stamp = stamp_of(path)
+        stamp = _stamp_of(path)
         current = Manifest.read(path)
         if current.model_id != self.model_id:
             raise ModelFormatError(
@@ -355,7 +355,7 @@ class LocalStore:
             )
             self.directory.commit(manifest)
             rows = rows_of(self.directory.path, manifest, self._root, rows)
-            self._manifest, self._stamp = manifest, stamp_of(self.directory.path)
+            self._manifest, self._stamp = manifest, _stamp_of(self.directory.path)
         self._rows = rows
         self._changes += 1
 
@@ -372,6 +372,18 @@ def _merged_tail(rows: Rows) -> Rows:
         first -= 1
         length += len(rows.segments[first])
     return rows.merged(first) if 0 <= first < last else rows
+
+
+def _stamp_of(directory: Path) -> tuple[int, int, int] | None:
+    """Return a stamp that changes when the manifest is replaced; None if there is no manifest.
+
+    It takes microseconds, so it can be called before every answer.
+    """
+    try:
+        status = (directory / FILE_NAME).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _loaded(graph: Graph) -> Graph:

@@ -173,21 +173,6 @@ class Manifest(BaseModel):
                 )
 
 
-Stamp = tuple[int, int, int]
-
-
-def stamp_of(directory: Path) -> Stamp | None:
-    """Return a stamp that changes when the manifest is replaced; None if there is no manifest.
-
-    It takes microseconds, so it can be called before every answer.
-    """
-    try:
-        status = (directory / FILE_NAME).stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
 def holds_gallery(directory: Path) -> bool:
     """Return whether a directory has a manifest, valid or not."""
     return (directory / FILE_NAME).is_file()

@@ -149,7 +149,7 @@ class NearestVectors:
         first = 0 if exact else self.covered
         if self._is_small(queries, among):
             return self._few_candidates(queries, fetch)
-        from cmr_hub.gallery.threads import faiss_threads
+        from cmr_hub.gallery.graph import faiss_threads
 
         scan = self._scan_roughly if rough else self._scan
         found = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.hits import hit_of
+from cmr_hub.gallery.items import COLUMNS
+from cmr_hub.gallery.query import number
 from cmr_hub.hit import Hit
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class Page:
     """The requested part of a ranking; see `Gallery.search`.
 
     Raises:
-        QueryError: k or offset is too small or not an integer.
+        QueryError: k or offset is too small or not an integer, or another one is not a number.
     """
 
     k: int
@@ -46,6 +48,9 @@ class Page:
         # Small NumPy integers would overflow at 127 or 255.
         for name in ("k", "offset"):
             object.__setattr__(self, name, _integer(name, getattr(self, name)))
+        for name in ("min_score", "distinct", "clear"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, number(name, value))
         if self.k < 1 or self.offset < 0:
             raise QueryError(
                 f"k must be 1 or more and offset 0 or more, not {self.k} and {self.offset}"
@@ -74,7 +79,8 @@ def search_pages(
     for query, first in zip(queries, store.search(queries, last, target, page.where), strict=True):
         fetched, found = last, first
         while True:
-            z = None if page.neutral is None else page.neutral.z(found.scores, found.vectors)
+            neutral = page.neutral if found.items else None  # nothing has no width
+            z = None if neutral is None else neutral.z(found.scores, found.vectors)
             kept = _kept(found, z, page)
             # Some hits were filtered out, and the store may have more.
             is_short = len(kept) < last and len(found.items) == fetched < limit
@@ -84,7 +90,7 @@ def search_pages(
             (found,) = store.search(query[None], fetched, target, page.where)
         pages.append(
             [
-                hit_of(
+                _hit_of(
                     found.items[index],
                     float(found.scores[index]),
                     rank,
@@ -94,6 +100,21 @@ def search_pages(
             ]
         )
     return pages
+
+
+def _hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
+    """Create a hit from a row of the items table."""
+    return Hit(
+        rank=rank,
+        id=item["id"],
+        # Vectors have length 1 up to rounding errors.
+        score=min(max(score, -1.0), 1.0),
+        file=item["path"],
+        sentences=tuple(item["sentences"] or ()),
+        label=item["label"],
+        metadata={name: item[name] for name in item if name not in COLUMNS},
+        z=z,
+    )
 
 
 def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:

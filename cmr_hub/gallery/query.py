@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, Union, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union, get_args
 
 import numpy as np
 from PIL import Image
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.models.file_names import refuse_file_name
+from cmr_hub.models.towers import refuse_file_name
 from cmr_hub.types import Modality
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from cmr_hub.models.cross_modal import CrossModalModel
 
-Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[np.floating]", "Mix"]
-"""A sentence, a picture (a path, a PIL image or the bytes of a file), a vector, or a `Mix`."""
+Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[Any]", "Mix"]
+"""A sentence, a picture (a path, a PIL image, the bytes of a file, or a uint8 array (H, W, 3) or
+(H, W)), a vector, or a `Mix`."""
 
 
 UNWANTED_WEIGHT: Final = 0.3
@@ -42,6 +44,10 @@ class Mix:
     def __init__(self, *parts: tuple[float, Query]) -> None:
         if not parts:
             raise QueryError("a mix has at least one part: (weight, text or picture)")
+        for part in parts:
+            if not isinstance(part, tuple) or len(part) != 2:
+                raise QueryError(f"a part of a mix is (weight, text or picture), not {shown(part)}")
+            number("the weight of a part", part[0])
         object.__setattr__(self, "parts", parts)
 
 
@@ -52,11 +58,27 @@ def modality(query: Query) -> Modality | None:
         return "text" if kinds == {"text"} else None
     if isinstance(query, str):
         return "text"
-    return "image" if isinstance(query, Path | Image.Image | bytes) else None
+    return "image" if _is_picture(query) else None
 
 
-def chosen_target(target: Modality | None, query: Query, available: Sequence[Modality]) -> Modality:
-    """Return the modality to compare with; by default the one that the query does not have.
+def _is_picture(query: object) -> bool:
+    is_pixels = isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim > 1
+    return is_pixels or isinstance(query, Path | Image.Image | bytes)
+
+
+def number(name: str, value: Any) -> float:
+    """Return a finite number as a float. Raises QueryError for anything else."""
+    try:
+        found = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise QueryError(f"{name} must be a finite number, not {shown(value)}")
+    return found
+
+
+def chosen_target(target: Modality | None, available: Sequence[Modality]) -> Modality:
+    """Return the modality to compare with; by default pictures, or texts if there are no pictures.
 
     Raises:
         QueryError: it is not a modality, or the gallery has no vectors of it.
@@ -64,8 +86,7 @@ def chosen_target(target: Modality | None, query: Query, available: Sequence[Mod
     if target is not None and target not in get_args(Modality):
         raise QueryError(f"target must be 'image' or 'text', not {shown(target)}")
     if target is None:
-        target = "text" if modality(query) == "image" else "image"
-        return target if target in available or not available else available[0]
+        return available[0] if available and "image" not in available else "image"
     if available and target not in available:
         raise QueryError(f"this gallery has no {target} vectors; search target={available[0]!r}")
     return target
@@ -89,17 +110,14 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
         case str():
             refuse_file_name(query)
             vector = _model(model).encode_texts([query])[0].astype(np.float64)
-        case Path() | Image.Image() | bytes():
+        case _ if _is_picture(query):
             vector = _model(model).encode_images([query])[0].astype(np.float64)
         case _:
-            try:
-                vector = np.asarray(query, dtype=np.float64)
-            except (TypeError, ValueError) as error:
+            vector = _numbers(query)
+            if vector.ndim != 1:
                 raise QueryError(
                     f"a query is a text, a picture, a vector or a Mix, not {shown(query)}"
-                ) from error
-    if vector.ndim != 1:
-        raise QueryError(f"a query is one vector of numbers, not an array of shape {vector.shape}")
+                )
     unit: npt.NDArray[np.float64] = unit_rows(vector[None])[0]
     return unit
 
@@ -141,7 +159,9 @@ def query_texts(query: Query) -> list[str]:
 
 def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Normalise (Q, d) vectors to length 1. Raises QueryError if one is zero or not finite."""
-    rows = np.asarray(vectors, dtype=np.float64)
+    rows = _numbers(vectors)
+    if rows.ndim != 2:
+        raise QueryError(f"queries are rows of vectors, not {shown(vectors)}")
     if not np.isfinite(rows).all():
         raise QueryError("a query vector has numbers that are not finite")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -149,6 +169,15 @@ def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise QueryError("a query vector is zero: it has no direction to search in")
     unit: npt.NDArray[np.float64] = rows / lengths
     return unit
+
+
+def _numbers(query: Any) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(query, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise QueryError(
+            f"a query is a text, a picture, a vector or a Mix, not {shown(query)}"
+        ) from error
 
 
 def _model(model: CrossModalModel | None) -> CrossModalModel:

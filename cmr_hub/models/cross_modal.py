@@ -18,12 +18,11 @@ from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, shown
 from cmr_hub.hub_download import HubSource, is_repository
-from cmr_hub.models.file_names import refuse_file_name
 from cmr_hub.models.files import choose_model_files, refuse_foreign_directory
 from cmr_hub.models.inspection import refuse_local_sources
 from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
-from cmr_hub.models.towers import ImageTower, TextTower, refuse_single
+from cmr_hub.models.towers import ImageTower, TextTower, refuse_file_name, refuse_single
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
 
 if TYPE_CHECKING:
@@ -321,8 +320,8 @@ class CrossModalModel:
             text: a sentence.
             image: a path, a `PIL.Image`, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
             k: maximum number of hits.
-            target: search pictures (`"image"`) or texts (`"text"`). Default: the modality other
-                than the query's, if the gallery has it.
+            target: search pictures (`"image"`) or texts (`"text"`). Default: pictures, if the
+                gallery has any.
             offset: number of best hits to skip; page 3 with 10 hits per page is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
             min_score: minimum cosine similarity of a hit, in [-1, 1].
@@ -344,9 +343,6 @@ class CrossModalModel:
                 "this model has no gallery to search in; set model.gallery, "
                 "or load a model directory that was saved with one"
             )
-        other: Modality = "image" if image is None else "text"
-        if target is None and other in self.gallery.targets:
-            target = other
         if image is not None:
             vector = self.encode_images([image])[0]
         else:

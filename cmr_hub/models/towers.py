@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from PIL import Image
 
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.encoders.images import EXPORTED_QUICKLY
 from cmr_hub.encoders.images.base import ImageEncoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.errors import CMRError, ModelFormatError, UnknownWordsError, shown
+from cmr_hub.errors import CMRError, ModelFormatError, QueryError, UnknownWordsError, shown
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.devices import Placement
@@ -311,17 +312,33 @@ class TextTower(_Tower[TextEncoder]):
 
 
 def refuse_single(items: object, name: str) -> None:
-    """Raise CMRError for a single item, such as a string, or for anything not iterable.
+    """Raise QueryError for a single item, such as a string, or for anything not iterable.
 
     A string is a sequence of letters, but passing one instead of a list is most likely a mistake.
     """
     single = str | bytes | bytearray | Path | Image.Image
     if isinstance(items, single) or not isinstance(items, Iterable):
-        raise CMRError(f"{name} must be a list; got the single value {shown(items)}")
+        raise QueryError(f"{name} must be a list; got the single value {shown(items)}")
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim < 4:
-        raise CMRError(
+        raise QueryError(
             f"{name} must be a list of pictures; got one array of shape {items.shape}: "
             "put it into a list, or give an array (pictures, height, width, 3)"
+        )
+
+
+def refuse_file_name(text: str) -> None:
+    """Refuse a single word with the extension of a picture file; sentences pass.
+
+    Raises:
+        QueryError: the text is a file name; the message says how to pass the picture.
+    """
+    word = text.strip()
+    if len(word.split()) == 1 and word.lower().endswith(IMAGE_ENDINGS):
+        raise QueryError(
+            f"{word[:200]!r} is the name of a picture's file, and a text is only read for its "
+            f"words. To search with the picture give Path({word[:200]!r}) in Python, --image on "
+            "the command line, or the picture itself on the page; to search for the words leave "
+            "the ending out"
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from rich.text import Text
 from cmr_hub import load
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.terminal import LONGEST, Terminal, cell, printable
+from cmr_hub.errors import ImageError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.gallery.local import LocalStore
@@ -24,9 +27,9 @@ from cmr_hub.gallery.local import LocalStore
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"
 HIDDEN = "\x1b[8m"
 C1 = "\x9b8m"
-BIDI = "\u202egnp.exe"
+BIDI = "\u202egnp.exe\u061c\u200f"
 ORDERS = CLIPBOARD + HIDDEN + C1 + BIDI
-FORBIDDEN = {"\x1b", "\x07", "\x9b", "\u202e"}
+FORBIDDEN = {"\x1b", "\x07", "\x9b", "\u202e", "\u061c", "\u200f"}
 
 
 @pytest.fixture
@@ -69,6 +72,39 @@ def test_facts_and_errors(cmr, hostile: Path) -> None:
     code, out, err = cmr("search", hostile, "a dog", "--model", "sketch", "--where", ORDERS)
     assert code == 2
     assert clean(out, err)
+
+
+def test_arguments_and_faults(cmr, monkeypatch) -> None:
+    for arguments in ([f"sea{ORDERS}"], ["search", f"--x{ORDERS}"], ["search", "x", "y", ORDERS]):
+        code, out, err = cmr(*arguments)
+        assert code == 2
+        assert clean(out, err)
+        assert "\\x1b" in err
+    for fault in (ZeroDivisionError, ImageError):
+        with monkeypatch.context() as changed:
+            changed.setattr(Gallery, "search", raising(fault(ORDERS)))
+            code, out, err = cmr("search", "sketch", "a dog")
+        assert code == (2 if fault is ImageError else 1)
+        assert clean(out, err)
+        assert "\\x1b]52" in err
+
+
+def test_warnings() -> None:
+    """In a process of its own: pytest records those of this one."""
+    code = (
+        "import warnings, typer; from cmr_hub.cli import main; app = typer.Typer()\n"
+        f"app.command()(lambda: warnings.warn({ORDERS!r})); main(app)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert clean(found.stderr.decode())
+    assert "\\x1b]52" in found.stderr.decode()
+
+
+def raising(error: Exception):
+    def raise_it(*_, **__):
+        raise error
+
+    return raise_it
 
 
 def test_what_the_log_says() -> None:

@@ -15,6 +15,7 @@ import pytest
 from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
+from cmr_hub.gallery.query import Mix
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.hit import Hit
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -152,7 +153,7 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
         ({"offset": -1}, "offset 0 or more"),
         ({"target": "sound"}, "target must be 'image' or 'text'"),
         ({"query": np.ones(13)}, "12 numbers.*another model"),
-        ({"query": np.ones((2, 12))}, "one vector of numbers"),
+        ({"query": np.ones((2, 12))}, "not ndarray of shape"),
         ({"query": np.zeros(12)}, "zero"),
         ({"query": np.full(12, np.nan)}, "not finite"),
         ({"query": np.full(12, -np.inf)}, "not finite"),
@@ -318,6 +319,78 @@ def test_what_is_no_whole_number(gallery: Gallery, value: object) -> None:
     for options in ({"k": value}, {"offset": value}):
         with pytest.raises(QueryError, match="must be a whole number"):
             gallery.search(np.ones(12), **options)
+
+
+@pytest.mark.parametrize("value", ["3", [3], float("nan"), 10**400, np.ones(2), b"1"])
+def test_what_is_no_number(gallery: Gallery, value: object) -> None:
+    for name in ("min_score", "distinct", "clear"):
+        with pytest.raises(QueryError, match=f"^{name} must be a finite number, not .{{1,100}}$"):
+            gallery.search(np.ones(12), **{name: value})
+    with pytest.raises(QueryError, match="weight of a part must be a finite number"):
+        Mix((value, "a dog"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        None,
+        3,
+        {"a": 1},
+        ["a dog"],
+        np.ones((8, 8, 3)),
+        np.ones((1, 12)),
+        Mix((1, None)),
+        b"x" * 10**6,
+    ],
+)
+def test_what_is_no_query(make_gallery, query: object) -> None:
+    with pytest.raises(QueryError) as caught:
+        make_gallery(3).search(query)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("vectors", [None, "a dog", ["a dog"], np.ones(12), [[1, 2], [3]]])
+def test_what_is_no_list_of_vectors(make_gallery, vectors: object) -> None:
+    with pytest.raises(QueryError):
+        make_gallery(3).search_many(vectors)
+
+
+@pytest.mark.parametrize("part", ["a dog", ("a dog", 1), (1,), [1, "a dog"], None])
+def test_what_is_no_part_of_a_mix(part: object) -> None:
+    with pytest.raises(QueryError):
+        Mix(part)
+
+
+def test_ids_are_a_list_of_texts(gallery: Gallery) -> None:
+    for ids in ("item-1", [1], None):
+        with pytest.raises(QueryError, match="ids must be a list"):
+            gallery.remove(ids)
+    with pytest.raises(QueryError, match="ids must be a list of str, not of 1"):
+        gallery.more_like(1)
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "expected"),
+    [(60, 60, "image"), (60, 1, "image"), (1, 60, "image"), (0, 60, "text"), (60, 0, "image")],
+)
+def test_pictures_are_searched_unless_there_are_none(images, texts, expected) -> None:
+    """One caption in a folder does not turn a search to the rows with a caption."""
+
+    def column(count: int, seed: int) -> VectorColumn | None:
+        return VectorColumn(unit_rows(seed, count, 12), np.arange(count)) if count else None
+
+    found = Gallery.from_vectors(
+        table(60),
+        image_embeddings=column(images, 1),
+        text_embeddings=column(texts, 2),
+        model_id="m",
+    )
+    vector = np.ones(12)
+    assert found.search(vector, 60) == found.search(vector, 60, expected)
+    for kind in ("image", "text"):
+        hits = found.search(vector, 60, query_modality=kind)
+        assert len(hits) == (images if expected == "image" else texts)
 
 
 def test_a_condition_that_is_no_text(gallery: Gallery) -> None:

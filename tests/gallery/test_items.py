@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, QueryError
 from cmr_hub.gallery.items import Item, checked_items, items_table, join_root, split_root
 
 
@@ -139,6 +140,29 @@ def test_items_that_make_no_table_are_refused_in_words() -> None:
         items_table([Item("a", Path("/broken\udcff.jpg"))])
     with pytest.raises(ModelFormatError, match="2 items have the id"):
         items_table([Item("a"), Item("a")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sentences": "a dog"}, "sentences must be a list, not 'a dog'"),
+        ({"sentences": ("a dog", None)}, "sentences must be a list of str, not of None"),
+        ({"sentences": 3}, "sentences must be a list"),
+        ({"sentences": b"a dog"}, "sentences must be a list"),
+        ({"id": 3}, "the id of an item is a text, not 3"),
+        ({"path": np.zeros((500, 500))}, r"the path .* not ndarray of shape \(500, 500\)"),
+        ({"label": 1}, "the label of an item is a text or None, not 1"),
+        ({"metadata": None}, "the metadata of an item is values by name"),
+    ],
+)
+def test_values_of_another_kind_are_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        Item(**{"id": "a", **arguments})
+
+
+def test_any_list_of_sentences_will_do() -> None:
+    for sentences in (["a", "b"], iter(["a", "b"]), np.array(["a", "b"])):
+        assert Item("a", "b.jpg", sentences).sentences == ("a", "b")
 
 
 @pytest.mark.parametrize("item", [Item("a" * 20_000), Item("a", Path("/" + "a/" * 10_000))])

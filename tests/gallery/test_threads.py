@@ -12,10 +12,8 @@ import torch
 
 from cmr_hub.gallery import graph as graphs
 from cmr_hub.gallery import nearest
-from cmr_hub.gallery import threads as faiss_threading
-from cmr_hub.gallery.graph import Graph
+from cmr_hub.gallery.graph import Graph, faiss_threads
 from cmr_hub.gallery.nearest import NearestVectors
-from cmr_hub.gallery.threads import faiss_threads
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.training.threads import torch_threads
 
@@ -42,7 +40,6 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             yield
 
     monkeypatch.setattr(nearest, "ROUGH_FROM", 0)  # few vectors are compared without FAISS
-    monkeypatch.setattr(faiss_threading, "faiss_threads", noted)
     monkeypatch.setattr(graphs, "faiss_threads", noted)
     return counts
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.notes import unknown_words
-from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, query_vector
+from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, chosen_target, query_vector
 from cmr_hub.outside import MOST_SHOWN, shortened
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Engine:
                 return ("image", "text")
         if has_picture or options.like is not None:
             return ("image", "text")
-        return ("image",) if "image" in self.gallery.targets else ("text",)
+        return (chosen_target(None, self.gallery.targets),)
 
     def _search(
         self,

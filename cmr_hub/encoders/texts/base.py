@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.devices import Placement
+from cmr_hub.encoders.texts.tokens import WORDS_VERSION
 from cmr_hub.errors import CMRError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class TextEncoder(ABC):
 
     name: ClassVar[str]
     placement: Placement = Placement()
+    words_version: int = WORDS_VERSION
+    """The version of `tokens.words`: the present one, or that of the stored encoder."""
     logit_scale: float | None = None
     """Learnt factor of cosine similarities with pictures, if there is one."""
     network: Any = None

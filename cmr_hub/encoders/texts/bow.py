@@ -16,7 +16,12 @@ from sklearn.preprocessing import normalize
 
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.options import checked_options
-from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
+from cmr_hub.encoders.texts.state import (
+    expect_array,
+    expect_vocabulary,
+    restore_options,
+    words_settings,
+)
 from cmr_hub.encoders.texts.tokens import document_words, unique, words
 from cmr_hub.errors import CMRError
 from cmr_hub.types import Document, FloatArray, JSONObject
@@ -97,7 +102,9 @@ class BowEncoder(TextEncoder):
 
         def known_words(document: Document) -> list[str]:
             # Drops stop words too. CountVectorizer is slow with words outside the vocabulary.
-            return [word for word in document_words(document) if word in vocabulary]
+            return [
+                word for word in document_words(document, self.words_version) if word in vocabulary
+            ]
 
         counter = CountVectorizer(analyzer=known_words, vocabulary=vocabulary, dtype=np.float64)
         counts = counter.transform(documents)
@@ -108,7 +115,9 @@ class BowEncoder(TextEncoder):
     def unknown_words(self, text: str) -> list[str]:
         """Return words outside the vocabulary; stop words only if there are no others."""
         vocabulary = self._fitted_vocabulary()
-        unknown = [word for word in unique(words(text)) if word not in vocabulary]
+        unknown = [
+            word for word in unique(words(text, self.words_version)) if word not in vocabulary
+        ]
         content = [word for word in unknown if word not in self._stop_words]
         return content if content or self.knows((text,)) else unknown
 
@@ -120,7 +129,8 @@ class BowEncoder(TextEncoder):
         vocabulary = self._fitted_vocabulary()
         in_order = sorted(vocabulary, key=vocabulary.__getitem__)
         arrays = {} if self._tfidf is None else {"idf": np.asarray(self._tfidf.idf_)}
-        return {"options": self.options, "vocabulary": in_order}, arrays
+        settings = {"options": self.options, **words_settings(self), "vocabulary": in_order}
+        return settings, arrays
 
     @classmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
@@ -133,7 +143,11 @@ class BowEncoder(TextEncoder):
         return encoder
 
     def _content_words(self, document: Document) -> list[str]:
-        return [word for word in document_words(document) if word not in self._stop_words]
+        return [
+            word
+            for word in document_words(document, self.words_version)
+            if word not in self._stop_words
+        ]
 
     def _fitted_vocabulary(self) -> dict[str, int]:
         if not self._vocabulary:

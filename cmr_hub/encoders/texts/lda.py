@@ -14,7 +14,12 @@ from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.lock import OwnLock
 from cmr_hub.encoders.texts.options import checked_options
-from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
+from cmr_hub.encoders.texts.state import (
+    expect_array,
+    expect_vocabulary,
+    restore_options,
+    words_settings,
+)
 from cmr_hub.encoders.texts.tokens import document_words, unique, words
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.types import Document, FloatArray, JSONObject
@@ -119,18 +124,20 @@ class LdaEncoder(TextEncoder):
     def unknown_words(self, text: str) -> list[str]:
         """Return words outside the vocabulary; stop words only if there are no others."""
         self._require_fit()
-        unknown = [word for word in unique(words(text)) if word not in self._index]
+        unknown = [
+            word for word in unique(words(text, self.words_version)) if word not in self._index
+        ]
         content = [word for word in unknown if word not in self._stop_words]
         return content if content or self.knows((text,)) else unknown
 
     def knows(self, document: Document) -> bool:
         self._require_fit()
-        return any(word in self._index for word in document_words(document))
+        return any(word in self._index for word in document_words(document, self.words_version))
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
         self._require_fit()
         return (
-            {"options": self.options, "vocabulary": list(self._index)},
+            {"options": self.options, **words_settings(self), "vocabulary": list(self._index)},
             {"topic_words": self._topic_words, "alpha": self._alpha},
         )
 
@@ -165,7 +172,11 @@ class LdaEncoder(TextEncoder):
         return sorted(known.items())
 
     def _content_words(self, document: Document) -> list[str]:
-        return [word for word in document_words(document) if word not in self._stop_words]
+        return [
+            word
+            for word in document_words(document, self.words_version)
+            if word not in self._stop_words
+        ]
 
     def _require_fit(self) -> None:
         if self._model is None:

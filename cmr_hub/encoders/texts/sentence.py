@@ -26,7 +26,7 @@ from cmr_hub.encoders.texts.sentence_files import (
     find_transformer,
 )
 from cmr_hub.encoders.texts.state import expect_array, restore_options
-from cmr_hub.encoders.texts.tokens import sentences, unique, words
+from cmr_hub.encoders.texts.tokens import sentences, unique, whole_words
 from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.memory import require_memory
 from cmr_hub.types import Arrays, Document, FloatArray, JSONObject
@@ -157,12 +157,14 @@ class SentenceEncoder(TextEncoder):
         return unit
 
     def unknown_words(self, text: str) -> list[str]:
-        candidates = unique(words(text))
+        candidates = unique(whole_words(text))
         return [word for word in candidates if not self._knows_word(word)]
 
     def knows(self, document: Document) -> bool:
         return any(
-            self._knows_word(word) for sentence in sentences(document) for word in words(sentence)
+            self._knows_word(word)
+            for sentence in sentences(document)
+            for word in whole_words(sentence)
         )
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:

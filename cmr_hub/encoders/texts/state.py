@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cmr_hub.encoders.texts.base import TextEncoder
+from cmr_hub.encoders.texts.tokens import WORDS_VERSION
 from cmr_hub.errors import CMRError, ModelFormatError, shown
 from cmr_hub.types import JSONObject
 
-E = TypeVar("E")
+E = TypeVar("E", bound=TextEncoder)
 
 
 def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
@@ -19,10 +21,26 @@ def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
     options = settings.get("options")
     if not isinstance(options, dict):
         raise ModelFormatError("the text encoder's options are missing")
+    version = settings.get("words_version", 1)
+    if version not in range(1, WORDS_VERSION + 1):
+        raise ModelFormatError(
+            f"the text encoder splits words as in version {shown(version)}; this release knows "
+            f"versions up to {WORDS_VERSION}"
+        )
     try:
-        return cls(**options)
+        encoder = cls(**options)
     except CMRError as error:
         raise ModelFormatError(str(error)) from error
+    encoder.words_version = version
+    return encoder
+
+
+def words_settings(encoder: TextEncoder) -> JSONObject:
+    """Return the setting that `restore_options` reads.
+
+    Encoders of earlier releases have none, so that their hash stays as it was.
+    """
+    return {} if encoder.words_version == 1 else {"words_version": encoder.words_version}
 
 
 def expect_vocabulary(settings: JSONObject) -> list[str]:

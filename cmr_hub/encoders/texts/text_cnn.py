@@ -104,9 +104,11 @@ class TextCNNEncoder(TextEncoder):
     def token_ids(self, texts: Sequence[str]) -> list[IntArray]:
         """Return for each sentence its known words as (n,) rows of the word vectors, in order."""
         self._require_fit()
-        index = self._index
+        index, version = self._index, self.glove.words_version
         return [
-            np.array([index[word] for word in words(text) if word in index], dtype=np.int64)
+            np.array(
+                [index[word] for word in words(text, version) if word in index], dtype=np.int64
+            )
             for text in texts
         ]
 

@@ -5,52 +5,146 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from cmr_hub.errors import CMRError, shown
+from cmr_hub.errors import QueryError, shown
 from cmr_hub.types import Document
+
+WORDS_VERSION: Final = 2
+"""How new encoders split texts into words; a stored encoder keeps the version of its training."""
 
 # Disjoint character classes around the apostrophe make matching linear in the text's length.
 _WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
 _WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # for texts without an apostrophe, in half the time
 
 
-def words(text: str) -> list[str]:
-    """Return the lower-case words of a text, in order.
+class _Scripts(NamedTuple):
+    """Patterns for texts that are not ASCII, of the library regex: `re` has no Unicode properties.
 
-    A word is a run of Unicode letters and digits, possibly with inner apostrophes (`don't`). The
-    possessive 's is dropped (`dog's` is `dog`), and hyphens separate words. Typographic and
-    composed characters are normalised (NFKC, ’ is '). All other characters, including control
-    characters and emoji, only separate words.
+    A letter is a letter or digit with the combining marks that stand on it.
     """
-    plain = _plain(text)
-    return (_WORD if "'" in plain else _WITHOUT_APOSTROPHE).findall(plain)
+
+    many_marks: Any
+    ignorable: Any
+    word: Any
+    letter: Any
+    part: Any
+    han: Any
+
+
+@cache
+def _scripts() -> _Scripts:
+    import regex
+
+    marked = r"[\p{L}\p{N}][\p{L}\p{N}\p{Mn}\p{Mc}]*"
+    scripts = "".join(
+        rf"\p{{scx={name}}}"
+        for name in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+    )
+    unspaced = rf"[[{scripts}]&&[\p{{L}}\p{{N}}]]"
+    patterns = (
+        r"(\p{M}{30})\p{M}+",
+        r"[\p{Default_Ignorable_Code_Point}--\u200b]",  # the zero-width space separates words
+        rf"({marked}(?:'(?!s\b){marked})*)(?:'s\b)?",
+        r"[\p{L}\p{N}][\p{Mn}\p{Mc}]*",
+        rf"((?:{unspaced}[\p{{Mn}}\p{{Mc}}]*)+)|(?:(?!{unspaced}).)+",
+        r"\p{Han}",
+    )
+    return _Scripts(*(regex.compile(pattern, regex.V1) for pattern in patterns))
+
+
+def words(text: str, version: int = WORDS_VERSION) -> list[str]:
+    """Return the words of a text, in order.
+
+    A word is a run of Unicode letters, with the marks that stand on them, and digits, possibly with
+    inner apostrophes (`don't`). The possessive 's is dropped (`dog's` is `dog`), and hyphens
+    separate words. Case, typographic and composed characters are folded (NFKC, `str.casefold`,
+    ’ is '). All other characters, including control characters and emoji, only separate words.
+
+    Scripts that are written without spaces (Han, Kana, Thai, Lao, Khmer, Myanmar) are cut into
+    overlapping pairs of letters. A Han letter is often a word, and therefore counts by itself too.
+
+    Args:
+        text: the text.
+        version: 1 for the words of earlier releases: lower case instead of folded, without marks,
+            and with scripts without spaces uncut.
+    """
+    found = whole_words(text, version)
+    if version == 1 or text.isascii():
+        return found
+    return [piece for word in found for piece in pieces(word)]
+
+
+def whole_words(text: str, version: int = WORDS_VERSION) -> list[str]:
+    """Return the same, with scripts without spaces uncut."""
+    plain = folded(text, version)
+    if version == 1 or plain.isascii():
+        return (_WORD if "'" in plain else _WITHOUT_APOSTROPHE).findall(plain)
+    found: list[str] = _scripts().word.findall(plain)
+    return found
+
+
+def pieces(word: str) -> list[str]:
+    """Cut a word of `whole_words` into the `words` that encoders use."""
+    if word.isascii():
+        return [word]
+    found: list[str] = []
+    for part in _scripts().part.finditer(word):
+        if part[1] is None:
+            found += filter(None, [part[0].strip("'")])
+            continue
+        letters = _scripts().letter.findall(part[1])
+        for at, letter in enumerate(letters):
+            if len(letters) == 1 or _scripts().han.match(letter):
+                found.append(letter)
+            if at + 1 < len(letters):
+                found.append(letter + letters[at + 1])
+    return found
 
 
 def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:
-    """Return the normalised text, and each of its words with its start and end there.
+    """Return the folded text, and each of its whole words with its start and end there.
 
     A possessive 's belongs to the span of its word.
     """
-    plain = _plain(text)
-    return plain, [(found[1], found.start(), found.end()) for found in _WORD.finditer(plain)]
+    plain = folded(text)
+    pattern = _WORD if plain.isascii() else _scripts().word
+    return plain, [(found[1], found.start(), found.end()) for found in pattern.finditer(plain)]
 
 
-def document_words(document: Document) -> list[str]:
-    """Return the words of all sentences of a document, in order. Raises CMRError for a string."""
-    return [word for sentence in sentences(document) for word in words(sentence)]
+def folded(text: str, version: int = WORDS_VERSION) -> str:
+    """Return a text as it is compared: the same for capitals, ligatures and full-width letters."""
+    _refuse_no_text(text)
+    if text.isascii():
+        return text.lower()
+    # Normalising takes the square of the number of marks on a letter; Unicode allows for thirty.
+    plain = unicodedata.normalize("NFKC", _scripts().many_marks.sub(r"\1", text))
+    if version == 1:
+        plain = plain.lower()
+    else:
+        plain = unicodedata.normalize("NFKC", plain.casefold())
+        # Soft hyphens, joiners and marks of direction cannot be seen, nor typed in a query.
+        plain = _scripts().ignorable.sub("", plain)
+    return plain.replace("’", "'")
+
+
+def document_words(document: Document, version: int = WORDS_VERSION) -> list[str]:
+    """Return the words of all sentences of a document, in order. Raises QueryError for a string."""
+    return [word for sentence in sentences(document) for word in words(sentence, version)]
 
 
 def sentences(document: Document) -> Document:
     """Validate a document and return it.
 
     Raises:
-        CMRError: It is a string, which would be read as a document of letters; or a sentence is
+        QueryError: It is a string, which would be read as a document of letters; or a sentence is
             not a string.
     """
     if isinstance(document, str):
-        raise CMRError(f"a document is a list of sentences: pass [{shown(document)}]")
+        raise QueryError(f"a document is a list of sentences: pass [{shown(document)}]")
     if not isinstance(document, Iterable):
-        raise CMRError(f"a document is a list of sentences, not {shown(document)}")
+        raise QueryError(f"a document is a list of sentences, not {shown(document)}")
     found = document if isinstance(document, Sequence) else tuple(document)
     for sentence in found:
         _refuse_no_text(sentence)
@@ -59,7 +153,7 @@ def sentences(document: Document) -> Document:
 
 def _refuse_no_text(text: object) -> None:
     if not isinstance(text, str):
-        raise CMRError(
+        raise QueryError(
             f"{shown(text)} ({type(text).__name__}) is no text: leave it out, or give words for it"
         )
 
@@ -67,8 +161,3 @@ def _refuse_no_text(text: object) -> None:
 def unique(tokens: Iterable[str]) -> list[str]:
     """Return each token once, in order of first occurrence."""
     return list(dict.fromkeys(tokens))
-
-
-def _plain(text: str) -> str:
-    _refuse_no_text(text)
-    return unicodedata.normalize("NFKC", text).lower().replace("’", "'")

@@ -1,15 +1,18 @@
 """Read pretrained word vectors: GloVe's text format, and word2vec's text and binary formats.
 
 gensim reads the binary format. Its reader of text refuses words that contain a space, which GloVe's
-published file of 840 billion tokens has, and does not report the line of an error.
+published file of 840 billion tokens has, and does not report the line of an error. It also refuses
+files with tabs, or with a header that promises more words than there are.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 import zlib
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +25,9 @@ from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import DataFormatError, DataNotFoundError
 from cmr_hub.types import FloatArray
 
-_HEADER = re.compile(rb"[0-9]{1,18} [0-9]{1,18}[ \r\n]*")
+logger = logging.getLogger(__name__)
+
+_HEADER = re.compile(rb"[0-9]{1,18}[ \t][0-9]{1,18}[ \t\r\n]*")
 _MAX_LINE = 1 << 20
 _DEFLATE = 1032
 """Maximum number of bytes that a byte of gzip unpacks to."""
@@ -32,8 +37,9 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
     """Read words and their vectors from a standard file, or only its first `limit` words.
 
     A name that ends in `.bin` means word2vec's binary format. Other files are text with a word and
-    its numbers per line, with word2vec's header line or without (GloVe). `.gz` may follow. If a
-    word is repeated, its first vector is used. Bytes that are not UTF-8 are replaced.
+    its numbers per line, separated by spaces or tabs, with word2vec's header line or without
+    (GloVe). `.gz` may follow. If a word is repeated, its first vector is used. Bytes that are not
+    UTF-8 are replaced. One warning tells of what was repaired.
 
     Returns:
         V words and their (V, D) float32 vectors, in the order of the file.
@@ -60,22 +66,31 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
 
 def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     rows: dict[str, FloatArray] = {}
-    dim, promised, read = 0, None, 0
+    repaired: Counter[str] = Counter()
+    header: tuple[int, int] | None = None
+    dim, read = 0, 0
     for number, line in _lines(file):
-        where = f"{file}, line {number}"
         if number == 1 and _HEADER.fullmatch(line):
-            promised, dim = map(int, line.split())
+            count, width = line.split()
+            header = int(count), int(width)
             continue
         if not line.strip():
             continue
         if limit is not None and len(rows) == limit:
+            header = header and (read, header[1])
             break
-        word, row = _parse(line, dim, where)
+        if header and not rows and not _contradicts(line, header[1]):
+            dim = header[1]
+        word, row = _parse(line, dim, f"{file}, line {number}")
         dim, read = len(row), read + 1
+        repaired["repeated words left out"] += word in rows
+        repaired["words with bytes that are not UTF-8"] += "\ufffd" in word
         rows.setdefault(word, row)
-    else:
-        if promised not in (None, read):
-            raise DataFormatError(f"{file}: its header promises {promised} words, not {read}")
+    if rows and header not in (None, (read, dim)):
+        repaired["wrong header ignored"] = 1
+    if repaired.total():
+        told = (f"{what}: {count:,}" for what, count in repaired.items() if count)
+        logger.warning("%s: %s", file, "; ".join(told))
     return list(rows), np.array(list(rows.values()), dtype=np.float32)
 
 
@@ -98,7 +113,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             total=size,
             unit="B",
             unit_scale=True,
-            desc=f"reading {file.name}",
+            desc="reading word vectors",
             disable=None,
             delay=1.0,
         ) as bar,
@@ -111,8 +126,18 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 bar.update(raw.tell() - bar.n)
 
 
+def _fields(line: bytes) -> list[str]:
+    return line.decode(errors="replace").strip(" \t\r\n").replace("\t", " ").split(" ")
+
+
+def _contradicts(line: bytes, dim: int) -> bool:
+    """Return whether a line has another number of numbers, and not a word with spaces instead."""
+    _, *rest = _fields(line)
+    return len(rest) != dim and all(map(_is_number, rest))
+
+
 def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
-    fields = line.decode(errors="replace").strip(" \t\r\n").split(" ")
+    fields = _fields(line)
     # Some published files have words with spaces; too many numbers are still an error.
     n_numbers = dim or len(fields) - 1
     head, numbers = fields[:-n_numbers], fields[-n_numbers:] if n_numbers else []

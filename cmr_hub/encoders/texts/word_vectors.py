@@ -5,14 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.encoders.texts.state import expect_array, expect_vocabulary, restore_options
-from cmr_hub.encoders.texts.tokens import document_words, sentences, unique, words
+from cmr_hub.encoders.texts.state import (
+    expect_array,
+    expect_vocabulary,
+    restore_options,
+    words_settings,
+)
+from cmr_hub.encoders.texts.tokens import document_words, folded, sentences, unique, words
 from cmr_hub.encoders.texts.vector_files import read_vectors
 from cmr_hub.errors import CMRError, shown
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
@@ -84,11 +90,17 @@ class WordVectorEncoder(TextEncoder):
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Train or read the vectors, and learn the weights from training text."""
-        tokenised = [[words(sentence) for sentence in sentences(text)] for text in documents]
+        version = self.words_version
+        tokenised = [[words(one, version) for one in sentences(text)] for text in documents]
         if self.options["vectors"] is None:
             found, vectors = self._train([tokens for text in tokenised for tokens in text])
         else:
             found, vectors = read_vectors(self.options["vectors"], self.options["limit"])
+            # A query is folded too; of words that are then equal the first counts.
+            row_of: dict[str, int] = {}
+            for row, word in enumerate(found):
+                row_of.setdefault(folded(word, version), row)
+            found, vectors = list(row_of), vectors[list(row_of.values())]
         # A word with a zero vector has no effect: it counts as unknown.
         carries = np.flatnonzero(vectors.any(axis=1))
         known = [found[index] for index in carries]
@@ -125,11 +137,11 @@ class WordVectorEncoder(TextEncoder):
 
     def unknown_words(self, text: str) -> list[str]:
         self._require_fit()
-        return [word for word in unique(words(text)) if word not in self._index]
+        return [word for word in unique(words(text, self.words_version)) if word not in self._index]
 
     def knows(self, document: Document) -> bool:
         self._require_fit()
-        return any(word in self._index for word in document_words(document))
+        return any(word in self._index for word in document_words(document, self.words_version))
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
         self._require_fit()
@@ -140,7 +152,7 @@ class WordVectorEncoder(TextEncoder):
         arrays = {"vectors": self._vectors, "weights": self._weights}
         if self._component is not None:
             arrays["component"] = self._component
-        return {"options": options, "vocabulary": self.vocabulary}, arrays
+        return {"options": options, **words_settings(self), "vocabulary": self.vocabulary}, arrays
 
     @classmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
@@ -184,7 +196,9 @@ class WordVectorEncoder(TextEncoder):
         ends: list[int] = [0]
         document_of: list[int] = []
         for number, document in enumerate(documents):
-            texts = [document_words(document)] if whole else map(words, sentences(document))
+            version = self.words_version
+            each = [words(sentence, version) for sentence in sentences(document)]
+            texts = [list(chain.from_iterable(each))] if whole else each
             for tokens in texts:
                 known = [self._index[word] for word in tokens if word in self._index]
                 if known:

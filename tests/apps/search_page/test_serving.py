@@ -169,7 +169,7 @@ def test_what_mcp_may_leave_out(mcp_url, model) -> None:
 
 def test_pictures_for_mcp(mcp_url, model, red_square) -> None:
     """The address of what was sent to the page, or the picture itself."""
-    expected = [hit.id for hit in model.search(image=red_square, k=10)]
+    expected = [hit.id for hit in model.search(image=red_square, k=10, target="text")]
     files = {"files": ("a.png", red_square.read_bytes())}
     (path,) = httpx.post(f"{mcp_url}gradio_api/upload", files=files, timeout=60).json()
     whole = f"data:image/png;base64,{b64encode(red_square.read_bytes()).decode()}"

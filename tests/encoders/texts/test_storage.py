@@ -118,3 +118,39 @@ def test_damaged_arrays(saved) -> None:
     file.unlink()
     with pytest.raises(ModelFormatError, match=r"text_encoder\.safetensors"):
         load_text_encoder(saved)
+
+
+SCRIPTS = [
+    ("हिन्दी में कुत्ता", "कुत्ता घास पर"),
+    ("一只狗在草地上跑", "一只狗"),
+    ("สุนัขวิ่งบนหญ้า", "สุนัขวิ่ง"),
+    ("Ein Hund in der Straße", "Hund in İstanbul", "a dog in the grass"),
+] * 3
+
+
+def fitted_on_scripts(name):
+    options = FITTED[name][0] if name in FITTED else {"dim": 4, "filters": 4, "min_count": 1}
+    return text_encoder(name, **options).fit(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", [*FITTED, "text-cnn"])
+def test_queries_in_several_scripts_are_known(tmp_path, name) -> None:
+    save_text_encoder(fitted_on_scripts(name), tmp_path)
+    again = load_text_encoder(tmp_path)
+    for query in ("狗", "कुत्ता", "สุนัข", "İSTANBUL", "STRASSE", "कुत्ता और 狗"):
+        assert again.knows([query])
+    assert again.unknown_words("कुत्ता और 狗") == ["और"]
+
+
+@pytest.mark.parametrize("name", [*FITTED, "text-cnn"])
+def test_an_encoder_of_an_earlier_release_keeps_its_words(name) -> None:
+    encoder = fitted_on_scripts(name)
+    settings, arrays = encoder.state()
+    of_words = settings["words"] if name == "text-cnn" else settings
+    assert of_words.pop("words_version") == 2
+    old = type(encoder).from_state(settings, arrays)
+    assert old.unknown_words("Straße 一只狗 xyz") == ["straße", "一只狗", "xyz"]
+    assert old.state()[0] == settings, "so that the hash of its model stays"
+    of_words["words_version"] = 3
+    with pytest.raises(ModelFormatError, match="version 3; this release knows versions up to 2"):
+        type(encoder).from_state(settings, arrays)

@@ -185,3 +185,11 @@ def test_hostile_text(encoder, file) -> None:
     hostile = [("x" * 100_000,), ("\x00\x1b🐕\u202e",), ("dog " * 25_000,), ("كلب",)]
     assert [fitted.knows(document) for document in hostile] == [False, False, True, False]
     assert np.isfinite(fitted.transform(hostile)).all()
+
+
+def test_vectors_are_found_in_any_case_and_form(tmp_path) -> None:
+    rows = ["Hund 1 0", "hund 0 1", "ﬁnden 1 1", "İstanbul 2 1", "कुत्ता 1 2"]
+    (tmp_path / "a.txt").write_text("\n".join(rows), encoding="utf-8")
+    encoder = GloveEncoder(vectors=tmp_path / "a.txt").fit([])
+    assert encoder.unknown_words("hund HUND finden ﬁnden İSTANBUL कुत्ता") == []
+    np.testing.assert_array_equal(encoder.transform([("HUND",)]), [[1, 0]])
