@@ -1,10 +1,12 @@
 import datetime
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from cmr_hub.errors import QueryError
+from cmr_hub.gallery.milvus import _entity
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.where import Where, near_condition
 
@@ -198,3 +200,10 @@ def test_what_near_does_not_take(text, message):
 def test_milvus_has_no_distances():
     with pytest.raises(QueryError, match="compare latitude and longitude"):
         milvus_condition(Where("NOT near(48.2, 16.4, 10)"))
+
+
+def test_times_in_milvus_compare_as_text():
+    columns = _entity({"id": "a", "taken": TIMES[1]}, "image", np.ones(1, np.float32))["columns"]
+    condition = milvus_condition(Where("taken >= '2021-06-01' AND taken < '2021-06-02'"))
+    assert 'columns["taken"] >= "2021-06-01"' in condition
+    assert "2021-06-01" <= columns["taken"] < "2021-06-02"
