@@ -400,7 +400,7 @@ class Gallery:
             kinds: some of "same bytes", "same picture" (such as a smaller copy) and "alike". A
                 group has one item of each group of the kinds before.
             alike: minimum cosine similarity of the vectors to that of the first of its group. Each
-                picture is compared with each other one, half a minute for 100,000.
+                picture is compared with each other one, which takes minutes for 100,000.
             progress: show a progress bar.
         """
         return find_duplicates(self.store, kinds, alike, progress=progress)
