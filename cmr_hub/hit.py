@@ -25,6 +25,8 @@ class Hit:
     z: float | None = None
     """How many standard deviations the score is above those of neutral sentences with this item;
     None where that is not known: see `clear.Neutral`."""
+    duplicates: int = 0
+    """How many other items of the gallery have the same picture; see `Gallery.duplicates`."""
 
     @property
     def path(self) -> Path | None:

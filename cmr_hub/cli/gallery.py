@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
+from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import console
 from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import QueryError
 
 app = typer.Typer(help="Show, verify and change a gallery.", no_args_is_help=True)
+
 
 Name = Annotated[
     str, typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus.")
@@ -74,7 +77,10 @@ def remove(
         typer.Option(help="Remove items that match a condition, e.g. \"folder LIKE 'old%'\"."),
     ] = None,
 ) -> None:
-    """Remove items from a gallery. The picture files are kept."""
+    """Remove items from a gallery.
+
+    The picture files are kept. `cmr index` leaves them out until `--restore`.
+    """
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import open_store
 
@@ -83,6 +89,64 @@ def remove(
     opened = Gallery(open_store(gallery))
     removed = opened.remove(ids or (), where=where)
     console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def duplicates(
+    gallery: Name,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="same-bytes, same-picture or alike. Can be repeated. Default: all."),
+    ] = None,
+    alike: Annotated[
+        float | None,
+        typer.Option(help="Minimum similarity of pictures that are alike, e.g. 0.9."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Write the groups as a page to this file.")
+    ] = None,
+) -> None:
+    """List duplicates: the same bytes, the same picture, and pictures that are alike.
+
+    The same picture may be smaller, brighter or in another format. Nothing is removed.
+    """
+    from cmr_hub.gallery.duplicates import ALIKE, KINDS, facts_of, not_compared
+    from cmr_hub.gallery.gallery import Gallery
+    from cmr_hub.loading import open_store
+
+    opened = Gallery(open_store(gallery))
+    kinds = tuple(name.replace("-", " ") for name in kind or KINDS)
+    groups = opened.duplicates(kinds, alike=ALIKE if alike is None else alike, progress=True)
+    missing = not_compared(opened.items)
+    note = (
+        f"{missing:,} pictures were indexed by an earlier version and are compared by vector only: "
+        "run `cmr index` again"
+    )
+    notes = [note] if missing else []
+    if contact_sheet is not None:
+        from cmr_hub.atomic import atomic_file
+        from cmr_hub.gallery.contact_sheet import duplicates_sheet
+
+        with atomic_file(contact_sheet) as file:
+            page = duplicates_sheet(groups, f"Duplicates in {gallery}", notes)
+            file.write_text(page, encoding="utf-8")
+    if as_json:
+        typer.echo(json_text([group.record() for group in groups]))
+        return
+    counts = Counter[str](group.kind for group in groups)
+    if contact_sheet is None and groups:
+        table = Table("", "kind", "pixels", "size", "date", Column("path", overflow="fold"))
+        for number, group in enumerate(groups, 1):
+            for hit in group.hits:
+                facts = [cell(fact) for fact in facts_of(hit)]
+                table.add_row(str(number), group.kind, *facts, cell(hit.file or hit.id, None))
+            table.add_section()
+        console.print(table, highlight=False)
+    found = ", ".join(f"{counts[one]:,} {one}" for one in kinds)
+    written = "" if contact_sheet is None else f"; they are shown in {contact_sheet}"
+    for line in (f"groups: {found}{written}", *notes):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _exists(path: Path) -> bool:

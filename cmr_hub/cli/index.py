@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -86,13 +87,39 @@ def index(
         Path | None,
         typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Leave out files and folders, as in a .gitignore: '*.png', 'thumbs/', "
+            "'2019/raw/*'. Can be repeated.",
+        ),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links to other folders.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Also remove the pictures of folders that are gone or became empty."
+        ),
+    ] = False,
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="Add what `cmr gallery remove` removed from this folder."),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Keep the gallery current until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Create a gallery of your pictures, or update it.
 
     All folders are read except hidden ones. Captions, labels and other columns come from
     metadata.jsonl, .json, .csv, .tsv or .parquet (in the format of Hugging Face's ImageFolder),
     from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
-    pictures are not encoded again. Ctrl-C keeps finished work.
+    pictures are not encoded again, nor those that moved, even with their whole folder. Ctrl-C keeps
+    finished work.
 
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
@@ -114,33 +141,51 @@ def index(
                 "--engine milvus --uri http://HOST:19530"
             )
     folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
-    if not folder.is_dir():
+    if not folder.is_dir() and not prune:
         raise DataNotFoundError(f"{folder} is not a folder; give a folder of pictures")
     name = _model_of(where) if model is None else model
     loaded = load(name, device=device, allow_download=allow_download, backend=backend, int8=int8)
     if loaded.text.has_encoder:
         # Load and, if needed, export the text encoder now, so that the first search is fast.
         _ = loaded.text.required_encoder
-    with _discard_if_empty(where):
-        gallery = _gallery(where, loaded)
-        summary = index_folder(
-            gallery,
-            folder,
-            workers=workers,
-            cluster=None if cluster is None else "ray",
-            progress=True,
-        )
-        if log is not None:
-            with atomic_file(log) as file:
-                file.write_text(summary.log(), encoding="utf-8")
-        console.print(summary.text(), highlight=False, soft_wrap=True)
-        if not len(gallery):
-            raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")
-    console.print(
-        f'{len(gallery):,} items in {where}. Now try: cmr search {where} "two dogs on a beach"',
-        highlight=False,
-        soft_wrap=True,
-    )
+
+    def update() -> None:
+        with _discard_if_empty(where):
+            gallery = _gallery(where, loaded)
+            summary = index_folder(
+                gallery,
+                folder,
+                workers=workers,
+                cluster=None if cluster is None else "ray",
+                exclude=exclude or (),
+                follow_links=follow_links,
+                prune=prune,
+                restore=restore,
+                progress=True,
+            )
+            if log is not None:
+                with atomic_file(log) as file:
+                    file.write_text(summary.log(), encoding="utf-8")
+            _say(summary.text())
+            if summary.pictures and not len(gallery):
+                raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")
+        search = "" if watch else f'. Now try: cmr search {where} "two dogs on a beach"'
+        _say(f"{len(gallery):,} items in {where}{search}")
+
+    if not watch:
+        update()
+        return
+    from cmr_hub.gallery.indexing.watch import keep_current
+
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are
+    _say(f"watching {folder} until Ctrl-C")
+    ignored = None if out is None else out.absolute()
+    keep_current(folder, update, lambda error: _say(f"cmr: error: {error}"), ignored)
+    _say("stopped watching; the gallery is complete")
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 @contextmanager

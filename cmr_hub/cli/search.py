@@ -94,6 +94,9 @@ def search(
         float | None,
         typer.Option(help="Hide hits that are more similar than this to a better one, e.g. 0.98."),
     ] = None,
+    all_copies: Annotated[
+        bool, typer.Option("--all-copies", help="Also list copies of the same picture.")
+    ] = False,
     model: Model = None,
     device: Device = "auto",
     backend: Backend = "auto",
@@ -151,7 +154,7 @@ def search(
         offset,
         where=where,
         min_score=min_score,
-        distinct=distinct,
+        distinct=not all_copies if distinct is None else distinct,
         clear=clear,
     )
     unknown = [] if opened.model is None else unknown_words(opened.model, query)
@@ -239,6 +242,7 @@ def _table(hits: list[Hit]) -> Table:
         "clear": ["" if hit.z is None else f"{hit.z:.1f}" for hit in hits],
         "label": [cell(hit.label or "") for hit in hits],
         "sentence": [cell(hit.sentences[0] if hit.sentences else "") for hit in hits],
+        "copies": [f"and {hit.duplicates:,} more" if hit.duplicates else "" for hit in hits],
         "path": [_linked(hit) for hit in hits],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}

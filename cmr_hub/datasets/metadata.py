@@ -47,23 +47,49 @@ class Annotations:
     place: str = ""
 
 
-def walk(base: Path, report: ReadReport) -> list[Path]:
-    """Return all files in the folder, sorted, except those in hidden and linked folders."""
+def walk(
+    base: Path,
+    report: ReadReport,
+    excluded: Callable[[Path, bool], bool] = lambda _path, _is_folder: False,
+    *,
+    follow_links: bool = False,
+) -> list[Path]:
+    """Return all files in the folder, sorted, except those in hidden and linked folders.
+
+    Args:
+        base: the folder.
+        report: collects what is passed over.
+        excluded: whether a file or folder, given with `is_folder`, is left out.
+        follow_links: also read linked folders, each only once.
+    """
     files: list[Path] = []
+    root = base.resolve()
+    seen = {root}
 
     def note(error: OSError) -> None:
         report.add("unreadable folder", error.filename, error.strerror or "")
 
-    for parent, folders, names in os.walk(base, onerror=note):
+    def is_read(path: Path) -> bool:
+        if excluded(path, True):
+            return False
+        if path.name.startswith("."):
+            report.add("unexpected file", path, "a hidden folder is not read")
+            return False
+        if path.is_symlink() and not follow_links:
+            report.add("unsafe path", path, "a link to a folder is not followed")
+            return False
+        if follow_links:
+            target = path.resolve()
+            # A folder inside is read under its own name, and a folder above would never end.
+            if target in seen or (path.is_symlink() and target.is_relative_to(root)):
+                return False
+            seen.add(target)
+        return True
+
+    for parent, folders, names in os.walk(base, onerror=note, followlinks=follow_links):
         here = Path(parent)
-        for folder in sorted(folders):
-            path = here / folder
-            if path.is_symlink():
-                report.add("unsafe path", path, "a link to a folder is not followed")
-            elif folder.startswith("."):
-                report.add("unexpected file", path, "a hidden folder is not read")
-                folders.remove(folder)
-        files += [here / name for name in names]
+        folders[:] = [folder for folder in sorted(folders) if is_read(here / folder)]
+        files += [path for name in names if not excluded(path := here / name, False)]
     return sorted(files)
 
 

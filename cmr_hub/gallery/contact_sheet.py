@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
+from cmr_hub.gallery.duplicates import Duplicates, facts_of
 from cmr_hub.hit import Hit
 from cmr_hub.outside import shortened
 
@@ -41,14 +42,32 @@ def contact_sheet(
         nothing: text to show if there are no hits.
         notes: sentences below the title.
     """
-    name = html.escape(title)
     tiles = "\n".join(_tile(hit) for hit in hits) or f"<p>{html.escape(nothing)}</p>"
+    return _page(title, notes, f"<main>\n{tiles}\n</main>")
+
+
+def duplicates_sheet(groups: Sequence[Duplicates], title: str, notes: Sequence[str] = ()) -> str:
+    """Return a page like `contact_sheet`, with a section for each group of duplicates."""
+    sections = []
+    for number, group in enumerate(groups, 1):
+        tiles = "\n".join(
+            f"<figure><div>{_picture(hit.path, '')}</div><figcaption>"
+            f"{html.escape(' · '.join(filter(None, facts_of(hit))))}<br>"
+            f"<small>{html.escape(str(hit.path or hit.id))}</small></figcaption></figure>"
+            for hit in group.hits
+        )
+        sections.append(f"<h2>{number}. {group.kind}</h2>\n<main>\n{tiles}\n</main>")
+    return _page(title, notes, "\n".join(sections) or "<p>There are no duplicates.</p>")
+
+
+def _page(title: str, notes: Sequence[str], body: str) -> str:
+    name = html.escape(title)
     paragraphs = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{name}</title>'
         f"<style>{_STYLE}</style></head>\n<body><h1>{name}</h1>\n{paragraphs}"
-        f"<main>\n{tiles}\n</main></body></html>\n"
+        f"{body}</body></html>\n"
     )
 
 
@@ -57,7 +76,12 @@ def _tile(hit: Hit) -> str:
     label = f"{shortened(hit.label)} · " if hit.label else ""
     where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     clear = "" if hit.z is None else f" · stands out {hit.z:.1f}"
-    lines = [f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}", html.escape(caption), where]
+    more = f" · and {hit.duplicates:,} more" if hit.duplicates else ""
+    lines = [
+        f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}{more}",
+        html.escape(caption),
+        where,
+    ]
     return (
         f"<figure><div>{_picture(hit.path, caption)}</div><figcaption>"
         f"{'<br>'.join(filter(None, lines))}</figcaption></figure>"

@@ -10,11 +10,12 @@ import numpy as np
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
+from cmr_hub.gallery.duplicates import ALIKE, KINDS, Duplicates, find_duplicates
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.items import Item, listed
 from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
-from cmr_hub.gallery.pages import Page, search_pages
+from cmr_hub.gallery.pages import Page, picture_of, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
@@ -232,13 +233,15 @@ class Gallery:
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
         """Remove items by id or condition; return how many were removed.
 
+        `cmr index` leaves these pictures out until `--restore`, except in Milvus.
+
         Raises:
             QueryError: the condition cannot be parsed.
         """
         chosen = listed("ids", ids, str)
         if where is not None:
             chosen += self.store.table(_condition(where)).column("id").to_pylist()
-        return self.store.remove(chosen)
+        return self.store.remove(chosen, dismiss=True)
 
     def label(
         self,
@@ -287,7 +290,7 @@ class Gallery:
         *,
         where: str | None = None,
         min_score: float | None = None,
-        distinct: float | None = None,
+        distinct: bool | float = True,
         clear: float | None = None,
         query_modality: Modality | None = None,
     ) -> list[Hit]:
@@ -304,7 +307,9 @@ class Gallery:
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
             min_score: minimum cosine similarity of a hit.
-            distinct: skip items whose similarity to a better hit is higher than this, e.g. .98.
+            distinct: return one of each group of the same picture, with the number of the others in
+                `Hit.duplicates`; False for all; a number, e.g. .98, to skip also items whose
+                similarity to a better hit is higher.
             clear: minimum `z` of a hit; only the 1,000 best scores are considered.
             query_modality: modality of a query vector; only hits of a text have a `z`.
 
@@ -342,13 +347,14 @@ class Gallery:
         *,
         where: str | None = None,
         min_score: float | None = None,
-        distinct: float | None = None,
+        distinct: bool | float = True,
         clear: float | None = None,
     ) -> list[Hit]:
         """Return the items most similar to an item of the gallery, without the item itself.
 
         Args:
-            id: id of the item. Its picture is the query, or its text if it has no picture.
+            id: id of the item. Its picture is the query, or its text if it has no picture. Its
+                copies are not returned either, unless `distinct` is False.
             k, offset, where, min_score, distinct, clear: as for `search`.
             target: modality to compare with; default the query's own.
 
@@ -364,6 +370,7 @@ class Gallery:
         vector = row.vectors[own].matrix[0]
         page = Page(k, offset)
         last = page.offset + page.k
+        picture = None if distinct is False else picture_of(row.items.to_pylist()[0])
         hits = self.search(
             vector,
             last + 1,
@@ -373,8 +380,30 @@ class Gallery:
             distinct=distinct,
             clear=clear,
         )
-        others = [hit for hit in hits if hit.id != id][page.offset : last]
+        others = [
+            hit
+            for hit in hits
+            if hit.id != id and picture_of({**hit.metadata, "id": hit.id}) != picture
+        ]
+        others = others[page.offset : last]
         return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
+
+    def duplicates(
+        self, kinds: Sequence[str] = KINDS, *, alike: float = ALIKE, progress: bool = False
+    ) -> list[Duplicates]:
+        """Return groups of duplicates, in the order of the kinds and of the gallery.
+
+        Nothing is removed. Items of the same bytes or the same picture were found when their folder
+        was indexed (`copies.PictureGroups`); with Milvus, only those of the same bytes are.
+
+        Args:
+            kinds: some of "same bytes", "same picture" (such as a smaller copy) and "alike". A
+                group has one item of each group of the kinds before.
+            alike: minimum cosine similarity of the vectors to that of the first of its group. Each
+                picture is compared with each other one, which takes minutes for 100,000.
+            progress: show a progress bar.
+        """
+        return find_duplicates(self.store, kinds, alike, progress=progress)
 
     def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
         """Return a hit's rank and score, and the training class nearest to it.

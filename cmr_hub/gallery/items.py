@@ -32,7 +32,13 @@ MODALITY = "modality"
 ZERO_SHOT_COLUMNS = "zero_shot_columns"
 """The column that lists the columns of a row written by `Gallery.label`."""
 
-RESERVED = ("folder", "sha256", "size", "modified", ZERO_SHOT_COLUMNS)
+PICTURE_HASH = "picture_hash"
+"""The column of perceptual hashes (`duplicates.picture_hash`)."""
+
+COPY_OF = "copy_of"
+"""The column with the id of the first copy of the same picture; null for the first itself."""
+
+RESERVED = ("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, ZERO_SHOT_COLUMNS)
 """Columns that the package fills in itself; values of a source are ignored."""
 
 FACT_TYPES = {

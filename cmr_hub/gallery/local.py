@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,18 @@ from tqdm import tqdm
 
 from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.gallery.directory import GalleryDirectory
-from cmr_hub.gallery.items import joined_tables
+from cmr_hub.gallery.items import joined_tables, picked
 from cmr_hub.gallery.manifest import FILE_NAME, Manifest, holds_gallery
 from cmr_hub.gallery.rows import GraphPart, Rows
-from cmr_hub.gallery.stored import expect, read_neutral, read_rows, rows_of, write_rows
+from cmr_hub.gallery.stored import (
+    DISMISSED,
+    expect,
+    read_dismissed,
+    read_neutral,
+    read_rows,
+    rows_of,
+    write_rows,
+)
 from cmr_hub.gallery.vectors import refuse_other_lengths
 
 if TYPE_CHECKING:
@@ -55,6 +63,7 @@ class LocalStore:
         self._manifest: Manifest | None = None
         self._rows = Rows()
         self._neutral: Neutral | None = None
+        self._dismissed = DISMISSED.empty_table()
         self._root: str | None = None
         self._writing = RLock()
         self._stamp: tuple[int, int, int] | None = None
@@ -67,7 +76,7 @@ class LocalStore:
         """
         if self.directory is not None:
             return {"directory": self.directory.path, "root": self._root}
-        names = ("model_id", "model_name", "_rows", "_neutral")
+        names = ("model_id", "model_name", "_rows", "_neutral", "_dismissed")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -75,7 +84,8 @@ class LocalStore:
             vars(self).update(vars(type(self).open(state["directory"], root=state["root"])))
             return
         self.__init__(state["model_id"], state["model_name"])  # type: ignore[misc]
-        self._rows, self._neutral = state["_rows"], state["_neutral"]
+        for name in ("_rows", "_neutral", "_dismissed"):
+            setattr(self, name, state[name])
 
     @classmethod
     def create(cls, directory: str | Path, model_id: str, model_name: str | None = None) -> Self:
@@ -111,6 +121,7 @@ class LocalStore:
         store.directory = GalleryDirectory(directory)
         store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
+        store._dismissed = read_dismissed(store.directory.path, manifest)
         store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
         return store
 
@@ -160,13 +171,31 @@ class LocalStore:
             removed = np.union1d(old.removed, gone)
             self._commit(Rows([*old.segments, rows], removed, old.graphs))
 
-    def remove(self, ids: Sequence[str]) -> int:
+    def remove(self, ids: Sequence[str], *, dismiss: bool = False) -> int:
         with self.writing():
             old = self._rows
             gone = old.numbers(ids)
             if len(gone):
+                if dismiss and set(DISMISSED.names) <= set(old.table.column_names):
+                    pictures = picked(old.table, gone).select(DISMISSED.names).cast(DISMISSED)
+                    pictures = pictures.filter(pc.is_valid(pictures.column("sha256")))
+                    self._dismissed = pa.concat_tables([self._dismissed, pictures])
                 self._commit(Rows(old.segments, np.union1d(old.removed, gone), old.graphs))
         return len(gone)
+
+    @property
+    def dismissed(self) -> pa.Table:
+        self._now()
+        return self._dismissed
+
+    def set_dismissed(self, dismissed: pa.Table) -> None:
+        with self.writing():
+            self._dismissed = dismissed
+            self._commit(self._rows)
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        return self._now().copies
 
     def set_columns(self, columns: pa.Table) -> None:
         with self.writing():
@@ -184,6 +213,13 @@ class LocalStore:
         items = self._now().items
         # The filter drops items without a path, for which the condition is null.
         return items.filter(pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/"))
+
+    def table_sized(self, sizes: Collection[int]) -> pa.Table:
+        items = self._now().items
+        if "size" not in items.column_names:
+            return items.slice(0, 0)
+        wanted = pa.array(list(sizes), pa.int64())
+        return items.filter(pc.is_in(items.column("size"), value_set=wanted))
 
     def known(self, ids: Sequence[str]) -> set[str]:
         return self._now().known(ids)
@@ -255,6 +291,8 @@ class LocalStore:
             "columns": ", ".join(rows.table.column_names),
             "removed": f"{self.removed:,} rows that `cmr gallery compact` would free",
         }
+        if len(self._dismissed):
+            facts["left out"] = f"{len(self._dismissed):,} removed pictures, in later indexing"
         if self._manifest is not None:
             size = sum(record.bytes or 0 for record in self._manifest.files.values())
             facts["on disk"] = f"{size / 2**20:,.1f} MiB, {len(self._manifest.segments)} segments"
@@ -341,6 +379,7 @@ class LocalStore:
         if current != self._manifest:
             self._manifest, self._rows = read_rows(path, self._root, known=self._rows)
             self._neutral = read_neutral(path, self._manifest)
+            self._dismissed = read_dismissed(path, self._manifest)
             self._changes += 1
         self._stamp = stamp
 
@@ -351,7 +390,13 @@ class LocalStore:
             old = self._manifest.files if self._manifest is not None and keep_files else {}
             names = self.model_id, self.model_name
             manifest = write_rows(
-                self.directory, rows, old, *names, neutral=self._neutral, root=root
+                self.directory,
+                rows,
+                old,
+                *names,
+                neutral=self._neutral,
+                dismissed=self._dismissed,
+                root=root,
             )
             self.directory.commit(manifest)
             rows = rows_of(self.directory.path, manifest, self._root, rows)

@@ -84,6 +84,8 @@ class Manifest(BaseModel):
     files: dict[str, FileRecord]
     neutral: str | None = None
     """File with the scores of neutral sentences (`clear.Neutral`); missing in older galleries."""
+    dismissed: str | None = None
+    """File with the pictures that indexing leaves out, since they were removed from the gallery."""
 
     @field_validator("files")
     @classmethod
@@ -98,14 +100,14 @@ class Manifest(BaseModel):
         """Refuse files without a checksum; with `_inside`, also those of another folder."""
         names = {name for part in self.segments for name in (part.items, part.vectors)}
         names |= {graph.file for graph in self.graphs.values()}
-        names |= {name for name in (self.removed, self.neutral) if name is not None}
+        names |= {name for name in (self.removed, self.neutral, self.dismissed) if name is not None}
         if not names <= self.files.keys():
             raise ValueError(f"{min(names - self.files.keys())!r} has no checksum")
         return self
 
     def write(self, directory: Path) -> None:
         """Replace the manifest of a directory."""
-        # Defaults are omitted, so that older releases can read a manifest without `neutral`.
+        # Defaults are omitted, so that older releases can read a manifest without them.
         content = self.model_dump(exclude_defaults=True)
         content["sha256"] = _digest(content)
         with atomic_file(directory / FILE_NAME) as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -18,12 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
-from cmr_hub.gallery.items import COLUMNS, MODALITY, Item, items_table
+from cmr_hub.gallery.items import COLUMNS, MODALITY, Item, items_table, joined_tables
 from cmr_hub.gallery.milvus_neutral import read_neutral, write_neutral
 from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.store import Found
+from cmr_hub.gallery.stored import DISMISSED
 from cmr_hub.gallery.values import as_text, common_type
 from cmr_hub.gallery.vectors import VectorColumn, refuse_other_lengths
 from cmr_hub.types import Modality
@@ -148,7 +149,20 @@ class MilvusStore:
             for part in _batches(entities[target]):
                 self.server.call("upsert", self._collection(target), part)
 
-    def remove(self, ids: Sequence[str]) -> int:
+    @property
+    def dismissed(self) -> pa.Table:
+        """None: a server does not store which pictures were removed."""
+        return DISMISSED.empty_table()
+
+    def set_dismissed(self, dismissed: pa.Table) -> None:
+        """Do nothing; see `dismissed`."""
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """None: `copy_of` is not written to a server, where finding copies would read all rows."""
+        return {}
+
+    def remove(self, ids: Sequence[str], *, dismiss: bool = False) -> int:
         known = self.known(ids)
         for target in self.targets:  # pictures first: see `_complete`
             self._delete(target, ids)
@@ -167,6 +181,10 @@ class MilvusStore:
         path, start = 'columns["path"]', folder.rstrip("/")
         first, last = json.dumps(f"{start}/"), json.dumps(f"{start}0")
         return self._table(f"{path} >= {first} and {path} < {last}")
+
+    def table_sized(self, sizes: Collection[int]) -> pa.Table:
+        parts = _batches(sorted(sizes))
+        return joined_tables([self._table(f'columns["size"] in {part}') for part in parts])
 
     def known(self, ids: Sequence[str]) -> set[str]:
         return {row["id"] for _, row in self._complete(ids, [])}

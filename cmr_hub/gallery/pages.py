@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.items import COLUMNS
+from cmr_hub.gallery.items import COLUMNS, COPY_OF
 from cmr_hub.gallery.query import number
 from cmr_hub.hit import Hit
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CLEAR_AMONG = 1_000
 """Number of best scores among which hits that stand out are sought. Without a limit, a query that
 matches nothing would be compared with everything."""
+_SPARE = 8
+"""Extra hits to fetch if some may be copies, since fetching again is a second search."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Page:
     offset: int = 0
     where: Where | None = None
     min_score: float | None = None
-    distinct: float | None = None
+    distinct: bool | float = True
     clear: float | None = None
     neutral: Neutral | None = None
     """Scores of neutral sentences, for z; optional."""
@@ -49,7 +51,8 @@ class Page:
         for name in ("k", "offset"):
             object.__setattr__(self, name, _integer(name, getattr(self, name)))
         for name in ("min_score", "distinct", "clear"):
-            if (value := getattr(self, name)) is not None:
+            value = getattr(self, name)
+            if value is not None and not (name == "distinct" and isinstance(value, bool)):
                 object.__setattr__(self, name, number(name, value))
         if self.k < 1 or self.offset < 0:
             raise QueryError(
@@ -74,10 +77,12 @@ def search_pages(
     """Return the hits of a page for each of (Q, d) unit queries."""
     last = page.offset + page.k
     limit = max(last, CLEAR_AMONG) if page.clear is not None else sys.maxsize
-    is_unfiltered = page.distinct is None and page.clear is None
+    is_unfiltered = page.distinct is False and page.clear is None
+    copies = store.copies
+    first = min(limit, last + (_SPARE if copies and page.distinct is not False else 0))
     pages = []
-    for query, first in zip(queries, store.search(queries, last, target, page.where), strict=True):
-        fetched, found = last, first
+    for query, best in zip(queries, store.search(queries, first, target, page.where), strict=True):
+        fetched, found = first, best
         while True:
             neutral = page.neutral if found.items else None  # nothing has no width
             z = None if neutral is None else neutral.z(found.scores, found.vectors)
@@ -90,11 +95,12 @@ def search_pages(
             (found,) = store.search(query[None], fetched, target, page.where)
         pages.append(
             [
-                _hit_of(
+                hit_of(
                     found.items[index],
                     float(found.scores[index]),
                     rank,
                     None if z is None else float(z[index]),
+                    copies.get(picture_of(found.items[index]), 1) - 1,
                 )
                 for rank, index in enumerate(kept[page.offset : last], page.offset + 1)
             ]
@@ -102,7 +108,9 @@ def search_pages(
     return pages
 
 
-def _hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
+def hit_of(
+    item: Mapping[str, Any], score: float, rank: int, z: float | None = None, duplicates: int = 0
+) -> Hit:
     """Create a hit from a row of the items table."""
     return Hit(
         rank=rank,
@@ -114,7 +122,13 @@ def _hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = 
         label=item["label"],
         metadata={name: item[name] for name in item if name not in COLUMNS},
         z=z,
+        duplicates=duplicates,
     )
+
+
+def picture_of(item: Mapping[str, Any]) -> str:
+    """Return the id of the first copy of an item's picture, or its own."""
+    return str(item.get(COPY_OF) or item["id"])
 
 
 def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:
@@ -124,10 +138,15 @@ def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[i
         for index, score in enumerate(found.scores)
         if page.admits(score) and (page.clear is None or z is None or z[index] >= page.clear)
     ]
-    if page.distinct is None:
+    if page.distinct is False:
         return indices
-    kept: list[int] = []
+    one_of_each: dict[str, int] = {}
     for index in indices:
+        one_of_each.setdefault(picture_of(found.items[index]), index)
+    if page.distinct is True:
+        return list(one_of_each.values())
+    kept: list[int] = []
+    for index in one_of_each.values():
         if not kept or (found.vectors[kept] @ found.vectors[index]).max() <= page.distinct:
             kept.append(index)
     return kept

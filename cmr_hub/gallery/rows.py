@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.gallery.items import MODALITY, joined_tables, picked
+from cmr_hub.gallery.items import COPY_OF, MODALITY, joined_tables, picked
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
 from cmr_hub.gallery.vectors import VectorColumn
@@ -110,6 +111,15 @@ class Rows:
                 int(np.count_nonzero(self.alive[column.rows])) for column in self.columns(name)
             )
         return {name: count for name, count in counts.items() if count}
+
+    @cached_property
+    def copies(self) -> dict[str, int]:
+        """Number of rows by the id in `copy_of`, with that of this id itself."""
+        if COPY_OF not in self.table.column_names:
+            return {}
+        counts = Counter(self.items.column(COPY_OF).drop_null().to_pylist())
+        counts.update(self.known(list(counts)))
+        return dict(counts)
 
     def columns(self, target: Modality) -> list[VectorColumn]:
         """Return the vectors of one modality with row numbers, one column per segment."""

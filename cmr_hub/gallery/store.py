@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,8 +75,24 @@ class Store(Protocol):
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
         """Add rows, replacing those with the same ids and those in `replacing`, in one step."""
 
-    def remove(self, ids: Sequence[str]) -> int:
-        """Remove rows; return how many existed."""
+    def remove(self, ids: Sequence[str], *, dismiss: bool = False) -> int:
+        """Remove rows; return how many existed.
+
+        Args:
+            ids: ids of the rows.
+            dismiss: add their pictures to `dismissed`.
+        """
+
+    @property
+    def dismissed(self) -> pa.Table:
+        """Pictures that indexing leaves out: `path`, `sha256` and `size`."""
+
+    def set_dismissed(self, dismissed: pa.Table) -> None:
+        """Replace `dismissed`."""
+
+    @property
+    def copies(self) -> Mapping[str, int]:
+        """Number of copies of a picture by the id in the column `copy_of`, itself included."""
 
     def set_columns(self, columns: pa.Table) -> None:
         """Add or replace columns of all rows, without changing vectors.
@@ -90,6 +106,9 @@ class Store(Protocol):
 
     def table_below(self, folder: str) -> pa.Table:
         """Return all items whose path is below a folder."""
+
+    def table_sized(self, sizes: Collection[int]) -> pa.Table:
+        """Return all items whose file has one of these numbers of bytes."""
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Return the ids among these that exist."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.gallery.clear import Neutral
 from cmr_hub.gallery.items import split_root
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.graph import Graph
     from cmr_hub.types import IntArray, Modality
 
+DISMISSED = pa.schema({"path": pa.string(), "sha256": pa.string(), "size": pa.int64()})
+"""Columns of the pictures that indexing leaves out."""
 _TRIES = 10
 
 
@@ -40,6 +44,7 @@ def write_rows(
     model_name: str | None,
     *,
     neutral: Neutral | None = None,
+    dismissed: pa.Table | None = None,
     root: str | None = None,
 ) -> Manifest:
     """Write the parts of the rows that are not in the directory yet.
@@ -50,6 +55,7 @@ def write_rows(
         existing: current files of the gallery, which are reused.
         model_id, model_name: for the manifest.
         neutral: scores of neutral sentences; optional.
+        dismissed: pictures that indexing leaves out; optional.
         root: future folder of the pictures of new segments; default: their current location.
 
     Returns:
@@ -84,6 +90,7 @@ def write_rows(
         graphs=graphs,
         files=files,
         neutral=None if neutral is None else _write_neutral(directory, neutral, files),
+        dismissed=None if not dismissed else _write_dismissed(directory, dismissed, files),
     )
 
 
@@ -216,6 +223,28 @@ def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
     if manifest.dim is not None:
         expect(f"{path}: dimensions", len(neutral.mean), manifest.dim)
     return neutral
+
+
+def _write_dismissed(
+    directory: GalleryDirectory, dismissed: pa.Table, files: dict[str, FileRecord]
+) -> str:
+    name, files[name] = directory.add(
+        "dismissed", "parquet", lambda path: pq.write_table(dismissed, path, compression="zstd")
+    )
+    return name
+
+
+def read_dismissed(directory: Path, manifest: Manifest) -> pa.Table:
+    """Read the pictures that indexing leaves out. Raises ModelFormatError."""
+    if manifest.dismissed is None:
+        return DISMISSED.empty_table()
+    path = directory / manifest.dismissed
+    try:
+        return ParquetTable(path).table().select(DISMISSED.names).cast(DISMISSED)
+    except FileNotFoundError:  # the gallery was replaced meanwhile
+        return DISMISSED.empty_table()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ModelFormatError(f"{path} is damaged: {error}") from error
 
 
 def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str | None]:

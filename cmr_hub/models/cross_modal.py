@@ -309,7 +309,7 @@ class CrossModalModel:
         offset: int = 0,
         where: str | None = None,
         min_score: float | None = None,
-        distinct: float | None = None,
+        distinct: bool | float = True,
         clear: float | None = None,
     ) -> list[Hit]:
         """Return the items of the attached gallery that are nearest to a sentence or a picture.
@@ -325,7 +325,8 @@ class CrossModalModel:
             offset: number of best hits to skip; page 3 with 10 hits per page is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
             min_score: minimum cosine similarity of a hit, in [-1, 1].
-            distinct: leave out items more similar than this to a better hit, e.g. .98.
+            distinct: return one of each group of the same picture; False for all; a number, e.g.
+                .98, to leave out also items more similar than this to a better hit.
             clear: minimum `z` of a hit, in standard deviations; see `Gallery.search`.
 
         Returns:

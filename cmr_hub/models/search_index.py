@@ -30,7 +30,7 @@ class SearchIndex(Protocol):
         *,
         where: str | None = None,
         min_score: float | None = None,
-        distinct: float | None = None,
+        distinct: bool | float = True,
         clear: float | None = None,
         query_modality: Modality | None = None,
     ) -> list[Hit]: ...

@@ -25,6 +25,7 @@ from cmr_hub.datasets.images import read_file, read_image
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.wikipedia import LISTS, _read_paragraphs, read_lists
 from cmr_hub.datasets.wikipedia_features import _read_matrices
+from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
 
@@ -113,7 +114,7 @@ def of_folder() -> Target:
             tar.addfile(member, io.BytesIO(data))
 
     def read(folder: Path) -> None:
-        for entry in folder_entries(folder, ReadReport()):
+        for entry in folder_entries(folder, ReadReport(), Excluded((), folder)):
             assert entry.path.is_relative_to(folder)
             with suppress(OSError):
                 read_file(entry.path)

@@ -191,13 +191,12 @@ class Engine:
             "min_score": options.min_score,
             "clear": options.clear,
             "query_modality": "text" if is_text else "image",
-            "distinct": NEAR_DUPLICATE if options.distinct else None,
+            "distinct": NEAR_DUPLICATE if options.distinct else True,
         }
         if options.like is None:
             return self.gallery.search(vector, options.count, target, **filters)
-        found = self.gallery.search(vector, options.count + 1, target, **filters)
-        others = [hit for hit in found if hit.id != options.like][: options.count]
-        return [hit.at_rank(rank) for rank, hit in enumerate(others, 1)]
+        del filters["query_modality"]
+        return self.gallery.more_like(options.like, options.count, target, **filters)
 
     def _where(self, options: QueryOptions) -> str | None:
         parts = []

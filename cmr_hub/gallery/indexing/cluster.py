@@ -20,7 +20,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import decode
 from cmr_hub.gallery.indexing.encode import Encoded, Encoding, encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
-from cmr_hub.gallery.items import FACT_TYPES
+from cmr_hub.gallery.items import FACT_TYPES, PICTURE_HASH
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.indexing.entry import Entry
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Pictures per task: half a second of work, more than the overhead of a task."""
-_FACTS = pa.struct(list(FACT_TYPES.items()))
+_FACTS = pa.struct([*FACT_TYPES.items(), (PICTURE_HASH, pa.string())])
 
 
 class EncodingOnRay(Encoding):

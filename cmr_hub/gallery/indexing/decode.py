@@ -36,6 +36,7 @@ from cmr_hub.outside import check_file, read_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from PIL import Image
 
     from cmr_hub.encoders.images.base import Shown
 
@@ -56,7 +57,7 @@ class Decoded:
     Attributes:
         sha256: SHA-256 of each file's bytes; "" if it cannot be read.
         problems: why a picture cannot be decoded; "" if it can.
-        facts: `camera_facts` of each picture; empty if it cannot be decoded.
+        facts: `camera_facts` and `picture_hash` of each picture; empty if it cannot be decoded.
         pixels: (n, *shape) output of the encoder's preprocessing for the pictures without a
             problem, in their order.
         slot: the slot of shared memory that contains `pixels`; None for other memory.
@@ -270,9 +271,10 @@ def decode(
         digest, problem = "", ""
         facts: dict[str, Any] = {}
         try:
-            data = _read(place)
+            data = read_place(place)
             digest = hashlib.sha256(data).hexdigest()
             picture, facts = decode_with_facts(data, enough=preprocessing.enough)
+            facts["picture_hash"] = _picture_hash(picture)
             pixels[count] = preprocessing.pixels(picture)
             count += 1
         except (OSError, ImageError) as error:
@@ -283,7 +285,15 @@ def decode(
     return Decoded(sha256, problems, every, pixels[:count])
 
 
-def _read(place: Place) -> bytes:
+def _picture_hash(image: Image.Image) -> str:
+    """Return the perceptual hash of a picture (pHash of 64 bits) as 16 hexadecimal digits."""
+    import imagehash
+
+    return str(imagehash.phash(image))
+
+
+def read_place(place: Place) -> bytes:
+    """Read the bytes of a picture. Raises OSError."""
     if place.size is None:
         return read_bytes(place.file, MAX_BYTES)
     if place.size > MAX_BYTES:

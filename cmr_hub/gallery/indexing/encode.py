@@ -30,7 +30,7 @@ class Encoded:
         features: (dim,) output of the image encoder, not projected yet, since projecting many at
             once is faster; None if there is a problem or the content is known.
         problem: why the picture cannot be read.
-        facts: its `camera_facts`.
+        facts: its `camera_facts` and `picture_hash`.
     """
 
     sha256: str

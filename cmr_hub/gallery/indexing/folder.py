@@ -24,10 +24,13 @@ from cmr_hub.datasets.text import read_text, split_lines
 from cmr_hub.errors import DataNotFoundError
 from cmr_hub.gallery.indexing.annotations import annotations_of, json_record, storable
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.shards import shard_entries
 
 
-def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
+def folder_entries(
+    base: Path, report: ReadReport, excluded: Excluded, *, follow_links: bool = False
+) -> Iterator[Entry]:
     """Yield all pictures below a folder, sorted by path.
 
     Files with another extension than a picture's, or none, are pictures if they begin as one.
@@ -36,15 +39,24 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
     `picture_annotations`); otherwise from `name.json` (one such record) or `name.txt` (one sentence
     per line) in its folder. Tar files are read as WebDataset shards.
 
+    Args:
+        base: the folder.
+        report: collects what is passed over.
+        excluded: decides which files and folders are left out.
+        follow_links: follow links to folders, and links that lead out of the folder.
+
     Raises:
         DataNotFoundError: the folder does not exist.
     """
     base = base.expanduser().absolute()
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
-    files = [path for path in walk(base, report) if not path.name.startswith(".")]
-    tables = metadata_files(files, base, report)
-    annotations = picture_annotations(files, base, report, tables=tables)
+    found = walk(base, report, excluded, follow_links=follow_links)
+    files = [path for path in found if not path.name.startswith(".")]
+    # With its links followed, everything on this machine is inside.
+    inside = Path(base.anchor) if follow_links else base
+    tables = metadata_files(files, inside, report)
+    annotations = picture_annotations(files, inside, report, tables=tables)
     sidecars = {path for path in files if path.suffix in _SIDECARS}
     texts = {path for path in files if path.name.lower() in TABLES} | sidecars
     folders: dict[Path, str] = {}
@@ -63,7 +75,7 @@ def folder_entries(base: Path, report: ReadReport) -> Iterator[Entry]:
         try:
             status = path.lstat()
             if S_ISLNK(status.st_mode):
-                if not is_inside(path, base):
+                if not is_inside(path, inside):
                     report.add("unsafe path", path, "a link that leads out of the folder")
                     continue
                 status = path.stat()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -13,24 +15,31 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from cmr_hub.datasets.report import ProblemKind, ReadReport
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
+from cmr_hub.gallery.indexing.copies import PictureGroups
+from cmr_hub.gallery.indexing.decode import read_place
 from cmr_hub.gallery.indexing.encode import Encoded, Encoding, EncodingHere
 from cmr_hub.gallery.indexing.entry import Entry
+from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.summary import Summary, kinds_of
 from cmr_hub.gallery.items import (
     COLUMNS,
+    COPY_OF,
     FACT_TYPES,
+    PICTURE_HASH,
     RESERVED,
     ZERO_SHOT_COLUMNS,
     Item,
     items_table,
     probability_column,
 )
+from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.values import as_text
 from cmr_hub.gallery.vectors import VectorColumn
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
 _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
+_READERS = 4
+"""Files that are read at a time to compare their content."""
 _SKIPPED: Final[Sequence[ProblemKind]] = (
     *("unread format", "not a picture", "unexpected file", "broken image"),
 )
@@ -61,15 +72,23 @@ def index_folder(
     *,
     workers: int | None = None,
     cluster: Literal["ray"] | None = None,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+    prune: bool = False,
+    restore: bool = False,
     progress: bool = False,
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
 
     A picture is not read again if its size and modification time are unchanged, and not encoded
-    again if its content is known, even under another path. A row's id is derived from its content.
-    What the camera wrote (`datasets.camera.camera_facts`) becomes columns; metadata of the same
-    name takes precedence.
-    If the run is interrupted, even by a kill, finished work is kept.
+    again if its content is known, even under another path. A row's id is derived from its content,
+    and the row of a picture that moved, also from another folder, moves with it. What the camera
+    wrote (`datasets.camera.camera_facts`) becomes columns; metadata of the same name takes
+    precedence. If the run is interrupted, even by a kill, finished work is kept.
+
+    The row of a picture that no longer exists is removed if there are other pictures in its folder.
+    If the whole folder is gone or has no picture, its rows stay until `prune`: its drive may not be
+    mounted. What `Gallery.remove` removed stays out until `restore`.
 
     Args:
         gallery: a gallery opened with its model.
@@ -77,35 +96,46 @@ def index_folder(
         workers: number of processes that decode, default one per two cores; on a cluster, maximum
             number of encoders.
         cluster: "ray" to decode and encode on a cluster, see `EncodingOnRay`; default this machine.
+        exclude: patterns of files and folders to leave out; see `Excluded`. Their rows are removed.
+        follow_links: follow links to folders, and links that lead out of the folder.
+        prune: also remove the rows of folders that are gone or have no picture.
+        restore: index what `Gallery.remove` removed from this folder.
         progress: show a progress bar.
 
     Raises:
-        DataNotFoundError: the folder does not exist or has no pictures; nothing is removed then.
+        DataNotFoundError: the folder does not exist or has no pictures, and there is nothing to
+            prune; nothing is removed then.
         CMRError: the gallery has no model, the model has no encoders, or the cluster failed.
         GalleryInUseError: another process is writing to the gallery.
     """
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
     model = _with_encoders(gallery.model)
+    excluded = Excluded(exclude, base)
     with _encoding(model, cluster, workers) as encoding, gallery.store.writing():
         table = gallery.store.table_below(str(base))
         found = []
-        for entry in folder_entries(base, report):
-            found.append(entry)
-            encoding.expect(len(found) - len(table))
+        if base.is_dir() or not (prune and len(table)):
+            for entry in folder_entries(base, report, excluded, follow_links=follow_links):
+                found.append(entry)
+                encoding.expect(len(found) - len(table))
         entries, table = settled(found, table, gallery.store, report)
         skipped = _told(report, _SKIPPED)
-        if not entries:
-            kinds = "; ".join(["", *kinds_of(skipped + _told(report, _REFUSED))])
-            raise DataNotFoundError(f"there are no pictures in {base}{kinds}")
-        run = _Run(gallery.store, model, table, entries)
+        if not entries and not (prune and len(table)):
+            kinds = kinds_of(skipped + _told(report, _REFUSED))
+            if len(table):
+                kinds.append(f"its {len(table):,} pictures stay in the gallery until --prune")
+            raise DataNotFoundError("; ".join([f"there are no pictures in {base}", *kinds]))
+        run = _Run(gallery.store, model, table, entries, base, restore=restore)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.skipped = skipped
         run.summary.problems = _told(report, _REFUSED)
         run.summary.told = _told(report, _KEPT)
         run.encode_new(encoding, progress=progress)
+        if restore:
+            run.forget_removals()
         unseen = [Path(one.path) for one in report if one.kind == "unreadable folder"]
-        run.remove_gone(unseen)
+        run.remove_gone(unseen, excluded, prune=prune)
         gallery.calibrate()
         gallery.store.optimise(progress=progress)
     return run.summary
@@ -139,17 +169,17 @@ class _Row:
     Attributes:
         entry: its picture.
         id: None for a new row, which gets an id when it is written.
-        sha256: SHA-256 of its content.
-        features: features of its picture; None if a vector of the same content is stored.
-        facts: its `camera_facts`.
+        picture: its content; without features if a vector of the same content is stored.
+        copy_of: the first copy of the same picture.
+        is_compared: whether `copy_of` is known.
         named: its zero-shot labels, which must survive indexing, and the column that lists them.
     """
 
     entry: Entry
     id: str | None
-    sha256: str
-    features: FloatArray | None
-    facts: Mapping[str, Any]
+    picture: Encoded
+    copy_of: str | None = None
+    is_compared: bool = False
     named: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -162,8 +192,11 @@ class _Run:
         model: CrossModalModel,
         table: pa.Table,
         entries: Sequence[Entry],
+        base: Path,
+        *,
+        restore: bool,
     ) -> None:
-        self.store, self.model = store, model
+        self.store, self.model, self.base = store, model, base
         self.entries = entries
         self.here = {str(entry.path) for entry in entries}
         self.summary = Summary(
@@ -174,6 +207,13 @@ class _Run:
         self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
         """Ids of rows of this folder that no entry has claimed yet."""
+        self.lost: set[str] = set()
+        """Ids of rows of other folders whose file is missing."""
+        self.new: list[str] = []
+        """SHA-256 of the pictures that have a new row."""
+        self.moved_from: set[Path] = set()
+        """Other folders from which pictures moved here."""
+        self.dismissed = set() if restore else set(store.dismissed.column("sha256").to_pylist())
         self.texts = {
             *(field.name for field in table.schema if pa.types.is_string(field.type)),
             *(name for one in entries for name, v in one.metadata.items() if isinstance(v, str)),
@@ -188,6 +228,9 @@ class _Run:
         self.replaced: list[dict[str, Any]] = []
         self.spared: dict[str, FloatArray] = {}
         """Vectors, by content, of replaced rows; another picture may have this content now."""
+        self.groups: PictureGroups | None = None
+        self.left: set[str] = set()
+        """Ids of rows of which no picture is a copy, as their files are gone or have changed."""
         self.committed = time.monotonic()
 
     def encode_new(self, encoding: Encoding, *, progress: bool) -> None:
@@ -198,29 +241,56 @@ class _Run:
         )
         try:
             with bar:
-                for entry, picture in encoding.encoded(new, self.by_content):
+                unknown = []
+                for entry, known in self._recognised(new):
+                    if known is None:
+                        unknown.append(entry)
+                    else:
+                        self._add(entry, known)
+                        bar.update()
+                for entry, picture in encoding.encoded(unknown, self.by_content):
                     if picture.problem:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
-                        self.ready.append(self._row(entry, picture))
-                    late = time.monotonic() - self.committed > _COMMIT_SECONDS
-                    if late or len(self.ready) >= _COMMIT_ROWS:
-                        self._commit()
+                        self._add(entry, picture)
                     bar.update()
         finally:  # also if interrupted
             self._commit()
 
-    def remove_gone(self, unseen: Sequence[Path]) -> None:
+    def remove_gone(self, unseen: Sequence[Path], excluded: Excluded, *, prune: bool) -> None:
         """Remove the rows of pictures that no longer exist or are no longer readable.
 
-        Rows below the unreadable folders `unseen` stay, as their pictures may still exist.
+        Rows below the unreadable folders `unseen` stay, as their pictures may still exist. So do
+        those of folders without any picture, unless `prune`.
         """
-        for path, row in self.known.items():
-            if any(Path(path).is_relative_to(folder) for folder in unseen):
+        alive = {self.base}
+        for entry in self.entries:
+            folder = entry.path.parent
+            while folder not in alive:
+                alive.add(folder)
+                folder = folder.parent
+        for name, row in self.known.items():
+            path = Path(name)
+            if row["id"] not in self.gone or excluded(path):
+                continue
+            if any(path.is_relative_to(folder) for folder in unseen):
                 self.gone.discard(row["id"])
+            elif path.parent not in alive and not prune:
+                self.gone.discard(row["id"])
+                self.summary.kept[str(path.parent)] += 1
         self.summary.removed = len(self.gone)
         if self.gone:
             self.store.remove(sorted(self.gone))
+        for folder in self.moved_from:
+            if not folder.exists() and (left := len(self.store.table_below(str(folder)))):
+                self.summary.kept[str(folder)] = left
+
+    def forget_removals(self) -> None:
+        """Forget which pictures of this folder were removed from the gallery."""
+        before = self.store.dismissed
+        is_here = pc.starts_with(before.column("path"), f"{str(self.base).rstrip('/')}/")
+        is_back = pc.is_in(before.column("sha256"), value_set=pa.array(self.new, pa.string()))
+        self.store.set_dismissed(before.filter(pc.invert(pc.or_(is_here, is_back))))
 
     def _is_known(self, entry: Entry) -> bool:
         """Return whether the picture is unchanged; queue its row if its annotations changed."""
@@ -229,41 +299,94 @@ class _Run:
             return False
         if row.get("size") != entry.size or not _is_time(row.get("modified"), entry.modified):
             return False
-        if row.get("width") is None:  # of an earlier version, which did not read what cameras write
+        if not _is_complete(row):
             return False
         self.gone.discard(row["id"])
         if _has_same_annotations(row, entry):
             self.summary.unchanged += 1
         else:
             self.summary.updated += 1
-            facts = {name: row.get(name) for name in FACT_TYPES}
-            self.ready.append(_Row(entry, row["id"], row["sha256"], None, facts, _named(row)))
+            self.ready.append(self._kept(entry, row))
         return True
 
-    def _row(self, entry: Entry, picture: Encoded) -> _Row:
-        """Return the row for an encoded picture; a moved picture keeps its row."""
-        sha256 = picture.sha256
-        before = self.known.get(str(entry.path))
-        same = self.by_content.get(sha256, [])
-        if before is not None and before.get("sha256") == sha256:
-            self.summary.updated += 1
-            return self._claimed(entry, before, picture)
-        if before is not None:
-            self.replaced.append(before)
-            self.gone.discard(before["id"])
-        for row in same:
-            if row["id"] in self.gone and row["path"] not in self.here:
-                self.summary.moved += 1
-                return self._claimed(entry, row, picture)
-        if before is None:
-            self.summary.added += 1
-        else:
-            self.summary.updated += 1
-        return _Row(entry, None, sha256, picture.features, picture.facts)
+    def _recognised(self, new: Sequence[Entry]) -> Iterator[tuple[Entry, Encoded | None]]:
+        """Yield new entries, with their picture if its content has a row or was removed.
 
-    def _claimed(self, entry: Entry, row: Mapping[str, Any], picture: Encoded) -> _Row:
+        Only files of the size of a known one are read.
+        """
+        sizes = {entry.size for entry in new}
+        for row in self.store.table_sized(sizes).to_pylist() if new else ():
+            if row["path"] not in self.known and row.get("sha256"):
+                self.by_content.setdefault(row["sha256"], []).append(row)
+                if _is_missing(Path(row["path"])):
+                    self.lost.add(row["id"])
+        known_sizes = {row["size"] for rows in self.by_content.values() for row in rows}
+        known_sizes.update(self.store.dismissed.column("size").to_pylist())
+        pool = ThreadPoolExecutor(_READERS)
+        try:
+            read = [
+                pool.submit(_sha256, entry) if entry.size in known_sizes else None for entry in new
+            ]
+            for entry, result in zip(new, read, strict=True):
+                sha256 = "" if result is None else result.result()
+                same = self.by_content.get(sha256, ())
+                stored = next(filter(_is_complete, same), None)
+                if stored is not None:
+                    yield entry, _picture_of(stored)
+                elif sha256 in self.dismissed and not same and str(entry.path) not in self.known:
+                    yield entry, Encoded(sha256, None)
+                else:
+                    yield entry, None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _add(self, entry: Entry, picture: Encoded) -> None:
+        """Queue the row of a picture, unless it was removed; a moved picture keeps its row."""
+        before = self.known.get(str(entry.path))
+        row = self._row_of(entry, picture, before)
+        if row is not None:
+            self.ready.append(self._kept(entry, row, picture))
+        elif before is None and picture.sha256 in self.dismissed:
+            self.summary.left_out += 1
+        else:
+            if before is None:
+                self.summary.added += 1
+            else:
+                self.replaced.append(before)
+                self.gone.discard(before["id"])
+                self.summary.updated += 1
+            self.ready.append(_Row(entry, None, picture))
+            self.new.append(picture.sha256)
+        late = time.monotonic() - self.committed > _COMMIT_SECONDS
+        if late or len(self.ready) >= _COMMIT_ROWS:
+            self._commit()
+
+    def _row_of(
+        self, entry: Entry, picture: Encoded, before: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
+        """Return the row that this picture keeps: its own, or that of a file that is gone."""
+        if before is not None and before.get("sha256") == picture.sha256:
+            self.summary.updated += 1
+            return before
+        for row in self.by_content.get(picture.sha256, ()):
+            is_gone = row["id"] in self.gone and row["path"] not in self.here
+            if is_gone or row["id"] in self.lost:
+                if before is not None:
+                    self.replaced.append(before)
+                    self.gone.discard(before["id"])
+                self.summary.moved += 1
+                if row["id"] in self.lost:
+                    self.moved_from.add(_moved_folder(Path(row["path"]), entry.path))
+                return row
+        return None
+
+    def _kept(self, entry: Entry, row: Mapping[str, Any], picture: Encoded | None = None) -> _Row:
+        """Return a row with its id, its zero-shot labels and, if computed before, its copy."""
         self.gone.discard(row["id"])
-        return _Row(entry, row["id"], row["sha256"], picture.features, picture.facts, _named(row))
+        self.lost.discard(row["id"])
+        is_compared = row.get(PICTURE_HASH) is not None
+        picture = picture or _picture_of(row)
+        return _Row(entry, row["id"], picture, row.get(COPY_OF), is_compared, _named(row))
 
     def _ids(self, rows: Sequence[_Row]) -> list[str]:
         """Return the ids of rows; a second copy of the same content gets the suffix `-2`."""
@@ -273,7 +396,7 @@ class _Run:
             if not missing:
                 break
             suffix = "" if copy == 1 else f"-{copy}"
-            candidates = [f"{rows[index].sha256[:_ID_LENGTH]}{suffix}" for index in missing]
+            candidates = [f"{rows[index].picture.sha256[:_ID_LENGTH]}{suffix}" for index in missing]
             taken = self.store.known(candidates)
             for index, id_ in zip(missing, candidates, strict=True):
                 if id_ not in taken:
@@ -287,6 +410,7 @@ class _Run:
         replaced, self.replaced = self.replaced, []
         if ready:
             self._spare(replaced)
+            self.left.update(row["id"] for row in replaced)
             self.store.put(self._segment(ready), replacing=[row["id"] for row in replaced])
         self.committed = time.monotonic()
 
@@ -316,22 +440,47 @@ class _Run:
 
     def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
         """Return (n, d) vectors: projected features, or the stored vector of the same content."""
+        pictures = [row.picture for row in rows]
         contents = {
-            self.by_content[row.sha256][0]["id"]: row.sha256
-            for row in rows
-            if row.features is None and row.sha256 not in self.spared
+            self.by_content[picture.sha256][0]["id"]: picture.sha256
+            for picture in pictures
+            if picture.features is None and picture.sha256 not in self.spared
         }
         known = self.spared | self._stored(contents)
         vectors = np.empty((len(rows), self.model.dim), dtype=np.float32)
-        for index, row in enumerate(rows):
-            if row.features is None:
-                vectors[index] = known[row.sha256]
-        new = {index: row.features for index, row in enumerate(rows) if row.features is not None}
+        new = {}
+        for index, picture in enumerate(pictures):
+            if picture.features is None:
+                vectors[index] = known[picture.sha256]
+            else:
+                new[index] = picture.features
         if new:
             vectors[list(new)] = self.model.image.embed(np.stack(list(new.values())))
         return vectors
 
+    def _copies(self, rows: Sequence[_Row], ids: Sequence[str]) -> list[str | None]:
+        """Return of which picture each row is a copy; only for galleries on this machine."""
+        copies = [row.copy_of for row in rows]
+        compared = [index for index, row in enumerate(rows) if not row.is_compared]
+        if not compared or not isinstance(self.store, LocalStore):
+            return copies
+        if self.groups is None:
+            paths = {row["id"]: path for path, row in self.known.items()}
+            self.left.update(id_ for id_ in self.gone if paths[id_] not in self.here)
+            self.groups = PictureGroups(self.store.table(), self.left)
+        found = self.groups.copies_of(
+            [
+                (ids[index], str(rows[index].entry.path), picture.sha256, picture.facts[PICTURE_HASH])
+                for index in compared
+                for picture in [rows[index].picture]
+            ]
+        )
+        for index, copy_of in zip(compared, found, strict=True):
+            copies[index] = copy_of
+        return copies
+
     def _segment(self, rows: Sequence[_Row]) -> Segment:
+        ids = self._ids(rows)
         items = [
             Item(
                 id=id_,
@@ -339,16 +488,18 @@ class _Run:
                 sentences=row.entry.sentences,
                 label=row.named.get("label", row.entry.label),
                 metadata={
-                    **self._facts(row.facts),
+                    **self._facts(row.picture.facts),
                     **row.entry.metadata,
                     **{name: row.named[name] for name in row.named if name != "label"},
                     "folder": row.entry.folder,
-                    "sha256": row.sha256,
+                    "sha256": row.picture.sha256,
                     "size": row.entry.size,
                     "modified": _time(row.entry.modified),
+                    PICTURE_HASH: row.picture.facts[PICTURE_HASH],
+                    COPY_OF: copy_of,
                 },
             )
-            for row, id_ in zip(rows, self._ids(rows), strict=True)
+            for row, id_, copy_of in zip(rows, ids, self._copies(rows, ids), strict=True)
         ]
         with_text = [row for row, item in enumerate(items) if self.model.text.knows(item.sentences)]
         vectors: dict[Modality, VectorColumn] = {"image": VectorColumn.full(self._vectors(rows))}
@@ -366,6 +517,38 @@ def _time(nanoseconds: int) -> datetime:
 def _is_time(stored: object, nanoseconds: int) -> bool:
     """Return whether a stored time is this one; some stores and versions store another type."""
     return str(stored) in (str(_time(nanoseconds)), str(nanoseconds))
+
+
+def _is_complete(row: Mapping[str, Any]) -> bool:
+    """Return False for a row of an earlier version, which did not read all that is stored now."""
+    return row.get(PICTURE_HASH) is not None and row.get("width") is not None
+
+
+def _picture_of(row: Mapping[str, Any]) -> Encoded:
+    """Return the picture of a row, without its features."""
+    facts = {name: row.get(name) for name in (*FACT_TYPES, PICTURE_HASH)}
+    return Encoded(row["sha256"], None, facts=facts)
+
+
+def _sha256(entry: Entry) -> str:
+    """Return the SHA-256 of a picture's bytes, or "" if it cannot be read."""
+    try:
+        return hashlib.sha256(read_place(entry.place)).hexdigest()
+    except OSError:
+        return ""
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether a picture's file no longer exists, nor the shard that it was in."""
+    return not path.exists() and not any(parent.is_file() for parent in path.parents)
+
+
+def _moved_folder(before: Path, now: Path) -> Path:
+    """Return the folder that moved: `/a` if `/a/x/1.jpg` is now `/b/x/1.jpg`."""
+    old, new = before.parent, now.parent
+    while old.name and old.name == new.name:
+        old, new = old.parent, new.parent
+    return old
 
 
 def _has_same_annotations(row: Mapping[str, Any], entry: Entry) -> bool:

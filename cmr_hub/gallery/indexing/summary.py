@@ -21,6 +21,10 @@ class Summary:
     moved: int = 0
     unchanged: int = 0
     removed: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    """Number of rows of pictures that no longer exist, by folder without any picture."""
+    left_out: int = 0
+    """Number of pictures that `Gallery.remove` removed."""
     without_caption: int = 0
     without_image: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -51,6 +55,18 @@ class Summary:
             f"{self.without_caption:,} without caption, {self.without_image:,} rows without image, "
             f"{len(self.unreadable):,} unreadable",
         ]
+        if self.kept:
+            folders = ", ".join(f"{folder} ({n:,})" for folder, n in self.kept.most_common(first))
+            lines.append(
+                f"{self.kept.total():,} pictures no longer exist and stay in the gallery, since no "
+                f"picture is left in their {len(self.kept):,} folders: {folders}. Is a drive not "
+                "mounted? `cmr index FOLDER --prune` removes them"
+            )
+        if self.left_out:
+            lines.append(
+                f"{self.left_out:,} left out, since they were removed with `cmr gallery remove`; "
+                "--restore brings them back"
+            )
         lines += kinds_of([*self.unreadable.items(), *self.skipped])
         lines += [f"{path}: {why}" for path, why in self.told]
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from io import BytesIO
 
 import pytest
@@ -12,7 +13,9 @@ from cmr_hub.apps.search_page.pictures import jpeg, picture_route
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
+from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.indexing.index import index_folder
 
 
 @pytest.fixture
@@ -94,3 +97,26 @@ def test_large_pictures_are_made_small(tmp_path) -> None:
         assert shown.size == (480, 160)
     with Image.open(BytesIO(jpeg(Image.new("RGB", (30, 10)), 480))) as shown:
         assert shown.size == (30, 10)
+
+
+def test_answers_follow_a_gallery_that_another_process_changes(model, sessions, tmp_path) -> None:
+    """No answer has an item that was removed or has moved, so no picture is missing."""
+    base = tmp_path / "pictures"
+    base.mkdir()
+    for row in model.gallery.items.slice(0, 6).to_pylist():
+        shutil.copy(row["path"], base / f"{row['id']}.png")
+    index_folder(Gallery.create(tmp_path / "g", model), base)
+    engine = Engine(model, Gallery.open(tmp_path / "g", model))
+    client = TestClient(Starlette(routes=[picture_route(engine, sessions.engine)]))
+    options = QueryOptions(text="a red square", count=100)
+    first = engine.answer(options).pictures
+    other = Gallery.open(tmp_path / "g", model)
+    other.remove([first[0].id])
+    index_folder(other, base.rename(tmp_path / "moved"))
+    hits = engine.answer(options).pictures
+    assert {hit.id for hit in hits} == {hit.id for hit in first[1:]}
+    for hit in hits:
+        assert client.get(engine.address(hit.id)).status_code == 200
+        assert client.get(engine.address(hit.id, small=True)).status_code == 200
+    with pytest.raises(QueryError, match="no longer in the gallery; search again"):
+        engine.answer(QueryOptions(like=first[0].id))

@@ -1,0 +1,57 @@
+"""Patterns of files and folders that are not indexed, as in a .gitignore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+
+class Excluded:
+    """Decides which files and folders below a folder are left out.
+
+    A pattern without a slash matches names in every folder (`*.png`, `thumbs`); one with a slash
+    matches paths below the folder (`2019/*.jpg`, `/private`). `*` does not match a slash, `**`
+    matches any number of folders, and a slash at the end means folders only. What is in an excluded
+    folder is excluded too.
+
+    Args:
+        patterns: the patterns.
+        base: the folder.
+
+    Example:
+        >>> excluded = Excluded(["raw/", "2019/**/*.png"], Path("/p"))
+        >>> [excluded(Path(f"/p/{name}")) for name in ("a/raw/1.jpg", "2019/x/y/1.png", "raw")]
+        [True, True, False]
+    """
+
+    def __init__(self, patterns: Sequence[str], base: Path) -> None:
+        self.base = base
+        self.patterns = [
+            (
+                [*([] if "/" in pattern.rstrip("/") else ["**"]), *pattern.strip("/").split("/")],
+                pattern.endswith("/"),
+            )
+            for pattern in patterns
+            if pattern.strip("/")
+        ]
+
+    def __call__(self, path: Path, is_folder: bool = False) -> bool:
+        """Return whether a path below the folder is left out."""
+        if not self.patterns:
+            return False
+        parts = path.relative_to(self.base).parts
+        return any(
+            _matches(parts[:end], pattern)
+            for pattern, only_folders in self.patterns
+            for end in range(1, len(parts) + 1)
+            if end < len(parts) or is_folder or not only_folders
+        )
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern or not parts:
+        return not parts and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
