@@ -30,9 +30,6 @@ class Figures(BaseModel):
     text_accuracy: _Number
     map50_i2t: _Number = None
     map50_t2i: _Number = None
-    map_interval_i2t: _Numbers = None
-    """95 % interval over queries; missing in older runs."""
-    map_interval_t2i: _Numbers = None
     map_i2i: _Number = None
     recall_avg: _Number = None
     recall_i2t: _Named = None

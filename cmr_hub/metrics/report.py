@@ -137,6 +137,8 @@ class RetrievalReport:
             same = "class, one at least"
         lines = [f"{f'relevant: same {same}':<32}{'image→text':>12}{'text→image':>12}{'mean':>8}"]
         lines += _lines(self._shares(), [] if zero_shot is None else zero_shot._shares())
+        low_high = [f"{one.map_interval[0]:.3f}-{one.map_interval[1]:.3f}" for one in (i2t, t2i)]
+        lines.append(f"{'MAP@all, 95 % over queries':<32}{low_high[0]:>12}{low_high[1]:>12}")
         lines.append(f"{'queries':<32}{i2t.n_queries:>12}{t2i.n_queries:>12}")
         if i2t.empty_queries or t2i.empty_queries:
             lines.append(f"{'without answer':<32}{i2t.empty_queries:>12}{t2i.empty_queries:>12}")

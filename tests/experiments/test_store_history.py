@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from cmr_hub.cli.train import train
 
 HOME = Path(__file__).parents[2]
 STORE = "results/runs.jsonl"
@@ -29,3 +32,9 @@ def test_no_line_of_the_store_was_ever_lost() -> None:
     for commit in git("log", "--format=%H", "--", STORE).split():
         lost = runs(git("show", f"{commit}:{STORE}")) - now
         assert not lost, f"{len(lost)} runs of {commit[:8]} are no longer in {STORE}"
+
+
+def test_a_persons_own_runs_are_not_added_to_the_study() -> None:
+    default = inspect.signature(train).parameters["results"].default
+    assert default == Path("runs/runs.jsonl")
+    assert {"runs/", "gallery/"} <= set((HOME / ".gitignore").read_text().split())

@@ -12,11 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from cmr_hub import load
 from cmr_hub.apps.dashboard.navigation import PAGES
+from cmr_hub.apps.dashboard.sources import Sources, run_store, space_sources
 from cmr_hub.cli.dashboard import SCRIPT
 from cmr_hub.experiments.report import number, write_report
 from cmr_hub.experiments.space import answers, ranking
 from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
-from cmr_hub.releases import release_directory
+from cmr_hub.releases import RELEASES, release_directory
 from cmr_hub.training.checkpoint import Progress, write_checkpoint
 
 from .conftest import ROWS, SEEDS, record, write_runs, write_study
@@ -374,3 +375,14 @@ def test_settings_are_the_same_in_the_package_and_beside_it() -> None:
     beside = Path(__file__).parents[3] / ".streamlit" / "config.toml"
     assert inside.read_bytes() == beside.read_bytes()
     assert "gatherUsageStats = false" in beside.read_text()
+
+
+def test_a_given_model_comes_before_the_included_ones(visit_page, study: Path, tmp_path) -> None:
+    """Runs of `cmr train` beside it are shown with those of the results."""
+    own = tmp_path / "mine" / "model"
+    shutil.copytree(release_directory("sketch"), own)
+    shutil.copy(study / "runs.jsonl", tmp_path / "mine")
+    home = Sources(study, (tmp_path / "mine",))
+    assert next(iter(space_sources(home)[0])) == f"model:{own}"
+    assert list(home.model_directories()) == [str(own), *RELEASES]
+    assert len(run_store(home).records) == 2 * len(run_store(Sources(study, ())).records)
