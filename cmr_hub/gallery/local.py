@@ -22,6 +22,7 @@ from cmr_hub.gallery.manifest import FILE_NAME, Manifest, holds_gallery
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.stored import (
     DISMISSED,
+    NONE_DISMISSED,
     expect,
     read_dismissed,
     read_neutral,
@@ -63,7 +64,7 @@ class LocalStore:
         self._manifest: Manifest | None = None
         self._rows = Rows()
         self._neutral: Neutral | None = None
-        self._dismissed = DISMISSED.empty_table()
+        self._dismissed = NONE_DISMISSED
         self._root: str | None = None
         self._writing = RLock()
         self._stamp: tuple[int, int, int] | None = None

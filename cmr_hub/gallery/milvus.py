@@ -24,7 +24,7 @@ from cmr_hub.gallery.milvus_server import MilvusAddress, MilvusServer
 from cmr_hub.gallery.milvus_where import milvus_condition
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.store import Found
-from cmr_hub.gallery.stored import DISMISSED
+from cmr_hub.gallery.stored import NONE_DISMISSED
 from cmr_hub.gallery.values import as_text, common_type
 from cmr_hub.gallery.vectors import VectorColumn, refuse_other_lengths
 from cmr_hub.types import Modality
@@ -152,7 +152,7 @@ class MilvusStore:
     @property
     def dismissed(self) -> pa.Table:
         """None: a server does not store which pictures were removed."""
-        return DISMISSED.empty_table()
+        return NONE_DISMISSED
 
     def set_dismissed(self, dismissed: pa.Table) -> None:
         """Do nothing; see `dismissed`."""

@@ -117,9 +117,12 @@ class Rows:
         """Number of rows by the id in `copy_of`, with that of this id itself."""
         if COPY_OF not in self.table.column_names:
             return {}
-        counts = Counter(self.items.column(COPY_OF).drop_null().to_pylist())
-        counts.update(self.known(list(counts)))
-        return dict(counts)
+        items = self.items
+        copied = items.column(COPY_OF).drop_null()
+        if not len(copied):
+            return {}
+        is_first = pc.is_in(items.column("id"), value_set=pc.unique(copied))
+        return Counter(copied.to_pylist() + items.column("id").filter(is_first).to_pylist())
 
     def columns(self, target: Modality) -> list[VectorColumn]:
         """Return the vectors of one modality with row numbers, one column per segment."""

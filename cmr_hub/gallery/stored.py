@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DISMISSED = pa.schema({"path": pa.string(), "sha256": pa.string(), "size": pa.int64()})
 """Columns of the pictures that indexing leaves out."""
+NONE_DISMISSED = pa.Table.from_batches([], DISMISSED)  # empty_table() imports pandas
 _TRIES = 10
 
 
@@ -237,12 +238,12 @@ def _write_dismissed(
 def read_dismissed(directory: Path, manifest: Manifest) -> pa.Table:
     """Read the pictures that indexing leaves out. Raises ModelFormatError."""
     if manifest.dismissed is None:
-        return DISMISSED.empty_table()
+        return NONE_DISMISSED
     path = directory / manifest.dismissed
     try:
         return ParquetTable(path).table().select(DISMISSED.names).cast(DISMISSED)
     except FileNotFoundError:  # the gallery was replaced meanwhile
-        return DISMISSED.empty_table()
+        return NONE_DISMISSED
     except (OSError, KeyError, pa.ArrowException) as error:
         raise ModelFormatError(f"{path} is damaged: {error}") from error
 

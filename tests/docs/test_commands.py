@@ -31,6 +31,7 @@ NOT_RUN = {
     "cmr space static photos --out site --allow-download": (
         "fetches from npm; tests/static_site builds one of sketch"
     ),
+    "cmr index ~/Pictures --out gallery --watch": "goes on until Ctrl-C; tests/cli does it",
     "python -m http.server --directory site": "serves until Ctrl-C; tests/static_site does",
     "cmr space onnx photos --out photos-onnx": "a minute; tests/static_site exports sketch",
     "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
