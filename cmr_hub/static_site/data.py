@@ -26,8 +26,11 @@ MOST_SENTENCES: Final = 50
 _QUALITY: Final = 80
 _EXAMPLES: Final = 6
 _SENTENCES: Final = 3
-# Columns that indexing needs; they mean nothing to a visitor.
-_NOT_SHOWN: Final = ("sha256", "size", "modified", "name", "id", "path", "sentences", "label")
+_NOT_SHOWN: Final = (
+    *("sha256", "size", "modified", "name", "id", "path", "sentences", "label"),
+    # A person publishes pictures, and seldom wants to tell where they live.
+    *("latitude", "longitude"),
+)
 
 
 def shown_items(items: Sequence[JSONObject], pictures: Sequence[bool]) -> list[JSONObject]:

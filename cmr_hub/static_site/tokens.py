@@ -121,6 +121,7 @@ def _of_words(encoder: TextCNNEncoder) -> TextInput:
             "kind": "words",
             "inputs": [IDS],
             "vocabulary": list(encoder.glove.vocabulary),
+            "words_version": encoder.glove.words_version,
         },
         prepare=prepared,
         example=prepared(*_EXAMPLE),

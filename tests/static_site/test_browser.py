@@ -16,6 +16,7 @@ from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.texts.sentence import SentenceEncoder
+from cmr_hub.encoders.texts.tokens import words
 from cmr_hub.gallery.explain import word_contributions
 from cmr_hub.static_site.export import Pairs
 from cmr_hub.static_site.tokens import text_input
@@ -181,6 +182,21 @@ def test_minilms_tokens_are_those_of_python(visit, url, gallery) -> None:
         assert ours == theirs, text
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_words_are_those_of_python(visit, url, gallery, version) -> None:
+    texts = [*ODD, *HARDER, "猫が好き", "กินข้าว", "Straße ı K ſ", "dog\u200bcat a\u00adb",
+             "e\u0301" * 40]  # fmt: skip
+    texts += [item["sentences"][0] for item in gallery.items.to_pylist()[:20]]
+    found = visit(url).evaluate(
+        """async ([texts, version]) => {
+            const { words } = await import('./tokens.js');
+            return texts.map((text) => words(text, version));
+        }""",
+        [texts, version],
+    )
+    assert found == [words(text, version) for text in texts]
+
+
 # ---- a visitor
 
 
@@ -198,14 +214,14 @@ def test_a_visitor_searches_and_looks(visit, url, gallery) -> None:
     (item,) = gallery.store.rows([expected[0].id]).items.to_pylist()
     expect(viewer.get_by_text(item["sentences"][0], exact=True)).to_be_visible()
     vector = gallery.store.rows([expected[0].id]).vectors["image"].matrix[0]
-    words = word_contributions(
+    contributions = word_contributions(
         gallery.model, "two red buses in a city, wug", vector, gallery.store.neutral
     )
-    assert viewer.locator(".words .word").all_inner_texts() == [one.word for one in words]
+    assert viewer.locator(".words .word").all_inner_texts() == [one.word for one in contributions]
     values = viewer.locator(".words .value").all_inner_texts()
     assert values[-1] == "unknown"
     shown = [float(value.replace("\u2212", "-")) for value in values[:-1]]
-    assert shown == pytest.approx([one.score for one in words[:-1]], abs=0.007)
+    assert shown == pytest.approx([one.score for one in contributions[:-1]], abs=0.007)
     window.keyboard.press("ArrowRight")
     expect(viewer.locator("header .small")).to_contain_text("Result 2")
     viewer.get_by_text("More like this").click()

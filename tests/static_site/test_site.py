@@ -11,7 +11,7 @@ from PIL import Image
 
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.static_site.data import filters, write_pictures, write_vectors
+from cmr_hub.static_site.data import filters, shown_items, write_pictures, write_vectors
 from cmr_hub.static_site.runtime import FILES
 from cmr_hub.static_site.site import build_static_site
 
@@ -75,6 +75,14 @@ def test_vectors_are_stored_in_8_and_16_bits(gallery, tmp_path) -> None:
     scores = column.matrix.astype(np.float64) @ column.matrix[0]
     z = (scores - mean) / spread
     assert z == pytest.approx(neutral.z(scores, column.matrix), abs=1e-4)
+
+
+def test_coordinates_are_not_published() -> None:
+    item = {"id": "a", "path": "/home/me/a.jpg", "label": None, "sentences": None,
+            "latitude": 52.52, "longitude": 13.4, "camera": "X100"}  # fmt: skip
+    (shown,) = shown_items([item], [True])
+    assert shown["more"] == {"camera": "X100"}
+    assert shown["name"] == "a.jpg"
 
 
 def test_filters_are_columns_of_few_texts() -> None:

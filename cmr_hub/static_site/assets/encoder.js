@@ -1,7 +1,7 @@
 // A worker that runs the model: texts and pictures become unit vectors.
 import * as ort from "./runtime/ort.wasm.min.mjs";
 import { bitmapOf, prepared, thumbnail } from "./pixels.js";
-import { tokeniser, words } from "./tokens.js";
+import { tokeniser } from "./tokens.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
 const THUMBNAIL = 480;
@@ -75,7 +75,7 @@ const tasks = {
     const { network, tokens } = await texts();
     const found = [];
     for (const text of given) {
-      const all = words(text);
+      const all = tokens.units(text);
       const unknown = [...new Set(all.filter((word) => !tokens.knows(word)))];
       let vector = null;
       if (all.some((word) => tokens.knows(word))) {

@@ -366,7 +366,7 @@ const listen = () => {
       state.where = radio.value;
       const isOwn = radio.value === "own";
       $("own").hidden = !isOwn;
-      for (const id of ["examples", "filters", "gallery-only"]) $(id).hidden = isOwn;
+      for (const id of ["examples", "gallery-only"]) $(id).hidden = isOwn;
       fresh();
     });
   }

@@ -1,5 +1,5 @@
 // Answers queries as cmr_hub/apps/search_page/engine.py does, and explains them.
-import { spans, words } from "./tokens.js";
+import { pieces, spans, words } from "./tokens.js";
 import { dot, mixed, unit } from "./vectors.js";
 
 const UNWANTED = 0.3;
@@ -102,7 +102,8 @@ export class Search {
       const erased = some.map(({ start, end }) => `${plain.slice(0, start)} ${plain.slice(end)}`);
       const [{ unknown }, ...rest] = await this.encoder.ask("texts", { given: [text, ...erased] });
       some.forEach(({ word }, number) => {
-        const isKnown = !unknown.includes(word);
+        const isKnown =
+          !unknown.includes(word) && !pieces(word).every((piece) => unknown.includes(piece));
         const without = rest[number].vector ?? new Float32Array(vector.length);
         const changed = parts.with(place, { weight, vector: without });
         const drop = isKnown ? whole - score(changed) : 0;

@@ -1,17 +1,64 @@
 // The tokenisers of cmr_hub/encoders/texts: words, and BERT's pieces of words.
-const WORD = /([\p{L}\p{N}]+(?:'(?!s(?![\p{L}\p{N}_]))[\p{L}\p{N}]+)*)(?:'s(?![\p{L}\p{N}_]))?/gu;
+const FORMER = /([\p{L}\p{N}]+(?:'(?!s(?![\p{L}\p{N}_]))[\p{L}\p{N}]+)*)(?:'s(?![\p{L}\p{N}_]))?/gu;
+const MARKED = "[\\p{L}\\p{N}][\\p{L}\\p{N}\\p{Mn}\\p{Mc}]*";
+const END = "(?![\\p{L}\\p{N}\\p{M}_])";
+const WORD = new RegExp(`(${MARKED}(?:'(?!s${END})${MARKED})*)(?:'s${END})?`, "gu");
+const SCRIPTS = ["Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"];
+const UNSPACED = `(?=[\\p{L}\\p{N}])[${SCRIPTS.map((name) => `\\p{scx=${name}}`).join("")}]`;
+const PART = new RegExp(`((?:${UNSPACED}[\\p{Mn}\\p{Mc}]*)+)|(?:(?!${UNSPACED}).)+`, "gu");
+const LETTER = /[\p{L}\p{N}][\p{Mn}\p{Mc}]*/gu;
+const HAN = /^\p{Script=Han}/u;
+const isAscii = (text) => /^[\0-\x7f]*$/.test(text);
 
-// The normalised text, and its words with their start and end there.
-export const spans = (text) => {
-  const plain = text.normalize("NFKC").toLowerCase().replaceAll("’", "'");
-  const words = [...plain.matchAll(WORD)].map((found) => ({
-    word: found[1],
-    start: found.index,
-    end: found.index + found[0].length,
-  }));
-  return { plain, words };
+// As Python's str.casefold: capitals, long s and final sigma are equal; the dotless i is not.
+const casefolded = (text) =>
+  Array.from(text, (one) => (one === "ı" ? one : one.toUpperCase().toLowerCase())).join("");
+
+export const folded = (text, version = 2) => {
+  if (isAscii(text)) return text.toLowerCase();
+  let plain = text.replace(/(\p{M}{30})\p{M}+/gu, "$1").normalize("NFKC");
+  if (version === 1) plain = plain.toLowerCase();
+  else {
+    plain = casefolded(plain).normalize("NFKC");
+    plain = plain.replace(/(?!\u200b)\p{Default_Ignorable_Code_Point}/gu, "");
+  }
+  return plain.replaceAll("’", "'");
 };
-export const words = (text) => spans(text).words.map(({ word }) => word);
+
+// The folded text, and its whole words with their start and end there.
+export const spans = (text, version = 2) => {
+  const plain = folded(text, version);
+  const found = [...plain.matchAll(version === 1 ? FORMER : WORD)].map((one) => ({
+    word: one[1],
+    start: one.index,
+    end: one.index + one[0].length,
+  }));
+  return { plain, words: found };
+};
+const wholeWords = (text, version) => spans(text, version).words.map(({ word }) => word);
+
+// Scripts without spaces are cut into pairs of letters; a Han letter counts by itself too.
+export const pieces = (word) => {
+  if (isAscii(word)) return [word];
+  const found = [];
+  for (const [part, unspaced] of word.matchAll(PART)) {
+    if (unspaced === undefined) {
+      const bare = part.replace(/^'+|'+$/g, "");
+      if (bare) found.push(bare);
+      continue;
+    }
+    const letters = unspaced.match(LETTER);
+    letters.forEach((letter, at) => {
+      if (letters.length === 1 || HAN.test(letter)) found.push(letter);
+      if (at + 1 < letters.length) found.push(letter + letters[at + 1]);
+    });
+  }
+  return found;
+};
+export const words = (text, version = 2) => {
+  const found = wholeWords(text, version);
+  return version === 1 || isAscii(text) ? found : found.flatMap(pieces);
+};
 
 const CHINESE = [
   [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f],
@@ -93,6 +140,11 @@ class WordPieces {
     return found;
   }
 
+  // The words that are known or not.
+  units(text) {
+    return wholeWords(text, 2);
+  }
+
   knows(word) {
     return this.pieces(word).some((piece) => !this.specials.has(piece));
   }
@@ -108,6 +160,11 @@ class WordPieces {
 class WholeWords {
   constructor(definition) {
     this.index = new Map(definition.vocabulary.map((word, number) => [word, number]));
+    this.version = definition.words_version;
+  }
+
+  units(text) {
+    return words(text, this.version);
   }
 
   knows(word) {
@@ -115,7 +172,7 @@ class WholeWords {
   }
 
   feed(text) {
-    return { ids: words(text).filter((word) => this.knows(word)).map((word) => this.index.get(word)) };
+    return { ids: this.units(text).filter((word) => this.knows(word)).map((word) => this.index.get(word)) };
   }
 }
 
