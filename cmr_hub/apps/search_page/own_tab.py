@@ -77,14 +77,14 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
             engine,
             placeholder="Search your pictures",
             empty=_EMPTY,
-            labels=[],
-            sources=[],
-            has_texts=False,
         )
         remove = gr.Button("Remove my pictures", size="sm", elem_classes="plain")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     outputs = [upload, notice, search]
-    upload.upload(add, upload, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet)
+    added = upload.upload(
+        add, upload, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet
+    )
+    added.then(panel.handlers.ask, panel.inputs, panel.outputs, **quiet)
     remove.click(forget, None, [search, notice, *panel.outputs], **quiet)
 
 
