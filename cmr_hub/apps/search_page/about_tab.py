@@ -132,7 +132,7 @@ def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
     counts, facets = engine.gallery.store.vector_counts, engine.facets
     facts = {
         "pictures": f"{counts.get('image', 0):,}",
-        "with sentences": f"{counts.get('text', 0):,}",
+        "with sentences": f"{counts['text']:,}" if "text" in counts else None,
         "model": name,
         "folder": facets.root if engine.is_private else None,
         "taken": facets.dates and " to ".join(facets.dates),

@@ -184,10 +184,10 @@ def filters_of(condition: str, filters: Choices) -> tuple[dict[str, list[Value]]
                 if name == TAKEN and sign not in days:
                     days[sign] = date.fromisoformat(value)
                     continue
-        text = part.sql("duckdb")
-        rest.append(f"({text})" if isinstance(part, exp.Or) else text)
+        rest.append(part)
+    other = exp.and_(*rest, dialect="duckdb").unnest().sql("duckdb") if rest else ""
     last = days["<"] - timedelta(1) if "<" in days else ""
-    return choices, str(days.get(">=", "")), str(last), " AND ".join(rest)
+    return choices, str(days.get(">=", "")), str(last), other
 
 
 def _date(text: str) -> date:

@@ -45,7 +45,10 @@ def gradio_endpoints(service: Service) -> None:
         request = {**locals(), "image": None}
         with _errors_for_clients():
             given = {name: request[name] for name in QueryOptions.model_fields}
-            return service.search(_read(image), **given)
+            found = service.search(_read(image), **given)
+            for name in ("pictures", "sentences"):
+                found[name] = [_for_clients(item) for item in found[name]]
+            return found
 
     def encode(text: str = "", picture: Path | None = None) -> JSONObject:
         with _errors_for_clients():
@@ -57,7 +60,7 @@ def gradio_endpoints(service: Service) -> None:
 
     def item(id: str) -> JSONObject:
         with _errors_for_clients():
-            return service.item(id)
+            return _for_clients(service.item(id))
 
     fields = QueryOptions.model_fields
     about = {name: str(field.description) for name, field in fields.items()} | {"image": _IMAGE}
@@ -110,6 +113,11 @@ def _box(name: str, default: Any) -> Any:
 def _described(summary: str, arguments: dict[str, str]) -> str:
     lines = [f"    {name}: {about}" for name, about in arguments.items()]
     return "\n".join([summary, "", "Args:", *lines])
+
+
+def _for_clients(item: JSONObject) -> JSONObject:
+    """Rename the path of an item: Gradio's client would download what has a `path`."""
+    return {"file" if name == "path" else name: item[name] for name in item}
 
 
 def _read(picture: Path | None) -> Any:

@@ -72,7 +72,15 @@ class Handlers:
 
     def restore(self, request: gr.Request) -> list[Any]:
         """Set the panel as the page's address says, and search."""
-        return self._restored(request, dict(request.query_params))
+        query = dict(request.query_params)
+        *boxes, shown, answer = self._restored(request, query)
+        if not any(_SHORT.get(name, name) in query for name in QueryOptions.model_fields):
+            # The visitor may have begun to type.
+            boxes = [
+                gr.update(choices=box["choices"]) if isinstance(box, dict) else gr.skip()
+                for box in boxes
+            ]
+        return [*boxes, shown, answer]
 
     def back(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Set the panel as an address of the browser's history says, and search."""
@@ -103,10 +111,10 @@ class Handlers:
             options.clear or 0,
             options.distinct,
             other,
-            first or None,
-            last or None,
+            first,
+            last,
             *(
-                gr.Dropdown(choices=facets.filters.get(name, []), value=chosen.get(name, []))
+                gr.update(choices=facets.filters.get(name, []), value=chosen.get(name, []))
                 for name in self.filters
             ),
         ]
@@ -226,6 +234,7 @@ def search_panel(
     """
     known = facets or Facets()
     handlers = Handlers(engine_of, empty, tuple(known.filters))
+    example_list = None
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=4, min_width=280):
             with gr.Row():
@@ -245,7 +254,8 @@ def search_panel(
                 button = gr.Button(
                     "Search", variant="primary", scale=1, min_width=110, elem_classes="go"
                 )
-            example_list = components.examples(f"{name}-examples", {"sentences": examples or []})
+            if examples:
+                example_list = components.examples(f"{name}-examples", {"sentences": examples})
         with gr.Column(scale=1, min_width=220):
             picture = components.picture_box(f"{name}-picture", "A picture to search with", 168)
     with gr.Accordion(
@@ -260,14 +270,17 @@ def search_panel(
             ]
         with gr.Row():
             first, last = (
-                gr.DateTime(
+                gr.Textbox(
                     label=label,
-                    include_time=False,
-                    type="string",
+                    placeholder=day,
+                    max_lines=1,
                     visible=known.dates is not None,
                     min_width=200,
+                    elem_classes="day",
                 )
-                for label in ("Taken from", "Taken until")
+                for label, day in zip(
+                    ("Taken from", "Taken until"), known.dates or ("", ""), strict=True
+                )
             )
             condition = gr.Textbox(
                 label="Condition",
@@ -301,10 +314,9 @@ def search_panel(
     asked = [button.click, text.submit, picture.change, results.clear]
     gr.on(asked, handlers.ask, inputs, outputs, trigger_mode="always_last", **quiet)
     refined = [
-        *(box.submit for box in (without, condition)),
+        *(box.submit for box in (without, condition, first, last)),
         *(slider.release for slider in (weight, count, min_score, clear)),
         *(box.input for box in (show, distinct, *dropdowns)),
-        *(day.change for day in (first, last)),
     ]
     gr.on(
         refined,
@@ -319,9 +331,10 @@ def search_panel(
         component.select(handlers.open, answer, viewer, **quiet)
     results.expand(handlers.more, [answer, *inputs], [*outputs, count], **quiet)
     viewer.input(handlers.look, answer, viewer, **quiet)
-    example_list.select(_example, None, [text, picture], **quiet).then(
-        handlers.ask, inputs, outputs, **quiet
-    )
+    if example_list is not None:
+        example_list.select(_chosen_example, None, [text, picture], **quiet).then(
+            handlers.ask, inputs, outputs, **quiet
+        )
     if facets is not None:
         restored = [text, *options, *dropdowns, *outputs]
         gr.on(None, handlers.restore, None, restored, **quiet)
@@ -333,7 +346,7 @@ def _title(column: str) -> str:
     return "Class" if column == "label" else column.replace("_", " ").capitalize()
 
 
-def _example(event: gr.EventData) -> tuple[str, None]:
+def _chosen_example(event: gr.EventData) -> tuple[str, None]:
     """Return the clicked example as the only query."""
     return str(_field(event, "text") or ""), None
 

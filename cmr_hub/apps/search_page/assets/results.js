@@ -120,6 +120,16 @@ const remember = (value) => {
   const change = value.is_restored ? "replaceState" : "pushState";
   history[change](null, "", value.query || location.pathname);
 };
+// Gradio has no box for a day that can be used without a mouse: the browser's own. A day that was
+// chosen is submitted, as Enter does; Gradio's own event also comes when the address is restored.
+if (props.has_address)
+  document.addEventListener("focusin", ({ target }) => {
+    if (!target.closest(".day") || target.type !== "text") return;
+    target.type = "date";
+    target.addEventListener("change", () =>
+      target.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", bubbles: true }))
+    );
+  });
 if (props.has_address)
   window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
 
