@@ -55,8 +55,9 @@ def viewer(elem_id: str, *, panel: str) -> gr.HTML:
     return _scripted("viewer.js", elem_id, [], None, panel=panel, heat=None)
 
 
-def examples(elem_id: str, value: JSONObject) -> gr.HTML:
+def examples(elem_id: str, sentences: list[str]) -> gr.HTML:
     """Create a list of example sentences; `select` carries a `text`."""
+    value = {"sentences": sentences, "pictures": []}
     return _scripted("examples.js", elem_id, ["examples"], value)
 
 

@@ -255,7 +255,7 @@ def search_panel(
                     "Search", variant="primary", scale=1, min_width=110, elem_classes="go"
                 )
             if examples:
-                example_list = components.examples(f"{name}-examples", {"sentences": examples})
+                example_list = components.examples(f"{name}-examples", examples)
         with gr.Column(scale=1, min_width=220):
             picture = components.picture_box(f"{name}-picture", "A picture to search with", 168)
     with gr.Accordion(

@@ -100,7 +100,7 @@ CLOSED = {
 }
 STREAMS = (f"{API}/heartbeat", f"{API}/queue/data", f"{API}/mcp/sse", f"{API}/call")
 EVENTS = {
-    *("ask", "ask_1", "ask_2", "ask_3", "ask_4", "refine", "refine_1", "more", "more_1"),
+    *("ask", "ask_1", "ask_2", "ask_3", "refine", "refine_1", "more", "more_1"),
     *("like", "like_1", "like_2", "like_3", "open", "open_1", "open_2", "open_3"),
     *(
         "look",

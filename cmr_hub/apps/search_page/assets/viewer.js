@@ -122,7 +122,7 @@ const copy = async (value, button) => {
 };
 
 const facts = (value) => {
-  const rows = value.facts.map(([name, text, map]) => [
+  const rows = (value.facts ?? Object.entries(value.more ?? {})).map(([name, text, map]) => [
     make("dt", {}, name),
     make("dd", { dir: "auto" },
       map ? make("a", { href: map, target: "_blank", rel: "noopener noreferrer" }, text) : text),
