@@ -90,7 +90,7 @@ def search_pages(
             (found,) = store.search(query[None], fetched, target, page.where)
         pages.append(
             [
-                _hit_of(
+                hit_of(
                     found.items[index],
                     float(found.scores[index]),
                     rank,
@@ -102,7 +102,7 @@ def search_pages(
     return pages
 
 
-def _hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
+def hit_of(item: Mapping[str, Any], score: float, rank: int, z: float | None = None) -> Hit:
     """Create a hit from a row of the items table."""
     return Hit(
         rank=rank,

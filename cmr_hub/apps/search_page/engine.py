@@ -25,8 +25,8 @@ from cmr_hub.apps.search_page.facets import (
 )
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.hits import hit_of
 from cmr_hub.gallery.notes import unknown_words
+from cmr_hub.gallery.pages import hit_of
 from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, chosen_target, query_vector
 from cmr_hub.gallery.where import Where
 from cmr_hub.outside import shortened

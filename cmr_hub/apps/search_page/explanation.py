@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cmr_hub.apps.search_page.engine import name_of, shown_sentences
-from cmr_hub.apps.search_page.facets import PLACE, TAKEN, columns_of
+from cmr_hub.apps.search_page.facets import OFFSET, PLACE, TAKEN, columns_of
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.explain import (
     CLEAR_PLACE,
@@ -124,7 +124,9 @@ def _facts(columns: JSONObject) -> list[list[str]]:
     facts = []
     taken = columns.pop(TAKEN, None)
     if taken is not None:
-        facts.append(["Taken", _written(str(taken))])
+        offset = columns.pop(OFFSET, None)
+        zone = "" if offset is None else f" (UTC{offset})"
+        facts.append(["Taken", f"{_written(str(taken))}{zone}"])
     for name in ("camera", "lens"):
         if name in columns:
             facts.append([name.capitalize(), str(columns.pop(name))])

@@ -28,7 +28,8 @@ PLACE: Final = ("latitude", "longitude")
 # Columns that indexing needs; they mean nothing to a visitor.
 INTERNAL: Final = ("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS)
 _FIRST: Final = ("label", "camera", "year", "month", "lens", "source", "folder")
-_NO_FILTERS: Final = (*PLACE, "width", "height")
+OFFSET: Final = "taken_offset"
+_NO_FILTERS: Final = (*PLACE, OFFSET, "width", "height")
 _FEW: Final = 10
 
 Value: TypeAlias = "str | int"

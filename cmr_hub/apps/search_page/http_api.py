@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -20,26 +20,28 @@ from starlette.routing import Route
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
 from cmr_hub.apps.search_page.limits import Work, address_of
 from cmr_hub.apps.search_page.query_options import QueryOptions, no_parameter, sentence
+from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, BusyError, decode_upload
 from cmr_hub.errors import CMRError, ImageError, QueryError
+from cmr_hub.types import JSONObject
 from cmr_hub.version import __version__
-
-if TYPE_CHECKING:
-    from cmr_hub.apps.search_page.service import Service
-    from cmr_hub.types import JSONObject
 
 _READERS: Final = 12
 """Maximum number of pictures that are decoded, or wait to be decoded, at once."""
 _PARAMETERS: Final = {"search": (*QueryOptions.model_fields,), "encode": ("text",)}
-_ROUTES: Final = {
-    "/search": ("search", "GET POST", "Find pictures and sentences."),
+_ROUTES: Final[dict[str, tuple[Callable[..., JSONObject], str, str]]] = {
+    "/search": (Service.search, "GET POST", "Find pictures and sentences."),
     # The names of earlier releases.
-    "/search_text": ("search", "GET", "The same as /search."),
-    "/search_image": ("search", "POST", "The same as /search."),
-    "/encode": ("encode", "GET POST", "Encode a text or a picture as a unit vector."),
-    "/facets": ("facets", "GET", "The columns, with their values or their least and largest."),
-    "/item/{id:path}": ("item", "GET", "One item of the gallery."),
-    "/health": ("health", "GET", "Whether the page answers, and what it searches."),
+    "/search_text": (Service.search, "GET", "The same as /search."),
+    "/search_image": (Service.search, "POST", "The same as /search."),
+    "/encode": (Service.encode, "GET POST", "Encode a text or a picture as a unit vector."),
+    "/facets": (
+        Service.facets,
+        "GET",
+        "The columns, with their values or ends.",
+    ),
+    "/item/{id:path}": (Service.item, "GET", "One item of the gallery."),
+    "/health": (Service.health, "GET", "Whether the page answers, and what it searches."),
 }
 
 
@@ -105,7 +107,10 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
     async def description(request: Request) -> Response:
         return JSONResponse(openapi())
 
-    routes = [route(path, name, methods.split()) for path, (name, methods, _) in _ROUTES.items()]
+    routes = [
+        route(path, method.__name__, methods.split())
+        for path, (method, methods, _) in _ROUTES.items()
+    ]
     return [*routes, Route("/openapi.json", description)]
 
 
@@ -119,7 +124,8 @@ def openapi() -> JSONObject:
         "encode": pictures,
     }
     paths: dict[str, JSONObject] = {}
-    for path, (name, methods, summary) in _ROUTES.items():
+    for path, (function, methods, summary) in _ROUTES.items():
+        name = function.__name__
         parameters: list[JSONObject] = [
             {
                 "name": each,

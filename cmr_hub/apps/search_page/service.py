@@ -12,8 +12,8 @@ from cmr_hub.apps.search_page.replies import not_cut
 from cmr_hub.apps.search_page.uploads import decode_upload
 from cmr_hub.errors import ImageError, QueryError
 from cmr_hub.gallery.clear import NOTHING_CLEAR
-from cmr_hub.gallery.hits import hit_of
 from cmr_hub.gallery.notes import query_notes
+from cmr_hub.gallery.pages import hit_of
 
 if TYPE_CHECKING:
     from PIL import Image
