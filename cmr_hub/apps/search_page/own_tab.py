@@ -89,7 +89,8 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
 
 
 def _progress_text(progress: Progress, total: int, *, is_done: bool) -> str:
-    lines = [f"{progress.added} new pictures, {total} in all{'.' if is_done else ' …'}"]
+    noun = "picture" if progress.added == 1 else "pictures"
+    lines = [f"{progress.added} new {noun}, {total} in all{'.' if is_done else ' …'}"]
     if progress.is_full:
         lines.append(f"At most {MAX_PICTURES} pictures can be searched in one visit.")
     lines += [sentence(QueryError(why)) for why in progress.refused[:_SHOWN_PROBLEMS]]

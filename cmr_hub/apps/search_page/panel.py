@@ -284,7 +284,7 @@ def search_panel(
             )
             condition = gr.Textbox(
                 label="Condition",
-                placeholder=f"on {', '.join([*known.columns][:4])}, e.g. label IS NOT NULL",
+                placeholder=_columns(known),
                 visible=facets is not None,
                 min_width=220,
                 scale=2,
@@ -340,6 +340,11 @@ def search_panel(
         gr.on(None, handlers.restore, None, restored, **quiet)
         results.undo(handlers.back, None, [picture, *restored], **quiet)
     return Panel(inputs, outputs, handlers)
+
+
+def _columns(facets: Facets) -> str:
+    names = [name for name, told in facets.columns.items() if told["count"]][:4]
+    return f"on {', '.join(names)} …, e.g. {names[0]} IS NOT NULL" if names else ""
 
 
 def _title(column: str) -> str:

@@ -9,11 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from heic import HEIC
 from page_window import classes, first_is, overflow, search_for, set_number, status, tiles
 from PIL import Image
 from playwright.sync_api import expect
 
 from cmr_hub.apps.search_page.page import EMPTY
+from cmr_hub.datasets.images import read_image
 from cmr_hub.gallery.clear import Neutral
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
@@ -205,13 +207,19 @@ def test_more_results(visit, own_url) -> None:
     expect(window.get_by_text("More results")).to_be_hidden()
 
 
-def test_a_picture_that_browsers_do_not_show(visit, url, red_square, tmp_path) -> None:
-    with Image.open(red_square) as picture:
-        picture.save(tmp_path / "red.tiff")
+@pytest.mark.parametrize("name", ["red.tiff", "IMG_1.HEIC"])
+def test_a_picture_that_browsers_do_not_show(visit, url, red_square, tmp_path, name) -> None:
+    if name.endswith(".HEIC"):
+        (tmp_path / name).write_bytes(HEIC)
+    else:
+        with Image.open(red_square) as picture:
+            picture.save(tmp_path / name)
     window = visit(url)
-    window.set_input_files("#search-picture input[type=file]", tmp_path / "red.tiff")
+    window.set_input_files("#search-picture input[type=file]", tmp_path / name)
     expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
-    window.wait_for_function("document.querySelector('#search-picture img').naturalWidth == 60")
+    width = read_image(tmp_path / name).width
+    shown = "document.querySelector('#search-picture img').naturalWidth"
+    window.wait_for_function(f"{shown} == {width}")
 
 
 # ---- understand
