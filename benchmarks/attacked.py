@@ -34,6 +34,7 @@ import numpy as np
 from page import free_port, queries
 from PIL import Image
 
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +89,7 @@ async def large_pictures(page: httpx.AsyncClient) -> None:
 async def large_queries(page: httpx.AsyncClient) -> None:
     """Pictures of 49 megapixels to search with."""
     body = png(7_000, 7_000)
-    await again(page, 8, lambda: page.post("/search_image", content=body))
+    await again(page, 8, lambda: page.post("/search", content=body))
 
 
 async def zips(page: httpx.AsyncClient) -> None:
@@ -110,9 +111,9 @@ async def zips(page: httpx.AsyncClient) -> None:
 
 async def long_lists(page: httpx.AsyncClient) -> None:
     """D3: 300,000 sources."""
-    data = ["dog", None, "", 1, 3, "Pictures", [], ["dog"] * 300_000, 0, 0, False]
+    data = ["dog", None, "", 1, 3, "Pictures", 0, 0, False, "", "", "", ["dog"] * 300_000]
     body = json.dumps({"data": data, "fn_index": 0, "session_hash": "a"}).encode()
-    await again(page, 4, lambda: page.post("/gradio_api/run/search", content=body))
+    await again(page, 4, lambda: page.post("/gradio_api/run/ask", content=body))
 
 
 async def large_json(page: httpx.AsyncClient) -> None:
@@ -142,13 +143,13 @@ async def idle_sockets(page: httpx.AsyncClient) -> None:
 async def many_queries(page: httpx.AsyncClient) -> None:
     """Sentences, 64 at once."""
     asked = queries(5_000)
-    await again(page, 64, lambda: page.get("/search_text", params={"text": random.choice(asked)}))
+    await again(page, 64, lambda: page.get("/search", params={"text": random.choice(asked)}))
 
 
 async def many_events(page: httpx.AsyncClient) -> None:
     """Events for Gradio's queue, whose answers nobody fetches."""
-    body = {"data": ["a red bus", 10, "", 0]}
-    await again(page, 16, lambda: page.post("/gradio_api/call/search_text", json=body))
+    body = {"data": [*QueryOptions(text="a red bus").model_dump().values()]}
+    await again(page, 16, lambda: page.post("/gradio_api/call/search", json=body))
 
 
 async def many_uploads(page: httpx.AsyncClient) -> None:
@@ -183,7 +184,7 @@ async def visits(url: str, count: int, seconds: float) -> tuple[list[float], lis
             await asyncio.sleep(random.uniform(0, READING[1]))
             while time.perf_counter() < until:
                 try:
-                    found = await get(client, "/search_text", text=next(asked), count=4)
+                    found = await get(client, "/search", text=next(asked), count=4)
                     for hit in found.json().get("pictures", [])[:2]:
                         if hit["id"] != "large.png":
                             await get(client, "/picture", id=hit["id"], small=1)

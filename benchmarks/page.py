@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
@@ -60,12 +61,13 @@ def resident(process: int) -> float:
 
 async def ask_queued(client: httpx.AsyncClient, session: str, query: str) -> bool:
     """As Gradio's clients do it: ask, then read the answer."""
-    body = {"data": [query, 10, ""], "session_hash": session}
-    asked = await client.post("/gradio_api/call/search_text", json=body)
+    data = [*QueryOptions(text=query).model_dump().values()]
+    body = {"data": data, "session_hash": session}
+    asked = await client.post("/gradio_api/call/search", json=body)
     if asked.status_code != 200:
         return False
     event = asked.json()["event_id"]
-    told = (await client.get(f"/gradio_api/call/search_text/{event}")).text
+    told = (await client.get(f"/gradio_api/call/search/{event}")).text
     last = told.strip().split("\n\n")[-1]
     head, data = last.split("\n", 1)
     return head == "event: complete" and answered(json.loads(data.removeprefix("data: ")))
@@ -73,7 +75,7 @@ async def ask_queued(client: httpx.AsyncClient, session: str, query: str) -> boo
 
 async def ask_directly(client: httpx.AsyncClient, session: str, query: str) -> bool:
     """In one request."""
-    told = await client.get("/search_text", params={"text": query})
+    told = await client.get("/search", params={"text": query})
     return told.status_code == 200 and answered([told.json()])
 
 

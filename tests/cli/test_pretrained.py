@@ -232,13 +232,13 @@ def test_where_in_the_picture(model, paths):
 
 def test_the_service(gallery, oracle, paths):
     service = Service(Engine(gallery.model, gallery))
-    found = service.search_text("собака", 5, "a cat")
+    found = service.search(text="собака", count=5, without="a cat")
     wanted, unwanted = oracle(["собака"])[0], oracle(["a cat"])[0]
     shared = max(0.0, float(unwanted @ wanted)) * wanted
     query = wanted - 0.3 * (unwanted - shared)
     same_hits(found["pictures"], oracle(paths) @ (query / np.linalg.norm(query)), 5)
     assert found["unknown_words"] == []
-    assert service.search_image(Image.open(paths[0]), "a dog", 3)["pictures"]
+    assert service.search(Image.open(paths[0]), text="a dog", count=3)["pictures"]
     encoded = service.encode("a dog")
     assert encoded["dim"] == DIM
     np.testing.assert_allclose(encoded["vector"], oracle(["a dog"])[0], atol=2e-6)

@@ -142,17 +142,16 @@ def test_mixes_and_conditions_find_what_the_served_page_finds(visit, url, galler
     engine = Engine(gallery.model, gallery)
     id_ = gallery.items["id"][7].as_py()
     for given in (
-        {"text": "an animal", "unwanted": "a dog"},
+        {"text": "an animal", "without": "a dog"},
         {"text": "a red bus", "distinct": True},
         {"text": "a red bus", "clear": 1.0},
         {"text": "a boat at sea", "min_score": 0.3},
-        {"text": "a boat at sea", "show": "both"},
+        {"text": "a boat at sea", "target": "both"},
         {"like": id_},
     ):
         expected = engine.answer(QueryOptions(**given, count=10))
-        asked = dict(given)
-        if "min_score" in asked:
-            asked["minScore"] = asked.pop("min_score")
+        names = {"min_score": "minScore", "without": "unwanted", "target": "show"}
+        asked = {names.get(name, name): value for name, value in given.items()}
         if "like" in asked:
             asked["like"] = 7
         found = ask(window, "gallery", **asked)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gradio as gr
+from markdown_it import MarkdownIt
 
-from cmr_hub.apps.search_page.card import shown_card
-from cmr_hub.apps.search_page.query_options import MAX_LETTERS
+from cmr_hub.apps.search_page.query_options import MAX_LETTERS, QueryOptions
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 from cmr_hub.errors import CMRError
 from cmr_hub.models.card import model_card
 from cmr_hub.models.names import CARD
+from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+
+    from cmr_hub.apps.search_page.engine import Engine
     from cmr_hub.models.cross_modal import CrossModalModel
 
 MAX_CARD_BYTES: Final = 100_000
@@ -24,33 +31,38 @@ MAX_CARD_BYTES: Final = 100_000
 MAX_CARD_PICTURES_BYTES: Final = 8_000_000
 """Maximum size of all pictures of a card together: every visit loads them with the page."""
 
+_INLINED: Final = "data:image/png;base64,"
+# Gradio's components would interpret these as templates or markup.
+_MARKS: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PICTURE: Final = re.compile(r"!\[([^\[\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
+_PLAIN: Final = re.compile(r"[\w ,-]+")
 _PROGRAMS: Final = """
 ## From Python
 
 ```python
 {opened}
-for hit in {searched}.search("two red buses on a street", k=5):
+for hit in {searched}.search({example!r}, k=5):
     print(hit.rank, f"{{hit.score:.3f}}", hit.path)
 ```
 
 ## As a service
 
-Three endpoints, with the limits of the page ({letters:,} characters, pictures up to {size} MB) and
-JSON answers. Pictures in an answer are URLs relative to this page.
+Answers are JSON, with the limits of the page ({letters:,} characters, pictures up to {size} MB).
+Addresses of pictures are relative to this page, and described at
+[/openapi.json]({url}/openapi.json).
 
-| | input | output |
-|---|---|---|
-| `/search_text` | `text`, `count` = 10, `without` = "", `clear` = 0 | `pictures`, \
-`sentences`, `unknown_words`, `note` |
-| `/search_image` | `picture`, `text` = "", `count` = 10 | as `/search_text` |
-| `/encode` | `text` or `picture` | `vector`, `dim`, `model` |
+| | |
+|---|---|
+| `/search` | {parameters} |
+| `/encode` | `text`, or a picture as the body: its vector |
+| `/facets` | the columns and their values, for `where` |
+| `/item/ID`, `/health` | one item; whether the page answers |
 
 ```sh
-curl -G {url}/search_text -d count=5 --data-urlencode 'text=two red buses'
-curl '{url}/search_image?count=5' --data-binary @bus.jpg
-curl -G {url}/encode --data-urlencode 'text=two red buses'
+curl -G {url}/search -d count=5 --data-urlencode 'text={example}'
+curl '{url}/search?count=5' --data-binary @picture.jpg
+curl -G {url}/encode --data-urlencode 'text={example}'
 ```
 
 The same with a queue, through Gradio's client:
@@ -59,13 +71,13 @@ The same with a queue, through Gradio's client:
 from gradio_client import Client, handle_file
 
 client = Client("{url}")
-client.predict("two red buses", 5, "", api_name="/search_text")
-client.predict(handle_file("bus.jpg"), "at night", 5, api_name="/search_image")
-client.predict("two red buses", None, api_name="/encode")["vector"]
+client.predict(text={example!r}, count=5, api_name="/search")
+client.predict(image=handle_file("picture.jpg"), api_name="/search")
+client.predict(text={example!r}, api_name="/encode")["vector"]
 ```
 
 If the page was started with `cmr demo --mcp`, it is also an MCP server at
-`{url}/gradio_api/mcp/`, and the three endpoints are its tools.
+`{url}/gradio_api/mcp/`, with the tools `search`, `encode`, `facets` and `item`.
 
 ## Links
 
@@ -75,36 +87,64 @@ If the page was started with `cmr demo --mcp`, it is also an MCP server at
 
 
 def about_tab(
-    model: CrossModalModel, name: str, card: Path | None, gallery: str | None = None
+    engine: Engine, name: str, card: Path | None, gallery: str | None, examples: Sequence[str]
 ) -> None:
     """Build the tab.
 
     Args:
-        model: the model of the page.
+        engine: the engine of the page.
         name: the model's name or path, as `load` accepts it.
         card: directory of the model card and its pictures; if there is none, a card is made from
             the model's training record.
         gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
             model's own.
+        examples: queries for this gallery.
     """
     if gallery is None:
         opened, searched = f"from cmr_hub import load\n\nmodel = load({name!r})", "model"
     else:
         opened = f"from cmr_hub.loading import open_gallery\n\ngallery = open_gallery({gallery!r})"
         searched = "gallery"
+    example = next(filter(_PLAIN.fullmatch, examples), "a dog on a beach")
 
     def programs_text(request: gr.Request) -> str:
         # The URL in the visitor's browser, not the address that the server listens on.
-        url = str(request.request.base_url).rstrip("/")
-        size = MAX_PICTURE_BYTES // 2**20
         return _PROGRAMS.format(
-            opened=opened, searched=searched, url=url, letters=MAX_LETTERS, size=size
+            opened=opened,
+            searched=searched,
+            example=example,
+            url=str(request.request.base_url).rstrip("/"),
+            letters=MAX_LETTERS,
+            parameters=", ".join(f"`{field}`" for field in QueryOptions.model_fields),
+            size=MAX_PICTURE_BYTES // 2**20,
         )
 
-    text = shown_card(card_of(model, name, card))
+    text = shown_card(card_of(engine.model, name, card))
+    if gallery is not None:
+        text = _gallery_text(engine, gallery, name) + text
     gr.HTML(text, elem_classes=["about", "prose"], elem_id="about-card")
     programs = gr.Markdown(elem_classes="about", elem_id="about-programs")
     gr.on(None, programs_text, None, programs, api_visibility="private", show_progress="hidden")
+
+
+def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
+    """Return what the page searches, as HTML."""
+    counts, facets = engine.gallery.store.vector_counts, engine.facets
+    facts = {
+        "pictures": f"{counts.get('image', 0):,}",
+        "with sentences": f"{counts['text']:,}" if "text" in counts else None,
+        "model": name,
+        "folder": facets.root if engine.is_private else None,
+        "taken": facets.dates and " to ".join(facets.dates),
+        "columns": ", ".join(key for key, told in facets.columns.items() if told["count"]),
+    }
+    rows = "".join(
+        f"<tr><td>{html.escape(key)}</td><td>{html.escape(shortened(value))}</td></tr>"
+        for key, value in facts.items()
+        if value
+    )
+    text = f"<h1>{html.escape(Path(gallery).name)}</h1><table><tbody>{rows}</tbody></table>"
+    return text.translate(_MARKS)
 
 
 def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
@@ -148,3 +188,32 @@ def _picture(directory: Path, name: str, max_bytes: int) -> bytes | None:
     except OSError:  # missing, a folder, or an invalid file name
         pass
     return None
+
+
+def shown_card(text: str) -> str:
+    """Render Markdown as HTML that has only text, tables, links and inlined pictures.
+
+    HTML in the Markdown is escaped, so a card can add no form, style or overlay to the page.
+    Pictures on other servers are replaced by their descriptions: showing a card makes no request.
+    """
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("table")
+    parser.add_render_rule("image", _shown_picture)
+    parser.add_render_rule("link_open", _shown_link)
+    return str(parser.render(text)).translate(_MARKS)
+
+
+def _shown_picture(
+    renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any
+) -> str:
+    description = html.escape(renderer.renderInlineAsText(tokens[at].children or [], options, env))
+    source = str(tokens[at].attrGet("src") or "")
+    if not source.startswith(_INLINED):
+        return description
+    return f'<img src="{html.escape(source)}" alt="{description}">'
+
+
+def _shown_link(
+    renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any
+) -> str:
+    tokens[at].attrs.update(target="_blank", rel="noopener noreferrer nofollow")
+    return renderer.renderToken(tokens, at, options, env)

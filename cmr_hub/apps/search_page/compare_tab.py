@@ -50,8 +50,10 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     ) -> tuple[JSONObject, JSONObject]:
         """Search with both models and count the results that they share."""
         try:
-            options = QueryOptions(text=cleaned(text), count=_COUNT, show="pictures")
+            options = QueryOptions(text=cleaned(text), count=_COUNT, target="image")
             image = None if picture is None else read_upload(picture)
+            if not options.text and image is None:
+                return hint(_EMPTY), hint(_EMPTY)
         except CMRError as error:
             return problem(error), problem(error)
         shown: list[JSONObject] = []
@@ -62,10 +64,8 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
                 if name not in engines:
                     raise UnknownNameError("model", name, list(engines))
                 answer = engines[name].answer(options, image)
-                shown.append(
-                    hint(_EMPTY) if answer is None else reply(engines[name], answer, started)
-                )
-                ids.append({hit.id for hit in (answer.pictures or [] if answer else [])})
+                shown.append(reply(engines[name], answer, started))
+                ids.append({hit.id for hit in answer.pictures or []})
             except CMRError as error:
                 shown.append(problem(error))
                 ids.append(set())

@@ -22,14 +22,32 @@ def asset(name: str) -> str:
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 
-def results(elem_id: str, *, panel: str, hint: str, compact: bool = False) -> gr.HTML:
+def results(
+    elem_id: str, *, panel: str, hint: str, compact: bool = False, has_address: bool = False
+) -> gr.HTML:
     """Create a status line with lists of results.
 
     Its events `select` (open a result) and `like` (search for similar items) carry the id of a
-    result; `clear` repeats the previous search.
+    result; `clear` repeats the previous search, `expand` asks for more results, and `undo` carries
+    the `query` of the address that the browser went back to.
+
+    Args:
+        elem_id: id of the element.
+        panel: name of the panel.
+        hint: status before the first search.
+        compact: whether the pictures are small.
+        has_address: whether the query is in the page's address.
     """
     classes = ["results", "compact"] if compact else ["results"]
-    return _scripted("results.js", elem_id, classes, {"status": hint}, panel=panel, compact=compact)
+    return _scripted(
+        "results.js",
+        elem_id,
+        classes,
+        {"status": hint},
+        panel=panel,
+        compact=compact,
+        has_address=has_address,
+    )
 
 
 def viewer(elem_id: str, *, panel: str) -> gr.HTML:
@@ -37,8 +55,9 @@ def viewer(elem_id: str, *, panel: str) -> gr.HTML:
     return _scripted("viewer.js", elem_id, [], None, panel=panel, heat=None)
 
 
-def examples(elem_id: str, value: JSONObject) -> gr.HTML:
-    """Create a list of example sentences and pictures; `select` carries a `text` or an `id`."""
+def examples(elem_id: str, sentences: list[str]) -> gr.HTML:
+    """Create a list of example sentences; `select` carries a `text`."""
+    value = {"sentences": sentences, "pictures": []}
     return _scripted("examples.js", elem_id, ["examples"], value)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -13,11 +15,21 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow.compute as pc
 
+from cmr_hub.apps.search_page.facets import (
+    PLACE,
+    TAKEN,
+    Facets,
+    columns_of,
+    facets_of,
+    refuse_hidden,
+)
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.notes import unknown_words
+from cmr_hub.gallery.pages import hit_of
 from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, chosen_target, query_vector
-from cmr_hub.outside import MOST_SHOWN, shortened
+from cmr_hub.gallery.where import Where
+from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,9 +40,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import ImageSource, JSONObject, Modality
 
 NEAR_DUPLICATE: Final = 0.98
-MOST_CHOICES: Final = 300
 MOST_SENTENCES: Final = 50
-SOURCE_COLUMNS: Final = ("source", "folder")
 _CACHE_SIZE: Final = 1024
 
 
@@ -39,8 +49,9 @@ class Answer:
     """The results of a query, with the query itself."""
 
     options: QueryOptions
-    query: Query
-    vector: npt.NDArray[np.float64]
+    query: Query | None
+    """None for an empty query, whose results are the items of the gallery."""
+    vector: npt.NDArray[np.float64] | None
     """(d,) unit vector of the query."""
     kind: Modality
     """Modality of the query when it is compared with classes."""
@@ -51,6 +62,8 @@ class Answer:
     """Words of the query that are not in the model's vocabulary."""
     is_cut: bool = False
     """Whether `clear` was applied; not every query and gallery supports it."""
+    total: int | None = None
+    """Number of all items that an empty query lists."""
 
     def hit(self, id: str, target: Modality) -> Hit | None:
         """Return the result with this id, or None."""
@@ -65,34 +78,40 @@ class Engine:
         model: a model with both encoders.
         gallery: a gallery opened with this model.
         token: the session's token if the gallery belongs to a session.
-
-    Attributes:
-        labels: the classes that can be chosen.
-        sources: the sources that can be chosen.
+        is_private: whether only its owner can reach the page, who may see the places of the
+            pictures on this machine and on the map.
     """
 
     def __init__(
-        self, model: CrossModalModel, gallery: Gallery, *, token: str | None = None
+        self,
+        model: CrossModalModel,
+        gallery: Gallery,
+        *,
+        token: str | None = None,
+        is_private: bool = False,
     ) -> None:
-        self.model, self.gallery, self.token = model, gallery, token
-        self.labels = self._choices("label")
-        self._source = next((name for name in SOURCE_COLUMNS if self._choices(name)), None)
-        self.sources = [] if self._source is None else self._choices(self._source)
+        self.model, self.gallery, self.token, self.is_private = model, gallery, token, is_private
+        self.hidden = () if is_private else ("path", *PLACE)
         self._cached = lru_cache(_CACHE_SIZE)(lambda options, _changes: self._answer(options))
+        self._facets = lru_cache(1)(lambda _changes: facets_of(self.gallery.items, self.hidden))
         # Encoding a text is a millisecond of many small steps. Threads that do it concurrently
         # wait for each other after every step, and all become slower.
         self._text_lock = Lock()
 
-    def answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer | None:
-        """Answer a query; return None if it is empty.
+    @property
+    def facets(self) -> Facets:
+        """What the gallery can be filtered by, computed once for each of its states."""
+        return self._facets(self.gallery.store.changes)
+
+    def answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer:
+        """Answer a query; the answer to an empty one is the items of the gallery.
 
         Answers to queries without a picture are cached until the gallery changes.
 
         Raises:
             CMRError: the query cannot be answered; the message tells what to do.
         """
-        if not (options.text or options.unwanted or options.like or picture is not None):
-            return None
+        refuse_hidden(options.where, self.hidden)
         if picture is not None:
             return self._answer(options, picture)
         with self._text_lock:
@@ -103,14 +122,21 @@ class Engine:
         own = "" if self.token is None else f"&own={quote(self.token)}"
         return f"picture?id={quote(id, safe='')}{own}{'&small=1' if small else ''}"
 
+    def path(self, path: str | Path | None) -> str | None:
+        """Return a picture's path for visitors: relative to the gallery's, if not private."""
+        if path is None or self.token is not None:
+            return None
+        root = self.facets.root
+        return str(path) if self.is_private or root is None else os.path.relpath(path, root)
+
     def shown(self, hit: Hit) -> JSONObject:
-        """Return a result as JSON for the page and the service."""
+        """Return a result as JSON for the page."""
         name = name_of(hit.id, hit.path, hit.metadata.get("name"))
         sentences = shown_sentences(hit.sentences)
         return {
             "rank": hit.rank,
             "id": hit.id,
-            "score": round(hit.score, 6),
+            "score": None if math.isnan(hit.score) else round(hit.score, 6),
             "z": None if hit.z is None else round(hit.z, 2),
             "class": hit.label and shortened(hit.label),
             "caption": sentences[0] if sentences else shortened(name),
@@ -118,36 +144,46 @@ class Engine:
             "picture": None if hit.path is None else self.address(hit.id),
         }
 
-    def _choices(self, column: str) -> list[str]:
-        """Return the distinct values of a column if there are 2 to `MOST_CHOICES`, else none."""
-        items = self.gallery.items
-        if column not in items.column_names:
-            return []
-        values = [value for value in pc.unique(items.column(column)).to_pylist() if value]
-        is_usable = 1 < len(values) <= MOST_CHOICES and all(
-            isinstance(value, str) and len(value) <= MOST_SHOWN for value in values
-        )
-        return sorted(values) if is_usable else []
+    def record(self, hit: Hit) -> JSONObject:
+        """Return a result as JSON for programs: also its path, other columns and thumbnail."""
+        return {
+            **self.shown(hit),
+            "path": self.path(hit.file),
+            "columns": columns_of(hit.metadata, self.hidden),
+            "thumbnail": None if hit.path is None else self.address(hit.id, small=True),
+        }
 
     def _answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer:
+        if not (options.text or options.without or options.like or picture is not None):
+            return self._listing(options)
         query, kind = self._query(options, picture)
         vector = query_vector(self.model, query)
-        is_text = picture is None and options.like is None
+        is_text = picture is None and not options.like
         is_cut = options.clear is not None and is_text and self.gallery.store.neutral is not None
         found: dict[Modality, list[Hit] | None] = {"image": None, "text": None}
         for target in self._targets(options, picture is not None):
             if target in self.gallery.targets:
                 found[target] = self._search(
-                    options if is_cut else replace(options, clear=None),
-                    vector,
-                    target,
-                    is_text=is_text,
+                    options, vector, target, options.clear if is_cut else None, is_text=is_text
                 )
         unknown = unknown_words(self.model, query)
         return Answer(options, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
+    def _listing(self, options: QueryOptions) -> Answer:
+        """Return the items that satisfy the condition, the latest photographs first."""
+        items = self.gallery.store.table(Where(options.where) if options.where else None)
+        target: Modality = "image" if "image" in self._targets(options, False) else "text"
+        if target == "image":
+            items = items.filter(pc.is_valid(items.column("path")))
+        if TAKEN in items.column_names:
+            items = items.take(pc.sort_indices(items, [(TAKEN, "descending")]))
+        rows = items.slice(options.offset, options.count).to_pylist()
+        hits = [hit_of(row, math.nan, rank) for rank, row in enumerate(rows, options.offset + 1)]
+        pictures, texts = (hits, None) if target == "image" else (None, hits)
+        return Answer(options, None, None, target, pictures, texts, total=len(items))
+
     def _query(self, options: QueryOptions, picture: ImageSource | None) -> tuple[Query, Modality]:
-        if options.like is not None:
+        if options.like:
             row = self.gallery.store.rows([options.like])
             if not len(row):
                 raise QueryError("this result is no longer in the gallery; search again")
@@ -161,55 +197,43 @@ class Engine:
             parts.append((1.0 if picture is None else options.weight, options.text))
         if not parts:
             raise QueryError("say what you want as well: give a sentence or a picture")
-        if options.unwanted:
-            parts.append((-UNWANTED_WEIGHT, options.unwanted))
-        query: Query = options.text if picture is None and not options.unwanted else Mix(*parts)
+        if options.without:
+            parts.append((-UNWANTED_WEIGHT, options.without))
+        query: Query = options.text if picture is None and not options.without else Mix(*parts)
         return query, "text" if picture is None else "image"
 
     def _targets(self, options: QueryOptions, has_picture: bool) -> tuple[Modality, ...]:
-        match options.show:
-            case "pictures":
-                return ("image",)
-            case "sentences":
-                return ("text",)
-            case "both":
-                return ("image", "text")
-        if has_picture or options.like is not None:
+        if options.target == "both" or (not options.target and (has_picture or options.like)):
             return ("image", "text")
-        return (chosen_target(None, self.gallery.targets),)
+        return (chosen_target(options.target, self.gallery.targets),)
 
     def _search(
         self,
         options: QueryOptions,
         vector: npt.NDArray[np.float64],
         target: Modality,
+        clear: float | None,
         *,
         is_text: bool,
     ) -> list[Hit]:
         filters: dict[str, Any] = {
-            "where": self._where(options),
+            "where": options.where or None,
             "min_score": options.min_score,
-            "clear": options.clear,
-            "query_modality": "text" if is_text else "image",
+            "clear": clear,
             "distinct": NEAR_DUPLICATE if options.distinct else True,
         }
-        if options.like is None:
-            return self.gallery.search(vector, options.count, target, **filters)
-        del filters["query_modality"]
-        return self.gallery.more_like(options.like, options.count, target, **filters)
-
-    def _where(self, options: QueryOptions) -> str | None:
-        parts = []
-        if options.labels:
-            parts.append(f"label IN ({_listed(options.labels)})")
-        if options.sources and self._source is not None:
-            parts.append(f"{self._source} IN ({_listed(options.sources)})")
-        return " AND ".join(parts) or None
-
-
-def _listed(values: tuple[str, ...]) -> str:
-    """Format values as SQL string constants."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+        if options.like:
+            return self.gallery.more_like(
+                options.like, options.count, target, options.offset, **filters
+            )
+        return self.gallery.search(
+            vector,
+            options.count,
+            target,
+            options.offset,
+            query_modality="text" if is_text else "image",
+            **filters,
+        )
 
 
 def shown_sentences(sentences: Sequence[str] | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cmr_hub.apps.search_page.engine import name_of, shown_sentences
+from cmr_hub.apps.search_page.facets import OFFSET, PLACE, TAKEN, columns_of
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.explain import (
     CLEAR_PLACE,
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 NEIGHBOURS: Final = 6
 NO_PLACE: Final = "Nothing stands out: no region of this picture contributes much to the score."
 _HEAT: Final = (234, 88, 12)
-# Columns that indexing needs; they mean nothing to a visitor.
-_NOT_SHOWN: Final = ("sha256", "size", "modified", "name")
+_MAP: Final = "https://www.openstreetmap.org/?mlat={0}&mlon={1}#map=15/{0}/{1}"
 
 
 def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality) -> JSONObject:
@@ -53,12 +54,6 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
     (item,) = row.items.to_pylist()
     target = target if target in row.vectors else next(iter(row.vectors))
     vector = row.vectors[target].matrix[0].astype(np.float64)
-    more = {
-        key: shortened(str(value))
-        for key, value in item.items()
-        if value not in (None, "", [])
-        and key not in (*_NOT_SHOWN, "id", "path", "sentences", "label")
-    }
     hit = None if answer is None else answer.hit(id, target)
     shown: JSONObject = {
         "id": id,
@@ -67,18 +62,19 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
         "class": item["label"] and shortened(item["label"]),
         "sentences": shown_sentences(item["sentences"]),
         "picture": None if item["path"] is None else engine.address(id),
-        "more": more,
+        "path": engine.path(item["path"]),
+        "facts": _facts(columns_of(item, engine.hidden)),
         "rank": None if hit is None else hit.rank,
         "near": _neighbours(engine, id),
         "classes": {"item": _classes(nearest_classes(engine.model, vector, target))},
     }
-    if answer is not None and answer.options.like != id:
+    if answer is not None and answer.vector is not None and answer.options.like != id:
         shown["score"] = round(float(answer.vector @ vector), 6)
         shown["heat"] = item["path"] is not None and "image" in row.vectors
         shown["classes"]["query"] = _classes(
             nearest_classes(engine.model, answer.vector, answer.kind)
         )
-        if answer.options.text or answer.options.unwanted:
+        if answer.query is not None and (answer.options.text or answer.options.without):
             neutral = engine.gallery.store.neutral
             words = word_contributions(engine.model, answer.query, vector, neutral)
             shown["words"] = [
@@ -103,7 +99,7 @@ def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
     """
     row = engine.gallery.store.rows([id])
     path = row.items["path"][0].as_py() if len(row) else None
-    if path is None or answer is None:
+    if path is None or answer is None or answer.vector is None:
         raise QueryError("there is no picture to explain; search again")
     neutral = engine.gallery.store.neutral if answer.kind == "text" else None
     found = saliency(engine.model, path, answer.vector, neutral)
@@ -121,6 +117,34 @@ def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
             "height": f"{100 * (bottom - top):.3f}%",
         },
     }
+
+
+def _facts(columns: JSONObject) -> list[list[str]]:
+    """Return what the columns tell: name, value and, for a place, its address on a map."""
+    facts = []
+    taken = columns.pop(TAKEN, None)
+    if taken is not None:
+        offset = columns.pop(OFFSET, None)
+        zone = "" if offset is None else f" (UTC{offset})"
+        facts.append(["Taken", f"{_written(str(taken))}{zone}"])
+    for name in ("camera", "lens"):
+        if name in columns:
+            facts.append([name.capitalize(), str(columns.pop(name))])
+    place = [columns.pop(name, None) for name in PLACE]
+    if all(isinstance(one, int | float) for one in place):
+        facts.append(["Place", "{:.5g}, {:.5g}".format(*place), _MAP.format(*place)])
+    size = [columns.pop(name, None) for name in ("width", "height")]
+    if None not in size:
+        facts.append(["Size", "{} × {}".format(*size)])
+    derived = ("year", "month") if taken is not None else ()
+    return facts + [[name, str(value)] for name, value in columns.items() if name not in derived]
+
+
+def _written(taken: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(taken):%-d %B %Y, %H:%M}"
+    except ValueError:
+        return taken
 
 
 def _neighbours(engine: Engine, id: str) -> JSONObject:

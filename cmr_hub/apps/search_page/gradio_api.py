@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -10,80 +10,114 @@ from typing import Any, Final
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
-from cmr_hub.apps.search_page.query_options import sentence
-from cmr_hub.apps.search_page.service import COUNT, Service
+from cmr_hub.apps.search_page.query_options import QueryOptions, sentence
+from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.uploads import read_upload
 from cmr_hub.errors import CMRError
 from cmr_hub.types import JSONObject
 
 CONCURRENCY: Final = 2
 QUEUE: Final = 128
+_IMAGE: Final = (
+    "a picture. For MCP a data: URL, or the URL of a picture that was uploaded to this page; other "
+    "URLs are not fetched."
+)
 
 
 def gradio_endpoints(service: Service) -> None:
     """Add the endpoints to the page, where they are not visible."""
 
-    # Clients and MCP show these docstrings as descriptions of the endpoints.
-    def search_text(
-        text: str, count: float = COUNT, without: str = "", clear: float = 0
+    def search(
+        text: str = "",
+        # Gradio takes None from here, and the other defaults from the components.
+        image: Path | None = None,
+        without: str = "",
+        where: str = "",
+        target: str = "",
+        offset: float = 0,
+        count: float = 10,
+        min_score: float | None = None,
+        clear: float | None = None,
+        distinct: bool = False,
+        like: str = "",
+        weight: float = 1,
     ) -> JSONObject:
-        """Find the pictures of the gallery that best match a sentence.
-
-        Args:
-            text: an English sentence, e.g. "two red buses on a street".
-            count: number of pictures, 1 to 100.
-            without: words for what should not be in the pictures.
-            clear: return only pictures that stand out at least this much, e.g. 2.5; 0 for all.
-        """
+        request = {**locals(), "image": None}
         with _errors_for_clients():
-            return service.search_text(text, count, without, clear)
-
-    def search_image(
-        picture: Path | None = None, text: str = "", count: float = COUNT
-    ) -> JSONObject:
-        """Find the pictures and the sentences of the gallery that best match a picture.
-
-        Args:
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the URL of a
-                picture that was uploaded to this page; other URLs are not fetched.
-            text: words to combine with the picture, e.g. "at night"; may be empty.
-            count: number of pictures, and of sentences, 1 to 100.
-        """
-        with _errors_for_clients():
-            return service.search_image(_read(picture), text, count)
+            given = {name: request[name] for name in QueryOptions.model_fields}
+            found = service.search(_read(image), **given)
+            for name in ("pictures", "sentences"):
+                found[name] = [_for_clients(item) for item in found[name]]
+            return found
 
     def encode(text: str = "", picture: Path | None = None) -> JSONObject:
-        """Encode a sentence or a picture as a unit vector of the common space.
-
-        The dot product of two such vectors is their cosine similarity.
-
-        Args:
-            text: an English sentence; or
-            picture: JPEG, PNG, WebP, GIF, BMP or TIFF. For MCP a data: URL, or the URL of a
-                picture that was uploaded to this page; other URLs are not fetched.
-        """
         with _errors_for_clients():
             return service.encode(text, _read(picture))
 
+    def facets() -> JSONObject:
+        with _errors_for_clients():
+            return service.facets()
+
+    def item(id: str) -> JSONObject:
+        with _errors_for_clients():
+            return _for_clients(service.item(id))
+
+    fields = QueryOptions.model_fields
+    about = {name: str(field.description) for name, field in fields.items()} | {"image": _IMAGE}
+    # Clients and MCP show these docstrings as descriptions of the endpoints.
+    search.__doc__ = _described("Find pictures and sentences of the gallery.", about)
+    encode.__doc__ = _described(
+        "Encode a sentence or a picture as a unit vector, whose dot product with another is their "
+        "cosine similarity.",
+        {"text": "an English sentence; or", "picture": _IMAGE},
+    )
+    facets.__doc__ = "List the columns of the gallery, with their values, for `where` of search."
+    item.__doc__ = _described("Return one item of the gallery.", {"id": "the id of the item"})
     # Not gr.api, which would pass a client's path to the function unchecked.
     with gr.Column(visible=False):
-        # A component with a value is an optional argument.
-        text = gr.Textbox(label="text")
-        words = gr.Textbox("", label="text")
-        without = gr.Textbox("", label="without")
-        clear = gr.Number(0, label="clear")
-        count = gr.Number(COUNT, label="count")
-        picture = components.picture_box("service-picture", "picture", 100)
         answer = gr.JSON(label="answer")
-        options: dict[str, Any] = {
-            "outputs": answer,
-            "show_progress": "hidden",
-            "concurrency_limit": CONCURRENCY,
+        picture = components.picture_box("service-picture", "picture", 100)
+        # A component with a value is an optional argument.
+        boxes: dict[str, Any] = {
+            name: picture if name == "image" else _box(name, field.default)
+            for name, field in fields.items()
         }
+        id_box = gr.Textbox(label="id")
+        endpoints: list[tuple[Callable[..., Any], list[Any]]] = [
+            (search, [*boxes.values()]),
+            (encode, [boxes["text"], picture]),
+            (facets, []),
+            (item, [id_box]),
+        ]
         button = gr.Button()
-        button.click(search_text, [text, count, without, clear], api_name="search_text", **options)
-        button.click(search_image, [picture, words, count], api_name="search_image", **options)
-        button.click(encode, [words, picture], api_name="encode", **options)
+        for function, inputs in endpoints:
+            button.click(
+                function,
+                inputs,
+                answer,
+                api_name=function.__name__,
+                show_progress="hidden",
+                concurrency_limit=CONCURRENCY,
+            )
+
+
+def _box(name: str, default: Any) -> Any:
+    """Return a component for a parameter, which tells programs its type and default."""
+    if isinstance(default, bool):
+        return gr.Checkbox(default, label=name)
+    if isinstance(default, str) or name == "target":
+        return gr.Textbox(default or "", label=name)
+    return gr.Number(default, label=name)
+
+
+def _described(summary: str, arguments: dict[str, str]) -> str:
+    lines = [f"    {name}: {about}" for name, about in arguments.items()]
+    return "\n".join([summary, "", "Args:", *lines])
+
+
+def _for_clients(item: JSONObject) -> JSONObject:
+    """Rename the path of an item: Gradio's client would download what has a `path`."""
+    return {"file" if name == "path" else name: item[name] for name in item}
 
 
 def _read(picture: Path | None) -> Any:

@@ -1,15 +1,16 @@
 """Offer the service as plain HTTP, for curl and other HTTP clients.
 
-`GET /search_text?text=…`, `POST /search_image` with a picture as the body, `GET /encode?text=…` or
-`POST /encode`; `count`, `text` and `without` are query parameters. Errors are a status code and
-`{"error": a sentence}`.
+`GET /search?text=…`; `POST /search` with a picture as the body, or with the whole request as JSON;
+`/encode` alike; `GET /facets`, `/item/ID`, `/health` and `/openapi.json`. An unknown parameter is
+an error. Errors are a status code and `{"error": a sentence}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -18,23 +19,29 @@ from starlette.routing import Route
 
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE
 from cmr_hub.apps.search_page.limits import Work, address_of
-from cmr_hub.apps.search_page.pixels import BusyError
-from cmr_hub.apps.search_page.query_options import sentence
-from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, decode_upload
-from cmr_hub.errors import CMRError, ImageError
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from cmr_hub.apps.search_page.service import Service
-    from cmr_hub.types import JSONObject
+from cmr_hub.apps.search_page.query_options import QueryOptions, no_parameter, sentence
+from cmr_hub.apps.search_page.service import Service
+from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, BusyError, decode_upload
+from cmr_hub.errors import CMRError, ImageError, QueryError
+from cmr_hub.types import JSONObject
+from cmr_hub.version import __version__
 
 _READERS: Final = 12
 """Maximum number of pictures that are decoded, or wait to be decoded, at once."""
-_ARGUMENTS: Final = {
-    "search_text": ("text", "count", "without", "clear"),
-    "search_image": ("text", "count"),
-    "encode": ("text",),
+_PARAMETERS: Final = {"search": (*QueryOptions.model_fields,), "encode": ("text",)}
+_ROUTES: Final[dict[str, tuple[Callable[..., JSONObject], str, str]]] = {
+    "/search": (Service.search, "GET POST", "Find pictures and sentences."),
+    # The names of earlier releases.
+    "/search_text": (Service.search, "GET", "The same as /search."),
+    "/search_image": (Service.search, "POST", "The same as /search."),
+    "/encode": (Service.encode, "GET POST", "Encode a text or a picture as a unit vector."),
+    "/facets": (
+        Service.facets,
+        "GET",
+        "The columns, with their values or ends.",
+    ),
+    "/item/{id:path}": (Service.item, "GET", "One item of the gallery."),
+    "/health": (Service.health, "GET", "Whether the page answers, and what it searches."),
 }
 
 
@@ -48,12 +55,12 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
     limiter, pending, recorded = CapacityLimiter(CONCURRENCY), 0, work or Work()
     readers = CapacityLimiter(_READERS)
 
-    def route(name: str, methods: list[str]) -> Route:
+    def route(path: str, name: str, methods: list[str]) -> Route:
         function = getattr(service, name)
 
-        def read(address: str, body: bytes) -> dict[str, Image.Image]:
+        def read(address: str, body: bytes, *, is_json: bool) -> JSONObject:
             with recorded.of(address):
-                return {"picture": _decoded(body)}
+                return _json(body) if is_json else {"picture": _decoded(body)}
 
         def compute(address: str, arguments: dict[str, Any]) -> JSONObject:
             with recorded.of(address):
@@ -62,19 +69,20 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
 
         async def answer(request: Request) -> Response:
             nonlocal pending
-            query = request.query_params
-            arguments: dict[str, Any] = {
-                key: query[key] for key in _ARGUMENTS[name] if key in query
-            }
-            if name != "encode":
-                arguments.setdefault("text", "")
             address = address_of(request.scope)
             # Requests count as pending only after they were read and decoded, so that sentences
             # need not wait behind large pictures.
             try:
+                arguments: JSONObject = dict(request.query_params)
+                _check(name, arguments)
+                body: JSONObject = {}
                 if request.method == "POST":
-                    body = await _body(request)
-                    arguments |= await to_thread.run_sync(read, address, body, limiter=readers)
+                    is_json = "json" in request.headers.get("content-type", "")
+                    data = await _body(request)
+                    reader = partial(read, is_json=is_json)
+                    body = await to_thread.run_sync(reader, address, data, limiter=readers)
+                    if is_json:
+                        _check(name, body)
             except BusyError as error:
                 return _error(429, sentence(error))
             except CMRError as error:
@@ -84,25 +92,87 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
             pending += 1
             try:
                 result = await to_thread.run_sync(
-                    partial(compute, address, arguments), limiter=limiter
+                    partial(compute, address, {**arguments, **body, **request.path_params}),
+                    limiter=limiter,
                 )
             except CMRError as error:
-                return _error(400, sentence(error))
+                return _error(404 if name == "item" else 400, sentence(error))
             finally:
                 pending -= 1
             return JSONResponse(result)
 
         endpoint: Callable[[Request], Awaitable[Response]] = answer
-        return Route(f"/{name}", endpoint, methods=methods)
+        return Route(path, endpoint, methods=methods)
 
-    return [
-        route("search_text", ["GET"]),
-        route("search_image", ["POST"]),
-        route("encode", ["GET", "POST"]),
+    async def description(request: Request) -> Response:
+        return JSONResponse(openapi())
+
+    routes = [
+        route(path, method.__name__, methods.split())
+        for path, (method, methods, _) in _ROUTES.items()
     ]
+    return [*routes, Route("/openapi.json", description)]
 
 
-def _decoded(body: bytes) -> Image.Image:
+def openapi() -> JSONObject:
+    """Return the description of the routes in the format OpenAPI 3.1."""
+    schema = QueryOptions.model_json_schema()
+    fields = schema["properties"]
+    pictures = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
+    bodies = {
+        "search": pictures | {"application/json": {"schema": schema}},
+        "encode": pictures,
+    }
+    paths: dict[str, JSONObject] = {}
+    for path, (function, methods, summary) in _ROUTES.items():
+        name = function.__name__
+        parameters: list[JSONObject] = [
+            {
+                "name": each,
+                "in": "query",
+                "description": fields[each]["description"],
+                "schema": {key: fields[each][key] for key in fields[each] if key != "description"},
+            }
+            for each in _PARAMETERS.get(name, ())
+        ]
+        if name == "item":
+            parameters = [
+                {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+            ]
+        for method in methods.lower().split():
+            operation = paths.setdefault(path.replace(":path", ""), {})[method] = {
+                "summary": summary,
+                "parameters": parameters,
+                "responses": {
+                    "200": {"description": "The answer.", "content": {"application/json": {}}},
+                    "4XX": {"description": "An object with the sentence `error`."},
+                },
+            }
+            if method == "post":
+                operation["requestBody"] = {"content": bodies[name]}
+    info = {"title": "CMR Hub: search page", "version": __version__}
+    return {"openapi": "3.1.0", "info": info, "paths": paths}
+
+
+def _check(name: str, given: Iterable[str]) -> None:
+    """Raise QueryError for a parameter that the route does not have."""
+    known = _PARAMETERS.get(name, ())
+    for each in given:
+        if each not in known:
+            raise no_parameter(each, known)
+
+
+def _json(body: bytes) -> JSONObject:
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise QueryError("the request is not JSON") from error
+    if not isinstance(values, dict):
+        raise QueryError("the request is not a JSON object")
+    return values
+
+
+def _decoded(body: bytes) -> Any:
     try:
         return decode_upload(body)
     except ImageError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse
 
 from cmr_hub.apps.search_page.payloads import is_event, is_json, length_of, replay
-from cmr_hub.apps.search_page.routes import WORK, is_stream
+from cmr_hub.apps.search_page.routes import is_stream, is_work
 from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Limits:
         try:
             if is_event(scope) and self._queued(address) >= QUEUED:
                 raise RefusedError(429, _BUSY)
-            works = is_event(scope) or scope["path"].rstrip("/") in WORK
+            works = is_event(scope) or is_work(scope["path"])
             if works and self._work.is_spent(address):
                 raise RefusedError(429, _EXHAUSTED)
             if visitor.asked >= AT_WORK + WAITING:

@@ -77,19 +77,20 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
             engine,
             placeholder="Search your pictures",
             empty=_EMPTY,
-            labels=[],
-            sources=[],
-            has_texts=False,
         )
         remove = gr.Button("Remove my pictures", size="sm", elem_classes="plain")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     outputs = [upload, notice, search]
-    upload.upload(add, upload, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet)
+    added = upload.upload(
+        add, upload, outputs, concurrency_id="own", concurrency_limit=_READING, **quiet
+    )
+    added.then(panel.handlers.ask, panel.inputs, panel.outputs, **quiet)
     remove.click(forget, None, [search, notice, *panel.outputs], **quiet)
 
 
 def _progress_text(progress: Progress, total: int, *, is_done: bool) -> str:
-    lines = [f"{progress.added} new pictures, {total} in all{'.' if is_done else ' …'}"]
+    noun = "picture" if progress.added == 1 else "pictures"
+    lines = [f"{progress.added} new {noun}, {total} in all{'.' if is_done else ' …'}"]
     if progress.is_full:
         lines.append(f"At most {MAX_PICTURES} pictures can be searched in one visit.")
     lines += [sentence(QueryError(why)) for why in progress.refused[:_SHOWN_PROBLEMS]]

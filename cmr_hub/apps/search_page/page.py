@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import html
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import gradio as gr
-import numpy as np
-import pyarrow as pa
 from PIL import Image
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from starlette.routing import Route
 
 from cmr_hub.apps.search_page.about_tab import about_tab
 from cmr_hub.apps.search_page.compare_tab import compare_tab
-from cmr_hub.apps.search_page.engine import Engine, name_of
+from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.gradio_api import CONCURRENCY, QUEUE, gradio_endpoints
 from cmr_hub.apps.search_page.guard import guard
 from cmr_hub.apps.search_page.http_api import http_routes
@@ -25,24 +25,24 @@ from cmr_hub.apps.search_page.limits import Work
 from cmr_hub.apps.search_page.own_tab import own_tab
 from cmr_hub.apps.search_page.panel import search_panel
 from cmr_hub.apps.search_page.pictures import picture_route
-from cmr_hub.apps.search_page.query_options import MAX_LETTERS, QueryOptions
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.service import Service
 from cmr_hub.apps.search_page.sessions import Sessions
 from cmr_hub.apps.search_page.upload_routes import upload_routes
 from cmr_hub.apps.search_page.visitor_files import VisitorFolder
+from cmr_hub.encoders.texts.tokens import words
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
-from cmr_hub.outside import shortened
 from cmr_hub.releases import PHOTOS
 
 if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
-    from cmr_hub.types import JSONObject
 
-EXAMPLES: Final = 6
-SENTENCES: Final = 3
-EMPTY: Final = "Describe a picture, give one, or click an example."
+EXAMPLES: Final = 3
+EMPTY: Final = "Describe a picture, give one, or look through the gallery:"
+_READ: Final = 1_000
+_LONGEST: Final = 80
 _MARK: Final = (
     '<svg viewBox="0 0 48 48" aria-hidden="true"><rect width="48" height="48" rx="13" '
     'fill="#4338ca"/><circle cx="21" cy="21" r="9" fill="none" stroke="#fff" stroke-width="4"/>'
@@ -82,6 +82,7 @@ def build_page(
     compare: Mapping[str, CrossModalModel] | None = None,
     card: Path | None = None,
     gallery: str | None = None,
+    is_private: bool = False,
 ) -> Page:
     """Build the page over the gallery of a model; `serve` serves it.
 
@@ -92,6 +93,8 @@ def build_page(
         card: directory of the model card.
         gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
             model's own.
+        is_private: whether only its owner can reach the page; then it shows where the pictures
+            are on this machine, and where they were taken.
 
     Raises:
         QueryError: the model has no gallery, or a model cannot read pictures and sentences.
@@ -107,42 +110,49 @@ def build_page(
             "this model has no gallery to search in; train it with `--gallery test` or "
             "`--gallery all`"
         )
-    engine = Engine(model, model.gallery)
+    engine = Engine(model, model.gallery, is_private=is_private)
     engines = {name: engine}
     for other, each in (compare or {}).items():
         engines[other] = Engine(each, _gallery_of(each, model.gallery))
     # Load now what the first query needs, so that no visitor waits for it.
     engine.answer(QueryOptions(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
+    title = "CMR Hub" if gallery is None else Path(gallery).name
+    examples = _examples(engine)
+    has_texts = "text" in model.gallery.targets
     files, work = VisitorFolder(), Work()
     sessions, service = Sessions(model, files), Service(engine)
     # Gradio computes statistics of all requests after each one, which nobody reads.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     with gr.Blocks(
-        title="CMR Hub: search pictures and sentences",
+        title=f"{title}: search pictures{' and sentences' if has_texts else ''}",
         analytics_enabled=False,
         delete_cache=(600, 3600),
     ) as blocks:
-        gr.HTML(_head(model, model.gallery), elem_classes="head-row", padding=False)
+        head = gr.HTML(elem_classes="head-row", padding=False)
+
+        def header() -> str:
+            return _head(engine, title, name)
+
+        # At each visit, because the gallery may have grown.
+        gr.on(None, header, None, head, api_visibility="private", show_progress="hidden")
         with gr.Tab("Search", id="search"):
             search_panel(
                 "search",
                 lambda request: engine,
                 placeholder="Describe a picture",
                 empty=EMPTY,
-                labels=engine.labels,
-                sources=engine.sources,
+                facets=engine.facets,
                 has_texts=len(model.gallery.targets) > 1,
-                autofocus=True,
-                examples=_examples(engine),
+                examples=examples,
             )
         with gr.Tab("My pictures", id="own"):
             own_tab(sessions, files)
         with gr.Tab("Compare", id="compare"):
             compare_tab(engines)
         with gr.Tab("About", id="about"):
-            about_tab(model, name, card, gallery)
+            about_tab(engine, name, card, gallery, examples)
         gradio_endpoints(service)
         blocks.unload(_forget(sessions, files))
     guard(blocks, files, work)
@@ -150,7 +160,7 @@ def build_page(
     routes = (
         picture_route(engine, sessions.engine, work),
         *http_routes(service, work),
-        *upload_routes(files),
+        *upload_routes(files, work),
     )
     return Page(blocks, routes, sessions, files, work)
 
@@ -173,36 +183,44 @@ def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:
     return own
 
 
-def _examples(engine: Engine) -> JSONObject:
-    """Return examples to try: the shortest sentences and the pictures of some items."""
-    gallery = engine.gallery
-    rows = np.linspace(0, len(gallery) - 1, min(EXAMPLES, len(gallery))).astype(int)
-    items = gallery.items.take(pa.array(rows)).to_pylist()
-    shortest = {min(item["sentences"], key=len): None for item in items if item["sentences"]}
-    return {
-        # Sentences that are too long for a query are left out.
-        "sentences": [s for s in sorted(shortest, key=len) if len(s) <= MAX_LETTERS][:SENTENCES],
-        "pictures": [
-            {
-                "id": item["id"],
-                "caption": shortened(item["label"] or name_of(item["id"], item["path"])),
-                "picture": engine.address(item["id"]),
-            }
-            for item in items
-            if item["path"] is not None
-        ],
-    }
+def _examples(engine: Engine) -> list[str]:
+    """Return queries to try: frequent classes or words of the captions, and short captions.
+
+    The classes are those that the model predicts if the gallery has neither.
+    """
+    items = engine.gallery.items.slice(0, _READ)
+    sentences = [one for row in items["sentences"].to_pylist() for one in row or ()]
+    counts = Counter(label for label in items["label"].to_pylist() if label)
+    if not counts:
+        counts = Counter(
+            word
+            for sentence in sentences
+            for word in {*words(sentence)} - ENGLISH_STOP_WORDS
+            if len(word) > 2
+        )
+    if not counts and engine.model.centroids is not None and "image" in engine.gallery.targets:
+        vectors = engine.gallery.store.rows(items["id"].to_pylist()).vectors["image"].matrix
+        counts = Counter(engine.model.predict_classes(vectors, "image"))
+    shortest = sorted({*sentences}, key=lambda one: (len(one), one))
+    frequent = [one for one, _ in counts.most_common(4 * EXAMPLES)]
+    known = (
+        [one for one in each if len(one) <= _LONGEST and engine.model.text.knows((one,))]
+        for each in (frequent, shortest[:EXAMPLES])
+    )
+    return [one for each in known for one in each[:EXAMPLES]]
 
 
-def _head(model: CrossModalModel, gallery: Gallery) -> str:
-    counts = gallery.store.vector_counts
-    facts = [f"{counts.get('image', 0):,} pictures, {counts.get('text', 0):,} with sentences"]
-    if model.classes:
-        facts.append(f"{len(model.classes)} classes")
+def _head(engine: Engine, title: str, model: str) -> str:
+    counts = engine.gallery.store.vector_counts
+    pictures, texts = counts.get("image", 0), counts.get("text", 0)
+    facts = [f"{pictures:,} picture{'' if pictures == 1 else 's'}"]
+    if texts:
+        facts.append(f"{texts:,} with sentences")
+    facts.append(f"model {Path(model).name}")
+    also = ", and sentences by pictures" if texts else ""
     return (
-        f'<header class="head">{_MARK}<div><h1>CMR Hub</h1>'
-        f"<p>Find pictures by sentences, and sentences by pictures. "
-        f"{html.escape(' · '.join(facts))}.</p></div></header>"
+        f'<header class="head">{_MARK}<div><h1>{html.escape(title)}</h1>'
+        f"<p>Find pictures by sentences{also}. {html.escape(' · '.join(facts))}.</p></div></header>"
     )
 
 

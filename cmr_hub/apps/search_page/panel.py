@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
 
 from cmr_hub.apps.search_page import components
 
 # Imported at run time: Gradio reads the annotations of handlers to choose their arguments.
-from cmr_hub.apps.search_page.engine import MOST_CHOICES, Answer, Engine
+from cmr_hub.apps.search_page.engine import Answer, Engine
 from cmr_hub.apps.search_page.explanation import explanation, heat
-from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, Show, cleaned
-from cmr_hub.apps.search_page.replies import fresh, hint, problem, reply
+from cmr_hub.apps.search_page.facets import MOST_CHOICES, Facets, condition_of, filters_of
+from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, cleaned
+from cmr_hub.apps.search_page.replies import fresh, problem, reply
 from cmr_hub.apps.search_page.uploads import read_upload
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.types import JSONObject, Modality
 
 EngineOf: TypeAlias = Callable[[gr.Request], Engine]
 """Returns the engine that a visitor searches with. Raises CMRError if there is none yet."""
+Shown: TypeAlias = tuple[JSONObject, Answer | None]
 
-SHOW: Final[dict[str, Show]] = {
-    "Automatic": "automatic",
-    "Pictures": "pictures",
-    "Sentences": "sentences",
-    "Both": "both",
-}
+SHOW: Final = {"Automatic": None, "Pictures": "image", "Sentences": "text", "Both": "both"}
+COUNT: Final = 12
+MORE: Final = 24
 MOST_CLEAR: Final = 6
 CLEAR: Final = "Only clear hits, e.g. 2.5 (0: any)"
+_SHORT: Final = {"text": "q", "count": "k"}
+"""Names in the page's address, where they are not those of `QueryOptions`."""
 
 
 class Handlers:
@@ -40,65 +43,133 @@ class Handlers:
     Args:
         engine_of: returns the engine that a visitor searches with.
         empty: text to show if the query is empty.
+        filters: columns with a list of choices.
     """
 
-    def __init__(self, engine_of: EngineOf, empty: str) -> None:
-        self.engine_of, self.empty = engine_of, empty
+    def __init__(self, engine_of: EngineOf, empty: str, filters: tuple[str, ...] = ()) -> None:
+        self.engine_of, self.empty, self.filters = engine_of, empty, filters
 
-    def search(
+    def ask(self, request: gr.Request, *inputs: Any) -> Shown:
+        """Search with the query and the options of the panel."""
+        return self._answered(request, partial(self._options, *inputs), inputs[1])
+
+    def like(self, event: gr.EventData, request: gr.Request, *inputs: Any) -> Shown:
+        """Search for items similar to the one of the event."""
+        return self._answered(request, lambda: self._options(*inputs, like=_id(event)))
+
+    def refine(self, request: gr.Request, answer: Answer | None, *inputs: Any) -> Shown:
+        """Repeat the last search with other options."""
+        like = "" if answer is None else answer.options.like
+        options_of = partial(self._options, *inputs, like=like)
+        return self._answered(request, options_of, None if like else inputs[1])
+
+    def more(
+        self, request: gr.Request, answer: Answer | None, *inputs: Any
+    ) -> tuple[JSONObject, Answer | None, float]:
+        """Repeat the last search for more results, and set their number."""
+        count = min(_within(inputs[4], 1, MAX_HITS) + MORE, MAX_HITS)
+        return *self.refine(request, answer, *inputs[:4], count, *inputs[5:]), count
+
+    def restore(self, request: gr.Request) -> list[Any]:
+        """Set the panel as the page's address says, and search."""
+        query = dict(request.query_params)
+        *boxes, shown, answer = self._restored(request, query)
+        if not any(_SHORT.get(name, name) in query for name in QueryOptions.model_fields):
+            # The visitor may have begun to type.
+            boxes = [
+                gr.update(choices=box["choices"]) if isinstance(box, dict) else gr.skip()
+                for box in boxes
+            ]
+        return [*boxes, shown, answer]
+
+    def back(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Set the panel as an address of the browser's history says, and search."""
+        query = str(_field(event, "query") or "")
+        return [None, *self._restored(request, dict(parse_qsl(query.removeprefix("?"))))]
+
+    def _restored(self, request: gr.Request, query: Mapping[str, str]) -> list[Any]:
+        facets = self.engine_of(request).facets
+        problem_found = None
+        try:
+            given = {
+                name: query[_SHORT.get(name, name)]
+                for name in QueryOptions.model_fields
+                if _SHORT.get(name, name) in query and name not in ("image", "offset")
+            }
+            options = QueryOptions.of({"count": COUNT, **given})
+            chosen, first, last, other = filters_of(options.where, facets.filters)
+        except CMRError as error:
+            problem_found = error
+            options, chosen, first, last, other = QueryOptions(count=COUNT), {}, "", "", ""
+        boxes = [
+            options.text,
+            options.without,
+            options.weight,
+            options.count,
+            next(name for name, target in SHOW.items() if target == options.target),
+            options.min_score or 0,
+            options.clear or 0,
+            options.distinct,
+            other,
+            first,
+            last,
+            *(
+                gr.update(choices=facets.filters.get(name, []), value=chosen.get(name, []))
+                for name in self.filters
+            ),
+        ]
+        if problem_found is not None:
+            return [*boxes, problem(problem_found), None]
+        shown, answer = self._answered(request, lambda: options)
+        return [*boxes, {**shown, "is_restored": True}, answer]
+
+    def _options(
         self,
         text: str | None,
         picture: Path | None,
-        unwanted: str | None,
+        without: str | None,
         weight: float,
         count: float,
         show: str,
-        labels: list[str] | None,
-        sources: list[str] | None,
         min_score: float,
         clear: float,
         distinct: bool,
+        condition: str | None,
+        first: str | None,
+        last: str | None,
+        *chosen: list[Any] | None,
+        like: str = "",
+    ) -> QueryOptions:
+        choices = {name: _chosen(values) for name, values in zip(self.filters, chosen, strict=True)}
+        return QueryOptions(
+            text="" if like else cleaned(text),
+            without="" if like else cleaned(without),
+            where=condition_of(choices, first or "", last or "", cleaned(condition)),
+            weight=_within(weight, 0, 3),
+            count=round(_within(count, 1, MAX_HITS)),
+            target=SHOW.get(show),
+            min_score=_within(min_score, -1, 1) if min_score else None,
+            clear=_within(clear, 0, MOST_CLEAR) if clear else None,
+            distinct=bool(distinct),
+            like=like,
+        )
+
+    def _answered(
+        self,
         request: gr.Request,
-    ) -> tuple[JSONObject, Answer | None]:
-        """Search with the query and the options of the panel."""
+        options_of: Callable[[], QueryOptions],
+        picture: Path | None = None,
+    ) -> Shown:
         started = perf_counter()
         try:
-            options = QueryOptions(
-                text=cleaned(text),
-                unwanted=cleaned(unwanted),
-                weight=_within(weight, 0, 3),
-                count=round(_within(count, 1, MAX_HITS)),
-                show=SHOW.get(show, "automatic"),
-                labels=_chosen(labels),
-                sources=_chosen(sources),
-                min_score=_within(min_score, -1, 1) if min_score else None,
-                clear=_within(clear, 0, MOST_CLEAR) if clear else None,
-                distinct=bool(distinct),
-            )
+            options = options_of()
             engine = self.engine_of(request)
             answer = engine.answer(options, None if picture is None else read_upload(picture))
-            if answer is None:
-                return hint(self.empty), None
-            return reply(engine, answer, started), answer
+            shown = reply(engine, answer, started, self.empty)
         except CMRError as error:
             return problem(error), None
-
-    def like(
-        self, count: float, distinct: bool, event: gr.EventData, request: gr.Request
-    ) -> tuple[JSONObject, Answer | None]:
-        """Search for items similar to the one of the event."""
-        started = perf_counter()
-        try:
-            engine = self.engine_of(request)
-            number = round(_within(count, 1, MAX_HITS))
-            answer = engine.answer(
-                QueryOptions(like=_id(event), count=number, distinct=bool(distinct))
-            )
-            if answer is None:
-                return hint(self.empty), None
-            return reply(engine, answer, started), answer
-        except CMRError as error:
-            return problem(error), None
+        # A picture that was given cannot be in the address.
+        return {**shown, "query": None if picture else query_of(options)}, answer
 
     def open(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> JSONObject:
         """Describe the item of the event for the viewer."""
@@ -117,18 +188,24 @@ class Handlers:
             return gr.update(heat=failure)
 
 
+def query_of(options: QueryOptions) -> str:
+    """Return a query as the page's address has it, without the defaults."""
+    default = QueryOptions(count=COUNT)
+    values = {
+        _SHORT.get(name, name): value for name, value in options if value != getattr(default, name)
+    }
+    return f"?{urlencode(values)}" if values else ""
+
+
 @dataclass(frozen=True)
 class Panel:
     """The components that a tab may connect with others.
 
     Attributes:
-        inputs: inputs of `Handlers.search`.
-        outputs: outputs of `Handlers.search`.
+        inputs: inputs of `Handlers.ask`.
+        outputs: outputs of `Handlers.ask`.
     """
 
-    text: gr.Textbox
-    picture: gr.Image
-    results: gr.HTML
     inputs: list[Any]
     outputs: list[Any]
     handlers: Handlers
@@ -140,24 +217,23 @@ def search_panel(
     *,
     placeholder: str,
     empty: str,
-    labels: list[str],
-    sources: list[str],
-    has_texts: bool,
-    autofocus: bool = False,
-    examples: JSONObject | None = None,
+    facets: Facets | None = None,
+    has_texts: bool = False,
+    examples: list[str] | None = None,
 ) -> Panel:
     """Build the query, the options and the results within a tab.
 
     Args:
         name: prefix of the elements' ids.
         engine_of: returns the engine that a visitor searches with.
-        placeholder, empty: text in the empty query, and in place of the results before a search.
-        labels, sources: choices of the filters; a filter without choices is hidden.
+        placeholder, empty: text in the empty query, and before the results of an empty query.
+        facets: what the gallery can be filtered by. The panel whose gallery is known has the
+            cursor, and its query is in the page's address.
         has_texts: whether the gallery has sentences.
-        autofocus: whether to put the cursor into the query.
-        examples: the value of `components.examples`.
+        examples: sentences to try.
     """
-    handlers = Handlers(engine_of, empty)
+    known = facets or Facets()
+    handlers = Handlers(engine_of, empty, tuple(known.filters))
     example_list = None
     with gr.Row(elem_classes="ask"):
         with gr.Column(scale=4, min_width=280):
@@ -171,94 +247,117 @@ def search_panel(
                     max_lines=4,
                     scale=5,
                     min_width=200,
-                    autofocus=autofocus,
+                    autofocus=facets is not None,
                     elem_id=f"{name}-text",
                     elem_classes="box",
                 )
                 button = gr.Button(
                     "Search", variant="primary", scale=1, min_width=110, elem_classes="go"
                 )
-            if examples is not None:
+            if examples:
                 example_list = components.examples(f"{name}-examples", examples)
         with gr.Column(scale=1, min_width=220):
             picture = components.picture_box(f"{name}-picture", "A picture to search with", 168)
-    with gr.Accordion("Options", open=False, elem_classes="options", elem_id=f"{name}-options"):
+    with gr.Accordion(
+        "Filters and options", open=False, elem_classes="options", elem_id=f"{name}-options"
+    ):
         with gr.Row():
-            unwanted = gr.Textbox(
+            dropdowns = [
+                gr.Dropdown(
+                    [*choices], multiselect=True, label=_title(column), min_width=200, value=[]
+                )
+                for column, choices in known.filters.items()
+            ]
+        with gr.Row():
+            first, last = (
+                gr.Textbox(
+                    label=label,
+                    placeholder=day,
+                    max_lines=1,
+                    visible=known.dates is not None,
+                    min_width=200,
+                    elem_classes="day",
+                )
+                for label, day in zip(
+                    ("Taken from", "Taken until"), known.dates or ("", ""), strict=True
+                )
+            )
+            condition = gr.Textbox(
+                label="Condition",
+                placeholder=_columns(known),
+                visible=facets is not None,
+                min_width=220,
+                scale=2,
+            )
+        with gr.Row():
+            without = gr.Textbox(
                 label="Without", placeholder="what should not be in the picture", min_width=220
             )
             weight = gr.Slider(0, 3, 1, step=0.1, label="Weight of the words with a picture")
-        with gr.Row():
-            classes = gr.Dropdown(
-                labels, multiselect=True, label="Class", visible=bool(labels), min_width=220
-            )
-            origin = gr.Dropdown(
-                sources, multiselect=True, label="Source", visible=bool(sources), min_width=220
-            )
             show = gr.Radio(
                 list(SHOW), value=next(iter(SHOW)), label="Show", visible=has_texts, min_width=220
             )
         with gr.Row():
-            count = gr.Slider(1, MAX_HITS, 12, step=1, label="Number of results")
+            count = gr.Slider(1, MAX_HITS, COUNT, step=1, label="Number of results")
             min_score = gr.Slider(0, 1, 0, step=0.05, label="Minimum score (0: any)")
             clear = gr.Slider(0, MOST_CLEAR, 0, step=0.1, label=CLEAR)
             distinct = gr.Checkbox(label="Hide near duplicates", min_width=220)
-    results = components.results(f"{name}-results", panel=name, hint=empty)
+    results = components.results(
+        f"{name}-results", panel=name, hint=empty, has_address=facets is not None
+    )
     viewer = components.viewer(f"{name}-viewer", panel=name)
     answer = gr.State(None)
-    inputs = [text, picture, unwanted, weight, count, show, classes, origin, min_score, clear]
-    inputs.append(distinct)
+    options = [without, weight, count, show, min_score, clear, distinct, condition, first, last]
+    inputs = [text, picture, *options, *dropdowns]
     outputs = [results, answer]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    asked = [button.click, text.submit, picture.change, results.clear]
+    gr.on(asked, handlers.ask, inputs, outputs, trigger_mode="always_last", **quiet)
+    refined = [
+        *(box.submit for box in (without, condition, first, last)),
+        *(slider.release for slider in (weight, count, min_score, clear)),
+        *(box.input for box in (show, distinct, *dropdowns)),
+    ]
     gr.on(
-        [
-            button.click,
-            text.submit,
-            picture.change,
-            unwanted.submit,
-            weight.release,
-            count.release,
-            min_score.release,
-            clear.release,
-            classes.input,
-            origin.input,
-            show.input,
-            distinct.input,
-            results.clear,
-        ],
-        handlers.search,
-        inputs,
+        refined,
+        handlers.refine,
+        [answer, *inputs],
         outputs,
         trigger_mode="always_last",
         **quiet,
     )
     for component in (results, viewer):
-        component.like(handlers.like, [count, distinct], outputs, **quiet)
+        component.like(handlers.like, inputs, outputs, **quiet)
         component.select(handlers.open, answer, viewer, **quiet)
+    results.expand(handlers.more, [answer, *inputs], [*outputs, count], **quiet)
     viewer.input(handlers.look, answer, viewer, **quiet)
     if example_list is not None:
-        example_list.select(_chosen_example(engine_of), None, [text, picture], **quiet).then(
-            handlers.search, inputs, outputs, **quiet
+        example_list.select(_chosen_example, None, [text, picture], **quiet).then(
+            handlers.ask, inputs, outputs, **quiet
         )
-    return Panel(text, picture, results, inputs, outputs, handlers)
+    if facets is not None:
+        restored = [text, *options, *dropdowns, *outputs]
+        gr.on(None, handlers.restore, None, restored, **quiet)
+        results.undo(handlers.back, None, [picture, *restored], **quiet)
+    return Panel(inputs, outputs, handlers)
 
 
-def _chosen_example(engine_of: EngineOf) -> Callable[..., tuple[str, Any]]:
-    def choose(event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
-        """Return the sentence or the picture of the clicked example."""
-        sentence = _field(event, "text")
-        if isinstance(sentence, str):
-            return sentence, None
-        row = engine_of(request).gallery.store.rows([_id(event)])
-        path = row.items["path"][0].as_py() if len(row) else None
-        # Opened here, because Gradio would copy a returned path to where visitors can fetch it.
-        return "", None if path is None else read_upload(Path(path))
+def _columns(facets: Facets) -> str:
+    names = [name for name, told in facets.columns.items() if told["count"]][:4]
+    return f"on {', '.join(names)} …, e.g. {names[0]} IS NOT NULL" if names else ""
 
-    return choose
+
+def _title(column: str) -> str:
+    return "Class" if column == "label" else column.replace("_", " ").capitalize()
+
+
+def _chosen_example(event: gr.EventData) -> tuple[str, None]:
+    """Return the clicked example as the only query."""
+    return str(_field(event, "text") or ""), None
 
 
 def _field(event: gr.EventData, name: str) -> Any:
-    data = event._data
+    data = getattr(event, "_data", None)
     return data.get(name) if isinstance(data, dict) else None
 
 
@@ -277,7 +376,7 @@ def _within(value: Any, low: float, high: float) -> float:
         raise QueryError("one of the options is not a number") from error
 
 
-def _chosen(values: Any) -> tuple[str, ...]:
+def _chosen(values: Any) -> list[str | int]:
     """Check a selection from a request.
 
     Raises:
@@ -287,4 +386,4 @@ def _chosen(values: Any) -> tuple[str, ...]:
         raise QueryError("choose from a list")
     if len(values or ()) > MOST_CHOICES:
         raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search all")
-    return tuple(dict.fromkeys(value for value in values or () if isinstance(value, str)))
+    return list(dict.fromkeys(value for value in values or () if isinstance(value, str | int)))

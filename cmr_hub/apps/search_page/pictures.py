@@ -14,9 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cmr_hub.apps.search_page.limits import Work, address_of
-from cmr_hub.apps.search_page.pixels import BusyError, decoding
 from cmr_hub.apps.search_page.query_options import sentence
-from cmr_hub.apps.search_page.uploads import pixels_of
+from cmr_hub.apps.search_page.uploads import BusyError, decoding, pixels_of
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 

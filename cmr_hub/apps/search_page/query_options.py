@@ -1,49 +1,19 @@
-"""Define and check the options of a query."""
+"""Define and check a request for a search: the same for the page, HTTP and MCP."""
 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from cmr_hub.errors import QueryError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from cmr_hub.errors import QueryError, shown
 
 MAX_LETTERS: Final = 2_000
-MAX_HITS: Final = 100
+MAX_HITS: Final = 500
 
-Show: TypeAlias = Literal["automatic", "pictures", "sentences", "both"]
-
-
-@dataclass(frozen=True)
-class QueryOptions:
-    """A query without its picture; hashable, so that answers can be cached.
-
-    Attributes:
-        text: words for what is wanted.
-        unwanted: words for what is not wanted.
-        like: id of an item of the gallery to search with, in place of words and picture.
-        weight: weight of the words if there is also a picture, whose weight is 1.
-        count: number of results in each list.
-        show: what to search for. "automatic" returns pictures for a sentence, and pictures and
-            sentences for a picture.
-        labels: return only items of these classes; empty for all.
-        sources: return only items of these sources; empty for all.
-        min_score: minimum score.
-        clear: minimum that a result must stand out; only for queries of words.
-        distinct: hide near duplicates of better results.
-    """
-
-    text: str = ""
-    unwanted: str = ""
-    like: str | None = None
-    weight: float = 1.0
-    count: int = 12
-    show: Show = "automatic"
-    labels: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    min_score: float | None = None
-    clear: float | None = None
-    distinct: bool = False
+Target: TypeAlias = Literal["image", "text", "both"]
 
 
 def cleaned(text: object) -> str:
@@ -65,6 +35,90 @@ def cleaned(text: object) -> str:
     return "".join(
         " " if unicodedata.category(letter) == "Cc" else letter for letter in valid
     ).strip()
+
+
+_Text: TypeAlias = Annotated[str, BeforeValidator(cleaned)]
+_Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+# Programs send an empty text or null for what they leave out.
+_OrNone: Final = BeforeValidator(lambda value: None if value == "" else value)
+
+
+class QueryOptions(BaseModel):
+    """A request for a search; hashable, so that answers can be cached.
+
+    The descriptions are shown to programs, and up to the semicolon in errors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: _Text = Field(
+        default="", description="a text; what is wanted, e.g. two red buses on a street"
+    )
+    image: Annotated[str | None, _OrNone] = Field(
+        default=None, description="a data: URL or base64; a picture to search with"
+    )
+    without: _Text = Field(default="", description="a text; what should not be there")
+    where: _Text = Field(
+        default="", description="a condition on the columns; e.g. year >= 2020 AND label = 'dog'"
+    )
+    target: Annotated[Target | None, _OrNone] = Field(
+        default=None,
+        description="image, text or both; what to find. Default: pictures for a text, and both "
+        "for a picture",
+    )
+    offset: int = Field(
+        default=0, ge=0, le=1_000_000, description="a whole number from 0; results to skip"
+    )
+    count: int = Field(
+        default=10,
+        ge=1,
+        le=MAX_HITS,
+        description=f"a whole number from 1 to {MAX_HITS}; results in each list",
+    )
+    min_score: Annotated[_Number | None, _OrNone] = Field(
+        default=None, ge=-1, le=1, description="a number from -1 to 1; least cosine similarity"
+    )
+    clear: Annotated[_Number | None, _OrNone] = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="a number from 0, e.g. 2.5; least that a result must stand out, for texts only",
+    )
+    distinct: bool = Field(default=False, description="true or false; hide near duplicates")
+    like: _Text = Field(default="", description="a text; id of an item to search with, alone")
+    weight: _Number = Field(
+        default=1.0,
+        ge=0,
+        le=3,
+        description="a number from 0 to 3; weight of the text beside a picture",
+    )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Check a request.
+
+        Raises:
+            QueryError: a value is wrong, or there is no such parameter.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = str(first["loc"][0])
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(cls.model_fields)
+                raise QueryError(
+                    f"there is no parameter {shown(name)}; there are {known}"
+                ) from None
+            expected = (cls.model_fields[name].description or "").partition(";")[0]
+            raise QueryError(f"{name} must be {expected}, not {shown(first['input'])}") from None
+
+
+def no_parameter(name: str, known: Iterable[str]) -> QueryError:
+    """Return the error for a parameter that does not exist."""
+    others = ", ".join(known)
+    which = f"there are {others}" if others else "none can be given here"
+    return QueryError(f"there is no parameter {shown(name)}; {which}")
 
 
 def sentence(error: Exception) -> str:

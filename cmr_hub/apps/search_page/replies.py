@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.apps.search_page.engine import name_of
-from cmr_hub.apps.search_page.query_options import sentence
+from cmr_hub.apps.search_page.query_options import MAX_HITS, sentence
 from cmr_hub.gallery.clear import NOTHING_CLEAR
 from cmr_hub.gallery.notes import query_notes
 
@@ -35,18 +35,33 @@ def problem(error: CMRError) -> JSONObject:
     return fresh({"status": sentence(error), "tone": "error"})
 
 
-def reply(engine: Engine, answer: Answer, started: float) -> JSONObject:
-    """Return the results with the time since `started`, a value of `perf_counter`."""
+def reply(engine: Engine, answer: Answer, started: float, empty: str = "") -> JSONObject:
+    """Return the results as JSON for the page.
+
+    Args:
+        engine: the engine that answered.
+        answer: its answer.
+        started: when the request came, a value of `perf_counter`.
+        empty: text for an empty query.
+    """
     seconds = perf_counter() - started
-    notes = query_notes(answer.query, answer.unknown, _WHERE)
-    lines = [_summary(answer, seconds), not_cut(answer), *notes]
+    options = answer.options
+    if answer.query is None:
+        is_narrowed = options.where or not answer.total
+        lines = [_found(answer, answer.total or 0) if is_narrowed else empty]
+    else:
+        notes = query_notes(answer.query, answer.unknown, _WHERE)
+        lines = [_summary(answer, seconds), not_cut(answer), *notes]
+    lists = [answer.pictures or [], answer.texts or []]
     shown: JSONObject = {
         "tone": "found",
-        "pictures": [engine.shown(hit) for hit in answer.pictures or []],
-        "texts": [engine.shown(hit) for hit in answer.texts or []],
+        "pictures": [engine.shown(hit) for hit in lists[0]],
+        "texts": [engine.shown(hit) for hit in lists[1]],
+        "more": options.count < MAX_HITS
+        and any(options.count == len(hits) < len(engine.gallery) for hits in lists),
     }
-    if answer.options.like is not None:
-        row = engine.gallery.store.rows([answer.options.like])
+    if options.like:
+        row = engine.gallery.store.rows([options.like])
         (item,) = row.items.to_pylist()
         shown["like"] = {
             "title": item["label"] or name_of(item["id"], item["path"], item.get("name")),
@@ -63,17 +78,25 @@ def not_cut(answer: Answer) -> str:
 
 
 def _summary(answer: Answer, seconds: float) -> str:
+    if not answer.pictures and not answer.texts:
+        return NOTHING_CLEAR if answer.is_cut else _found(answer, 0)
     parts = [
-        f"{len(hits)} {noun}{'' if len(hits) == 1 else 's'}"
+        _counted(len(hits), noun)
         for hits, noun in ((answer.pictures, "picture"), (answer.texts, "sentence"))
         if hits is not None
     ]
-    if not answer.pictures and not answer.texts:
-        options = answer.options
-        if answer.is_cut:
-            return NOTHING_CLEAR
-        narrowed = options.labels or options.sources or options.min_score is not None
-        advice = "remove a filter or lower the minimum score" if narrowed else "try another query"
-        return f"Nothing was found; {advice}."
     time = f"{1000 * seconds:.0f} ms" if seconds >= 0.001 else "less than 1 ms"
     return f"{' and '.join(parts)} found in {time}."
+
+
+def _found(answer: Answer, count: int) -> str:
+    options = answer.options
+    if count:
+        return f"{_counted(count, 'picture' if answer.texts is None else 'item')} found."
+    is_narrowed = options.where or options.min_score is not None
+    advice = "remove a filter or lower the minimum score" if is_narrowed else "try another query"
+    return f"Nothing was found; {advice}."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -37,9 +37,14 @@ PAGE: Final = {
     rf"{_API}/upload_progress": "GET",
     rf"{_API}/file=.+": "GET",
     "/picture": "GET",
+    "/search": "GET POST",
     "/search_text": "GET",
     "/search_image": "POST",
     "/encode": "GET POST",
+    "/facets": "GET",
+    "/item/.+": "GET",
+    "/health": "GET",
+    r"/openapi\.json": "GET",
 }
 """Methods by pattern of the path; `GET` includes `HEAD`."""
 MCP: Final = {
@@ -49,8 +54,9 @@ MCP: Final = {
     rf"{_API}/mcp/messages": "POST",
 }
 """Additional routes of the MCP server."""
-WORK: Final = ("/picture", "/search_text", "/search_image", "/encode")
-"""Routes that read pictures or run the model, besides Gradio's events."""
+_WORK: Final = re.compile(
+    rf"/(?:picture|search|search_text|search_image|encode|facets)/?|{_API}/file=.+"
+)
 _STREAMS: Final = re.compile(
     rf"{_API}/(?:heartbeat/.*|queue/data|upload_progress|(?:call|call/v2)/[^/]+/.*|mcp.*)"
 )
@@ -89,3 +95,8 @@ class OnlyRoutes:
 def is_stream(method: str, path: str) -> bool:
     """Return whether the answer is a stream that lasts until the visitor leaves."""
     return method == "GET" and _STREAMS.fullmatch(path) is not None
+
+
+def is_work(path: str) -> bool:
+    """Return whether a route reads pictures or runs the model, besides Gradio's events."""
+    return _WORK.fullmatch(path) is not None

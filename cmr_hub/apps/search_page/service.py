@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import binascii
 import math
-from typing import TYPE_CHECKING, Any, Final
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any
 
-from cmr_hub.apps.search_page.query_options import MAX_HITS, QueryOptions, cleaned
+from cmr_hub.apps.search_page.query_options import QueryOptions, cleaned
 from cmr_hub.apps.search_page.replies import not_cut
-from cmr_hub.errors import QueryError
+from cmr_hub.apps.search_page.uploads import decode_upload
+from cmr_hub.errors import ImageError, QueryError
 from cmr_hub.gallery.clear import NOTHING_CLEAR
 from cmr_hub.gallery.notes import query_notes
+from cmr_hub.gallery.pages import hit_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from cmr_hub.apps.search_page.engine import Answer, Engine
+    from cmr_hub.apps.search_page.engine import Engine
     from cmr_hub.types import JSONObject
-
-COUNT: Final = 10
 
 
 class Service:
@@ -30,27 +32,32 @@ class Service:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def search_text(
-        self,
-        text: object,
-        count: object = COUNT,
-        without: object = "",
-        clear: object = None,
-    ) -> JSONObject:
-        """Return the pictures that best match a sentence; with `clear` only clear hits."""
-        options = QueryOptions(
-            text=cleaned(text), unwanted=cleaned(without), count=_count(count), clear=_clear(clear)
-        )
-        return self._record(self._engine.answer(options))
+    def search(self, picture: Image.Image | None = None, **values: Any) -> JSONObject:
+        """Return the results of a request; see `QueryOptions` for its values.
 
-    def search_image(
-        self, picture: Image.Image | None, text: object = "", count: object = COUNT
-    ) -> JSONObject:
-        """Return the pictures and sentences that best match a picture, optionally with words."""
-        if picture is None:
-            raise QueryError("give a picture")
-        options = QueryOptions(text=cleaned(text), count=_count(count))
-        return self._record(self._engine.answer(options, picture))
+        Args:
+            picture: a decoded picture, in place of the value `image`.
+            **values: the request.
+        """
+        options = QueryOptions.of(values)
+        if options.image is not None:
+            picture = decode_image_text(options.image)
+            options = options.model_copy(update={"image": None})
+        if picture is None and not (
+            options.text or options.without or options.like or options.where
+        ):
+            raise QueryError("the text is empty; give a sentence")
+        answer = self._engine.answer(options, picture)
+        is_empty = not answer.pictures and not answer.texts
+        first = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
+        notes = [] if answer.query is None else query_notes(answer.query, (), "as `without`")
+        record = self._engine.record
+        return {
+            "pictures": [record(hit) for hit in answer.pictures or []],
+            "sentences": [record(hit) for hit in answer.texts or []],
+            "unknown_words": answer.unknown,
+            "note": " ".join(filter(None, (first, *notes))) or None,
+        }
 
     def encode(self, text: object = "", picture: Image.Image | None = None) -> JSONObject:
         """Return the unit vector of a sentence or of a picture."""
@@ -68,36 +75,36 @@ class Service:
             "model": self._engine.gallery.model_id,
         }
 
-    def _record(self, answer: Answer | None) -> JSONObject:
-        if answer is None:
-            raise QueryError("the text is empty; give a sentence")
-        shown = self._engine.shown
-        is_empty = not answer.pictures and not answer.texts
-        first = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
-        notes = query_notes(answer.query, (), "as `without` of search_text")
-        return {
-            "pictures": [shown(hit) for hit in answer.pictures or []],
-            "sentences": [shown(hit) for hit in answer.texts or []],
-            "unknown_words": answer.unknown,
-            "note": " ".join(filter(None, (first, *notes))) or None,
-        }
+    def facets(self) -> JSONObject:
+        """Return the columns of the gallery: types, values or ends, for conditions."""
+        return {"items": len(self._engine.gallery), "columns": self._engine.facets.columns}
+
+    def item(self, id: object) -> JSONObject:
+        """Return an item of the gallery."""
+        rows = self._engine.gallery.store.rows([cleaned(id)])
+        if not len(rows):
+            raise QueryError("the gallery has no item with this id")
+        record = self._engine.record(hit_of(rows.items.to_pylist()[0], math.nan, 0))
+        return {name: record[name] for name in record if name not in ("rank", "score", "z")}
+
+    def health(self) -> JSONObject:
+        """Return that the page answers, and what it searches."""
+        gallery = self._engine.gallery
+        return {"status": "ok", "items": len(gallery), "model": gallery.model_id}
 
 
-def _clear(value: Any) -> float | None:
+def decode_image_text(text: str) -> Image.Image:
+    """Decode a picture in base64, with or without the head of a data: URL.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    head, _, rest = text.rpartition(",")
+    if head and not head.startswith("data:"):
+        raise ImageError("cannot read the picture: image must be a data: URL or base64")
     try:
-        clear = float(value or 0)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise QueryError("clear must be a number, e.g. 2.5") from error
-    if not math.isfinite(clear):
-        raise QueryError("clear must be a number, e.g. 2.5")
-    return clear or None
-
-
-def _count(value: Any) -> int:
-    try:
-        count = round(float(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise QueryError(f"count must be a number from 1 to {MAX_HITS}") from error
-    if not 1 <= count <= MAX_HITS:
-        raise QueryError(f"count must be from 1 to {MAX_HITS}, not {count}")
-    return count
+        return decode_upload(b64decode(rest, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise ImageError("cannot read the picture: image must be a data: URL or base64") from error
+    except ImageError as error:
+        raise ImageError(f"cannot read the picture: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.http_server import INITIAL_PORT_VALUE, TRY_NUM_PORTS
 
-from cmr_hub.apps.hosts import Hosts, is_every_address
+from cmr_hub.apps.hosts import LOCAL, SPACE_HOST, Hosts, is_every_address
 from cmr_hub.apps.search_page.components import asset
 from cmr_hub.apps.search_page.limits import Limits, address_of
 from cmr_hub.apps.search_page.page import Page, build_page
@@ -208,6 +209,10 @@ def launch(
         compare={_shown(other): load(other, **load_options) for other in compare},
         card=_directory(str(own)),
         gallery=None if gallery is None else _shown(gallery),
+        is_private=gallery is not None
+        and host.strip("[]") in LOCAL
+        and not allow_hosts
+        and SPACE_HOST not in os.environ,
     )
     serve(page, host=host, port=port, mcp=mcp, allow_hosts=allow_hosts)
 

@@ -17,12 +17,14 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from cmr_hub.apps.search_page.limits import address_of
+from cmr_hub.apps.search_page.limits import Work, address_of
 from cmr_hub.apps.search_page.payloads import TooLargeError
+from cmr_hub.apps.search_page.pictures import LARGE, jpeg
 from cmr_hub.apps.search_page.query_options import sentence
 from cmr_hub.apps.search_page.sessions import MAX_PICTURES
+from cmr_hub.apps.search_page.uploads import BusyError
 from cmr_hub.apps.search_page.visitor_files import FULL, NOT_YOURS, no_room
-from cmr_hub.errors import CMRError
+from cmr_hub.errors import CMRError, ImageError
 
 if TYPE_CHECKING:
     from cmr_hub.apps.search_page.visitor_files import VisitorFolder
@@ -46,7 +48,7 @@ _MEDIA_TYPES: Final = {
 }
 
 
-def upload_routes(files: VisitorFolder) -> list[Route]:
+def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
     """Return the routes of uploads.
 
     Uploads are spooled to unnamed files, so that nothing is left behind if an upload is
@@ -54,6 +56,7 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
 
     Args:
         files: the folder in which uploads are stored.
+        work: record of the seconds of work per address.
     """
 
     async def upload(request: Request) -> Response:
@@ -97,8 +100,16 @@ def upload_routes(files: VisitorFolder) -> list[Route]:
         suffix = f".{path.rpartition('.')[2].lower()}"
         if found is None:
             return PlainTextResponse(sentence(CMRError(NOT_YOURS)), 404)
-        media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
-        return FileResponse(found, media_type=media_type, headers=_HEADERS)
+        if suffix in _MEDIA_TYPES:
+            return FileResponse(found, media_type=_MEDIA_TYPES[suffix], headers=_HEADERS)
+        try:  # a picture that browsers do not show, such as HEIC
+            with work.of(address_of(request.scope)):
+                return Response(jpeg(found, LARGE), media_type="image/jpeg", headers=_HEADERS)
+        except BusyError as error:
+            return PlainTextResponse(sentence(error), 429, _HEADERS)
+        except ImageError:
+            media_type = "application/octet-stream"
+            return FileResponse(found, media_type=media_type, headers=_HEADERS)
 
     return [
         Route("/gradio_api/upload", upload, methods=["POST"]),

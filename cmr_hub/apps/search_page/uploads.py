@@ -1,17 +1,17 @@
-"""Read visitors' pictures and zip files, which are checked before they are decoded."""
+"""Read visitors' pictures and zip files, checked first, and not too many pixels at once."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from threading import Condition
 from typing import Any, Final
 
 from PIL import Image
 
-from cmr_hub.apps.search_page.pixels import decoding
 from cmr_hub.datasets.images import decode_image, decoded_pixels, read_file, read_image
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS
 from cmr_hub.errors import CMRError, ImageError
@@ -38,6 +38,65 @@ _BROKEN: Final = (
 )
 _HEADER_BYTES: Final = 64 * 1024
 _MOST_PIXELS: Final = 89_000_000
+SMALL_PIXELS: Final = 4_000_000
+OF_SMALL: Final = 24_000_000
+OF_LARGE: Final = 90_000_000
+"""Maximum number of pixels that are decoded at once for all visitors: one of the largest accepted
+pictures. Decoding needs about 8 bytes per pixel."""
+_WAITING: Final = 8
+_SECONDS: Final = 20.0
+BUSY: Final = "too many large pictures are being read; try again in a moment"
+
+
+class BusyError(CMRError):
+    """Too many pictures are being decoded."""
+
+
+class _Lane:
+    def __init__(self, max_pixels: int, max_waiting: int) -> None:
+        self._max_pixels, self._used = max_pixels, 0
+        self._max_waiting, self._waiting = max_waiting, 0
+        self._changed = Condition()
+
+    @contextmanager
+    def reserved(self, count: int) -> Iterator[None]:
+        with self._changed:
+            if self._used and self._used + count > self._max_pixels:
+                if self._waiting >= self._max_waiting:
+                    raise BusyError(BUSY)
+                self._waiting += 1
+                try:
+                    has_room = self._changed.wait_for(
+                        lambda: not self._used or self._used + count <= self._max_pixels, _SECONDS
+                    )
+                finally:
+                    self._waiting -= 1
+                if not has_room:
+                    raise BusyError(BUSY)
+            self._used += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= count
+                self._changed.notify_all()
+
+
+_small = _Lane(OF_SMALL, 10_000)
+_large = _Lane(OF_LARGE, _WAITING)
+
+
+@contextmanager
+def decoding(pixels: int) -> Iterator[None]:
+    """Wait until a picture may be decoded, and reserve its pixels within the context.
+
+    Small pictures have their own limit and do not wait for large ones.
+
+    Raises:
+        BusyError: the wait took too long, or too many pictures are waiting already.
+    """
+    with (_small if pixels <= SMALL_PIXELS else _large).reserved(pixels):
+        yield
 
 
 def uploaded_path(payload: Any) -> Path | None:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.encoders.texts.bow import BowEncoder
 from cmr_hub.experiments.run import run_experiment
 from cmr_hub.gallery.build import build_gallery
+from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.items import Item, items_table
 from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.training.presets import PRESETS
 
@@ -155,6 +158,41 @@ def second_model(make_model: Callable[..., CrossModalModel]) -> CrossModalModel:
 def engine(model: CrossModalModel) -> Engine:
     """Of the model of squares and its own gallery."""
     return Engine(model, model.gallery)
+
+
+@pytest.fixture(scope="session")
+def photographs(model: CrossModalModel) -> Gallery:
+    """The test split of the squares as somebody's photographs, taken on the days of June 2021."""
+    items = [
+        Item(
+            id=row["id"],
+            path=Path(row["path"]),
+            label=row["label"],
+            metadata={
+                "taken": datetime(2021, 6, number, 14, 30),
+                "camera": "Pixel 6" if number % 2 else "O'Hara 35",
+                "rating": number % 3,
+                "latitude": 48.2,
+                "longitude": 16.4 + number / 100,
+                "title": f"number {number}",
+                "sha256": "0" * 64,
+            },
+        )
+        for number, row in enumerate(model.gallery.items.to_pylist(), 1)
+    ]
+    gallery = Gallery.from_vectors(
+        items_table(items),
+        image_embeddings=model.gallery.vectors("image"),
+        model_id=model.fingerprint,
+    )
+    gallery.model = model
+    return gallery
+
+
+@pytest.fixture
+def own_engine(model: CrossModalModel, photographs: Gallery) -> Engine:
+    """Of the photographs, on a page that only their owner can reach."""
+    return Engine(model, photographs, is_private=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from page_window import classes, first_is, search_for, set_number, status, tiles
+from heic import HEIC
+from page_window import classes, first_is, overflow, search_for, set_number, status, tiles
+from PIL import Image
 from playwright.sync_api import expect
 
 from cmr_hub.apps.search_page.page import EMPTY
+from cmr_hub.datasets.images import read_image
 from cmr_hub.gallery.clear import Neutral
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200)}
@@ -22,6 +28,7 @@ MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
 def test_a_person_searches_for_a_sentence(visit, url) -> None:
     window = visit(url)
     expect(status(window)).to_have_text(EMPTY)
+    expect(tiles(window)).to_have_count(12)
     search_for(window, "a green square, wug", "does not know them: wug.")
     expect(status(window)).to_contain_text("12 pictures found in")
     assert classes(window)[:4] == ["green"] * 4
@@ -44,6 +51,7 @@ def test_errors_are_sentences_on_the_page(visit, url) -> None:
     search_for(window, f"{MARKUP} wug", "No word of the text is known to this")
     expect(tiles(window)).to_have_count(0)
     search_for(window, "", EMPTY)
+    expect(tiles(window)).to_have_count(12)
     assert "Traceback" not in window.content()
 
 
@@ -54,10 +62,6 @@ def test_a_person_clicks_an_example(visit, url) -> None:
     example.click()
     expect(status(window)).to_contain_text("12 pictures found")
     expect(window.locator("#search-text textarea")).to_have_value(sentence)
-    window.locator("#search-examples .thumbs button").last.click()
-    expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
-    first_is(window, "blue")
-    expect(window.locator("#search-text textarea")).to_have_value("")
 
 
 def test_a_person_uploads_a_picture(visit, url, red_square) -> None:
@@ -93,7 +97,7 @@ def test_files_that_are_no_pictures(visit, url, fake_picture, tmp_path) -> None:
 def test_options(visit, url) -> None:
     window = visit(url)
     search_for(window, "a red square", "12 pictures found")
-    window.locator("#search-options").get_by_text("Options").click()
+    window.locator("#search-options").get_by_text("Filters and options").click()
     set_number(window, "Number of results", "3")
     search_for(window, "a red square", "3 pictures found")
     window.get_by_label("Class", exact=True).first.click()
@@ -124,6 +128,98 @@ def test_more_like_this(visit, url) -> None:
     expect(status(window)).to_contain_text("12 pictures found")
     expect(chip).to_be_hidden()
     expect(tiles(window).first.locator("img")).to_have_attribute("src", name)
+
+
+# ---- one's own gallery
+
+
+@pytest.fixture(scope="module")
+def own_url(serve_page, model, photographs) -> str:
+    searched = copy.copy(model)
+    searched.gallery = photographs
+    return serve_page(searched, name="squares", gallery="my photographs", is_private=True)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_person_finds_a_photograph_again(visit, own_url, model, photographs, width) -> None:
+    """By a sentence and a day; opens it, copies its path, and comes back by the address."""
+    window = visit(own_url, width, permissions=["clipboard-read", "clipboard-write"])
+    expect(window.locator("h1")).to_have_text("my photographs")
+    expect(window.locator(".head")).to_contain_text("12 pictures · model squares")
+    expect(tiles(window)).to_have_count(12)
+    example = window.locator("#search-examples .chips button").first
+    example.click()
+    expect(window.locator("#search-text textarea")).to_have_value(example.inner_text())
+    search_for(window, "a red square", "12 pictures found")
+    window.locator("#search-options").get_by_text("Filters and options").click()
+    day = window.get_by_label("Taken from").first
+    expect(day).to_have_attribute("placeholder", "2021-06-01")
+    day.focus()
+    expect(day).to_have_attribute("type", "date")
+    day.fill("2021-06-03")
+    expect(status(window)).to_contain_text("10 pictures found")
+    window.get_by_label("Camera", exact=True).first.click()
+    window.get_by_role("option", name="Pixel 6").first.click()
+    expect(status(window)).to_contain_text("5 pictures found")
+    address = window.url
+    assert parse_qs(urlsplit(address).query) == {
+        "q": ["a red square"],
+        "where": ["camera IN ('Pixel 6') AND taken >= '2021-06-03'"],
+    }
+    assert overflow(window) <= 0
+    tiles(window).first.locator("button.open").click()
+    viewer = window.locator("#search-viewer dialog")
+    expect(viewer).to_contain_text("Pixel 6")
+    expect(viewer).to_contain_text("June 2021, 14:30")
+    expect(viewer.get_by_text("48.2, 16.")).to_have_attribute(
+        "href", re.compile("openstreetmap.org/.mlat=48.2&mlon=16")
+    )
+    viewer.get_by_text("Copy path").click()
+    expect(viewer.get_by_text("Copied")).to_be_visible()
+    path = window.evaluate("navigator.clipboard.readText()")
+    assert path in photographs.items["path"].to_pylist()
+    expect(viewer.locator(".path")).to_have_text(path)
+    with window.context.expect_page() as opened:
+        viewer.get_by_text("Open picture").click()
+    opened.value.wait_for_load_state()
+    assert opened.value.evaluate("document.images[0].naturalWidth") == 40
+    opened.value.close()
+    viewer.get_by_label("Close").click()
+    first = tiles(window).first.locator("img").get_attribute("src")
+    window.go_back()
+    expect(status(window)).to_contain_text("10 pictures found")
+    window.go_forward()
+    expect(status(window)).to_contain_text("5 pictures found")
+    again = visit(address, width)
+    expect(status(again)).to_contain_text("5 pictures found")
+    expect(again.locator("#search-text textarea")).to_have_value("a red square")
+    expect(tiles(again).first.locator("img")).to_have_attribute("src", first)
+
+
+def test_more_results(visit, own_url) -> None:
+    window = visit(f"{own_url}?q=a+red+square&k=3")
+    expect(tiles(window)).to_have_count(3)
+    kept = tiles(window).first.element_handle()
+    window.get_by_text("More results").click()
+    expect(tiles(window)).to_have_count(12)
+    assert kept.evaluate("node => node.isConnected")
+    assert "k=27" in window.url
+    expect(window.get_by_text("More results")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["red.tiff", "IMG_1.HEIC"])
+def test_a_picture_that_browsers_do_not_show(visit, url, red_square, tmp_path, name) -> None:
+    if name.endswith(".HEIC"):
+        (tmp_path / name).write_bytes(HEIC)
+    else:
+        with Image.open(red_square) as picture:
+            picture.save(tmp_path / name)
+    window = visit(url)
+    window.set_input_files("#search-picture input[type=file]", tmp_path / name)
+    expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
+    width = read_image(tmp_path / name).width
+    shown = "document.querySelector('#search-picture img').naturalWidth"
+    window.wait_for_function(f"{shown} == {width}")
 
 
 # ---- understand

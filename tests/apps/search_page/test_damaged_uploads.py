@@ -67,10 +67,10 @@ def test_any_zip(name: str, data: st.DataObject) -> None:
 
 
 @given(
-    path=st.sampled_from(["/search_text", "/search_image", "/encode"]),
+    path=st.sampled_from(["/search", "/encode", "/facets", "/item/x"]),
     method=st.sampled_from(["GET", "POST", "PUT"]),
     query=st.dictionaries(
-        st.sampled_from(["text", "count", "without", "weight", "x"]),
+        st.sampled_from(["text", "count", "without", "where", "target", "like", "weight", "x"]),
         st.sampled_from(["", "a red square", "wug", "-1", "nan", "1e999", "²", "\0", "9" * 5000])
         | st.text(max_size=30),
         max_size=3,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.explanation import explanation
+from cmr_hub.apps.search_page.facets import condition_of
 from cmr_hub.apps.search_page.page import _examples
 from cmr_hub.apps.search_page.query_options import MAX_LETTERS, QueryOptions, cleaned, sentence
 from cmr_hub.errors import CMRError, QueryError, UnknownWordsError
@@ -88,39 +88,41 @@ def test_a_picture_finds_both(engine, model, red_square) -> None:
 
 
 def test_mixes(engine, model, red_square) -> None:
-    ask = QueryOptions(text="a blue square", unwanted="green", weight=0.7, count=12)
+    ask = QueryOptions(text="a blue square", without="green", weight=0.7, count=12)
     answer = engine.answer(ask, red_square)
     mix = Mix((1.0, red_square), (0.7, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(answer.pictures) == ids(model.gallery.search(mix, 12, "image"))
-    words = engine.answer(replace(ask, count=12))
+    words = engine.answer(ask)
     mix = Mix((1.0, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
     with pytest.raises(QueryError, match="say what you want as well"):
-        engine.answer(QueryOptions(unwanted="green"))
+        engine.answer(QueryOptions(without="green"))
 
 
 def test_what_is_shown_can_be_chosen(engine, red_square) -> None:
-    for show, pictures, texts in (
-        ("pictures", True, False),
-        ("sentences", False, True),
+    for target, pictures, texts in (
+        ("image", True, False),
+        ("text", False, True),
         ("both", True, True),
     ):
         for picture in (None, red_square):
-            answer = engine.answer(QueryOptions(text="red", show=show), picture)
+            answer = engine.answer(QueryOptions(text="red", target=target), picture)
             assert (answer.pictures is not None, answer.texts is not None) == (pictures, texts)
 
 
 def test_filters(folders) -> None:
-    assert folders.labels == ["blue", "green", "red"]
-    assert folders.sources == ["noon", "o'clock"]
-    found = folders.answer(QueryOptions(text="a red square", labels=("blue", "green"), count=100))
+    assert folders.facets.filters == {
+        "label": ["blue", "green", "red"],
+        "folder": ["noon", "o'clock"],
+    }
+    where = condition_of({"label": ["blue", "green"]}, "", "")
+    found = folders.answer(QueryOptions(text="a red square", where=where, count=100))
     assert {hit.label for hit in found.pictures} == {"blue", "green"}
     assert len(found.pictures) == 8
-    found = folders.answer(
-        QueryOptions(text="red", labels=("red",), sources=("o'clock",), count=100)
-    )
+    where = condition_of({"label": ["red"], "folder": ["o'clock"]}, "", "")
+    found = folders.answer(QueryOptions(text="red", where=where, count=100))
     assert {(hit.label, hit.metadata["folder"]) for hit in found.pictures} == {("red", "o'clock")}
-    assert folders.answer(QueryOptions(text="red", labels=("none",))).pictures == []
+    assert folders.answer(QueryOptions(text="red", where="label = 'none'")).pictures == []
     everything = folders.answer(QueryOptions(text="a red square", count=100)).pictures
     middle = everything[5].score
     least = folders.answer(QueryOptions(text="a red square", min_score=middle, count=100)).pictures
@@ -160,14 +162,56 @@ def test_answers_to_words_are_kept(engine, model, monkeypatch) -> None:
         engine.answer(QueryOptions(text="a red square", count=3))
 
 
-def test_nothing_asked_and_nothing_known(engine) -> None:
-    assert engine.answer(QueryOptions()) is None
+def test_nothing_known(engine) -> None:
     with pytest.raises(UnknownWordsError, match="wug, blick"):
         engine.answer(QueryOptions(text="wug blick"))
-    assert engine.answer(QueryOptions(text="red wug", unwanted="blick green")).unknown == [
+    assert engine.answer(QueryOptions(text="red wug", without="blick green")).unknown == [
         "wug",
         "blick",
     ]
+
+
+def test_an_empty_query_lists_the_gallery(own_engine, folders, photographs) -> None:
+    every = photographs.items["id"].to_pylist()[::-1]  # the latest first
+    answer = own_engine.answer(QueryOptions(count=5))
+    assert (ids(answer.pictures), answer.total) == (every[:5], 12)
+    answer = own_engine.answer(QueryOptions(count=5, offset=10))
+    assert [(hit.rank, hit.id) for hit in answer.pictures] == [(11, every[10]), (12, every[11])]
+    assert own_engine.shown(answer.pictures[0])["score"] is None
+    answer = own_engine.answer(QueryOptions(where="rating = 2 AND camera LIKE 'Pixel%'"))
+    assert {hit.metadata["rating"] for hit in answer.pictures} == {2}
+    assert answer.total == 2
+    answer = folders.answer(QueryOptions(target="text", count=2))
+    assert (len(answer.texts), answer.pictures) == (2, None)
+
+
+def test_more_results(engine, model) -> None:
+    expected = ids(model.search("a red square", k=12))
+    for options, wanted in (
+        ({"text": "a red square"}, expected[4:7]),
+        ({"like": expected[0]}, ids(model.gallery.more_like(expected[0], 7, "image"))[4:]),
+    ):
+        found = engine.answer(QueryOptions(**options, count=3, offset=4)).pictures
+        assert [(hit.rank, hit.id) for hit in found] == [*enumerate(wanted, 5)]
+
+
+def test_a_place_is_its_owners(own_engine, model, photographs) -> None:
+    """A page that others reach tells neither folders of this machine nor where somebody was."""
+    (hit,) = own_engine.answer(QueryOptions(text="red", count=1)).pictures
+    mine = own_engine.record(hit)
+    assert mine["path"] == hit.file
+    assert mine["columns"]["latitude"] == 48.2
+    assert mine["columns"]["taken"].startswith("2021-06-")
+    assert "sha256" not in mine["columns"]
+    public = Engine(model, photographs)
+    shared = public.record(hit)
+    assert shared["path"] == hit.path.name
+    assert not {"latitude", "longitude"} & {*shared["columns"], *public.facets.columns}
+    assert "16." not in json.dumps(explanation(public, None, hit.id, "image"))
+    for where in ("latitude > 48", "path LIKE '/%'", "rating = 1 OR NOT longitude < 16"):
+        assert own_engine.answer(QueryOptions(where=where)).total
+        with pytest.raises(QueryError, match="this page has no column"):
+            public.answer(QueryOptions(where=where))
 
 
 def test_a_file_name_is_no_sentence(engine) -> None:
@@ -193,7 +237,7 @@ def test_results_as_json(engine) -> None:
     (hit,) = plain.answer(QueryOptions(text="red")).pictures
     assert plain.shown(hit)["picture"] is None
     assert plain.shown(hit)["caption"] == "x"
-    assert plain.labels == plain.sources == []
+    assert plain.facets.filters == {}
 
 
 def test_texts_without_end_are_cut(model) -> None:
@@ -207,11 +251,11 @@ def test_texts_without_end_are_cut(model) -> None:
         model_id=model.fingerprint,
     )
     engine = Engine(model, gallery)
-    assert engine.labels == []
+    assert engine.facets.filters == {}
     answer = engine.answer(QueryOptions(text="red", count=1))
     for shown in (engine.shown(answer.pictures[0]), explanation(engine, answer, "x", "image")):
         assert len(json.dumps(shown)) < 200_000
-    assert _examples(engine)["sentences"] == []
+    assert _examples(engine) == ["red"]
 
 
 def test_a_picture_without_words_is_called_by_its_file(model) -> None:

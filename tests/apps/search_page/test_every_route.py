@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from cmr_hub.apps.search_page import build_page, serve
+from cmr_hub.apps.search_page.query_options import QueryOptions
 
 API = "/gradio_api"
 SERVED = {
@@ -35,9 +36,14 @@ SERVED = {
     "/static/{}": "GET",
     "/svelte/{}": "GET",
     "/picture": "GET",
+    "/search": "GET POST",
     "/search_text": "GET",
     "/search_image": "POST",
     "/encode": "GET POST",
+    "/facets": "GET",
+    "/item/{}": "GET",
+    "/health": "GET",
+    "/openapi.json": "GET",
     f"{API}/app_id": "GET",
     f"{API}/info": "GET",
     f"{API}/theme.css": "GET",
@@ -68,7 +74,6 @@ CLOSED = {
     "/monitoring",
     "/monitoring/summary",
     "/monitoring/{}",
-    "/openapi.json",
     "/pwa_icon",
     "/pwa_icon/{}",
     f"{API}/component_server",
@@ -95,9 +100,20 @@ CLOSED = {
 }
 STREAMS = (f"{API}/heartbeat", f"{API}/queue/data", f"{API}/mcp/sse", f"{API}/call")
 EVENTS = {
-    *("search", "search_1", "search_2", "like", "like_1", "like_2", "like_3"),
-    *("open", "open_1", "open_2", "open_3", "look", "look_1", "choose", "add", "forget"),
-    *("forget_1", "programs_text", "search_text", "search_image", "encode"),
+    *("ask", "ask_1", "ask_2", "ask_3", "refine", "refine_1", "more", "more_1"),
+    *("like", "like_1", "like_2", "like_3", "open", "open_1", "open_2", "open_3"),
+    *(
+        "look",
+        "look_1",
+        "_chosen_example",
+        "restore",
+        "back",
+        "add",
+        "forget",
+        "forget_1",
+        "header",
+    ),
+    *("programs_text", "search", "encode", "facets", "item"),
 }
 TAKERS = ("run", "api", "call", "call/v2", "queue")
 BROWSER = httpx.Client(timeout=60)
@@ -282,7 +298,7 @@ def asked(site: str, taker: str, event: dict[str, object], payload: object) -> h
             f"{site}{API}/queue/join", json=body | {"session_hash": "a"}, timeout=60
         )
     if taker == "call/v2":
-        body = dict.fromkeys(("text", "picture", "count", "without", "clear"), payload)
+        body = dict.fromkeys(("text", "picture", *QueryOptions.model_fields), payload)
     return BROWSER.post(f"{site}{API}/{taker}/{event['api_name']}", json=body, timeout=60)
 
 
@@ -310,7 +326,8 @@ def test_only_uploads_are_opened(page, site, taker, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(os, "stat", noted)
     # What only programs use takes the three endpoints that are made for them.
     events = page.blocks.config["dependencies"]
-    for event in events if taker in ("run", "queue") else events[-4:-1]:
+    named = [event for event in events if event["api_name"] in ("search", "encode", "item")]
+    for event in events if taker in ("run", "queue") else named:
         plain = [{"path": path} for path in (*there, "/none", "none", 3, None)]
         for payload in (*plain, *payloads("/etc/hostname")):
             answer = asked(site, taker, event, payload)
@@ -337,7 +354,7 @@ def test_mcp_fetches_nothing(site, trap) -> None:
             "jsonrpc": "2.0",
             "id": 1,
             "method": "tools/call",
-            "params": {"name": "search_image", "arguments": {"picture": picture}},
+            "params": {"name": "search", "arguments": {"image": picture}},
         }
         wanted = {"Accept": "application/json, text/event-stream"}
         answer = BROWSER.post(f"{site}{API}/mcp/", json=body, headers=wanted, timeout=60)
@@ -351,8 +368,9 @@ def sent(site: str, picture: bytes, **more: object) -> httpx.Response:
 
 
 def search(site: str, path: str, session: str) -> httpx.Response:
-    body = {"data": [{"path": path}, "", 3], "session_hash": session}
-    return BROWSER.post(f"{site}{API}/run/search_image", json=body, timeout=60)
+    data = [*(QueryOptions().model_dump() | {"image": {"path": path}}).values()]
+    body = {"data": data, "session_hash": session}
+    return BROWSER.post(f"{site}{API}/run/search", json=body, timeout=60)
 
 
 def test_an_upload_is_of_one_session(page, site, red_square) -> None:

@@ -27,7 +27,7 @@ def vector_of(model, id: str, target: str):
 
 
 def test_one_result(engine, model) -> None:
-    answer = engine.answer(QueryOptions(text="a wug red square", unwanted="green"))
+    answer = engine.answer(QueryOptions(text="a wug red square", without="green"))
     hit = answer.pictures[2]
     shown = json.loads(json.dumps(explanation(engine, answer, hit.id, "image")))
     assert (shown["id"], shown["rank"], shown["class"]) == (hit.id, 3, hit.label)

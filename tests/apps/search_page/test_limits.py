@@ -19,11 +19,16 @@ import pytest
 from PIL import Image
 from starlette.responses import PlainTextResponse
 
-from cmr_hub.apps.search_page import build_page, limits, pictures, pixels, serve, server
+from cmr_hub.apps.search_page import build_page, limits, pictures, serve, server, uploads
 from cmr_hub.apps.search_page.limits import Limits, Work, address_of
 from cmr_hub.apps.search_page.panel import Handlers
-from cmr_hub.apps.search_page.pixels import BusyError, decoding
-from cmr_hub.apps.search_page.uploads import pictures_in, read_upload
+from cmr_hub.apps.search_page.query_options import QueryOptions
+from cmr_hub.apps.search_page.uploads import (
+    BusyError,
+    decoding,
+    pictures_in,
+    read_upload,
+)
 from cmr_hub.datasets import images
 from cmr_hub.datasets.images import read_image
 
@@ -68,11 +73,11 @@ def test_pixels_in_flight_are_bounded_over_all(monkeypatch) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(decode, [30_000_000] * 20))
-    assert 60_000_000 <= most <= pixels.OF_LARGE
+    assert 60_000_000 <= most <= uploads.OF_LARGE
 
 
 def test_small_pictures_do_not_wait_for_large_ones(monkeypatch) -> None:
-    monkeypatch.setattr(pixels, "_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "_SECONDS", 0.05)
     with decoding(89_000_000):
         started = time.perf_counter()
         with decoding(1_000_000):
@@ -85,7 +90,7 @@ def test_small_pictures_do_not_wait_for_large_ones(monkeypatch) -> None:
 
 
 def test_no_more_than_some_wait(monkeypatch) -> None:
-    monkeypatch.setattr(pixels, "_large", pixels._Lane(10, max_waiting=1))
+    monkeypatch.setattr(uploads, "_large", uploads._Lane(10, max_waiting=1))
     go = threading.Event()
 
     def wait() -> None:
@@ -94,7 +99,7 @@ def test_no_more_than_some_wait(monkeypatch) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(wait) for _ in range(2)]
-        while not pixels._large._waiting:
+        while not uploads._large._waiting:
             time.sleep(0.01)
         with pytest.raises(BusyError), decoding(5_000_000):
             pass
@@ -172,11 +177,11 @@ def test_long_lists_are_refused(site, place) -> None:
 
 
 def test_long_choices_are_refused(engine) -> None:
-    handlers = Handlers(lambda request: engine, "QueryOptions.")
+    handlers = Handlers(lambda request: engine, "Ask.", ("label",))
 
     def said(labels: object) -> str:
-        given = ("red", None, "", 1, 3, "Pictures", labels, [], 0, 0, False)
-        return str(handlers.search(*given, None)[0]["status"])
+        given = ("red", None, "", 1, 3, "Pictures", 0, 0, False, "", None, None, labels)
+        return str(handlers.ask(None, *given)[0]["status"])
 
     assert "at most 300" in said(["red"] * 301)
     assert said("red") == "Choose from a list."
@@ -197,7 +202,7 @@ def test_idle_sockets_stop_nobody(site) -> None:
     head = b"POST /encode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\nx"
     lines = held(site, head, 130)
     started = time.perf_counter()
-    found = httpx.get(f"{site}search_text", params={"text": "a red square"}, timeout=5)
+    found = httpx.get(f"{site}search", params={"text": "a red square"}, timeout=5)
     assert found.status_code == 200
     assert time.perf_counter() - started < 3
     said = [line.recv(1000) for line in lines]
@@ -290,10 +295,11 @@ def test_the_queue_is_not_one_visitors(site, monkeypatch) -> None:
 
 def test_sessions_of_an_address_are_counted(site, monkeypatch) -> None:
     monkeypatch.setattr(limits, "SESSIONS", 3)
+    data = [*QueryOptions(text="red").model_dump().values()]
     codes = [
         httpx.post(
-            f"{site}gradio_api/call/search_text",
-            json={"data": ["red", 3, "", 0], "session_hash": f"visit{number}"},
+            f"{site}gradio_api/call/search",
+            json={"data": data, "session_hash": f"visit{number}"},
         ).status_code
         for number in (0, 1, 2, 3, 0)
     ]
@@ -323,7 +329,7 @@ def test_much_work_ends_in_429(site, model, tmp_path, monkeypatch) -> None:
     picture = png(3_000, 3_000)
     codes = [httpx.post(f"{site}encode", content=picture).status_code for _ in range(3)]
     assert codes == [200, 429, 429]
-    told = httpx.get(f"{site}search_text", params={"text": "red"})
+    told = httpx.get(f"{site}search", params={"text": "red"})
     why = "Your requests have used too much computing time; try again in a minute."
     assert told.json() == {"error": why}
     run = httpx.post(f"{site}gradio_api/run/encode", json={"data": ["red", None]})

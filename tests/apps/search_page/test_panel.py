@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
@@ -12,27 +13,37 @@ from cmr_hub.apps.search_page.panel import Handlers
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.clear import Neutral
 
-REQUEST = SimpleNamespace(session_hash="visitor")
+REQUEST = SimpleNamespace(session_hash="visitor", query_params={})
 OPTIONS = {
-    "unwanted": "",
+    "text": "",
+    "picture": None,
+    "without": "",
     "weight": 1,
     "count": 5,
     "show": "Automatic",
-    "labels": [],
-    "sources": [],
     "min_score": 0,
     "clear": 0,
     "distinct": False,
+    "condition": "",
+    "first": "",
+    "last": "",
+    "label": [],
 }
+"""The inputs of a panel in their order."""
 
 
 @pytest.fixture
 def handlers(engine) -> Handlers:
-    return Handlers(lambda request: engine, "QueryOptions something.")
+    return Handlers(lambda request: engine, "Ask something.", ("label",))
+
+
+def inputs(**given: object) -> list[object]:
+    assert given.keys() <= OPTIONS.keys()
+    return [*(OPTIONS | given).values()]
 
 
 def ask(handlers: Handlers, text: str | None, picture: Path | None = None, **options: object):
-    shown, answer = handlers.search(text, picture, **{**OPTIONS, **options}, request=REQUEST)
+    shown, answer = handlers.ask(REQUEST, *inputs(text=text, picture=picture, **options))
     json.dumps(shown)
     return shown, answer
 
@@ -72,7 +83,10 @@ def test_unknown_words_are_named(handlers) -> None:
 @pytest.mark.parametrize("text", ["", "  \n", None, "\x00\x07"])
 def test_nothing_asked(handlers, text) -> None:
     shown, answer = ask(handlers, text)
-    assert (shown["status"], shown["tone"], answer) == ("QueryOptions something.", "hint", None)
+    assert shown["status"] == "Ask something."
+    assert [hit["id"] for hit in shown["pictures"]] == [hit.id for hit in answer.pictures]
+    assert len(shown["pictures"]) == 5
+    assert shown["more"]
 
 
 @pytest.mark.parametrize(
@@ -103,11 +117,11 @@ def test_numbers_out_of_range_are_brought_back(handlers) -> None:
     assert len(ask(handlers, "red", count=10**9)[0]["pictures"]) == 12
     assert len(ask(handlers, "red", count=-3)[0]["pictures"]) == 1
     assert "is not a number" in ask(handlers, "red", count="many")[0]["status"]
-    assert len(ask(handlers, "red", labels=[3, "red"], show="else")[0]["pictures"]) == 4
+    assert len(ask(handlers, "red", label=[None, "red"], show="else")[0]["pictures"]) == 4
 
 
 def test_nothing_found(handlers) -> None:
-    shown, answer = ask(handlers, "red", labels=["violet"])
+    shown, answer = ask(handlers, "red", label=["violet"])
     assert shown["status"] == ("Nothing was found; remove a filter or lower the minimum score.")
     assert answer is not None
 
@@ -148,12 +162,12 @@ def test_a_picture(handlers, red_square, fake_picture) -> None:
 
 def test_more_like_one(handlers, model) -> None:
     first = model.gallery.items["id"][0].as_py()
-    shown, answer = handlers.like(4, False, event(id=first), REQUEST)
+    shown, answer = handlers.like(event(id=first), REQUEST, *inputs(count=4))
     assert shown["like"] == {"title": "red", "picture": f"picture?id={first}"}
     assert len(shown["pictures"]) == 4
     assert answer.options.like == first
     for data in ({}, {"id": 3}, {"id": "none"}):
-        shown, _ = handlers.like(4, False, event(**data), REQUEST)
+        shown, _ = handlers.like(event(**data), REQUEST, *inputs())
         assert "search again" in shown["status"]
 
 
@@ -179,5 +193,104 @@ def test_a_visitor_without_pictures_is_told(engine) -> None:
     def none(request: object):
         raise QueryError("there are no pictures of yours yet; drop some above")
 
-    shown, _ = ask(Handlers(none, "QueryOptions."), "red")
+    shown, _ = ask(Handlers(none, "Ask.", ("label",)), "red")
     assert shown["status"] == "There are no pictures of yours yet; drop some above."
+
+
+# ---- the page's address
+
+
+@pytest.fixture
+def own(own_engine) -> Handlers:
+    """The panel of the photographs, with the filters of `OPTIONS`."""
+    return Handlers(lambda _request: own_engine, "Ask.", ("label",))
+
+
+def restored(handlers: Handlers, query: str) -> tuple[dict[str, object], dict[str, object]]:
+    """The inputs and the results that an address gives."""
+    request = SimpleNamespace(query_params=dict(parse_qsl(query.removeprefix("?"))))
+    *boxes, shown, _ = handlers.restore(request)
+    names = [name for name in OPTIONS if name != "picture"]
+    values = [
+        box.get("value") if isinstance(box, dict) and "choices" in box else box for box in boxes
+    ]
+    return dict(zip(names, values, strict=True)), shown
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"text": "a red square"},
+        {"text": "red & blue?", "count": 7, "without": "green", "show": "Both", "distinct": True},
+        {"label": ["red", "blue"], "first": "2021-06-03", "last": "2021-06-09"},
+        {"text": "red", "label": ["red"], "condition": "camera = 'O''Hara 35' OR rating > 1"},
+        {"condition": "taken >= '2021-06-02 10:00' AND label <> 'red'"},
+        {"text": "red", "min_score": 0.5, "clear": 1.5},
+    ],
+    ids=", ".join,
+)
+def test_the_address_brings_a_query_back(own, given) -> None:
+    shown, answer = own.ask(REQUEST, *inputs(**({"count": 12} | given)))
+    boxes, again = restored(own, shown["query"])
+    expected = OPTIONS | {"count": 12} | given
+    assert boxes == {name: expected[name] for name in boxes}
+    assert again["query"] == shown["query"]
+    assert again["pictures"] == shown["pictures"]
+    assert {hit.id for hit in answer.pictures} == {hit["id"] for hit in again["pictures"]}
+
+
+def test_days_are_whole(own) -> None:
+    shown, _ = ask(own, "", first="2021-06-03", last="2021-06-05", count=12)
+    taken = own.engine_of(REQUEST).gallery.items.select(["id", "taken"]).to_pylist()
+    expected = {row["id"] for row in taken if 3 <= row["taken"].day <= 5}
+    assert {hit["id"] for hit in shown["pictures"]} == expected
+    assert shown["status"] == "3 pictures found."
+    assert "write it as 2021-06-30" in ask(own, "", first="yesterday")[0]["status"]
+
+
+def test_more_like_one_is_in_the_address(own) -> None:
+    first = own.engine_of(REQUEST).gallery.items["id"][0].as_py()
+    shown, answer = own.like(event(id=first), REQUEST, *inputs(text="blue", label=["red"]))
+    assert restored(own, shown["query"])[1]["pictures"] == shown["pictures"]
+    other, _ = own.refine(REQUEST, answer, *inputs(text="blue", count=3))
+    assert other["like"] == shown["like"]
+    assert len(other["pictures"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("?q=red&k=many", "Count must be a whole number from 1 to 500, not 'many'."),
+        ("?where=colour+%3D+3", "There is no column 'colour'"),
+        ("?where=%28", "Cannot understand the condition"),
+        ("?q=wug", "No word of the text is known"),
+        ("?like=/etc/passwd", "This result is no longer in the gallery"),
+    ],
+)
+def test_an_address_that_is_wrong(own, query, why) -> None:
+    assert restored(own, query)[1]["status"].startswith(why)
+
+
+def test_an_address_with_something_else(own) -> None:
+    boxes, shown = restored(own, "?__theme=dark&utm_source=x")
+    assert boxes["text"] == gr.skip()  # what was typed meanwhile stays
+    _, shown = restored(own, "?image=/etc/passwd&offset=3")
+    assert len(shown["pictures"]) == 12
+
+
+def test_back_in_the_history(own) -> None:
+    picture, text, *_ = own.back(event(query="?q=a+red+square"), REQUEST)
+    assert (picture, text) == (None, "a red square")
+
+
+def test_a_picture_is_not_in_the_address(own, red_square) -> None:
+    assert ask(own, "red", red_square)[0]["query"] is None
+
+
+def test_more_results(handlers) -> None:
+    few, answer = ask(handlers, "red", count=5)
+    shown, _, count = handlers.more(REQUEST, answer, *inputs(text="red", count=5))
+    assert count == 29
+    assert shown["pictures"][:5] == few["pictures"]
+    assert len(shown["pictures"]) == 12
+    assert (few["more"], shown["more"]) == (True, False)

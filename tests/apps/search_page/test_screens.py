@@ -56,7 +56,7 @@ def test_about(visit, url) -> None:
     expect(window.locator("#about-card")).to_contain_text("squares")
     programs = window.locator("#about-programs")
     expect(programs).to_contain_text("load('squares')")
-    expect(programs).to_contain_text(f"curl -G {url}search_text")
+    expect(programs).to_contain_text(f"curl -G {url}search -d")
 
 
 def test_the_page_fits_a_phone(visit, url, red_square) -> None:
@@ -66,7 +66,7 @@ def test_the_page_fits_a_phone(visit, url, red_square) -> None:
     window.set_input_files("#search-picture input[type=file]", red_square)
     expect(status(window)).to_contain_text("12 sentences")
     assert overflow(window) <= 0
-    window.locator("#search-options").get_by_text("Options").click()
+    window.locator("#search-options").get_by_text("Filters and options").click()
     expect(window.get_by_label("number input for Number of results").first).to_be_visible()
     assert overflow(window) <= 0
     tiles(window).first.locator("button.open").click()
@@ -103,7 +103,7 @@ def test_everybody_can_use_it(visit, url, red_square, my_zip, scheme) -> None:
     window.set_input_files("#search-picture input[type=file]", red_square)
     expect(status(window)).to_contain_text("12 sentences")
     search_for(window, "a red square wug", "does not know them")
-    window.locator("#search-options").get_by_text("Options").click()
+    window.locator("#search-options").get_by_text("Filters and options").click()
     expect(window.get_by_label("number input for Number of results").first).to_be_visible()
     check("found")
     tiles(window).first.locator("button.open").click()

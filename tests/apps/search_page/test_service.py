@@ -8,7 +8,10 @@ import httpx
 import numpy as np
 import pytest
 
-ENDPOINTS = {"/search_text", "/search_image", "/encode"}
+from cmr_hub.apps.search_page.query_options import QueryOptions
+
+COUNT = "Count must be a whole number from 1 to 500"
+ENDPOINTS = {"/search", "/encode", "/facets", "/item"}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,11 @@ def client(url, tmp_path_factory):
 def run(url: str, endpoint: str, *data: object) -> httpx.Response:
     """As `curl` would."""
     return httpx.post(f"{url}gradio_api/run/{endpoint}", json={"data": data}, timeout=60)
+
+
+def data_of(**given: object) -> list[object]:
+    """The values of a request in the order in which Gradio takes them."""
+    return [*(QueryOptions().model_dump() | given).values()]
 
 
 def answer_of(url: str, endpoint: str, *data: object) -> str:
@@ -45,14 +53,15 @@ def test_named_endpoints(client) -> None:
         for name, told in endpoints["named_endpoints"].items()
     }
     assert names == {
-        "/search_text": ["text", "count", "without", "clear"],
-        "/search_image": ["picture", "text", "count"],
+        "/search": [*QueryOptions.model_fields],
         "/encode": ["text", "picture"],
+        "/facets": [],
+        "/item": ["id"],
     }
 
 
 def test_search_text(client, url, model) -> None:
-    found = client.predict("a blue square", 3, "", 0, api_name="/search_text")
+    found = client.predict("a blue square", count=3, api_name="/search")
     assert [hit["class"] for hit in found["pictures"]] == ["blue"] * 3
     assert [hit["id"] for hit in found["pictures"]] == [
         hit.id for hit in model.search("a blue square", k=3)
@@ -60,19 +69,18 @@ def test_search_text(client, url, model) -> None:
     assert found["sentences"] == []
     picture = httpx.get(f"{url}{found['pictures'][0]['picture']}")
     assert picture.headers["content-type"] == "image/jpeg"
-    assert client.predict("red wug", 1, "green", 0, api_name="/search_text")["unknown_words"] == [
-        "wug"
-    ]
+    found = client.predict("red wug", without="green", api_name="/search")
+    assert found["unknown_words"] == ["wug"]
 
 
 def test_search_image(client, red_square) -> None:
     from gradio_client import handle_file
 
-    found = client.predict(handle_file(red_square), "", 2, api_name="/search_image")
+    found = client.predict(image=handle_file(red_square), count=2, api_name="/search")
     assert [hit["class"] for hit in found["sentences"]] == ["red", "red"]
     assert len(found["pictures"]) == 2
-    mixed = client.predict(handle_file(red_square), "a blue square", 4, api_name="/search_image")
-    plain = client.predict(handle_file(red_square), "", 4, api_name="/search_image")
+    mixed = client.predict("a blue square", handle_file(red_square), api_name="/search")
+    plain = client.predict("", handle_file(red_square), api_name="/search")
     assert [hit["score"] for hit in mixed["pictures"]] != [
         hit["score"] for hit in plain["pictures"]
     ]
@@ -89,62 +97,69 @@ def test_encode(client, model, red_square) -> None:
 
 
 def test_as_curl_does(url, red_square) -> None:
-    found = run(url, "search_text", "a red square", 2, "", 0).raise_for_status().json()["data"][0]
+    found = (
+        run(url, "search", *data_of(text="a red square", count=2))
+        .raise_for_status()
+        .json()["data"][0]
+    )
     assert [hit["class"] for hit in found["pictures"]] == ["red", "red"]
-    event, data = answer_of(url, "search_text", "a red square", 2, "", 0).strip().split("\n")
+    event, data = (
+        answer_of(url, "search", *data_of(text="a red square", count=2)).strip().split("\n")
+    )
     assert event == "event: complete"
     assert json.loads(data.removeprefix("data: "))[0] == found
     given = uploaded(url, "a.png", red_square.read_bytes())
-    found = run(url, "search_image", given, "", 2).raise_for_status().json()["data"][0]
+    found = run(url, "search", *data_of(image=given, count=2)).raise_for_status().json()["data"][0]
     assert [hit["class"] for hit in found["sentences"]] == ["red", "red"]
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "data", "why"),
+    ("given", "why"),
     [
-        ("search_text", ("", 3, "", 0), "The text is empty; give a sentence."),
-        ("search_text", ("wug", 3, "", 0), "No word of the text is known to this model: wug"),
-        ("search_text", ("x" * 100_000, 3, "", 0), "The text has 100,000 characters"),
-        ("search_text", ("\0\x1b", 3, "", 0), "The text is empty; give a sentence."),
-        ("search_text", ("red", 0, "", 0), "Count must be from 1 to 100, not 0."),
-        ("search_text", ("red", 10**9, "", 0), "Count must be from 1 to 100"),
-        ("search_text", ("red", "many", "", 0), ""),
-        ("search_text", ("red", None, "", 0), "Count must be a number from 1 to 100."),
-        ("search_image", (None, "", 3), "Give a picture."),
-        ("encode", ("", None), "Give either a text or a picture."),
+        ({}, "The text is empty; give a sentence."),
+        ({"text": "wug"}, "No word of the text is known to this model: wug"),
+        ({"text": "x" * 100_000}, "The text has 100,000 characters"),
+        ({"text": "\0\x1b"}, "The text is empty; give a sentence."),
+        ({"text": "red", "count": 0}, f"{COUNT}, not 0."),
+        ({"text": "red", "count": 10**9}, COUNT),
+        ({"text": "red", "count": 2.5}, COUNT),
+        ({"text": "red", "offset": -1}, "Offset must be a whole number from 0, not -1."),
+        ({"text": "red", "target": "smell"}, "Target must be image, text or both, not 'smell'."),
+        ({"text": "red", "where": "colour = 3"}, "There is no column 'colour'"),
+        ({"text": "red", "count": "many"}, ""),
+        ({"text": "red", "count": None}, f"{COUNT}, not None."),
     ],
 )
-def test_errors_are_sentences(url, endpoint, data, why) -> None:
-    answer = run(url, endpoint, *data)
+def test_errors_are_sentences(url, given, why) -> None:
+    answer = run(url, "search", *data_of(**given))
     assert answer.status_code == 500
     assert (answer.json()["error"] or "").startswith(why)
-    told = answer_of(url, endpoint, *data)
+    told = answer_of(url, "search", *data_of(**given))
     assert told.startswith("event: error")
     assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("text", ["قطة red", "red 😀\u202e", "红 red"])
 def test_any_script(url, text) -> None:
-    found = run(url, "search_text", text, 2, "", 0).raise_for_status().json()["data"][0]
+    found = run(url, "search", *data_of(text=text, count=2)).raise_for_status().json()["data"][0]
     assert len(found["pictures"]) == 2
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none(url, number) -> None:
-    for data, why in (
-        (f'["red", {number}, "", 0]', "Count must be a number from 1 to 100."),
-        (f'["red", 3, "", {number}]', "Clear must be a number, e.g. 2.5."),
-    ):
+    for name, why in (("count", COUNT), ("clear", "Clear must be a number from 0, e.g. 2.5, not")):
+        data = json.dumps(data_of(text="red", **{name: 7.5})).replace("7.5", number)
         answer = httpx.post(
-            f"{url}gradio_api/run/search_text", content=f'{{"data": {data}}}', timeout=60
+            f"{url}gradio_api/run/search", content=f'{{"data": {data}}}', timeout=60
         )
-        assert (answer.status_code, answer.json()["error"]) == (500, why)
+        assert answer.status_code == 500
+        assert answer.json()["error"].startswith(why)
 
 
 def test_half_a_character(url) -> None:
-    body = '{"data": ["red \\ud800", 2, ""]}'
+    body = json.dumps({"data": data_of(text="red \ud800")})
     answer = httpx.post(
-        f"{url}gradio_api/run/search_text",
+        f"{url}gradio_api/run/search",
         content=body,
         headers={"Content-Type": "application/json"},
     )
@@ -158,7 +173,7 @@ def test_hostile_files(url) -> None:
         ("a.png", b"<html><script>alert(1)</script>"),
         ("a.jpg", b"\xff\xd8\xff\xe0" + b"\0" * 1000),
     ):
-        answer = run(url, "search_image", uploaded(url, name, data), "", 3)
+        answer = run(url, "search", *data_of(image=uploaded(url, name, data)))
         assert answer.status_code == 500
         assert answer.json()["error"].startswith(f"Cannot read the picture {name}: ")
 
@@ -172,7 +187,7 @@ def test_files_of_the_machine_are_hidden(url, model, tmp_path, monkeypatch, red_
             found = httpx.get(f"{url}gradio_api/{route}{path}")
             assert found.status_code in (403, 404), path
         given = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-        for endpoint, data in (("search_image", (given, "", 3)), ("encode", ("", given))):
+        for endpoint, data in (("search", data_of(image=given)), ("encode", ("", given))):
             answer = httpx.post(f"{url}gradio_api/call/{endpoint}", json={"data": data})
             assert answer.status_code == 400, path
             assert answer.json() == {

@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from cmr_hub.apps.search_page import build_page, launch, serve, serving
+from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import items_table
@@ -90,6 +91,34 @@ def test_visitors_see_no_folders_of_this_machine(model, monkeypatch, tmp_path) -
     assert shown == ["mine", "other"]
 
 
+@pytest.mark.parametrize(
+    ("given", "is_private"),
+    [
+        ({"gallery": "mine", "host": "127.0.0.1"}, True),
+        ({"gallery": "mine", "host": "[::1]"}, True),
+        ({"host": "127.0.0.1"}, False),
+        ({"gallery": "mine", "host": "0.0.0.0"}, False),
+        ({"gallery": "mine", "host": "127.0.0.1", "allow_hosts": ["photos.example.org"]}, False),
+        ({"gallery": "mine", "host": "127.0.0.1", "space": "x.hf.space"}, False),
+    ],
+)
+def test_who_sees_paths(model, photographs, monkeypatch, given, is_private) -> None:
+    """Only the owner of a gallery, on a page that nobody else can reach."""
+    space = given.get("space")
+    if space is not None:
+        monkeypatch.setenv("SPACE_HOST", space)
+    built: list[bool] = []
+    monkeypatch.setattr(serving, "load", lambda name, **_: model)
+    monkeypatch.setattr(serving, "open_gallery", lambda *_, **__: photographs)
+    monkeypatch.setattr(serving, "serve", lambda *_, **__: None)
+    monkeypatch.setattr(
+        serving, "build_page", lambda *_, **options: built.append(options["is_private"])
+    )
+    monkeypatch.setattr(model, "gallery", model.gallery)
+    launch(None, port=None, **{name: given[name] for name in given if name != "space"})
+    assert built == [is_private]
+
+
 def test_serving_asks_no_other_machine(model, serve_page, monkeypatch) -> None:
     asked: set[str] = set()
     look_up = socket.getaddrinfo
@@ -144,24 +173,26 @@ def called(url: str, tool: str, **arguments: object) -> tuple[object, str]:
 def test_mcp_tools(mcp_url) -> None:
     url = mcp_url
     tools = httpx.get(f"{url}gradio_api/mcp/schema", timeout=60).raise_for_status().json()
-    assert {tool["name"] for tool in tools} == {"search_text", "search_image", "encode"}
-    described = {tool["name"]: tool for tool in tools}["search_text"]
-    assert described["description"].startswith("Find the pictures of the gallery")
-    assert set(described["inputSchema"]["properties"]) == {"text", "count", "without", "clear"}
+    assert {tool["name"] for tool in tools} == {"search", "encode", "facets", "item"}
+    described = {tool["name"]: tool for tool in tools}["search"]
+    assert described["description"].startswith("Find pictures and sentences of the gallery")
+    assert set(described["inputSchema"]["properties"]) == {*QueryOptions.model_fields}
 
 
 def test_what_mcp_may_leave_out(mcp_url, model) -> None:
     expected = [hit.id for hit in model.search("a blue square", k=10)]
-    found, _ = called(mcp_url, "search_text", text="a blue square")
+    found, _ = called(mcp_url, "search", text="a blue square")
     assert [hit["id"] for hit in found["pictures"]] == expected
-    found, _ = called(mcp_url, "search_text", text="a blue square", count=2, without="", clear=0)
+    found, _ = called(mcp_url, "search", text="a blue square", count=2, without="", target="")
     assert [hit["id"] for hit in found["pictures"]] == expected[:2]
     found, _ = called(mcp_url, "encode", text="a blue square")
     assert len(found["vector"]) == model.dim
     for tool, arguments, why in (
-        ("search_text", {}, "'text' is a required property"),
-        ("search_text", {"text": "blue", "colour": "x"}, "`colour` is not a valid"),
-        ("search_text", {"text": "blue", "count": 0}, "Count must be from 1 to 100"),
+        ("search", {}, "The text is empty; give a sentence."),
+        ("search", {"text": "blue", "colour": "x"}, "`colour` is not a valid"),
+        ("search", {"text": "blue", "count": 0}, "Count must be a whole number from 1 to 500"),
+        ("search", {"text": "blue", "where": "colour = 3"}, "There is no column 'colour'"),
+        ("item", {"id": "none"}, "The gallery has no item with this id."),
         ("encode", {}, "Give either a text or a picture"),
     ):
         assert why in called(mcp_url, tool, **arguments)[1]
@@ -174,7 +205,7 @@ def test_pictures_for_mcp(mcp_url, model, red_square) -> None:
     (path,) = httpx.post(f"{mcp_url}gradio_api/upload", files=files, timeout=60).json()
     whole = f"data:image/png;base64,{b64encode(red_square.read_bytes()).decode()}"
     for picture in (f"{mcp_url}gradio_api/file={path}", whole):
-        found, why = called(mcp_url, "search_image", picture=picture)
+        found, why = called(mcp_url, "search", image=picture)
         assert why == ""
         assert [hit["id"] for hit in found["sentences"]] == expected
 

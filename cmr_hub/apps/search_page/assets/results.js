@@ -30,9 +30,9 @@ const tile = (hit) =>
     make(
       "p",
       { class: "facts" },
-      make("span", { class: "rank" }, `${hit.rank}`),
+      hit.score === null ? null : make("span", { class: "rank" }, `${hit.rank}`),
       hit.class ? make("strong", { class: "class" }, hit.class) : null,
-      make("span", { class: "score", title: "Cosine similarity" }, number(hit.score)),
+      hit.score === null ? null : make("span", { class: "score", title: "Cosine similarity" }, number(hit.score)),
       clear(hit)
     ),
     make("p", { class: "caption", dir: "auto" }, hit.caption),
@@ -97,8 +97,43 @@ const sentences = (hits) =>
 const status = make("p", { class: "status", role: "status" });
 const chip = make("div", { class: "chip", hidden: true });
 const body = make("div", { class: "lists" });
-element.append(status, chip, body);
+const more = make(
+  "button",
+  {
+    type: "button",
+    class: "more",
+    hidden: true,
+    onclick: () => {
+      more.disabled = true;
+      trigger("expand");
+    },
+  },
+  "More results"
+);
+element.append(status, chip, body, more);
 
+// The query in the address, so that reload, back and sharing work.
+const remember = (value) => {
+  if (!props.has_address || typeof value.query !== "string") return;
+  const [now, then] = [location.search, value.query].map((query) => `${new URLSearchParams(query)}`);
+  if (now === then) return;
+  const change = value.is_restored ? "replaceState" : "pushState";
+  history[change](null, "", value.query || location.pathname);
+};
+// Gradio has no box for a day that can be used without a mouse: the browser's own. A day that was
+// chosen is submitted, as Enter does; Gradio's own event also comes when the address is restored.
+if (props.has_address)
+  document.addEventListener("focusin", ({ target }) => {
+    if (!target.closest(".day") || target.type !== "text") return;
+    target.type = "date";
+    target.addEventListener("change", () =>
+      target.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", bubbles: true }))
+    );
+  });
+if (props.has_address)
+  window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
+
+let drawn = [];
 const render = () => {
   const value = props.value ?? {};
   status.textContent = value.status ?? "";
@@ -113,10 +148,22 @@ const render = () => {
         ]
       : [])
   );
-  const shown = [];
-  if (value.pictures?.length) shown.push(list("Pictures", value.pictures, pictures));
-  if (value.texts?.length) shown.push(list("Sentences", value.texts, sentences));
-  body.replaceChildren(...shown);
+  const lists = [
+    ["Pictures", value.pictures ?? [], pictures, ".grid", tile],
+    ["Sentences", value.texts ?? [], sentences, "tbody", row],
+  ].filter(([, hits]) => hits.length);
+  const ids = lists.map(([title, hits]) => [title, ...hits.map((hit) => `${hit.id} ${hit.score}`)]);
+  // More results of the same search are added, so that nothing moves under the reader.
+  const goesOn =
+    drawn.length === ids.length && ids.every((list, place) => drawn[place].every((id, at) => id === list[at]));
+  if (goesOn && ids.length)
+    for (const [place, [, hits, , holder, one]] of lists.entries())
+      body.children[place].querySelector(holder).append(...hits.slice(drawn[place].length - 1).map(one));
+  else body.replaceChildren(...lists.map(([title, hits, content]) => list(title, hits, content)));
+  drawn = ids;
+  more.hidden = !value.more || props.compact;
+  more.disabled = false;
+  remember(value);
 };
 watch("value", render);
 render();

@@ -109,6 +109,27 @@ const neighbours = (near) => [
 ];
 
 const close = () => dialog.close();
+
+const copy = async (value, button) => {
+  try {
+    await navigator.clipboard.writeText(value.path);
+    button.textContent = "Copied";
+  } catch {
+    // Browsers allow it only on safe addresses: select the path, to be copied by hand.
+    getSelection().selectAllChildren(dialog.querySelector(".path"));
+    button.textContent = "Selected: copy it";
+  }
+};
+
+const facts = (value) => {
+  const rows = (value.facts ?? Object.entries(value.more ?? {})).map(([name, text, map]) => [
+    make("dt", {}, name),
+    make("dd", { dir: "auto" },
+      map ? make("a", { href: map, target: "_blank", rel: "noopener noreferrer" }, text) : text),
+  ]);
+  if (value.path) rows.unshift([make("dt", {}, "Path"), make("dd", { class: "path" }, value.path)]);
+  return rows.length ? section("Details", make("dl", {}, rows)) : null;
+};
 const step = (value, by) =>
   document.dispatchEvent(
     new CustomEvent("cmr-step", {
@@ -119,12 +140,11 @@ const step = (value, by) =>
 const render = () => {
   const value = props.value;
   if (!value?.id) return dialog.open && close();
-  const more = Object.entries(value.more ?? {});
   stage = make("div", { class: "stage" }, image(value.picture, value.sentences[0] ?? value.title));
-  const facts = [
+  const where = [
     value.rank ? `Result ${value.rank}` : null,
     value.score === undefined ? null : `score ${number(value.score)}`,
-    value.id,
+    value.path ? null : value.id,
   ].filter(Boolean);
   const focused = dialog.contains(document.activeElement)
     ? document.activeElement.getAttribute("aria-label")
@@ -135,7 +155,7 @@ const render = () => {
       {},
       make("div", {},
         make("h2", {}, value.title),
-        make("p", { class: "small" }, facts.join(" · "))),
+        make("p", { class: "small" }, where.join(" · "))),
       make("div", { class: "buttons" },
         value.rank ? make("button", { type: "button", "aria-label": "Previous result", onclick: () => step(value, -1) }, "‹") : null,
         value.rank ? make("button", { type: "button", "aria-label": "Next result", onclick: () => step(value, 1) }, "›") : null,
@@ -158,7 +178,13 @@ const render = () => {
             "button",
             { type: "button", onclick: () => { close(); trigger("like", { id: value.id }); } },
             "More like this"
-          )
+          ),
+          value.picture
+            ? make("a", { href: address(value.picture), target: "_blank", rel: "noopener" }, "Open picture")
+            : null,
+          value.path
+            ? make("button", { type: "button", onclick: (event) => copy(value, event.currentTarget) }, "Copy path")
+            : null
         ),
         make("p", { class: "small legend", hidden: true },
           "Orange: the score drops most if this region is covered."),
@@ -171,9 +197,7 @@ const render = () => {
           ? section("Sentences", value.sentences.map((text) => make("p", { dir: "auto" }, text)))
           : null,
         classes(value.classes ?? {}),
-        more.length
-          ? section("Details", make("dl", {}, more.map(([name, text]) => [make("dt", {}, name), make("dd", { dir: "auto" }, text)])))
-          : null
+        facts(value)
       )
     ),
     make("div", { class: "near" }, neighbours(value.near ?? {}))
