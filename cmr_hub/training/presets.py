@@ -221,7 +221,8 @@ def _third(name: str, weight: float) -> dict[str, dict[str, Any]]:
 
 _PRESETS = (
     # Wang et al. 2017, "Adversarial Cross-Modal Retrieval": tanh, 200 dimensions, batches of 64
-    # and the losses follow the paper. Weights and dropout are ours, because it states none.
+    # and the three losses follow the paper. Weights and dropout are ours, because it states none,
+    # and so is the hinge over both distances of the triplet; its penalty of weights is left out.
     _ours("acmr-paper", _third("adversarial", 0.1), activation="tanh", supervised=True),
     # As in the released code (see `ACMRReleasedLoss`): 50 epochs over pairs in one order. It is a
     # random one, because the release's data are not sorted by class, but Pascal Sentence is.
