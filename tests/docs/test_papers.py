@@ -29,7 +29,7 @@ def test_citation() -> None:
     assert found["version"] == __version__
     assert found["license"] == "Apache-2.0"
     assert isinstance(found["date-released"], datetime.date)
-    assert found["authors"] == [{"name": "The CMR Hub authors"}]
+    assert found["authors"] == [{"name": "CMR Hub contributors"}]
     assert found["references"][0]["doi"] == "10.1145/3123266.3123326"
 
 
