@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Nothing that uv.lock does not have, and nothing whose hash is not there.
 LOCKED := $(PIP) install -q --require-hashes --no-deps -r
 # What the page, the dashboard and the study need; `make test` takes all extras and the group dev.
-RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo hub mcp onnx report text)
+RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo mcp study)
 EXPORT = $(BIN)/uv export -q --frozen --no-emit-project
 # PyTorch's own build without CUDA of the torch in uv.lock, for Python 3.11 on x86-64 Linux. PyPI does
 # not have it; it is taken where pip is set up to find it, and then NVIDIA's libraries are left out.

@@ -22,18 +22,14 @@ from cmr_hub.version import __version__
 
 _ADDS: Final = {
     "clip": "pretrained dual encoders: CLIP, SigLIP, sentence-transformers",
-    "cluster": "indexing on a Ray cluster",
+    "cluster": "galleries in a Milvus database, indexing on a Ray cluster",
     "dashboard": "the dashboard: tables, training curves, maps",
     "demo": "the search page",
-    "hub": "publishing models and Spaces",
     "mcp": "the search page as a tool of assistants (MCP)",
-    "milvus": "galleries in a Milvus database",
     "ocr": "searching the text in pictures",
-    "onnx": "exporting pretrained encoders to ONNX",
     "openvino": "encoders that run in OpenVINO",
     "photos": "camera raw files",
-    "report": "figures of reports and model cards",
-    "text": "training word2vec and LDA; reading word vectors",
+    "study": "word vectors and topic models; figures of reports and model cards",
     "video": "indexing videos",
 }
 _LIBRARIES: Final = (

@@ -57,7 +57,7 @@ def empty_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CMRError(
-            f"pictures need matplotlib ({error}): pip install 'cmr-hub[report]'"
+            f"pictures need matplotlib ({error}): pip install 'cmr-hub[study]'"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

@@ -98,7 +98,7 @@ class MilvusServer:
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
-            raise CMRError("Milvus needs an extra: pip install 'cmr-hub[milvus]'") from error
+            raise CMRError("Milvus needs an extra: pip install 'cmr-hub[cluster]'") from error
         self.address = address
         # It logs every error with a traceback, even if the next attempt succeeds.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)

@@ -92,7 +92,7 @@ def _figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CMRError(
-            f"the pictures of a card need matplotlib ({error}): pip install 'cmr-hub[report]'"
+            f"the pictures of a card need matplotlib ({error}): pip install 'cmr-hub[study]'"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

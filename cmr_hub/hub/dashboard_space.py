@@ -81,7 +81,7 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         card = SpaceCard.from_template(data, template_str=_README, made_by=MADE_BY)
         (fresh / "README.md").write_text(str(card), encoding="utf-8")
         (fresh / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
-        needed = "".join(f"{line}\n" for line in requirements("dashboard", "report"))
+        needed = "".join(f"{line}\n" for line in requirements("dashboard", "study"))
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
         copy_files(results, fresh / "results")
         copy_package(fresh, releases=True)

@@ -27,7 +27,7 @@ ENGINES = ("memory", "disk", "milvus")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusProcess]:
-    pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[milvus]'")
+    pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[cluster]'")
     pytest.importorskip("milvus", reason="needs the server: pip install milvus==2.3.5")
     process = MilvusProcess(tmp_path_factory.mktemp("milvus"), secured=can_be_secured())
     yield process

@@ -25,7 +25,7 @@ from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
 from cmr_hub.loading import open_gallery
 
-pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[milvus]'")
+pytest.importorskip("pymilvus", reason="needs pip install 'cmr-hub[cluster]'")
 pytest.importorskip("milvus", reason="needs the server: pip install milvus==2.3.5")
 
 from cmr_hub.gallery.milvus import MilvusStore

@@ -79,7 +79,7 @@ class LdaEncoder(TextEncoder):
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Learn the topics. Raises CMRError if no word remains."""
-        models = optional_import("gensim.models", self.name, "text")
+        models = optional_import("gensim.models", self.name, "study")
         tokenised = [self._content_words(document) for document in documents]
         in_documents = Counter(word for tokens in tokenised for word in set(tokens))
         vocabulary = sorted(
@@ -108,7 +108,7 @@ class LdaEncoder(TextEncoder):
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """Return (N, dim) float32 rows that sum to one, zero for documents without a known word."""
         self._require_fit()
-        utils = optional_import("gensim.utils", self.name, "text")
+        utils = optional_import("gensim.utils", self.name, "study")
         rows = np.zeros((len(documents), self.dim), dtype=np.float32)
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
@@ -158,7 +158,7 @@ class LdaEncoder(TextEncoder):
 
     def _prepare(self) -> None:
         """Build gensim's model for inference from the two arrays, after fitting and loading."""
-        ldamodel = optional_import("gensim.models.ldamodel", self.name, "text")
+        ldamodel = optional_import("gensim.models.ldamodel", self.name, "study")
         self._model = ldamodel.LdaModel(
             id2word=dict(enumerate(self._index)),
             num_topics=self.options["topics"],

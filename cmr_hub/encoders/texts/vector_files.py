@@ -170,7 +170,7 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     if not _HEADER.fullmatch(header):
         raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
     promised, dim = map(int, header.split())
-    keyed_vectors = optional_import("gensim.models", f"reading {file.name}", "text").KeyedVectors
+    keyed_vectors = optional_import("gensim.models", f"reading {file.name}", "study").KeyedVectors
     # A damaged header must not allocate more memory than the file can fill.
     most = file.stat().st_size * (_DEFLATE if file.suffix == ".gz" else 1)
     if promised * dim * 4 > most:

@@ -73,7 +73,7 @@ class Word2VecEncoder(WordVectorEncoder):
 
     def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
         options = self.options
-        models = optional_import("gensim.models", self.name, "text")
+        models = optional_import("gensim.models", self.name, "study")
         try:
             model = models.Word2Vec(
                 sentences=training,

@@ -81,5 +81,5 @@ def test_loading_standard_files(tmp_path) -> None:
 
 def test_without_gensim(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(CMRError, match=r"needs gensim .*pip install 'cmr-hub\[text\]'"):
+    with pytest.raises(CMRError, match=r"needs gensim .*pip install 'cmr-hub\[study\]'"):
         Word2VecEncoder().fit(corpus())
