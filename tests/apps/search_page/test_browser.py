@@ -215,6 +215,7 @@ def test_a_picture_that_browsers_do_not_show(visit, url, red_square, tmp_path, n
         with Image.open(red_square) as picture:
             picture.save(tmp_path / name)
     window = visit(url)
+    expect(tiles(window)).to_have_count(12)
     window.set_input_files("#search-picture input[type=file]", tmp_path / name)
     expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
     width = read_image(tmp_path / name).width

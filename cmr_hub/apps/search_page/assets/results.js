@@ -134,8 +134,12 @@ if (props.has_address)
   window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
 
 let drawn = [];
+let isAsked = false;
 const render = () => {
   const value = props.value ?? {};
+  // A visitor was faster than the first listing.
+  if (value.is_first && isAsked) return;
+  isAsked ||= !value.is_first && value.number !== undefined;
   status.textContent = value.status ?? "";
   status.dataset.tone = value.tone ?? "hint";
   chip.hidden = !value.like;
