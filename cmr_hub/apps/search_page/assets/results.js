@@ -133,6 +133,32 @@ if (props.has_address)
 if (props.has_address)
   window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
 
+// Browsers may not know the type of a HEIC, and Gradio takes only what is called a picture.
+const known = (files) => {
+  const all = new DataTransfer();
+  for (const file of files)
+    all.items.add(
+      !file.type && /\.(heic|heif|hif|avif|jfif|dng)$/i.test(file.name)
+        ? new File([file], file.name, { type: "image/heic" })
+        : file
+    );
+  return all.files;
+};
+if (props.has_address) {
+  document.addEventListener("change", ({ target }) => {
+    if (target.type === "file" && [...target.files].some((file) => !file.type)) target.files = known(target.files);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    const files = event.dataTransfer?.files ?? [];
+    const input = event.target.closest(".drop")?.querySelector("input[type=file]");
+    if (!input || ![...files].some((file) => !file.type)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.files = known(files);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+}
+
 let drawn = [];
 let isAsked = false;
 const render = () => {
