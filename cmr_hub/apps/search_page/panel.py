@@ -80,7 +80,7 @@ class Handlers:
                 gr.update(choices=box["choices"]) if isinstance(box, dict) else gr.skip()
                 for box in boxes
             ]
-        return [*boxes, shown, answer]
+        return [*boxes, {**shown, "is_first": True}, answer]
 
     def back(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Set the panel as an address of the browser's history says, and search."""

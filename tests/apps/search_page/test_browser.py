@@ -215,11 +215,28 @@ def test_a_picture_that_browsers_do_not_show(visit, url, red_square, tmp_path, n
         with Image.open(red_square) as picture:
             picture.save(tmp_path / name)
     window = visit(url)
+    expect(tiles(window)).to_have_count(12)
     window.set_input_files("#search-picture input[type=file]", tmp_path / name)
     expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
     width = read_image(tmp_path / name).width
     shown = "document.querySelector('#search-picture img').naturalWidth"
     window.wait_for_function(f"{shown} == {width}")
+
+
+def test_a_heic_is_dropped(visit, url) -> None:
+    """A browser that does not know HEIC says nothing of its type."""
+    window = visit(url)
+    expect(tiles(window)).to_have_count(12)
+    window.evaluate(
+        """data => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(data)], "IMG_2.HEIC"));
+            const box = document.querySelector("#search-picture button");
+            box.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }""",
+        [*HEIC],
+    )
+    expect(status(window)).to_contain_text("12 pictures and 12 sentences found")
 
 
 # ---- understand

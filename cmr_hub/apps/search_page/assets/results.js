@@ -133,9 +133,39 @@ if (props.has_address)
 if (props.has_address)
   window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
 
+// Browsers may not know the type of a HEIC, and Gradio takes only what is called a picture.
+const known = (files) => {
+  const all = new DataTransfer();
+  for (const file of files)
+    all.items.add(
+      !file.type && /\.(heic|heif|hif|avif|jfif|dng)$/i.test(file.name)
+        ? new File([file], file.name, { type: "image/heic" })
+        : file
+    );
+  return all.files;
+};
+if (props.has_address) {
+  document.addEventListener("change", ({ target }) => {
+    if (target.type === "file" && [...target.files].some((file) => !file.type)) target.files = known(target.files);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    const files = event.dataTransfer?.files ?? [];
+    const input = event.target.closest(".drop")?.querySelector("input[type=file]");
+    if (!input || ![...files].some((file) => !file.type)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.files = known(files);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+}
+
 let drawn = [];
+let isAsked = false;
 const render = () => {
   const value = props.value ?? {};
+  // A visitor was faster than the first listing.
+  if (value.is_first && isAsked) return;
+  isAsked ||= !value.is_first && value.number !== undefined;
   status.textContent = value.status ?? "";
   status.dataset.tone = value.tone ?? "hint";
   chip.hidden = !value.like;
