@@ -227,6 +227,8 @@ def test_a_visitor_searches_and_looks(visit, url, gallery) -> None:
     expect(window.locator("#results .chip")).to_contain_text("More like")
     window.get_by_role("button", name="Back", exact=True).click()
     expect(tiles).to_have_count(12)
+    window.get_by_role("button", name="More results").click()
+    expect(tiles).to_have_count(24)
     window.locator("h1").click()
     window.keyboard.press("/")
     assert window.evaluate("document.activeElement.id") == "text"

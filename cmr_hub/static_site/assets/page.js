@@ -54,7 +54,7 @@ const loaded = async (path) => {
   return content;
 };
 
-const state = { where: "gallery", picture: null, like: null, answer: null };
+const state = { where: "gallery", picture: null, like: null, answer: null, further: 0 };
 const collections = {};
 let search;
 
@@ -154,7 +154,7 @@ const options = () => {
     picture: state.picture,
     like: state.like,
     weight: within("weight", 0, 3),
-    count: Math.round(within("count", 1, 100)),
+    count: Math.round(within("count", 1, 100)) * (1 + state.further),
     show: $("show").value,
     minScore: within("min-score", 0, 1) || null,
     clear: within("clear-hits", 0, 6) || null,
@@ -226,6 +226,7 @@ const run = async () => {
       tone: "found",
       pictures: (found.image ?? []).map(hit(items)),
       texts: (found.text ?? []).map(hit(items)),
+      more: [found.image, found.text].some((hits) => hits?.length === given.count),
       like: like && { title: like.label ?? like.name, picture: like.address },
     });
   } catch (error) {
@@ -240,6 +241,7 @@ const loadingImages = () =>
 
 const moreLike = ({ id }) => {
   state.like = collections[state.where].rows.get(id);
+  state.further = 0;
   run();
   $("results").scrollIntoView({ block: "nearest" });
 };
@@ -266,7 +268,11 @@ const explain = async ({ id, target }) => {
   look("value", value);
 };
 
-const listeners = { select: explain, like: moreLike, clear: () => fresh() };
+const further = () => {
+  state.further += 1;
+  return run();
+};
+const listeners = { select: explain, like: moreLike, clear: () => fresh(), expand: further };
 const show = mount(shared.results, $("results"), { value: { status: "" }, panel: "site" }, listeners);
 const look = mount(shared.viewer, $("viewer"), { value: null, panel: "site" }, listeners);
 
@@ -289,6 +295,7 @@ const showExamples = ({ sentences, pictures }) => {
 // A new query is no longer "more like".
 const fresh = () => {
   state.like = null;
+  state.further = 0;
   return run();
 };
 
