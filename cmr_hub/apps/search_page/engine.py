@@ -141,6 +141,7 @@ class Engine:
             "class": hit.label and shortened(hit.label),
             "caption": sentences[0] if sentences else shortened(name),
             "sentences": sentences,
+            "duplicates": hit.duplicates,
             "picture": None if hit.path is None else self.address(hit.id),
         }
 

@@ -33,7 +33,10 @@ const tile = (hit) =>
       hit.score === null ? null : make("span", { class: "rank" }, `${hit.rank}`),
       hit.class ? make("strong", { class: "class" }, hit.class) : null,
       hit.score === null ? null : make("span", { class: "score", title: "Cosine similarity" }, number(hit.score)),
-      clear(hit)
+      clear(hit),
+      hit.duplicates
+        ? make("span", { class: "small", title: "Copies of this picture in the gallery" }, `and ${hit.duplicates} more`)
+        : null
     ),
     make("p", { class: "caption", dir: "auto" }, hit.caption),
     props.compact
