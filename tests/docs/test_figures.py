@@ -33,6 +33,20 @@ def test_what_fits_everyday_queries() -> None:
     assert said in " ".join(text_of("docs/photos-release.md").split())
 
 
+def test_which_copies_are_found() -> None:
+    found = json.loads(text_of("results/duplicates.json"))
+    again = list(found["found"].values())
+    words = " ".join(text_of("docs/your-own-pictures.md").split())
+    assert (
+        f"Of {found['changed']} photographs of Pascal Sentence {again[0]} are found again as JPEG of "
+        f"quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, {again[3]} "
+        f"when 15 % brighter, and {again[4]} when cropped"
+    ) in words
+    wrong = found["different_files_called_the_same"]
+    assert f"among {found['pictures']:,} photographs {wrong} pairs" in words
+    assert f"{found['alike_cpu_seconds']} seconds of CPU for {found['alike_vectors']:,}" in words
+
+
 def test_which_shape_a_picture_is_given() -> None:
     found = json.loads(text_of("results/shapes.json"))["figures"]
     recall = [short(found[shape]["recall_at_10"]) for shape in ("as they are", "central square")]
