@@ -38,9 +38,9 @@ def test_which_copies_are_found() -> None:
     again = list(found["found"].values())
     words = " ".join(text_of("docs/your-own-pictures.md").split())
     assert (
-        f"Of {found['changed']} photographs of Pascal Sentence {again[0]} are found again as JPEG of "
-        f"quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, {again[3]} "
-        f"when 15 % brighter, and {again[4]} when cropped"
+        f"Of {found['changed']} photographs of Pascal Sentence {again[0]} are found again as JPEG "
+        f"of quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, "
+        f"{again[3]} when 15 % brighter, and {again[4]} when cropped"
     ) in words
     wrong = found["different_files_called_the_same"]
     assert f"among {found['pictures']:,} photographs {wrong} pairs" in words
