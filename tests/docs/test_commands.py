@@ -164,7 +164,8 @@ def test_quick_start(reader, pictures) -> None:
 def test_your_own_pictures(reader, pictures) -> None:
     reader.activate()
     outputs = follow(reader, "docs/your-own-pictures.md")
-    (sheet,) = reader.opened()
+    sheet, picture = reader.opened()
+    assert picture.endswith(".jpg")
     # `year >= 2020` passes one picture.
     assert Path(sheet.removeprefix("file://")).read_text().count("<img") == 1
     assert (reader.clone / "hits.html").is_file()
