@@ -91,8 +91,8 @@ def index(
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Leave out files and folders, as in a .gitignore: '*.png', 'thumbs/', "
-            "'2019/raw/*'. Can be repeated.",
+            help="Leave out files and folders, as in a .gitignore: `*.png`, `thumbs/`, "
+            "`2019/**/raw`. Can be repeated.",
         ),
     ] = None,
     follow_links: Annotated[
