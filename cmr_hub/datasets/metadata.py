@@ -124,7 +124,8 @@ def picture_annotations(
     Several rows of one picture are its captions; a row of one caption that the picture has already
     adds none. Its label and its other columns come from the first row that has them. A file name
     may differ from that of the file in the composition and case of letters, have backslashes, or
-    begin with `./` or with the folder's whole path. A table that names no picture is passed over, with its reason in the report.
+    begin with `./` or with the folder's whole path. A table that names no picture is passed over,
+    with its reason in the report.
     """
     find = _finder(files, base)
     found: dict[Path, Annotations] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 _MOST_KINDS = 8
+_MOST_TOLD = 20
 _NUMBER = re.compile(r"[0-9][0-9,]*")
 
 
@@ -70,9 +71,9 @@ class Summary:
                 "--restore brings them back"
             )
         lines += kinds_of([*self.unreadable.items(), *self.skipped])
-        lines += [f"{path}: {why}" for path, why in self.told[:_MOST_KINDS]]
-        if len(self.told) > _MOST_KINDS:
-            lines.append(f"and {len(self.told) - _MOST_KINDS:,} more; --log FILE names them all")
+        lines += [f"{path}: {why}" for path, why in self.told[:_MOST_TOLD]]
+        if len(self.told) > _MOST_TOLD:
+            lines.append(f"and {len(self.told) - _MOST_TOLD:,} more; --log FILE names them all")
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:
