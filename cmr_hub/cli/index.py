@@ -91,8 +91,8 @@ def index(
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Leave out files and folders, as in a .gitignore: '*.png', 'thumbs/', "
-            "'2019/raw/*'. Can be repeated.",
+            help="Leave out files and folders, as in a .gitignore: `*.png`, `thumbs/`, "
+            "`2019/**/raw`. Can be repeated.",
         ),
     ] = None,
     follow_links: Annotated[
@@ -167,7 +167,7 @@ def index(
                 with atomic_file(log) as file:
                     file.write_text(summary.log(), encoding="utf-8")
             _say(summary.text())
-            if summary.pictures and not len(gallery):
+            if summary.pictures and not len(gallery) and not summary.left_out:
                 raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")
         search = "" if watch else f'. Now try: cmr search {where} "two dogs on a beach"'
         _say(f"{len(gallery):,} items in {where}{search}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -19,6 +20,7 @@ FACTS: Final = (
 )
 _FIRST_YEAR: Final = 1990  # a camera whose clock is not set writes 1970, 1980 or 0000
 _LONGEST: Final = 100
+_TIME: Final = re.compile("[-:/T ]")
 _TURNED: Final = (5, 6, 7, 8)
 
 
@@ -79,7 +81,8 @@ def _text(value: object) -> str:
 
 def _time(value: object) -> datetime | None:
     try:
-        taken = datetime.strptime(_text(value)[:19].replace("-", ":"), "%Y:%m:%d %H:%M:%S")
+        parts = _TIME.split(_text(value)[:19])  # some programs write 2021-06-01T12:30:00
+        taken = datetime.strptime(":".join(parts), "%Y:%m:%d:%H:%M:%S")
     except ValueError:
         return None
     return taken if taken.year >= _FIRST_YEAR else None

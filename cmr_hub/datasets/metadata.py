@@ -124,7 +124,8 @@ def picture_annotations(
     Several rows of one picture are its captions; a row of one caption that the picture has already
     adds none. Its label and its other columns come from the first row that has them. A file name
     may differ from that of the file in the composition and case of letters, have backslashes, or
-    begin with `./`. A table that names no picture is passed over, with its reason in the report.
+    begin with `./` or with the folder's whole path. A table that names no picture is passed over,
+    with its reason in the report.
     """
     find = _finder(files, base)
     found: dict[Path, Annotations] = {}
@@ -168,7 +169,8 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
             return None
         for own in dict.fromkeys((name, name.strip().replace("\\", "/"))):
             path = table.parent / own
-            is_below = not PurePath(own).is_absolute() and ".." not in PurePath(own).parts
+            is_below = path in on_disk or not PurePath(own).is_absolute()
+            is_below = is_below and ".." not in PurePath(own).parts
             found = [path] if path in on_disk else alike.get(_plain(path), [])
             one = found[0] if len(found) == 1 else path
             if not is_below or not is_inside(one, base):

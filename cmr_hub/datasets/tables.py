@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from cmr_hub.datasets.camera import FACTS
 from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import decode_text
@@ -24,7 +25,7 @@ from cmr_hub.outside import check_file
 
 FILE_NAME: Final = "file_name"
 TEXT_KEYS: Final = ("captions", "caption", "text")
-_KNOWN: Final = (FILE_NAME, *TEXT_KEYS, "label")
+_KNOWN: Final = (FILE_NAME, *TEXT_KEYS, "label", *FACTS)
 _LARGEST: Final = 8 * 2**30
 _HEADER: Final = 65_536  # characters
 _DELIMITERS: Final = ",;\t|"

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.items import COPY_OF, PICTURE_HASH, picked
+from cmr_hub.gallery.items import COPY_OF, PICTURE_HASH, listed, picked
 from cmr_hub.gallery.pages import hit_of
 from cmr_hub.hit import Hit
 
@@ -72,7 +72,7 @@ def find_duplicates(
     store: Store, kinds: Sequence[str], alike: float, *, progress: bool = False
 ) -> list[Duplicates]:
     """Return the groups of duplicates of a gallery; see `Gallery.duplicates`."""
-    for kind in kinds:
+    for kind in listed("kinds", kinds, str):
         if kind not in KINDS:
             raise QueryError(f"{shown(kind)} is not a kind of duplicates: {', '.join(KINDS)}")
     if not 0 < alike <= 1:

@@ -191,7 +191,10 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
             if pa.types.is_temporal(column.type) or pa.types.is_null(column.type):
                 column = column.cast(pa.string())
             pattern = str(literal(node.expression))
-            return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
+            try:
+                return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
+            except pa.ArrowNotImplementedError as error:
+                raise _other_type(column_name(node.this), column.type, pattern) from error
         case exp.Column():
             return pc.equal(_column(table, column_name(node)), pa.scalar(True))
         case exp.Anonymous() if str(node.this).lower() == "near":
@@ -230,9 +233,24 @@ def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     # 2008 is cast to a text column, '2008' to a numeric one and '2008-05-01' to a date; but 2008.5
     # must not be truncated for an integer column.
-    if is_text or isinstance(value, str):
-        scalar = scalar.cast(column.type)
-    return _COMPUTE[sign](column, scalar)
+    try:
+        if is_text or isinstance(value, str):
+            scalar = scalar.cast(column.type)
+        return _COMPUTE[sign](column, scalar)
+    except pa.ArrowException as error:
+        raise _other_type(name, column.type, value) from error
+
+
+def _other_type(name: str, kind: pa.DataType, value: object) -> QueryError:
+    """Return the error for a value that cannot be compared with those of a column."""
+    values = "numbers"
+    if pa.types.is_temporal(kind):
+        values = "times, such as '2021-06' or '2021-06-01 12:30:00'"
+    elif pa.types.is_boolean(kind):
+        values = "true and false"
+    elif pa.types.is_nested(kind):
+        values = "lists"
+    return QueryError(f"{shown(value)} cannot be compared with the column {shown(name)}: it has {values}")
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

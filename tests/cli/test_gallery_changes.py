@@ -90,6 +90,10 @@ def test_changes_of_a_folder(cmr, gallery, pictures, saved_model):
     shutil.rmtree(pictures / "sub")
     assert "1 pictures no longer exist and stay" in index()[1]
     assert "1 removed" in index("--prune")[1]
+    cmr("gallery", "remove", gallery, "--where", "path LIKE '%'")
+    code, text = index()
+    assert (code, "5 left out, since they were removed" in text) == (0, True)
+    assert "5 added" in index("--restore")[1]
     other = shutil.copytree(pictures, pictures.with_name("other"))
     (pictures / "linked").symlink_to(other)
     assert "0 added" in index()[1]

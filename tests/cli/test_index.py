@@ -35,6 +35,12 @@ def test_indexed_twice(cmr, indexed, saved_model, colour_folder, tmp_path):
     assert f"36 items in {out}" in text
 
 
+def test_the_help_shows_the_asterisks_of_patterns(cmr):
+    _, text, _ = cmr("index", "--help")
+    assert "*.png" in text
+    assert "2019/**/raw" in text
+
+
 def test_search_loads_the_model_that_the_gallery_names(cmr, indexed, saved_model):
     gallery = Gallery.open(indexed, load(saved_model))
     code, text, _ = cmr(

@@ -88,6 +88,15 @@ def test_names_of_files(tmp_path, on_disk, written):
     assert list(told(tmp_path)) == [on_disk]
 
 
+def test_a_whole_path_names_a_picture_of_the_folder(tmp_path):
+    touch(tmp_path, "out.jpg", "in/sub/a.jpg")
+    lines = ["file_name,text", f"{tmp_path}/in/sub/a.jpg,x", f"{tmp_path}/out.jpg,y"]
+    (tmp_path / "in" / "metadata.csv").write_text("\n".join(lines))
+    report = ReadReport()
+    assert list(told(tmp_path / "in", report)) == ["sub/a.jpg"]
+    assert report.counts == {"unsafe path": 1}
+
+
 def test_a_name_that_could_be_two_files_is_none(tmp_path):
     touch(tmp_path, "a.jpg", "A.JPG")
     (tmp_path / "metadata.csv").write_text("file_name,text\nA.jpg,x\na.jpg,y\n")

@@ -134,8 +134,8 @@ def test_a_list_in_a_cell_is_captions(tmp_path, cell, captions):
 
 
 def test_names_of_columns():
-    given = [" File_Name", "", "Label", "year", "year", "YEAR", "year_2"]
-    expected = ["file_name", "column_2", "label", "year", "year_2", "YEAR", "year_2_2"]
+    given = [" File_Name", "", "Label", "Year", "age", "age", "AGE", "age_2"]
+    expected = ["file_name", "column_2", "label", "year", "age", "age_2", "AGE", "age_2_2"]
     assert column_names(given) == expected
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cmr_hub.gallery.items import listed
+
 
 class Excluded:
     """Decides which files and folders below a folder are left out.
@@ -32,7 +34,7 @@ class Excluded:
                 [*([] if "/" in pattern.rstrip("/") else ["**"]), *pattern.strip("/").split("/")],
                 pattern.endswith("/"),
             )
-            for pattern in patterns
+            for pattern in listed("exclude", patterns, str)
             if pattern.strip("/")
         ]
 

@@ -52,7 +52,12 @@ def folder_entries(
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
     found = walk(base, report, excluded, follow_links=follow_links)
-    files = [path for path in found if not path.name.startswith(".")]
+    files = []
+    for path in found:
+        if not path.name.startswith("."):
+            files.append(path)
+        elif path.suffix.lower() in IMAGE_ENDINGS:
+            report.add("unexpected file", path, "a hidden file is not read")
     # With its links followed, everything on this machine is inside.
     inside = Path(base.anchor) if follow_links else base
     tables = metadata_files(files, inside, report)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 _MOST_KINDS = 8
+_MOST_TOLD = 20
 _NUMBER = re.compile(r"[0-9][0-9,]*")
 
 
@@ -57,10 +58,12 @@ class Summary:
         ]
         if self.kept:
             folders = ", ".join(f"{folder} ({n:,})" for folder, n in self.kept.most_common(first))
+            if len(self.kept) > first:
+                folders += f" and {len(self.kept) - first:,} more"
             lines.append(
                 f"{self.kept.total():,} pictures no longer exist and stay in the gallery, since no "
-                f"picture is left in their {len(self.kept):,} folders: {folders}. Is a drive not "
-                "mounted? `cmr index FOLDER --prune` removes them"
+                f"picture is left in these folders: {folders}. Is a drive not mounted? "
+                "`cmr index FOLDER --prune` removes them"
             )
         if self.left_out:
             lines.append(
@@ -68,7 +71,9 @@ class Summary:
                 "--restore brings them back"
             )
         lines += kinds_of([*self.unreadable.items(), *self.skipped])
-        lines += [f"{path}: {why}" for path, why in self.told]
+        lines += [f"{path}: {why}" for path, why in self.told[:_MOST_TOLD]]
+        if len(self.told) > _MOST_TOLD:
+            lines.append(f"and {len(self.told) - _MOST_TOLD:,} more; --log FILE names them all")
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:

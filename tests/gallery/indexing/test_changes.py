@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pictures import picture
 
-from cmr_hub.errors import DataNotFoundError
+from cmr_hub.errors import DataNotFoundError, QueryError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.indexing import watch
 from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.index import index_folder
+from cmr_hub.gallery.indexing.summary import Summary
 from cmr_hub.gallery.indexing.watch import keep_current
 
 
@@ -147,6 +149,28 @@ def test_a_root_without_pictures_keeps_its_rows_until_prune(gallery, base, exist
 def test_what_is_excluded_has_no_row(gallery, base, patterns, left) -> None:
     index_folder(gallery, base, exclude=patterns)
     assert sorted(ids(gallery, base)) == [f"{name}.png" for name in left.split()]
+
+
+def test_a_single_pattern_is_not_read_as_letters(gallery, base) -> None:
+    with pytest.raises(QueryError, match="exclude must be a list"):
+        index_folder(gallery, base, exclude="*.gif")
+    with pytest.raises(QueryError, match="kinds must be a list"):
+        gallery.duplicates("alike")
+
+
+def test_hidden_pictures_are_told(gallery, base) -> None:
+    shutil.copy(base / "a.png", base / "x" / ".c.png")
+    (base / "x" / ".nothing").touch()
+    told = index_folder(gallery, base).skipped
+    assert told == [(str(base / "x" / ".c.png"), "a hidden file is not read")]
+
+
+def test_a_summary_names_the_first_of_many() -> None:
+    tables = [(f"/{number}/metadata.json", "it is empty") for number in range(32)]
+    text = Summary(told=tables, kept=Counter({f"/{n}": 1 for n in range(5)})).text()
+    assert text.count("it is empty") == 20
+    assert "and 12 more; --log FILE names them all" in text
+    assert "left in these folders: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
 
 
 def test_no_folder_is_read_that_is_excluded(tmp_path) -> None:
