@@ -28,7 +28,7 @@ class Hit:
     duplicates: int = 0
     """How many other items of the gallery have the same picture; see `Gallery.duplicates`."""
     text: str | None = None
-    """Part of the text in the picture, around the first word of the query in it; None if none is."""
+    """Part of the text in the picture, around a word of the query; None if no word is in it."""
 
     @property
     def path(self) -> Path | None:

@@ -300,7 +300,7 @@ class Gallery:
 
         If text was read in the pictures (`index_folder(ocr=True)`), a hit whose text has words of the
         query moves up: the ranking by similarity is fused with one by words, see
-        `text_in_pictures.fused`. `Hit.score` remains the similarity. Of a query such as
+        `fusion.fused`. `Hit.score` remains the similarity. Of a query such as
         `airport text:"gate 12"`, each hit has the phrase in its text; if it is the whole query, the
         score is 0 if the model does not know the words.
 
@@ -331,16 +331,20 @@ class Gallery:
         """
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
         asked = TextQuery.of(query if text is None else text)
-        condition: Where | TextCondition | None = _condition(where)
+        plain = _condition(where)
+        condition: Where | TextCondition | None = plain
         if asked.phrases:
             if not self.store.has_text:
                 raise QueryError(
                     'text:"…" needs a local gallery with the text in its pictures: '
                     "cmr index FOLDER --out gallery --ocr"
                 )
-            condition = TextCondition(asked.phrases, condition)
+            condition = TextCondition(asked.phrases, plain)
         sought = asked if asked.phrases or (asked.words and self.store.has_text) else None
-        vector = query_vector(self.model, query)
+        if asked.phrases and isinstance(query, np.ndarray) and not query.any():
+            vector = query.astype(np.float64)
+        else:
+            vector = query_vector(self.model, query)
         if not vector.any():  # only text is sought, and the model does not know its words
             neutral = None
         page = Page(k, offset, condition, min_score, distinct, clear, neutral, sought)

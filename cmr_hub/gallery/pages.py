@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
+from cmr_hub.gallery.fusion import FUSED, fused
 from cmr_hub.gallery.items import COLUMNS, COPY_OF, TEXT
 from cmr_hub.gallery.query import number
-from cmr_hub.gallery.text_in_pictures import FUSED, TextCondition, TextQuery, fused
 from cmr_hub.hit import Hit
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.store import Found, Store
+    from cmr_hub.gallery.text_in_pictures import TextCondition, TextQuery
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import Modality
 

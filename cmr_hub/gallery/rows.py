@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, joined_tables, picked
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
-from cmr_hub.gallery.text_in_pictures import TextCondition, covered
+from cmr_hub.gallery.text_in_pictures import covered
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.graph import Graph
     from cmr_hub.gallery.manifest import GraphRecord
     from cmr_hub.gallery.nearest import NearestVectors, Selection
+    from cmr_hub.gallery.text_in_pictures import TextCondition
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import IntArray, Modality
 
