@@ -70,6 +70,9 @@ class Rows:
         self.graphs = dict(graphs or {})
         self.starts = np.cumsum([0, *map(len, self.segments)])
         self._selection = lru_cache(_FILTERS)(self._select)
+        self._covered = lru_cache(_FILTERS)(
+            lambda words: covered(self.table.column(TEXT), words, self.alive)
+        )
         self._nearest: dict[Modality, NearestVectors] = {}
         self._making_nearest = Lock()
 
@@ -230,7 +233,7 @@ class Rows:
         where: Where | TextCondition | None = None,
     ) -> list[tuple[float, Found]]:
         """See `store.Store.search_words`."""
-        rows, shares = covered(self.table.column(TEXT), words, self.alive)
+        rows, shares = self._covered(tuple(words))
         if where is not None and len(rows):
             passes = self.filtered(where)[rows]
             rows, shares = rows[passes], shares[passes]
