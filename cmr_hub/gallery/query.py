@@ -181,7 +181,7 @@ def mixed(
     return mix
 
 
-def query_texts(query: Query) -> list[str]:
+def query_texts(query: Query | None) -> list[str]:
     """Return the texts of a query."""
     if isinstance(query, Mix):
         return [text for _, part in query.parts for text in query_texts(part)]
