@@ -13,16 +13,16 @@ FUSED: Final = 200
 """Number of best pictures of each ranking that are fused. At rank 200 a picture gains a quarter of
 what the first gains, and on the later pages of a search the order matters little."""
 _CONSTANT: Final = 60
-"""The constant of reciprocal rank fusion, with which it was published (Cormack et al., 2009): of two
-rankings, it prefers what is among the first in both."""
+"""The constant of reciprocal rank fusion, as published (Cormack et al., 2009): it prefers what is among the first in both."""
 
 
 def fused(by_vector: Found, by_words: Sequence[tuple[float, Found]]) -> Found:
     """Fuse two rankings by reciprocal rank.
 
-    A picture at rank r of the `FUSED` first by vector gains 1 / (60 + r), and one at rank r by words
-    gains s / (60 + r), with s the share of the query's words in its text (`text_in_pictures.covered`): a picture with
-    one word of five moves up a little. Pictures without a gain follow in the order of their scores.
+    A picture at rank r of the `FUSED` first by vector gains 1 / (60 + r), and one at rank r by
+    words gains s / (60 + r), with s the share of the query's words in its text
+    (`text_in_pictures.covered`): one with one word of five moves up a little. Pictures without a
+    gain follow in the order of their scores.
 
     Args:
         by_vector: the best pictures by vector.

@@ -298,8 +298,8 @@ class Gallery:
     ) -> list[Hit]:
         """Return the items most similar to a text, a picture, a vector or a `Mix`.
 
-        If text was read in the pictures (`index_folder(ocr=True)`), a hit whose text has words of the
-        query moves up: the ranking by similarity is fused with one by words, see
+        If text was read in the pictures (`index_folder(ocr=True)`), a hit whose text has words of
+        the query moves up: the ranking by similarity is fused with one by words, see
         `fusion.fused`. `Hit.score` remains the similarity. Of a query such as
         `airport text:"gate 12"`, each hit has the phrase in its text; if it is the whole query, the
         score is 0 if the model does not know the words.

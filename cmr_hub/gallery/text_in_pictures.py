@@ -26,9 +26,14 @@ _MOST_WORDS: Final = 16
 _EXCERPT: Final = 30
 """Letters before and after the first word that was found."""
 _FUNCTION_WORDS: Final = frozenset(
-    "an the this that these those some any of on in at to by for from with without into over under "
-    "near and or not no is are was were be been being has have had do does it its he she they them "
-    "his her their my your our we you who which where there here as one two".split()
+    {
+        *("an", "the", "this", "that", "these", "those", "some", "any", "of", "on", "in", "at"),
+        *("to", "by", "for", "from", "with", "without", "into", "over", "under", "near", "and"),
+        *("or", "not", "no", "is", "are", "was", "were", "be", "been", "being", "has", "have"),
+        *("had", "do", "does", "it", "its", "he", "she", "they", "them", "his", "her", "their"),
+        *("my", "your", "our", "we", "you", "who", "which", "where", "there", "here", "as"),
+        *("one", "two"),
+    }
 )
 """Words that say nothing about what is in a picture, and are on many signs."""
 _LETTER: Final = r"\pL\pM\pN"
@@ -71,10 +76,8 @@ class TextQuery:
         """Return of each text the part around the first word or phrase; None if none is in it."""
         patterns = [*map(_word_pattern, self.words), *map(_phrase_pattern, self.phrases)]
         column = pa.array(texts, pa.string())
-        places = zip(
-            *(pc.find_substring_regex(column, one, ignore_case=True).to_pylist() for one in patterns),
-            strict=True,
-        )
+        every = (pc.find_substring_regex(column, one, ignore_case=True) for one in patterns)
+        places = zip(*(found.to_pylist() for found in every), strict=True)
         found = [[place for place in every if place is not None and place >= 0] for every in places]
         return [
             _excerpt(text or "", min(every)) if every else None
@@ -102,9 +105,9 @@ def covered(
 ) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Return the rows with a word in their text, and the share of the words that it has.
 
-    Words are weighted by how rare they are among the texts (the inverse document frequency of BM25);
-    how often a word is in a text does not count, as on signs and receipts it says little. The texts
-    are scanned: 100,000 take hundredths of a second, less than an index of them takes to load.
+    Words are weighted by how rare they are among the texts (the inverse document frequency of
+    BM25); how often a word is in a text does not count, as on signs and receipts it says little.
+    The texts are scanned: 100,000 take less than a tenth of a second, and need no index.
 
     Args:
         texts: the texts of all rows.

@@ -198,9 +198,7 @@ class Decoders:
                 return
             slot = self._free.pop()
             places = [entry.place for entry in entries]
-            result = self._pool.submit(
-                _decode_into, slot, places, self.preprocessing, self.ocr
-            )
+            result = self._pool.submit(_decode_into, slot, places, self.preprocessing, self.ocr)
             yield _Work(entries, slot, result)
 
     def release(self, pictures: Decoded) -> None:

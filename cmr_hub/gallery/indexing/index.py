@@ -94,8 +94,8 @@ def index_folder(
     If the whole folder is gone or has no picture, its rows stay until `prune`: its drive may not be
     mounted. What `Gallery.remove` removed stays out until `restore`.
 
-    With `ocr`, the text in pictures is read into the column `text_in_picture`, also of those that were
-    indexed without; these are not encoded again.
+    With `ocr`, the text in pictures is read into the column `text_in_picture`, also of those that
+    were indexed without; these are not encoded again.
 
     Args:
         gallery: a gallery opened with its model.
@@ -113,8 +113,8 @@ def index_folder(
     Raises:
         DataNotFoundError: the folder does not exist or has no pictures, and there is nothing to
             prune; nothing is removed then.
-        CMRError: the gallery has no model, the model has no encoders, the cluster failed, or RapidOCR
-            is not installed.
+        CMRError: the gallery has no model, the model has no encoders, the cluster failed, or
+            RapidOCR is not installed.
         GalleryInUseError: another process is writing to the gallery.
     """
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
@@ -489,7 +489,12 @@ class _Run:
             self.groups = PictureGroups(self.store.table(), self.left)
         found = self.groups.copies_of(
             [
-                (ids[index], str(rows[index].entry.path), picture.sha256, picture.facts[PICTURE_HASH])
+                (
+                    ids[index],
+                    str(rows[index].entry.path),
+                    picture.sha256,
+                    picture.facts[PICTURE_HASH],
+                )
                 for index in compared
                 for picture in [rows[index].picture]
             ]

@@ -20,8 +20,8 @@ ENOUGH: Final = 1_200
 """Shorter side, in pixels, of a picture in which text is read: see `images.read_image`."""
 _LONGEST_SIDE: Final = 1_600
 _DETECTION_SIDE: Final = 960
-"""Longer side at which lines are sought, as in PaddleOCR. Letters of 12 pixels are still found, in a
-quarter of the time; their words are then read at the full size."""
+"""Longer side at which lines are sought, as in PaddleOCR. Letters of 12 pixels are still found, in
+half the time; their words are then read at the full size."""
 _LEAST_SIDE: Final = 12
 """Shorter side of a picture in which there can be text. Reading a line takes time by its width."""
 _MOST_LINES: Final = 300

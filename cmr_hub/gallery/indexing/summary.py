@@ -47,7 +47,8 @@ class Summary:
     def log(self) -> str:
         """Return all that was passed over, a line each: path, tab, reason."""
         every = [*self.unreadable.items(), *self.skipped, *self.problems, *self.told]
-        every += [(path, f"its text cannot be read: {why}") for path, why in self.unread_text.items()]
+        unread = self.unread_text.items()
+        every += [(path, f"its text cannot be read: {why}") for path, why in unread]
         return "".join(f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
 
     def text(self, first: int = 3) -> str:
@@ -75,7 +76,8 @@ class Summary:
         if self.unread_text:
             path, why = next(iter(self.unread_text.items()))
             lines.append(
-                f"the text of {len(self.unread_text):,} pictures cannot be read, such as {path}: {why}"
+                f"the text of {len(self.unread_text):,} pictures cannot be read, such as {path}: "
+                f"{why}"
             )
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
