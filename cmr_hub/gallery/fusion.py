@@ -13,7 +13,8 @@ FUSED: Final = 200
 """Number of best pictures of each ranking that are fused. At rank 200 a picture gains a quarter of
 what the first gains, and on the later pages of a search the order matters little."""
 _CONSTANT: Final = 60
-"""The constant of reciprocal rank fusion, as published (Cormack et al., 2009): it prefers what is among the first in both."""
+"""The constant of reciprocal rank fusion, as published (Cormack et al., 2009): it prefers what
+is among the first in both."""
 
 
 def fused(by_vector: Found, by_words: Sequence[tuple[float, Found]]) -> Found:
