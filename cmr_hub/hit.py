@@ -27,6 +27,8 @@ class Hit:
     None where that is not known: see `clear.Neutral`."""
     duplicates: int = 0
     """How many other items of the gallery have the same picture; see `Gallery.duplicates`."""
+    text: str | None = None
+    """Part of the text in the picture, around a word of the query; None if no word is in it."""
 
     @property
     def path(self) -> Path | None:

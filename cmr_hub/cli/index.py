@@ -108,6 +108,13 @@ def index(
         bool,
         typer.Option("--restore", help="Add what `cmr gallery remove` removed from this folder."),
     ] = False,
+    ocr: Annotated[
+        bool,
+        typer.Option(
+            "--ocr",
+            help="Read the text in pictures, also in those that are in the gallery already.",
+        ),
+    ] = False,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Keep the gallery current until Ctrl-C."),
@@ -161,6 +168,7 @@ def index(
                 follow_links=follow_links,
                 prune=prune,
                 restore=restore,
+                ocr=ocr,
                 progress=True,
             )
             if log is not None:

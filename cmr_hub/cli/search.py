@@ -242,6 +242,7 @@ def _table(hits: list[Hit]) -> Table:
         "clear": ["" if hit.z is None else f"{hit.z:.1f}" for hit in hits],
         "label": [cell(hit.label or "") for hit in hits],
         "sentence": [cell(hit.sentences[0] if hit.sentences else "") for hit in hits],
+        "text": [cell(hit.text or "") for hit in hits],
         "copies": [f"and {hit.duplicates:,} more" if hit.duplicates else "" for hit in hits],
         "path": [_linked(hit) for hit in hits],
     }

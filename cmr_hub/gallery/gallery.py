@@ -19,6 +19,7 @@ from cmr_hub.gallery.pages import Page, picture_of, search_pages
 from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
 from cmr_hub.gallery.segment import segment_of
+from cmr_hub.gallery.text_in_pictures import TextCondition, TextQuery
 from cmr_hub.hit import Explanation, Hit
 from cmr_hub.models.zero_shot import TEMPLATE
 
@@ -293,8 +294,15 @@ class Gallery:
         distinct: bool | float = True,
         clear: float | None = None,
         query_modality: Modality | None = None,
+        text: str | None = None,
     ) -> list[Hit]:
         """Return the items most similar to a text, a picture, a vector or a `Mix`.
+
+        If text was read in the pictures (`index_folder(ocr=True)`), a hit whose text has words of
+        the query moves up: the ranking by similarity is fused with one by words, see
+        `fusion.fused`. `Hit.score` remains the similarity. Of a query such as
+        `airport text:"gate 12"`, each hit has the phrase in its text; if it is the whole query, the
+        score is 0 if the model does not know the words.
 
         Args:
             query: a text (`str`), a picture (`Path`, PIL image, the `bytes` of a file, or a uint8
@@ -312,6 +320,7 @@ class Gallery:
                 similarity to a better hit is higher.
             clear: minimum `z` of a hit; only the 1,000 best scores are considered.
             query_modality: modality of a query vector; only hits of a text have a `z`.
+            text: text to seek in the pictures beside a query vector. Default: that of the query.
 
         Returns:
             Hits, best first; ties in the order of the gallery.
@@ -321,8 +330,24 @@ class Gallery:
             UnknownWordsError, ImageError: the model cannot encode the query.
         """
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
-        page = Page(k, offset, _condition(where), min_score, distinct, clear, neutral)
-        vector = query_vector(self.model, query)
+        asked = TextQuery.of(query if text is None else text)
+        plain = _condition(where)
+        condition: Where | TextCondition | None = plain
+        if asked.phrases:
+            if not self.store.has_text:
+                raise QueryError(
+                    'text:"…" needs a local gallery with the text in its pictures: '
+                    "cmr index FOLDER --out gallery --ocr"
+                )
+            condition = TextCondition(asked.phrases, plain)
+        sought = asked if asked.phrases or (asked.words and self.store.has_text) else None
+        if asked.phrases and isinstance(query, np.ndarray) and not query.any():
+            vector = query.astype(np.float64)
+        else:
+            vector = query_vector(self.model, query)
+        if not vector.any():  # only text is sought, and the model does not know its words
+            neutral = None
+        page = Page(k, offset, condition, min_score, distinct, clear, neutral, sought)
         return self._search(vector[None], chosen_target(target, self.targets), page)[0]
 
     def search_many(

@@ -38,7 +38,16 @@ PICTURE_HASH = "picture_hash"
 COPY_OF = "copy_of"
 """The column with the id of the first copy of the same picture; null for the first itself."""
 
-RESERVED = ("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, ZERO_SHOT_COLUMNS)
+TEXT = "text_in_picture"
+"""The column with the text that was read in a picture: "" if there is none, null if not read."""
+
+TEXT_PROBLEM = "text_problem"
+"""A fact of a picture whose text cannot be read: why. Not a column."""
+
+RESERVED = (
+    *("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, TEXT),
+    ZERO_SHOT_COLUMNS,
+)
 """Columns that the package fills in itself; values of a source are ignored."""
 
 FACT_TYPES = {

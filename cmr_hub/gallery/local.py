@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.graph import Graph
     from cmr_hub.gallery.segment import Segment
     from cmr_hub.gallery.store import Found
+    from cmr_hub.gallery.text_in_pictures import TextCondition
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import FloatArray, Modality
 
@@ -234,9 +235,23 @@ class LocalStore:
         queries: npt.NDArray[np.float64],
         count: int,
         target: Modality,
-        where: Where | None = None,
+        where: Where | TextCondition | None = None,
     ) -> list[Found]:
         return self._now().search(queries, count, target, where)
+
+    @property
+    def has_text(self) -> bool:
+        return self._now().has_text
+
+    def search_words(
+        self,
+        query: npt.NDArray[np.float64],
+        words: Sequence[str],
+        count: int,
+        target: Modality,
+        where: Where | TextCondition | None = None,
+    ) -> list[tuple[float, Found]]:
+        return self._now().search_words(query, words, count, target, where)
 
     def optimise(self, *, progress: bool = False) -> None:
         """Update the graph of each modality that has more than `EXACT_LIMIT` vectors."""

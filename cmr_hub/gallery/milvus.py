@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cmr_hub.gallery.clear import Neutral
+    from cmr_hub.gallery.text_in_pictures import TextCondition
     from cmr_hub.gallery.where import Where
 
 _BATCH = 512
@@ -217,7 +218,7 @@ class MilvusStore:
         queries: npt.NDArray[np.float64],
         count: int,
         target: Modality,
-        where: Where | None = None,
+        where: Where | TextCondition | None = None,
     ) -> list[Found]:
         if target not in self.existing:
             nothing = np.empty((0, queries.shape[1]), np.float32)
@@ -235,6 +236,21 @@ class MilvusStore:
             consistency_level="Session",
         )
         return [_found(answer, query) for answer, query in zip(answers, queries, strict=True)]
+
+    @property
+    def has_text(self) -> bool:
+        """False: Milvus cannot search for words."""
+        return False
+
+    def search_words(
+        self,
+        query: npt.NDArray[np.float64],
+        words: Sequence[str],
+        count: int,
+        target: Modality,
+        where: Where | TextCondition | None = None,
+    ) -> list[tuple[float, Found]]:
+        return []
 
     def optimise(self, *, progress: bool = False) -> None:
         """Flush the collections; Milvus builds its indexes itself."""

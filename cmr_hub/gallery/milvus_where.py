@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from cmr_hub.errors import QueryError, shown
 from cmr_hub.gallery.where import COMPARISONS, Where, column_name, comparison, literal, refuse
 
+if TYPE_CHECKING:
+    from cmr_hub.gallery.text_in_pictures import TextCondition
+
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def milvus_condition(where: Where) -> str:
+def milvus_condition(where: Where | TextCondition) -> str:
     """Return a Milvus filter that selects the same rows as the condition.
 
     Times are stored as text, year first, so they compare as text.
@@ -27,6 +30,8 @@ def milvus_condition(where: Where) -> str:
         QueryError: it uses ILIKE, near, or LIKE for more than a prefix, which Milvus does not
             support.
     """
+    if not isinstance(where, Where):
+        raise QueryError("the text in pictures cannot be searched in Milvus")
     return _expression(where.tree, wanted=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.texts.tokens import unique, words
-from cmr_hub.gallery.query import query_texts
+from cmr_hub.gallery.query import query_texts, without_phrases
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.query import Query
@@ -24,7 +24,8 @@ _NEGATIONS: Final = frozenset(
 
 def unknown_words(model: CrossModalModel, query: Query) -> list[str]:
     """Return the distinct words of a query that the model does not know, in order."""
-    return unique(word for text in query_texts(query) for word in model.unknown_words(text))
+    texts = query_texts(without_phrases(query))
+    return unique(word for text in texts for word in model.unknown_words(text))
 
 
 def query_notes(query: Query, unknown: Sequence[str], instead: str) -> list[str]:
@@ -55,7 +56,7 @@ def _not_understood(query: Query, instead: str) -> str:
     found = next(
         (
             word
-            for text in query_texts(query)
+            for text in query_texts(without_phrases(query))
             for word in words(text)
             if word in _NEGATIONS or word.endswith("n't")
         ),

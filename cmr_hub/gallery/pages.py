@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.items import COLUMNS, COPY_OF
+from cmr_hub.gallery.fusion import FUSED, fused
+from cmr_hub.gallery.items import COLUMNS, COPY_OF, TEXT
 from cmr_hub.gallery.query import number
 from cmr_hub.hit import Hit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.store import Found, Store
+    from cmr_hub.gallery.text_in_pictures import TextCondition, TextQuery
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import Modality
 
@@ -39,12 +41,14 @@ class Page:
 
     k: int
     offset: int = 0
-    where: Where | None = None
+    where: Where | TextCondition | None = None
     min_score: float | None = None
     distinct: bool | float = True
     clear: float | None = None
     neutral: Neutral | None = None
     """Scores of neutral sentences, for z; optional."""
+    text: TextQuery | None = None
+    """What is sought in the text in pictures; see `text_in_pictures`."""
 
     def __post_init__(self) -> None:
         # Small NumPy integers would overflow at 127 or 255.
@@ -80,19 +84,26 @@ def search_pages(
     is_unfiltered = page.distinct is False and page.clear is None
     copies = store.copies
     first = min(limit, last + (_SPARE if copies and page.distinct is not False else 0))
+    by_words: list[tuple[float, Found]] = []
+    if page.text is not None and page.text.words and len(queries) == 1:
+        by_words = store.search_words(queries[0], page.text.words, FUSED, target, page.where)
+        first = max(first, FUSED) if by_words else first
     pages = []
     for query, best in zip(queries, store.search(queries, first, target, page.where), strict=True):
-        fetched, found = first, best
+        fetched, by_vector = first, best
         while True:
+            found = fused(by_vector, by_words) if by_words else by_vector
             neutral = page.neutral if found.items else None  # nothing has no width
             z = None if neutral is None else neutral.z(found.scores, found.vectors)
             kept = _kept(found, z, page)
             # Some hits were filtered out, and the store may have more.
-            is_short = len(kept) < last and len(found.items) == fetched < limit
-            if is_unfiltered or not is_short or not page.admits(found.scores[-1]):
+            is_short = len(kept) < last and len(by_vector.items) == fetched < limit
+            if is_unfiltered or not is_short or not page.admits(by_vector.scores[-1]):
                 break
             fetched = min(2 * fetched, limit)
-            (found,) = store.search(query[None], fetched, target, page.where)
+            (by_vector,) = store.search(query[None], fetched, target, page.where)
+        shown = kept[page.offset : last]
+        excerpts = _excerpts([found.items[index] for index in shown], page.text)
         pages.append(
             [
                 hit_of(
@@ -101,15 +112,29 @@ def search_pages(
                     rank,
                     None if z is None else float(z[index]),
                     copies.get(picture_of(found.items[index]), 1) - 1,
+                    excerpt,
                 )
-                for rank, index in enumerate(kept[page.offset : last], page.offset + 1)
+                for rank, (index, excerpt) in enumerate(
+                    zip(shown, excerpts, strict=True), page.offset + 1
+                )
             ]
         )
     return pages
 
 
+def _excerpts(items: Sequence[Mapping[str, Any]], text: TextQuery | None) -> list[str | None]:
+    if text is None:
+        return [None] * len(items)
+    return text.excerpts([item[TEXT] for item in items])
+
+
 def hit_of(
-    item: Mapping[str, Any], score: float, rank: int, z: float | None = None, duplicates: int = 0
+    item: Mapping[str, Any],
+    score: float,
+    rank: int,
+    z: float | None = None,
+    duplicates: int = 0,
+    text: str | None = None,
 ) -> Hit:
     """Create a hit from a row of the items table."""
     return Hit(
@@ -123,6 +148,7 @@ def hit_of(
         metadata={name: item[name] for name in item if name not in COLUMNS},
         z=z,
         duplicates=duplicates,
+        text=text,
     )
 
 

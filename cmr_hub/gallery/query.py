@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union, get_args
 import numpy as np
 from PIL import Image
 
-from cmr_hub.errors import QueryError, shown
+from cmr_hub.errors import QueryError, UnknownWordsError, shown
 from cmr_hub.models.towers import refuse_file_name
 from cmr_hub.types import Modality
 
@@ -25,6 +26,7 @@ Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[Any]", "M
 (H, W)), a vector, or a `Mix`."""
 
 
+_PHRASE: Final = re.compile('(?<!\\w)text:["“”„]([^"“”„]*)["“”„]', re.IGNORECASE)
 UNWANTED_WEIGHT: Final = 0.3
 """Default weight of what is not wanted; see `mixed`."""
 
@@ -92,28 +94,57 @@ def chosen_target(target: Modality | None, available: Sequence[Modality]) -> Mod
     return target
 
 
+def split_phrases(text: str) -> tuple[str, list[str]]:
+    """Return a text without parts such as `text:"gate 12"`, and the phrases in these."""
+    phrases = _PHRASE.findall(text)
+    return (" ".join(_PHRASE.sub(" ", text).split()) if phrases else text), phrases
+
+
+def without_phrases(query: Query) -> Query | None:
+    """Return a query without what asks for text in pictures only; None if nothing is left."""
+    if isinstance(query, Mix):
+        parts = [(weight, without_phrases(part)) for weight, part in query.parts]
+        left = [(weight, part) for weight, part in parts if part is not None]
+        return Mix(*left) if left else None
+    if isinstance(query, str):
+        rest, phrases = split_phrases(query)
+        return None if phrases and not rest else rest
+    return query
+
+
 def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.float64]:
     """Encode a query as a (d,) unit vector.
+
+    If it only asks for text in pictures, this is the vector of that text, or zero if the model does
+    not know its words.
 
     Raises:
         QueryError: there is no model to encode texts and pictures, a text is the name of a picture
             file, or the vector is zero or not finite.
         UnknownWordsError, ImageError: the model cannot encode the query.
     """
-    match query:
+    plain = without_phrases(query)
+    if plain is None:
+        phrases = [phrase for text in query_texts(query) for phrase in split_phrases(text)[1]]
+        try:
+            vectors = _model(model).encode_texts([" ".join(phrases)])
+        except UnknownWordsError:
+            return np.zeros(_model(model).dim)
+        plain = vectors[0]
+    match plain:
         case Mix():
-            weights = [weight for weight, _ in query.parts]
-            rows = [query_vector(model, part) for _, part in query.parts]
+            weights = [weight for weight, _ in plain.parts]
+            rows = [query_vector(model, part) for _, part in plain.parts]
             if len({len(row) for row in rows}) > 1:
                 raise QueryError("the vectors of a mix differ in width: they are not of one model")
             vector = mixed(weights, rows)
         case str():
-            refuse_file_name(query)
-            vector = _model(model).encode_texts([query])[0].astype(np.float64)
-        case _ if _is_picture(query):
-            vector = _model(model).encode_images([query])[0].astype(np.float64)
+            refuse_file_name(plain)
+            vector = _model(model).encode_texts([plain])[0].astype(np.float64)
+        case _ if _is_picture(plain):
+            vector = _model(model).encode_images([plain])[0].astype(np.float64)
         case _:
-            vector = _numbers(query)
+            vector = _numbers(plain)
             if vector.ndim != 1:
                 raise QueryError(
                     f"a query is a text, a picture, a vector or a Mix, not {shown(query)}"
@@ -150,7 +181,7 @@ def mixed(
     return mix
 
 
-def query_texts(query: Query) -> list[str]:
+def query_texts(query: Query | None) -> list[str]:
     """Return the texts of a query."""
     if isinstance(query, Mix):
         return [text for _, part in query.parts for text in query_texts(part)]

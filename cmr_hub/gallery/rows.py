@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.gallery.items import COPY_OF, MODALITY, joined_tables, picked
+from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, joined_tables, picked
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
+from cmr_hub.gallery.text_in_pictures import covered
 from cmr_hub.gallery.vectors import VectorColumn
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cmr_hub.gallery.graph import Graph
     from cmr_hub.gallery.manifest import GraphRecord
     from cmr_hub.gallery.nearest import NearestVectors, Selection
+    from cmr_hub.gallery.text_in_pictures import TextCondition
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import IntArray, Modality
 
@@ -68,6 +70,9 @@ class Rows:
         self.graphs = dict(graphs or {})
         self.starts = np.cumsum([0, *map(len, self.segments)])
         self._selection = lru_cache(_FILTERS)(self._select)
+        self._covered = lru_cache(_FILTERS)(
+            lambda words: covered(self.table.column(TEXT), words, self.alive)
+        )
         self._nearest: dict[Modality, NearestVectors] = {}
         self._making_nearest = Lock()
 
@@ -124,6 +129,11 @@ class Rows:
         is_first = pc.is_in(items.column("id"), value_set=pc.unique(copied))
         return Counter(copied.to_pylist() + items.column("id").filter(is_first).to_pylist())
 
+    @cached_property
+    def has_text(self) -> bool:
+        """Whether there is a column of the text in pictures."""
+        return any(TEXT in segment.column_names for segment in self.segments)
+
     def columns(self, target: Modality) -> list[VectorColumn]:
         """Return the vectors of one modality with row numbers, one column per segment."""
         return [
@@ -161,7 +171,7 @@ class Rows:
                 parts.append(segment.take(local))
         return joined(parts)
 
-    def filtered(self, where: Where) -> npt.NDArray[np.bool_]:
+    def filtered(self, where: Where | TextCondition) -> npt.NDArray[np.bool_]:
         """Return a mask of existing rows that satisfy a condition, also on `modality`."""
         mask: npt.NDArray[np.bool_] = self.alive.copy()
         if len(mask):
@@ -203,7 +213,7 @@ class Rows:
         queries: npt.NDArray[np.float64],
         count: int,
         target: Modality,
-        where: Where | None = None,
+        where: Where | TextCondition | None = None,
     ) -> list[Found]:
         """See `store.Store.search`."""
         with self._reading() if where is None else nullcontext():
@@ -213,6 +223,33 @@ class Rows:
             Found(picked(self.table, rows).to_pylist(), scores, vectors)
             for rows, scores, vectors in found
         ]
+
+    def search_words(
+        self,
+        query: npt.NDArray[np.float64],
+        words: Sequence[str],
+        count: int,
+        target: Modality,
+        where: Where | TextCondition | None = None,
+    ) -> list[tuple[float, Found]]:
+        """See `store.Store.search_words`."""
+        rows, shares = self._covered(tuple(words))
+        if where is not None and len(rows):
+            passes = self.filtered(where)[rows]
+            rows, shares = rows[passes], shares[passes]
+        nearest, groups = self.nearest(target), []
+        for share in np.unique(shares)[::-1]:
+            has_share = np.zeros(self.starts[-1], dtype=bool)
+            has_share[rows[shares == share]] = True
+            ((best, scores, vectors),) = nearest.search(
+                query[None], count, nearest.select(has_share)
+            )
+            found = Found(picked(self.table, best).to_pylist(), scores, vectors)
+            groups.append((float(share), found))
+            count -= len(best)
+            if not count:
+                break
+        return groups
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -228,7 +265,7 @@ class Rows:
             yield
             items.result()
 
-    def _select(self, target: Modality, where: Where | None) -> Selection:
+    def _select(self, target: Modality, where: Where | TextCondition | None) -> Selection:
         nearest = self.nearest(target)
         if where is None:
             return nearest.select(self.alive) if len(self.removed) else nearest.everything

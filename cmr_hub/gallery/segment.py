@@ -53,6 +53,11 @@ class Segment:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of items."""
+        return list(self.items.column_names)
+
     def take(self, rows: IntArray) -> Segment:
         """Return a segment of some of the rows."""
         return Segment(
@@ -90,6 +95,11 @@ class StoredSegment(Segment):
 
     def __len__(self) -> int:
         return self.record.count
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of items, which are not loaded."""
+        return list(self._file.schema.names)
 
     @cached_property
     def items(self) -> pa.Table:

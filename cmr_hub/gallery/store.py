@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.gallery.clear import Neutral
     from cmr_hub.gallery.segment import Segment
+    from cmr_hub.gallery.text_in_pictures import TextCondition
     from cmr_hub.gallery.where import Where
     from cmr_hub.types import FloatArray, Modality
 
@@ -121,9 +122,27 @@ class Store(Protocol):
         queries: npt.NDArray[np.float64],
         count: int,
         target: Modality,
-        where: Where | None = None,
+        where: Where | TextCondition | None = None,
     ) -> list[Found]:
         """Return the `count` most similar items that satisfy a condition, per (Q, d) unit query."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether text was read in pictures and can be searched."""
+
+    def search_words(
+        self,
+        query: npt.NDArray[np.float64],
+        words: Sequence[str],
+        count: int,
+        target: Modality,
+        where: Where | TextCondition | None = None,
+    ) -> list[tuple[float, Found]]:
+        """Return the `count` items with the largest share of the words in their text.
+
+        Those of the same share (see `text_in_pictures.covered`) are one group, in which the items
+        most similar to the (d,) unit query come first.
+        """
 
     def optimise(self, *, progress: bool = False) -> None:
         """Update the search indexes after rows were added."""

@@ -187,14 +187,7 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
                 _compare(table, name, "<=", literal(node.args["high"])),
             )
         case exp.Like() | exp.ILike():
-            column = _column(table, column_name(node.this))
-            if pa.types.is_temporal(column.type) or pa.types.is_null(column.type):
-                column = column.cast(pa.string())
-            pattern = str(literal(node.expression))
-            try:
-                return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
-            except pa.ArrowNotImplementedError as error:
-                raise _other_type(column_name(node.this), column.type, pattern) from error
+            return _like(table, node)
         case exp.Column():
             return pc.equal(_column(table, column_name(node)), pa.scalar(True))
         case exp.Anonymous() if str(node.this).lower() == "near":
@@ -202,6 +195,17 @@ def _evaluate(node: exp.Expr, table: pa.Table) -> Any:  # noqa: PLR0911
         case _ if type(node) in COMPARISONS:
             return _compare(table, *comparison(node))
     raise refuse(node)
+
+
+def _like(table: pa.Table, node: exp.Like | exp.ILike) -> pa.ChunkedArray:
+    column = _column(table, column_name(node.this))
+    if pa.types.is_temporal(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    pattern = str(literal(node.expression))
+    try:
+        return pc.match_like(column, pattern, ignore_case=isinstance(node, exp.ILike))
+    except pa.ArrowNotImplementedError as error:
+        raise _other_type(column_name(node.this), column.type, pattern) from error
 
 
 def _near(table: pa.Table, values: list[Any]) -> pa.ChunkedArray:
@@ -250,7 +254,9 @@ def _other_type(name: str, kind: pa.DataType, value: object) -> QueryError:
         values = "true and false"
     elif pa.types.is_nested(kind):
         values = "lists"
-    return QueryError(f"{shown(value)} cannot be compared with the column {shown(name)}: it has {values}")
+    return QueryError(
+        f"{shown(value)} cannot be compared with the column {shown(name)}: it has {values}"
+    )
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

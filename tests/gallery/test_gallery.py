@@ -119,8 +119,8 @@ def test_a_hit_says_all_that_is_known(gallery: Gallery) -> None:
             metadata={"year": 2000 + row},
         )
         assert hit.path == (None if row == 3 else Path(f"/data/class-{row % 3}/{row}.jpg"))
-        names = ["rank", "id", "score", "path", "sentences", "label", "metadata", "z", "duplicates"]
-        assert list(hit.record()) == names
+        names = ["rank", "id", "score", "path", "sentences", "label", "metadata", "z"]
+        assert list(hit.record()) == [*names, "duplicates", "text"]
         assert hit.record()["path"] == hit.file
         assert hit.score == pytest.approx(1, abs=1e-6)
         assert hit.score <= 1

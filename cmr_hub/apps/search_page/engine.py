@@ -233,6 +233,7 @@ class Engine:
             target,
             options.offset,
             query_modality="text" if is_text else "image",
+            text=options.text,
             **filters,
         )
 

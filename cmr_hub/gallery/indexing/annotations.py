@@ -29,8 +29,8 @@ def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) ->
 def storable(found: Annotations, report: ReadReport) -> Annotations:
     """Rename columns whose name the gallery uses, and convert their values to plain ones.
 
-    Both are reported once per column. Lists and objects become JSON text. A value takes the place of
-    what the camera wrote in the column of its name, if it is of that type.
+    Both are reported once per column. Lists and objects become JSON text. A value replaces what
+    the camera wrote in the column of its name, if it is of that type.
     """
     if not found.metadata:
         return found

@@ -20,7 +20,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import decode
 from cmr_hub.gallery.indexing.encode import Encoded, Encoding, encoded, image_encoder_of
 from cmr_hub.gallery.indexing.entry import Place
-from cmr_hub.gallery.items import FACT_TYPES, PICTURE_HASH
+from cmr_hub.gallery.items import FACT_TYPES, PICTURE_HASH, TEXT, TEXT_PROBLEM
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.indexing.entry import Entry
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Pictures per task: half a second of work, more than the overhead of a task."""
-_FACTS = pa.struct([*FACT_TYPES.items(), (PICTURE_HASH, pa.string())])
+_FACTS = pa.struct(
+    [*FACT_TYPES.items(), *((name, pa.string()) for name in (PICTURE_HASH, TEXT, TEXT_PROBLEM))]
+)
 
 
 class EncodingOnRay(Encoding):
@@ -40,14 +42,18 @@ class EncodingOnRay(Encoding):
     Args:
         model: a model with an image encoder.
         workers: maximum number of actors; default the number of cores of the cluster.
+        ocr: read the text in the pictures; the machines need RapidOCR too.
 
     Raises:
         CMRError: the model cannot encode pictures.
     """
 
-    def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
+    def __init__(
+        self, model: CrossModalModel, workers: int | None = None, *, ocr: bool = False
+    ) -> None:
         # An exported network exists on this machine only.
         self.encoder, self.workers = image_encoder_of(model.image.movable), workers
+        self.ocr = ocr
 
     def __exit__(self, *error: object) -> None:
         """Keep the cluster connected, since others may use it."""
@@ -70,7 +76,7 @@ class EncodingOnRay(Encoding):
         ]
         done = data.from_arrow(blocks).map_batches(
             _Encoder,
-            fn_constructor_args=(encoder,),
+            fn_constructor_args=(encoder, self.ocr),
             batch_format="pyarrow",
             batch_size=None,
             concurrency=(1, max_actors),
@@ -99,16 +105,17 @@ class EncodingOnRay(Encoding):
 class _Encoder:
     """An actor that reads, decodes and encodes pictures."""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, ocr: bool) -> None:
         import ray
         import torch
 
         torch.set_num_threads(1)  # the cluster assigns one core to each actor
-        self.encoder = ray.get(encoder)
+        self.encoder, self.ocr = ray.get(encoder), ocr
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         places = [Place(Path(row["file"]), row["offset"], row["size"]) for row in batch.to_pylist()]
-        results = list(encoded(decode(places, self.encoder.preprocessing), self.encoder))
+        pictures = decode(places, self.encoder.preprocessing, ocr=self.ocr)
+        results = list(encoded(pictures, self.encoder))
         return pa.table(
             {
                 "number": batch.column("number"),

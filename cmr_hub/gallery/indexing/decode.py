@@ -32,6 +32,8 @@ import numpy as np
 from cmr_hub.datasets.images import MAX_BYTES, decode_with_facts
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
+from cmr_hub.gallery.indexing.ocr import ENOUGH, text_of
+from cmr_hub.gallery.items import TEXT, TEXT_PROBLEM
 from cmr_hub.outside import check_file, read_bytes
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 _FEW = 64
 """Number of pictures that are decoded faster than a worker starts."""
+_FEW_WITH_TEXT = 4
+"""The same where text is read too, which takes half a second."""
+_BATCH_WITH_TEXT = 8
 _AHEAD = 128
 """Number of pictures in progress per worker."""
 _slots: npt.NDArray[Any]
@@ -57,7 +62,8 @@ class Decoded:
     Attributes:
         sha256: SHA-256 of each file's bytes; "" if it cannot be read.
         problems: why a picture cannot be decoded; "" if it can.
-        facts: `camera_facts` and `picture_hash` of each picture; empty if it cannot be decoded.
+        facts: `camera_facts` and `picture_hash` of each picture, and if asked for, the text in it
+            or why that cannot be read; empty if it cannot be decoded.
         pixels: (n, *shape) output of the encoder's preprocessing for the pictures without a
             problem, in their order.
         slot: the slot of shared memory that contains `pixels`; None for other memory.
@@ -87,10 +93,15 @@ class Decoders:
         size: maximum number of pictures per batch.
         workers: number of worker processes.
         in_use: number of batches that the caller keeps at the same time; keeping more is slow.
+        ocr: read the text in the pictures; batches are then smaller.
     """
 
-    def __init__(self, preprocessing: Shown, size: int, workers: int, in_use: int) -> None:
+    def __init__(
+        self, preprocessing: Shown, size: int, workers: int, in_use: int, *, ocr: bool = False
+    ) -> None:
+        size = min(size, _BATCH_WITH_TEXT) if ocr else size
         self.preprocessing, self.size, self.workers = preprocessing, size, workers
+        self.ocr = ocr
         self._shape = (in_use + max(2, _AHEAD // size) * workers, size, *preprocessing.shape)
         self._free = list(range(self._shape[0]))
         self._slots: npt.NDArray[Any]
@@ -116,7 +127,8 @@ class Decoders:
         None are started for a few pictures, which are decoded faster here, or if there is no shared
         memory.
         """
-        if self._pool is not None or self._has_no_pool or count <= _FEW:
+        few = _FEW_WITH_TEXT if self.ocr else _FEW
+        if self._pool is not None or self._has_no_pool or count <= few:
             return
         if b"__main__" in bytes(ForkingPickler.dumps(self.preprocessing)):
             # Workers do not run the script, so they do not know what it defines.
@@ -164,7 +176,8 @@ class Decoders:
                     pixels = self._slots[work.slot, : problems.count("")]
                     yield work.entries, Decoded(sha256, problems, facts, pixels, work.slot)
                 elif batch := list(islice(source, self.size)):
-                    yield batch, decode([entry.place for entry in batch], self.preprocessing)
+                    places = [entry.place for entry in batch]
+                    yield batch, decode(places, self.preprocessing, ocr=self.ocr)
                 elif pending:
                     wait([pending[0].result])
                 else:
@@ -185,7 +198,7 @@ class Decoders:
                 return
             slot = self._free.pop()
             places = [entry.place for entry in entries]
-            result = self._pool.submit(_decode_into, slot, places, self.preprocessing)
+            result = self._pool.submit(_decode_into, slot, places, self.preprocessing, self.ocr)
             yield _Work(entries, slot, result)
 
     def release(self, pictures: Decoded) -> None:
@@ -244,10 +257,10 @@ def _end_with_parent() -> None:
 
 
 def _decode_into(
-    slot: int, places: Sequence[Place], preprocessing: Shown
+    slot: int, places: Sequence[Place], preprocessing: Shown, ocr: bool
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Decode pictures into a slot of shared memory; return SHA-256, problems and facts."""
-    pictures = decode(places, preprocessing, _slots[slot])
+    pictures = decode(places, preprocessing, _slots[slot], ocr=ocr)
     return pictures.sha256, pictures.problems, pictures.facts
 
 
@@ -255,6 +268,8 @@ def decode(
     places: Sequence[Place],
     preprocessing: Shown,
     out: npt.NDArray[Any] | None = None,
+    *,
+    ocr: bool = False,
 ) -> Decoded:
     """Read, decode and preprocess pictures.
 
@@ -262,7 +277,11 @@ def decode(
         places: locations of the pictures.
         preprocessing: preprocessing of the encoder.
         out: (at least `len(places)`, *shape) array for the pixels; optional.
+        ocr: read the text in the pictures, which are then decoded larger.
     """
+    enough = preprocessing.enough
+    if ocr and enough is not None:
+        enough = max(enough, ENOUGH)
     sha256, problems, every = [], [], []
     shape = (len(places), *preprocessing.shape)
     pixels = np.empty(shape, dtype=preprocessing.dtype) if out is None else out
@@ -273,16 +292,25 @@ def decode(
         try:
             data = read_place(place)
             digest = hashlib.sha256(data).hexdigest()
-            picture, facts = decode_with_facts(data, enough=preprocessing.enough)
+            picture, facts = decode_with_facts(data, enough=enough)
             facts["picture_hash"] = _picture_hash(picture)
             pixels[count] = preprocessing.pixels(picture)
             count += 1
+            if ocr:
+                facts |= _text_facts(picture)
         except (OSError, ImageError) as error:
             problem = str(error) or type(error).__name__
         sha256.append(digest)
         problems.append(problem)
         every.append(facts)
     return Decoded(sha256, problems, every, pixels[:count])
+
+
+def _text_facts(picture: Image.Image) -> dict[str, str]:
+    try:
+        return {TEXT: text_of(picture)}
+    except Exception as error:  # of RapidOCR, OpenCV or ONNX Runtime; the picture is indexed
+        return {TEXT_PROBLEM: " ".join(str(error).split()) or type(error).__name__}
 
 
 def _picture_hash(image: Image.Image) -> str:

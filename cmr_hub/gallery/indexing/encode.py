@@ -30,7 +30,7 @@ class Encoded:
         features: (dim,) output of the image encoder, not projected yet, since projecting many at
             once is faster; None if there is a problem or the content is known.
         problem: why the picture cannot be read.
-        facts: its `camera_facts` and `picture_hash`.
+        facts: its `camera_facts` and `picture_hash`; see `Decoded.facts`.
     """
 
     sha256: str
@@ -67,17 +67,22 @@ class EncodingHere(Encoding):
     Args:
         model: a model with an image encoder.
         workers: number of processes that decode; default one per two cores.
+        ocr: read the text in the pictures.
 
     Raises:
         CMRError: the model cannot encode pictures.
     """
 
-    def __init__(self, model: CrossModalModel, workers: int | None = None) -> None:
+    def __init__(
+        self, model: CrossModalModel, workers: int | None = None, *, ocr: bool = False
+    ) -> None:
         self.encoder = image_encoder_of(model.image)
         # Two batches at a time, because each transfer delays the encoder a little.
         size = 2 * self.encoder.placement.batch_size(self.encoder.batch_size)
         workers = workers or max(1, (os.cpu_count() or 1) // 2)
-        self.decoders = Decoders(self.encoder.preprocessing, size, workers, pieces_in_work())
+        self.decoders = Decoders(
+            self.encoder.preprocessing, size, workers, pieces_in_work(), ocr=ocr
+        )
 
     def __exit__(self, *error: object) -> None:
         self.decoders.__exit__(*error)

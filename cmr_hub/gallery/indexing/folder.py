@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 
@@ -51,13 +51,7 @@ def folder_entries(
     base = base.expanduser().absolute()
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder")
-    found = walk(base, report, excluded, follow_links=follow_links)
-    files = []
-    for path in found:
-        if not path.name.startswith("."):
-            files.append(path)
-        elif path.suffix.lower() in IMAGE_ENDINGS:
-            report.add("unexpected file", path, "a hidden file is not read")
+    files = _visible(walk(base, report, excluded, follow_links=follow_links), report)
     # With its links followed, everything on this machine is inside.
     inside = Path(base.anchor) if follow_links else base
     tables = metadata_files(files, inside, report)
@@ -110,6 +104,16 @@ def folder_entries(
             own.label,
             own.metadata,
         )
+
+
+def _visible(found: Iterable[Path], report: ReadReport) -> list[Path]:
+    files = []
+    for path in found:
+        if not path.name.startswith("."):
+            files.append(path)
+        elif path.suffix.lower() in IMAGE_ENDINGS:
+            report.add("unexpected file", path, "a hidden file is not read")
+    return files
 
 
 def _unread(path: Path) -> str:

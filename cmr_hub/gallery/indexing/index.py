@@ -27,6 +27,7 @@ from cmr_hub.gallery.indexing.encode import Encoded, Encoding, EncodingHere
 from cmr_hub.gallery.indexing.entry import Entry
 from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.folder import folder_entries
+from cmr_hub.gallery.indexing.ocr import reader
 from cmr_hub.gallery.indexing.summary import Summary, kinds_of
 from cmr_hub.gallery.items import (
     COLUMNS,
@@ -34,6 +35,8 @@ from cmr_hub.gallery.items import (
     FACT_TYPES,
     PICTURE_HASH,
     RESERVED,
+    TEXT,
+    TEXT_PROBLEM,
     ZERO_SHOT_COLUMNS,
     Item,
     items_table,
@@ -76,6 +79,7 @@ def index_folder(
     follow_links: bool = False,
     prune: bool = False,
     restore: bool = False,
+    ocr: bool = False,
     progress: bool = False,
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
@@ -90,6 +94,9 @@ def index_folder(
     If the whole folder is gone or has no picture, its rows stay until `prune`: its drive may not be
     mounted. What `Gallery.remove` removed stays out until `restore`.
 
+    With `ocr`, the text in pictures is read into the column `text_in_picture`, also of those that
+    were indexed without; these are not encoded again.
+
     Args:
         gallery: a gallery opened with its model.
         folder: a folder of pictures; see `folder_entries` for their annotations.
@@ -100,19 +107,23 @@ def index_folder(
         follow_links: follow links to folders, and links that lead out of the folder.
         prune: also remove the rows of folders that are gone or have no picture.
         restore: index what `Gallery.remove` removed from this folder.
+        ocr: read the text in pictures.
         progress: show a progress bar.
 
     Raises:
         DataNotFoundError: the folder does not exist or has no pictures, and there is nothing to
             prune; nothing is removed then.
-        CMRError: the gallery has no model, the model has no encoders, or the cluster failed.
+        CMRError: the gallery has no model, the model has no encoders, the cluster failed, or
+            RapidOCR is not installed.
         GalleryInUseError: another process is writing to the gallery.
     """
     base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
     report = ReadReport()
     model = _with_encoders(gallery.model)
     excluded = Excluded(exclude, base)
-    with _encoding(model, cluster, workers) as encoding, gallery.store.writing():
+    if ocr:
+        reader()
+    with _encoding(model, cluster, workers, ocr=ocr) as encoding, gallery.store.writing():
         table = gallery.store.table_below(str(base))
         found = []
         if base.is_dir() or not (prune and len(table)):
@@ -126,7 +137,7 @@ def index_folder(
             if len(table):
                 kinds.append(f"its {len(table):,} pictures stay in the gallery until --prune")
             raise DataNotFoundError("; ".join([f"there are no pictures in {base}", *kinds]))
-        run = _Run(gallery.store, model, table, entries, base, restore=restore)
+        run = _Run(gallery.store, model, table, entries, base, restore=restore, ocr=ocr)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.skipped = skipped
         run.summary.problems = _told(report, _REFUSED)
@@ -147,13 +158,13 @@ def _told(report: ReadReport, kinds: Sequence[ProblemKind]) -> list[tuple[str, s
 
 
 def _encoding(
-    model: CrossModalModel, cluster: Literal["ray"] | None, workers: int | None
+    model: CrossModalModel, cluster: Literal["ray"] | None, workers: int | None, *, ocr: bool
 ) -> Encoding:
     if cluster == "ray":
         from cmr_hub.gallery.indexing.cluster import EncodingOnRay
 
-        return EncodingOnRay(model, workers)
-    return EncodingHere(model, workers)
+        return EncodingOnRay(model, workers, ocr=ocr)
+    return EncodingHere(model, workers, ocr=ocr)
 
 
 def _with_encoders(model: CrossModalModel | None) -> CrossModalModel:
@@ -195,9 +206,10 @@ class _Run:
         base: Path,
         *,
         restore: bool,
+        ocr: bool,
     ) -> None:
         self.store, self.model, self.base = store, model, base
-        self.entries = entries
+        self.entries, self.ocr = entries, ocr
         self.here = {str(entry.path) for entry in entries}
         self.summary = Summary(
             pictures=len(entries),
@@ -253,6 +265,8 @@ class _Run:
                         self.summary.unreadable[str(entry.path)] = picture.problem
                     else:
                         self._add(entry, picture)
+                        if why := picture.facts.get(TEXT_PROBLEM):
+                            self.summary.unread_text[str(entry.path)] = why
                     bar.update()
         finally:  # also if interrupted
             self._commit()
@@ -299,7 +313,7 @@ class _Run:
             return False
         if row.get("size") != entry.size or not _is_time(row.get("modified"), entry.modified):
             return False
-        if not _is_complete(row):
+        if not self._is_complete(row):
             return False
         self.gone.discard(row["id"])
         if _has_same_annotations(row, entry):
@@ -308,6 +322,11 @@ class _Run:
             self.summary.updated += 1
             self.ready.append(self._kept(entry, row))
         return True
+
+    def _is_complete(self, row: Mapping[str, Any]) -> bool:
+        """Return False for a row of an earlier run, which did not read all that is stored now."""
+        needed = (PICTURE_HASH, "width", *([TEXT] if self.ocr else []))
+        return all(row.get(name) is not None for name in needed)
 
     def _recognised(self, new: Sequence[Entry]) -> Iterator[tuple[Entry, Encoded | None]]:
         """Yield new entries, with their picture if its content has a row or was removed.
@@ -330,7 +349,7 @@ class _Run:
             for entry, result in zip(new, read, strict=True):
                 sha256 = "" if result is None else result.result()
                 same = self.by_content.get(sha256, ())
-                stored = next(filter(_is_complete, same), None)
+                stored = next(filter(self._is_complete, same), None)
                 if stored is not None:
                     yield entry, _picture_of(stored)
                 elif sha256 in self.dismissed and not same and str(entry.path) not in self.known:
@@ -470,7 +489,12 @@ class _Run:
             self.groups = PictureGroups(self.store.table(), self.left)
         found = self.groups.copies_of(
             [
-                (ids[index], str(rows[index].entry.path), picture.sha256, picture.facts[PICTURE_HASH])
+                (
+                    ids[index],
+                    str(rows[index].entry.path),
+                    picture.sha256,
+                    picture.facts[PICTURE_HASH],
+                )
                 for index in compared
                 for picture in [rows[index].picture]
             ]
@@ -497,9 +521,11 @@ class _Run:
                     "modified": _time(row.entry.modified),
                     PICTURE_HASH: row.picture.facts[PICTURE_HASH],
                     COPY_OF: copy_of,
+                    **({} if text is None else {TEXT: text}),
                 },
             )
             for row, id_, copy_of in zip(rows, ids, self._copies(rows, ids), strict=True)
+            for text in [row.picture.facts.get(TEXT)]
         ]
         with_text = [row for row, item in enumerate(items) if self.model.text.knows(item.sentences)]
         vectors: dict[Modality, VectorColumn] = {"image": VectorColumn.full(self._vectors(rows))}
@@ -519,14 +545,9 @@ def _is_time(stored: object, nanoseconds: int) -> bool:
     return str(stored) in (str(_time(nanoseconds)), str(nanoseconds))
 
 
-def _is_complete(row: Mapping[str, Any]) -> bool:
-    """Return False for a row of an earlier version, which did not read all that is stored now."""
-    return row.get(PICTURE_HASH) is not None and row.get("width") is not None
-
-
 def _picture_of(row: Mapping[str, Any]) -> Encoded:
     """Return the picture of a row, without its features."""
-    facts = {name: row.get(name) for name in (*FACT_TYPES, PICTURE_HASH)}
+    facts = {name: row.get(name) for name in (*FACT_TYPES, PICTURE_HASH, TEXT)}
     return Encoded(row["sha256"], None, facts=facts)
 
 

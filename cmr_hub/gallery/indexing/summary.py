@@ -30,6 +30,8 @@ class Summary:
     without_image: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     """Reason by path of each picture that cannot be read."""
+    unread_text: dict[str, str] = field(default_factory=dict)
+    """Reason by path of each picture that is indexed, but whose text cannot be read."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason of each file that was not tried, because it is no picture that is read."""
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -46,6 +48,8 @@ class Summary:
     def log(self) -> str:
         """Return all that was passed over, a line each: path, tab, reason."""
         every = [*self.unreadable.items(), *self.skipped, *self.problems, *self.told]
+        unread = self.unread_text.items()
+        every += [(path, f"its text cannot be read: {why}") for path, why in unread]
         return "".join(f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
 
     def text(self, first: int = 3) -> str:
@@ -74,6 +78,12 @@ class Summary:
         lines += [f"{path}: {why}" for path, why in self.told[:_MOST_TOLD]]
         if len(self.told) > _MOST_TOLD:
             lines.append(f"and {len(self.told) - _MOST_TOLD:,} more; --log FILE names them all")
+        if self.unread_text:
+            path, why = next(iter(self.unread_text.items()))
+            lines.append(
+                f"the text of {len(self.unread_text):,} pictures cannot be read, such as {path}: "
+                f"{why}"
+            )
         problems = [f"{path}: {why}" for path, why in self.unreadable.items()] + self.refused
         lines += [f"  {problem}" for problem in problems[:first]]
         if len(problems) > first:
