@@ -42,6 +42,16 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     "gallery verify": ("cmr_hub.loading:open_store", ["gallery", "verify", "{model}/gallery"]),
     "gallery compact": ("cmr_hub.loading:open_store", ["gallery", "compact", "{model}/gallery"]),
     "gallery remove": ("cmr_hub.loading:open_store", ["gallery", "remove", "{model}/gallery", "x"]),
+    "gallery duplicates": (
+        "cmr_hub.loading:open_store",
+        ["gallery", "duplicates", "{model}/gallery"],
+    ),
+    "doctor": ("cmr_hub.encoders.devices:Placement.of", ["doctor"]),
+    "space static": (
+        "cmr_hub.loading:open_gallery",
+        ["space", "static", "{model}/gallery", "--out", "x"],
+    ),
+    "space onnx": ("cmr_hub.loading:load", ["space", "onnx", "{model}", "--out", "x"]),
     "space build": ("cmr_hub.hub.space:build_space", ["space", "build", "x"]),
     "space dashboard": (
         "cmr_hub.hub.dashboard_space:build_dashboard_space",
@@ -128,8 +138,8 @@ def test_stopped(
     assert ended.err.splitlines()[-1] + "\n" == STOPPED
     assert "Traceback" not in ended.err + ended.out
     left = {path.name for path in tmp_path.iterdir()} - before - {"c"}
-    # A gallery and the settings of a training are there from the beginning.
-    assert left == ({"x"} if name in ("align", "index") else set())
+    # The settings of a training are there from the beginning.
+    assert left == ({"x"} if name == "align" else set())
     if name == "align":
         assert [path.name for path in (tmp_path / "x").iterdir()] == ["alignment.json"]
 
