@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
 from cmr_hub.gallery.duplicates import Duplicates, facts_of
 from cmr_hub.hit import Hit
@@ -26,6 +25,16 @@ img { width: 100%; height: 100%; object-fit: cover; }
 figcaption { font-size: .85rem; line-height: 1.4; margin-top: .4rem; overflow-wrap: anywhere; }
 small { opacity: .7; }
 """
+
+
+class Hits(list[Hit]):
+    """The hits of a search, best first. A notebook shows them with their pictures."""
+
+    def _repr_html_(self) -> str:
+        # In a frame of its own, so that its style does not change the notebook's.
+        page = html.escape(contact_sheet(self, f"{len(self)} hits"), quote=True)
+        height = 120 + 270 * -(-len(self) // 4)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: {height}px; border: 0"></iframe>'
 
 
 def contact_sheet(
@@ -91,6 +100,8 @@ def _tile(hit: Hit) -> str:
 def _picture(path: Path | None, caption: str) -> str:
     if path is None:
         return "no picture"
+    from cmr_hub.datasets.images import read_image
+
     try:
         image = read_image(path, enough=_SIDE)
     except ImageError:

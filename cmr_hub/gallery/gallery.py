@@ -10,6 +10,7 @@ import numpy as np
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
+from cmr_hub.gallery.contact_sheet import Hits
 from cmr_hub.gallery.duplicates import ALIKE, KINDS, Duplicates, find_duplicates
 from cmr_hub.gallery.embed import embedded
 from cmr_hub.gallery.items import Item, listed
@@ -348,7 +349,7 @@ class Gallery:
         if not vector.any():  # only text is sought, and the model does not know its words
             neutral = None
         page = Page(k, offset, condition, min_score, distinct, clear, neutral, sought)
-        return self._search(vector[None], chosen_target(target, self.targets), page)[0]
+        return Hits(self._search(vector[None], chosen_target(target, self.targets), page)[0])
 
     def search_many(
         self,
@@ -411,7 +412,7 @@ class Gallery:
             if hit.id != id and picture_of({**hit.metadata, "id": hit.id}) != picture
         ]
         others = others[page.offset : last]
-        return [hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1)]
+        return Hits(hit.at_rank(rank) for rank, hit in enumerate(others, page.offset + 1))
 
     def duplicates(
         self, kinds: Sequence[str] = KINDS, *, alike: float = ALIKE, progress: bool = False
