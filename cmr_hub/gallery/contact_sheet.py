@@ -34,7 +34,8 @@ class Hits(list[Hit]):
         # In a frame of its own, so that its style does not change the notebook's.
         page = html.escape(contact_sheet(self, f"{len(self)} hits"), quote=True)
         height = 120 + 270 * -(-len(self) // 4)
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: {height}px; border: 0"></iframe>'
+        style = f"width: 100%; height: {height}px; border: 0"
+        return f'<iframe srcdoc="{page}" style="{style}"></iframe>'
 
 
 def contact_sheet(
