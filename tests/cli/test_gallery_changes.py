@@ -6,6 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from cmr_hub.cli.options import console
 from cmr_hub.gallery.gallery import Gallery
 
 
@@ -30,7 +31,8 @@ def gallery(cmr, pictures, saved_model, tmp_path):
     return out
 
 
-def test_duplicates_as_table_json_and_contact_sheet(cmr, gallery, pictures, tmp_path):
+def test_duplicates_as_table_json_and_contact_sheet(cmr, gallery, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "_width", 400)  # no path is folded
     before = sorted(pictures.iterdir())
     code, text, _ = cmr("gallery", "duplicates", gallery, "--alike", 1)
     assert code == 0
