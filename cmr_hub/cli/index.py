@@ -131,7 +131,6 @@ def index(
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
     """
-    from cmr_hub.atomic import atomic_file
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder
     from cmr_hub.loading import load
@@ -169,11 +168,9 @@ def index(
                 prune=prune,
                 restore=restore,
                 ocr=ocr,
+                log=log,
                 progress=True,
             )
-            if log is not None:
-                with atomic_file(log) as file:
-                    file.write_text(summary.log(), encoding="utf-8")
             _say(summary.text())
             if summary.pictures and not len(gallery) and not summary.left_out:
                 raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")

@@ -168,6 +168,14 @@ def test_all_that_is_passed_over_is_in_the_log(cmr, saved_model, colour_folder, 
     code, out, _ = cmr("search", tmp_path / "g", "flame", "--near", "48.2,16.4,10km")
     assert code == 0
     assert ".png" not in out
+    # Also if there is nothing to index.
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "film.mp4").write_bytes(b"x")
+    command = ("index", tmp_path / "films", "--out", tmp_path / "none", "--model", saved_model)
+    code, _, err = cmr(*command, "--log", tmp_path / "none.txt")
+    assert code == 2
+    assert "there are no pictures" in err
+    assert (tmp_path / "none.txt").read_text().startswith(str(tmp_path / "films" / "film.mp4"))
     code, _, err = cmr("search", tmp_path / "g", "flame", "--near", "here")
     assert code == 2
     assert "e.g. 48.2,16.4,10km" in err

@@ -80,6 +80,7 @@ def index_folder(
     prune: bool = False,
     restore: bool = False,
     ocr: bool = False,
+    log: str | Path | None = None,
     progress: bool = False,
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
@@ -108,6 +109,7 @@ def index_folder(
         prune: also remove the rows of folders that are gone or have no picture.
         restore: index what `Gallery.remove` removed from this folder.
         ocr: read the text in pictures.
+        log: a file that will name all that was passed over; see `Summary.write_log`.
         progress: show a progress bar.
 
     Raises:
@@ -134,6 +136,8 @@ def index_folder(
         skipped = _told(report, _SKIPPED)
         if not entries and not (prune and len(table)):
             kinds = kinds_of(skipped + _told(report, _REFUSED))
+            if log is not None:
+                Summary(skipped=skipped, problems=_told(report, _REFUSED)).write_log(log)
             if len(table):
                 kinds.append(f"its {len(table):,} pictures stay in the gallery until --prune")
             raise DataNotFoundError("; ".join([f"there are no pictures in {base}", *kinds]))
@@ -149,6 +153,8 @@ def index_folder(
         run.remove_gone(unseen, excluded, prune=prune)
         gallery.calibrate()
         gallery.store.optimise(progress=progress)
+    if log is not None:
+        run.summary.write_log(log)
     return run.summary
 
 

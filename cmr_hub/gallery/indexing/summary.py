@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+from cmr_hub.atomic import atomic_file
 
 _MOST_KINDS = 8
 _MOST_TOLD = 20
@@ -45,12 +47,14 @@ class Summary:
         """The lines of `problems`."""
         return [f"{path}: {why}" for path, why in self.problems]
 
-    def log(self) -> str:
-        """Return all that was passed over, a line each: path, tab, reason."""
+    def write_log(self, file: str | Path) -> None:
+        """Write all that was passed over, a line each: path, tab, reason."""
         every = [*self.unreadable.items(), *self.skipped, *self.problems, *self.told]
         unread = self.unread_text.items()
         every += [(path, f"its text cannot be read: {why}") for path, why in unread]
-        return "".join(f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
+        with atomic_file(file) as fresh:
+            lines = (f"{_cell(path)}\t{_cell(why)}\n" for path, why in every)
+            fresh.write_text("".join(lines), encoding="utf-8")
 
     def text(self, first: int = 3) -> str:
         """Return the summary as text, with the first few problems."""

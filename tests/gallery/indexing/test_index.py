@@ -231,7 +231,8 @@ def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> 
     for number in range(5):
         (folder / f"cut{number}.jpg").write_bytes(b"\xff\xd8\xff" + bytes(number))
     (folder / "odd\tname\n.jpg").write_bytes(b"")
-    summary = index_folder(gallery, folder)
+    log = folder.with_name("log.txt")
+    summary = index_folder(gallery, folder, log=log)
     assert summary.added == 9
     text = summary.text()
     assert "passed over: 2 .svg: the format is not supported" in text
@@ -239,7 +240,7 @@ def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> 
     assert "passed over: 1 .gz: it is compressed: unpack it to a .tar file" in text
     assert "passed over: 6 .jpg: it is not a JPEG" in text  # with broken.jpg
     assert "more; --log FILE names them all" in text
-    lines = [line.split("\t") for line in summary.log().splitlines()]
+    lines = [line.split("\t") for line in log.read_text().splitlines()]
     assert {len(line) for line in lines} == {2}
     paths = [Path(path) for path, _ in lines]
     assert {path.name for path in paths if path.parent == folder} == {

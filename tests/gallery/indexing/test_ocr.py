@@ -119,12 +119,13 @@ def test_a_failure_is_told_once_and_the_pictures_are_indexed(
         picture(tmp_path / f"{number}.png", number)
     with monkeypatch.context() as broken:
         broken.setattr(ocr, "reader", lambda: no_reader)
-        summary = index_folder(gallery, tmp_path, ocr=True)
+        summary = index_folder(gallery, tmp_path, ocr=True, log=tmp_path / "log.txt")
     assert (summary.added, len(summary.unread_text), summary.unreadable) == (3, 3, {})
     lines = [line for line in summary.text().splitlines() if "out of memory" in line]
     assert len(lines) == 1
     assert "the text of 3 pictures cannot be read" in lines[0]
-    assert summary.log().count("its text cannot be read: out of memory") == 3
+    log = (tmp_path / "log.txt").read_text()
+    assert log.count("its text cannot be read: out of memory") == 3
     assert set(texts(gallery).values()) == {None}
     assert index_folder(gallery, tmp_path, ocr=True).updated == 3
     assert set(texts(gallery).values()) == {""}
