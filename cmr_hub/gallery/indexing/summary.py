@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from cmr_hub.atomic import atomic_file
 
-_MOST_KINDS = 8
+_MOST_KINDS = 12
 _MOST_TOLD = 20
 _NUMBER = re.compile(r"[0-9][0-9,]*")
 

@@ -246,7 +246,7 @@ def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> 
     assert {path.name for path in paths if path.parent == folder} == {
         *("broken.jpg", "b.SVG", "c.psd", "notes.md", "README", "x.tar.gz", "y.tgz", "pipe"),
         *(f"cut{number}.jpg" for number in range(5)),
-        *("odd\\tname\\n.jpg", ".hidden"),
+        *("odd\\tname\\n.jpg", ".hidden", ".hidden.png"),
     }
     assert all(reason for _, reason in lines)
 
