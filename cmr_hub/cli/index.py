@@ -146,7 +146,8 @@ def index(
                 "say where to store the gallery: --out DIRECTORY, or "
                 "--engine milvus --uri http://HOST:19530"
             )
-    folder = fetch_dataset(source[3:]) if source.startswith("hf:") else Path(source)
+    is_on_hub = source.startswith("hf:")
+    folder = fetch_dataset(source[3:]) if is_on_hub else Path(source)
     if not folder.is_dir() and not prune:
         raise DataNotFoundError(f"{folder} is not a folder; give a folder of pictures")
     name = _model_of(where) if model is None else model
@@ -165,7 +166,7 @@ def index(
                 cluster=None if cluster is None else "ray",
                 exclude=exclude or (),
                 follow_links=follow_links,
-                prune=prune,
+                prune=prune or is_on_hub,  # a revision is complete: no drive can be missing
                 restore=restore,
                 ocr=ocr,
                 log=log,

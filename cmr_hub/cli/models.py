@@ -24,8 +24,8 @@ def models(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Show the details of these models. With --measure also model directories and "
-            "repositories on the Hub.",
+            help="Show the details of these models. With --measure, model directories and "
+            "Hub repositories work too.",
         ),
     ] = None,
     measure: Annotated[
@@ -156,7 +156,7 @@ def _measure(
         typer.echo(json_text(records))
         return
     table = Table(
-        Column("milliseconds for", overflow="fold"),
+        Column("ms per item", overflow="fold"),
         "a picture",
         f"one of {batch} pictures",
         "a sentence",

@@ -30,21 +30,21 @@ _LARGEST: Final = 8 * 2**30
 _HEADER: Final = 65_536  # characters
 _DELIMITERS: Final = ",;\t|"
 _MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "-")
-"""Spellings of a missing value among numbers. In a column of text only an empty cell is missing."""
+"""Spellings of a missing value in a numeric column; in a text column, only an empty cell is."""
 _CODE: Final = re.compile(r"[+-]?0\d|\+|[+-]?\d{19}")
-"""Starts a text that would lose zeros, its sign or digits as a number: 01234, +43 1 58801."""
+"""Matches text that would lose zeros, its sign or digits as a number: 01234, +43 1 58801."""
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+(,\d+)?")
 
 
 def table_rows(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a table, each with its place for messages.
+    """Yield the rows of a table, each with a location for messages.
 
     The text is UTF-8 or, with a byte order mark, UTF-16. The delimiter is a comma, a semicolon, a
-    tab or a bar. A column of numbers is read as numbers, and an empty cell as None. JSON is one
+    tab or a pipe. A column of numbers is read as numbers, and an empty cell as None. JSON is one
     array, or one object per line.
 
     Raises:
-        OSError, DataFormatError: It is not such a table; the message is the reason.
+        OSError, DataFormatError: not such a table; the message says why.
     """
     if not check_file(path, _LARGEST):
         raise DataFormatError("it is empty")
@@ -53,7 +53,7 @@ def table_rows(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, 
 
 
 def column_names(given: Sequence[str]) -> list[str]:
-    """Return names for columns: each once, none empty, those with a meaning in lower case."""
+    """Return column names: unique, none empty, known ones in lower case."""
     names: list[str] = []
     for number, name in enumerate(given, start=1):
         plain = name.strip() or f"column_{number}"
@@ -68,7 +68,7 @@ def column_names(given: Sequence[str]) -> list[str]:
 
 def _csv(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
     text = decode_text(path.read_bytes(), path, report)
-    skipped = int(text[:4].lower() == "sep=")  # Excel's own line before the header
+    skipped = int(text[:4].lower() == "sep=")  # Excel's sep= line before the header
     delimiter, names = _header("".join(islice(io.StringIO(text[:_HEADER]), skipped, None)))
     lines = islice(io.StringIO(text, newline=""), skipped, None)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -123,7 +123,7 @@ def _without_names(names: Sequence[str]) -> DataFormatError:
 
 
 def _texts(cell: str) -> str | list[str]:
-    """Return a text or, of a list as pandas writes it (`['a dog', 'a cat']`), several."""
+    """Return a text, or several if it is a pandas list (`['a dog', 'a cat']`)."""
     if cell.startswith("[") and cell.endswith("]"):
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             texts = ast.literal_eval(cell)
@@ -166,7 +166,7 @@ def _json(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _json_lines(path: Path, data: bytes, report: ReadReport) -> Iterator[tuple[str, Any]]:
-    """Yield the values of lines; they may end in a comma, and be those of a damaged array."""
+    """Yield the value of each line, which may end in a comma or be part of a damaged array."""
     for number, line in enumerate(data.splitlines(), start=1):
         place = f"{path}:{number}"
         text = decode_text(line, place, report).strip().removeprefix("[").removesuffix("]")

@@ -1,4 +1,4 @@
-"""Read the stored test embeddings of a run as a space."""
+"""Read the stored test embeddings of a run as a `Space`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 LARGEST_STORED: Final = 2**30
-"""Maximum size of a file in bytes; embeddings of 32 dimensions take a few megabytes."""
+"""Maximum size of a file in bytes; 32-dimensional embeddings take a few megabytes."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
 
 def _numbers(array: npt.NDArray[Any]) -> FloatArray:
     if array.dtype.kind != "f":
-        raise ValueError(f"vectors of {array.dtype}")
+        raise ValueError(f"vectors are {array.dtype}")
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
 
@@ -119,5 +119,5 @@ def _numbers(array: npt.NDArray[Any]) -> FloatArray:
 def _names(text: str) -> list[str]:
     names = json.loads(text)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("names that are no text")
+        raise ValueError("names are not strings")
     return names

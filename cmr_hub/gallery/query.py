@@ -28,7 +28,7 @@ Query: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[Any]", "M
 
 _PHRASE: Final = re.compile('(?<!\\w)text:["“”„]([^"“”„]*)["“”„]', re.IGNORECASE)
 UNWANTED_WEIGHT: Final = 0.3
-"""Default weight of what is not wanted; see `mixed`."""
+"""Default weight of an unwanted part; see `mixed`."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Mix:
 
     def __init__(self, *parts: tuple[float, Query]) -> None:
         if not parts:
-            raise QueryError("a mix has at least one part: (weight, text or picture)")
+            raise QueryError("a mix needs at least one part: (weight, text or picture)")
         for part in parts:
             if not isinstance(part, tuple) or len(part) != 2:
                 raise QueryError(f"a part of a mix is (weight, text or picture), not {shown(part)}")
@@ -80,10 +80,10 @@ def number(name: str, value: Any) -> float:
 
 
 def chosen_target(target: Modality | None, available: Sequence[Modality]) -> Modality:
-    """Return the modality to compare with; by default pictures, or texts if there are no pictures.
+    """Return the modality to search; by default pictures, or texts if there are no pictures.
 
     Raises:
-        QueryError: it is not a modality, or the gallery has no vectors of it.
+        QueryError: not a modality, or the gallery has no vectors of it.
     """
     if target is not None and target not in get_args(Modality):
         raise QueryError(f"target must be 'image' or 'text', not {shown(target)}")
@@ -95,13 +95,13 @@ def chosen_target(target: Modality | None, available: Sequence[Modality]) -> Mod
 
 
 def split_phrases(text: str) -> tuple[str, list[str]]:
-    """Return a text without parts such as `text:"gate 12"`, and the phrases in these."""
+    """Return a text without parts such as `text:"gate 12"`, and their phrases."""
     phrases = _PHRASE.findall(text)
     return (" ".join(_PHRASE.sub(" ", text).split()) if phrases else text), phrases
 
 
 def without_phrases(query: Query) -> Query | None:
-    """Return a query without what asks for text in pictures only; None if nothing is left."""
+    """Return a query without its `text:` phrases; None if nothing is left."""
     if isinstance(query, Mix):
         parts = [(weight, without_phrases(part)) for weight, part in query.parts]
         left = [(weight, part) for weight, part in parts if part is not None]
@@ -115,8 +115,8 @@ def without_phrases(query: Query) -> Query | None:
 def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.float64]:
     """Encode a query as a (d,) unit vector.
 
-    If it only asks for text in pictures, this is the vector of that text, or zero if the model does
-    not know its words.
+    If it has only `text:` phrases, this is the vector of their text, or zero if the model knows
+    none of the words.
 
     Raises:
         QueryError: there is no model to encode texts and pictures, a text is the name of a picture
@@ -192,9 +192,9 @@ def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Normalise (Q, d) vectors to length 1. Raises QueryError if one is zero or not finite."""
     rows = _numbers(vectors)
     if rows.ndim != 2:
-        raise QueryError(f"queries are rows of vectors, not {shown(vectors)}")
+        raise QueryError(f"queries must be a 2-D array, not {shown(vectors)}")
     if not np.isfinite(rows).all():
-        raise QueryError("a query vector has numbers that are not finite")
+        raise QueryError("a query vector has non-finite values")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not lengths.all():
         raise QueryError("a query vector is zero: it has no direction to search in")

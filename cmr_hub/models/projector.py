@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
-# Mean length of a scaled feature row. Weights start at 1/√d, so the first layer's outputs start
+# RMS norm of a scaled feature row. Weights start at 1/√d, so the first layer's outputs start
 # small but not negligible, for any scale of the encoder.
 _ROW_LENGTH = 10.0
 _LEAST_VARIANCE = 0.01
 
 
 class InputScaling(nn.Module):
-    """Centre and scale: x' = 10 (x − μ) / √(mean ‖x − μ‖²), with μ and scale of training rows.
+    """Centre and scale: x' = 10 (x − μ) / √(mean ‖x − μ‖²), fitted to the training rows.
 
     One scale for all dimensions suits dense network features as well as sparse TF-IDF rows, where
-    dividing by the deviation of each word would inflate rare words.
+    dividing by each word's deviation would inflate rare words.
 
     With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k²: all
     dimensions have nearly the same weight, except those that hardly vary.
@@ -65,7 +65,7 @@ class InputScaling(nn.Module):
 class BlockLinear(nn.Linear):
     """A linear layer with a block-diagonal weight, stored without its zeros.
 
-    The weight is (S · n) × m: the n × m weights of the S blocks, one below the other.
+    The weight is (S · n) × m: the n × m weights of the S blocks, stacked vertically.
 
     Args:
         before, after: total numbers of inputs and outputs.
@@ -84,7 +84,7 @@ class BlockLinear(nn.Linear):
 
 
 class Projector(nn.Module):
-    """A multi-layer perceptron into the common space.
+    """An MLP that maps into the common space.
 
     Args:
         in_dim: length of a feature row.
@@ -94,7 +94,7 @@ class Projector(nn.Module):
         dropout: dropout rates of the inputs and of the hidden units.
         output: function of the last layer's output y:
             "linear": z = y;
-            "sphere": z = radius · y/‖y‖, so that a classifier on it has logits of a fixed size
+            "sphere": z = radius · y/‖y‖, so that a classifier on it has logits of fixed scale
             (Ranjan et al. 2017, arXiv 1703.09507); cosine similarity does not change;
             "softmax": z = softmax(y), the class posteriors of a classifier;
             "posterior-0", "posterior-1": z = (p, l, 0) or (p, 0, l) with p = softmax(y) over
@@ -120,10 +120,10 @@ class Projector(nn.Module):
                 z = x + g(x),  g(x) = network(s (x − μ)) / s,
 
             so an untrained projector is the identity, and cosines do not depend on the scale of
-            the rows. For the two sides of a dual encoder (CLIP, SigLIP), whose features share a
-            space already. Requires dim = in_dim and output "linear".
+            the rows. For the two towers of a dual encoder (CLIP, SigLIP), which already share a
+            space. Requires dim = in_dim and output "linear".
             Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019, for
-            the start as identity; Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3,
+            identity initialisation; Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3,
             for features of a dual encoder, there as α g(x) + (1 − α) x.
 
     Raises:
@@ -228,7 +228,7 @@ class Projector(nn.Module):
         return last
 
     def projection(self) -> Projection:
-        """Return a copy of its current state in numpy, which later training does not change."""
+        """Return a NumPy copy of the current state, unaffected by later training."""
         arrays = {
             name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
         }

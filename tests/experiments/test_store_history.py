@@ -37,4 +37,4 @@ def test_no_line_of_the_store_was_ever_lost() -> None:
 def test_a_persons_own_runs_are_not_added_to_the_study() -> None:
     default = inspect.signature(train).parameters["results"].default
     assert default == Path("runs/runs.jsonl")
-    assert {"runs/", "gallery/"} <= set((HOME / ".gitignore").read_text().split())
+    assert {"/runs/", "/gallery/"} <= set((HOME / ".gitignore").read_text().split())

@@ -155,8 +155,8 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
         ({"query": np.ones(13)}, "12 numbers.*another model"),
         ({"query": np.ones((2, 12))}, "not ndarray of shape"),
         ({"query": np.zeros(12)}, "zero"),
-        ({"query": np.full(12, np.nan)}, "not finite"),
-        ({"query": np.full(12, -np.inf)}, "not finite"),
+        ({"query": np.full(12, np.nan)}, "non-finite"),
+        ({"query": np.full(12, -np.inf)}, "non-finite"),
     ],
 )
 def test_what_cannot_be_searched(gallery: Gallery, arguments: dict[str, Any], message: str) -> None:

@@ -44,7 +44,7 @@ class Encoding(AbstractContextManager["Encoding"]):
 
     @abstractmethod
     def expect(self, count: int) -> None:
-        """Start the workers if at least `count` pictures will come and they are worth it."""
+        """Start the workers if `count` or more pictures make it worthwhile."""
 
     @abstractmethod
     def encoded(
@@ -53,8 +53,8 @@ class Encoding(AbstractContextManager["Encoding"]):
         """Encode the pictures of all entries, in any order.
 
         Args:
-            entries: the entries.
-            known: SHA-256 of contents whose vectors are stored already.
+            entries: pictures.
+            known: SHA-256 of contents whose vectors are already stored.
 
         Raises:
             CMRError: the workers failed; the message says why.
@@ -66,7 +66,7 @@ class EncodingHere(Encoding):
 
     Args:
         model: a model with an image encoder.
-        workers: number of processes that decode; default one per two cores.
+        workers: number of decoding processes; default one per two cores.
         ocr: read the text in the pictures.
 
     Raises:

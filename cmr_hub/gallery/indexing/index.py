@@ -57,7 +57,7 @@ _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
 _READERS = 4
-"""Files that are read at a time to compare their content."""
+"""Maximum number of files read at once to compare content."""
 _SKIPPED: Final[Sequence[ProblemKind]] = (
     *("unread format", "not a picture", "unexpected file", "broken image"),
 )
@@ -87,16 +87,16 @@ def index_folder(
 
     A picture is not read again if its size and modification time are unchanged, and not encoded
     again if its content is known, even under another path. A row's id is derived from its content,
-    and the row of a picture that moved, also from another folder, moves with it. What the camera
-    wrote (`datasets.camera.camera_facts`) becomes columns; metadata of the same name takes
-    precedence. If the run is interrupted, even by a kill, finished work is kept.
+    and the row of a picture that moved, even from another folder, moves with it. Camera metadata
+    (`datasets.camera.camera_facts`) becomes columns; your metadata of the same name takes
+    precedence. If the run is interrupted or killed, finished work is kept.
 
     The row of a picture that no longer exists is removed if there are other pictures in its folder.
     If the whole folder is gone or has no picture, its rows stay until `prune`: its drive may not be
-    mounted. What `Gallery.remove` removed stays out until `restore`.
+    mounted. Pictures removed by `Gallery.remove` stay out until `restore`.
 
-    With `ocr`, the text in pictures is read into the column `text_in_picture`, also of those that
-    were indexed without; these are not encoded again.
+    With `ocr`, the text in pictures is read into the column `text_in_picture`, even of those
+    indexed without it; these are not encoded again.
 
     Args:
         gallery: a gallery opened with its model.
@@ -109,7 +109,7 @@ def index_folder(
         prune: also remove the rows of folders that are gone or have no picture.
         restore: index what `Gallery.remove` removed from this folder.
         ocr: read the text in pictures.
-        log: a file that will name all that was passed over; see `Summary.write_log`.
+        log: a file that will list all skipped files; see `Summary.write_log`.
         progress: show a progress bar.
 
     Raises:
@@ -159,7 +159,7 @@ def index_folder(
 
 
 def _told(report: ReadReport, kinds: Sequence[ProblemKind]) -> list[tuple[str, str]]:
-    """Return path and reason of the problems of these kinds."""
+    """Return the path and reason of each such problem."""
     return [(one.path, one.detail or one.kind) for one in report if one.kind in kinds]
 
 
@@ -236,7 +236,7 @@ class _Run:
             *(field.name for field in table.schema if pa.types.is_string(field.type)),
             *(name for one in entries for name, v in one.metadata.items() if isinstance(v, str)),
         }
-        """Columns of text, which those of some facts are because of the metadata."""
+        """Text columns, including facts that are text because of the metadata."""
         for row in table.to_pylist():
             self.known[row["path"]] = row
             self.gone.add(row["id"])
@@ -245,10 +245,10 @@ class _Run:
         self.ready: list[_Row] = []
         self.replaced: list[dict[str, Any]] = []
         self.spared: dict[str, FloatArray] = {}
-        """Vectors, by content, of replaced rows; another picture may have this content now."""
+        """Vectors of replaced rows by content, which another picture may have now."""
         self.groups: PictureGroups | None = None
         self.left: set[str] = set()
-        """Ids of rows of which no picture is a copy, as their files are gone or have changed."""
+        """Ids of rows that cannot be an original, as their files are gone or have changed."""
         self.committed = time.monotonic()
 
     def encode_new(self, encoding: Encoding, *, progress: bool) -> None:
@@ -330,14 +330,14 @@ class _Run:
         return True
 
     def _is_complete(self, row: Mapping[str, Any]) -> bool:
-        """Return False for a row of an earlier run, which did not read all that is stored now."""
+        """Return False for a row of an earlier run that did not read all that is needed now."""
         needed = (PICTURE_HASH, "width", *([TEXT] if self.ocr else []))
         return all(row.get(name) is not None for name in needed)
 
     def _recognised(self, new: Sequence[Entry]) -> Iterator[tuple[Entry, Encoded | None]]:
         """Yield new entries, with their picture if its content has a row or was removed.
 
-        Only files of the size of a known one are read.
+        Only files with a known size are read.
         """
         sizes = {entry.size for entry in new}
         for row in self.store.table_sized(sizes).to_pylist() if new else ():
@@ -406,7 +406,7 @@ class _Run:
         return None
 
     def _kept(self, entry: Entry, row: Mapping[str, Any], picture: Encoded | None = None) -> _Row:
-        """Return a row with its id, its zero-shot labels and, if computed before, its copy."""
+        """Return a row with its id, its zero-shot labels and, if known, its `copy_of`."""
         self.gone.discard(row["id"])
         self.lost.discard(row["id"])
         is_compared = row.get(PICTURE_HASH) is not None
@@ -440,7 +440,7 @@ class _Run:
         self.committed = time.monotonic()
 
     def _facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return facts of a camera as the columns of these names hold them."""
+        """Return camera facts in the types of their columns."""
         return {
             name: as_text(value) if name in self.texts and value is not None else value
             for name in FACT_TYPES
@@ -484,7 +484,7 @@ class _Run:
         return vectors
 
     def _copies(self, rows: Sequence[_Row], ids: Sequence[str]) -> list[str | None]:
-        """Return of which picture each row is a copy; only for galleries on this machine."""
+        """Return the original of each row that is a copy; only in local galleries."""
         copies = [row.copy_of for row in rows]
         compared = [index for index, row in enumerate(rows) if not row.is_compared]
         if not compared or not isinstance(self.store, LocalStore):
@@ -566,7 +566,7 @@ def _sha256(entry: Entry) -> str:
 
 
 def _is_missing(path: Path) -> bool:
-    """Return whether a picture's file no longer exists, nor the shard that it was in."""
+    """Return whether neither a picture's file nor its shard exists any longer."""
     return not path.exists() and not any(parent.is_file() for parent in path.parents)
 
 
