@@ -75,6 +75,7 @@ def best(results: list[TableResult]) -> Sheet:
         first = next(iter(result.ranked), None)
         if first is None:
             continue
+        alone = len(result.ranked) == 1
         figure = result.measure.compared
         compared = (
             "is the reference"
@@ -87,7 +88,8 @@ def best(results: list[TableResult]) -> Sheet:
                 first.row.label,
                 spread(first, figure),
                 first.n,
-                ", ".join(row.row.label for row in result.tied) or "none: it is the best",
+                ", ".join(row.row.label for row in result.tied)
+                or ("there is no other row" if alone else "none: it is the best"),
                 compared,
                 result.table.reference,
                 result.measure.meaning,
