@@ -29,7 +29,7 @@ def keep_current(
     Args:
         folder: the folder, with all folders in it except hidden ones.
         update: reads the folder; may raise CMRError or OSError.
-        failed: is told why an update failed, once for each reason.
+        failed: called with the reason if an update fails, once for each reason.
         ignored: a folder whose changes do not count, such as the gallery's own; optional.
 
     Raises:
