@@ -182,13 +182,9 @@ def load_training_data(
     loaded = [as_dataset(dataset, root, protocol) for dataset in datasets]
     if len(loaded) == 1:
         (only,) = loaded
-        # Features from a file often have no splits.
-        features = isinstance(only, FeatureDataset)
-        return (
-            with_held_out(only, TEST_SIZE, seed=0, split=split)
-            if features
-            else with_test_split(only, split)
-        )
+        if isinstance(only, FeatureDataset):  # those from a file often have no splits
+            return with_held_out(only, TEST_SIZE, seed=0, split=split)
+        return with_test_split(only, split)
     pictures = [dataset for dataset in loaded if isinstance(dataset, PairDataset)]
     if len(pictures) < len(loaded):
         raise CMRError("features without pictures cannot be joined with other datasets")

@@ -8,8 +8,10 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 # Set before torch, OpenMP, BLAS or Numba start: tests already run side by side, a process a core.
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
@@ -273,3 +275,33 @@ def browser() -> Iterator[object]:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def fresh_window(browser) -> Iterator[Callable[..., object]]:
+    """Opens a fresh window.
+
+    At the end of the test the console must be free of errors, and every request must have gone
+    to this machine.
+    """
+    errors: list[str] = []
+    hosts: set[str | None] = set()
+    with ExitStack() as windows:
+
+        def fresh(*, width: int = 1280, script: str = "", **options: object):
+            context = browser.new_context(viewport={"width": width, "height": 850}, **options)
+            windows.callback(context.close)
+            context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+            context.add_init_script(script)
+            window = context.new_page()
+            window.set_default_timeout(60_000)
+            window.on("pageerror", lambda error: errors.append(str(error)))
+            window.on(
+                "console",
+                lambda message: message.type == "error" and errors.append(message.text),
+            )
+            return window
+
+        yield fresh
+    assert errors == []
+    assert hosts <= {"127.0.0.1", None}  # data: and blob: addresses have no host

@@ -81,8 +81,8 @@ def _text(value: object) -> str:
 
 def _time(value: object) -> datetime | None:
     try:
-        parts = _TIME.split(_text(value)[:19])  # some programs write 2021-06-01T12:30:00
-        taken = datetime.strptime(":".join(parts), "%Y:%m:%d:%H:%M:%S")
+        plain = _TIME.sub(":", _text(value)[:19])  # some programs write 2021-06-01T12:30:00
+        taken = datetime.strptime(plain, "%Y:%m:%d:%H:%M:%S")
     except ValueError:
         return None
     return taken if taken.year >= _FIRST_YEAR else None

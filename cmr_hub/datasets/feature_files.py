@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -248,9 +248,9 @@ def _file(path: Path) -> _Arrays:
     try:
         check_file(path, _MOST_BYTES)
         with path.open("rb") as file:
-            is_hdf5 = b"HDF" in file.read(8) or ending not in (".npz", ".mat", ".parquet")
-            file.seek(0)
-            is_hdf5 |= ending == ".mat" and file.read(20).startswith(b"MATLAB 7.3")
+            start = file.read(20)
+        is_hdf5 = b"HDF" in start[:8] or ending not in (".npz", ".mat", ".parquet")
+        is_hdf5 |= ending == ".mat" and start.startswith(b"MATLAB 7.3")
     except OSError as error:
         raise DataFormatError(f"{path} is not read: {error}") from error
     if is_hdf5:
@@ -308,11 +308,11 @@ def _hdf5(path: Path, *, transposed: bool) -> _Arrays:
     return _Arrays(names, read_one)
 
 
-def _datasets(file: Any) -> Iterator[str]:
-    """Yield the names of arrays, also in groups; links to other files are not followed."""
+def _datasets(file: Any) -> list[str]:
+    """Return the names of arrays, also in groups; links to other files are not followed."""
     found: list[str] = []
     file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
-    yield from found
+    return found
 
 
 def _parquet(path: Path) -> _Arrays:

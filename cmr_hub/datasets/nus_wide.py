@@ -93,15 +93,16 @@ def read(root: str | Path | None = None, protocol: str = "full") -> FeatureDatas
         image_features=_shares(np.concatenate(images)),
         text_features=np.concatenate(texts),
     )
-    sides_present = (dataset.image_features.any(axis=1), dataset.text_features.any(axis=1))
-    dataset = dataset.subset(np.logical_and(*sides_present))
+    sides_present = dataset.image_features.any(axis=1), dataset.text_features.any(axis=1)
+    complete = np.logical_and(*sides_present)
     if seed is not None:
-        return _ten_thousand(dataset, int(seed[1]))
+        return _ten_thousand(dataset.subset(complete), int(seed[1]))
     if protocol == "21":
-        frequent = np.sort(np.argsort(-dataset.labels.sum(axis=0), kind="stable")[:21])
+        counts = dataset.labels[complete].sum(axis=0)
+        frequent = np.sort(np.argsort(-counts, kind="stable")[:21])
         names = tuple(concepts[place] for place in frequent)
         dataset = replace(dataset, labels=dataset.labels[:, frequent], classes=names)
-    return dataset.subset(dataset.labelled)
+    return dataset.subset(complete & dataset.labelled)
 
 
 def _shares(rows: FloatArray) -> FloatArray:
@@ -113,8 +114,9 @@ def _ten_thousand(dataset: FeatureDataset, seed: int) -> FeatureDataset:
     """Return equally many items of each class, of those that have exactly one."""
     generator = np.random.default_rng(seed)
     rows, splits = [], []
+    labels = dataset.single_labels
     for label in range(len(dataset.classes)):
-        members = generator.permutation(np.flatnonzero(dataset.single_labels == label))
+        members = generator.permutation(np.flatnonzero(labels == label))
         chosen = members[: sum(_OF_TEN.values())]
         rows.append(chosen)
         splits.append(np.repeat(list(_OF_TEN), list(_OF_TEN.values()))[: len(chosen)])

@@ -128,8 +128,9 @@ def report_table(result: TableResult) -> ReportTable:
     rows = []
     for row in result.shown:
         cells = _cells(row, measure.columns)
-        printed = _published(row.row.published, row.row.dataset, notes)
-        rows.append([*cells, printed] if show_published else cells)
+        if show_published:
+            cells.append(_published(row.row.published, row.row.dataset, notes))
+        rows.append(cells)
     for key in table.published:
         dataset = result.reference.row.dataset
         blank = [""] * (len(header) - 2)
@@ -234,12 +235,14 @@ def _best(result: TableResult) -> str:
 
 def _over_queries(result: TableResult, spaces: dict[str, StoredSpace]) -> list[str]:
     """Say how far MAP would change with other test pairs, from the stored embeddings of runs."""
+    if result.table.measure != "map":
+        return []
     found: dict[str, npt.NDArray[np.float64]] = {}
     for row in result.rows:
-        for cell in row.row.cells.values() if result.table.measure == "map" else ():
-            if cell in spaces and "{seed}" not in row.row.protocol:
-                space = read_stored_space(spaces[cell])
-                found[row.row.label] = (answers(space, "i2t").ap + answers(space, "t2i").ap) / 2
+        stored = [spaces[cell] for cell in row.row.cells.values() if cell in spaces]
+        if stored and "{seed}" not in row.row.protocol:
+            space = read_stored_space(stored[-1])
+            found[row.row.label] = (answers(space, "i2t").ap + answers(space, "t2i").ap) / 2
     reference = found.get(result.table.reference)
     if reference is None:
         return []

@@ -167,12 +167,13 @@ def holm(compared: Sequence[Significance | None]) -> list[Significance | None]:
     Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6 (1979).
     """
-    tested = [(one.p, place) for place, one in enumerate(compared) if one and one.p is not None]
+    tested = [
+        (one.p, place, one) for place, one in enumerate(compared) if one and one.p is not None
+    ]
     found, highest = list(compared), 0.0
-    for rank, (p, place) in enumerate(sorted(tested)):
+    for rank, (p, place, one) in enumerate(sorted(tested)):
         highest = max(highest, min(1.0, (len(tested) - rank) * p))
-        one = compared[place]
-        found[place] = None if one is None else replace(one, p_holm=highest)
+        found[place] = replace(one, p_holm=highest)
     return found
 
 

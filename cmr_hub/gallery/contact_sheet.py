@@ -61,9 +61,7 @@ def duplicates_sheet(groups: Sequence[Duplicates], title: str, notes: Sequence[s
     sections = []
     for number, group in enumerate(groups, 1):
         tiles = "\n".join(
-            f"<figure><div>{_picture(hit.path, '')}</div><figcaption>"
-            f"{html.escape(' · '.join(filter(None, facts_of(hit))))}<br>"
-            f"<small>{html.escape(str(hit.path or hit.id))}</small></figcaption></figure>"
+            _figure(hit, "", [html.escape(" · ".join(filter(None, facts_of(hit))))])
             for hit in group.hits
         )
         sections.append(f"<h2>{number}. {group.kind}</h2>\n<main>\n{tiles}\n</main>")
@@ -84,17 +82,18 @@ def _page(title: str, notes: Sequence[str], body: str) -> str:
 def _tile(hit: Hit) -> str:
     caption = shortened(" ".join(hit.sentences[:1]))
     label = f"{shortened(hit.label)} · " if hit.label else ""
-    where = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     clear = "" if hit.z is None else f" · stands out {hit.z:.1f}"
     more = f" · and {hit.duplicates:,} more" if hit.duplicates else ""
-    lines = [
-        f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}{more}",
-        html.escape(caption),
-        where,
-    ]
+    first = f"{hit.rank}. {html.escape(label)}{hit.score:.3f}{clear}{more}"
+    return _figure(hit, caption, [first, html.escape(caption)])
+
+
+def _figure(hit: Hit, alt: str, lines: Sequence[str]) -> str:
+    """Return a picture with lines of HTML below it, the last of which is its path."""
+    path = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     return (
-        f"<figure><div>{_picture(hit.path, caption)}</div><figcaption>"
-        f"{'<br>'.join(filter(None, lines))}</figcaption></figure>"
+        f"<figure><div>{_picture(hit.path, alt)}</div><figcaption>"
+        f"{'<br>'.join(filter(None, [*lines, path]))}</figcaption></figure>"
     )
 
 

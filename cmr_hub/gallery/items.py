@@ -33,7 +33,7 @@ ZERO_SHOT_COLUMNS = "zero_shot_columns"
 """The column that lists the columns of a row written by `Gallery.label`."""
 
 PICTURE_HASH = "picture_hash"
-"""The column of perceptual hashes (`duplicates.picture_hash`)."""
+"""The column of perceptual hashes (see `indexing.copies`)."""
 
 COPY_OF = "copy_of"
 """The column with the id of the first copy of the same picture; null for the first itself."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.encoders.texts.tokens import unique, whole_words, words
+from cmr_hub.encoders.texts.tokens import UNSPACED_SCRIPTS, unique, whole_words, words
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.items import TEXT
 from cmr_hub.gallery.query import Mix, Query, split_phrases
@@ -37,7 +37,7 @@ _FUNCTION_WORDS: Final = frozenset(
 )
 """Words that say nothing about what is in a picture, and are on many signs."""
 _LETTER: Final = r"\pL\pM\pN"
-_UNSPACED: Final = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNSPACED: Final = "".join(rf"\p{{{name}}}" for name in UNSPACED_SCRIPTS)
 _START: Final = rf"(?:^|[^{_LETTER}]|[{_UNSPACED}])"
 _END: Final = rf"(?:$|[^{_LETTER}]|[{_UNSPACED}])"
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from cmr_hub.errors import QueryError
-from cmr_hub.metrics.relevance import check_labels, shared_labels
+from cmr_hub.metrics.relevance import check_labels, ranked_shared_labels
 from cmr_hub.metrics.retrieval import MeanAveragePrecision, average_precision, mean
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAve
     distances = cdist(rows, rows)
     np.fill_diagonal(distances, np.inf)  # the last of its own ranking, which is then cut off
     order = np.argsort(distances, axis=1, kind="stable")[:, :-1]
-    relevant = np.take_along_axis(shared_labels(classes, classes) > 0, order, axis=1)
+    relevant = ranked_shared_labels(classes, classes, order) > 0
     figures = average_precision(relevant)
     empty = int(np.count_nonzero(np.isnan(figures)))
     return MeanAveragePrecision(mean(figures), None, "relevant", len(rows), empty)

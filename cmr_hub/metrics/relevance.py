@@ -15,7 +15,7 @@ from cmr_hub.errors import QueryError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cmr_hub.types import BoolArray
+    from cmr_hub.types import BoolArray, IntArray
 
 
 def is_labelled(labels: npt.NDArray[Any]) -> BoolArray:
@@ -31,6 +31,23 @@ def shared_labels(queries: npt.NDArray[Any], gallery: npt.NDArray[Any]) -> npt.N
         shared = queries.astype(np.float32) @ gallery.T.astype(np.float32)
     else:
         shared = queries[:, None] == gallery
+    return shared
+
+
+def ranked_shared_labels(
+    queries: npt.NDArray[Any], gallery: npt.NDArray[Any], order: IntArray
+) -> npt.NDArray[Any]:
+    """Return the number of classes that each query shares with the items of its ranking.
+
+    Args:
+        queries, gallery: labels.
+        order: (Nq, K) the gallery items in the ranking of each query.
+    """
+    shared: npt.NDArray[Any]
+    if queries.ndim == 2:
+        shared = np.take_along_axis(shared_labels(queries, gallery), order, axis=1)
+    else:
+        shared = gallery[order] == queries[:, None]
     return shared
 
 

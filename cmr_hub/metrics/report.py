@@ -10,7 +10,7 @@ import numpy as np
 
 from cmr_hub.errors import QueryError
 from cmr_hub.metrics.ranking import ranked_chunks
-from cmr_hub.metrics.relevance import check_labels, shared_labels
+from cmr_hub.metrics.relevance import check_labels, ranked_shared_labels
 from cmr_hub.metrics.retrieval import (
     Denominator,
     average_precision,
@@ -256,12 +256,8 @@ def evaluate_retrieval(
         chunks = []
         for rows, order in ranked_chunks(queries, gallery):
             found = gallery_pairs[order]
-            wanted = classes[query_pairs[rows]]
-            if multi_label:
-                gains = np.take_along_axis(shared_labels(wanted, classes), found, axis=1)
-                relevant = gains > 0
-            else:
-                relevant = classes[found] == wanted[:, None]
+            gains = ranked_shared_labels(classes[query_pairs[rows]], classes, found)
+            relevant = gains > 0
             own = found == query_pairs[rows, None]
             chunks.append(
                 np.column_stack(

@@ -8,18 +8,16 @@ functions of single queries return NaN, and means exclude and count these querie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from cmr_hub.errors import QueryError, shown
 from cmr_hub.metrics.ranking import ranked_chunks
-from cmr_hub.metrics.relevance import check_labels, check_same_classes, shared_labels
+from cmr_hub.metrics.relevance import check_labels, check_same_classes, ranked_shared_labels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from cmr_hub.types import IntArray
 
     Figures: TypeAlias = npt.NDArray[np.float64]
     Relevance: TypeAlias = npt.NDArray[np.bool_]
@@ -102,24 +100,12 @@ def mean_average_precision(
     check_same_classes(wanted, given)
     figures = np.concatenate(
         [
-            average_precision(_ranked(wanted[rows], given, order) > 0, k, denominator)
+            average_precision(ranked_shared_labels(wanted[rows], given, order) > 0, k, denominator)
             for rows, order in ranked_chunks(queries, gallery)
         ]
     )
     empty = int(np.count_nonzero(np.isnan(figures)))
     return MeanAveragePrecision(mean(figures), k, denominator, len(figures), empty)
-
-
-def _ranked(
-    wanted: npt.NDArray[np.generic], given: npt.NDArray[np.generic], order: IntArray
-) -> npt.NDArray[Any]:
-    """Return the number of labels that each query shares with the items of its ranking."""
-    shared: npt.NDArray[Any]
-    if wanted.ndim == 2:
-        shared = np.take_along_axis(shared_labels(wanted, given), order, axis=1)
-    else:
-        shared = given[order] == wanted[:, None]
-    return shared
 
 
 def ndcg_at_k(gains: npt.NDArray[np.generic], k: int) -> Figures:

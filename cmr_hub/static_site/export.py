@@ -229,9 +229,12 @@ def _check(
 ) -> JSONObject:
     """Compare the export with torch. Raises CMRError if it finds other vectors."""
     show, say = OnnxRuntimeSession(fresh / IMAGE), OnnxRuntimeSession(fresh / TEXT)
-    sentences = [text for text in pairs.sentences if model.text.knows((text,))]
-    known = [path for path, text in zip(pairs.pictures, pairs.sentences, strict=True)
-             if model.text.knows((text,))]  # fmt: skip
+    usable = [
+        (path, text)
+        for path, text in zip(pairs.pictures, pairs.sentences, strict=True)
+        if model.text.knows((text,))
+    ]
+    known, sentences = [path for path, _ in usable], [text for _, text in usable]
     starts = range(0, len(known), _BATCH)
     found = (
         np.concatenate([show(shown(known[start : start + _BATCH])) for start in starts]),

@@ -97,11 +97,10 @@ def training_pictures(
         kept = np.array([image is not None for image in part.images])
         part = part.subset(kept)
         generator = np.random.default_rng((seed, len(images)))
-        chosen.append(
-            held_out(part.single_labels, generator, unlabelled=unlabelled, labelled=labelled)
-        )
+        own = part.single_labels
+        chosen.append(held_out(own, generator, unlabelled=unlabelled, labelled=labelled))
         images += [image for image in part.images if image is not None]
-        labels.append(np.where(part.labels < 0, -1, part.labels + first_class))
+        labels.append(np.where(own < 0, -1, own + first_class))
         first_class += len(part.classes)
     return Pictures(tuple(images), np.concatenate(labels), np.concatenate(chosen))
 

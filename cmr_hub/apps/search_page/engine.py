@@ -126,8 +126,10 @@ class Engine:
         """Return a picture's path for visitors: relative to the gallery's, if not private."""
         if path is None or self.token is not None:
             return None
+        if self.is_private:
+            return str(path)
         root = self.facets.root
-        return str(path) if self.is_private or root is None else os.path.relpath(path, root)
+        return str(path) if root is None else os.path.relpath(path, root)
 
     def shown(self, hit: Hit) -> JSONObject:
         """Return a result as JSON for the page."""
@@ -177,8 +179,11 @@ class Engine:
         if target == "image":
             items = items.filter(pc.is_valid(items.column("path")))
         if TAKEN in items.column_names:
-            items = items.take(pc.sort_indices(items, [(TAKEN, "descending")]))
-        rows = items.slice(options.offset, options.count).to_pylist()
+            order = pc.sort_indices(items, [(TAKEN, "descending")])
+            page = items.take(order.slice(options.offset, options.count))
+        else:
+            page = items.slice(options.offset, options.count)
+        rows = page.to_pylist()
         hits = [hit_of(row, math.nan, rank) for rank, row in enumerate(rows, options.offset + 1)]
         pictures, texts = (hits, None) if target == "image" else (None, hits)
         return Answer(options, None, None, target, pictures, texts, total=len(items))

@@ -33,8 +33,8 @@ COUNT: Final = 12
 MORE: Final = 24
 MOST_CLEAR: Final = 6
 CLEAR: Final = "Only clear hits, e.g. 2.5 (0: any)"
-_SHORT: Final = {"text": "q", "count": "k"}
-"""Names in the page's address, where they are not those of `QueryOptions`."""
+_NAMES: Final = {name: name for name in QueryOptions.model_fields} | {"text": "q", "count": "k"}
+"""Names in the page's address of the fields of `QueryOptions`."""
 
 
 class Handlers:
@@ -74,7 +74,7 @@ class Handlers:
         """Set the panel as the page's address says, and search."""
         query = dict(request.query_params)
         *boxes, shown, answer = self._restored(request, query)
-        if not any(_SHORT.get(name, name) in query for name in QueryOptions.model_fields):
+        if not any(name in query for name in _NAMES.values()):
             # The visitor may have begun to type.
             boxes = [
                 gr.update(choices=box["choices"]) if isinstance(box, dict) else gr.skip()
@@ -92,9 +92,9 @@ class Handlers:
         problem_found = None
         try:
             given = {
-                name: query[_SHORT.get(name, name)]
-                for name in QueryOptions.model_fields
-                if _SHORT.get(name, name) in query and name not in ("image", "offset")
+                field: query[name]
+                for field, name in _NAMES.items()
+                if name in query and field not in ("image", "offset")
             }
             options = QueryOptions.of({"count": COUNT, **given})
             chosen, first, last, other = filters_of(options.where, facets.filters)
@@ -191,9 +191,7 @@ class Handlers:
 def query_of(options: QueryOptions) -> str:
     """Return a query as the page's address has it, without the defaults."""
     default = QueryOptions(count=COUNT)
-    values = {
-        _SHORT.get(name, name): value for name, value in options if value != getattr(default, name)
-    }
+    values = {_NAMES[name]: value for name, value in options if value != getattr(default, name)}
     return f"?{urlencode(values)}" if values else ""
 
 

@@ -106,10 +106,7 @@ class QueryOptions(BaseModel):
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0])
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise QueryError(
-                    f"there is no parameter {shown(name)}; there are {known}"
-                ) from None
+                raise no_parameter(name, cls.model_fields) from None
             expected = (cls.model_fields[name].description or "").partition(";")[0]
             raise QueryError(f"{name} must be {expected}, not {shown(first['input'])}") from None
 

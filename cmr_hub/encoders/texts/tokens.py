@@ -14,6 +14,9 @@ from cmr_hub.types import Document
 WORDS_VERSION: Final = 2
 """How new encoders split texts into words; a stored encoder keeps the version of its training."""
 
+UNSPACED_SCRIPTS: Final = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+"""Scripts that are written without spaces between words."""
+
 # Disjoint character classes around the apostrophe make matching linear in the text's length.
 _WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
 _WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # for texts without an apostrophe, in half the time
@@ -38,10 +41,7 @@ def _scripts() -> _Scripts:
     import regex
 
     marked = r"[\p{L}\p{N}][\p{L}\p{N}\p{Mn}\p{Mc}]*"
-    scripts = "".join(
-        rf"\p{{scx={name}}}"
-        for name in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-    )
+    scripts = "".join(rf"\p{{scx={name}}}" for name in UNSPACED_SCRIPTS)
     unspaced = rf"[[{scripts}]&&[\p{{L}}\p{{N}}]]"
     patterns = (
         r"(\p{M}{30})\p{M}+",

@@ -84,7 +84,7 @@ export class OwnPictures {
     return store("readwrite", (pictures) => pictures.clear());
   }
 
-  // Indexes files in workers; report({done, total, problems}) is called after each.
+  // Indexes files in workers; report({done, total}) is called after each.
   async add(files, report) {
     const wanted = [...files].filter(
       (file) => file.type.startsWith("image/") || PICTURE.test(file.name)
@@ -94,7 +94,7 @@ export class OwnPictures {
     const problems = [];
     let finished = 0;
     this.isStopped = false;
-    report({ done: 0, total, problems });
+    report({ done: 0, total });
     const work = async (encoder) => {
       while (left.length && !this.isStopped) {
         const file = left.shift();
@@ -105,7 +105,7 @@ export class OwnPictures {
         } catch (error) {
           problems.push(`${id}: ${error.message}.`);
         }
-        report({ done: ++finished, total, problems });
+        report({ done: ++finished, total });
       }
     };
     const cores = Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1);
@@ -117,6 +117,6 @@ export class OwnPictures {
     encoders.forEach((encoder) => encoder.end());
     this.items.sort((a, b) => (a.id < b.id ? -1 : 1));
     this.update();
-    return { done: finished, total, problems: problems.slice(0, SHOWN_PROBLEMS), failed: problems.length };
+    return { problems: problems.slice(0, SHOWN_PROBLEMS), failed: problems.length };
   }
 }

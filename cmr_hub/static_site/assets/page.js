@@ -2,7 +2,7 @@
 import { OwnPictures } from "./own.js";
 import { notes, Search } from "./search.js";
 import * as shared from "./shared.js";
-import { StoredVectors } from "./vectors.js";
+import { dot, StoredVectors } from "./vectors.js";
 import { Encoder } from "./workers.js";
 
 const $ = (id) => document.getElementById(id);
@@ -260,7 +260,7 @@ const explain = async ({ id, target }) => {
     near: { pictures: near("image"), texts: near("text") }, classes: {}, heat: false,
   };
   if (state.answer && state.answer.options.like !== row) {
-    Object.assign(value, { score: vector.reduce((sum, one, at) => sum + one * state.answer.vector[at], 0) });
+    value.score = dot(vector, state.answer.vector);
     if (state.answer.parts.some(({ text }) => text !== undefined)) {
       value.words = await search.contributions(state.answer, vector, collection.vectors[kind].spread(row));
     }

@@ -10,6 +10,8 @@ const NEGATIONS = new Set(
   "no not never none neither nor nobody nothing cannot without except".split(" ")
 );
 
+const vectorOf = ({ vectors }, row) => vectors.image?.of(row) ?? vectors.text?.of(row);
+
 export class Search {
   constructor(encoder) {
     this.encoder = encoder;
@@ -53,8 +55,7 @@ export class Search {
     let unknown = [];
     if (like === null) ({ parts, unknown } = await this.parts(options));
     else {
-      const own = collection.vectors.image?.of(like) ?? collection.vectors.text?.of(like);
-      parts = [{ weight: 1, vector: own }];
+      parts = [{ weight: 1, vector: vectorOf(collection, like) }];
     }
     const vector = unit(mixed(parts));
     const isText = !picture && like === null;
@@ -80,8 +81,8 @@ export class Search {
   }
 
   near(collection, row, target) {
-    const own = collection.vectors.image?.of(row) ?? collection.vectors.text?.of(row);
-    return (collection.vectors[target]?.search(unit(own), NEIGHBOURS + 1, { isText: false }) ?? [])
+    const own = unit(vectorOf(collection, row));
+    return (collection.vectors[target]?.search(own, NEIGHBOURS + 1, { isText: false }) ?? [])
       .filter((hit) => hit.row !== row)
       .slice(0, NEIGHBOURS);
   }
