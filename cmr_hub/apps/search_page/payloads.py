@@ -36,7 +36,8 @@ class Payloads:
     """ASGI middleware that checks the JSON of every request and passes on a sanitised copy.
 
     Every object that looks like a file, with or without Gradio's type marker and at any depth,
-    must be an upload of the same session; only its path and name are passed on.
+    must be an upload of the same session; only its path and name are passed on. The scope of the
+    request has its session then, as `session_hash`.
 
     Args:
         app: the app behind this one.
@@ -56,20 +57,20 @@ class Payloads:
             return
         body = await read(receive)
         try:
-            checked = self._checked(body, scope)
+            checked, session = self._checked(body, scope)
         except TooLargeError as error:
             await JSONResponse({"error": sentence(error)}, 413)(scope, receive, send)
         except CMRError as error:
             await JSONResponse({"error": sentence(error)}, 400)(scope, receive, send)
         else:
-            scope = {**scope, "headers": list(scope["headers"])}
+            scope = {**scope, "headers": list(scope["headers"]), "session_hash": session}
             headers = MutableHeaders(scope=scope)
             headers["content-length"] = str(len(checked))
             del headers["transfer-encoding"]
             headers["content-type"] = "application/json"
             await self._app(scope, replay(checked, receive), send)
 
-    def _checked(self, body: bytes, scope: Scope) -> bytes:
+    def _checked(self, body: bytes, scope: Scope) -> tuple[bytes, str | None]:
         path = scope["path"]
         try:
             payload = json.loads(body)
@@ -85,9 +86,9 @@ class Payloads:
         checker = _Checker(self._files, session)
         if path.startswith(_MCP):
             checker.bounded(payload)
-            return body
+            return body, session
         # Lone surrogates are handled later, when the text is read.
-        return json.dumps(checker.checked(payload)).encode()
+        return json.dumps(checker.checked(payload)).encode(), session
 
 
 class _Checker:

@@ -17,6 +17,7 @@ from gradio.http_server import INITIAL_PORT_VALUE, TRY_NUM_PORTS
 
 from cmr_hub.apps.hosts import LOCAL, SPACE_HOST, Hosts, is_every_address
 from cmr_hub.apps.search_page.components import asset
+from cmr_hub.apps.search_page.event_streams import EventStreams
 from cmr_hub.apps.search_page.limits import Limits, address_of
 from cmr_hub.apps.search_page.page import Page, build_page
 from cmr_hub.apps.search_page.payloads import Payloads
@@ -144,8 +145,9 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
             for event in waiting.queue
         )
 
+    events = EventStreams(outer, lambda session: bool(queue.pending_event_ids_session.get(session)))
     limited = Limits(
-        lambda limits: Payloads(outer, page.files, limits.note_session), page.work, queued
+        lambda limits: Payloads(events, page.files, limits.note_session), page.work, queued
     )
     return Hosts(OnlyRoutes(limited, mcp=mcp), host, allow_hosts)
 
