@@ -83,10 +83,8 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
                     body = await to_thread.run_sync(reader, address, data, limiter=readers)
                     if is_json:
                         _check(name, body)
-            except BusyError as error:
-                return _error(429, sentence(error))
             except CMRError as error:
-                return _error(400, sentence(error))
+                return _refused(error)
             if pending >= CONCURRENCY + QUEUE:
                 return _error(503, "There are too many requests; try again in a moment.")
             pending += 1
@@ -96,7 +94,7 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
                     limiter=limiter,
                 )
             except CMRError as error:
-                return _error(404 if name == "item" else 400, sentence(error))
+                return _refused(error, 404 if name == "item" else 400)
             finally:
                 pending -= 1
             return JSONResponse(result)
@@ -187,6 +185,10 @@ async def _body(request: Request) -> bytes:
         if len(data) > MAX_PICTURE_BYTES:
             raise ImageError(f"the picture is larger than {MAX_PICTURE_BYTES // 2**20} MB")
     return bytes(data)
+
+
+def _refused(error: CMRError, status: int = 400) -> JSONResponse:
+    return _error(429 if isinstance(error, BusyError) else status, sentence(error))
 
 
 def _error(status: int, message: str) -> JSONResponse:

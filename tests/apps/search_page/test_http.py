@@ -18,7 +18,7 @@ from cmr_hub.apps.search_page import http_api
 from cmr_hub.apps.search_page.http_api import http_routes
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.service import Service
-from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES
+from cmr_hub.apps.search_page.uploads import MAX_PICTURE_BYTES, BusyError
 from cmr_hub.gallery.clear import Neutral
 
 NAMES = ("search", "encode", "facets", "item", "health")
@@ -204,3 +204,16 @@ def test_a_bounded_number_waits(monkeypatch) -> None:
         refused, all_codes = pool.submit(asyncio.run, codes()).result()
     assert refused == [503] * 7
     assert all_codes.count(200) == 5
+
+
+def test_a_busy_server_says_so() -> None:
+    """Also if the picture comes as JSON."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise BusyError("too many pictures are waiting")
+
+    service = SimpleNamespace(**dict.fromkeys(NAMES, busy))
+    client = TestClient(Starlette(routes=http_routes(service)))
+    answer = client.post("/search", json={"image": f"data:image/png;base64,{'A' * 8}"})
+    assert answer.status_code == 429
+    assert answer.json() == {"error": "Too many pictures are waiting."}
