@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SIDE: Final = 480
 MOST_CHOICES: Final = 300
+MOST_RANGES: Final = 8
 MOST_SENTENCES: Final = 50
 _QUALITY: Final = 80
 _EXAMPLES: Final = 6
@@ -65,6 +68,36 @@ def filters(items: Sequence[JSONObject]) -> list[JSONObject]:
             title = "class" if name == "label" else name.replace("_", " ")
             found.append({"column": name, "title": title, "values": sorted(values)})
     return found
+
+
+def ranges(items: Sequence[JSONObject]) -> list[JSONObject]:
+    """Return the columns of days and of numbers, days first, with ends and the value of each item.
+
+    The value is None where an item has none; days are written as 2021-06-30.
+    """
+    found: list[JSONObject] = []
+    for name in (name for name in (items[0] if items else ()) if name not in _NOT_SHOWN):
+        values = [item[name] for item in items]
+        filled = [value for value in values if value not in (None, "")]
+        is_day = all(isinstance(value, date) for value in filled)
+        if not is_day and not all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in filled
+        ):
+            continue
+        rows = [_ordered(value) for value in values]
+        distinct = {*rows} - {None}
+        if len(distinct) > 1:
+            ends = {"min": min(distinct), "max": max(distinct)}
+            title = name.replace("_", " ")
+            kind = "day" if is_day else "number"
+            found.append({"column": name, "title": title, "kind": kind, **ends, "rows": rows})
+    return sorted(found, key=lambda one: one["kind"] != "day")[:MOST_RANGES]
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()[:10]
+    return value if value not in (None, "") and isfinite(value) else None
 
 
 def examples(items: Sequence[JSONObject]) -> JSONObject:

@@ -15,6 +15,7 @@ from cmr_hub.hub.bundle import MADE_BY, PACKAGE, files_in, refuse_foreign
 from cmr_hub.static_site.data import (
     examples,
     filters,
+    ranges,
     shown_items,
     write_pictures,
     write_vectors,
@@ -118,6 +119,7 @@ def _write_data(gallery: Gallery, fresh: Path, heading: str, model: JSONObject) 
         },
         "has_neutral": gallery.store.neutral is not None,
         "filters": [{**one, "rows": _codes(items, one)} for one in chosen],
+        "ranges": ranges(items),
         "examples": examples(shown),
         "missing": sum(
             item["path"] is not None and not there

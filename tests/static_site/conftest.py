@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,8 @@ def squares(gallery: Gallery, tmp_path_factory: pytest.TempPathFactory) -> Galle
         path = folder / f"{colour}.png"
         Image.new("RGB", (40 + number, 40), colour).save(path)
         sentences = (f"a {colour} square {MARKUP}",) if number else ()
-        items.append(Item(f"{MARKUP} {number}", path, sentences, "ab"[number % 2], {"n": number}))
+        facts = {"n": number, "taken": datetime(2021, 6, number + 1, 12)} if number < 5 else {}
+        items.append(Item(f"{MARKUP} {number}", path, sentences, "ab"[number % 2], facts))
     made = Gallery.create(None, gallery.model)
     made.add(items)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 from io import BytesIO
+from itertools import product
 
 import numpy as np
 import pytest
@@ -36,6 +37,30 @@ HARDER = (
 )  # fmt: skip
 
 
+CAMERA = """
+window.stopped = 0;
+window.refused = false;
+Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => {
+    if (window.refused) throw new DOMException("no", "NotAllowedError");
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: 320, height: 240 });
+    const paint = () => {
+        const context = canvas.getContext("2d");
+        context.fillStyle = "seagreen";
+        context.fillRect(0, 0, 320, 240);
+    };
+    paint();
+    setInterval(paint, 50);
+    const stream = canvas.captureStream(20);
+    for (const track of stream.getTracks()) {
+        const stop = track.stop.bind(track);
+        track.stop = () => { window.stopped += 1; stop(); };
+    }
+    return stream;
+} } });
+"""
+
+
 def ask(window, where: str, **given):
     """What the page answers a query: ids and scores by modality."""
     return window.evaluate(
@@ -52,6 +77,19 @@ def ask_picture(window, content: bytes):
         }""",
         base64.b64encode(content).decode(),
     )
+
+
+def browser_pixels(window, content: bytes) -> np.ndarray:
+    """The input of the image network for a picture."""
+    found = window.evaluate(
+        """async (text) => {
+            const blob = new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))]);
+            const { ask } = await import('./page.js');
+            return [...await ask('pixels', { blob })];
+        }""",
+        base64.b64encode(content).decode(),
+    )
+    return np.array(found, np.float32)
 
 
 def assert_same(found, expected) -> None:
@@ -108,16 +146,36 @@ def test_pixels_are_those_of_pillow(visit, url, gallery, pictures) -> None:
     window = visit(url)
     own = gallery.model.image.required_encoder.preprocessing
     for path in pictures[::3]:
-        found = window.evaluate(
-            """async (text) => {
-                const blob = new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))]);
-                const { ask } = await import('./page.js');
-                return [...await ask('pixels', { blob })];
-            }""",
-            base64.b64encode(path.read_bytes()).decode(),
-        )
+        found = browser_pixels(window, path.read_bytes())
         expected = own.arrays(own.pixels(read_image(path, enough=own.enough))[None])["pixels"][0]
-        assert np.array(found, np.float32) == pytest.approx(expected.ravel(), abs=1e-6)
+        assert found == pytest.approx(expected.ravel(), abs=1e-6)
+
+
+def test_large_jpegs_are_decoded_smaller_as_pillow_does(visit, url, gallery) -> None:
+    """To 3 of 255 levels, with chroma of every kind."""
+    window = visit(url)
+    own = gallery.model.image.required_encoder.preprocessing
+    level = 1 / 255 / min(own.std)
+    picture = read_image(Pairs.included().pictures[2])
+    for subsampling, by, orientation in (
+        *product(("4:4:4", "4:2:2", "4:2:0"), (2, 4, 8), (1,)),
+        ("4:2:0", 2, 6),
+    ):
+        # A picture that is turned has whole blocks, as cameras make them.
+        odd = np.array([6, 37] if orientation == 1 else [32, 80])
+        image = picture.resize(tuple(by * own.enough + odd), Image.Resampling.BICUBIC)
+        exif, file = Image.Exif(), BytesIO()
+        exif[0x0112] = orientation
+        image.save(file, "JPEG", quality=92, subsampling=subsampling, exif=exif)
+        read = read_image(file.getvalue(), enough=own.enough)
+        assert min(read.size) < 2 * own.enough
+        expected = own.arrays(own.pixels(read)[None])["pixels"][0].ravel()
+        away = np.abs(browser_pixels(window, file.getvalue()) - expected)
+        assert away.max() < 3.1 * level
+        assert away.mean() < 0.4 * level
+        found = {hit["id"]: hit["score"] for hit in ask_picture(window, file.getvalue())["image"]}
+        best = gallery.search(file.getvalue(), 1)[0]
+        assert found[best.id] == pytest.approx(best.score, abs=3e-3)
 
 
 @pytest.mark.parametrize("resampling", ["bicubic", "bilinear"])
@@ -260,6 +318,40 @@ def test_a_visitor_gives_a_picture_and_conditions(visit, url, pictures, tmp_path
     window.get_by_text("Remove the picture").click()
     window.fill("#unwanted", "a cat")
     search_for(window, "", "Say what you want as well")
+
+
+def test_a_visitor_chooses_days_and_numbers(visit, squares_url) -> None:
+    window = visit(squares_url)
+    search_for(window, "a green square", "6 pictures found")
+    window.get_by_text("Options").click()
+    for label, value, count in (
+        ("Taken from", "2021-06-03", "3 pictures"),
+        ("Taken until", "2021-06-04", "2 pictures"),
+        ("N at least", "2.5", "1 picture "),
+        ("N at most", "2.5", "Nothing was found; remove a filter"),
+        ("N at least", "", "1 picture "),
+    ):
+        window.get_by_label(label).fill(value)
+        window.get_by_label(label).press("Tab")
+        expect(window.locator("#results .status")).to_contain_text(count)
+
+
+def test_a_visitor_takes_a_photo(visit, url) -> None:
+    window = visit(url, script=CAMERA)
+    status = window.locator("#results .status")
+    take = window.get_by_role("button", name="Take a photo")
+    take.click()
+    window.wait_for_function("document.querySelector('video').videoWidth > 0")
+    window.get_by_role("button", name="Cancel").click()
+    expect(window.locator("#given")).to_be_hidden()
+    take.click()
+    window.wait_for_function("document.querySelector('video').videoWidth > 0")
+    window.get_by_role("button", name="Take the photo").click()
+    expect(status).to_contain_text("12 pictures and 12 sentences found")
+    assert window.evaluate("stopped") == 2
+    window.evaluate("refused = true")
+    take.click()
+    expect(status).to_contain_text("The camera may not be used: allow it")
 
 
 def test_pasted_and_dropped_pictures_are_searched(visit, url, pictures) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.static_site.data import filters, shown_items, write_pictures, write_vectors
+from cmr_hub.static_site.data import filters, ranges, shown_items, write_pictures, write_vectors
 from cmr_hub.static_site.runtime import FILES
 from cmr_hub.static_site.site import build_static_site
 
@@ -95,6 +96,21 @@ def test_filters_are_columns_of_few_texts() -> None:
         {"column": "label", "title": "class", "values": ["a", "b"]},
         {"column": "taken_by", "title": "taken by", "values": ["x", "y", "z"]},
     ]
+
+
+def test_ranges_are_columns_of_days_and_numbers() -> None:
+    items = [
+        {"id": "a", "path": None, "f_number": 2.0, "taken": datetime(2020, 1, 2, 3), "flash": True},
+        {"id": "b", "path": None, "f_number": None, "taken": datetime(2019, 5, 6), "flash": False},
+        {"id": "c", "path": None, "f_number": float("nan"), "taken": None, "flash": None},
+        {"id": "d", "path": None, "f_number": 8, "taken": None, "flash": None, "same": 1},
+    ]
+    assert ranges([{"same": 1, **item} for item in items]) == [
+        {"column": "taken", "title": "taken", "kind": "day", "min": "2019-05-06",
+         "max": "2020-01-02", "rows": ["2020-01-02", "2019-05-06", None, None]},
+        {"column": "f_number", "title": "f number", "kind": "number", "min": 2.0, "max": 8,
+         "rows": [2.0, None, None, 8]},
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_built_is_refused(gallery, tmp_path, site) -> None:

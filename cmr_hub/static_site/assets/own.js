@@ -15,15 +15,16 @@ const opened = () =>
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
-const done = (request) =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+// All that `act` does in one transaction; the result of the request that it returns, if any.
 const store = async (mode, act) => {
   const database = await opened();
   try {
-    return await done(act(database.transaction(STORE, mode).objectStore(STORE)));
+    return await new Promise((resolve, reject) => {
+      const transaction = database.transaction(STORE, mode);
+      const request = act(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request?.result);
+      transaction.onerror = transaction.onabort = () => reject(transaction.error);
+    });
   } finally {
     database.close();
   }
@@ -65,12 +66,12 @@ export class OwnPictures {
     return this.items.length > 0;
   }
 
-  async keep() {
-    for (const { id, vector, thumbnail } of this.items) {
-      await store("readwrite", (pictures) =>
-        pictures.put({ id, vector, thumbnail, model: this.model })
-      );
-    }
+  keep() {
+    return store("readwrite", (pictures) => {
+      for (const { id, vector, thumbnail } of this.items) {
+        pictures.put({ id, vector, thumbnail, model: this.model });
+      }
+    });
   }
 
   async forget() {

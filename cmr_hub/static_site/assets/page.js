@@ -1,4 +1,5 @@
 // The page: its fields, the gallery, and what is shown.
+import { hasCamera, photograph } from "./camera.js";
 import { OwnPictures } from "./own.js";
 import { notes, Search } from "./search.js";
 import * as shared from "./shared.js";
@@ -8,6 +9,7 @@ import { Encoder } from "./workers.js";
 const $ = (id) => document.getElementById(id);
 const EMPTY = "Describe a picture, give one, or click an example.";
 const NO_PICTURES = "You have not added any pictures yet; choose some above.";
+const NOT_KEPT = "This browser has no room to keep them.";
 const MOST_KEPT = 64e6; // bytes of pictures that are kept for use without a network
 // The smallest module with an instruction of SIMD.
 const SIMD = Uint8Array.of(
@@ -82,7 +84,7 @@ const begin = async () => {
     ])
   );
   const rows = new Map(items.map(({ id }, row) => [id, row]));
-  collections.gallery = { items, rows, vectors, hasNeutral: site.has_neutral, filters: site.filters };
+  collections.gallery = { items, rows, vectors, hasNeutral: site.has_neutral, filters: site.filters, ranges: site.ranges };
   collections.own = new OwnPictures(`${site.model.fingerprint} ${site.model.precision}`, site.model.dim);
   $("facts").textContent =
     `${site.count.toLocaleString("en")} items. All is computed in your browser: nothing leaves this machine.`;
@@ -120,34 +122,58 @@ const make = (tag, attributes, ...children) => {
   return node;
 };
 
-const prepareOptions = ({ filters, has_neutral, vectors }) => {
+const ENDS = { day: ["from", "until"], number: ["at least", "at most"] };
+const prepareOptions = ({ filters, ranges, has_neutral, vectors }) => {
   $("clear-field").hidden = !has_neutral;
   $("show").closest("label").hidden = !vectors.text || !vectors.image;
-  $("filters").replaceChildren(
-    ...filters.map(({ title, values }, number) =>
+  const label = (title, field) => make("label", {}, title[0].toUpperCase() + title.slice(1), field);
+  const lists = filters.map(({ title, values }, number) =>
+    label(
+      title,
       make(
-        "label",
-        {},
-        title[0].toUpperCase() + title.slice(1),
-        make(
-          "select",
-          { id: `filter-${number}`, multiple: true, onchange: run },
-          ...values.map((value, code) => make("option", { value: code, textContent: value }))
-        )
+        "select",
+        { id: `filter-${number}`, multiple: true, onchange: run },
+        ...values.map((value, code) => make("option", { value: code, textContent: value }))
       )
     )
   );
+  const ends = ranges.flatMap(({ title, kind, min, max }, number) =>
+    ENDS[kind].map((end, place) =>
+      label(
+        `${title} ${end}`,
+        make("input", {
+          id: `range-${number}-${place}`, type: kind === "day" ? "date" : "number", step: "any", min, max,
+          placeholder: [min, max][place], onchange: run,
+        })
+      )
+    )
+  );
+  $("filters").replaceChildren(...lists, ...ends);
+};
+
+// Whether an item's row has the chosen values; null if all rows have.
+const condition = ({ filters = [], ranges = [] }) => {
+  const chosen = filters
+    .map(({ rows }, number) => {
+      const codes = new Set([...$(`filter-${number}`).selectedOptions].map(({ value }) => Number(value)));
+      return codes.size ? (row) => codes.has(rows[row]) : null;
+    })
+    .concat(
+      ranges.map(({ rows, kind }, number) => {
+        const ends = [0, 1].map((place) => $(`range-${number}-${place}`).value);
+        const [least, most] = ends.map((end) => (end === "" ? null : kind === "day" ? end : Number(end)));
+        if (least === null && most === null) return null;
+        return (row) =>
+          rows[row] !== null && (least === null || rows[row] >= least) && (most === null || rows[row] <= most);
+      })
+    )
+    .filter(Boolean);
+  return chosen.length ? (row) => chosen.every((admits) => admits(row)) : null;
 };
 
 const within = (id, least, most) => Math.min(Math.max(Number($(id).value) || 0, least), most);
 
 const options = () => {
-  const chosen = (collections[state.where].filters ?? [])
-    .map(({ rows }, number) => ({
-      rows,
-      codes: new Set([...$(`filter-${number}`).selectedOptions].map(({ value }) => Number(value))),
-    }))
-    .filter(({ codes }) => codes.size);
   return {
     text: $("text").value.trim(),
     unwanted: $("unwanted").value.trim(),
@@ -159,7 +185,7 @@ const options = () => {
     minScore: within("min-score", 0, 1) || null,
     clear: within("clear-hits", 0, 6) || null,
     distinct: $("distinct").checked,
-    allowed: chosen.length ? (row) => chosen.every(({ rows, codes }) => codes.has(rows[row])) : null,
+    allowed: condition(collections[state.where]),
   };
 };
 
@@ -314,6 +340,17 @@ const ownStatus = (text) => {
   $("forget").hidden = !collections.own.items.length;
 };
 
+// Whether there was room for the visitor's pictures; what was kept before stays.
+const keepOwn = async () => {
+  try {
+    await collections.own.keep();
+    return true;
+  } catch {
+    $("keep").checked = false;
+    return false;
+  }
+};
+
 const index = async (files) => {
   const { own } = collections;
   $("progress").hidden = $("stop").hidden = false;
@@ -326,7 +363,7 @@ const index = async (files) => {
   const more = finished.failed - finished.problems.length;
   const lines = [`${own.items.length} pictures can be searched.`, ...finished.problems];
   if (more > 0) lines.push(`${more} more could not be read.`);
-  if ($("keep").checked) await own.keep();
+  if ($("keep").checked && !(await keepOwn())) lines.push(NOT_KEPT);
   ownStatus(lines.join("\n"));
   run();
 };
@@ -346,6 +383,16 @@ const listen = () => {
     });
   }
   $("clear").addEventListener("click", () => givePicture(null));
+  $("camera-file").hidden = hasCamera();
+  $("camera-open").hidden = !hasCamera();
+  $("camera-open").addEventListener("click", async () => {
+    try {
+      const photo = await photograph($("camera-dialog"));
+      if (photo) givePicture(photo);
+    } catch (error) {
+      show("value", { status: sentence(error.message), tone: "error" });
+    }
+  });
   document.addEventListener("paste", ({ clipboardData }) => {
     const file = [...clipboardData.files].find(({ type }) => type.startsWith("image/"));
     if (file) givePicture(file);
@@ -385,9 +432,10 @@ const listen = () => {
     });
   }
   $("stop").addEventListener("click", () => (collections.own.isStopped = true));
-  $("keep").addEventListener("change", () =>
-    $("keep").checked ? collections.own.keep() : collections.own.discard()
-  );
+  $("keep").addEventListener("change", async () => {
+    if (!$("keep").checked) await collections.own.discard();
+    else if (!(await keepOwn())) ownStatus(NOT_KEPT);
+  });
   $("forget").addEventListener("click", async () => {
     await collections.own.forget();
     ownStatus("Your pictures were removed.");

@@ -79,33 +79,111 @@ export const resized = ({ data, width, height }, box, side, resampling) => {
   return square;
 };
 
-// Averages squares of pixels, as Python's decoder of JPEG does with large photographs.
-const shrunk = ({ data, width, height }, by) => {
-  const across = Math.ceil(width / by);
-  const down = Math.ceil(height / by);
-  const small = new Uint8Array(across * down * 3);
-  for (let y = 0, at = 0; y < down; y++) {
-    for (let x = 0; x < across; x++) {
-      for (let colour = 0; colour < 3; colour++) {
-        let sum = 0;
-        for (let row = 0; row < by; row++) {
-          const line = Math.min(y * by + row, height - 1) * width;
-          for (let column = 0; column < by; column++) {
-            sum += data[3 * (line + Math.min(x * by + column, width - 1)) + colour];
-          }
-        }
-        const exact = sum / by ** 2;
-        const up = Math.round(exact);
-        small[at++] = up - exact === 0.5 && up % 2 ? up - 1 : up; // halves to even: no bias
-      }
+// The width of a JPEG, and whether its chroma has half of the columns and of the rows; null if the
+// file is no JPEG of three colours.
+const jpeg = async (blob) => {
+  for (let at = 2; ; ) {
+    const segment = new DataView(await blob.slice(at, at + 20).arrayBuffer());
+    if (segment.byteLength < 20 || segment.getUint8(0) !== 0xff) return null;
+    const marker = segment.getUint8(1);
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      if (segment.getUint8(9) !== 3) return null;
+      const [luma, chroma] = [segment.getUint8(11), segment.getUint8(14)];
+      const halved = [luma >> 4 === 2 * (chroma >> 4), (luma & 15) === 2 * (chroma & 15)];
+      return { width: segment.getUint16(7), halved };
     }
+    at += 2 + segment.getUint16(2);
   }
-  return { data: small, width: across, height: down };
 };
 
-const isJpeg = async (blob) => {
-  const head = new Uint8Array(await blob.slice(0, 3).arrayBuffer());
-  return head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff;
+// Decoders double a line of chroma by (3 a + b) / 4 of two neighbours: the line before that.
+const undoubled = (line, length, out) => {
+  for (let at = 0; at < length; at += 2) {
+    const left = at ? 3 * line[at] - line[at - 1] : 2 * line[at];
+    let right = left;
+    if (at + 2 < length) right = 3 * line[at + 1] - line[at + 2];
+    else if (at + 1 < length) right = 2 * line[at + 1];
+    out[at / 2] = (left + right) / 4;
+  }
+};
+const halfColumns = ({ plane, width, height }) => {
+  const narrow = Math.ceil(width / 2);
+  const half = new Float32Array(narrow * height);
+  for (let y = 0; y < height; y++) {
+    undoubled(plane.subarray(y * width, (y + 1) * width), width, half.subarray(y * narrow));
+  }
+  return { plane: half, width: narrow, height };
+};
+const halfRows = ({ plane, width, height }) => {
+  const low = Math.ceil(height / 2);
+  const half = new Float32Array(width * low);
+  const [line, out] = [new Float32Array(height), new Float32Array(low)];
+  for (let x = 0; x < width; x++) {
+    for (let y = 0; y < height; y++) line[y] = plane[y * width + x];
+    undoubled(line, height, out);
+    for (let y = 0; y < low; y++) half[y * width + x] = out[y];
+  }
+  return { plane: half, width, height: low };
+};
+const averaged = ({ plane, width, height }, across, down, side) => {
+  const small = new Float32Array(across * down);
+  for (let y = 0, at = 0; y < down; y++) {
+    for (let x = 0; x < across; x++, at++) {
+      for (let row = y * side; row < (y + 1) * side; row++) {
+        const line = Math.min(row, height - 1) * width;
+        for (let column = x * side; column < (x + 1) * side; column++) {
+          small[at] += plane[line + Math.min(column, width - 1)];
+        }
+      }
+      small[at] = Math.round(small[at] / side ** 2);
+    }
+  }
+  return small;
+};
+
+// Doubles the columns of a plane as decoders do, or repeats them.
+const doubledColumns = (plane, across, down, width, isSmooth) => {
+  const wide = new Float32Array(width * down);
+  for (let y = 0, at = 0; y < down; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      const own = x >> 1;
+      const beside = Math.min(Math.max(own + (x % 2 ? 1 : -1), 0), across - 1);
+      const from = y * across;
+      wide[at] = isSmooth ? (3 * plane[from + own] + plane[from + beside]) / 4 : plane[from + own];
+    }
+  }
+  return wide;
+};
+
+// Python's decoder of JPEG makes large photographs smaller by 2, 4 or 8: it averages squares of
+// luma and of chroma, as the file has them. Chroma with half of the columns and rows is averaged
+// over half of the square; with half of the columns only, it is doubled afterwards.
+const shrunk = ({ data, width, height }, by, halved) => {
+  const [across, down] = [width, height].map((length) => Math.ceil(length / by));
+  const [luma, blue, red] = [
+    [0, 0.299, 0.587, 0.114],
+    [128, -0.168735892, -0.331264108, 0.5],
+    [128, 0.5, -0.418687589, -0.081312411],
+  ].map(([offset, r, g, b], component) => {
+    const plane = new Float32Array(width * height);
+    for (let at = 0, from = 0; at < plane.length; at++, from += 3) {
+      plane[at] = offset + r * data[from] + g * data[from + 1] + b * data[from + 2];
+    }
+    const whole = { plane, width, height };
+    const [columns, rows] = component ? halved : [false, false];
+    if (columns && rows) return averaged(halfRows(halfColumns(whole)), across, down, by / 2);
+    if (!columns) return averaged(whole, across, down, by);
+    const half = Math.ceil(across / 2);
+    return doubledColumns(averaged(halfColumns(whole), half, down, by), half, down, across, by < 8);
+  });
+  const small = new Uint8ClampedArray(3 * luma.length);
+  for (let at = 0; at < luma.length; at++) {
+    const [u, v] = [blue[at] - 128, red[at] - 128];
+    small[3 * at] = luma[at] + 1.402 * v;
+    small[3 * at + 1] = luma[at] - 0.344136286 * u - 0.714136286 * v;
+    small[3 * at + 2] = luma[at] + 1.772 * u;
+  }
+  return { data: small, width: across, height: down };
 };
 
 // A picture upright, without colour management, over white.
@@ -138,10 +216,12 @@ const rgb = (bitmap) => {
 // The (3, side, side) input of the network.
 export const prepared = async (blob, bitmap, how) => {
   let picture = rgb(bitmap);
-  if (await isJpeg(blob)) {
-    const fits = Math.floor(Math.min(picture.width, picture.height) / how.enough);
-    const by = [8, 4, 2].find((factor) => fits >= factor);
-    if (by) picture = shrunk(picture, by);
+  const file = await jpeg(blob);
+  const fits = Math.floor(Math.min(picture.width, picture.height) / how.enough);
+  const by = file && [8, 4, 2].find((factor) => fits >= factor);
+  if (by) {
+    const isTurned = file.width !== picture.width; // by a quarter, as EXIF says
+    picture = shrunk(picture, by, isTurned ? file.halved.toReversed() : file.halved);
   }
   const { width, height } = picture;
   let box = [0, 0, width, height];
