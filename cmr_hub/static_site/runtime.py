@@ -27,6 +27,12 @@ FILES: Final = (
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
 )
+GPU_FILES: Final = (
+    "ort.jspi.min.mjs",
+    "ort-wasm-simd-threaded.jspi.mjs",
+    "ort-wasm-simd-threaded.jspi.wasm",
+)
+"""The same with WebGPU, for browsers that have it; loaded to index the visitor's pictures."""
 LICENCES: Final = ("LICENSE", "ThirdPartyNotices.txt")
 REGISTRY: Final = "https://registry.npmjs.org"
 _MOST: Final = 64 * 2**20
@@ -34,13 +40,13 @@ _SECONDS: Final = 60
 
 
 def runtime(*, allow_download: bool = False) -> Path:
-    """Return the folder of `FILES` in the cache, fetched once if `allow_download`.
+    """Return the folder of `FILES` and `GPU_FILES` in the cache, fetched once if `allow_download`.
 
     Raises:
         CMRError: they are not in the cache, cannot be fetched, or have another SHA-512.
     """
     folder = default_cache_home() / f"onnxruntime-web-{VERSION}"
-    if all((folder / name).is_file() for name in FILES):
+    if all((folder / name).is_file() for name in (*FILES, *GPU_FILES)):
         return folder
     registry = os.environ.get("NPM_CONFIG_REGISTRY", REGISTRY).rstrip("/")
     address = f"{registry}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
@@ -59,7 +65,7 @@ def runtime(*, allow_download: bool = False) -> Path:
 
 
 def keep_runtime(content: bytes, folder: Path) -> None:
-    """Unpack `FILES` from the archive of the package. Raises CMRError for another archive."""
+    """Unpack `FILES` and `GPU_FILES` from an archive. Raises CMRError if it is another one."""
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
         raise CMRError(
             f"the archive of onnxruntime-web {VERSION} has another SHA-512 than expected; it is "
@@ -69,7 +75,7 @@ def keep_runtime(content: bytes, folder: Path) -> None:
         tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive,
         atomic_directory(folder) as fresh,
     ):
-        for name in FILES:
+        for name in (*FILES, *GPU_FILES):
             member = archive.extractfile(f"package/dist/{name}")
             if member is None:
                 raise CMRError(f"onnxruntime-web {VERSION} has no file {name}")
@@ -79,7 +85,7 @@ def keep_runtime(content: bytes, folder: Path) -> None:
 def copy_runtime(source: Path, target: Path) -> None:
     """Copy the runtime, with ONNX Runtime's licence and the notices of what it contains."""
     target.mkdir()
-    for name in FILES:
+    for name in (*FILES, *GPU_FILES):
         shutil.copyfile(source / name, target / name)
     own = Path(str(metadata.distribution("onnxruntime").locate_file("onnxruntime")))
     for name in LICENCES:  # the npm package comes without them

@@ -21,7 +21,7 @@ from cmr_hub.static_site.data import (
     write_vectors,
 )
 from cmr_hub.static_site.export import export_model
-from cmr_hub.static_site.runtime import copy_runtime, runtime
+from cmr_hub.static_site.runtime import GPU_FILES, copy_runtime, runtime
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
@@ -160,10 +160,12 @@ def _write_page(fresh: Path, heading: str) -> None:
 
 def _write_worker(fresh: Path) -> None:
     """Write the service worker with the files to keep and their hash as its version."""
+    # These are kept when they are first used.
+    later = {"README.md", *(f"runtime/{name}" for name in GPU_FILES)}
     kept = {
         name: path
         for name, path in files_in(fresh).items()
-        if not name.startswith("pictures/") and name != "README.md"
+        if not name.startswith("pictures/") and name not in later
     }
     digest = hashlib.sha256()
     for name, path in kept.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import shutil
 from io import BytesIO
 from itertools import product
 
@@ -24,6 +25,7 @@ from cmr_hub.static_site.tokens import text_input
 
 expect.set_options(timeout=60_000)
 
+CHROMIUM = shutil.which("chromium")
 TIE = 2e-3
 """Scores may differ by 1e-3, so two that are nearer than twice that may change places."""
 ODD = (
@@ -405,10 +407,12 @@ def test_it_works_without_a_network_after_the_first_visit(visit, site) -> None:
         search_for(window, "a red bus", "12 pictures found")
         first = window.locator(".tile img").first.get_attribute("src")
         window.wait_for_function("() => navigator.serviceWorker.controller !== null")
-        window.wait_for_function(
-            "async () => (await Promise.all((await caches.keys()).map("
-            "async (name) => (await (await caches.open(name)).keys()).length)))[0] > 240"
-        )
+        kept = """async () => {
+            const all = await (await caches.open((await caches.keys())[0])).keys();
+            return all.filter(({ url }) => url.includes("/pictures/")).length;
+        }"""
+        while window.evaluate(kept) < 240:
+            window.wait_for_timeout(100)
     window.reload()
     window.wait_for_selector("#loading", state="hidden")
     search_for(window, "a red bus", "12 pictures found")
@@ -456,6 +460,37 @@ def test_own_pictures_are_indexed_kept_and_removed(visit, url, gallery, tmp_path
     window.wait_for_selector("#loading", state="hidden")
     window.get_by_role("radio", name="My pictures").check(force=True)
     expect(window.locator("#results .status")).to_contain_text("You have not added any pictures")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_webgpu_finds_the_same(browser, url, gallery, fails) -> None:
+    """With a GPU that Chromium computes; one that fails is replaced by the CPU."""
+    flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    started = browser.browser_type.launch(executable_path=CHROMIUM, args=flags)
+    window = started.new_page()
+    if fails:
+        window.route("**/ort.jspi.min.mjs", lambda route: route.abort())
+    window.goto(url)
+    window.wait_for_selector("#loading", state="hidden")
+    paths = Pairs.included().pictures[:4]
+    found = window.evaluate(
+        """async (pictures) => {
+            const { Encoder, hasGpu } = await import('./workers.js');
+            const encoder = new Encoder(undefined, await hasGpu());
+            const found = [];
+            for (const text of pictures) {
+                const blob = new Blob([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))]);
+                const { vector, provider } = await encoder.ask('picture', { blob });
+                found.push({ vector: [...vector], provider });
+            }
+            return found;
+        }""",
+        [base64.b64encode(path.read_bytes()).decode() for path in paths],
+    )
+    started.close()
+    assert {one["provider"] for one in found} == {"wasm" if fails else "webgpu"}
+    cosines = np.sum(gallery.model.encode_images(paths) * [one["vector"] for one in found], axis=1)
+    assert cosines.min() > 0.9999
 
 
 def test_a_browser_without_simd_gets_a_sentence(visit, url) -> None:

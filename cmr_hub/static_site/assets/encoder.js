@@ -1,14 +1,10 @@
-// A worker that runs the model: texts and pictures become unit vectors.
-import * as ort from "./runtime/ort.wasm.min.mjs";
+// A worker that runs the model: texts and pictures become unit vectors. The one named `gpu` runs
+// it with WebGPU.
 import { bitmapOf, prepared, thumbnail } from "./pixels.js";
 import { tokeniser } from "./tokens.js";
 
 const here = (path) => new URL(path, import.meta.url).href;
 const THUMBNAIL = 480;
-ort.env.logLevel = "error";
-ort.env.wasm.wasmPaths = here("runtime/");
-ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
-
 const fetched = async (path) => {
   const reply = await fetch(here(path));
   if (!reply.ok) throw new Error(`${path} could not be loaded (${reply.status})`);
@@ -41,12 +37,28 @@ const once = (make) => {
   let made;
   return () => (made ??= make());
 };
-const runtime = once(async () => {
-  ort.env.wasm.wasmBinary = (await bytes("runtime/ort-wasm-simd-threaded.wasm")).buffer;
-});
-const session = async (path) => {
-  const [network] = await Promise.all([bytes(path), runtime()]);
-  return ort.InferenceSession.create(network, { executionProviders: ["wasm"] });
+const started = async (kind, name) => {
+  const [ort, binary] = await Promise.all([
+    import(`./runtime/ort.${kind}.min.mjs`),
+    bytes(`runtime/ort-wasm-simd-threaded${name}.wasm`),
+  ]);
+  ort.env.logLevel = "error";
+  ort.env.wasm.wasmPaths = here("runtime/");
+  ort.env.wasm.wasmBinary = binary.buffer;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
+  return ort;
+};
+const onCpu = once(() => started("wasm", ""));
+const onGpu = once(() => started("jspi", ".jspi"));
+const session = (path) => {
+  const network = bytes(path);
+  const create = async (runtime, provider) => {
+    const [ort, content] = await Promise.all([runtime(), network]);
+    const made = await ort.InferenceSession.create(content, { executionProviders: [provider] });
+    return { Tensor: ort.Tensor, run: (feeds) => made.run(feeds), provider };
+  };
+  const onlyCpu = () => create(onCpu, "wasm");
+  return self.name === "gpu" ? create(onGpu, "webgpu").catch(onlyCpu) : onlyCpu();
 };
 const texts = once(async () => {
   const [network, definition] = await Promise.all([
@@ -63,8 +75,8 @@ const images = once(async () => {
   return { network, how };
 });
 
-const integers = (values) =>
-  new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+const integers = ({ Tensor }, values) =>
+  new Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
 
 const tasks = {
   load: async ({ part }) => {
@@ -80,7 +92,7 @@ const tasks = {
       let vector = null;
       if (all.some((word) => tokens.knows(word))) {
         const inputs = Object.entries(tokens.feed(text));
-        const feeds = Object.fromEntries(inputs.map(([name, ids]) => [name, integers(ids)]));
+        const feeds = Object.fromEntries(inputs.map(([name, ids]) => [name, integers(network, ids)]));
         vector = (await network.run(feeds)).rows.data;
       }
       found.push({ vector, unknown });
@@ -92,10 +104,10 @@ const tasks = {
     const bitmap = await bitmapOf(blob);
     const pixels = await prepared(blob, bitmap, how);
     const shape = [1, 3, how.side, how.side];
-    const { rows } = await network.run({ pixels: new ort.Tensor("float32", pixels, shape) });
+    const { rows } = await network.run({ pixels: new network.Tensor("float32", pixels, shape) });
     const copy = small ? await thumbnail(bitmap, THUMBNAIL) : null;
     bitmap.close();
-    return { vector: rows.data, thumbnail: copy };
+    return { vector: rows.data, thumbnail: copy, provider: network.provider };
   },
   // For tests: the numbers of the tokens, and the input of the network.
   tokens: async ({ text }) => tokeniser(await json("model/tokens.json")).feed(text),

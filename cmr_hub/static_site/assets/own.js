@@ -1,6 +1,6 @@
 // The visitor's own pictures: indexed here, and kept in IndexedDB if the visitor wants that.
 import { OwnVectors } from "./vectors.js";
-import { Encoder } from "./workers.js";
+import { Encoder, hasGpu } from "./workers.js";
 
 const NAME = `cmr ${new URL(".", location.href).pathname}`;
 const STORE = "pictures";
@@ -109,10 +109,11 @@ export class OwnPictures {
         report({ done: ++finished, total });
       }
     };
+    const gpu = await hasGpu();
     const cores = Math.max(1, (navigator.hardwareConcurrency ?? 2) - 1);
     const encoders = Array.from(
-      { length: Math.min(cores, MOST_WORKERS, total) },
-      () => new Encoder()
+      { length: Math.min(gpu ? 1 : cores, MOST_WORKERS, total) },
+      () => new Encoder(undefined, gpu)
     );
     await Promise.all(encoders.map(work));
     encoders.forEach((encoder) => encoder.end());

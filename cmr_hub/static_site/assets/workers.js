@@ -1,10 +1,16 @@
 // Talks with the workers that run the model.
+export const hasGpu = async () =>
+  "Suspending" in WebAssembly && Boolean(await navigator.gpu?.requestAdapter().catch(() => null));
+
 export class Encoder {
-  // report(path, loaded) is called as files come.
-  constructor(report = () => {}) {
+  // report(path, loaded) is called as files come; `gpu` runs the networks with WebGPU.
+  constructor(report = () => {}, gpu = false) {
     this.waiting = new Map();
     this.number = 0;
-    this.worker = new Worker(new URL("encoder.js", import.meta.url), { type: "module" });
+    this.worker = new Worker(new URL("encoder.js", import.meta.url), {
+      type: "module",
+      name: gpu ? "gpu" : "",
+    });
     this.worker.addEventListener("message", ({ data }) => {
       if (data.path) {
         report(data.path, data.loaded);
