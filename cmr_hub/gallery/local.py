@@ -441,7 +441,8 @@ def _stamp_of(directory: Path) -> tuple[int, int, int] | None:
     It takes microseconds, so it can be called before every answer.
     """
     try:
-        status = (directory / FILE_NAME).stat()
+        # Not Path.stat: making the path takes ten times as long.
+        status = os.stat(f"{directory}/{FILE_NAME}")  # noqa: PTH116
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

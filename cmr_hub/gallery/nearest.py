@@ -5,6 +5,7 @@ FAISS finds candidates in 32, 16 or 8 bits; they are scored again in float64, ro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,12 +30,12 @@ SPARE = 16
 _BATCH = 4
 ROUGH_FROM = 5_000
 """Minimum number of vectors for a first pass in 16 bits, which halves the memory to read."""
-_ROUGH_SPARE = 192
-"""Number of further extra candidates for 16 bits, which leave more near ties."""
-_ROUGH_ERROR = 1.01 * 2.0**-8
-"""Maximum change of a score by rounding to 16 bits (bfloat16). Each component changes by at most a
-factor of 2⁻⁸, so the vector, of length 1 within `NORM_TOLERANCE`, moves by at most 2⁻⁸ of its
-length, and so does a score (Cauchy-Schwarz)."""
+_ROUGH_ERROR = 1.01 * 2.0**-11
+"""Maximum change of a score by rounding to 16 bits (IEEE half precision), which changes components
+by at most a factor of 2⁻¹¹, so the vector, of length 1 within `NORM_TOLERANCE`, moves by at most
+2⁻¹¹ of its length, and so does a score (Cauchy-Schwarz)."""
+_TINY_ERROR = 2.0**-25
+"""Maximum change of components below 2⁻¹⁴, which half precision spaces evenly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +112,15 @@ class NearestVectors:
         rounding = (queries.shape[1] + 2) * float(np.finfo(np.float32).eps)
         narrow = queries.astype(np.float32)
         fetch = min(among.size, count + max(SPARE, count // 8))
-        wide = min(among.size, fetch + _ROUGH_SPARE) if rough else fetch
-        first = self._candidates(narrow, wide, among, exact=exact, rough=rough)
+        first = self._candidates(narrow, fetch, among, exact=exact, rough=rough)
         results = []
         for query, (approximate, places) in zip(queries, first, strict=True):
-            error = rounding + _ROUGH_ERROR if rough else rounding
-            fetched, last = wide, approximate[-1]
+            error, fetched, last = rounding, fetch, approximate[-1]
+            if rough:
+                error += _ROUGH_ERROR + _TINY_ERROR * math.sqrt(queries.shape[1])
             # `count` rows score at least as high as candidate `count`, up to the error. So a row
             # below it by more than twice the error is not among the best.
-            found = places[approximate >= approximate[count - 1] - 2 * error] if rough else places
+            found = places[approximate >= approximate[count - 1] - 2 * error] if exact else places
             while True:
                 vectors = self._take(found)
                 scores = (vectors.astype(np.float64) * query).sum(axis=1)
@@ -213,7 +214,7 @@ class NearestVectors:
         matrix = self._matrices[part]
         index = self._rough.get(part)
         if index is None:
-            kind = faiss.ScalarQuantizer.QT_bf16
+            kind = faiss.ScalarQuantizer.QT_fp16
             index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.add(matrix)
             in_huge_pages(index, view(index.codes))

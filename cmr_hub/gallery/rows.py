@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, joined_tables, picked
+from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, joined_tables
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
 from cmr_hub.gallery.text_in_pictures import covered
@@ -219,10 +219,7 @@ class Rows:
         with self._reading() if where is None else nullcontext():
             among = self._selection(target, where)
             found = self.nearest(target).search(queries, count, among)
-        return [
-            Found(picked(self.table, rows).to_pylist(), scores, vectors)
-            for rows, scores, vectors in found
-        ]
+        return [Found(self._records(rows), scores, vectors) for rows, scores, vectors in found]
 
     def search_words(
         self,
@@ -244,12 +241,26 @@ class Rows:
             ((best, scores, vectors),) = nearest.search(
                 query[None], count, nearest.select(has_share)
             )
-            found = Found(picked(self.table, best).to_pylist(), scores, vectors)
-            groups.append((float(share), found))
+            groups.append((float(share), Found(self._records(best), scores, vectors)))
             count -= len(best)
             if not count:
                 break
         return groups
+
+    def _records(self, numbers: IntArray) -> list[dict[str, Any]]:
+        # Value by value: to take ten rows out of a table takes Arrow twice as long.
+        return [
+            {name: values[row].as_py() for name, values in self._values.items()}
+            for row in numbers.tolist()
+        ]
+
+    @cached_property
+    def _values(self) -> dict[str, pa.Array | pa.ChunkedArray]:
+        """The columns of the table, most of which are one array."""
+        return {
+            name: column.chunk(0) if column.num_chunks == 1 else column
+            for name, column in zip(self.table.column_names, self.table.columns, strict=True)
+        }
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
