@@ -145,10 +145,13 @@ def _imported(place: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+_entry_points = cache(entry_points)  # reads the metadata of all packages, for any group
+
+
 @cache
 def _declared(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of a group by name; cached, as installed packages do not change."""
-    return {point.name: point for point in entry_points(group=group)}
+    return {point.name: point for point in _entry_points().select(group=group)}
 
 
 def _package(point: EntryPoint) -> str:

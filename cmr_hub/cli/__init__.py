@@ -6,48 +6,88 @@ import io
 import logging
 import sys
 import traceback
-from typing import Annotated, Any, cast
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final, cast
 
 import typer
 from rich.logging import RichHandler
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from cmr_hub.cli.dashboard import dashboard
-from cmr_hub.cli.data import data
-from cmr_hub.cli.doctor import doctor
-from cmr_hub.cli.evaluate import evaluate
-from cmr_hub.cli.gallery import app as gallery
-from cmr_hub.cli.index import index
-from cmr_hub.cli.label import label
-from cmr_hub.cli.models import models
-from cmr_hub.cli.publish import publish, space
-from cmr_hub.cli.search import SearchCommand, demo, search
-from cmr_hub.cli.study import ablate, report
 from cmr_hub.cli.terminal import Terminal, printable
-from cmr_hub.cli.train import train
 from cmr_hub.errors import CMRError
 from cmr_hub.version import __version__
 
-app = typer.Typer(
-    help=(
-        "Find pictures by sentences and sentences by pictures.\n\n"
-        "To search your own pictures: `cmr index ~/Pictures --out gallery`, then "
-        '`cmr search gallery "a dog"` or `cmr demo --gallery gallery`. '
-        "To train a model: `cmr data`, then `cmr train`."
-    ),
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+_HELP: Final = (
+    "Find pictures by sentences and sentences by pictures.\n\n"
+    "To search your own pictures: `cmr index ~/Pictures --out gallery`, then "
+    '`cmr search gallery "a dog"` or `cmr demo --gallery gallery`. '
+    "To train a model: `cmr data`, then `cmr train`."
 )
-_TRAINING = (data, train, evaluate, ablate, report)
-_SEARCHING = (models, index, label, search, demo, dashboard)
-for command in (*_TRAINING, *_SEARCHING, publish, doctor):
-    app.command(cls=SearchCommand if command is search else None)(command)
-app.add_typer(gallery, name="gallery")
-app.add_typer(space, name="space")
+_COMMANDS: Final = {
+    "data": "data:data",
+    "train": "train:train",
+    "evaluate": "evaluate:evaluate",
+    "ablate": "study:ablate",
+    "report": "study:report",
+    "models": "models:models",
+    "index": "index:index",
+    "label": "label:label",
+    "search": "search:search",
+    "demo": "search:demo",
+    "dashboard": "dashboard:dashboard",
+    "publish": "publish:publish",
+    "doctor": "doctor:doctor",
+    "gallery": "gallery:app",
+    "space": "publish:space",
+}
+"""`module:attribute` of each command or group, in the order of the help."""
 
 
-@app.callback(invoke_without_command=True)
+class _Search(TyperCommand):
+    """`cmr search`: a number may follow `--open`, which typer cannot express."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as `TyperCommand`; `--open` without a number is `--open=0`."""
+        for at, arg in enumerate(args):
+            if arg == "--":
+                break
+            if arg == "--open" and not "".join(args[at + 1 : at + 2]).isdecimal():
+                args[at] = "--open=0"
+        return super().parse_args(ctx, args)
+
+
+@cache
+def app_of(*names: str) -> typer.Typer:
+    """Return the program with these commands only.
+
+    To import all commands and have typer inspect their options takes longer than a search.
+    """
+    app = typer.Typer(
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for name in names:
+        module, _, attribute = _COMMANDS[name].partition(":")
+        command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(cls=_Search if name == "search" else None)(command)
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    """Return `app`, the program with all commands."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return app_of(*_COMMANDS)
+
+
 def _root(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True)
@@ -61,7 +101,7 @@ def _root(
 _INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 
-def main(commands: typer.Typer = app) -> None:
+def main(commands: typer.Typer | None = None) -> None:
     """Run a command; print errors that a user can fix as one line without a traceback.
 
     Control characters are printed as escapes, also in warnings and tracebacks, and so are
@@ -77,6 +117,8 @@ def main(commands: typer.Typer = app) -> None:
         handlers=[RichHandler(console=errors, show_time=False, show_path=False)],
     )
     try:
+        if commands is None:
+            commands = app_of(*_COMMANDS.keys() & sys.argv[1:2] or _COMMANDS)
         code = commands(standalone_mode=False)
     except TyperException as error:  # arguments that make no sense
         from typer.rich_utils import rich_format_error

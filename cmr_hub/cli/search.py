@@ -9,13 +9,12 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.style import Style
 from rich.table import Column, Table
 from rich.text import Text
-from typer.core import TyperCommand
 
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
@@ -37,19 +36,6 @@ class Target(StrEnum):
 
     IMAGE = "image"
     TEXT = "text"
-
-
-class SearchCommand(TyperCommand):
-    """`cmr search`: a number may follow `--open`, which typer cannot express."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as `TyperCommand`; `--open` without a number is `--open=0`."""
-        for at, arg in enumerate(args):
-            if arg == "--":
-                break
-            if arg == "--open" and not "".join(args[at + 1 : at + 2]).isdecimal():
-                args[at] = "--open=0"
-        return super().parse_args(ctx, args)
 
 
 def search(

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from cmr_hub.atomic import atomic_directory
-from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.downloads import downloads
 from cmr_hub.encoders.backends import backend_placement, has_onnx_runtime
 from cmr_hub.encoders.backends.convert import export_image_encoder, export_text_encoder
@@ -103,7 +102,7 @@ class CrossModalModel:
         digest = hashlib.sha256()
         for projector in (self.image.projector, self.text.projector):
             if projector is not None:
-                digest.update(sha256_of_arrays(projector.arrays).encode())
+                digest.update(projector.sha256.encode())
                 digest.update(json.dumps(projector.settings, sort_keys=True).encode())
         for tower in (self.image, self.text):
             digest.update(tower.identity.encode())

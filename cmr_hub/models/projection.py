@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
+
+from cmr_hub.checksums import sha256_of_arrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +29,8 @@ class Projection:
 
     Args:
         settings: settings of the projector.
-        arrays: float32 tensors by their names in torch; see `shapes`.
+        arrays: float32 tensors by their names in torch; see `shapes`. Their values must not change
+            once `sha256` was asked for.
     """
 
     def __init__(self, settings: JSONObject, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -39,6 +43,11 @@ class Projection:
             (self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"])
             for name in _layer_names(settings)
         ]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the arrays, computed once: opening a gallery compares it several times."""
+        return sha256_of_arrays(self.arrays)
 
     def projection(self) -> Projection:
         """Return this projection, for compatibility with `Projector.projection`."""
