@@ -64,7 +64,7 @@ class Neutral:
         """Compute the statistics from the (n, d) unit vectors of the sentences."""
         rows = vectors.astype(np.float64)
         mean = rows.mean(axis=0)
-        _, factor = np.linalg.qr((rows - mean) / np.sqrt(len(rows)))
+        factor = np.asarray(np.linalg.qr((rows - mean) / np.sqrt(len(rows)), mode="r"))
         return cls(mean.astype(np.float32), factor.astype(np.float32))
 
     @classmethod

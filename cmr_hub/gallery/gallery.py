@@ -225,11 +225,17 @@ class Gallery:
     def calibrate(self) -> None:
         """Compute the scores of neutral sentences, if not stored yet, so that hits have a `z`.
 
-        Methods that add items call this. Does nothing if the model has no text encoder.
+        Methods that add items call this. Does nothing if the model has no text encoder. Those of
+        the gallery that comes with the model are reused.
         """
         if self.model is None or self.store.neutral is not None:
             return
-        if (neutral := neutral_of(self.model)) is not None:
+        own, neutral = self.model.gallery, None
+        if isinstance(own, Gallery) and own.model_id == self.model_id:
+            neutral = own.store.neutral
+        if neutral is None:
+            neutral = neutral_of(self.model)
+        if neutral is not None:
             self.store.keep_neutral(neutral)
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:

@@ -105,12 +105,14 @@ def test_nothing_is_said_where_nothing_is_known(default, gallery: Gallery, tmp_p
 
 
 def test_kept_with_a_gallery(default, tmp_path: Path, monkeypatch) -> None:
-    path = Path(default.gallery.items["path"][0].as_py())
+    own, path = default.gallery.store.neutral, Path(default.gallery.items["path"][0].as_py())
+    monkeypatch.setattr(default, "gallery", None)
     made = Gallery.create(tmp_path / "g", default)
     assert made.store.neutral is None
     made.add([Item("a", path)])
     first = made.store.neutral
-    assert first is not None
+    np.testing.assert_allclose(first.mean, own.mean, atol=1e-6)
+    np.testing.assert_allclose(first.factor.T @ first.factor, own.factor.T @ own.factor, atol=1e-6)
     # Encoded once: more items, another gallery and another process need not do it again.
     monkeypatch.setattr(type(default), "encode_texts", None)
     made.add([Item("b", path)])
@@ -124,6 +126,13 @@ def test_kept_with_a_gallery(default, tmp_path: Path, monkeypatch) -> None:
     opened.save(tmp_path / "copy")
     kept = Gallery.open(tmp_path / "copy").store.neutral
     assert (kept.mean == first.mean).all()
+
+
+def test_those_of_the_models_gallery_are_reused(default, monkeypatch) -> None:
+    monkeypatch.setattr(type(default), "encode_texts", None)
+    made = Gallery.create(None, default)
+    made.add([Item("a", Path(default.gallery.items["path"][0].as_py()))])
+    assert made.store.neutral is default.gallery.store.neutral
 
 
 def test_galleries_of_before(gallery: Gallery, default, tmp_path: Path) -> None:
