@@ -2,16 +2,14 @@
 
 import json
 import tomllib
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from cmr_hub import __version__
-from cmr_hub.cli import app
+from cmr_hub.cli import app, doctor
 
-doctor = import_module("cmr_hub.cli.doctor")  # the name in the package is the command
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 
