@@ -20,7 +20,7 @@ FORBIDDEN := GNU General Public License;GNU Affero;GPL-2.0;GPL-3.0;AGPL
 MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all coverage mutation lint bench docs pictures photographs lock licences sbom audit \
+.PHONY: help install demo test test-all coverage mutation lint bench bench-quick docs pictures photographs lock licences sbom audit \
 	clean
 
 help:
@@ -31,7 +31,8 @@ help:
 	@echo "make lint              ruff, import-linter, vulture and mypy"
 	@echo "make coverage          run all tests and count the lines that they run"
 	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
-	@echo "make bench [FULL=1]    measure against peers; one table of ratios, docs/benchmarks.md"
+	@echo "make bench [FULL=1] [FRESH=1]  measure against peers what is not measured yet"
+	@echo "make bench-quick       three minutes: is anything a quarter worse than published?"
 	@echo "make docs              the API reference, into build/docs"
 	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
 	@echo "make photographs       fetch the photographs of the demo gallery anew; needs Debian and npm"
@@ -106,7 +107,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks $(if $(FULL),--full)
+	$(BIN)/python -m benchmarks $(if $(FULL),--full) $(if $(FRESH),--fresh)
+
+bench-quick: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks quick
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_reference.py build/docs

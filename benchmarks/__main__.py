@@ -1,58 +1,122 @@
-"""`make bench`: every benchmark, one after the other, and the table of what they found.
+"""Every benchmark, and the table of what was found.
 
-    python benchmarks         # half an hour on two free cores
-    python benchmarks --full  # also a million vectors and 250 kills: an hour more, at first two
+    python -m benchmarks             # what is not measured yet; --fresh measures all again
+    python -m benchmarks ROW ...     # some rows; `--list` names them
+    python -m benchmarks --full      # also a million vectors and 50 kills
+    python -m benchmarks quick       # three minutes; is anything a quarter worse than published?
+    python -m benchmarks growth      # cost against size, results/growth.json
 
-A script that fails ends it with its status. A goal that is missed does not: it is printed and
-stands in the table, because on a busy machine any can be.
+Each row is measured in a process of its own and kept as soon as it is there: an interrupted run
+loses nothing. A row that was measured by the same code and versions on a quiet machine is skipped.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-QUICK = (
-    "importing.py",
-    "loading.py",
-    "images.py",
-    "texts.py",
-    "photos.py",
-    "training.py",
-    "mean_average_precision.py",
-    "search.py",
-    "memory.py",
-    "indexing.py throughput",
-    "runtimes.py",
-    "tsne.py",
-    "page.py",
-    "attacked.py",
-    "dashboard.py",
-)
-FULL = ("gallery.py", "search.py 1000000", "indexing.py again faults writing", "kills.py")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import rows
+from plans import PLANS, Plan
+from table import ratios, write
+
+WORSE = 1.25
+
+
+def code(plan: Plan) -> str:
+    return rows.code(plan.module, "rows")
+
+
+def measure(name: str) -> rows.Row:
+    """A row, with what the machine was and did."""
+    plan, before, started = PLANS[name], rows.load(), time.monotonic()
+    figures = getattr(importlib.import_module(plan.module), plan.function)(*plan.arguments)
+    took = round(time.monotonic() - started)
+    return {
+        **figures,
+        "load_before": before,
+        "load_after": rows.load(),
+        "machine": rows.machine(),
+        "versions": rows.versions(),
+        "code": code(plan),
+        "seconds_to_measure": took,
+    }
+
+
+def alone(name: str) -> None:
+    """Measures one row in this process and keeps it."""
+    row = measure(name)
+    published = rows.keep(name, row)
+    if not published:
+        print(f"{name} is not published: the machine was busy, or its turns differ by over 15 %")
+
+
+def all_of(names: list[str], *, fresh: bool) -> None:
+    """Each in a process of its own; those that are there are skipped."""
+    there = {} if fresh else rows.read()
+    asked = [name for name in names if not rows.fresh(there.get(name), code(PLANS[name]))]
+    print(f"{len(asked)} rows, about {sum(PLANS[name].minutes for name in asked):.0f} minutes")
+    failed = []
+    for name in asked:
+        print(f"== {name}, about {PLANS[name].minutes} minutes", flush=True)
+        done = subprocess.run([sys.executable, "-m", "benchmarks", name], check=False)
+        if done.returncode:
+            failed.append(name)
+    write(rows.read())
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def quick() -> None:
+    """Measures a few rows with three turns and compares their ratios with the published ones."""
+    os.environ["CMR_BENCH_TURNS"] = "3"
+    published, worse = rows.read(), []
+    for name in (name for name, plan in PLANS.items() if plan.is_quick):
+        if name not in published:
+            print(f"{name}: nothing is published to compare with")
+            continue
+        was, now = ratios(published[name]), ratios(measure(name))
+        for peer in was.keys() & now.keys():
+            print(f"{name}, {peer} ÷ ours: {was[peer]:.2f} published, {now[peer]:.2f} now")
+            if now[peer] * WORSE < was[peer]:
+                worse.append(f"{name}, {peer}")
+    if worse:
+        sys.exit(f"worse by over 25 %: {'; '.join(worse)}")
+    print("nothing is worse by over 25 %")
 
 
 def main() -> None:
-    os.chdir(FOLDER.parent)  # results/ is there
-    began = time.monotonic()
-    for script in QUICK + (FULL if sys.argv[1:] == ["--full"] else ()):
-        name, *arguments = script.split()
-        if name == "dashboard.py" and shutil.which("chromium") is None:
-            print("== dashboard.py is left out: it needs Chromium", flush=True)
-            continue
-        print(f"== {script}", flush=True)
-        started = time.monotonic()
-        done = subprocess.run([sys.executable, FOLDER / name, *arguments], check=False)
-        if done.returncode:
-            sys.exit(done.returncode)
-        print(f"== {script}: {time.monotonic() - started:.0f} s", flush=True)
-    subprocess.run([sys.executable, FOLDER / "table.py"], check=True)
-    print(f"{(time.monotonic() - began) / 60:.0f} minutes")
+    os.chdir(rows.HOME)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("rows", nargs="*", choices=[[], *PLANS, "quick", "growth", "table"])
+    parser.add_argument("--full", action="store_true", help="also what takes an hour")
+    parser.add_argument("--fresh", action="store_true", help="also what is measured already")
+    parser.add_argument("--list", action="store_true", help="name the rows and their minutes")
+    asked = parser.parse_args()
+    if asked.list:
+        for name, plan in PLANS.items():
+            print(f"{name:<30}{plan.minutes:>5} minutes{'  --full' if plan.is_full else ''}")
+    elif not asked.rows:
+        names = [name for name, plan in PLANS.items() if asked.full or not plan.is_full]
+        all_of(names, fresh=asked.fresh)
+    elif asked.rows == ["quick"]:
+        quick()
+    elif asked.rows == ["growth"]:
+        importlib.import_module("growth").growth(full=asked.full)
+        write(rows.read())
+    else:
+        for name in asked.rows:
+            if name != "table":
+                alone(name)
+        write(rows.read())
 
 
 if __name__ == "__main__":

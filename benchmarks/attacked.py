@@ -35,7 +35,6 @@ from page import free_port, queries
 from PIL import Image
 
 from cmr_hub.apps.search_page.query_options import QueryOptions
-from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
 ATTACKER = "127.0.0.2"
@@ -208,7 +207,7 @@ def most_memory(process: int) -> float:
     raise RuntimeError("the page has stopped")
 
 
-async def attacked(url: str, process: int, count: int, seconds: float, kinds: list[str]) -> dict:
+async def in_turn(url: str, process: int, count: int, seconds: float, kinds: list[str]) -> dict:
     await visits(url, count, 3)
     rows: dict[str, dict[str, object]] = {}
     for kind in KINDS:
@@ -250,7 +249,7 @@ def make_gallery(folder: Path) -> Path:
     return folder / "gallery"
 
 
-def main(count: int = 20, seconds: float = 10, *kinds: str) -> None:
+def attacked(count: int = 20, seconds: float = 10, *kinds: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         gallery, port = make_gallery(Path(folder)), free_port()
         command = [*CMR, "demo", "--gallery", gallery]
@@ -264,7 +263,7 @@ def main(count: int = 20, seconds: float = 10, *kinds: str) -> None:
                         break
                     time.sleep(0.2)
                 load = os.getloadavg()[0]
-                rows = asyncio.run(attacked(url, page.pid, count, seconds, [*kinds]))
+                rows = asyncio.run(in_turn(url, page.pid, count, seconds, [*kinds]))
             finally:
                 page.terminate()
     found = {
@@ -277,10 +276,9 @@ def main(count: int = 20, seconds: float = 10, *kinds: str) -> None:
         "processors": os.cpu_count(),
     }
     print(json.dumps(found, indent=2))
-    if not kinds:
-        record_benchmark("attacked", found)
+    return found
 
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    main(*(int(argument) for argument in arguments[:2]), *arguments[2:])
+    attacked(*(int(argument) for argument in arguments[:2]), *arguments[2:])

@@ -1,19 +1,16 @@
 """How fast is a search in a gallery, and how much does it find?
 
-    python benchmarks/gallery.py             # everything; the first time an hour for the graphs
-    python benchmarks/gallery.py exact peer  # some of: exact, peer, codes, scale, filters
+    python -m benchmarks gallery-codes gallery-scale gallery-filters  # an hour for the graphs
 
 Vectors are random, 256 numbers each, with variances that fall as 1/k^1.5 and then of length 1.
 Such are harder to search than the embedded model's own: among 3,000 the local intrinsic dimension
 (Levina and Bickel 2004, 50 neighbours) is 17, that of its vectors of pictures of Flickr8k is 11.
 At a million there are also much harder ones, which fall as 1/k and have 31. Galleries are kept in
-the cache and used again. Every figure that is compared with a peer is measured turn by turn with
-it; peers have as many threads as they take by themselves.
+the cache and used again. `search.py` has the peers.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -27,19 +24,14 @@ from typing import Any
 import faiss
 import numpy as np
 import pyarrow as pa
-import torch
+from rows import rounded
 
 from cmr_hub.cache_home import default_cache_home
-from cmr_hub.encoders.torchvision_ops import ensure_torchvision
-from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.graph import EF_CONSTRUCTION, EF_SEARCH, LINKS
 from cmr_hub.gallery.huge_pages import THREAD
 
-DIM, QUERIES = 256, 300
-TURNS, TURN, WARM = 4, 30, 10
-"""Beside a rival, turns of so many queries. The first `WARM` of a turn do not count: they find the
-caches full of the rival's vectors, and who searches a gallery has no rival in memory."""
+DIM, QUERIES, WARM = 256, 300, 10
 SIZES = (10_000, 30_000, 100_000, 200_000, 300_000, 1_000_000)
 MILLION = SIZES[-1]
 FALL, HARD = 1.5, 1.0
@@ -73,9 +65,9 @@ def items(count: int) -> pa.Table:
     )
 
 
-def gallery_of(count: int, fall: float = FALL) -> Path:
+def gallery_of(count: int, fall: float = FALL, name: str = "") -> Path:
     """The directory of a gallery of random vectors, made the first time."""
-    directory = KEPT / f"gallery-{count}-{fall}"
+    directory = KEPT / f"gallery-{name}{count}-{fall}"
     if not (directory / "manifest.json").exists():
         made = Gallery.from_vectors(
             items(count), image_embeddings=draw(count, 0, fall), model_id="random"
@@ -230,77 +222,7 @@ def codes() -> dict[str, object]:
     return figures
 
 
-def exact() -> dict[str, object]:
-    """100,000 vectors, every one compared, beside bare FAISS."""
-    count, threads = 100_000, os.cpu_count() or 1
-    gallery = Gallery.open(gallery_of(count))
-    bare = faiss.IndexFlatIP(DIM)
-    bare.add(draw(count, 0))
-    ours, theirs = [], []
-    warm(gallery)
-    for turn in np.split(draw(TURNS * TURN, 3), TURNS):
-        faiss.omp_set_num_threads(threads)
-        theirs += milliseconds(lambda one: bare.search(one[None], 10), turn)[WARM:]
-        ours += milliseconds(gallery.search, turn)[WARM:]
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    check("exact search / bare FAISS", ratio, "≤", 1.3)
-    return {
-        "vectors": count,
-        "peer": "faiss.IndexFlatIP",
-        "ours_over_peer": rounded(ratio),
-        "p50_milliseconds": rounded(statistics.median(ours)),
-    }
-
-
-def peer() -> dict[str, object]:
-    """100,000 vectors, beside sentence-transformers' `semantic_search`."""
-    ensure_torchvision()
-    from sentence_transformers.util import dot_score, semantic_search
-
-    count = 100_000
-    gallery = Gallery.open(gallery_of(count))
-    corpus = torch.from_numpy(draw(count, 0))
-    ours, theirs, dots = [], [], []
-    warm(gallery)
-    for turn in np.split(draw(TURNS * TURN, 4), TURNS):
-        tensors = list(torch.from_numpy(turn)[:, None])
-        theirs += milliseconds(lambda one: semantic_search(one, corpus), tensors)[WARM:]
-        dots += milliseconds(
-            lambda one: semantic_search(one, corpus, score_function=dot_score), tensors
-        )[WARM:]
-        ours += milliseconds(gallery.search, turn)[WARM:]
-    mine = statistics.median(ours)
-    ratio = statistics.median(theirs) / mine
-    check("semantic_search / ours", ratio, "≥", 10)
-    return {
-        "vectors": count,
-        "peer": "sentence_transformers.util.semantic_search",
-        "peer_over_ours": rounded(ratio),
-        "peer_with_dot_score_over_ours": rounded(statistics.median(dots) / mine),
-        "p50_milliseconds": rounded(mine),
-        "peer_threads": torch.get_num_threads(),
-    }
-
-
-def rounded(value: float) -> float:
-    """Four digits."""
-    return float(f"{value:.4g}")
-
-
 def check(what: str, value: float, sign: str, goal: float) -> None:
     """Says whether a goal is met."""
     met = value <= goal if sign == "≤" else value >= goal
     print(f"{'met   ' if met else 'MISSED'} {what}: {value:.4g} (goal: {sign} {goal})", flush=True)
-
-
-def run(prefix: str, *parts: Callable[[], dict[str, object]]) -> None:
-    """Measures what the command line asks for, and writes a row for each."""
-    by_name = {part.__name__: part for part in parts}
-    for name in sys.argv[1:] or by_name:
-        print(f"-- {name}", flush=True)
-        figures = by_name[name]()
-        record_benchmark(f"{prefix}-{name}", {**figures, "load": rounded(os.getloadavg()[0])})
-
-
-if __name__ == "__main__":
-    run("gallery", exact, peer, codes, scale, filters)

@@ -1,65 +1,33 @@
-"""How fast is `cmr index`, and what does a kill cost it?
+"""What is `cmr index` of an unchanged folder, and what does a kill cost it?
 
-    python benchmarks/indexing.py             # everything
-    python benchmarks/indexing.py throughput  # some of: throughput, again, faults, writing
+    python -m benchmarks indexing-again indexing-faults indexing-writing
 
 Pictures are JPEG files of 500 × 375 smooth noise, as large as photographs of that size.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from gallery import check, draw, items, rounded, run
+from gallery import check, draw, items
 from PIL import Image
+from rows import rounded
 
-from cmr_hub import load
-from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.base import ImageEncoder
-from cmr_hub.encoders.images.compact import CompactEncoder
-from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
-from cmr_hub.encoders.images.vgg16 import VGG16Encoder
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing.decode import decode
-from cmr_hub.gallery.indexing.entry import Place
-from cmr_hub.gallery.indexing.index import index_folder
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.vectors import VectorColumn
-from cmr_hub.models.cross_modal import CrossModalModel
-from cmr_hub.models.projector import Projector
-from cmr_hub.models.towers import ImageTower, TextTower
-
-if TYPE_CHECKING:
-    from multiprocessing.synchronize import Barrier
-
-    from cmr_hub.encoders.images.preprocessing import Preprocessing
 
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
-ENCODERS: tuple[tuple[type[ImageEncoder], int, int], ...] = (
-    (CompactEncoder, 1, 8_000),
-    (CompactEncoder, 2, 8_000),
-    (MobileNetV2Encoder, 1, 1_000),
-    (MobileNetV2Encoder, 2, 1_000),
-    (VGG16Encoder, 2, 400),
-)
-"""With the threads of the encoder, and how many pictures."""
-ROUNDS = 3
 KILLS, KILLED_PICTURES = 50, 1_000
 PART_DONE = 10
 """So many of the kills must find a part of the gallery written, else they prove little."""
@@ -83,118 +51,6 @@ def pictures(count: int) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             image.save(path, quality=88)
         yield Path(home)
-
-
-def model_with(kind: type[ImageEncoder]) -> CrossModalModel:
-    """Random weights: they take as long as any."""
-    encoder = kind(kind.build().state_dict(), "file")
-    text = load("sketch").text.encoder
-    assert text is not None
-    return CrossModalModel(
-        ImageTower(encoder, Projector(encoder.dim, (512,), 256)),
-        TextTower(text, Projector(text.dim, (512,), 256)),
-    )
-
-
-def throughput() -> dict[str, object]:
-    """Pictures a second beside a bare forward loop on decoded pictures, turn by turn.
-
-    Where that loop leaves a core free, it runs once more while another process decodes as many
-    pictures and hands none over: what a core that is busy takes from the other.
-    """
-    cores = os.cpu_count() or 1
-    figures: dict[str, Any] = {"rounds": ROUNDS, "cores": cores}
-    for number, (kind, threads, count) in enumerate(ENCODERS):
-        # A process of its own, as `cmr index` is one: those that decode import what its main
-        # module does, and here that would be torch.
-        program = f"import indexing; indexing.compare({number})"
-        command = [sys.executable, "-c", program]
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, check=True, stdout=subprocess.PIPE, text=True
-        )
-        bare, beside, ours, decoding = json.loads(done.stdout.splitlines()[-1])
-        encoding = 1 / statistics.median(bare)  # of `threads` cores
-        ratio = over(ours, bare)
-        check(f"indexing / bare loop, {kind.name}, {threads} threads", ratio, "≥", 0.95)
-        key = f"{kind.name}_{threads}_threads"
-        figures[key] = {
-            "pictures": count,
-            "ours_over_bare_loop": rounded(ratio),
-            "images_per_second": rounded(statistics.median(ours)),
-            "bare_images_per_second": rounded(statistics.median(bare)),
-            "decode_milliseconds": rounded(1000 * decoding),
-            # Encoding and decoding share the cores.
-            "cores_allow": rounded(min(1, cores * encoding / (threads * encoding + decoding))),
-        }
-        if beside:
-            figures[key] |= {
-                "bare_beside_decoding_over_bare_loop": rounded(over(beside, bare)),
-                "ours_over_bare_beside_decoding": rounded(over(ours, beside)),
-            }
-    return figures
-
-
-def over(these: Sequence[float], those: Sequence[float]) -> float:
-    """The median of the rounds' ratios."""
-    return statistics.median(a / b for a, b in zip(these, those, strict=True))
-
-
-def compare(number: int) -> None:
-    """Prints pictures a second with one of `ENCODERS`, of each round: bare, beside decoding, ours.
-
-    And the seconds of one core that decoding a picture takes.
-    """
-    kind, threads, count = ENCODERS[number]
-    torch.set_num_threads(threads)
-    model = model_with(kind)
-    encoder = model.image.encoder
-    assert encoder is not None
-    with pictures(count) as home:
-        paths = sorted((home / "p").rglob("*.jpg"))
-        pixels = np.stack([encoder.preprocessing.pixels(read_image(path)) for path in paths])
-        few = [Place(path) for path in paths[:200]]
-        started = time.process_time()
-        decode(few, encoder.preprocessing)
-        seconds = (time.process_time() - started) / len(few)
-        bare, beside, ours = [], [], []
-        for _ in range(ROUNDS):
-            with pictures_a_second(count, bare):
-                encoder.encode_pixels(pixels)
-            if threads < (os.cpu_count() or 1):
-                with (
-                    meanwhile_decoding(paths, encoder.preprocessing),
-                    pictures_a_second(count, beside),
-                ):
-                    encoder.encode_pixels(pixels)
-            with pictures_a_second(count, ours):
-                index_folder(Gallery.create(None, model), home / "p")
-    print(json.dumps([bare, beside, ours, seconds]))
-
-
-@contextmanager
-def pictures_a_second(count: int, into: list[float]) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    into.append(count / (time.perf_counter() - started))
-
-
-@contextmanager
-def meanwhile_decoding(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[None]:
-    """Another process, which has started before, decodes the pictures once."""
-    context = get_context("spawn")
-    ready = context.Barrier(2)
-    process = context.Process(target=decode_all, args=(ready, paths, preprocessing))
-    process.start()
-    ready.wait()
-    yield
-    process.terminate()
-    process.join()
-
-
-def decode_all(ready: Barrier, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
-    ready.wait()
-    for path in paths:
-        decode([Place(path)], preprocessing)
 
 
 def again() -> dict[str, object]:
@@ -273,7 +129,3 @@ def writing() -> dict[str, object]:
             store.put(Segment(part, {"image": VectorColumn.full(rows[start : start + len(part)])}))
         seconds = time.perf_counter() - started
     return {"rows": WRITTEN, "rows_per_second": rounded(WRITTEN / seconds)}
-
-
-if __name__ == "__main__":
-    run("indexing", throughput, again, faults, writing)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from minilm import minilm
-from turns import record, rounded
+from rows import rounded
 
 from cmr_hub.baselines.canonical import canonical_directions
 from cmr_hub.baselines.views import LinearView
@@ -75,7 +75,6 @@ def main() -> None:
             figures = caption_figures(*unit, owners, held_out.labels)
             row[name][precision] = {key: rounded(value) for key, value in figures.items()}
             print(name, split, precision, row[name][precision], flush=True)
-    record("int8", row)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How much memory does each task take at its most, beside the peer's?
 
-    python benchmarks/memory.py
+    python -m benchmarks memory
 
 Each side does the task in a new process, imports included. What counts is the most that the system
 saw in memory (`VmHWM`), or all that belonged to it and to the processes it started, looked at every
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from turns import record, rounded
+from rows import Row, rounded
 
 TORCHVISION = (
     "from cmr_hub.encoders.torchvision_ops import ensure_torchvision; ensure_torchvision()"
@@ -26,14 +26,14 @@ PREPARE = f"""
 import json, sys
 import numpy as np
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-import gallery, indexing, mean_average_precision, texts, training
+import encoders, gallery, indexing, ranking, training
 np.save("vectors.npy", gallery.draw(100_000, 0))
 np.save("query.npy", gallery.draw(1, 3)[0])
 open("gallery.txt", "w").write(str(gallery.gallery_of(100_000)))
-json.dump(texts.said(500), open("sentences.json", "w"))
+json.dump(encoders.said(500), open("sentences.json", "w"))
 data = training.features()
 np.savez("features.npz", images=data.images, texts=data.texts, labels=data.labels)
-np.savez("map.npz", *mean_average_precision.drawn(mean_average_precision.LAST))
+np.savez("map.npz", *ranking.drawn(ranking.COUNT))
 with indexing.pictures(1_000) as home:
     (home / "p").rename("pictures")
 """
@@ -45,11 +45,6 @@ import torch
 from torchvision.models import mobilenet_v2
 torch.manual_seed(0)
 network, side = mobilenet_v2().eval(), 257
-"""
-COMPACT = """
-import torch
-from cmr_hub.encoders.images.compact import CompactEncoder
-network, side = CompactEncoder.build().eval(), 128
 """
 PATHS = """
 import glob
@@ -77,20 +72,11 @@ images, texts, labels = (features[name] for name in ("images", "texts", "labels"
 """
 RANKED = """
 import numpy as np
-from mean_average_precision import {0}
+from ranking import {0}
 {0}(*np.load("map.npz").values())
 """
 
 TASKS: dict[str, dict[str, str]] = {
-    "import": {
-        "ours": "import cmr_hub",
-        "numpy": "import numpy",
-        "sentence-transformers": f"{TORCHVISION}\nimport sentence_transformers",
-    },
-    "load": {
-        "ours": "import cmr_hub; cmr_hub.load()",
-        "sentence-transformers": "from minilm import *; sentence_transformer()",
-    },
     "images": {
         "ours": f"""{NETWORK}{PATHS}
 from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
@@ -143,21 +129,10 @@ semantic_search(query[None], vectors, top_k=10)
     },
     "mean-average-precision": {
         "ours": RANKED.format("mean_average_precision"),
+        "PyTorch": RANKED.format("by_torch"),
         "scikit-learn": RANKED.format("by_scikit_learn"),
         "pytrec_eval": RANKED.format("by_pytrec_eval"),
         "torchmetrics": RANKED.format("by_torchmetrics"),
-    },
-    "indexing": {
-        "ours": """
-from cmr_hub.cli import main
-import sys
-sys.argv = ["cmr", "index", "pictures", "--out", "gallery"]
-try:
-    main()
-except SystemExit as end:
-    assert not end.code
-""",
-        "plain PyTorch loop": f"{COMPACT}{LOOP}\ntorch.cat(list(features(network, paths)))",
     },
 }
 HIGH_WATER = """
@@ -200,10 +175,8 @@ def peak(program: str, folder: str) -> float:
     return max(together, int(told.split()[-1]) / 2**10)
 
 
-def main() -> None:
-    if not Path("/proc/self/status").exists():
-        print("left out: only Linux tells how much memory a process took")
-        return
+def memory() -> Row:
+    """MiB of each task, ours and the peers'."""
     row: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-c", PREPARE], cwd=folder, check=True)
@@ -219,8 +192,4 @@ def main() -> None:
                 if name != "ours"
             }
             print(task, {name: rounded(value) for name, value in taken.items()}, flush=True)
-    record("memory", {"tasks": row})
-
-
-if __name__ == "__main__":
-    main()
+    return {"tasks": row}

@@ -25,7 +25,6 @@ from pathlib import Path
 import httpx
 
 from cmr_hub.apps.search_page.query_options import QueryOptions
-from cmr_hub.experiments.benchmarks import record_benchmark
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 1_000
@@ -150,13 +149,12 @@ def measure(clients: int, requests: int, way: str) -> dict:
     return {**row, "load_before": round(load, 2), "processors": os.cpu_count()}
 
 
-def main(clients: int = 50, requests: int = 5_000, *ways: str) -> None:
+def page(clients: int = 50, requests: int = 5_000, *ways: str) -> dict:
     found = {way: measure(clients, requests, way) for way in ways or ("http", "gradio")}
     print(json.dumps(found, indent=2))
-    if requests > WARM_UP and set(found) == {"http", "gradio"}:
-        record_benchmark("page", found)
+    return found
 
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    main(*(int(argument) for argument in arguments[:2]), *arguments[2:])
+    page(*(int(argument) for argument in arguments[:2]), *arguments[2:])

@@ -25,8 +25,8 @@ class _Reverse(torch.autograd.Function):
         return -ctx.scale * gradients[0], None  # type: ignore[attr-defined]
 
 
-def plain_loop(images: Tensor, texts: Tensor, labels: Tensor, epochs: int) -> None:
-    """Trains from (N, d) features and (N,) labels."""
+def plain_loop(images: Tensor, texts: Tensor, labels: Tensor, epochs: int, **options: bool) -> None:
+    """Trains from (N, d) features and (N,) labels, with these options of Adam."""
     preset = PRESETS["acmr-paper"]
     drop_in, drop_hidden = preset.dropout
 
@@ -47,7 +47,7 @@ def plain_loop(images: Tensor, texts: Tensor, labels: Tensor, epochs: int) -> No
     parameters = [
         p for net in (image_net, text_net, classifier, modality) for p in net.parameters()
     ]
-    optimizer = torch.optim.Adam(parameters, lr=preset.learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=preset.learning_rate, **options)
     steps = math.ceil(len(labels) / preset.batch_size)
     for epoch in range(epochs):
         order = torch.randperm(len(labels))

@@ -1,89 +1,106 @@
-"""What was measured, as one table: each row a ratio against a peer of the same run.
+"""What was measured, as the tables of the documents.
 
-    python benchmarks/table.py   # prints it and writes it into the documents again
-
-Figures come from `results/benchmarks.json` and from nowhere else. In a document everything between
-`<!-- benchmarks: NAME -->` and `<!-- end -->` is written by the function of that name in `BLOCKS`.
+Figures come from `results/benchmarks.json` and `results/growth.json` and from nowhere else. In a
+document everything between `<!-- benchmarks: NAME -->` and `<!-- end -->` is written by the
+function of that name in `BLOCKS`. `python -m benchmarks table` writes them again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from comparisons import LIMITS, MINILM, SHOWN_FIRST, TABLE
-from rich.console import Console
-from rich.table import Table
+from plans import PLANS
+from rows import HOME, Row
 
 from cmr_hub.atomic import atomic_file
-from cmr_hub.experiments.benchmarks import BENCHMARKS
 
-HOME = Path(__file__).parents[1]
+GROWTH = HOME / "results" / "growth.json"
 DOCUMENTS = tuple(
-    HOME / name for name in ("README.md", "docs/benchmarks.md", "docs/search-page.md")
+    HOME / name
+    for name in ("README.md", "docs/benchmarks.md", "docs/search-page.md", "docs/scale.md")
 )
 BLOCK = re.compile(r"(<!-- benchmarks: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
+MISSING = "not measured on a quiet machine yet"
+SHOWN_FIRST = (
+    "picture-efficientnet_lite2",
+    "sentence",
+    "search-100000",
+    "graph-100000",
+    "command-search",
+    "command-index",
+    "training-all-threads",
+    "map-all-threads",
+)
+"""What the README shows of the table."""
+LIMITS: tuple[tuple[str, str, str, str, float], ...] = (
+    ("gallery of 1,000,000: Recall@10", "gallery-scale/curve/-1/recall_at_10", "", "≥", 0.98),
+    (
+        "gallery of 1,000,000: open to first answer",
+        "gallery-scale/curve/-1/seconds_to_first_answer",
+        " s",
+        "≤",
+        2,
+    ),
+    *(
+        limit
+        for share in (10, 1)
+        for limit in (
+            (
+                f"gallery of 1,000,000: filtered ÷ unfiltered, {share} % pass",
+                f"gallery-filters/{share}_percent_pass/filtered_over_unfiltered",
+                "",
+                "≤",
+                3,
+            ),
+            (
+                f"gallery of 1,000,000: Recall@10, {share} % pass",
+                f"gallery-filters/{share}_percent_pass/recall_at_10",
+                "",
+                "≥",
+                0.98,
+            ),
+        )
+    ),
+    ("index 7,000 pictures again, nothing new", "indexing-again/second_seconds", " s", "≤", 5),
+    ("rows lost or double after 50 kills", "indexing-faults/lost_or_double_rows", "", "≤", 0),
+    ("page, 50 clients, plain HTTP, p95", "page/http/p95_ms", " ms", "≤", 300),
+    ("page, 50 clients, Gradio's queue, p95", "page/gradio/p95_ms", " ms", "≤", 500),
+    ("page, memory at the end ÷ after 1,000", "page/http/memory_ratio", "", "≤", 1.05),
+    ("dashboard over 5,000 runs, first page", "dashboard/first_page_seconds", " s", "≤", 3),
+    (
+        "dashboard over 5,000 runs, another metric",
+        "dashboard/metric_change_seconds",
+        " s",
+        "≤",
+        0.5,
+    ),
+    (
+        "dashboard over 5,000 runs, another filter",
+        "dashboard/filter_change_seconds",
+        " s",
+        "≤",
+        0.5,
+    ),
+)
+"""What is measured, where it stands, its unit, and what it must keep."""
 
-Rows = dict[str, Any]
+Rows = dict[str, Row]
 
 
-def read(path: Path = HOME / BENCHMARKS) -> Rows:
-    """All rows that the scripts wrote."""
-    rows: Rows = json.loads(path.read_text(encoding="utf-8"))
-    return rows
-
-
-def found(rows: Rows, at: tuple[str, ...]) -> Any:
+def found(rows: Rows, at: str) -> Any:
     """What stands there, or None."""
     here: Any = rows
-    for key in at:
+    for key in at.split("/"):
         if isinstance(here, list):
             here = here[int(key)] if here else None
         else:
             here = here.get(key) if isinstance(here, dict) else None
     return here
-
-
-def lines(rows: Rows) -> list[list[str]]:
-    """The cells of the table; comparisons that were not measured are left out."""
-    cells = []
-    for row in TABLE:
-        figures = found(rows, row.at)
-        if figures is None:
-            continue
-        ratio = figures[row.ratio]
-        memory = found(rows, ("memory", "tasks", *row.memory)) if row.memory else None
-        cells.append(
-            [
-                row.task,
-                row.peer,
-                duration(taken(figures)),
-                times(ratio),
-                "" if row.goal is None else goal(ratio, row.goal),
-                "" if memory is None else f"{memory['mebibytes']:,.0f} MiB",
-                "" if memory is None else times(memory["peer_over_ours"]),
-            ]
-        )
-    return cells
-
-
-UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
-HEAD = ("what", "peer", "ours", "peer ÷ ours", "goal", "memory", "peer ÷ ours")
-
-
-def goal(ratio: float, least: float) -> str:
-    """The goal, and whether it is met."""
-    return f"≥ {least:.2g} {'met' if ratio >= least else 'MISSED'}"
-
-
-def taken(figures: dict[str, float]) -> float:
-    """Our seconds, however a script writes them."""
-    if "images_per_second" in figures:
-        return 1 / figures["images_per_second"]
-    return figures["seconds"]
 
 
 def duration(seconds: float) -> str:
@@ -100,168 +117,134 @@ def times(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
-def markdown(head: tuple[str, ...], cells: list[list[str]]) -> str:
-    """A table of a document."""
-    rule = ["---" if at < 2 else "---:" for at in range(len(head))]
+def markdown(head: Sequence[str], cells: list[list[str]], texts: int = 2) -> str:
+    """A table of a document, whose first columns are texts."""
+    rule = ["---" if at < texts else "---:" for at in range(len(head))]
     return "".join(f"| {' | '.join(row)} |\n" for row in (list(head), rule, *cells))
 
 
+def ratios(row: Row) -> dict[str, float]:
+    """Each peer's time over ours."""
+    return {name: own["peer_over_ours"] for name, own in row["rivals"].items() if "against" in own}
+
+
+def compared(rows: Rows) -> list[tuple[str, Row | None]]:
+    """The rows that have rivals, in the order of their importance; None where not measured."""
+    others = {limit[1].split("/")[0] for limit in LIMITS}
+    others |= {"memory", "attacked", "gallery-codes", "indexing-writing"}
+    return [(name, rows.get(name)) for name in PLANS if name not in others]
+
+
+def who(name: str, own: Row) -> str:
+    """A rival, with its version and settings."""
+    version = f" {own['version']}" if "version" in own and "against" in own else ""
+    recall = f"; Recall@10 {own['recall_at_10']:.3f}" if "recall_at_10" in own else ""
+    settings = f" ({own['settings']}{recall})" if own["settings"] else recall
+    return f"{name}{version}{settings}"
+
+
 def table(rows: Rows) -> str:
-    """Every comparison."""
-    return markdown(HEAD, lines(rows))
+    """Every comparison: a line for each peer, the strongest one in bold."""
+    cells = []
+    for name, row in compared(rows):
+        if row is None:
+            cells.append([f"`{name}`", MISSING, "", "", ""])
+            continue
+        every = ratios(row)
+        for peer, ratio in every.items():
+            own = row["rivals"][peer]
+            ours = row["rivals"][own["against"]]
+            told = times(ratio)
+            cells.append(
+                [
+                    f"{row['task']} (`{name}`)",
+                    who(peer, own),
+                    f"{duration(ours['seconds'])} ({who(own['against'], ours)})",
+                    duration(own["seconds"]),
+                    f"**{told}**" if ratio == min(every.values()) else told,
+                ]
+            )
+    return markdown(("what", "peer", "ours", "peer's", "peer ÷ ours"), cells, 3)
 
 
 def speed(rows: Rows) -> str:
-    """What a reader asks first: the rows of the table that the README shows."""
-    chosen = [cells[:4] for cells in lines(rows) if (cells[0], cells[1]) in SHOWN_FIRST]
-    return markdown(HEAD[:4], chosen)
+    """What a reader asks first: the best of ours beside the strongest peer."""
+    cells = []
+    for name, row in compared(rows):
+        if name not in SHOWN_FIRST:
+            continue
+        if row is None:
+            cells.append([f"`{name}`", MISSING, "", ""])
+            continue
+        rivals = row["rivals"].items()
+        ours = min(own["seconds"] for _, own in rivals if "against" not in own)
+        peer, own = min(
+            ((peer, own) for peer, own in rivals if "against" in own),
+            key=lambda pair: pair[1]["seconds"],
+        )
+        cells.append([row["task"], peer, duration(ours), times(own["seconds"] / ours)])
+    return markdown(("what", "strongest peer", "ours", "peer ÷ ours"), cells)
+
+
+def tried(rows: Rows) -> str:
+    """What was tried for each peer."""
+    cells = []
+    for name, row in compared(rows):
+        for peer, own in () if row is None else row["rivals"].items():
+            if "tried" in own:
+                each = [f"{key}: {setting(value)}" for key, value in own["tried"].items()]
+                cells.append([f"`{name}`", peer, "; ".join(each)])
+    return markdown(("row", "peer", "milliseconds of one, or seconds of a command"), cells, 3)
+
+
+def setting(value: Any) -> str:
+    """A figure that was tried."""
+    if isinstance(value, dict):
+        return f"{value['ms']:.3g} (Recall@10 {value['recall_at_10']:.3f})"
+    return f"{value:.3g}"
 
 
 def limits(rows: Rows) -> str:
     """Every limit that was measured."""
-    values = [(limit, found(rows, limit.at)) for limit in LIMITS]
-    cells = [limit.cells(value) for limit, value in values if value is not None]
-    return markdown(("what", "measured", "limit"), cells)
-
-
-def curve(rows: Rows, at: tuple[str, ...], head: dict[str, str]) -> str:
-    """Points of a curve: `head` has the keys of their numbers and what stands above them."""
-    points = found(rows, at) or []
-    cells = [[f"{point[key]:,.4g}" for key in head] for point in points]
-    return markdown(tuple(head.values()), cells)
-
-
-def image_batches(rows: Rows) -> str:
-    """Cost of a picture against the batch."""
-    both = [found(rows, ("images", "batches", name)) or [] for name in ("compact", "mobilenet_v2")]
-    cells = [
-        [str(compact["batch"])]
-        + [
-            f"{point[key]:.1f}"
-            for point in (compact, mobilenet)
-            for key in ("milliseconds", "bare_milliseconds")
-        ]
-        for compact, mobilenet in zip(*both, strict=True)
-    ]
-    head = ("batch", "compact, ms", "plain loop, ms", "MobileNetV2, ms", "plain loop, ms")
-    return markdown(head, cells)
-
-
-def text_batches(rows: Rows) -> str:
-    """Cost of a sentence against how many are encoded at once."""
-    cells = [
-        [
-            str(point["sentences"]),
-            f"{point['milliseconds']:.2f}",
-            f"{point['peer_milliseconds']:.2f}",
-        ]
-        for point in found(rows, ("texts", "batches")) or []
-    ]
-    return markdown(("sentences at once", "ours, ms each", f"{MINILM}, ms each"), cells)
-
-
-def map_curve(rows: Rows) -> str:
-    """Cost of MAP@all against the number of queries and items."""
-    names = ("ours", "scikit-learn", "pytrec_eval", "torchmetrics")
-    cells = [
-        [f"{point['queries']:,}"]
-        + [duration(point["seconds"][name]) if name in point["seconds"] else "" for name in names]
-        for point in found(rows, ("mean-average-precision", "curve")) or []
-    ]
-    return markdown(("queries and items", *names), cells)
-
-
-def indexing(rows: Rows) -> str:
-    """Indexing beside the encoder alone, and what the cores allow."""
-    own = rows.get("indexing-throughput", {})
     cells = []
-    for key in (key for key in own if key.endswith("_threads")):
-        encoder, threads, _ = key.rsplit("_", 2)
-        figures = own[key]
-        beside = figures.get("bare_beside_decoding_over_bare_loop")
-        cells.append(
-            [
-                encoder,
-                threads,
-                f"{figures['images_per_second']:.1f}",
-                f"{figures['bare_images_per_second']:.1f}",
-                times(figures["ours_over_bare_loop"]),
-                f"{figures['decode_milliseconds']:.2f} ms",
-                times(figures["cores_allow"]),
-                times(beside) if beside else "",
-            ]
-        )
-    head = (
-        "encoder",
-        "its threads",
-        "indexed a second",
-        "encoder alone",
-        "ratio",
-        "decoding, one core",
-        "the cores allow",
-        "encoder beside decoding",
-    )
-    return markdown(head, cells)
+    for task, at, unit, sign, limit in LIMITS:
+        value = found(rows, at)
+        if value is not None:
+            met = value <= limit if sign == "≤" else value >= limit
+            verdict = "met" if met else "MISSED"
+            cells.append([task, f"{value:.4g}{unit}", f"{sign} {limit:.4g}{unit} {verdict}"])
+    return markdown(("what", "measured", "limit"), cells)
 
 
 def memory(rows: Rows) -> str:
     """What each task takes, ours and the peer's."""
     cells = [
         [task, peer, f"{own['mebibytes']:,.0f} MiB", times(own["peer_over_ours"])]
-        for task, peers in (found(rows, ("memory", "tasks")) or {}).items()
+        for task, peers in (found(rows, "memory/tasks") or {}).items()
         for peer, own in peers.items()
     ]
     return markdown(("task", "peer", "ours", "peer ÷ ours"), cells)
 
 
-def runtimes(rows: Rows) -> str:
-    """What else the processor offers."""
-    own = rows.get("runtimes", {})
-    cells = []
-    for name, figures in own.get("compact", {}).items():
-        other = own["mobilenet_v2"].get(name)
-        cells.append(
-            [
-                name,
-                duration(figures["seconds"]),
-                times(figures["ours_over_this"]),
-                times(other["ours_over_this"]) if other else "",
-                f"{figures['least_cosine']:.5f}",
-                f"{figures['recall_at_1']:.3f}",
-                f"{figures['map_avg']:.3f}",
-            ]
-        )
-    head = (
-        "",
-        "compact, a picture",
-        "times as fast as ours",
-        "MobileNetV2",
-        "least cosine",
-        "Recall@1",
-        "class MAP",
-    )
-    return markdown(head, cells)
-
-
 def machine(rows: Rows) -> str:
-    """How busy the machine was."""
-    cpus = rows["training"]["versions"]["cpus"]
-    loads = {
-        row.task: rows[row.at[0]]["load"] for row in TABLE if "load" in rows.get(row.at[0], {})
-    }
-    # A benchmark keeps all processors busy by itself, and a little more.
-    busy = {task: load for task, load in loads.items() if load > 2 * cpus}
-    quiet = [load for task, load in loads.items() if task not in busy]
-    text = f"These figures are of {cpus} processors"
-    if quiet:
-        text += f", whose load was from {min(quiet):.1f} to {max(quiet):.1f}"
-    lines = [f"{text}."]
-    if busy:
-        named = ", ".join(f"{task} (load {load:.0f})" for task, load in busy.items())
-        lines += [
-            f"They worked for others too in these: {named}.",
-            "There, rivals that use several threads lose more than those that use one.",
-        ]
+    """What it was measured on, and how busy that was."""
+    there = [row for _, row in compared(rows) if row is not None]
+    if not there:
+        return f"The comparisons are {MISSING}.\n"
+    lines = []
+    for told in {
+        json.dumps(row["machine"], sort_keys=True): row["machine"] for row in there
+    }.values():
+        lines.append(
+            f"{told['processor']}, {told['cores']} cores, {told['threads']} threads, "
+            f"{told['memory_gib']} GiB."
+        )
+    before = max(row["load_before"] for row in there)
+    wide = max(own["spread"] for row in there for own in row["rivals"].values())
+    lines.append(f"Before a row, other work kept at most {before:.0%} of each core busy,")
+    lines.append(f"and the turns of a rival are at most {wide:.0%} apart.")
+    if busy := rows.get("busy"):
+        lines.append(f"Measured on a busy machine, and so not published: {', '.join(busy)}.")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -272,24 +255,31 @@ def page(rows: Rows) -> str:
     asked = own["http"]
     return (
         f"With {asked['clients']} clients at once and {asked['requests']:,} different queries on "
-        f"{asked['processors']} processors\n(`python benchmarks/page.py`), 95 % of the answers "
+        f"{asked['processors']} processors\n(`python -m benchmarks page`), 95 % of the answers "
         f"come within {http} by plain HTTP and {queue}\nthrough Gradio's queue. On a machine that "
         "is busy with other work it can take more than twice as long.\n"
     )
 
 
+def growth(_: Rows) -> str:
+    """How the cost of each task grows."""
+    if not GROWTH.exists():
+        return f"The growth is {MISSING}.\n"
+    tasks = json.loads(GROWTH.read_text(encoding="utf-8"))["tasks"]
+    sizes = sorted({int(size) for own in tasks.values() for size in own["seconds"]})
+    cells = [
+        [name, own["grows"], f"{own['exponent']:.2f}"]
+        + [
+            duration(own["seconds"][str(size)]) if str(size) in own["seconds"] else ""
+            for size in sizes
+        ]
+        for name, own in tasks.items()
+    ]
+    return markdown(("task", "why", "exponent", *(f"{size:,}" for size in sizes)), cells)
+
+
 BLOCKS: dict[str, Callable[[Rows], str]] = {
-    "table": table,
-    "speed": speed,
-    "limits": limits,
-    "image-batches": image_batches,
-    "text-batches": text_batches,
-    "map-curve": map_curve,
-    "indexing": indexing,
-    "memory": memory,
-    "runtimes": runtimes,
-    "machine": machine,
-    "page": page,
+    block.__name__: block for block in (table, speed, tried, limits, memory, machine, page, growth)
 }
 
 
@@ -298,27 +288,9 @@ def written(text: str, rows: Rows) -> str:
     return BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]](rows)}\n{block[3]}", text)
 
 
-def show(rows: Rows) -> None:
-    """The table, for the terminal."""
-    shown = Table(title="peer ÷ ours: above 1, ours is faster or smaller")
-    for name in HEAD:
-        shown.add_column(name, justify="left" if name in HEAD[:2] else "right")
-    for cells in lines(rows):
-        shown.add_row(*cells, style="red" if "MISSED" in cells[4] else None)
-    console = Console(width=None if Console().is_terminal else 140)
-    console.print(shown)
-    missed = [cells for cells in lines(rows) if "MISSED" in cells[4]]
-    console.print(f"{len(missed)} goals missed" if missed else "every goal met")
-
-
-def main() -> None:
-    rows = read()
-    show(rows)
-    for document in DOCUMENTS:
+def write(rows: Rows, documents: Sequence[Path] = DOCUMENTS) -> None:
+    """Writes the blocks of all documents again."""
+    for document in documents:
         text = document.read_text(encoding="utf-8")
         with atomic_file(document) as file:
             file.write_text(written(text, rows), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,41 +1,31 @@
-"""t-SNE of 10,000 vectors of 256 numbers: the package's against scikit-learn's as it comes.
+"""t-SNE, beside openTSNE with its defaults and with all threads.
 
-Both get the same rows in the same run, one after the other. A fast map must not be a worse one: of
-each point's 15 nearest neighbours the share that is among the 15 nearest in the map is measured
-too. `python benchmarks/tsne.py [--points N]`
+A fast map must not be a worse one: of each point's 15 nearest neighbours the share that is among
+the 15 nearest in the map is told too.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from sklearn.manifold import TSNE
+from openTSNE import TSNE
+from rows import Rival, Row, measure
 from sklearn.neighbors import NearestNeighbors
 
-from cmr_hub.experiments.benchmarks import record_benchmark
 from cmr_hub.projections.methods import ProjectionOptions, project_stages
 
-DIMENSIONS, CLASSES, NEIGHBOURS = 256, 20, 15
+DIMENSIONS, CLASSES, NEIGHBOURS, COUNT = 256, 20, 15, 5_000
 
 
-def rows(count: int) -> np.ndarray:
+def drawn(count: int) -> np.ndarray:
     """Unit vectors around 20 centres, as a common space of 20 classes has them."""
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(CLASSES, DIMENSIONS))
     labels = generator.integers(0, CLASSES, count)
     drawn = centres[labels] + 1.5 * generator.normal(size=(count, DIMENSIONS))
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
-
-
-def timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Seconds by the clock, and what came out."""
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
 
 
 def kept(high: np.ndarray, low: np.ndarray) -> float:
@@ -51,30 +41,32 @@ def kept(high: np.ndarray, low: np.ndarray) -> float:
     return float(np.mean(shares))
 
 
-def main() -> None:
-    """Prints and records the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=10_000)
-    count = parser.parse_args().points
-    points = rows(count)
+def tsne() -> Row:
+    """The map of 5,000 vectors of 256 numbers."""
+    points = drawn(COUNT)
     options = ProjectionOptions(method="tsne", metric="euclidean")
-    project_stages([points[:500]], options)  # what is compiled at the first use
-    ours, our_map = timed(lambda: project_stages([points], options)[0])
-    peer, their_map = timed(lambda: TSNE(random_state=0).fit_transform(points))
-    row = {
-        "points": count,
-        "dimensions": DIMENSIONS,
-        "seconds": round(ours, 2),
-        "seconds_scikit_learn": round(peer, 2),
-        "ratio": round(peer / ours, 2),
-        "neighbours_kept": round(kept(points, our_map), 4),
-        "neighbours_kept_scikit_learn": round(kept(points, their_map), 4),
-        "load": round(os.getloadavg()[0], 1),
+
+    def in_opentsne(data: np.ndarray, **more: int) -> np.ndarray:
+        return np.asarray(TSNE(random_state=0, **more).fit(data))
+
+    def ours(data: np.ndarray) -> np.ndarray:
+        return project_stages([data], options)[0]
+
+    in_opentsne(points[:500])  # what is compiled at the first use
+    cores = {"n_jobs": os.cpu_count() or 1}
+    works = {
+        "ours": (partial(ours, points), "all threads", None),
+        "openTSNE": (partial(in_opentsne, points), "its defaults, one thread", "ours"),
+        "openTSNE, all threads": (partial(in_opentsne, points, **cores), "n_jobs", "ours"),
     }
-    for name, value in row.items():
-        print(f"{name:<30}{value}")
-    record_benchmark("tsne", row)
-
-
-if __name__ == "__main__":
-    main()
+    rivals = {
+        name: Rival(
+            work,
+            settings,
+            "openTSNE",
+            against,
+            facts={"neighbours_kept": round(kept(points, work()), 4)},
+        )
+        for name, (work, settings, against) in works.items()
+    }
+    return measure(f"t-SNE of {COUNT:,} points", rivals, warm=False)

@@ -33,7 +33,7 @@ class CompactEncoder(NetworkEncoder):
     name = "compact"
     dim = _DIM
     preprocessing = Squashing(resize=128, crop=128)
-    batch_size = 16  # suits pictures of this size; see benchmarks/images.py
+    batch_size = 16  # suits pictures of this size; see benchmarks/encoders.py
 
     @staticmethod
     def build() -> nn.Sequential:

@@ -1,10 +1,9 @@
 """How long does MAP@all take, ranking included, beside those who compute it too?
 
-    python benchmarks/mean_average_precision.py
-
 As many queries as gallery items, 20 classes, vectors of 64 numbers. Every rival starts from the
 vectors and must give the same figure.
 
+- PyTorch: four lines, one sorted matrix;
 - scikit-learn: `average_precision_score` for one query after the other;
 - pytrec_eval: trec_eval's MAP, from dictionaries, which have to be made first;
 - torchmetrics: `RetrievalMAP` over all pairs.
@@ -13,19 +12,16 @@ vectors and must give the same figure.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from turns import beside, record, turns
+import torch
+from rows import Rival, Row, measure
 
+from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.metrics.retrieval import mean_average_precision
 
-ROUNDS = 3
-DIM, CLASSES = 64, 20
-SIZES = (200, 500, 1_000, 2_000)
-LAST = SIZES[-1]
-ALONE = (5_000, 10_000)
-"""Where the others take minutes or all memory."""
+DIM, CLASSES, COUNT = 64, 20, 2_000
 
 
 def drawn(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -84,10 +80,6 @@ def by_pytrec_eval(
 def by_torchmetrics(
     queries: np.ndarray, gallery: np.ndarray, asked: np.ndarray, given: np.ndarray
 ) -> float:
-    import torch
-
-    from cmr_hub.encoders.torchvision_ops import ensure_torchvision
-
     ensure_torchvision()  # torchmetrics imports torchvision
     from torchmetrics.retrieval import RetrievalMAP
 
@@ -98,36 +90,32 @@ def by_torchmetrics(
     return float(RetrievalMAP()(scores.ravel(), relevance.ravel(), indexes=numbers))
 
 
-PEERS = {
-    "scikit-learn": by_scikit_learn,
-    "pytrec_eval": by_pytrec_eval,
-    "torchmetrics": by_torchmetrics,
-}
+def by_torch(
+    queries: np.ndarray, gallery: np.ndarray, asked: np.ndarray, given: np.ndarray
+) -> float:
+    with torch.inference_mode():
+        scores = torch.from_numpy(scores_of(queries, gallery)).float()
+        labels = torch.from_numpy(given)[scores.argsort(1, descending=True)]
+        relevant = (labels == torch.from_numpy(asked)[:, None]).float()
+        precision = relevant.cumsum(1) / torch.arange(1, len(given) + 1)
+        return float(((precision * relevant).sum(1) / relevant.sum(1)).mean())
 
 
-def point(count: int, peers: dict[str, Callable[..., float]]) -> dict[str, object]:
-    """Everybody's seconds with this number of queries and items."""
-    data = drawn(count)
-    ours = mean_average_precision(*data).value
-    for name, peer in peers.items():
-        assert math.isclose(peer(*data), ours, rel_tol=1e-5), name
-    rivals: dict[str, Callable[[], object]] = {"ours": lambda: mean_average_precision(*data)}
-    rivals |= {name: lambda peer=peer: peer(*data) for name, peer in peers.items()}
-    times = turns(rivals, ROUNDS)
-    return {name: beside(times["ours"], taken, name) for name, taken in times.items()}
-
-
-def main() -> None:
-    curve = []
-    for count in SIZES + ALONE:
-        found = point(count, PEERS if count <= LAST else {})
-        seconds = {name: row["peer_seconds"] for name, row in found.items()}
-        print(count, seconds, flush=True)
-        curve.append({"queries": count, "seconds": seconds})
-        if count == LAST:
-            last = {name: row for name, row in found.items() if name != "ours"}
-    record("mean-average-precision", {**last, "queries": LAST, "curve": curve})
-
-
-if __name__ == "__main__":
-    main()
+def ranking(threads: int) -> Row:
+    """MAP@all; 0 threads are all."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    data = drawn(COUNT)
+    peers = {"PyTorch": (by_torch, "argsort and cumsum, inference mode", "torch")}
+    if not threads:
+        peers |= {
+            "torchmetrics": (by_torchmetrics, "RetrievalMAP", "torchmetrics"),
+            "pytrec_eval": (by_pytrec_eval, "map", "pytrec_eval-terrier"),
+            "scikit-learn": (by_scikit_learn, "average_precision_score", "scikit-learn"),
+        }
+    expected = mean_average_precision(*data).value
+    rivals = {"ours": Rival(partial(mean_average_precision, *data), against=None)}
+    for name, (peer, settings, package) in peers.items():
+        assert math.isclose(peer(*data), expected, rel_tol=1e-5), name
+        rivals[name] = Rival(partial(peer, *data), settings, package)
+    how = "one thread" if threads else "all threads"
+    return measure(f"MAP@all of {COUNT:,} queries and items, {how}", rivals, warm=False)

@@ -1,0 +1,102 @@
+"""Rivals take turns, and only what a quiet machine measured is published."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+
+
+def test_turns_leave_out_the_one_that_warms_up(bench):
+    rows = bench("rows")
+    took = {"ours": iter([9.0, 1.0, 2.0, 4.0]), "peer": iter([9.0, 3.0, 4.0, 20.0])}
+    prepared = []
+    rivals = {
+        name: rows.Rival(
+            lambda name=name: next(took[name]),
+            against=None if name == "ours" else "ours",
+            prepare=lambda name=name: prepared.append(name),
+        )
+        for name in took
+    }
+    row = rows.measure("a step", rivals, per=2, turns=3)
+    ours, peer = row["rivals"]["ours"], row["rivals"]["peer"]
+    assert ours["turns"] == [0.5, 1.0, 2.0]
+    assert (ours["seconds"], peer["seconds"]) == (1.0, 2.0)
+    assert peer["peer_over_ours"] == 3.0  # the median of 3, 2 and 5
+    assert prepared == ["ours", "peer"] * 4
+
+
+def test_the_best_setting_is_chosen_after_each_has_warmed_up(bench):
+    rows = bench("rows")
+    took = {"small": iter([0.0, 4.0, 3.0]), "large": iter([9.0, 2.0, 2.5])}
+    settings = {name: lambda name=name: next(took[name]) for name in took}
+    assert rows.best(settings, per=2) == ("large", {"small": 1500.0, "large": 1000.0})
+
+
+def test_a_spread_is_of_the_middle_turns(bench):
+    spread = bench("rows").spread
+    assert spread([1.0, 1.0, 1.0, 1.0, 50.0]) == 0  # one that was disturbed
+    assert spread([0.8, 0.9, 1.0, 1.1, 1.2]) == pytest.approx(0.2)
+    assert spread([1.0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("load", "spread", "published"), [(0.3, 0.15, True), (0.31, 0.1, False), (0.1, 0.16, False)]
+)
+def test_a_busy_machine_publishes_nothing(bench, row, tmp_path, load, spread, published):
+    rows, path = bench("rows"), tmp_path / "results.json"
+    assert rows.keep("step", row(ratio=3.0), path)
+    assert rows.keep("step", row(spread, load), path) is published
+    kept = rows.read(path)
+    assert kept["step"]["rivals"]["peer"]["peer_over_ours"] == (2.0 if published else 3.0)
+    assert ("busy" in kept) is not published
+    rows.keep("step", row(), path)
+    assert "busy" not in rows.read(path)
+
+
+def test_a_row_is_fresh_until_the_code_or_a_version_changes(bench, row):
+    rows = bench("rows")
+    there = row(code="c", versions=rows.versions())
+    assert rows.fresh(there, "c")
+    assert not rows.fresh(there, "d")
+    assert not rows.fresh({**there, "versions": {}}, "c")
+    assert not rows.fresh(None, "c")
+    assert rows.code("rows") != rows.code("table")
+
+
+QUICK = """
+import sys
+sys.argv, sys.path[:0] = ["benchmarks", "quick"], ["benchmarks"]
+import json, runpy
+import plans, rows
+plan = plans.Plan("module", "function", is_quick=True)
+plans.PLANS.clear()
+plans.PLANS["step"] = plan
+rows.LOOK = 0.01
+class module:
+    def function():
+        return json.loads({now!r})
+sys.modules["module"] = module
+rows.code = lambda *modules: "c"
+rows.read = lambda: {{"step": json.loads({was!r})}}
+runpy.run_module("benchmarks", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("now", "code"), [(1.7, 0), (1.5, 1)])
+def test_quick_fails_where_a_ratio_is_a_quarter_worse(row, now, code):
+    rows = {"was": json.dumps(row(ratio=2.0)), "now": json.dumps(row(ratio=now))}
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK.format(**rows)],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert f"peer ÷ ours: 2.00 published, {now:.2f} now" in done.stdout
+    assert ("worse by over 25 %: step, peer" in done.stderr) is bool(code)
