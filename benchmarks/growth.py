@@ -8,7 +8,6 @@ encoder takes the mean of the colours, so that what is timed is the indexing.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ import torch
 from gallery import draw, gallery_of, warm
 from PIL import Image
 from ranking import drawn
-from rows import load, machine, rounded, seconds
+from rows import BUSY, exponent, load, machine, rounded, seconds
 from table import GROWTH
 
 from cmr_hub import load as load_model
@@ -104,16 +103,8 @@ TENTH = {"search": 10}
 """How often a task is done in its clock."""
 
 
-def exponent(taken: dict[int, float]) -> float:
-    """Of the curve through the largest three sizes."""
-    sizes = sorted(taken)[-3:]
-    if len(sizes) < 2:
-        return float("nan")
-    return float(np.polyfit(np.log(sizes), np.log([taken[size] for size in sizes]), 1)[0])
-
-
 def growth(*, full: bool = False) -> None:
-    """Writes results/growth.json."""
+    """Writes results/growth.json, unless the machine is busy."""
     before = load()
     taken: dict[str, dict[int, float]] = {name: {} for name in GROWS}
     slow: set[str] = set()
@@ -127,10 +118,13 @@ def growth(*, full: bool = False) -> None:
             print(f"{count:,} {name}: {taken[name][count]:.3g} s", flush=True)
             # At the next size it would take three to ten times as long, or the square of that.
             slow |= {name} if first > ENOUGH / 10 else set()
+    if before > BUSY:
+        print("not kept: the machine was busy")
+        return
     record: dict[str, Any] = {
         "load_before": before,
         "load_after": load(),
-        "machine": {**machine(), "cores": os.cpu_count()},
+        "machine": machine(),
         "versions": versions(),
         "tasks": {
             name: {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -131,6 +132,13 @@ def spread(turns: Sequence[float]) -> float:
         return 0.0
     low, middle, high = statistics.quantiles(turns, n=4, method="inclusive")
     return (high - low) / middle
+
+
+def exponent(taken: Mapping[int, float]) -> float:
+    """Of the curve size^e through the seconds of the largest three sizes."""
+    sizes = sorted(taken)[-3:]
+    logs = [math.log(taken[size]) for size in sizes]
+    return statistics.linear_regression([math.log(size) for size in sizes], logs).slope
 
 
 def rounded(value: float) -> float:

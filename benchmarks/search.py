@@ -167,7 +167,7 @@ def exact(count: int) -> Row:
         for name, (search, settings, package) in peers.items():
             recall = rounded(found(search, judged[:50], truth[:50]))
             rivals[name] = asked(search, settings, queries, package, facts={"recall_at_10": recall})
-        task = f"one search in {count:,} vectors, exact"
+        task = f"one search in {count:,} vectors, exact, one thread"
         return measure(task, rivals, len(queries), threads=1, vectors=count)
 
 
@@ -325,7 +325,7 @@ def graph(count: int) -> Row:
             facts={"recall_at_10": tried[f"M {links}, ef {ef}"]["recall_at_10"]},
         )
     with threads(1):
-        task = f"one search in {count:,} vectors, by a graph"
+        task = f"one search in {count:,} vectors, by a graph, one thread"
         return measure(task, rivals, len(queries), threads=1, vectors=count)
 
 
@@ -371,5 +371,5 @@ def batch(count: int) -> Row:
             "sentence-transformers",
         ),
     }
-    task = f"{BATCH:,} searches at once in {count:,} vectors, exact"
+    task = f"{BATCH:,} searches at once in {count:,} vectors, exact, all threads"
     return measure(task, rivals, BATCH, vectors=count)

@@ -44,6 +44,12 @@ def test_a_spread_is_of_the_middle_turns(bench):
     assert spread([1.0]) == 0
 
 
+def test_an_exponent_is_of_the_largest_sizes(bench):
+    exponent = bench("rows").exponent
+    assert exponent({10: 5.0, 1_000: 1.0, 10_000: 100.0, 100_000: 10_000.0}) == pytest.approx(2)
+    assert exponent({1_000: 1.0, 3_000: 3.0}) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("load", "spread", "published"), [(0.3, 0.15, True), (0.31, 0.1, False), (0.1, 0.16, False)]
 )
