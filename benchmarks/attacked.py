@@ -1,6 +1,6 @@
 """Does one visitor stop the others? Twenty ordinary ones, and an attacker of each kind in turn.
 
-    python benchmarks/attacked.py            # 20 visitors, 10 seconds of each kind
+    python -m benchmarks attacked            # 20 visitors, 10 seconds of each kind
     python benchmarks/attacked.py 20 10 large_pictures zips
 
 A gallery of small drawings and one picture of 89 megapixels is served by `cmr demo` as a program

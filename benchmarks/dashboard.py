@@ -2,7 +2,7 @@
 
 Runs are drawn from those in `results/`, with settings and seeds of their own. The server is
 started anew, so the first visit pays for all reading and importing.
-`python benchmarks/dashboard.py`
+`python -m benchmarks dashboard`
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How fast does the search page answer many visitors at once, and does its memory stay flat?
 
-    python benchmarks/page.py                # 50 clients, 5,000 text queries: both ways
+    python -m benchmarks page                # 50 clients, 5,000 text queries: both ways
     python benchmarks/page.py 50 5000 http   # plain HTTP; `gradio` is Gradio's queue
 
 The page of the embedded model is started as a program of its own, on the processors that the

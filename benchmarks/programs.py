@@ -26,6 +26,7 @@ from gallery import KEPT
 from indexing import pictures
 from rows import Rival, Row, measure, rounded, seconds
 
+from cmr_hub.encoders import torchvision_ops
 from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
 INDEXED, SEARCHED = 150, 150
@@ -33,6 +34,13 @@ QUERY = "two red buses on a street"
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 RCLIP_MODEL = "ViT-B-32-256-datacomp_s34b_b86k"
 BATCHES = (1, 8, 32)
+CLIP_RETRIEVAL = f"""
+exec(open({torchvision_ops.__file__!r}).read())
+ensure_torchvision()
+from clip_retrieval.cli import main
+main()
+"""
+"""Its command, also where torch is the build without CUDA and torchvision is not."""
 
 Command = Callable[[], None]
 
@@ -141,7 +149,7 @@ def index() -> Row:
                 facts={"version": version("rclip", "rclip")},
             )
         if python("clip-retrieval").exists():
-            program = [HOME / "clip-retrieval" / "bin" / "clip-retrieval", "inference"]
+            program = [python("clip-retrieval"), "-c", CLIP_RETRIEVAL, "inference"]
             program += ["--input_dataset", shown, "--output_folder", places["out"]]
             program += ["--enable_text", "False", "--clip_model", f"hf_clip:{clip().directory}"]
             program += ["--num_prepro_workers", os.cpu_count(), "--batch_size"]
