@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rows import Took
+
 HOME = Path.home() / ".cache" / "cmr-hub-peers"
 REQUIREMENTS = {
     "rclip": ["rclip==3.3.0"],
@@ -50,7 +52,7 @@ class Elsewhere:
             yield cls(name, process)
             process.terminate()
 
-    def work(self) -> float:
+    def work(self) -> Took:
         """Does it once; gives the seconds."""
         assert self.process.stdin
         assert self.process.stdout
@@ -58,7 +60,7 @@ class Elsewhere:
         self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith("took "):
-                return float(line.split()[1])
+                return Took(line.split()[1])
         raise RuntimeError(f"{self.name} has stopped")
 
     def version(self, package: str) -> str:

@@ -477,8 +477,8 @@ def decoding() -> Row:
         opened.draft("RGB", (shown.enough, shown.enough))
         return shown.pixels(opened.convert("RGB"))
 
-    def times(work: Callable[[], object]) -> Callable[[], None]:
-        return lambda: [work() for _ in range(count)] and None
+    def times(work: Callable[[], object]) -> Callable[[], object]:
+        return lambda: [work() for _ in range(count)]
 
     rivals = {
         "ours": Rival(

@@ -19,7 +19,7 @@ import torch
 from gallery import draw, gallery_of, warm
 from PIL import Image
 from ranking import drawn
-from rows import BUSY, exponent, load, machine, rounded, seconds
+from rows import BUSY, Took, exponent, load, machine, rounded, seconds
 from table import GROWTH
 
 from cmr_hub import load as load_model
@@ -49,7 +49,7 @@ class Colours(ImageEncoder):
         return batch.mean((2, 3))
 
 
-def indexing(count: int) -> float:
+def indexing(count: int) -> Took:
     """Seconds of one new gallery."""
     text = load_model("sketch").text.encoder
     assert text is not None
@@ -64,7 +64,7 @@ def indexing(count: int) -> float:
             pixels = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
             Image.fromarray(pixels).resize((32, 32)).save(path)
         gallery = Gallery.create(None, model)
-        return seconds(lambda: index_folder(gallery, Path(home)) and None)
+        return Took(seconds(lambda: index_folder(gallery, Path(home))))
 
 
 def tasks(count: int) -> dict[str, Callable[[], object]]:

@@ -42,7 +42,7 @@ main()
 """
 """Its command, also where torch is the build without CUDA and torchvision is not."""
 
-Command = Callable[[], None]
+Command = Callable[[], object]
 
 
 class ClipTexts(torch.nn.Module):
@@ -123,7 +123,7 @@ def index() -> Row:
 
         rivals = {
             "ours": Rival(
-                lambda: started(command, home) and None,
+                lambda: started(command, home),
                 "cmr index --backend onnx",
                 against=None,
                 prepare=partial(remove, "g"),
@@ -176,7 +176,7 @@ def search() -> Row:
         command = [*CMR, "search", home / "g", QUERY, "--backend", "onnx", "--device", "cpu"]
         rivals = {
             "ours": Rival(
-                lambda: started(command, home) and None,
+                lambda: started(command, home),
                 "cmr search --backend onnx",
                 against=None,
             )
@@ -187,7 +187,7 @@ def search() -> Row:
             program = [HOME / "rclip" / "bin" / "rclip", QUERY]
             started(program, shown, RCLIP_DATADIR=str(data))
             rivals["rclip"] = Rival(
-                lambda: started([*program, "-n"], shown, RCLIP_DATADIR=str(data)) and None,
+                lambda: started([*program, "-n"], shown, RCLIP_DATADIR=str(data)),
                 "rclip --no-indexing",
                 facts={"version": version("rclip", "rclip")},
             )

@@ -55,4 +55,4 @@ def training(threads: int) -> Row:
         "PyTorch loop": Rival(ways[name], name, "torch", tried=tried),
     }
     how = "one thread" if threads else "all threads"
-    return measure(f"a training step, {how}", rivals, steps)
+    return measure(f"a training step, {how}", rivals, steps, threads=torch.get_num_threads())
