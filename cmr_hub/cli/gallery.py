@@ -43,12 +43,13 @@ def info(gallery: Name) -> None:
 @app.command()
 def verify(gallery: Name) -> None:
     """Read all files of a gallery and compare them with their checksums."""
+    from cmr_hub.datasets.images import is_there
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
     store.verify()
     paths = store.table().column("path").to_pylist()
-    missing = sum(path is not None and not _exists(Path(path)) for path in paths)
+    missing = sum(path is not None and not is_there(Path(path)) for path in paths)
     console.print(f"{gallery} is intact: {len(store):,} items", highlight=False, soft_wrap=True)
     if missing:
         console.print(
@@ -147,8 +148,3 @@ def duplicates(
     written = "" if contact_sheet is None else f"; they are shown in {contact_sheet}"
     for line in (f"groups: {found}{written}", *notes):
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def _exists(path: Path) -> bool:
-    shards = (parent for parent in path.parents if parent.suffix == ".tar")
-    return path.exists() or any(shard.is_file() for shard in shards)

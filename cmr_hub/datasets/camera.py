@@ -1,4 +1,4 @@
-"""What a camera wrote into a picture: EXIF."""
+"""What a camera wrote into a picture, as EXIF, or into a video, as tags."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ FACTS: Final = (
 _FIRST_YEAR: Final = 1990  # a camera whose clock is not set writes 1970, 1980 or 0000
 _LONGEST: Final = 100
 _TIME: Final = re.compile("[-:/T ]")
+_APPLE: Final = "com.apple.quicktime."
+_PLACE: Final = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)(?![\d.])")
+"""Degrees in ISO 6709, such as +48.2082+016.3738/; with minutes it has more digits."""
 _TURNED: Final = (5, 6, 7, 8)
 
 
@@ -43,10 +46,50 @@ def camera_facts(image: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
             if exif.get(ExifTags.Base.Orientation) in _TURNED:
                 width, height = height, width
             _add_exif(facts, exif)
+    _add_size(facts, width, height)
+    return facts
+
+
+def video_facts(tags: Mapping[str, str], size: tuple[int, int]) -> dict[str, Any]:
+    """Return what is known of a video, as `camera_facts` does of a picture.
+
+    Telephones of Apple write their local time and its offset from UTC; others write UTC.
+
+    Args:
+        tags: tags of the file, as FFmpeg names them.
+        size: width and height of its upright frames.
+    """
+    facts: dict[str, Any] = dict.fromkeys(FACTS)
+    given = {name.lower(): value for name, value in tags.items()}
+
+    def first(*names: str) -> str:
+        return next((given[name] for name in names if given.get(name)), "")
+
+    for name in (f"{_APPLE}creationdate", "creation_time", "date"):
+        with suppress(ValueError, OverflowError):
+            taken = datetime.fromisoformat(_text(given.get(name)))
+            if taken.year >= _FIRST_YEAR:
+                facts["taken"] = taken.replace(microsecond=0, tzinfo=None)
+                facts["year"], facts["month"] = taken.year, taken.month
+                facts["taken_offset"] = None if taken.tzinfo is None else str(taken)[-6:]
+                break
+    facts["camera"] = _device(
+        first(f"{_APPLE}make", "make", "com.android.manufacturer"),
+        first(f"{_APPLE}model", "model", "com.android.model"),
+    )
+    place = _PLACE.match(first(f"{_APPLE}location.iso6709", "location"))
+    if place is not None:
+        latitude, longitude = map(float, place.groups())
+        if abs(latitude) <= 90 and abs(longitude) <= 180 and (latitude or longitude):
+            facts["latitude"], facts["longitude"] = latitude, longitude
+    _add_size(facts, *size)
+    return facts
+
+
+def _add_size(facts: dict[str, Any], width: int, height: int) -> None:
     facts["width"], facts["height"] = width, height
     shapes = ("landscape", "square", "portrait")
     facts["orientation"] = shapes[(height > width) - (height < width) + 1]
-    return facts
 
 
 def _add_exif(facts: dict[str, Any], exif: Image.Exif) -> None:

@@ -17,6 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from cmr_hub.datasets.camera import camera_facts
 from cmr_hub.datasets.tars import DAMAGED, open_tar
+from cmr_hub.datasets.videos import START_BYTES, file_of, frame_of, read_frame, video_format
 from cmr_hub.errors import ImageError, shown
 from cmr_hub.outside import read_bytes
 from cmr_hub.types import ImageSource
@@ -47,6 +48,7 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 89_000_000
 _SMALLEST_SCALE = 8  # a JPEG can be decoded at 1/8 of its size
 _STRIP_PIXELS = 2_000_000
+_FRAME_QUALITY = 92
 _LONGEST_PATH = 1_000  # characters in a message
 
 
@@ -61,6 +63,7 @@ def read_image(
 
     Args:
         source: A path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
+            The path may be that of a frame of a video, `movie.mp4#t=12.5`.
         max_pixels: Maximum of width × height as decoded. A larger JPEG is decoded to 1/2, 1/4 or
             1/8 of its size if that suffices. Default: `MAX_PIXELS`.
         enough: Shorter side, in pixels, that the caller needs. A JPEG file that is at least twice
@@ -73,7 +76,9 @@ def read_image(
             truncated, empty or missing.
     """
     try:
-        return _rgb(_opened(source), max_pixels, enough, keep=isinstance(source, Image.Image))
+        return _rgb(
+            _opened(source, enough), max_pixels, enough, keep=isinstance(source, Image.Image)
+        )
     except Exception as error:  # Pillow's decoders raise nearly every exception on damaged input
         where = "the given picture"
         if isinstance(source, str | Path):
@@ -81,11 +86,14 @@ def read_image(
         raise ImageError(f"cannot read {where}: {_reason(error)}") from error
 
 
-def _opened(source: ImageSource) -> Image.Image:
+def _opened(source: ImageSource, enough: int | None) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if isinstance(source, str | Path):
-        return _open(Path(source))
+        frame = frame_of(source)
+        return (
+            _open_bytes(read_file(Path(source))) if frame is None else read_frame(*frame, enough)[0]
+        )
     if isinstance(source, bytes | bytearray | memoryview):
         return _open_bytes(bytes(source))
     if isinstance(source, np.ndarray):
@@ -141,7 +149,7 @@ def decoded_pixels(data: bytes, enough: int | None = None) -> int:
 
 
 def looks_like_picture(start: bytes) -> bool:
-    """Return whether the first 32 bytes of a file are those of a picture that can be read."""
+    """Return whether the first bytes of a file, 32 or more, are those of a picture that can be read."""
     if start.startswith(_RAW) or start[4:12] == _CR3 or _is_heif(start):
         return True
     return any(_accepts(name, start[:16]) for name in _FORMATS if name not in _WEAK)
@@ -177,26 +185,38 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _open(path: Path) -> Image.Image:
-    return _open_bytes(read_file(path))
+def is_there(path: Path) -> bool:
+    """Return whether the file of a picture exists, its video or the tar that it is a member of."""
+    return file_of(path).exists() or _shard_of(path) is not None
+
+
+def _shard_of(path: Path) -> Path | None:
+    shard = next((parent for parent in path.parents if parent.suffix == ".tar"), None)
+    return shard if shard is not None and shard.is_file() else None
 
 
 def read_file(path: Path) -> bytes:
     """Read the bytes of a picture, or of a member of an uncompressed tar: `…/x.tar/name.jpg`.
 
+    Of a frame of a video, these are those of a JPEG.
+
     Raises:
-        OSError: The message is the reason, without the path.
+        OSError, ImageError: The message is the reason, without the path.
     """
-    shard = next((parent for parent in path.parents if parent.suffix == ".tar"), None)
-    if shard is None or not shard.is_file():
+    if (frame := frame_of(path)) is not None:
+        file = BytesIO()
+        read_frame(*frame)[0].save(file, "JPEG", quality=_FRAME_QUALITY)
+        return file.getvalue()
+    shard = _shard_of(path)
+    if shard is None:
         return read_bytes(path, MAX_BYTES)
     try:
         with open_tar(shard) as tar:
             member = tar.getmember(path.relative_to(shard).as_posix())
             if member.size > MAX_BYTES:
                 raise OSError(f"it has {member.size:,} bytes; the limit is {MAX_BYTES:,}")
-            file = tar.extractfile(member)
-            return b"" if file is None else file.read()
+            content = tar.extractfile(member)
+            return b"" if content is None else content.read()
     except KeyError as error:
         raise OSError(f"the tar file has no such member: {error}") from error
     except DAMAGED as error:
@@ -220,6 +240,8 @@ def _open_bytes(data: bytes) -> Image.Image:
     if is_raw:
         # The picture that Pillow finds in a RAW is a thumbnail, if any.
         return _raw_preview(data)
+    if image is None and video_format(data[:START_BYTES]) is not None:
+        raise ImageError("it is a video: name one of its frames, such as movie.mp4#t=12.5")
     if image is None:
         raise ImageError(
             "it is not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, camera RAW or other picture "

@@ -27,9 +27,13 @@ IMAGE_ENDINGS = (
 )
 UNREAD_ENDINGS = (
     *(".jxl", ".svg", ".svgz", ".psd", ".psb", ".xcf", ".ai", ".eps", ".ico", ".icns", ".pdf"),
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".mts"),
 )
-"""Extensions of pictures and videos in formats that are not supported."""
+"""Extensions of pictures in formats that are not supported."""
+VIDEO_ENDINGS = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".mts"),
+    *(".m2ts", ".flv", ".ogv"),
+)
+"""Extensions of videos, which are known by their content."""
 TABLES = tuple(f"metadata.{ending}" for ending in ("jsonl", "json", "csv", "tsv", "parquet"))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
+from cmr_hub.datasets.videos import frame_of
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import ImageError
 from cmr_hub.progress import Meter
@@ -46,7 +47,7 @@ def image_key(image: ImageSource) -> bytes:
     """
     if isinstance(image, bytes):
         return hashlib.sha256(image).digest()
-    if not isinstance(image, str | Path):
+    if not isinstance(image, str | Path) or frame_of(image) is not None:
         seen = read_image(image)
         return hashlib.sha256(f"{seen.size};".encode() + seen.tobytes()).digest()
     try:

@@ -44,6 +44,15 @@ TEXT = "text_in_picture"
 TEXT_PROBLEM = "text_problem"
 """A fact of a picture whose text cannot be read: why. Not a column."""
 
+VIDEO = "video"
+"""The column with the path of the video of a frame, relative to the indexed folder."""
+
+TIME = "time"
+"""The column with the seconds of a frame in its video."""
+
+SCENES = "scenes"
+"""The column with the number of frames of a video that were found."""
+
 RESERVED = (
     *("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, TEXT),
     ZERO_SHOT_COLUMNS,

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cmr_hub.datasets.images import decode_image, decoded_pixels, read_file, read_image
 from cmr_hub.datasets.metadata import IMAGE_ENDINGS
+from cmr_hub.datasets.videos import frame_of
 from cmr_hub.errors import CMRError, ImageError
 
 MAX_PIXELS: Final = 50_000_000
@@ -136,12 +137,15 @@ def decode_upload(data: bytes) -> Image.Image:
 def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
     """Return the number of pixels of a decoded picture according to its header.
 
-    Returns 0 if the header cannot be read; such a picture is refused when it is decoded.
+    Returns 0 if the header cannot be read; such a picture is refused when it is decoded. A frame of
+    a video counts as the largest of the small pictures.
 
     Args:
         source: a file, or its content.
         enough: see `read_image`.
     """
+    if isinstance(source, Path) and frame_of(source) is not None:
+        return SMALL_PIXELS
     try:
         data = source if isinstance(source, bytes) else read_file(source)
         return min(decoded_pixels(data, enough), _MOST_PIXELS)

@@ -113,7 +113,10 @@ class _Encoder:
         self.encoder, self.ocr = ray.get(encoder), ocr
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        places = [Place(Path(row["file"]), row["offset"], row["size"]) for row in batch.to_pylist()]
+        places = [
+            Place(Path(row["file"]), row["offset"], row["size"], row["time"], row["sha256"])
+            for row in batch.to_pylist()
+        ]
         pictures = decode(places, self.encoder.preprocessing, ocr=self.ocr)
         results = list(encoded(pictures, self.encoder))
         return pa.table(
@@ -156,5 +159,7 @@ def _block(start: int, entries: Sequence[Entry]) -> pa.Table:
             "file": pa.array([str(entry.place.file) for entry in entries], pa.string()),
             "offset": pa.array([entry.place.offset for entry in entries], pa.int64()),
             "size": pa.array([entry.place.size for entry in entries], pa.int64()),
+            "time": pa.array([entry.place.time for entry in entries], pa.float64()),
+            "sha256": pa.array([entry.place.sha256 for entry in entries], pa.string()),
         }
     )

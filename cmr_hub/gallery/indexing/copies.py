@@ -94,10 +94,13 @@ class PictureGroups:
 
     def _same_picture(self, path: str, candidates: Sequence[int]) -> str | None:
         tried: set[str] = set()
+        video = path.rpartition("#t=")[0]
         for number in candidates:
             group = self._groups[number]
             if self._ids[number] in self.left or group in tried:
                 continue
+            if video and self._paths[number].rpartition("#t=")[0] == video:
+                continue  # another scene, and to decode all dark ones would take long
             if self._looks_same(path, self._paths[number]):
                 return group
             tried.add(group)

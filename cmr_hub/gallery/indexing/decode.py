@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cmr_hub.datasets.images import MAX_BYTES, decode_with_facts
+from cmr_hub.datasets.videos import read_frame
 from cmr_hub.errors import CMRError, ImageError
 from cmr_hub.gallery.indexing.entry import Entry, Place
 from cmr_hub.gallery.indexing.ocr import ENOUGH, text_of
@@ -60,7 +61,7 @@ class Decoded:
     """Decoded and preprocessed pictures.
 
     Attributes:
-        sha256: SHA-256 of each file's bytes; "" if it cannot be read.
+        sha256: SHA-256 of each file's bytes, of a frame with its time; "" if it cannot be read.
         problems: why a picture cannot be decoded; "" if it can.
         facts: `camera_facts` and `picture_hash` of each picture, and if asked for, the text in it
             or why that cannot be read; empty if it cannot be decoded.
@@ -290,9 +291,13 @@ def decode(
         digest, problem = "", ""
         facts: dict[str, Any] = {}
         try:
-            data = read_place(place)
-            digest = hashlib.sha256(data).hexdigest()
-            picture, facts = decode_with_facts(data, enough=enough)
+            if place.time is not None:
+                digest = place.sha256
+                picture, facts = read_frame(place.file, place.time, enough)
+            else:
+                data = read_place(place)
+                digest = hashlib.sha256(data).hexdigest()
+                picture, facts = decode_with_facts(data, enough=enough)
             facts["picture_hash"] = _picture_hash(picture)
             pixels[count] = preprocessing.pixels(picture)
             count += 1

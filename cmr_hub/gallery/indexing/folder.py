@@ -1,4 +1,4 @@
-"""Finding the pictures of a folder with their annotations."""
+"""Finding the pictures and videos of a folder with their annotations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
+from typing import Literal
 
 from cmr_hub.datasets.images import looks_like_picture
 from cmr_hub.datasets.metadata import (
     IMAGE_ENDINGS,
     TABLES,
     UNREAD_ENDINGS,
+    VIDEO_ENDINGS,
     Annotations,
     is_clean,
     is_inside,
@@ -21,6 +23,7 @@ from cmr_hub.datasets.metadata import (
 )
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines
+from cmr_hub.datasets.videos import START_BYTES, video_format
 from cmr_hub.errors import DataNotFoundError
 from cmr_hub.gallery.indexing.annotations import annotations_of, json_record, storable
 from cmr_hub.gallery.indexing.entry import Entry, Place
@@ -31,9 +34,10 @@ from cmr_hub.gallery.indexing.shards import shard_entries
 def folder_entries(
     base: Path, report: ReadReport, excluded: Excluded, *, follow_links: bool = False
 ) -> Iterator[Entry]:
-    """Yield all pictures below a folder, sorted by path.
+    """Yield all pictures and videos below a folder, sorted by path.
 
-    Files with another extension than a picture's, or none, are pictures if they begin as one.
+    Files with another extension than a picture's, or none, are pictures or videos if they begin as
+    one.
     Hidden files and folders are skipped, links to folders are not followed, and names that lead out
     of the folder are refused. Annotations of `name.jpg` come from tables (see
     `picture_annotations`); otherwise from `name.json` (one such record) or `name.txt` (one sentence
@@ -78,8 +82,11 @@ def folder_entries(
                     report.add("unsafe path", path, "a link that leads out of the folder")
                     continue
                 status = path.stat()
-            if not _may_be_picture(path, status.st_mode):
-                report.add("not a picture", path, "it is not a picture")
+            kind = _kind(path, status.st_mode)
+            if kind is None:
+                is_video = path.suffix.lower() in VIDEO_ENDINGS
+                what = "a video that can be read" if is_video else "a picture"
+                report.add("not a picture", path, f"it is not {what}")
                 continue
         except OSError as error:
             report.add("broken image", path, error.strerror or str(error))
@@ -103,6 +110,7 @@ def folder_entries(
             own.sentences,
             own.label,
             own.metadata,
+            kind == "video",
         )
 
 
@@ -126,14 +134,17 @@ def _unread(path: Path) -> str:
     return ""
 
 
-def _may_be_picture(path: Path, mode: int) -> bool:
-    """Return whether a file has the extension of pictures or shards, or begins as a picture."""
+def _kind(path: Path, mode: int) -> Literal["picture", "video"] | None:
+    """Return what a file is: by the extension of pictures and shards, or by its first bytes."""
     if path.suffix.lower() in (*IMAGE_ENDINGS, ".tar"):
-        return True
+        return "picture"
     if not S_ISREG(mode):
-        return False
+        return None
     with path.open("rb") as file:
-        return looks_like_picture(file.read(32))
+        start = file.read(START_BYTES)
+    if looks_like_picture(start):
+        return "picture"
+    return None if video_format(start) is None else "video"
 
 
 def _sidecar(path: Path, sidecars: set[Path], report: ReadReport) -> Annotations:

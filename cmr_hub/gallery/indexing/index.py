@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,17 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from cmr_hub.datasets.images import is_there
 from cmr_hub.datasets.report import ProblemKind, ReadReport
+from cmr_hub.datasets.videos import file_of
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.gallery.indexing.columns import settled
 from cmr_hub.gallery.indexing.copies import PictureGroups
 from cmr_hub.gallery.indexing.decode import read_place
 from cmr_hub.gallery.indexing.encode import Encoded, Encoding, EncodingHere
-from cmr_hub.gallery.indexing.entry import Entry
+from cmr_hub.gallery.indexing.entry import Entry, is_time, time_of
 from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.folder import folder_entries
 from cmr_hub.gallery.indexing.ocr import reader
 from cmr_hub.gallery.indexing.summary import Summary, kinds_of
+from cmr_hub.gallery.indexing.videos import with_frames
 from cmr_hub.gallery.items import (
     COLUMNS,
     COPY_OF,
@@ -85,7 +87,7 @@ def index_folder(
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
 
-    A picture is not read again if its size and modification time are unchanged, and not encoded
+    Videos become pictures at their scene changes; see `videos.with_frames`. A picture is not read again if its size and modification time are unchanged, and not encoded
     again if its content is known, even under another path. A row's id is derived from its content,
     and the row of a picture that moved, even from another folder, moves with it. Camera metadata
     (`datasets.camera.camera_facts`) becomes columns; your metadata of the same name takes
@@ -132,6 +134,8 @@ def index_folder(
             for entry in folder_entries(base, report, excluded, follow_links=follow_links):
                 found.append(entry)
                 encoding.expect(len(found) - len(table))
+        found = with_frames(found, gallery.store, base, report, workers=workers, progress=progress)
+        encoding.expect(len(found) - len(table))
         entries, table = settled(found, table, gallery.store, report)
         skipped = _told(report, _SKIPPED)
         if not entries and not (prune and len(table)):
@@ -291,7 +295,7 @@ class _Run:
                 folder = folder.parent
         for name, row in self.known.items():
             path = Path(name)
-            if row["id"] not in self.gone or excluded(path):
+            if row["id"] not in self.gone or excluded(file_of(path)):
                 continue
             if any(path.is_relative_to(folder) for folder in unseen):
                 self.gone.discard(row["id"])
@@ -317,7 +321,7 @@ class _Run:
         row = self.known.get(str(entry.path))
         if row is None:
             return False
-        if row.get("size") != entry.size or not _is_time(row.get("modified"), entry.modified):
+        if row.get("size") != entry.size or not is_time(row.get("modified"), entry.modified):
             return False
         if not self._is_complete(row):
             return False
@@ -343,7 +347,7 @@ class _Run:
         for row in self.store.table_sized(sizes).to_pylist() if new else ():
             if row["path"] not in self.known and row.get("sha256"):
                 self.by_content.setdefault(row["sha256"], []).append(row)
-                if _is_missing(Path(row["path"])):
+                if not is_there(Path(row["path"])):
                     self.lost.add(row["id"])
         known_sizes = {row["size"] for rows in self.by_content.values() for row in rows}
         known_sizes.update(self.store.dismissed.column("size").to_pylist())
@@ -421,7 +425,9 @@ class _Run:
             if not missing:
                 break
             suffix = "" if copy == 1 else f"-{copy}"
-            candidates = [f"{rows[index].picture.sha256[:_ID_LENGTH]}{suffix}" for index in missing]
+            contents = [rows[index].picture.sha256 for index in missing]
+            # Of a frame, the time follows the 64 digits.
+            candidates = [f"{one[:_ID_LENGTH]}{one[64:]}{suffix}" for one in contents]
             taken = self.store.known(candidates)
             for index, id_ in zip(missing, candidates, strict=True):
                 if id_ not in taken:
@@ -524,7 +530,7 @@ class _Run:
                     "folder": row.entry.folder,
                     "sha256": row.picture.sha256,
                     "size": row.entry.size,
-                    "modified": _time(row.entry.modified),
+                    "modified": time_of(row.entry.modified),
                     PICTURE_HASH: row.picture.facts[PICTURE_HASH],
                     COPY_OF: copy_of,
                     **({} if text is None else {TEXT: text}),
@@ -541,16 +547,6 @@ class _Run:
         return Segment(items_table(items), vectors)
 
 
-def _time(nanoseconds: int) -> datetime:
-    """Return the time in UTC, without a time zone, so that it compares with plain dates."""
-    return datetime(1970, 1, 1) + timedelta(microseconds=nanoseconds // 1000)
-
-
-def _is_time(stored: object, nanoseconds: int) -> bool:
-    """Return whether a stored time is this one; some stores and versions store another type."""
-    return str(stored) in (str(_time(nanoseconds)), str(nanoseconds))
-
-
 def _picture_of(row: Mapping[str, Any]) -> Encoded:
     """Return the picture of a row, without its features."""
     facts = {name: row.get(name) for name in (*FACT_TYPES, PICTURE_HASH, TEXT)}
@@ -560,14 +556,9 @@ def _picture_of(row: Mapping[str, Any]) -> Encoded:
 def _sha256(entry: Entry) -> str:
     """Return the SHA-256 of a picture's bytes, or "" if it cannot be read."""
     try:
-        return hashlib.sha256(read_place(entry.place)).hexdigest()
+        return entry.place.sha256 or hashlib.sha256(read_place(entry.place)).hexdigest()
     except OSError:
         return ""
-
-
-def _is_missing(path: Path) -> bool:
-    """Return whether neither a picture's file nor its shard exists any longer."""
-    return not path.exists() and not any(parent.is_file() for parent in path.parents)
 
 
 def _moved_folder(before: Path, now: Path) -> Path:

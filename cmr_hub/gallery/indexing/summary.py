@@ -103,7 +103,10 @@ def _cell(text: str) -> str:
 def kinds_of(passed_over: list[tuple[str, str]]) -> list[str]:
     """Return lines that count what was passed over by extension and reason."""
     counts = Counter(
-        (PurePath(path).suffix.lower() or "without extension", _NUMBER.sub("N", why))
+        (
+            PurePath(path.partition("#t=")[0]).suffix.lower() or "without extension",
+            _NUMBER.sub("N", why),
+        )
         for path, why in passed_over
     )
     kinds = counts.most_common(_MOST_KINDS)
