@@ -26,7 +26,7 @@ class Hit:
     """How many standard deviations the score is above those of neutral sentences with this item;
     None where that is not known: see `clear.Neutral`."""
     duplicates: int = 0
-    """How many other items of the gallery have the same picture; see `Gallery.duplicates`."""
+    """How many other items of the gallery are copies of the picture, or frames of its video."""
     text: str | None = None
     """Part of the text in the picture, around a word of the query; None if no word is in it."""
 

@@ -81,7 +81,10 @@ def search(
         typer.Option(help="Hide hits that are more similar than this to a better one, e.g. 0.98."),
     ] = None,
     all_copies: Annotated[
-        bool, typer.Option("--all-copies", help="Also list copies of the same picture.")
+        bool,
+        typer.Option(
+            "--all-copies", help="Also list copies of the same picture and all frames of a video."
+        ),
     ] = False,
     model: Model = None,
     device: Device = "auto",
@@ -90,7 +93,10 @@ def search(
     allow_download: AllowDownload = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Print only the paths of the pictures, one a line.")
+        bool,
+        typer.Option(
+            "--paths", help="Print only the paths of the pictures and videos, one a line."
+        ),
     ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write the hits as a page to this file.")
@@ -101,8 +107,8 @@ def search(
             "--open",
             min=0,
             metavar="[RANK]",
-            help="Open the hits in the browser; with a number, as in --open 3, the picture of the "
-            "third hit.",
+            help="Open the hits in the browser; with a number, as in --open 3, the picture or "
+            "video of the third hit.",
         ),
     ] = None,
 ) -> None:
@@ -183,8 +189,14 @@ def _nothing(size: int, filters: Mapping[str, object]) -> str:
 
 
 def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
-    """Print paths for other programs: exactly as they are, except in a terminal."""
-    files = [hit.file for hit in hits if hit.file is not None and "\n" not in hit.file]
+    """Print paths for other programs: exactly as they are, except in a terminal.
+
+    Of frames, that of their video is printed, once.
+    """
+    from cmr_hub.datasets.videos import file_of
+
+    paths = [str(file_of(hit.path)) for hit in hits if hit.path is not None]
+    files = [path for path in dict.fromkeys(paths) if "\n" not in path]
     if sys.stdout.isatty():
         for file in files:
             console.print(file, soft_wrap=True, highlight=False)
@@ -192,18 +204,23 @@ def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
         # Bytes: the encoding of the output may not have every character.
         sys.stdout.buffer.write(b"".join(os.fsencode(file) + b"\n" for file in files))
         sys.stdout.buffer.flush()
-    if left_out := len(hits) - len(files):
+    if left_out := len(hits) - sum("\n" not in path for path in paths):
         aside.print(f"{left_out} hits without a path of one line were left out; see --json.")
 
 
 def _open(hits: Sequence[Hit], rank: int) -> None:
-    """Open the picture of a hit in the program of this machine for it. Raises QueryError."""
+    """Open the picture of a hit in the program of this machine for it. Raises QueryError.
+
+    Of a frame the whole video is opened, as not all programs understand a time.
+    """
+    from cmr_hub.datasets.videos import file_of
+
     hit = next((hit for hit in hits if hit.rank == rank), None)
     if hit is None:
         raise QueryError(f"--open {rank}: there is no hit of this rank among the {len(hits)} found")
     if hit.path is None:
         raise QueryError(f"--open {rank}: this hit is a text and has no picture")
-    webbrowser.open(hit.path.as_uri())
+    webbrowser.open(file_of(hit.path).as_uri())
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
@@ -242,6 +259,8 @@ def _table(hits: list[Hit]) -> Table:
 
 def _linked(hit: Hit) -> Text:
     """Return a short path that the shell understands, as a link where the terminal has links."""
+    from cmr_hub.datasets.videos import file_of
+
     if hit.path is None:
         return Text(cell(hit.id, None))
     shown = str(hit.path)
@@ -249,7 +268,7 @@ def _linked(hit: Hit) -> Text:
         if hit.path.is_relative_to(folder):
             shown = str(Path(name, hit.path.relative_to(folder)))
             break
-    return Text(cell(shown, None), style=Style(link=hit.path.as_uri()))
+    return Text(cell(shown, None), style=Style(link=file_of(hit.path).as_uri()))
 
 
 def demo(

@@ -149,7 +149,7 @@ def decoded_pixels(data: bytes, enough: int | None = None) -> int:
 
 
 def looks_like_picture(start: bytes) -> bool:
-    """Return whether the first bytes of a file, 32 or more, are those of a picture that can be read."""
+    """Return whether a file that begins with these bytes, 32 or more, is a picture."""
     if start.startswith(_RAW) or start[4:12] == _CR3 or _is_heif(start):
         return True
     return any(_accepts(name, start[:16]) for name in _FORMATS if name not in _WEAK)

@@ -50,6 +50,7 @@ _MOST_BYTES: Final = 2**38
 _MOST_PIXELS: Final = 36_000_000  # 8K; a decoder holds several frames
 _LIMITS: Final = {"max_streams": "200", "enable_drefs": "0", "protocol_whitelist": "none"}
 _NEEDS_AV: Final = 'a video needs an extra: pip install "cmr-hub[video]"'
+_UNDECODED: Final = "no picture of the video can be decoded: it is damaged or encrypted"
 _FRAME: Final = re.compile(r"(.+)#t=([0-9]{1,7}(?:\.[0-9]{1,3})?)", re.DOTALL)
 _STARTS: Final = {
     b"\x1a\x45\xdf\xa3": "matroska",
@@ -93,6 +94,13 @@ def frame_suffix(seconds: float) -> str:
     return f"#t={seconds:.3f}".rstrip("0").rstrip(".")
 
 
+def clock(seconds: float) -> str:
+    """Return a time as players show it: 0:12, 1:02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def frame_of(path: str | Path) -> tuple[Path, float] | None:
     """Return the video and the seconds of the path of a frame; None for that of a file."""
     found = _FRAME.fullmatch(str(path)) if "#t=" in str(path) else None
@@ -130,13 +138,9 @@ class Video:
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
         try:
-            name = video_format(self._file.read(START_BYTES))
-            if name is None:
-                raise ImageError("it is not a video that can be read")
-            self._file.seek(0)
-            self._container = av.open(
+            self._container: Any = av.open(
                 self._file,
-                format=name,
+                format=self._format(),
                 options=_LIMITS,
                 metadata_errors="replace",
                 timeout=_MOST_SECONDS,
@@ -157,6 +161,13 @@ class Video:
         self._container.close()
         self._file.close()
 
+    def _format(self) -> str:
+        name = video_format(self._file.read(START_BYTES))
+        if name is None:
+            raise ImageError("it is not a video that can be read")
+        self._file.seek(0)
+        return name
+
     def _checked(self, stream: Any) -> Any:
         """Return the stream of pictures, ready to be decoded. Raises ImageError if there is none.
 
@@ -166,8 +177,6 @@ class Video:
         if stream is None or is_cover or stream.codec_context is None:
             raise ImageError("it is a video or a sound without pictures")
         codec = stream.codec_context
-        if codec.codec_tag in ("encv", "drmi"):
-            raise ImageError("it is an encrypted video")
         if codec.width * codec.height > _MOST_PIXELS:
             raise ImageError(
                 f"it has {codec.width} × {codec.height} pixels; the limit is {_MOST_PIXELS:,} in "
@@ -206,7 +215,7 @@ class Video:
             if count == _MOST_COMPARED:
                 break
         if not minutes:
-            raise ImageError("it is a video of which no picture can be decoded")
+            raise ImageError(_UNDECODED)
         return sorted(
             seconds
             for changes in minutes.values()
@@ -234,7 +243,7 @@ class Video:
             self._container.seek(0)
             found = self._last_until(seconds, or_first=True)
         if found is None:
-            raise ImageError("it is a video of which no picture can be decoded")
+            raise ImageError(_UNDECODED)
         return self._upright(found, enough)
 
     def _last_until(self, seconds: float, *, or_first: bool = False) -> Any:
@@ -330,5 +339,5 @@ def _turn(frame: Any) -> Image.Transpose | None:
     if matrix is None:
         return None
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
-    signs = (a, 0, 0, d) if abs(a) > abs(b) else (0, b, c, 0)
-    return _TURNS.get(tuple((one > 0) - (one < 0) for one in signs))
+    a, b, c, d = (a, 0, 0, d) if abs(a) > abs(b) else (0, b, c, 0)
+    return _TURNS.get(((a > 0) - (a < 0), (b > 0) - (b < 0), (c > 0) - (c < 0), (d > 0) - (d < 0)))

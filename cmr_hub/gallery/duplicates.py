@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from cmr_hub.errors import QueryError, shown
-from cmr_hub.gallery.items import COPY_OF, PICTURE_HASH, listed, picked
+from cmr_hub.gallery.items import COPY_OF, PICTURE_HASH, TIME, listed, picked
 from cmr_hub.gallery.pages import hit_of
 from cmr_hub.hit import Hit
 
@@ -96,7 +96,12 @@ def find_duplicates(
             own = [numbers[id_] for id_ in rows.items.column("id").to_pylist()]
             for members in _alike(column.matrix, alike, progress=progress):
                 groups["alike"].append(sorted(own[column.rows[member]] for member in members))
-    found = [(kind, members) for kind, some in groups.items() for members in sorted(some)]
+    files = _files(table)
+    found = [
+        (kind, members)
+        for kind, some in groups.items()
+        for members in _one_of_each(sorted(some), files)
+    ]
     every = [row for _, members in found for row in members]
     items = dict(
         zip(every, picked(table, np.array(every, dtype=np.int64)).to_pylist(), strict=True)
@@ -113,6 +118,31 @@ def _column(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
         return ids
     return [value or id_ for value, id_ in zip(table.column(name).to_pylist(), ids, strict=True)]
+
+
+def _files(table: pa.Table) -> list[str]:
+    """Return the video of each row that is a frame of one, and the id of each other row."""
+    paths, ids = (table.column(name).to_pylist() for name in ("path", "id"))
+    is_frame = [False] * len(ids)
+    if TIME in table.column_names:
+        is_frame = table.column(TIME).is_valid().to_pylist()
+    return [
+        path.rpartition("#t=")[0] if path and frame else id_
+        for path, id_, frame in zip(paths, ids, is_frame, strict=True)
+    ]
+
+
+def _one_of_each(groups: Sequence[Sequence[int]], files: Sequence[str]) -> list[list[int]]:
+    """Keep of each group the first row of each file, and of groups of the same files the first.
+
+    Frames of one video are no duplicates, and two videos are duplicates once.
+    """
+    kept: dict[tuple[str, ...], list[int]] = {}
+    for group in groups:
+        firsts = {files[row]: row for row in reversed(group)}
+        if len(firsts) > 1:
+            kept.setdefault(tuple(sorted(firsts)), sorted(firsts.values()))
+    return list(kept.values())
 
 
 def _firsts(keys: Sequence[str]) -> list[int]:

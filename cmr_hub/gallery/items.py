@@ -74,6 +74,9 @@ FACT_TYPES = {
 }
 """Columns of `datasets.camera.camera_facts`, unless the metadata has a column of that name."""
 
+FRAME_ID = "^([0-9a-f]{32})#t=.*$"
+"""Matches the id of a frame, which begins as those of all frames of its video."""
+
 _LONGEST = 16_384
 """Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
@@ -220,6 +223,19 @@ def picked(table: pa.Table, rows: IntArray) -> pa.Table:
     numbers = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
     # Not pa.array, which imports pandas to check whether it was given a Series.
     return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
+
+
+def picture_ids(table: pa.Table) -> pa.ChunkedArray:
+    """Return an id for each row that rows of the same picture or video have in common.
+
+    That is the id of the first copy of a picture, and of a frame the part that is of its video.
+    """
+    ids = table.column("id")
+    own = pc.coalesce(table.column(COPY_OF), ids) if COPY_OF in table.column_names else ids
+    if VIDEO in table.column_names:
+        own = pc.if_else(pc.match_substring_regex(ids, FRAME_ID), ids, own)
+        own = pc.replace_substring_regex(own, FRAME_ID, r"\1")
+    return own
 
 
 def probability_column(column: str) -> str:

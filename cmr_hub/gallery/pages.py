@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmr_hub.errors import QueryError, shown
 from cmr_hub.gallery.fusion import FUSED, fused
-from cmr_hub.gallery.items import COLUMNS, COPY_OF, TEXT
+from cmr_hub.gallery.items import COLUMNS, COPY_OF, FRAME_ID, TEXT
 from cmr_hub.gallery.query import number
 from cmr_hub.hit import Hit
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CLEAR_AMONG = 1_000
 """Number of best scores among which hits that stand out are sought. Without a limit, a query that
 matches nothing would be compared with everything."""
+_FRAME_ID = re.compile(FRAME_ID)
 _SPARE = 8
 """Extra hits to fetch if some may be copies, since fetching again is a second search."""
 
@@ -153,8 +155,10 @@ def hit_of(
 
 
 def picture_of(item: Mapping[str, Any]) -> str:
-    """Return the id of the first copy of an item's picture, or its own."""
-    return str(item.get(COPY_OF) or item["id"])
+    """Return the same for an item as `items.picture_ids`."""
+    frame = _FRAME_ID.match(item["id"])
+    own = item["id"] if frame else item.get(COPY_OF) or item["id"]
+    return _FRAME_ID.sub(r"\1", own)
 
 
 def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, joined_tables
+from cmr_hub.gallery.items import COPY_OF, MODALITY, TEXT, VIDEO, joined_tables, picture_ids
 from cmr_hub.gallery.segment import Segment, joined
 from cmr_hub.gallery.store import Found
 from cmr_hub.gallery.text_in_pictures import covered
@@ -119,15 +118,12 @@ class Rows:
 
     @cached_property
     def copies(self) -> dict[str, int]:
-        """Number of rows by the id in `copy_of`, with that of this id itself."""
-        if COPY_OF not in self.table.column_names:
+        """Number of rows by `items.picture_ids`, of those that several rows have in common."""
+        if not {COPY_OF, VIDEO} & set(self.table.column_names):
             return {}
-        items = self.items
-        copied = items.column(COPY_OF).drop_null()
-        if not len(copied):
-            return {}
-        is_first = pc.is_in(items.column("id"), value_set=pc.unique(copied))
-        return Counter(copied.to_pylist() + items.column("id").filter(is_first).to_pylist())
+        counts = pc.value_counts(picture_ids(self.items))
+        several = counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist()
+        return {one["values"]: one["counts"] for one in several}
 
     @cached_property
     def has_text(self) -> bool:

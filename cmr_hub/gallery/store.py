@@ -93,7 +93,7 @@ class Store(Protocol):
 
     @property
     def copies(self) -> Mapping[str, int]:
-        """Number of copies of a picture by the id in the column `copy_of`, itself included."""
+        """Number of rows of the same picture or video by `items.picture_ids`, if several."""
 
     def set_columns(self, columns: pa.Table) -> None:
         """Add or replace columns of all rows, without changing vectors.

@@ -24,9 +24,11 @@ from cmr_hub.apps.search_page.facets import (
     refuse_hidden,
 )
 from cmr_hub.apps.search_page.query_options import QueryOptions
+from cmr_hub.datasets.videos import clock, frame_of
 from cmr_hub.errors import QueryError
+from cmr_hub.gallery.items import picked, picture_ids
 from cmr_hub.gallery.notes import unknown_words
-from cmr_hub.gallery.pages import hit_of
+from cmr_hub.gallery.pages import hit_of, picture_of
 from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix, Query, chosen_target, query_vector
 from cmr_hub.gallery.where import Where
 from cmr_hub.outside import shortened
@@ -173,18 +175,29 @@ class Engine:
         return Answer(options, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
     def _listing(self, options: QueryOptions) -> Answer:
-        """Return the items that satisfy the condition, the latest photographs first."""
+        """Return the items that satisfy the condition, the latest photographs first.
+
+        Of copies and of the frames of a video there is one.
+        """
         items = self.gallery.store.table(Where(options.where) if options.where else None)
         target: Modality = "image" if "image" in self._targets(options, False) else "text"
         if target == "image":
             items = items.filter(pc.is_valid(items.column("path")))
+        copies = self.gallery.store.copies
+        if copies:
+            codes = picture_ids(items).combine_chunks().dictionary_encode().indices
+            _, first = np.unique(codes.to_numpy(), return_index=True)
+            items = picked(items, np.sort(first))
         if TAKEN in items.column_names:
             order = pc.sort_indices(items, [(TAKEN, "descending")])
             page = items.take(order.slice(options.offset, options.count))
         else:
             page = items.slice(options.offset, options.count)
         rows = page.to_pylist()
-        hits = [hit_of(row, math.nan, rank) for rank, row in enumerate(rows, options.offset + 1)]
+        hits = [
+            hit_of(row, math.nan, rank, duplicates=copies.get(picture_of(row), 1) - 1)
+            for rank, row in enumerate(rows, options.offset + 1)
+        ]
         pictures, texts = (hits, None) if target == "image" else (None, hits)
         return Answer(options, None, None, target, pictures, texts, total=len(items))
 
@@ -250,4 +263,7 @@ def shown_sentences(sentences: Sequence[str] | None) -> list[str]:
 
 def name_of(id: str, path: str | Path | None, name: object = None) -> str:
     """Return the display name of an item: its own name, its file name, or its id."""
+    frame = None if path is None else frame_of(path)
+    if frame is not None and not name:
+        return f"{frame[0].name} at {clock(frame[1])}"
     return str(name or (path and Path(path).name) or id)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cmr_hub.apps.search_page.engine import name_of, shown_sentences
 from cmr_hub.apps.search_page.facets import OFFSET, PLACE, TAKEN, columns_of
+from cmr_hub.datasets.videos import clock
 from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.gallery.explain import (
     CLEAR_PLACE,
@@ -21,6 +22,7 @@ from cmr_hub.gallery.explain import (
     strengths,
     word_contributions,
 )
+from cmr_hub.gallery.items import SCENES, TIME, VIDEO
 from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
@@ -127,6 +129,9 @@ def _facts(columns: JSONObject) -> list[list[str]]:
         offset = columns.pop(OFFSET, None)
         zone = "" if offset is None else f" (UTC{offset})"
         facts.append(["Taken", f"{_written(str(taken))}{zone}"])
+    if isinstance(columns.get(TIME), float) and {VIDEO, SCENES} <= columns.keys():
+        video, seconds, frames = (columns.pop(name) for name in (VIDEO, TIME, SCENES))
+        facts.append(["Video", f"{video} at {clock(seconds)}, one of {frames} frames"])
     for name in ("camera", "lens"):
         if name in columns:
             facts.append([name.capitalize(), str(columns.pop(name))])

@@ -87,8 +87,9 @@ def index_folder(
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
 
-    Videos become pictures at their scene changes; see `videos.with_frames`. A picture is not read again if its size and modification time are unchanged, and not encoded
-    again if its content is known, even under another path. A row's id is derived from its content,
+    A picture is not read again if its size and modification time are unchanged, and not encoded
+    again if its content is known, even under another path. Of a video, its frames at scene changes
+    are the pictures; see `videos.with_frames`. A row's id is derived from its content,
     and the row of a picture that moved, even from another folder, moves with it. Camera metadata
     (`datasets.camera.camera_facts`) becomes columns; your metadata of the same name takes
     precedence. If the run is interrupted or killed, finished work is kept.

@@ -31,7 +31,8 @@ class _Known:
     frames: set[str] = field(default_factory=set)
     """Suffixes of the paths of its frames, those removed from the gallery included."""
     scenes: int | None = None
-    """Number of its frames; more than in `frames` if a run was interrupted."""
+    """Number of its frames, more than in `frames` if a run was interrupted; None if all were
+    removed."""
 
 
 def with_frames(
@@ -69,7 +70,7 @@ def with_frames(
                 with entry.path.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
             known = contents.get(digest)
-            if known is not None and known.scenes == len(known.frames):
+            if known is not None and known.scenes in (None, len(known.frames)):
                 return digest, sorted(known.frames, key=_seconds)
             with Video(entry.path) as video:
                 return digest, list(map(frame_suffix, video.scenes()))

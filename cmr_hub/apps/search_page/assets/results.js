@@ -35,7 +35,7 @@ const tile = (hit) =>
       hit.score === null ? null : make("span", { class: "score", title: "Cosine similarity" }, number(hit.score)),
       clear(hit),
       hit.duplicates
-        ? make("span", { class: "small", title: "Copies of this picture in the gallery" }, `and ${hit.duplicates} more`)
+        ? make("span", { class: "small", title: "Copies of this picture in the gallery, or frames of its video" }, `and ${hit.duplicates} more`)
         : null
     ),
     make("p", { class: "caption", dir: "auto" }, hit.caption),
