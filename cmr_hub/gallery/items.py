@@ -231,7 +231,9 @@ def picture_ids(table: pa.Table) -> pa.ChunkedArray:
     That is the id of the first copy of a picture, and of a frame the part that is of its video.
     """
     ids = table.column("id")
-    own = pc.coalesce(table.column(COPY_OF), ids) if COPY_OF in table.column_names else ids
+    own = ids
+    if COPY_OF in table.column_names:
+        own = pc.coalesce(table.column(COPY_OF).cast(pa.string()), ids)
     if VIDEO in table.column_names:
         own = pc.if_else(pc.match_substring_regex(ids, FRAME_ID), ids, own)
         own = pc.replace_substring_regex(own, FRAME_ID, r"\1")

@@ -4,10 +4,13 @@ import json
 import shutil
 
 import pytest
+from films import film
 from PIL import Image
 
 from cmr_hub.cli.options import console
+from cmr_hub.datasets.images import read_image
 from cmr_hub.gallery.gallery import Gallery
+from cmr_hub.gallery.pictures import copy_pictures
 
 
 @pytest.fixture
@@ -66,6 +69,42 @@ def test_search_shows_one_of_each_unless_asked(cmr, gallery):
     _, text, _ = cmr("search", gallery, "flame", "--all-copies", "--json")
     assert len(json.loads(text)) == 6
     assert cmr("search", gallery, "flame")[1].count("and 1 more") == 2
+
+
+def test_videos(cmr, colour_folder, saved_model, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(console, "_width", 400)
+    base, out, copy = tmp_path / "films", tmp_path / "g", tmp_path / "copy"
+    base.mkdir()
+    path = film(base / "movie.mp4")
+    assert cmr("index", base, "--out", out, "--model", saved_model)[0] == 0
+    _, text, _ = cmr("search", out, "flame")
+    assert "and 2 more" in text
+    assert "movie.mp4#t=" in text
+    _, text, _ = cmr(
+        "search", out, "flame", "--all-copies", "--where", "video LIKE 'movie%'", "--json"
+    )
+    hits = json.loads(text)
+    assert {hit["path"] for hit in hits} == {f"{path}#t={at}" for at in (0, 1, 2)}
+    assert {hit["metadata"]["time"] for hit in hits} == {0, 1, 2}
+    _, text, _ = cmr("search", out, "flame", "--all-copies", "--paths")
+    assert text.splitlines() == [str(path)]
+    cmr("search", out, "flame", "--open", "1")
+    assert opened == [path.as_uri()]
+    cmr("search", out, "flame", "--html", tmp_path / "page.html", "--all-copies")
+    assert (tmp_path / "page.html").read_text().count("data:image/jpeg;base64,") == 3
+    assert "no longer exist" not in cmr("gallery", "verify", out)[1]
+    _, text, _ = cmr("gallery", "duplicates", out, "--alike", ".01")
+    assert "groups: 0 same bytes, 0 same picture, 0 alike" in text
+    # A copy of the pictures has the frames.
+    copy_pictures(Gallery.open(out).items, copy)
+    frame = copy / "movie.mp4#t=2"
+    with Image.open(frame) as image:
+        assert image.size == (64, 48)
+    assert read_image(frame).size == (64, 48)
+    path.unlink()
+    assert "3 pictures no longer exist" in cmr("gallery", "verify", out)[1]
 
 
 def test_changes_of_a_folder(cmr, gallery, pictures, saved_model):

@@ -160,7 +160,7 @@ def test_all_that_is_passed_over_is_in_the_log(cmr, saved_model, colour_folder, 
     code, out, _ = cmr(*command, "--log", tmp_path / "log.txt")
     assert code == 0
     assert "passed over: 5 .jpg: it is not a JPEG" in out
-    assert "passed over: 1 .mp4: the format is not supported" in out
+    assert "passed over: 1 .mp4: it is not a video that can be read" in out
     assert "and 2 more; --log FILE names them all" in out
     lines = (tmp_path / "log.txt").read_text().splitlines()
     names = [*(f"broken{number}.jpg" for number in range(5)), "film.mp4"]

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import json
 import shutil
 from io import BytesIO
 
 import pytest
+from films import film
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from cmr_hub.apps.search_page.engine import Engine
+from cmr_hub.apps.search_page.explanation import explanation
 from cmr_hub.apps.search_page.pictures import jpeg, picture_route
 from cmr_hub.apps.search_page.query_options import QueryOptions
 from cmr_hub.apps.search_page.sessions import Sessions
@@ -74,6 +77,32 @@ def test_pictures_that_have_moved(make_model) -> None:
     hit.path.parent.rename(hit.path.parent.with_name("elsewhere"))
     answer = client.get(engine.address(hit.id))
     assert (answer.status_code, answer.text) == (404, "The picture no longer exists.")
+
+
+def test_frames_of_a_video(model, tmp_path) -> None:
+    base = tmp_path / "films"
+    base.mkdir()
+    path = film(base / "a film.mp4", size=(200, 150))
+    gallery = Gallery.create(None, model)
+    index_folder(gallery, base)
+    engine = Engine(model, gallery)
+    client = TestClient(Starlette(routes=[picture_route(engine, lambda token: None)]))
+    (hit,) = (engine.shown(hit) for hit in engine.answer(QueryOptions(text="red")).pictures)
+    assert (hit["caption"], hit["duplicates"]) == ("a film.mp4 at 0:00", 2)
+    (first,) = engine.answer(QueryOptions()).pictures
+    assert (first.metadata["time"], first.duplicates) == (0, 2)
+    blue = engine.answer(QueryOptions(where="time = 2")).pictures[0]
+    shown = explanation(engine, None, blue.id, "image")
+    assert shown["title"] == "a film.mp4 at 0:02"
+    assert ["Video", "a film.mp4 at 0:02, one of 3 frames"] in shown["facts"]
+    assert str(tmp_path) not in json.dumps([hit, shown, engine.record(blue)])
+    for address in (engine.address(blue.id), engine.address(blue.id, small=True)):
+        with Image.open(BytesIO(client.get(address).content)) as image:
+            assert image.size == (200, 150)
+            red, _, most = image.getpixel((100, 75))
+            assert red < 60 < 200 < most
+    path.unlink()
+    assert client.get(engine.address(first.id)).status_code == 404
 
 
 def test_what_was_removed_is_no_longer_shown(model, tmp_path) -> None:
