@@ -42,7 +42,7 @@ def index(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder of pictures, or a dataset on the Hub: hf:OWNER/NAME or "
+            help="Folder of pictures and videos, or a dataset on the Hub: hf:OWNER/NAME or "
             "hf:OWNER/NAME@REVISION."
         ),
     ],
@@ -120,9 +120,9 @@ def index(
         typer.Option("--watch", help="Keep the gallery current until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Create a gallery of your pictures, or update it.
+    """Create a gallery of your pictures and videos, or update it.
 
-    All folders are read except hidden ones. Captions, labels and other columns come from
+    All folders are read except hidden ones. Of a video, its scenes are the pictures. Captions, labels and other columns come from
     metadata.jsonl, .json, .csv, .tsv or .parquet (in the format of Hugging Face's ImageFolder),
     from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
     pictures are not encoded again, nor those that moved, even with their whole folder. Ctrl-C keeps

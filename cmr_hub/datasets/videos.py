@@ -49,6 +49,7 @@ _MOST_SECONDS: Final = 300.0
 _MOST_BYTES: Final = 2**38
 _MOST_PIXELS: Final = 36_000_000  # 8K; a decoder holds several frames
 _LIMITS: Final = {"max_streams": "200", "enable_drefs": "0", "protocol_whitelist": "none"}
+_COVER: Final = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _NEEDS_AV: Final = 'a video needs an extra: pip install "cmr-hub[video]"'
 _UNDECODED: Final = "no picture of the video can be decoded: it is damaged or encrypted"
 _FRAME: Final = re.compile(r"(.+)#t=([0-9]{1,7}(?:\.[0-9]{1,3})?)", re.DOTALL)
@@ -173,8 +174,7 @@ class Video:
 
         The cover of a piece of music is none.
         """
-        is_cover = stream is not None and "attached_pic" in str(stream.disposition)
-        if stream is None or is_cover or stream.codec_context is None:
+        if stream is None or stream.codec_context is None or stream.disposition & _COVER:
             raise ImageError("it is a video or a sound without pictures")
         codec = stream.codec_context
         if codec.width * codec.height > _MOST_PIXELS:

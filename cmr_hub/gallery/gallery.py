@@ -322,9 +322,9 @@ class Gallery:
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
             min_score: minimum cosine similarity of a hit.
-            distinct: return one of each group of the same picture, with the number of the others in
-                `Hit.duplicates`; False for all; a number, e.g. .98, to skip also items whose
-                similarity to a better hit is higher.
+            distinct: return one of each group of the same picture or video, with the number of the
+                others in `Hit.duplicates`; False for all; a number, e.g. .98, to skip also items
+                whose similarity to a better hit is higher.
             clear: minimum `z` of a hit; only the 1,000 best scores are considered.
             query_modality: modality of a query vector; only hits of a text have a `z`.
             text: text to seek in the pictures beside a query vector. Default: that of the query.

@@ -186,6 +186,7 @@ REFUSED = {
     "only a start": (lambda base: _cut(film(base / "f.mp4"), "a.mp4", 40), "damaged video"),
     "sound": (lambda base: sound(base / "a.m4a"), "without pictures"),
     "other sound": (lambda base: sound(base / "a.mka", "matroska"), "without pictures"),
+    "sound with a cover": (lambda base: sound(base / "a.m4a", cover=True), "without pictures"),
     "encrypted": (
         lambda base: film(
             base / "a.mp4",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 RATE = 10
@@ -53,10 +54,18 @@ def film(
     return path
 
 
-def sound(path: Path, form: str = "mp4", codec: str = "aac") -> Path:
-    """A tenth of a second of silence, without pictures."""
+def sound(path: Path, form: str = "mp4", *, cover: bool = False) -> Path:
+    """A tenth of a second of silence, without pictures but perhaps the cover of its record."""
     with av.open(path, "w", format=form) as container:
-        stream = container.add_stream(codec, rate=48_000)
+        stream = container.add_stream("aac", rate=48_000)
+        if cover:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
+            pixels = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8), "rgb24")
+            pixels.pts = 0
+            container.mux(picture.encode(pixels))
+            container.mux(picture.encode())
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4_800), np.float32), "fltp", "mono")
         frame.sample_rate = 48_000
         container.mux(stream.encode(frame))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.items import COLUMNS, TEXT, ZERO_SHOT_COLUMNS, split_root
+from cmr_hub.gallery.items import COLUMNS, SCENES, TEXT, ZERO_SHOT_COLUMNS, split_root
 from cmr_hub.gallery.where import Where, column_name, comparison, literal
 from cmr_hub.outside import MOST_SHOWN, shortened
 
@@ -29,7 +29,7 @@ PLACE: Final = ("latitude", "longitude")
 INTERNAL: Final = ("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS)
 _FIRST: Final = ("label", "camera", "year", "month", "lens", "source", "folder")
 OFFSET: Final = "taken_offset"
-_NO_FILTERS: Final = (*PLACE, OFFSET, "width", "height", TEXT)
+_NO_FILTERS: Final = (*PLACE, OFFSET, "width", "height", TEXT, SCENES)
 _FEW: Final = 10
 
 Value: TypeAlias = "str | int"
