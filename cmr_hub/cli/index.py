@@ -122,9 +122,9 @@ def index(
 ) -> None:
     """Create a gallery of your pictures and videos, or update it.
 
-    All folders are read except hidden ones. Of a video, its scenes are the pictures. Captions, labels and other columns come from
-    metadata.jsonl, .json, .csv, .tsv or .parquet (in the format of Hugging Face's ImageFolder),
-    from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
+    All folders are read except hidden ones. Of a video, its scenes are the pictures. Captions,
+    labels and other columns come from metadata.jsonl, .json, .csv, .tsv or .parquet (in the format
+    of Hugging Face's ImageFolder), from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
     pictures are not encoded again, nor those that moved, even with their whole folder. Ctrl-C keeps
     finished work.
 
