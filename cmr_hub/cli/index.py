@@ -124,9 +124,9 @@ def index(
 
     All folders are read except hidden ones. Of a video, its scenes are the pictures. Captions,
     labels and other columns come from metadata.jsonl, .json, .csv, .tsv or .parquet (in the format
-    of Hugging Face's ImageFolder), from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
-    pictures are not encoded again, nor those that moved, even with their whole folder. Ctrl-C keeps
-    finished work.
+    of Hugging Face's ImageFolder), from name.txt or name.json next to name.jpg, and from WebDataset
+    shards (.tar). Unchanged pictures are not encoded again, nor those that moved, even with their
+    whole folder. Ctrl-C keeps finished work.
 
     Examples: `cmr index ~/Pictures --out gallery`,
     `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
