@@ -240,9 +240,10 @@ def _open_bytes(data: bytes) -> Image.Image:
     if is_raw:
         # The picture that Pillow finds in a RAW is a thumbnail, if any.
         return _raw_preview(data)
-    if image is None and video_format(data[:START_BYTES]) is not None:
-        raise ImageError("it is a video: name one of its frames, such as movie.mp4#t=12.5")
     if image is None:
+        start = data[:START_BYTES]
+        if video_format(start) is not None and not looks_like_picture(start):
+            raise ImageError("it is a video: name one of its frames, such as movie.mp4#t=12.5")
         raise ImageError(
             "it is not a JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIC, camera RAW or other picture "
             "that can be read"
