@@ -6,7 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Nothing that uv.lock does not have, and nothing whose hash is not there.
-LOCKED := $(PIP) install -q --require-hashes --no-deps -r
+LOCKED := $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --no-deps -r
+# uv does not read pip's settings; torch may be there.
+export UV_FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null \
+	|| echo "$$PIP_FIND_LINKS")
 # What the page, the dashboard and the study need; `make test` takes all extras and the group dev.
 RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo mcp study)
 EXPORT = $(BIN)/uv export -q --frozen --no-emit-project
@@ -50,7 +53,7 @@ $(BIN)/python:
 $(BIN)/uv: | $(BIN)/python
 	@awk -F'"' '/^name =/ {name = $$2} name != "uv" {next} /^version =/ {printf "uv==%s", $$2} \
 		/hash =/ {printf " --hash=%s", $$4}' uv.lock > $(VENV)/uv.txt
-	$(LOCKED) $(VENV)/uv.txt
+	$(PIP) install -q --require-hashes --no-deps -r $(VENV)/uv.txt
 
 $(VENV)/.locked: uv.lock | $(BIN)/uv
 	@echo '$(CPU_TORCH)' > $(VENV)/torch.txt

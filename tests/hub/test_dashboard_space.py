@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import httpx
@@ -117,9 +116,5 @@ def test_it_runs(space):
 
 
 @pytest.mark.install
-def test_it_runs_with_only_its_own_requirements(space, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"],
-                   cwd=space, check=True)  # fmt: skip
-    run_and_look(python, space, 300)
+def test_it_runs_with_only_its_own_requirements(space, only_its_requirements):
+    run_and_look(only_its_requirements(space), space, 300)
