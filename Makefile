@@ -77,7 +77,7 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python demo_gradio.py $(MODEL)
 
-PYTEST := $(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 --durations-min=5
 
 # What the tests of static sites need; without the npm registry they are skipped.
 $(VENV)/.onnxruntime-web: cmr_hub/static_site/runtime.py $(VENV)/.installed-dev
@@ -94,7 +94,7 @@ test-all: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 
 coverage: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	rm -f .coverage*
-	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov
 	$(BIN)/python -m tools.coverage
 
 mutation: $(VENV)/.installed-dev

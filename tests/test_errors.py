@@ -82,7 +82,24 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     ]
 
 
-def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+@pytest.fixture(scope="session")
+def pascal(colour_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pascal Sentence with 8 pictures in each of 3 classes."""
+    root = tmp_path_factory.mktemp("pascal-sentence")
+    for path in (colour_folder / "train").glob("*.png"):
+        place = Path(path.stem.rstrip("0123456789"), path.stem)
+        picture = (root / "dataset" / place).with_suffix(".jpg")
+        text = (root / "sentence" / place).with_suffix(".txt")
+        for file in (picture, text):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(picture)
+        text.write_text("a picture")
+    return root
+
+
+def functions(
+    model: Any, folder: Path, pascal: Path
+) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     """Public functions by name, each with arguments that go well or fail early."""
     gallery = model.gallery
     rows = np.eye(4, 3)
@@ -107,7 +124,7 @@ def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], d
         "evaluate": (cmr_hub.evaluate, {"model": model, "data": folder}),
         "load_dataset": (datasets.load_dataset, {"name": "folder", "root": folder}),
         "Folder": (datasets.Folder, {"root": folder}),
-        "PascalSentence": (datasets.PascalSentence, {}),
+        "PascalSentence": (datasets.PascalSentence, {"root": pascal}),
         "build_loss": (losses.build_loss, {}),
         "loss_class": (losses.loss_class, {}),
         "TripletLoss": (losses.TripletLoss, {}),
@@ -145,10 +162,10 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_public_functions(name, model, colour_folder, tmp_path, monkeypatch) -> None:
+def test_public_functions(name, model, colour_folder, pascal, tmp_path, monkeypatch) -> None:
     """Each argument in turn is far too large."""
     monkeypatch.chdir(tmp_path)
-    function, given = functions(model, colour_folder)[name]
+    function, given = functions(model, colour_folder, pascal)[name]
     for parameter in parameters(function):
         for kind, value in VALUES.items():
             for one in (value, [value]):

@@ -59,9 +59,9 @@ def only_its_requirements(tmp_path: Path) -> Callable[[Path], Path]:
     """Gives the Python of a new environment with a Space's requirements and nothing else."""
 
     def install(space: Path) -> Path:
-        uv = Path(sys.executable).with_name("uv")
-        python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, tmp_path / "venv"], check=True)
+        uv, home = Path(sys.executable).with_name("uv"), tmp_path / "venv"
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
+        python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
         command = [uv, "pip", "install", "-q", "--python", python, "-r", space / "requirements.txt"]
         subprocess.run(command, check=True)
         return python
