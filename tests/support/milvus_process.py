@@ -43,8 +43,14 @@ class MilvusProcess:
     def __init__(self, folder: Path, *, secured: bool = False) -> None:
         self.folder = folder
         self.ca: Path | None = None
-        # Half a minute otherwise passes before it forgets that it was killed.
-        self.options: dict[str, object] = {"common.session.ttl": 5}
+        self.options: dict[str, object] = {
+            # Half a minute otherwise passes before it forgets that it was killed.
+            "common.session.ttl": 5,
+            # Milliseconds; what is written is seen, and a collection loaded, only at the next.
+            "proxy.timeTickInterval": 20,
+            "queryCoord.checkInterval": 100,
+            "queryCoord.distPullInterval": 50,
+        }
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

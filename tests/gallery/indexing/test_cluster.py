@@ -24,10 +24,10 @@ def second_node() -> Iterator[object]:
     from ray.cluster_utils import Cluster
 
     store = {"object_store_memory": 100 * 2**20}
-    # By default a node that is gone is missed only after five checks, three seconds apart.
-    checks = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
-    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": checks, **store}
-    both = Cluster(initialize_head=True, head_node_args=head)
+    both = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "include_dashboard": False, **store},
+    )
     try:
         node = both.add_node(num_cpus=2, **store)
         ray.init(address=both.address, log_to_driver=False, logging_level="error")
