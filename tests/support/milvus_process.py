@@ -46,10 +46,8 @@ class MilvusProcess:
         self.options: dict[str, object] = {
             # Half a minute otherwise passes before it forgets that it was killed.
             "common.session.ttl": 5,
-            # Milliseconds; what is written is seen, and a collection loaded, only at the next.
+            # Milliseconds; a reader who asks for all that is written waits for the next.
             "proxy.timeTickInterval": 20,
-            "queryCoord.checkInterval": 100,
-            "queryCoord.distPullInterval": 50,
         }
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
