@@ -1,29 +1,42 @@
-"""Define the command `cmr data`."""
+"""Define the commands `cmr data`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
 from cmr_hub.cli.options import Protocol, Root, console
 from cmr_hub.datasets import DATASETS, dataset_names, load_dataset
 from cmr_hub.errors import CMRError, DataNotFoundError
 
 
-def data(
+class _DataGroup(TyperGroup):
+    """`cmr data NAME` is short for `cmr data show NAME`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as `TyperGroup`, after putting in the command that was left out."""
+        is_named = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, list(args) if is_named else ["show", *args])
+
+
+app = typer.Typer(
+    cls=_DataGroup, help="List, check and fetch datasets. `cmr data NAME` is `cmr data show NAME`."
+)
+
+
+@app.command()
+def show(
     name: Annotated[
         str | None, typer.Argument(help="Name of a dataset. Default: list all.")
     ] = None,
     root: Root = None,
     protocol: Protocol = None,
 ) -> None:
-    """List the available datasets, or read one and report its contents and problems.
-
-    Examples: `cmr data pascal-sentence --protocol 800/100/100`, `cmr data sketches`
-    """
+    """List the available datasets, or read one and report its contents and problems."""
     if name is None:
         table = Table("dataset", Column("found", overflow="fold"))
         for dataset_name in dataset_names():

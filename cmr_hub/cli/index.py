@@ -127,9 +127,6 @@ def index(
     from name.txt or name.json next to name.jpg, and from WebDataset shards (.tar). Unchanged
     pictures are not encoded again, nor those that moved, even with their whole folder. Ctrl-C keeps
     finished work.
-
-    Examples: `cmr index ~/Pictures --out gallery`,
-    `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
     """
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder

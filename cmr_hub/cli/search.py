@@ -16,10 +16,12 @@ from rich.style import Style
 from rich.table import Column, Table
 from rich.text import Text
 
+from cmr_hub.cache_home import home
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
 from cmr_hub.cli.terminal import Terminal, cell
 from cmr_hub.errors import QueryError
+from cmr_hub.paths import uri_of
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.query import Query
@@ -108,11 +110,6 @@ def search(
 ) -> None:
     """Search a gallery with a sentence, a picture, or both.
 
-    Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
-    `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`,
-    `cmr search gallery "an animal in a field" --without "a cow"`,
-    `cmr search gallery "a dog" -k 100 --paths | xargs -d '\\n' cp -t dogs`
-
     The exit status is 0, also if nothing is found, and 2 after an error.
     """
     from cmr_hub.gallery.clear import NOTHING_CLEAR
@@ -184,7 +181,7 @@ def _nothing(size: int, filters: Mapping[str, object]) -> str:
 
 def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
     """Print paths for other programs: exactly as they are, except in a terminal."""
-    files = [hit.file for hit in hits if hit.file is not None and "\n" not in hit.file]
+    files = [str(hit.path) for hit in hits if hit.path is not None and "\n" not in str(hit.path)]
     if sys.stdout.isatty():
         for file in files:
             console.print(file, soft_wrap=True, highlight=False)
@@ -203,7 +200,7 @@ def _open(hits: Sequence[Hit], rank: int) -> None:
         raise QueryError(f"--open {rank}: there is no hit of this rank among the {len(hits)} found")
     if hit.path is None:
         raise QueryError(f"--open {rank}: this hit is a text and has no picture")
-    webbrowser.open(hit.path.as_uri())
+    webbrowser.open(uri_of(str(hit.file)))
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
@@ -245,11 +242,11 @@ def _linked(hit: Hit) -> Text:
     if hit.path is None:
         return Text(cell(hit.id, None))
     shown = str(hit.path)
-    for folder, name in ((Path.cwd(), ""), (Path.home(), "~")):
-        if hit.path.is_relative_to(folder):
+    for folder, name in ((Path.cwd(), ""), (home(), "~")):
+        if folder is not None and hit.path.is_relative_to(folder):
             shown = str(Path(name, hit.path.relative_to(folder)))
             break
-    return Text(cell(shown, None), style=Style(link=hit.path.as_uri()))
+    return Text(cell(shown, None), style=Style(link=uri_of(str(hit.file))))
 
 
 def demo(
@@ -280,8 +277,6 @@ def demo(
     """Serve a search page for a gallery or a model, and print its address.
 
     Default: the included model and its gallery.
-
-    Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal --compare runs/other`
     """
     from cmr_hub.apps.search_page import launch
 

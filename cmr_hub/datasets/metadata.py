@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
-from unicodedata import normalize
 
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.tables import FILE_NAME, TEXT_KEYS, table_rows
 from cmr_hub.errors import DataFormatError
+from cmr_hub.paths import plain
 
 _Find: TypeAlias = Callable[[Path, object, str, ReadReport], Path | None]
 
@@ -160,7 +160,7 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
     on_disk = set(files)
     alike: dict[str, list[Path]] = {}
     for path in files:
-        alike.setdefault(_plain(path), []).append(path)
+        alike.setdefault(plain(path), []).append(path)
 
     def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
         if not isinstance(name, str) or not is_clean(name) or not name.strip():
@@ -171,7 +171,7 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
             path = table.parent / own
             is_below = path in on_disk or not PurePath(own).is_absolute()
             is_below = is_below and ".." not in PurePath(own).parts
-            found = [path] if path in on_disk else alike.get(_plain(path), [])
+            found = [path] if path in on_disk else alike.get(plain(path), [])
             one = found[0] if len(found) == 1 else path
             if not is_below or not is_inside(one, base):
                 break
@@ -184,11 +184,6 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
         return None
 
     return find
-
-
-def _plain(path: Path) -> str:
-    """Return a path whose letters are composed and without case."""
-    return normalize("NFC", normalize("NFC", str(path)).casefold())
 
 
 def _merged(first: Annotations, second: Annotations) -> Annotations:

@@ -262,7 +262,7 @@ def _prepare_worker(materials: Materials, alive: Connection) -> None:
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     tqdm.set_lock(threading.RLock())  # the default lock would leak if this process is killed
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # the runner has logged the warnings
-    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no progress bars in the runner's bar
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - no progress bars in the runner's bar
     _workbench = Workbench(materials)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -31,6 +30,7 @@ from cmr_hub.gallery.stored import (
     write_rows,
 )
 from cmr_hub.gallery.vectors import refuse_other_lengths
+from cmr_hub.paths import kept_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -124,7 +124,7 @@ class LocalStore:
         store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
         store._dismissed = read_dismissed(store.directory.path, manifest)
-        store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
+        store._root = None if root is None else kept_path(root)
         return store
 
     def __len__(self) -> int:

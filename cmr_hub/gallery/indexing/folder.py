@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
+from unicodedata import normalize
 
 from cmr_hub.datasets.images import looks_like_picture
 from cmr_hub.datasets.metadata import (
@@ -86,7 +87,8 @@ def folder_entries(
             continue
         parent = path.parent
         if parent not in folders:
-            folder = parent.relative_to(base).as_posix()
+            # Composed, so that a condition on it is the same on a Mac, whose disks may not be.
+            folder = normalize("NFC", parent.relative_to(base).as_posix())
             folders[parent] = "" if folder == "." else folder
         folder = folders[parent]
         if ending == ".tar":
