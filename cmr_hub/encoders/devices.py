@@ -68,7 +68,8 @@ class Placement:
             precision = "float32" if chosen.type == "cpu" else _half_precision(chosen)
         if precision not in PRECISIONS:
             raise CMRError(
-                f"no precision {shown(precision)}; choose one of: {known_names(precision, PRECISIONS)}"
+                f"no precision {shown(precision)}; choose one of: "
+                f"{known_names(precision, PRECISIONS)}"
             )
         return cls(str(chosen), precision)
 

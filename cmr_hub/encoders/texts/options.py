@@ -31,7 +31,8 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
         name = getattr(self, "name", type(self).__name__)
         for option in options.keys() - allowed:
             raise CMRError(
-                f"{name}: no option {shown(option)}; the options are: {known_names(option, allowed)}"
+                f"{name}: no option {shown(option)}; the options are: "
+                f"{known_names(option, allowed)}"
             )
         try:
             validated(self, *args, **options)
