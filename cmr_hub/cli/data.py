@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -56,6 +57,34 @@ def show(
         table.add_row(split, str(len(part)), str(count))
     console.print(table)
     console.print(dataset.report.summary() if len(dataset.report) else "No problems were found.")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="Name of a dataset.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(help="New folder for it. Default: the one of its name in $CMR_DATA_HOME."),
+    ] = None,
+) -> None:
+    """Download a dataset from its authors, or say where to get it and how to lay it out.
+
+    A download that was interrupted goes on when the command is given again. Some datasets ask for a
+    form or a login, and those are not fetched.
+    """
+    from cmr_hub.datasets.fetch import SOURCES, default_folder, fetch_dataset
+
+    if (package := DATASETS.package_of(name)) is not None:
+        raise CMRError(f"{name} comes with the package {package}: there is nothing to fetch")
+    if name not in SOURCES:
+        # The reader says what it expects, and where that is published.
+        load_dataset(name, default_folder(name) if to is None else to, check_images=False)
+        raise CMRError(f"{name} is there already, and cannot be fetched again")
+    folder = default_folder(name) if to is None else to
+    is_verified = fetch_dataset(name, folder, progress=True)
+    checksums = "" if is_verified else " No checksum of it is known, so none was compared."
+    console.print(f"Wrote {folder}.{checksums}", highlight=False, soft_wrap=True)
+    show(name, folder)
 
 
 def _location(name: str) -> str:

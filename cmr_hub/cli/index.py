@@ -87,6 +87,14 @@ def index(
         Path | None,
         typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
     ] = None,
+    metadata: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of captions, labels and other columns, or annotations of COCO or FiftyOne, "
+            "wherever it is. Can be repeated.",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -161,6 +169,7 @@ def index(
                 folder,
                 workers=workers,
                 cluster=None if cluster is None else "ray",
+                metadata=metadata or (),
                 exclude=exclude or (),
                 follow_links=follow_links,
                 prune=prune or is_on_hub,  # a revision is complete: no drive can be missing

@@ -81,6 +81,7 @@ def index_folder(
     restore: bool = False,
     ocr: bool = False,
     log: str | Path | None = None,
+    metadata: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
@@ -109,6 +110,8 @@ def index_folder(
         prune: also remove the rows of folders that are gone or have no picture.
         restore: index what `Gallery.remove` removed from this folder.
         ocr: read the text in pictures.
+        metadata: tables of metadata, or annotations of COCO or FiftyOne, that are not in the folder
+            or have another name; see `picture_annotations`.
         log: a file that will list all skipped files; see `Summary.write_log`.
         progress: show a progress bar.
 
@@ -123,13 +126,16 @@ def index_folder(
     report = ReadReport()
     model = _with_encoders(gallery.model)
     excluded = Excluded(exclude, base)
+    tables = [Path(kept_path(Path(path).expanduser())) for path in metadata]
     if ocr:
         reader()
     with _encoding(model, cluster, workers, ocr=ocr) as encoding, gallery.store.writing():
         table = gallery.store.table_below(base.as_posix())
         found = []
         if base.is_dir() or not (prune and len(table)):
-            for entry in folder_entries(base, report, excluded, follow_links=follow_links):
+            for entry in folder_entries(
+                base, report, excluded, follow_links=follow_links, metadata=tables
+            ):
                 found.append(entry)
                 encoding.expect(len(found) - len(table))
         entries, table = settled(found, table, gallery.store, report)
