@@ -234,7 +234,9 @@ def unpack(file: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataFormatError(f"{file.name} is damaged: {error}") from error
     if missing := set(only) - found:
-        raise DataFormatError(f"{file.name} has no {', '.join(sorted(missing))}")
+        raise DataFormatError(
+            f"{file.name} has no {', '.join(sorted(missing))}, which the dataset needs"
+        )
 
 
 def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:

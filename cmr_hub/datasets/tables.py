@@ -48,7 +48,7 @@ def table_rows(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, 
         OSError, DataFormatError: not such a table; the message says why.
     """
     if not check_file(path, _LARGEST):
-        raise DataFormatError("it is empty")
+        raise DataFormatError("it is empty: it has no rows and no names of columns")
     read = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _json)
     yield from read(path, report)
 

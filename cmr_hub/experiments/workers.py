@@ -127,7 +127,7 @@ class Workbench:
         pictures = settings.image_encoder != PRECOMPUTED
         if pictures == isinstance(dataset, FeatureDataset):
             wanted = "its own features: both encoders" if pictures else "no features: no encoder"
-            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r}")
+            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r} in the grid")
         images = self.image_encoder(settings.image_encoder) if pictures else None
         if settings.method.name == CONTENT_BASED:
             record = measure_content_based(dataset, images, cell.seed, self.cache)

@@ -290,7 +290,9 @@ class LocalStore:
             manifest, rows, where = None, self._now(), ""
         ids = rows.items.column("id").to_pylist()
         if len(set(ids)) < len(ids):
-            raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are duplicates")
+            raise ModelFormatError(
+                f"{where}{len(ids) - len(set(ids))} rows have an id of another row: index again"
+            )
         for target in rows.vector_counts:
             for column in rows.columns(target):
                 refuse_other_lengths(target, column.matrix)

@@ -57,7 +57,7 @@ def folder_entries(
     """
     base = base.expanduser().absolute()
     if not base.is_dir():
-        raise DataNotFoundError(f"{base} is not a folder")
+        raise DataNotFoundError(f"{base} is not a folder: give a folder of pictures")
     files = _visible(walk(base, report, excluded, follow_links=follow_links), report)
     # With its links followed, everything on this machine is inside.
     inside = Path(base.anchor) if follow_links else base
