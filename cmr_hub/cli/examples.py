@@ -46,7 +46,7 @@ EXAMPLES: Final = {
     ),
     "index": (
         "cmr index ~/Pictures --out gallery",
-        "cmr index ~/Pictures --out gallery --metadata annotations.json --exclude '*.png'",
+        "cmr index ~/Pictures --out gallery --metadata annotations.json --exclude thumbs/",
         "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530",
     ),
     "label": (

@@ -46,9 +46,9 @@ def _coco(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         if (name := names.get(str(one.get("category_id")))) is not None:
             categories.setdefault(picture, {})[str(name)] = None
     found = []
-    for id_, picture in records.items():
+    for id_, image in records.items():
         own = list(categories.get(id_, ()))
-        record: dict[str, Any] = {"file_name": picture.get("file_name")}
+        record: dict[str, Any] = {"file_name": image.get("file_name")}
         record |= {"captions": captions[id_]} if id_ in captions else {}
         record |= {"label": own[0]} if len(own) == 1 else {}
         found.append(record | ({"categories": own} if own else {}))

@@ -95,7 +95,7 @@ class ReadReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        first = {problem.kind: problem for problem in reversed(self._problems)}
+        first: dict[str, Problem] = {one.kind: one for one in reversed(self._problems)}
         rows = [(kind, f"{count:,}", first[kind].path) for kind, count in self.counts.items()]
         return html_table(rows, ("problem", "count", "the first"), f"{len(self):,} problems")
 

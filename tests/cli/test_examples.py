@@ -10,7 +10,6 @@ import pytest
 import typer
 from PIL import Image
 
-import cmr_hub
 from cmr_hub import cli
 from cmr_hub.cli.examples import EXAMPLES, commands
 from cmr_hub.datasets.fetch import SOURCES
@@ -18,7 +17,6 @@ from cmr_hub.datasets.fetch import SOURCES
 RUN = {
     "cmr data",
     "cmr data folder --root ~/Pictures/pets",
-    "cmr ablate grids/study.toml --dry-run",
     "cmr models",
     "cmr models siglip2",
     "cmr label gallery --names names.txt",
@@ -28,7 +26,7 @@ RUN = {
     'cmr search gallery --image dog.jpg "at night" --weight 0.5 --html hits.html',
     'cmr search gallery "an animal in a field" --without "a cow" -k 100 --paths',
     "cmr index ~/Pictures --out gallery",
-    "cmr index ~/Pictures --out gallery --metadata annotations.json --exclude '*.png'",
+    "cmr index ~/Pictures --out gallery --metadata annotations.json --exclude thumbs/",
     "cmr doctor",
     "cmr doctor --json",
     "cmr gallery info gallery",
@@ -76,7 +74,7 @@ def test_help_shows_them_and_they_are_understood(cmr, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, colour_folder: Path, saved_model: Path) -> Path:
-    """A home with pictures, in which there are a gallery of them, a model and a grid."""
+    """A home with pictures, in which there are a model and names."""
     folder = tmp_path_factory.mktemp("home")
     shutil.copytree(colour_folder, folder / "Pictures" / "pets")
     Image.new("RGB", (32, 32), "green").save(folder / "dog.jpg")
@@ -84,7 +82,6 @@ def home(tmp_path_factory, colour_folder: Path, saved_model: Path) -> Path:
     (folder / "names.txt").write_text("a dog\na cat\n")
     row = '[{"file_name": "flame0.png", "caption": "fire", "year": 2021}]'
     (folder / "annotations.json").write_text(row)
-    shutil.copytree(Path(cmr_hub.__file__).parents[1] / "grids", folder / "grids")
     return folder
 
 
@@ -94,7 +91,7 @@ def test_examples_run(cmr, home: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CMR_DATA_HOME", str(home / "data"))
     first = [one for one in sorted(RUN) if one.startswith("cmr index")]
-    for example in [*first[::-1], *(one for one in EXAMPLES_IN_ORDER if one not in first)]:
+    for example in [*first, *(one for one in EXAMPLES_IN_ORDER if one not in first)]:
         code, out, err = cmr(*[_expanded(word, home) for word in shlex.split(example)[1:]])
         assert code == 0, (example, err)
         assert out or "--paths" in example, example
