@@ -118,7 +118,10 @@ def test_windows_paths_in_a_gallery(tmp_path, names: list[str | None], root: str
             LocalStore.open(tmp_path / "g", root="/new")
 
 
-@pytest.mark.parametrize("path", ["C:a.jpg", "C:/a/../b.jpg", "//", "///a", "C:", "a:b/c", "/./a"])
+@pytest.mark.parametrize(
+    "path",
+    ["C:a.jpg", "C:/a/../b.jpg", "//", "///a", "C:", "a:b/c", "/./a", "/..", "//./x", "//?/C:/x"],
+)
 def test_paths_that_are_absolute_nowhere(path: str) -> None:
     with pytest.raises(ModelFormatError, match="must be absolute"):
         checked_items(_table([path]))
@@ -194,6 +197,11 @@ def test_metadata_written_on_windows(pictures) -> None:
 def test_patterns_with_backslashes(monkeypatch) -> None:
     monkeypatch.setattr(exclude.os, "sep", "\\")
     assert exclude.Excluded(["2019\\raw\\"], Path("/p"))(Path("/p/2019/raw/1.jpg"))
+
+
+def test_hidden_folders_are_no_steps_up() -> None:
+    table = _table(["/.cache/a.jpg", "/home/.b/..c/d...jpg", "C:/.x/y.jpg", "/?/b.jpg"])
+    assert checked_items(table) == table
 
 
 # ---- the system

@@ -71,8 +71,11 @@ _LONGEST = 16_384
 """Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 """Matches a path with a part that is empty, `.` or `..`, which may lead out of its root folder."""
-NOT_ABSOLUTE = r"^([^/a-zA-Z]|[a-zA-Z]([^:]|$)|[a-zA-Z]:([^/]|$)|$)|^/(/?$|//|\.)|[^/]/\.{0,2}(/|$)"
-"""Matches a path that is absolute neither here nor on Windows, or has such a part."""
+NOT_ABSOLUTE = (
+    r"^([^/a-zA-Z]|[a-zA-Z]([^:]|$)|[a-zA-Z]:([^/]|$)|$)"
+    r"|^/(/?$|//|/[.?]/|\.{1,2}(/|$))|[^/]/\.{0,2}(/|$)"
+)
+"""Matches a path that is absolute neither here nor on Windows, has such a part, or is a device."""
 
 
 _FIELDS: dict[str, tuple[Any, str]] = {
