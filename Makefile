@@ -5,8 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Nothing that uv.lock does not have, and nothing whose hash is not there.
-LOCKED := $(PIP) install -q --require-hashes --no-deps -r
+# Nothing that uv.lock does not have, and nothing whose hash is not there. uv is four times quicker;
+# pip knows where a machine's own settings say that packages are.
+HASHED := install -q --require-hashes --no-deps
+LOCKED := locked() { $(BIN)/uv pip $(HASHED) --python $(BIN)/python -r $$1 2>/dev/null \
+	|| $(PIP) $(HASHED) -r $$1; }; locked
+export UV_FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null \
+	|| echo "$$PIP_FIND_LINKS")
 # What the page, the dashboard and the study need; `make test` takes all extras and the group dev.
 RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo mcp study)
 EXPORT = $(BIN)/uv export -q --frozen --no-emit-project
@@ -50,7 +55,7 @@ $(BIN)/python:
 $(BIN)/uv: | $(BIN)/python
 	@awk -F'"' '/^name =/ {name = $$2} name != "uv" {next} /^version =/ {printf "uv==%s", $$2} \
 		/hash =/ {printf " --hash=%s", $$4}' uv.lock > $(VENV)/uv.txt
-	$(LOCKED) $(VENV)/uv.txt
+	$(PIP) $(HASHED) -r $(VENV)/uv.txt
 
 $(VENV)/.locked: uv.lock | $(BIN)/uv
 	@echo '$(CPU_TORCH)' > $(VENV)/torch.txt
@@ -74,7 +79,7 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python demo_gradio.py $(MODEL)
 
-PYTEST := $(BIN)/python -m pytest -n auto --durations=40 --durations-min=5
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 --durations-min=5
 
 # What the tests of static sites need; without the npm registry they are skipped.
 $(VENV)/.onnxruntime-web: cmr_hub/static_site/runtime.py $(VENV)/.installed-dev
@@ -91,7 +96,7 @@ test-all: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 
 coverage: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	rm -f .coverage*
-	$(BIN)/python -m pytest -n auto --cov
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov
 	$(BIN)/python -m tools.coverage
 
 mutation: $(VENV)/.installed-dev

@@ -18,6 +18,8 @@ from cmr_hub.errors import StorageError
 
 _TEMPORARY = re.compile(r"(?P<stem>\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8}))(?:\.lock)?\.tmp")
 _PAUSE = 5.0  # minimum seconds between two clean-ups of a folder
+_WAITS = (0.01, 0.05, 0.2, 1.0) if os.name == "nt" else ()
+"""Seconds between attempts to replace a file, which Windows refuses while another reads it."""
 _next_cleanup: dict[Path, float] = {}
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -67,6 +69,18 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def move(source: Path, target: Path) -> None:
+    """Rename a file over another, and on Windows wait for its readers to close that first."""
+    for pause in _WAITS:
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    source.replace(target)
+
+
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, and move it to `path` on success.
@@ -82,7 +96,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             temporary.touch(exist_ok=False)
             yield temporary
             sync(temporary)
-            temporary.replace(target)
+            move(temporary, target)
             sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)

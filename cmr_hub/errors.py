@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 _LONGEST = 80
@@ -34,6 +36,20 @@ def shown(value: object) -> str:
     """
     text = _REPR.repr(value)
     return text if len(text) <= 2 * _LONGEST else f"{text[: 2 * _LONGEST]}…"
+
+
+def similar(name: object, known: Iterable[str], count: int = 1) -> list[str]:
+    """Return the known names most similar to one that is unknown; case is ignored."""
+    plain = {one.lower().replace("_", "-"): one for one in known}
+    near = get_close_matches(str(name).lower().replace("_", "-"), plain, count, 0.6)
+    return [plain[one] for one in near]
+
+
+def known_names(name: object, known: Iterable[str]) -> str:
+    """List the names to choose from, and ask whether the nearest one was meant."""
+    names = list(known)
+    near = similar(name, names)
+    return f"{', '.join(names)}{f'. Did you mean {near[0]}?' if near else ''}"
 
 
 class CMRError(Exception):
@@ -76,7 +92,9 @@ class UnknownNameError(CMRError):
         if package is not None:
             super().__init__(f"the {kind} {shown(name)} is not installed: pip install {package}")
         else:
-            super().__init__(f"unknown {kind} {shown(name)}; choose one of: {', '.join(known)}")
+            super().__init__(
+                f"unknown {kind} {shown(name)}; choose one of: {known_names(name, known)}"
+            )
 
 
 class UnknownWordsError(CMRError):

@@ -14,9 +14,10 @@ _LARGE_BLOCK = 2**20
 
 def require_memory(needed: int, what: str, advice: str) -> None:
     """Raise TrainingError if `what` needs more bytes than half of this machine's memory."""
-    if not hasattr(os, "sysconf"):  # Windows
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows, and some versions of macOS
         return
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > total / 2:
         raise TrainingError(
             f"{what} needs {needed / 2**30:.1f} GiB, more than half of this machine's "

@@ -131,7 +131,7 @@ def train(
         progress=progress,
     ).model
     if model is None:
-        raise CMRError(f"{method.name} gave no model")
+        raise CMRError(f"{method.name} trains no model that could be returned: choose a preset")
     return model
 
 

@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
     from cmr_hub.models.cross_modal import CrossModalModel
 
@@ -52,12 +53,19 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+@pytest.hookimpl(trylast=True)  # when those of the folders have marked their tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Nothing is fetched from the package index unless CMR_TEST_INSTALL asks for it."""
+    """Nothing is fetched from the package index unless CMR_TEST_INSTALL asks for it.
+
+    Files with slow tests come first, so that at the end no worker waits long for another.
+    """
     if not os.environ.get("CMR_TEST_INSTALL"):
         fetching = [item for item in items if item.get_closest_marker("install")]
         config.hook.pytest_deselected(items=fetching)
         items[:] = [item for item in items if item not in fetching]
+    marks = ("install", "documents", "faults")
+    slow = {item.path for item in items if any(map(item.get_closest_marker, marks))}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -217,23 +225,34 @@ def mobilenet(mobilenet_state: dict[str, Tensor]) -> ImageEncoder:
     return MobileNetV2Encoder(mobilenet_state, "file")
 
 
+@pytest.fixture(scope="session")
+def _make_model(
+    mobilenet: ImageEncoder, colour_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], CrossModalModel]:
+    """Makes `model`; the features of its gallery are computed once."""
+    from cmr_hub.encoders.feature_cache import FeatureCache
+
+    cache = FeatureCache(tmp_path_factory.mktemp("features"))
+    return lambda: _model(mobilenet, colour_folder, cache)
+
+
 @pytest.fixture
-def model(mobilenet: ImageEncoder, colour_folder: Path) -> CrossModalModel:
+def model(_make_model: Callable[[], CrossModalModel]) -> CrossModalModel:
     """A model with random projectors, and a gallery of the test pictures of `colour_folder`."""
-    return _model(mobilenet, colour_folder)
+    return _make_model()
 
 
 @pytest.fixture(scope="session")
 def saved_model(
-    mobilenet: ImageEncoder, colour_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    _make_model: Callable[[], CrossModalModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """`model`, saved. Not to be changed: tests that damage it take a copy."""
     directory = tmp_path_factory.mktemp("saved") / "model"
-    _model(mobilenet, colour_folder).save_pretrained(directory)
+    _make_model().save_pretrained(directory)
     return directory
 
 
-def _model(encoder: ImageEncoder, folder: Path) -> CrossModalModel:
+def _model(encoder: ImageEncoder, folder: Path, cache: FeatureCache) -> CrossModalModel:
     import numpy as np
     import torch
 
@@ -259,7 +278,7 @@ def _model(encoder: ImageEncoder, folder: Path) -> CrossModalModel:
             training={"dataset": "folder", "protocol": "folders", "seed": 3},
             history=[{"epoch": 1, "loss": 0.5}],
         )
-    made.gallery = build_gallery(made, dataset.split("test"))
+    made.gallery = build_gallery(made, dataset.split("test"), cache=cache)
     return made
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 import cmr_hub
-from cmr_hub import datasets, encoders, losses, metrics
+from cmr_hub import datasets, encoders, errors, losses, metrics
 from cmr_hub.errors import CMRError, UnknownNameError, shown
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item
@@ -20,6 +22,34 @@ from cmr_hub.gallery.items import Item
 BIG = 200_000
 LONGEST = 4_100
 """Of a message: it may list the names of all presets, and what a library has said."""
+
+
+PACKAGE = Path(cmr_hub.__file__).parent
+
+
+def messages(tree: ast.AST) -> list[str]:
+    """The texts of all errors of the package that a module raises or makes."""
+    kinds = {name for name, kind in vars(errors).items() if inspect.isclass(kind)}
+    # Their argument is a kind of name, or a list of names.
+    kinds -= {"UnknownNameError", "NotInstalledError"}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in kinds and node.args:
+            text = _text(node.args[0])
+            found += [] if text is None else [text]
+    return found
+
+
+def _text(node: ast.expr) -> str | None:
+    """A text with `{}` for its variable parts; None if it is nothing else."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join("{}" if (own := _text(part)) is None else own for part in parts)
+        case ast.BinOp(left=left, right=right):
+            return f"{_text(left) or '{}'}{_text(right) or '{}'}"
+    return None
 
 
 class Talkative:
@@ -82,7 +112,24 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     ]
 
 
-def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+@pytest.fixture(scope="session")
+def pascal(colour_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pascal Sentence with 8 pictures in each of 3 classes."""
+    root = tmp_path_factory.mktemp("pascal-sentence")
+    for path in (colour_folder / "train").glob("*.png"):
+        place = Path(path.stem.rstrip("0123456789"), path.stem)
+        picture = (root / "dataset" / place).with_suffix(".jpg")
+        text = (root / "sentence" / place).with_suffix(".txt")
+        for file in (picture, text):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(picture)
+        text.write_text("a picture")
+    return root
+
+
+def functions(
+    model: Any, folder: Path, pascal: Path
+) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     """Public functions by name, each with arguments that go well or fail early."""
     gallery = model.gallery
     rows = np.eye(4, 3)
@@ -107,7 +154,7 @@ def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], d
         "evaluate": (cmr_hub.evaluate, {"model": model, "data": folder}),
         "load_dataset": (datasets.load_dataset, {"name": "folder", "root": folder}),
         "Folder": (datasets.Folder, {"root": folder}),
-        "PascalSentence": (datasets.PascalSentence, {}),
+        "PascalSentence": (datasets.PascalSentence, {"root": pascal}),
         "build_loss": (losses.build_loss, {}),
         "loss_class": (losses.loss_class, {}),
         "TripletLoss": (losses.TripletLoss, {}),
@@ -145,10 +192,10 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_public_functions(name, model, colour_folder, tmp_path, monkeypatch) -> None:
+def test_public_functions(name, model, colour_folder, pascal, tmp_path, monkeypatch) -> None:
     """Each argument in turn is far too large."""
     monkeypatch.chdir(tmp_path)
-    function, given = functions(model, colour_folder)[name]
+    function, given = functions(model, colour_folder, pascal)[name]
     for parameter in parameters(function):
         for kind, value in VALUES.items():
             for one in (value, [value]):
@@ -188,3 +235,81 @@ def test_items(kind, model) -> None:
             assert len(message) < LONGEST, message[:300]
     for message in told(lambda: model.search(image=picture, where=value)):
         assert len(message) < LONGEST, message[:300]
+
+
+# ---- every message of the package
+
+
+MESSAGES = {
+    f"{path.relative_to(PACKAGE).as_posix()}: {text}": text
+    for path in PACKAGE.rglob("*.py")
+    for text in messages(ast.parse(path.read_text(encoding="utf-8")))
+}
+"""Each with `{}` for what is filled in, by itself and its module."""
+GIVEN_ON = re.compile(r"(: |\()\{\}\)?$")
+"""The end of a message that gives the reason of another error."""
+VAGUE = re.compile(r"\b(invalid|illegal|bad|corrupt|unexpected error|something went wrong)\b", re.I)
+
+
+def test_there_are_messages() -> None:
+    assert len(MESSAGES) > 400
+
+
+@pytest.mark.parametrize(
+    ("wrong", "is_wrong"),
+    {
+        "too short to act on": lambda text: (
+            len(re.findall(r"[^\W\d_]{2,}", text)) < (3 if "{}" in text else 4)
+            and not GIVEN_ON.search(text)
+            and text.count("{}") < 2  # a reason is filled in
+        ),
+        "vague": VAGUE.search,
+        "a failure without its reason": lambda text: re.search(r"\bfailed\b(?!.*\{\})", text),
+        "ends as a fragment": lambda text: re.search(r"[,;:]\s*$|\.\s+$", text),
+        "without a space after a sign": lambda text: re.search(r";[A-Za-z]", text),
+    }.items(),
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_message_helps(wrong: str, is_wrong: Callable[[str], object]) -> None:
+    assert [place for place, text in MESSAGES.items() if is_wrong(text)] == []
+
+
+def test_vague_messages_would_be_found() -> None:
+    tree = ast.parse(
+        'raise CMRError("invalid")\nraise ValueError("bad")\nraise CMRError(f"{x}: {y}")'
+    )
+    assert messages(tree) == ["invalid", "{}: {}"]
+    assert VAGUE.search("invalid")
+    assert GIVEN_ON.search("{}: {}")
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("flickr8", "flickr8k"),
+        ("Flickr8K", "flickr8k"),
+        ("pascal_sentence", "pascal-sentence"),
+        ("wikipeda", "wikipedia"),
+        ("zzz", None),
+        (7, None),
+    ],
+)
+def test_an_unknown_name_suggests_the_nearest(given: object, nearest: str | None) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        datasets.DATASETS[given]
+    end = None if nearest is None else f"Did you mean {nearest}?"
+    assert str(caught.value).rpartition(". ")[2] == end if end else "mean" not in str(caught.value)
+
+
+def test_an_unknown_column_suggests_the_nearest() -> None:
+    with pytest.raises(CMRError, match=r"no column 'lable'; .* Did you mean label\?"):
+        cmr_hub.load("sketch").gallery.search("a dog", where="lable = 'dog'")
+
+
+@pytest.mark.parametrize(
+    "names", [losses.LOSSES, encoders.images.IMAGE_ENCODERS, encoders.texts.TEXT_ENCODERS]
+)
+def test_registries_suggest_too(names: Any) -> None:
+    for name in names:
+        with pytest.raises(UnknownNameError, match=f"Did you mean {re.escape(name)}"):
+            names[f"{name}x"]

@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
+from cmr_hub.cli.examples import add_examples
 from cmr_hub.cli.terminal import Terminal, printable
 from cmr_hub.errors import CMRError
 from cmr_hub.version import __version__
@@ -26,7 +27,7 @@ _HELP: Final = (
     "To train a model: `cmr data`, then `cmr train`."
 )
 _COMMANDS: Final = {
-    "data": "data:data",
+    "data": "data:app",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "ablate": "study:ablate",
@@ -78,6 +79,7 @@ def app_of(*names: str) -> typer.Typer:
             app.add_typer(command, name=name)
         else:
             app.command(cls=_Search if name == "search" else None)(command)
+    add_examples(app)
     return app
 
 

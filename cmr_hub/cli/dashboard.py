@@ -30,8 +30,6 @@ def dashboard(
 
     It reads RESULTS, the models and, for the pictures of stored runs, the datasets in
     $CMR_DATA_HOME. It contacts no other machine unless --allow-download is given.
-
-    Example: `cmr dashboard --model runs`
     """
     try:
         from streamlit import net_util

@@ -1,29 +1,43 @@
-"""Define the command `cmr data`."""
+"""Define the commands `cmr data`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
 from cmr_hub.cli.options import Protocol, Root, console
 from cmr_hub.datasets import DATASETS, dataset_names, load_dataset
 from cmr_hub.errors import CMRError, DataNotFoundError
 
 
-def data(
+class _DataGroup(TyperGroup):
+    """`cmr data NAME` is short for `cmr data show NAME`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as `TyperGroup`, after putting in the command that was left out."""
+        is_named = args and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, list(args) if is_named else ["show", *args])
+
+
+app = typer.Typer(
+    cls=_DataGroup, help="List, check and fetch datasets. `cmr data NAME` is `cmr data show NAME`."
+)
+
+
+@app.command()
+def show(
     name: Annotated[
         str | None, typer.Argument(help="Name of a dataset. Default: list all.")
     ] = None,
     root: Root = None,
     protocol: Protocol = None,
 ) -> None:
-    """List the available datasets, or read one and report its contents and problems.
-
-    Examples: `cmr data pascal-sentence --protocol 800/100/100`, `cmr data sketches`
-    """
+    """List the available datasets, or read one and report its contents and problems."""
     if name is None:
         table = Table("dataset", Column("found", overflow="fold"))
         for dataset_name in dataset_names():
@@ -43,6 +57,34 @@ def data(
         table.add_row(split, str(len(part)), str(count))
     console.print(table)
     console.print(dataset.report.summary() if len(dataset.report) else "No problems were found.")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="Name of a dataset.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(help="New folder for it. Default: the one of its name in $CMR_DATA_HOME."),
+    ] = None,
+) -> None:
+    """Download a dataset from its authors, or say where to get it and how to lay it out.
+
+    A download that was interrupted goes on when the command is given again. Some datasets ask for a
+    form or a login, and those are not fetched.
+    """
+    from cmr_hub.datasets.fetch import SOURCES, default_folder, fetch_dataset
+
+    if (package := DATASETS.package_of(name)) is not None:
+        raise CMRError(f"{name} comes with the package {package}: there is nothing to fetch")
+    if name not in SOURCES:
+        # The reader says what it expects, and where that is published.
+        load_dataset(name, default_folder(name) if to is None else to, check_images=False)
+        raise CMRError(f"{name} is there already, and cannot be fetched again")
+    folder = default_folder(name) if to is None else to
+    is_verified = fetch_dataset(name, folder, progress=True)
+    checksums = "" if is_verified else " No checksum of it is known, so none was compared."
+    console.print(f"Wrote {folder}.{checksums}", highlight=False, soft_wrap=True)
+    show(name, folder)
 
 
 def _location(name: str) -> str:

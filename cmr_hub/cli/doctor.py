@@ -48,10 +48,7 @@ _GIB: Final = 2**30
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is installed, what each missing extra would add, and what this machine offers.
-
-    Examples: `cmr doctor`, `cmr doctor --json`
-    """
+    """Show what is installed, what each missing extra would add, and what this machine offers."""
     found = diagnosis()
     if as_json:
         typer.echo(json_text(found))

@@ -61,9 +61,6 @@ def evaluate(
 
     Each caption is a query for its picture, and each picture a query for any of its captions. With
     labels, class MAP is reported as well, and items without a label are left out.
-
-    Examples: `cmr evaluate runs/pascal --json`,
-    `cmr evaluate runs/pascal --dataset flickr8k --split validation`
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.experiments.results import append_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from cmr_hub.cli.json_text import json_text
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import AllowDownload, console
 from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import QueryError
 
@@ -20,6 +21,16 @@ app = typer.Typer(help="Show, verify and change a gallery.", no_args_is_help=Tru
 Name = Annotated[
     str, typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus.")
 ]
+
+
+class Format(StrEnum):
+    """Format of an exported gallery; see `export_gallery`."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    NPZ = "npz"
+    FIFTYONE = "fiftyone"
+    LANCE = "lance"
 
 
 @app.command()
@@ -148,3 +159,56 @@ def duplicates(
     written = "" if contact_sheet is None else f"; they are shown in {contact_sheet}"
     for line in (f"groups: {found}{written}", *notes):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    gallery: Name,
+    out: Annotated[
+        Path,
+        typer.Option(help="File: .parquet, .csv or .npz; or new folder: .lance, or for FiftyOne."),
+    ],
+    format: Annotated[
+        Format | None, typer.Option(help="Format of the file. Default: that of its ending.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
+    ] = None,
+) -> None:
+    """Write items with captions, labels, columns and vectors to a file for other programs.
+
+    Tables of LanceDB need the package pylance.
+    """
+    from cmr_hub.gallery.exchange import export_gallery
+    from cmr_hub.loading import open_store
+
+    count = export_gallery(open_store(gallery), out, format, where=where)
+    console.print(f"{count:,} items in {out}", highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Vectors: .parquet, .npz or .lance with a column id; or .npy."),
+    ],
+    out: Annotated[Path, typer.Option(help="New directory for the gallery.")],
+    model: Annotated[
+        str, typer.Option(help="Model that made the vectors; named as for `cmr index`.")
+    ],
+    ids: Annotated[
+        Path | None, typer.Option(help="File with one id per line, for the rows of .npy.")
+    ] = None,
+    allow_download: AllowDownload = False,
+) -> None:
+    """Make a gallery of vectors that were computed elsewhere with the same model."""
+    from cmr_hub.gallery.exchange import import_vectors
+    from cmr_hub.loading import load
+
+    loaded = load(model, allow_download=allow_download)
+    gallery = import_vectors(file, out, loaded, ids=ids, model_name=loaded.source)
+    console.print(
+        f'{len(gallery):,} items in {out}. Now try: cmr search {out} "two dogs on a beach"',
+        highlight=False,
+        soft_wrap=True,
+    )

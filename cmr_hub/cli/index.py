@@ -87,6 +87,14 @@ def index(
         Path | None,
         typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
     ] = None,
+    metadata: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of captions, labels and other columns, or annotations of COCO or FiftyOne, "
+            "wherever it is. Can be repeated.",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,9 +135,6 @@ def index(
     of Hugging Face's ImageFolder), from name.txt or name.json next to name.jpg, and from WebDataset
     shards (.tar). Unchanged pictures are not encoded again, nor those that moved, even with their
     whole folder. Ctrl-C keeps finished work.
-
-    Examples: `cmr index ~/Pictures --out gallery`,
-    `cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530`
     """
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder
@@ -164,6 +169,7 @@ def index(
                 folder,
                 workers=workers,
                 cluster=None if cluster is None else "ray",
+                metadata=metadata or (),
                 exclude=exclude or (),
                 follow_links=follow_links,
                 prune=prune or is_on_hub,  # a revision is complete: no drive can be missing

@@ -49,9 +49,6 @@ def label(
 
     The stored vectors are compared with those of the names; no picture is read. Running it again
     replaces the column. In the file, empty lines and lines that begin with # are ignored.
-
-    Examples: `cmr label gallery --names names.txt`, then
-    `cmr search gallery "at night" --where "zero_shot = 'a dog' AND zero_shot_probability > 0.5"`
     """
     from cmr_hub.gallery.label import COLUMN
     from cmr_hub.gallery.manifest import holds_gallery

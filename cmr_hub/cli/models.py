@@ -40,10 +40,7 @@ def models(
     device: Device = "auto",
     allow_download: AllowDownload = False,
 ) -> None:
-    """List the pretrained models that have a short name, or time models on this machine.
-
-    Examples: `cmr models`, `cmr models siglip2`, `cmr models --measure clip siglip2`
-    """
+    """List the pretrained models that have a short name, or time models on this machine."""
     if measure:
         if not names:
             raise CMRError("name the models to measure: cmr models --measure NAME...")

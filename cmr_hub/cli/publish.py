@@ -62,9 +62,6 @@ def publish(
 
     Log in first with `hf auth login`, or set HF_TOKEN. The gallery is published too if its pictures
     are in the model directory.
-
-    Examples: `cmr publish runs/best --repo user/cmr-pascal`,
-    `cmr publish runs/best --repo user/cmr-pascal --card-only`
     """
     results = dataset or Path("runs")
     if card_only:
@@ -110,10 +107,7 @@ def build(
     ] = None,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Build a Gradio Space with the search page.
-
-    Example: `cmr space build space --model user/cmr-pascal`
-    """
+    """Build a Gradio Space with the search page."""
     from cmr_hub.hub.space import build_space
     from cmr_hub.releases import is_release, release_directory
 
@@ -130,10 +124,7 @@ def dashboard(
     out: Annotated[Path, typer.Argument(help="New directory for the Space.")],
     results: Annotated[Path, typer.Option(help="Folder of the results to show.")] = Path("results"),
 ) -> None:
-    """Build a Docker Space with the Streamlit dashboard.
-
-    Example: `cmr space dashboard dashboard-space`
-    """
+    """Build a Docker Space with the Streamlit dashboard."""
     from cmr_hub.hub.dashboard_space import build_dashboard_space
 
     build_dashboard_space(out, results)
@@ -165,8 +156,6 @@ def site(
 
     The captions, labels and other columns of the gallery are published, and smaller copies of its
     pictures without their EXIF data.
-
-    Example: `cmr space static gallery --out site --allow-download`
     """
     from cmr_hub.loading import open_gallery
     from cmr_hub.static_site.site import build_static_site
@@ -192,10 +181,7 @@ def onnx(
     int8: Annotated[bool, typer.Option("--int8", help="Store the weights in 8 bits.")] = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Export a model as ONNX networks and plain JSON, and compare it with torch.
-
-    Example: `cmr space onnx photos --out photos-onnx`
-    """
+    """Export a model as ONNX networks and plain JSON, and compare it with torch."""
     from cmr_hub.loading import load
     from cmr_hub.static_site.export import export_model
 

@@ -16,10 +16,12 @@ from rich.style import Style
 from rich.table import Column, Table
 from rich.text import Text
 
+from cmr_hub.cache_home import home
 from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
 from cmr_hub.cli.terminal import Terminal, cell
 from cmr_hub.errors import QueryError
+from cmr_hub.paths import uri_of
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.query import Query
@@ -113,11 +115,6 @@ def search(
     ] = None,
 ) -> None:
     """Search a gallery with a sentence, a picture, or both.
-
-    Examples: `cmr search gallery "two dogs on a beach" --where "year >= 2020"`,
-    `cmr search gallery --image dog.jpg "at night" --weight 0.5 --open`,
-    `cmr search gallery "an animal in a field" --without "a cow"`,
-    `cmr search gallery "a dog" -k 100 --paths | xargs -d '\\n' cp -t dogs`
 
     The exit status is 0, also if nothing is found, and 2 after an error.
     """
@@ -220,7 +217,7 @@ def _open(hits: Sequence[Hit], rank: int) -> None:
         raise QueryError(f"--open {rank}: there is no hit of this rank among the {len(hits)} found")
     if hit.path is None:
         raise QueryError(f"--open {rank}: this hit is a text and has no picture")
-    webbrowser.open(file_of(hit.path).as_uri())
+    webbrowser.open(uri_of(str(file_of(hit.path))))
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
@@ -264,11 +261,11 @@ def _linked(hit: Hit) -> Text:
     if hit.path is None:
         return Text(cell(hit.id, None))
     shown = str(hit.path)
-    for folder, name in ((Path.cwd(), ""), (Path.home(), "~")):
-        if hit.path.is_relative_to(folder):
+    for folder, name in ((Path.cwd(), ""), (home(), "~")):
+        if folder is not None and hit.path.is_relative_to(folder):
             shown = str(Path(name, hit.path.relative_to(folder)))
             break
-    return Text(cell(shown, None), style=Style(link=file_of(hit.path).as_uri()))
+    return Text(cell(shown, None), style=Style(link=uri_of(str(file_of(hit.path)))))
 
 
 def demo(
@@ -299,8 +296,6 @@ def demo(
     """Serve a search page for a gallery or a model, and print its address.
 
     Default: the included model and its gallery.
-
-    Examples: `cmr demo --gallery gallery`, `cmr demo runs/pascal --compare runs/other`
     """
     from cmr_hub.apps.search_page import launch
 

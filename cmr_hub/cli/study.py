@@ -39,8 +39,6 @@ def ablate(
     """Run every row of a grid with every seed, or resume an interrupted grid.
 
     Runs that are stored in RESULTS/runs.jsonl are skipped.
-
-    Example: `cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors`
     """
     from cmr_hub.experiments.ablate import planned_cells, run_grid
     from cmr_hub.experiments.grid import read_grid
@@ -81,10 +79,7 @@ def _weights(pairs: list[str] | None) -> dict[str, Path]:
 
 
 def report(results: Results = Path("results")) -> None:
-    """Write RESULTS/report.md, a CSV file per table, and figures from the stored runs.
-
-    Example: `cmr report`
-    """
+    """Write RESULTS/report.md, a CSV file per table, and figures from the stored runs."""
     from cmr_hub.experiments.report import write_report
 
     console.print(f"Wrote {write_report(results)}", soft_wrap=True)

@@ -147,9 +147,6 @@ def train(
     split is evaluated on its validation split; settings are then chosen on a part of the training
     pairs. Where some items have a label, those without are not evaluated. To resume an interrupted
     run, give the same command again.
-
-    Examples: `cmr train pascal-sentence --out runs/pascal`,
-    `cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions`
     """
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache

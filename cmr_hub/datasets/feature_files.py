@@ -91,7 +91,7 @@ def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> FeatureDat
         raise DataNotFoundError(f"{NAME} are read from a file or folder: give it as root (--root)")
     path = Path(root).expanduser().absolute()
     if not path.exists():
-        raise DataNotFoundError(f"{path} does not exist")
+        raise DataNotFoundError(f"{path} does not exist: give a file or a folder of features")
     arrays = _folder(path) if path.is_dir() else _file(path)
     if protocol == PROTOCOL:
         chosen = _usual(arrays.names)
@@ -244,7 +244,9 @@ def _file(path: Path) -> _Arrays:
             f"{path} holds one array: give the folder, with images.npy, texts.npy, labels.npy"
         )
     if ending not in ENDINGS:
-        raise DataFormatError(f"{path} is none of {', '.join(ENDINGS)}")
+        raise DataFormatError(
+            f"{path} is none of {', '.join(ENDINGS)}: give a file in one of these formats"
+        )
     try:
         check_file(path, _MOST_BYTES)
         with path.open("rb") as file:

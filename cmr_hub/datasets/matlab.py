@@ -49,7 +49,7 @@ class MatlabFile:
         self.shapes: dict[str, tuple[int, ...]] = {name: shape for name, shape, _ in listed}
         self._kinds = {name: kind for name, _, kind in listed}
         if len(self.shapes) < len(listed):
-            raise DataFormatError(f"{path} has a matrix twice")
+            raise DataFormatError(f"{path} has a matrix twice: save each one only once")
 
     def check(self, names: Sequence[str]) -> None:
         """Raise DataFormatError unless these are matrices of real numbers in the file."""

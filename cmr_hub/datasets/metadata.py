@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
-from unicodedata import normalize
 
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.tables import FILE_NAME, TEXT_KEYS, table_rows
-from cmr_hub.errors import DataFormatError
+from cmr_hub.errors import DataFormatError, DataNotFoundError
+from cmr_hub.paths import plain
 
 _Find: TypeAlias = Callable[[Path, object, str, ReadReport], Path | None]
 
@@ -121,7 +121,12 @@ def is_inside(path: Path, base: Path) -> bool:
 
 
 def picture_annotations(
-    files: Sequence[Path], base: Path, report: ReadReport, *, tables: Sequence[Path]
+    files: Sequence[Path],
+    base: Path,
+    report: ReadReport,
+    *,
+    tables: Sequence[Path],
+    given: Sequence[Path] = (),
 ) -> dict[Path, Annotations]:
     """Return what the tables of a folder say of its pictures.
 
@@ -130,15 +135,24 @@ def picture_annotations(
     may differ from that of the file in the composition and case of letters, have backslashes, or
     begin with `./` or with the folder's whole path. A table that names no picture is passed over,
     with its reason in the report.
+
+    The tables `given` may be anywhere, and name a picture by the end of its path, if it is the only
+    one: `val/1.jpg`, or `1.jpg`. What they say takes precedence.
+
+    Raises DataNotFoundError if one of the tables `given` does not exist.
     """
-    find = _finder(files, base)
+    for table in given:
+        if not table.is_file():
+            raise DataNotFoundError(f"{table} is not a file: give a table of metadata")
+    find, find_end = _finder(files, base), _end_finder(files)
     found: dict[Path, Annotations] = {}
-    for table in tables:
+    for table in (*given, *tables):
         own, rows, named, reason = ReadReport(), 0, 0, ""
         try:
             for place, record in table_rows(table, own):
                 rows += 1
-                path = find(table, record.get(FILE_NAME), place, own)
+                finds = find_end if table in given else find
+                path = finds(table, record.get(FILE_NAME), place, own)
                 if path is None:
                     continue
                 named += 1
@@ -164,7 +178,7 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
     on_disk = set(files)
     alike: dict[str, list[Path]] = {}
     for path in files:
-        alike.setdefault(_plain(path), []).append(path)
+        alike.setdefault(plain(path), []).append(path)
 
     def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
         if not isinstance(name, str) or not is_clean(name) or not name.strip():
@@ -175,7 +189,7 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
             path = table.parent / own
             is_below = path in on_disk or not PurePath(own).is_absolute()
             is_below = is_below and ".." not in PurePath(own).parts
-            found = [path] if path in on_disk else alike.get(_plain(path), [])
+            found = [path] if path in on_disk else alike.get(plain(path), [])
             one = found[0] if len(found) == 1 else path
             if not is_below or not is_inside(one, base):
                 break
@@ -190,9 +204,31 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
     return find
 
 
-def _plain(path: Path) -> str:
-    """Return a path whose letters are composed and without case."""
-    return normalize("NFC", normalize("NFC", str(path)).casefold())
+def _end_finder(files: Sequence[Path]) -> _Find:
+    """Return a function that finds a picture by as much of the end of its path as is given."""
+    alike: dict[str, list[str]] = {}
+    paths = {path.as_posix(): path for path in files}
+    for path in paths:
+        alike.setdefault(plain(path.rpartition("/")[2]), []).append(path)
+
+    def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
+        if not isinstance(name, str) or not is_clean(name) or not name.strip():
+            report.add("damaged record", place, f"{FILE_NAME} is not a file name")
+            return None
+        own = plain(name.strip().replace("\\", "/").removeprefix("./"))
+        same = alike.get(own.rpartition("/")[2], [])
+        # An absolute path, or one below another folder, is of the machine that wrote the table.
+        for end in (own, *(own[at + 1 :] for at, sign in enumerate(own) if sign == "/")):
+            found = [path for path in same if f"/{plain(path)}".endswith(f"/{end}")]
+            if len(found) == 1:
+                return paths[found[0]]
+            if found:
+                report.add("damaged record", place, f"{name} may be any of {len(found)} pictures")
+                return None
+        report.add("missing image", place, name)
+        return None
+
+    return find
 
 
 def _merged(first: Annotations, second: Annotations) -> Annotations:

@@ -70,7 +70,9 @@ def read(root: str | Path | None = None, protocol: str = "full") -> FeatureDatas
     concepts = list(split_lines(read_text(base / CONCEPTS, ReadReport()) or ""))
     if seed is not None:
         if missing := [name for name in TEN if name not in concepts]:
-            raise DataFormatError(f"{base / CONCEPTS} has no {', '.join(missing)}")
+            raise DataFormatError(
+                f"{base / CONCEPTS} has no {', '.join(missing)}: get the file from {HOME_PAGE}"
+            )
         concepts = list(TEN)
     images, texts, labels = [], [], []
     for side in sides:

@@ -113,7 +113,7 @@ def Folder(root: str | Path, *, check_images: bool = True) -> PairDataset:
 def _pairs(name: str, root: str | Path | None, protocol: str, check_images: bool) -> PairDataset:
     dataset = load_dataset(name, root, protocol, check_images=check_images)
     if not isinstance(dataset, PairDataset):
-        raise DataFormatError(f"{name} has no pictures")
+        raise DataFormatError(f"{name} has features and no pictures: read it with Features")
     return dataset
 
 
@@ -220,5 +220,5 @@ def XMediaNet(root: str | Path | None = None) -> FeatureDataset:
 def _features(name: str, root: str | Path | None, protocol: str, **options: Any) -> FeatureDataset:
     dataset = load_dataset(name, root, protocol, **options)
     if not isinstance(dataset, FeatureDataset):
-        raise DataFormatError(f"{name} has pictures")
+        raise DataFormatError(f"{name} has pictures and no features: read it with load_dataset")
     return dataset

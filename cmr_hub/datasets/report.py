@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cmr_hub.notebook import html_table
+
 if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
@@ -91,6 +93,11 @@ class ReadReport:
             if count > first:
                 lines.append(f"    and {count - first} more")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        first: dict[str, Problem] = {one.kind: one for one in reversed(self._problems)}
+        rows = [(kind, f"{count:,}", first[kind].path) for kind, count in self.counts.items()]
+        return html_table(rows, ("problem", "count", "the first"), f"{len(self):,} problems")
 
     def as_dict(self) -> JSONObject:
         """Return `{"counts": {kind: n}, "problems": [{"kind", "path", "detail"}]}` for JSON."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from cmr_hub.datasets.annotations import annotation_records
 from cmr_hub.datasets.camera import FACTS
 from cmr_hub.datasets.parquet import ParquetTable
 from cmr_hub.datasets.report import ReadReport
@@ -41,13 +42,13 @@ def table_rows(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, 
 
     The text is UTF-8 or, with a byte order mark, UTF-16. The delimiter is a comma, a semicolon, a
     tab or a pipe. A column of numbers is read as numbers, and an empty cell as None. JSON is one
-    array, or one object per line.
+    array, one object per line, or annotations of COCO or FiftyOne.
 
     Raises:
         OSError, DataFormatError: not such a table; the message says why.
     """
     if not check_file(path, _LARGEST):
-        raise DataFormatError("it is empty")
+        raise DataFormatError("it is empty: it has no rows and no names of columns")
     read = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _json)
     yield from read(path, report)
 
@@ -156,7 +157,7 @@ def _json(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]
     except (ValueError, RecursionError):
         found = _json_lines(path, data, report)
     else:
-        records = whole if isinstance(whole, list) else [whole]
+        records = whole if isinstance(whole, list) else annotation_records(whole) or [whole]
         found = ((f"{path}:{number}", record) for number, record in enumerate(records, start=1))
     for place, record in found:
         if isinstance(record, dict):

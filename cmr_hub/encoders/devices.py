@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cmr_hub.errors import CMRError, shown
+from cmr_hub.errors import CMRError, known_names, shown
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,8 @@ class Placement:
             precision = "float32" if chosen.type == "cpu" else _half_precision(chosen)
         if precision not in PRECISIONS:
             raise CMRError(
-                f"no precision {shown(precision)}; choose one of: {', '.join(PRECISIONS)}"
+                f"no precision {shown(precision)}; choose one of: "
+                f"{known_names(precision, PRECISIONS)}"
             )
         return cls(str(chosen), precision)
 

@@ -123,7 +123,7 @@ class RunRecord(Figures):
             missing = [one["loc"] for one in problems if one["type"] == "missing"]
             if missing:
                 names = ", ".join(".".join(map(str, place)) for place in missing)
-                raise ModelFormatError(f"without {names}") from error
+                raise ModelFormatError(f"without {names}, so the run must be repeated") from error
             first = problems[0]
             place = ".".join(map(str, first["loc"]))
             raise ModelFormatError(

@@ -127,7 +127,7 @@ class Workbench:
         pictures = settings.image_encoder != PRECOMPUTED
         if pictures == isinstance(dataset, FeatureDataset):
             wanted = "its own features: both encoders" if pictures else "no features: no encoder"
-            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r}")
+            raise CMRError(f"{dataset.name} has {wanted} must be {PRECOMPUTED!r} in the grid")
         images = self.image_encoder(settings.image_encoder) if pictures else None
         if settings.method.name == CONTENT_BASED:
             record = measure_content_based(dataset, images, cell.seed, self.cache)
@@ -262,7 +262,7 @@ def _prepare_worker(materials: Materials, alive: Connection) -> None:
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     tqdm.set_lock(threading.RLock())  # the default lock would leak if this process is killed
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # the runner has logged the warnings
-    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - no progress bars in the runner's bar
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - no progress bars in the runner's bar
     _workbench = Workbench(materials)
 
 

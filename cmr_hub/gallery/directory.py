@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cmr_hub.atomic import storing, sync
+from cmr_hub.atomic import move, storing, sync
 from cmr_hub.checksums import sha256_of_file
 from cmr_hub.errors import GalleryInUseError, ModelFormatError
 from cmr_hub.gallery.manifest import FILE_NAME, FILE_PATTERN, FileRecord, Manifest, holds_gallery
@@ -104,7 +104,10 @@ class GalleryDirectory:
                 sha256 = sha256_of_file(temporary)
                 name = f"{kind}-{sha256[:16]}.{suffix}"
                 size = temporary.stat().st_size
-                temporary.replace(self.path / name)
+                target = self.path / name
+                # Windows does not replace a file that is mapped.
+                if not (target.is_file() and sha256_of_file(target) == sha256):
+                    move(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)
         return name, FileRecord(sha256=sha256, bytes=size)

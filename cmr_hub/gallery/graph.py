@@ -141,7 +141,9 @@ class Graph:
                 and _is_sound(levels, offsets, links, places, entry)
             )
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ModelFormatError(f"the graph has missing or invalid parts: {error}") from error
+            raise ModelFormatError(
+                f"the graph lacks parts, or they are damaged: {error}"
+            ) from error
         if not sound or offsets is None:
             raise ModelFormatError(f"the graph is not one of {count} vectors of {dim} numbers")
         faiss.copy_array_to_vector(codes.ravel(), storage.codes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.values import readable
+from cmr_hub.paths import common_folder, is_of_windows, kept_path
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -81,7 +83,11 @@ _LONGEST = 16_384
 """Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
 """Matches a path with a part that is empty, `.` or `..`, which may lead out of its root folder."""
-NOT_ABSOLUTE = r"^[^/]|^$|/\.{0,2}(/|$)"
+NOT_ABSOLUTE = (
+    r"^([^/a-zA-Z]|[a-zA-Z]([^:]|$)|[a-zA-Z]:([^/]|$)|$)"
+    r"|^/(/?$|//|/[.?]/|\.{1,2}(/|$))|[^/]/\.{0,2}(/|$)"
+)
+"""Matches a path that is absolute neither here nor on Windows, has such a part, or is a device."""
 
 
 _FIELDS: dict[str, tuple[Any, str]] = {
@@ -137,7 +143,7 @@ def items_table(items: Iterable[Item]) -> pa.Table:
         columns = {
             "id": pa.array([item.id for item in rows], pa.string()),
             "path": pa.array(
-                [None if item.path is None else os.path.abspath(item.path) for item in rows],  # noqa: PTH100 - Path.resolve() follows links
+                [None if item.path is None else kept_path(item.path) for item in rows],
                 pa.string(),
             ),
             "sentences": pa.array([list(item.sentences) for item in rows], pa.list_(pa.string())),
@@ -267,13 +273,15 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
 def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:
     """Return the deepest common folder of all paths, and the table with paths relative to it.
 
-    The folder is None if no item has a path.
+    The folder is None if no item has a path, and "" if paths of several drives stay absolute.
     """
     ends = pc.min_max(table.column("path")).as_py()
     if ends["min"] is None:
         return None, table
     # A common prefix of the first and the last path is a prefix of all paths between them.
-    root = os.path.commonpath([Path(ends["min"]).parent, Path(ends["max"]).parent])
+    root = common_folder([posixpath.dirname(ends["min"]), posixpath.dirname(ends["max"])])
+    if not root:
+        return root, table
     paths = pc.utf8_slice_codeunits(table.column("path"), len(root.rstrip("/")) + 1)
     return root, _with_paths(table, paths)
 
@@ -289,6 +297,13 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
         return table
     if root is None:
         raise ModelFormatError("the items have relative paths, but no root folder is stored")
+    if os.sep == "\\" or is_of_windows(root):
+        # A backslash would lead out of the root as well.
+        paths = pc.replace_substring(paths, "\\", "/")
+        table = _with_paths(table, paths)
+    if not root:
+        _check_keys(table, relative=False)
+        return table
     if pc.any(_matches(table, NOT_RELATIVE)).as_py():
         raise ModelFormatError("a path of the items leads out of their root folder")
     # Not binary_join_element_wise, which imports pandas to make a scalar of the root.

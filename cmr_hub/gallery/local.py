@@ -31,6 +31,7 @@ from cmr_hub.gallery.stored import (
     write_rows,
 )
 from cmr_hub.gallery.vectors import refuse_other_lengths
+from cmr_hub.paths import kept_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -124,7 +125,7 @@ class LocalStore:
         store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
         store._dismissed = read_dismissed(store.directory.path, manifest)
-        store._root = None if root is None else os.path.abspath(root)  # noqa: PTH100
+        store._root = None if root is None else kept_path(root)
         return store
 
     def __len__(self) -> int:
@@ -290,7 +291,9 @@ class LocalStore:
             manifest, rows, where = None, self._now(), ""
         ids = rows.items.column("id").to_pylist()
         if len(set(ids)) < len(ids):
-            raise ModelFormatError(f"{where}{len(ids) - len(set(ids))} rows are duplicates")
+            raise ModelFormatError(
+                f"{where}{len(ids) - len(set(ids))} rows have an id of another row: index again"
+            )
         for target in rows.vector_counts:
             for column in rows.columns(target):
                 refuse_other_lengths(target, column.matrix)

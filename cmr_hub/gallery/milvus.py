@@ -280,7 +280,8 @@ class MilvusStore:
             for row in self._rows(target, "", ["columns", "vector"]):
                 if row["id"] in known:
                     raise ModelFormatError(
-                        f"{self.address}: two {target} rows are {shown(row['id'])}"
+                        f"{self.address}: two {target} rows have the id {shown(row['id'])}: "
+                        "index again"
                     )
                 known.add(row["id"])
                 if row["columns"][MODALITY] == "pair":

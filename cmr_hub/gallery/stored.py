@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from cmr_hub.gallery.manifest import (
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.segment import Segment, StoredSegment, write_vectors
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
+from cmr_hub.paths import absolute, common_folder, is_of_windows, kept_path
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.directory import GalleryDirectory
@@ -106,7 +107,7 @@ def read_rows(
     for _ in range(_TRIES):
         try:
             manifest.check(directory, whole=whole)
-            folder = None if root is None else os.path.abspath(root)  # noqa: PTH100
+            folder = None if root is None else kept_path(root)
             return manifest, rows_of(directory, manifest, folder, known)
         except FileNotFoundError as error:
             before, manifest = manifest, Manifest.read(directory)
@@ -168,7 +169,7 @@ def _write_segment(
         # Only the items are new; rewriting a million vectors would write a gigabyte.
         vectors, files[before.vectors] = before.vectors, existing[before.vectors]
         # Keep a relative root, so that gallery and pictures can be moved together.
-        if before.root is not None and not Path(before.root).is_absolute():
+        if before.root and not (before.root.startswith("/") or is_of_windows(before.root)):
             root = before.root
     else:
         vectors, files[vectors] = directory.add(
@@ -251,15 +252,22 @@ def read_dismissed(directory: Path, manifest: Manifest) -> pa.Table:
 def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str | None]:
     """Return the picture folder of each segment; `root` replaces their common folder."""
     folders = [
-        None if record.root is None else os.path.abspath(directory / record.root)  # noqa: PTH100
+        absolute(record.root, directory) if record.root else record.root
         for record in manifest.segments
     ]
     known = [folder for folder in folders if folder is not None]
     if root is None or not known:
         return folders
-    common = os.path.commonpath(known)
+    common = common_folder(known) if all(known) else ""
+    if not common:
+        raise ModelFormatError(
+            f"{directory} has pictures on several drives: they have no common folder that "
+            f"{root} could replace"
+        )
     return [
-        None if folder is None else os.path.normpath(f"{root}/{os.path.relpath(folder, common)}")
+        None
+        if folder is None
+        else posixpath.normpath(f"{root}/{posixpath.relpath(folder, common)}")
         for folder in folders
     ]
 

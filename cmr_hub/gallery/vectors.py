@@ -70,7 +70,9 @@ def checked_vectors(
     if rows is None:
         rows = np.arange(count)
     if len(array) != len(rows) or len(rows) > count:
-        raise ModelFormatError(f"{len(array)} {name} vectors for {min(len(rows), count)} items")
+        raise ModelFormatError(
+            f"{len(array)} {name} vectors for {min(len(rows), count)} items: give one for each"
+        )
     if len(rows) and (rows[0] < 0 or rows[-1] >= count or (np.diff(rows) <= 0).any()):
         raise ModelFormatError(f"the rows of the {name} vectors are not those of {count} items")
     if lengths:

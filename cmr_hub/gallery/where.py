@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from cmr_hub.errors import QueryError, shown
+from cmr_hub.errors import QueryError, known_names, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -262,6 +262,6 @@ def _other_type(name: str, kind: pa.DataType, value: object) -> QueryError:
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise QueryError(
-            f"there is no column {shown(name)}; there are {', '.join(table.column_names)}"
+            f"there is no column {shown(name)}; there are {known_names(name, table.column_names)}"
         )
     return table.column(name)

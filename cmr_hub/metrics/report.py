@@ -25,6 +25,7 @@ from cmr_hub.metrics.retrieval import (
     precision_at_k,
     recall_at_k,
 )
+from cmr_hub.notebook import html_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -145,6 +146,13 @@ class RetrievalReport:
         lines += _lines(self._accuracies(), [] if zero_shot is None else zero_shot._accuracies())
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        i2t, t2i = self.i2t, self.t2i
+        rows = [(row[0], *_cells(row)) for row in (*self._shares(), *self._accuracies())]
+        rows.append(("queries", str(i2t.n_queries), str(t2i.n_queries), ""))
+        head = ("", "image→text", "text→image", "mean")
+        return html_table(rows, head, f"relevant: same {self.relevance}")
+
     def _shares(self) -> list[_Row]:
         i2t, t2i = self.i2t, self.t2i
         return [
@@ -189,9 +197,15 @@ def _lines(rows: list[_Row], zero_shot: list[_Row]) -> list[str]:
     return [_line(*row) for pair in pairs for row in pair if row is not None]
 
 
-def _line(name: str, i2t: float | None, t2i: float | None) -> str:
+def _cells(row: _Row) -> tuple[str, str, str]:
+    _, i2t, t2i = row
     mean_ = None if i2t is None or t2i is None else (i2t + t2i) / 2
-    cells = ["" if share is None else f"{share:.3f}" for share in (i2t, t2i, mean_)]
+    first, second, third = ("" if share is None else f"{share:.3f}" for share in (i2t, t2i, mean_))
+    return first, second, third
+
+
+def _line(name: str, i2t: float | None, t2i: float | None) -> str:
+    cells = _cells((name, i2t, t2i))
     return f"{name:<32}{cells[0]:>12}{cells[1]:>12}{cells[2]:>8}".rstrip()
 
 

@@ -6,13 +6,14 @@ source are None.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import tomllib
 from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cmr_hub.errors import similar
 
 FILE = "catalogue.toml"
 
@@ -137,5 +138,4 @@ def suggestions(name: str) -> list[str]:
 
     Case and everything before a slash are ignored.
     """
-    wanted = name.rpartition("/")[2].lower().replace("_", "-")
-    return difflib.get_close_matches(wanted, _all(), n=3, cutoff=0.6)
+    return similar(name.rpartition("/")[2], _all(), 3)

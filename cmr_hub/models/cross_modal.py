@@ -23,6 +23,8 @@ from cmr_hub.models.names import CARD, GALLERY, PICTURES
 from cmr_hub.models.stored import ModelParts, read_parts, write_parts
 from cmr_hub.models.towers import ImageTower, TextTower, refuse_file_name, refuse_single
 from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE, TEMPLATE, ClassProbability, classify
+from cmr_hub.notebook import html_table
+from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +92,20 @@ class CrossModalModel:
         if self.gallery is not None:
             parts.append(f"gallery={len(self.gallery)} items")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        trained = self.training.get("dataset")
+        facts = {
+            "model": self.source or "in memory",
+            "image encoder": self.image.encoder_name,
+            "text encoder": self.text.encoder_name,
+            "dimensions": self.dim,
+            "trained on": trained,
+            "classes": ", ".join(self.classes),
+            "gallery": None if self.gallery is None else f"{len(self.gallery):,} items",
+        }
+        rows = [(name, shortened(str(fact))) for name, fact in facts.items() if fact]
+        return html_table(rows, caption=type(self).__name__)
 
     @property
     def dim(self) -> int:

@@ -150,7 +150,9 @@ def check_tensors(header: Mapping[str, TensorInfo], shapes: Mapping[str, tuple[i
     """
     for name, shape in shapes.items():
         if name not in header:
-            raise ModelFormatError(f"{TENSORS} has no tensor {name}")
+            raise ModelFormatError(
+                f"{TENSORS} has no tensor {name}: the model is not complete; save or fetch it again"
+            )
         found = header[name]
         if found.dtype not in ("F16", "F32") or tuple(found.shape) != shape:
             raise ModelFormatError(

@@ -142,7 +142,7 @@ def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
 def _checked_templates(template: str | Sequence[str]) -> list[str]:
     templates = [template] if isinstance(template, str) else list(template)
     if not templates:
-        raise QueryError(f"give a template, e.g. {TEMPLATE!r}")
+        raise QueryError(f"give a template for the sentences, e.g. {TEMPLATE!r}")
     for one in templates:
         if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
             raise QueryError(f"{shown(one)} is no text of at most {MAX_LETTERS:,} letters")

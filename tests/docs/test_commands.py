@@ -53,6 +53,9 @@ NOT_RUN = {
         "wants Flickr8k; tests/cli/test_train_captions.py trains on a few pictures"
     ),
     "cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions": "the same",
+    "cmr data get wikipedia --to wikipedia": (
+        "downloads it; tests/datasets/test_fetch.py does from a server of its own"
+    ),
     "pip install ./sketches": "fetches from the package index; tests have it installed",
     # Hours of training. tests/scripts runs them on a few pictures.
     "python -m scripts.default distill flickr8k pascal-sentence "
@@ -340,6 +343,8 @@ def parser(words: list[str], commands: typer.Typer = app) -> tuple[object, list[
     found = typer.main.get_command(commands)
     while words and hasattr(found, "commands") and words[0] in found.commands:
         found, words = found.commands[words[0]], words[1:]
+    if "show" in getattr(found, "commands", ()) and words:  # `cmr data NAME`
+        found = found.commands["show"]
     assert not hasattr(found, "commands") or not words or words[0].startswith("-"), words
     return found, words
 

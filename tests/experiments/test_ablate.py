@@ -4,8 +4,6 @@ import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -137,41 +135,6 @@ def test_a_preset_as_it_stands_leaves_its_test_embeddings(
 
 
 @pytest.mark.faults
-def test_after_a_kill_no_cell_is_lost_or_doubled(
-    small_grid: Path, synthetic_home: Path, tmp_path: Path
-) -> None:
-    text = small_grid.read_text().replace("seeds = [0, 1]", f"seeds = {list(range(12))}")
-    small_grid.write_text(
-        text[: text.index("[defaults.method]")]
-        + 'method = "random"\n[[tables]]\nid = "t"\ntitle = "T"\nreference = "chance"\n'
-        + 'rows = [{ label = "chance" }]\n'
-    )
-    results = tmp_path / "results"
-    store = results / "runs.jsonl"
-    command = [
-        *(sys.executable, "-c", "from cmr_hub.cli import main; main()", "ablate", str(small_grid)),
-        *("--results", str(results), "--workers", "1"),
-    ]
-    runner = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not store.exists() or store.read_bytes().count(b"\n") < 2:
-        assert runner.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(runner.pid, signal.SIGKILL)
-    runner.wait()
-    kept = store.read_bytes()
-    before = kept.count(b"\n")
-    assert 2 <= before < 12
-    # Its processes end by themselves, and the results are free at once.
-    summary = run_grid(read_grid(small_grid), results, workers=1)
-    assert (summary.run, summary.found, summary.failures) == (12 - before, before, [])
-    assert store.read_bytes().startswith(kept)
-    cells = [record.cell for record in records(results)]
-    _, planned = make_plan(read_grid(small_grid), {})
-    assert sorted(cells) == sorted(planned)
-
-
 def test_a_process_that_dies_takes_one_cell_along(
     small_grid: Path, synthetic_home: Path, tmp_path: Path
 ) -> None:

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.faults
 SQUARES = ["--views", "1", "--epochs", "1"]
 
 PLACES: dict[str, tuple[str, list[str]]] = {
-    "data": ("cmr_hub.datasets.folder:read_folder", ["data", "folder", "--root", "{pictures}"]),
+    "data show": (
+        "cmr_hub.datasets.folder:read_folder",
+        ["data", "folder", "--root", "{pictures}"],
+    ),
+    "data get": ("cmr_hub.datasets.fetch:fetch_dataset", ["data", "get", "coco", "--to", "x"]),
     "train": (
         "cmr_hub.datasets.folder:read_folder",
         ["train", "folder", "--root", "{pictures}", "--image-weights", "{weights}", "--out", "x"],
@@ -45,6 +49,14 @@ PLACES: dict[str, tuple[str, list[str]]] = {
     "gallery duplicates": (
         "cmr_hub.loading:open_store",
         ["gallery", "duplicates", "{model}/gallery"],
+    ),
+    "gallery export": (
+        "cmr_hub.loading:open_store",
+        ["gallery", "export", "{model}/gallery", "--out", "x.csv"],
+    ),
+    "gallery import": (
+        "cmr_hub.loading:load",
+        ["gallery", "import", "x.npz", "--out", "x", "--model", "{model}"],
     ),
     "doctor": ("cmr_hub.encoders.devices:Placement.of", ["doctor"]),
     "space static": (

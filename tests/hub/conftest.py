@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import hub_calls
 import pytest
@@ -49,3 +52,18 @@ def client(
         assert pool.submit(hub_calls.ready).result() == _server.url
         patch.undo()
         yield lambda function, *args, **options: pool.submit(function, *args, **options).result()
+
+
+@pytest.fixture
+def only_its_requirements(tmp_path: Path) -> Callable[[Path], Path]:
+    """Gives the Python of a new environment with a Space's requirements and nothing else."""
+
+    def install(space: Path) -> Path:
+        uv, home = Path(sys.executable).with_name("uv"), tmp_path / "venv"
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
+        python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+        command = [uv, "pip", "install", "-q", "--python", python, "-r", space / "requirements.txt"]
+        subprocess.run(command, check=True)
+        return python
+
+    return install

@@ -3,16 +3,14 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import venv
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from served import free_port, served
 
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.hub.dashboard_space import APP, build_dashboard_space
@@ -78,32 +76,18 @@ def test_what_cannot_be_bundled(results, tmp_path):
 
 def run_and_look(python: Path | str, space: Path, seconds: float) -> None:
     """Starts it as the Dockerfile does, waits until it answers, and runs its first page."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "CMR_", "VIRTUAL_ENV"))
     } | {"PYTHONPATH": str(space)}
     options = [option for option in command(space)[1:] if "port" not in option]
-    with subprocess.Popen(
-        [python, "-m", "streamlit", *options, f"--server.port={port}"],
-        **{"cwd": space, "env": environment, "stderr": subprocess.PIPE, "text": True},
-    ) as process:
-        try:
-            until = time.monotonic() + seconds
-            while True:
-                try:
-                    answer = httpx.get(f"http://127.0.0.1:{port}/_stcore/health")
-                    break
-                except httpx.HTTPError:
-                    assert process.poll() is None, process.stderr.read()
-                    assert time.monotonic() < until, "the dashboard does not answer"
-                    time.sleep(0.2)
-            assert answer.text == "ok"
-        finally:
-            process.terminate()
+    options += [f"--server.port={port}"]
+    start = [python, "-m", "streamlit", *options]
+    health = "/_stcore/health"
+    with served(start, port, path=health, seconds=seconds, cwd=space, env=environment) as url:
+        assert httpx.get(f"{url}{health}").text == "ok"
     look = (
         "from streamlit.testing.v1 import AppTest\n"
         f"page = AppTest.from_file({APP!r}, default_timeout={seconds}).run()\n"
@@ -117,9 +101,5 @@ def test_it_runs(space):
 
 
 @pytest.mark.install
-def test_it_runs_with_only_its_own_requirements(space, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"],
-                   cwd=space, check=True)  # fmt: skip
-    run_and_look(python, space, 300)
+def test_it_runs_with_only_its_own_requirements(space, only_its_requirements):
+    run_and_look(only_its_requirements(space), space, 300)

@@ -2,17 +2,14 @@
 
 import os
 import re
-import socket
-import subprocess
 import sys
-import time
-import venv
 from importlib import metadata
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from served import free_port, served
 
 from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import requirements
@@ -122,32 +119,15 @@ def test_of_a_repository(server, client, with_pictures, saved_model, tmp_path):
 
 def run_and_ask(python: Path | str, space: Path, seconds: float) -> int:
     """Starts the Space as the Hub does, searches through its API, and stops it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "CMR_", "VIRTUAL_ENV"))
     } | {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1"}
-    url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(
-        [python, "app.py"], cwd=space, env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            until = time.monotonic() + seconds
-            while True:
-                try:
-                    httpx.get(url).raise_for_status()
-                    break
-                except httpx.HTTPError:
-                    assert process.poll() is None, process.stderr.read()
-                    assert time.monotonic() < until, "the page does not answer"
-                    time.sleep(0.2)
-            asked = {"text": "flame", "count": 3}
-            return len(httpx.get(f"{url}/search_text", params=asked, timeout=60).json()["pictures"])
-        finally:
-            process.terminate()
+    asked = {"text": "flame", "count": 3}
+    with served([python, "app.py"], port, seconds=seconds, cwd=space, env=environment) as url:
+        return len(httpx.get(f"{url}/search_text", params=asked, timeout=60).json()["pictures"])
 
 
 def test_it_runs(space):
@@ -155,9 +135,5 @@ def test_it_runs(space):
 
 
 @pytest.mark.install
-def test_it_runs_with_only_its_own_requirements(space, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-r", "requirements.txt"],
-                   cwd=space, check=True)  # fmt: skip
-    assert run_and_ask(python, space, 300) == 3
+def test_it_runs_with_only_its_own_requirements(space, only_its_requirements):
+    assert run_and_ask(only_its_requirements(space), space, 300) == 3

@@ -43,8 +43,12 @@ class MilvusProcess:
     def __init__(self, folder: Path, *, secured: bool = False) -> None:
         self.folder = folder
         self.ca: Path | None = None
-        # Half a minute otherwise passes before it forgets that it was killed.
-        self.options: dict[str, object] = {"common.session.ttl": 5}
+        self.options: dict[str, object] = {
+            # Half a minute otherwise passes before it forgets that it was killed.
+            "common.session.ttl": 5,
+            # Milliseconds; a reader who asks for all that is written waits for the next.
+            "proxy.timeTickInterval": 20,
+        }
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

@@ -17,13 +17,20 @@ dataset = { name = "wikipedia-features", text = "lda" }
 protocol = "2173/231/462"
 image_encoder = "precomputed"
 text_encoder = "precomputed"
+[defaults.method]
+name = "acmr-paper"
+epochs = 1
+batch_size = 512
+image_hidden = [8]
+text_hidden = [8]
+dim = 4
 
 [[tables]]
 id = "t"
 title = "T"
 reference = "net"
 rows = [
-    { label = "net", method = { name = "acmr-paper", epochs = 1, dim = 4 } },
+    { label = "net" },
     { label = "chance", method = "random" },
 ]
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -131,7 +131,7 @@ class Engine:
         if self.is_private:
             return str(path)
         root = self.facets.root
-        return str(path) if root is None else os.path.relpath(path, root)
+        return posixpath.relpath(path, root) if root else Path(path).name
 
     def shown(self, hit: Hit) -> JSONObject:
         """Return a result as JSON for the page."""

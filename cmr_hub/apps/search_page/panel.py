@@ -381,7 +381,7 @@ def _chosen(values: Any) -> list[str | int]:
         QueryError: it is not a list, or longer than any list of choices.
     """
     if not isinstance(values or [], list):
-        raise QueryError("choose from a list")
+        raise QueryError("the values of a filter are a list: choose them from it")
     if len(values or ()) > MOST_CHOICES:
         raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search all")
     return list(dict.fromkeys(value for value in values or () if isinstance(value, str | int)))

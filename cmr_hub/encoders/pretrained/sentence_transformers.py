@@ -95,7 +95,7 @@ class SentenceTransformersBackbone(Backbone):
     @property
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
         if self._transform is None:
-            raise CMRError(f"{self.files.name} reads no pictures")
+            raise CMRError(f"{self.files.name} reads no pictures: take it as a text encoder only")
         return self._transform
 
     def images(self, batch: dict[str, Tensor]) -> Tensor:

@@ -66,11 +66,11 @@ class TextEncoder(ABC):
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Tokenise B texts into the input of `rows`: named tensors (B, T) or (B, ...)."""
-        raise CMRError(f"{self.name} has no network")
+        raise CMRError(f"the text encoder {self.name} has no network that could be run or exported")
 
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
         """Map named tensors of B texts to (B, dim) with the network."""
-        raise CMRError(f"{self.name} has no network")
+        raise CMRError(f"the text encoder {self.name} has no network that could be run or exported")
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         """Return a copy without the network's weights that runs in another runtime.
@@ -79,11 +79,11 @@ class TextEncoder(ABC):
             run: Does the same as `rows`, for arrays.
             placement: Placement of the other runtime.
         """
-        raise CMRError(f"{self.name} has no network")
+        raise CMRError(f"the text encoder {self.name} has no network that could be run or exported")
 
     def with_parts(self, parts: Sequence[TextEncoder]) -> Self:
         """Return a copy with other `parts`."""
-        raise CMRError(f"{self.name} has no parts")
+        raise CMRError(f"the text encoder {self.name} has no parts that could be replaced")
 
     @property
     def has_network(self) -> bool:

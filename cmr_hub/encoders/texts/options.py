@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import ValidationError, validate_call
 
-from cmr_hub.errors import CMRError, shown
+from cmr_hub.errors import CMRError, known_names, shown
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -31,7 +31,8 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
         name = getattr(self, "name", type(self).__name__)
         for option in options.keys() - allowed:
             raise CMRError(
-                f"{name}: no option {shown(option)}; the options are: {', '.join(allowed)}"
+                f"{name}: no option {shown(option)}; the options are: "
+                f"{known_names(option, allowed)}"
             )
         try:
             validated(self, *args, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,7 +35,8 @@ class Excluded:
                 [*([] if "/" in pattern.rstrip("/") else ["**"]), *pattern.strip("/").split("/")],
                 pattern.endswith("/"),
             )
-            for pattern in listed("exclude", patterns, str)
+            for given in listed("exclude", patterns, str)
+            for pattern in [given.replace(os.sep, "/")]
             if pattern.strip("/")
         ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from stat import S_ISLNK, S_ISREG
 from typing import Literal
+from unicodedata import normalize
 
 from cmr_hub.datasets.images import looks_like_picture
 from cmr_hub.datasets.metadata import (
@@ -32,7 +33,12 @@ from cmr_hub.gallery.indexing.shards import shard_entries
 
 
 def folder_entries(
-    base: Path, report: ReadReport, excluded: Excluded, *, follow_links: bool = False
+    base: Path,
+    report: ReadReport,
+    excluded: Excluded,
+    *,
+    follow_links: bool = False,
+    metadata: Sequence[Path] = (),
 ) -> Iterator[Entry]:
     """Yield all pictures and videos below a folder, sorted by path.
 
@@ -48,20 +54,21 @@ def folder_entries(
         report: collects what is passed over.
         excluded: decides which files and folders are left out.
         follow_links: follow links to folders, and links that lead out of the folder.
+        metadata: further tables, anywhere; see `picture_annotations`.
 
     Raises:
-        DataNotFoundError: the folder does not exist.
+        DataNotFoundError: the folder or a table of `metadata` does not exist.
     """
     base = base.expanduser().absolute()
     if not base.is_dir():
-        raise DataNotFoundError(f"{base} is not a folder")
+        raise DataNotFoundError(f"{base} is not a folder: give a folder of pictures")
     files = _visible(walk(base, report, excluded, follow_links=follow_links), report)
     # With its links followed, everything on this machine is inside.
     inside = Path(base.anchor) if follow_links else base
     tables = metadata_files(files, inside, report)
-    annotations = picture_annotations(files, inside, report, tables=tables)
+    annotations = picture_annotations(files, inside, report, tables=tables, given=metadata)
     sidecars = {path for path in files if path.suffix in _SIDECARS}
-    texts = {path for path in files if path.name.lower() in TABLES} | sidecars
+    texts = {path for path in files if path.name.lower() in TABLES} | sidecars | set(metadata)
     folders: dict[Path, str] = {}
     for path in files:
         ending = path.suffix.lower()
@@ -93,7 +100,8 @@ def folder_entries(
             continue
         parent = path.parent
         if parent not in folders:
-            folder = parent.relative_to(base).as_posix()
+            # Composed, so that a condition on it is the same on a Mac, whose disks may not be.
+            folder = normalize("NFC", parent.relative_to(base).as_posix())
             folders[parent] = "" if folder == "." else folder
         folder = folders[parent]
         if ending == ".tar":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +47,7 @@ from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.values import as_text
 from cmr_hub.gallery.vectors import VectorColumn
+from cmr_hub.paths import as_on_disk, kept_path
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
@@ -83,6 +83,7 @@ def index_folder(
     restore: bool = False,
     ocr: bool = False,
     log: str | Path | None = None,
+    metadata: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Summary:
     """Update the rows of a gallery that belong to a folder; other rows stay.
@@ -112,6 +113,8 @@ def index_folder(
         prune: also remove the rows of folders that are gone or have no picture.
         restore: index what `Gallery.remove` removed from this folder.
         ocr: read the text in pictures.
+        metadata: tables of metadata, or annotations of COCO or FiftyOne, that are not in the folder
+            or have another name; see `picture_annotations`.
         log: a file that will list all skipped files; see `Summary.write_log`.
         progress: show a progress bar.
 
@@ -122,17 +125,20 @@ def index_folder(
             RapidOCR is not installed.
         GalleryInUseError: another process is writing to the gallery.
     """
-    base = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - links stay as they are
+    base = as_on_disk(Path(kept_path(Path(folder).expanduser())))
     report = ReadReport()
     model = _with_encoders(gallery.model)
     excluded = Excluded(exclude, base)
+    tables = [Path(kept_path(Path(path).expanduser())) for path in metadata]
     if ocr:
         reader()
     with _encoding(model, cluster, workers, ocr=ocr) as encoding, gallery.store.writing():
-        table = gallery.store.table_below(str(base))
+        table = gallery.store.table_below(base.as_posix())
         found = []
         if base.is_dir() or not (prune and len(table)):
-            for entry in folder_entries(base, report, excluded, follow_links=follow_links):
+            for entry in folder_entries(
+                base, report, excluded, follow_links=follow_links, metadata=tables
+            ):
                 found.append(entry)
                 encoding.expect(len(found) - len(table))
         found = with_frames(found, gallery.store, base, report, workers=workers, progress=progress)
@@ -221,7 +227,7 @@ class _Run:
     ) -> None:
         self.store, self.model, self.base = store, model, base
         self.entries, self.ocr = entries, ocr
-        self.here = {str(entry.path) for entry in entries}
+        self.here = {entry.path.as_posix() for entry in entries}
         self.summary = Summary(
             pictures=len(entries),
             without_caption=sum(not entry.sentences for entry in entries),
@@ -307,19 +313,19 @@ class _Run:
         if self.gone:
             self.store.remove(sorted(self.gone))
         for folder in self.moved_from:
-            if not folder.exists() and (left := len(self.store.table_below(str(folder)))):
+            if not folder.exists() and (left := len(self.store.table_below(folder.as_posix()))):
                 self.summary.kept[str(folder)] = left
 
     def forget_removals(self) -> None:
         """Forget which pictures of this folder were removed from the gallery."""
         before = self.store.dismissed
-        is_here = pc.starts_with(before.column("path"), f"{str(self.base).rstrip('/')}/")
+        is_here = pc.starts_with(before.column("path"), f"{self.base.as_posix().rstrip('/')}/")
         is_back = pc.is_in(before.column("sha256"), value_set=pa.array(self.new, pa.string()))
         self.store.set_dismissed(before.filter(pc.invert(pc.or_(is_here, is_back))))
 
     def _is_known(self, entry: Entry) -> bool:
         """Return whether the picture is unchanged; queue its row if its annotations changed."""
-        row = self.known.get(str(entry.path))
+        row = self.known.get(entry.path.as_posix())
         if row is None:
             return False
         if row.get("size") != entry.size or not is_time(row.get("modified"), entry.modified):
@@ -363,7 +369,11 @@ class _Run:
                 stored = next(filter(self._is_complete, same), None)
                 if stored is not None:
                     yield entry, _picture_of(stored)
-                elif sha256 in self.dismissed and not same and str(entry.path) not in self.known:
+                elif (
+                    sha256 in self.dismissed
+                    and not same
+                    and entry.path.as_posix() not in self.known
+                ):
                     yield entry, Encoded(sha256, None)
                 else:
                     yield entry, None
@@ -372,7 +382,7 @@ class _Run:
 
     def _add(self, entry: Entry, picture: Encoded) -> None:
         """Queue the row of a picture, unless it was removed; a moved picture keeps its row."""
-        before = self.known.get(str(entry.path))
+        before = self.known.get(entry.path.as_posix())
         row = self._row_of(entry, picture, before)
         if row is not None:
             self.ready.append(self._kept(entry, row, picture))
@@ -504,7 +514,7 @@ class _Run:
             [
                 (
                     ids[index],
-                    str(rows[index].entry.path),
+                    rows[index].entry.path.as_posix(),
                     picture.sha256,
                     picture.facts[PICTURE_HASH],
                 )

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from cmr_hub.apps.search_page import build_page, serve
+from cmr_hub.apps.search_page import build_page, serve, server
 from cmr_hub.apps.search_page.query_options import QueryOptions
 
 API = "/gradio_api"
@@ -430,7 +430,8 @@ def test_a_form_that_is_none(site) -> None:
         assert answer.json()["error"].endswith(".")
 
 
-def test_a_head_that_never_ends(site) -> None:
+def test_a_head_that_never_ends(site, monkeypatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 1.0)
     with (
         suppress(ConnectionError),
         socket.create_connection((httpx.URL(site).host, httpx.URL(site).port), timeout=20) as line,

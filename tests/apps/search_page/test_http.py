@@ -36,6 +36,13 @@ def test_it_is_served_beside_the_page(url, model) -> None:
     ]
 
 
+def test_no_answer_waits_for_the_acknowledgement_of_its_first_piece(url) -> None:
+    """Which takes 40 ms with Nagle's algorithm, on a connection that is kept alive."""
+    with httpx.Client() as browser:
+        times = [browser.get(f"{url}health").elapsed.total_seconds() for _ in range(20)]
+    assert min(times[1:]) < 0.03
+
+
 def test_clear(client, model, monkeypatch) -> None:
     found = client.get("/search", params={"text": "a red", "clear": "50"}).json()
     assert len(found["pictures"]) == 10

@@ -197,8 +197,9 @@ def held(site: str, head: bytes, count: int = 1) -> list[socket.socket]:
     return lines
 
 
-def test_idle_sockets_stop_nobody(site) -> None:
+def test_idle_sockets_stop_nobody(site, monkeypatch) -> None:
     """130 requests that never get whole: the others are served, and they end."""
+    monkeypatch.setattr(limits, "BODY_SECONDS", 4.0)
     head = b"POST /encode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\nx"
     lines = held(site, head, 130)
     started = time.perf_counter()

@@ -268,5 +268,5 @@ def test_a_gallery_is_kept_current(gallery, base, monkeypatch) -> None:
         picture(base / "back.png", 41)
 
     keep_current(base, update, failed)
-    assert told == [f"{base} is not a folder"]
+    assert told == [f"{base} is not a folder: give a folder of pictures"]
     assert len(gallery) == 5  # with the four of its folders that are still missing

@@ -6,11 +6,7 @@ import io
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -476,48 +472,6 @@ def test_ctrl_c_keeps_what_is_done(gallery, folder, monkeypatch, tmp_path) -> No
     assert done == 5  # of six one was broken
     summary = index_folder(gallery, folder)
     assert (summary.unchanged, summary.added) == (5, 4)
-
-
-INDEX = """
-import sys
-from cmr_hub import load
-from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing import decode, index
-decode._FEW = 1
-index._COMMIT_SECONDS = 0.0
-if __name__ == "__main__":
-    gallery = Gallery.open(sys.argv[2], load(sys.argv[1]))
-    type(gallery.model.image.encoder).batch_size = 1
-    print("ready", flush=True)
-    index.index_folder(gallery, sys.argv[3])
-"""
-
-
-@pytest.mark.faults
-def test_kills_lose_and_double_nothing(saved_model, folder, tmp_path) -> None:
-    from cmr_hub import load
-
-    model = load(saved_model)
-    Gallery.create(tmp_path / "g", model)
-    script = tmp_path / "script.py"
-    script.write_text(INDEX)
-    command = [sys.executable, str(script), str(saved_model), str(tmp_path / "g"), str(folder)]
-    random = np.random.default_rng(0)
-    counts = [0]
-    for _ in range(2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            process.stdout.readline()
-            time.sleep(random.uniform(0.2, 2))
-            os.kill(process.pid, signal.SIGKILL)
-        opened = Gallery.open(tmp_path / "g")
-        opened.store.verify()
-        paths = opened.items["path"].to_pylist()
-        assert len(set(paths)) == len(paths) >= counts[-1]
-        counts.append(len(paths))
-    last = Gallery.open(tmp_path / "g", model)
-    index_folder(last, folder)
-    assert len(last) == len(rows_of(last, folder)) == 9
-    last.store.verify()
 
 
 def test_values_that_no_table_holds_are_left_out(gallery, tmp_path) -> None:
