@@ -64,7 +64,7 @@ def with_frames(
 
     def read(entry: Entry) -> tuple[str, list[str]] | str:
         """Return the SHA-256 of a video and the suffixes of its frames, or why there are none."""
-        modified, digest = by_path.get((str(entry.path), entry.size), (None, ""))
+        modified, digest = by_path.get((entry.path.as_posix(), entry.size), (None, ""))
         try:
             if not digest or not is_time(modified, entry.modified):
                 with entry.path.open("rb") as file:
