@@ -33,8 +33,6 @@ SHOWN_FIRST = (
     "graph-100000",
     "command-search",
     "command-index",
-    "training-all-threads",
-    "map-all-threads",
 )
 """What the README shows of the table."""
 LIMITS: tuple[tuple[str, str, str, str, float], ...] = (
