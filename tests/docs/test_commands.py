@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 from documents import HOME, PAGES, Block, blocks, every_command, prose, text_of
+from films import film
 from hub_server import TOKEN, HubServer
 from safetensors.torch import save_file
 
@@ -102,6 +103,8 @@ def pictures(reader, sketches) -> Path:
     for number, of in enumerate(sketches):
         sketches[of][1].save(folder / "2024 holiday" / f"IMG_{number:04}.jpg")
     (folder / "notes.txt").write_text("nothing")
+    (folder / "trip").mkdir()
+    film(folder / "trip" / "movie.mp4")
     return folder
 
 

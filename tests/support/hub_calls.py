@@ -30,7 +30,6 @@ def ready() -> str:
 
     _http.time = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / FASTER), time=time.time)
     hub_errors.WAITS = tuple(wait / FASTER for wait in hub_errors.WAITS)
-    hub_errors._RETRIED_BY_CLIENT /= FASTER
     return constants.ENDPOINT
 
 
