@@ -19,6 +19,7 @@ BASELINES = Registry(
         "kcca": "cmr_hub.baselines.kcca:KCCABaseline",
         "pls": "cmr_hub.baselines.pls:PLSBaseline",
         "posterior": "cmr_hub.baselines.posterior:PosteriorBaseline",
+        "posterior-cca": "cmr_hub.baselines.posterior_cca:PosteriorCCABaseline",
         "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
     },
 )

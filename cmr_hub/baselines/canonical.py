@@ -138,15 +138,18 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
                 validation.labels,
             )
 
-        chosen = search_settings(self.grid, value)
-        image_width, text_width = _widths(chosen)
+        return self.fitted(splits, search_settings(self.grid, value))
+
+    def fitted(self, splits: TrainingSplits, settings: Settings) -> FittedBaseline:
+        """Fit on `splits.final` with these settings."""
+        image_width, text_width = _widths(settings)
         image = self.view(splits.final.images, image_width)
         text = self.view(splits.final.texts, text_width)
-        images, texts = canonical_directions(image, text, *_ridges(chosen)).weighted(chosen)
+        images, texts = canonical_directions(image, text, *_ridges(settings)).weighted(settings)
         return FittedBaseline(
             self.embedder(image, images),
             self.embedder(text, texts),
-            {**chosen, "dim": images.shape[1]},
+            {**settings, "dim": images.shape[1]},
         )
 
 

@@ -51,12 +51,15 @@ class PosteriorBaseline(Baseline):
                 splits.validation.labels,
             )
 
-        chosen = search_settings(self.grid, value)
-        images, texts = final_classifiers(splits, chosen["image_C"], chosen["text_C"])
+        return self.fitted(splits, search_settings(self.grid, value))
+
+    def fitted(self, splits: TrainingSplits, settings: Settings) -> FittedBaseline:
+        """Fit on `splits.final` with these settings."""
+        images, texts = final_classifiers(splits, settings["image_C"], settings["text_C"])
         return FittedBaseline(
-            images.projector(chosen["image_temperature"]),
-            texts.projector(chosen["text_temperature"]),
-            dict(chosen),
+            images.projector(settings["image_temperature"]),
+            texts.projector(settings["text_temperature"]),
+            dict(settings),
         )
 
 

@@ -32,6 +32,12 @@ def ablate(
         ),
     ] = None,
     cache: Cache = None,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested", help="Run the grid's nested tables: settings chosen inside each split."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the runs that are missing.")
     ] = False,
@@ -43,7 +49,7 @@ def ablate(
     from cmr_hub.experiments.ablate import planned_cells, run_grid
     from cmr_hub.experiments.grid import read_grid
 
-    grid = read_grid(grid_file)
+    grid = read_grid(grid_file, nested=nested)
     weights = _weights(image_weights)
     if dry_run:
         plan, cells, found = planned_cells(grid, results, weights)

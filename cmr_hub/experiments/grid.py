@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError, UnknownNameError, shown
 from cmr_hub.experiments.methods import get_method
 from cmr_hub.experiments.published import published_systems
-from cmr_hub.training.presets import Preset
+from cmr_hub.training.presets import LinearExpert, Preset
 
 if TYPE_CHECKING:
     from cmr_hub.baselines.base import Baseline
@@ -163,6 +164,11 @@ def _same_type(field: str, value: Any, current: Any) -> Any:
         return float(value)
     if current is None and type(value) is int:
         return value
+    if isinstance(current, LinearExpert) and isinstance(value, dict):
+        try:
+            return LinearExpert(**value)
+        except TypeError as error:
+            raise CMRError(f"{field} has other numbers: {error}") from error
     if field == "objective":
         if isinstance(value, dict) and all(isinstance(term, dict) for term in value.values()):
             return value
@@ -212,6 +218,9 @@ class Settings(_Strict):
     """Number of last layers of the sentence encoder to fine-tune."""
     test_on: OtherData | None = None
     """Data to test the trained model on, instead of the test split of its dataset."""
+    candidates: dict[str, list[Any]] | None = None
+    """For nested selection: values of fields of the preset, of which all combinations are scored
+    inside the training part; empty for a baseline, which searches its own. None: not nested."""
 
     @model_validator(mode="after")
     def _encoders(self) -> Settings:
@@ -227,7 +236,28 @@ class Settings(_Strict):
             raise ValueError("only the text encoder sentence can be fine-tuned")
         if self.test_on is not None and self.image_encoder == PRECOMPUTED:
             raise ValueError("features of different datasets have nothing in common")
+        if self.candidates is not None and (self.fine_tune or self.fine_tune_text or self.test_on):
+            raise ValueError("nested selection is of frozen encoders and one dataset")
+        is_preset = isinstance(get_method(self.method.name), Preset)
+        if self.candidates is not None and is_preset != bool(self.candidates):
+            raise ValueError("a preset needs candidates, and a baseline searches its own")
+        for choice in self.choices():
+            _check_method(choice)
         return self
+
+    def choices(self) -> list[Choice]:
+        """Return the method with each combination of the candidates, or as it is if none."""
+        given = self.candidates or {}
+        return [
+            Choice.model_validate(
+                {
+                    "name": self.method.name,
+                    **self.method.options,
+                    **dict(zip(given, each, strict=True)),
+                }
+            )
+            for each in itertools.product(*given.values())
+        ]
 
     def _without_texts(self) -> Settings:
         if self.text_encoder.name != NONE:
@@ -299,7 +329,7 @@ def _refuse_repeats(what: str, values: list[str]) -> None:
         raise ValueError(f"each {what} may stand once; twice: {', '.join(repeated)}")
 
 
-def read_grid(path: str | Path) -> Grid:
+def read_grid(path: str | Path, *, nested: bool = False) -> Grid:
     """Read a grid file.
 
     A grid has `name`, `title`, `seeds`, `defaults` and `tables`. A table has `id`, `title`,
@@ -307,6 +337,11 @@ def read_grid(path: str | Path) -> Grid:
     A row has `label`, the fields of `Settings`, and optionally `published`. Fields missing in a
     row come from the defaults of its table, then from those of the grid. A table without rows
     uses the `rows` of the grid.
+
+    Args:
+        path: TOML file.
+        nested: read the grid `<name>-nested` instead: the same defaults with the title, the seeds
+            and the tables of the file's `[nested]`.
 
     Raises:
         CMRError: the file cannot be read or is invalid; the message names the place.
@@ -318,6 +353,11 @@ def read_grid(path: str | Path) -> Grid:
         raise CMRError(f"there is no grid file {source}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise CMRError(f"{source} cannot be read as TOML: {error}") from error
+    own = content.pop("nested", None)
+    if nested:
+        if not isinstance(own, dict):
+            raise CMRError(f"{source} has no [nested]: no settings to choose inside each split")
+        content |= {**own, "name": f"{content.get('name')}-nested"}
     try:
         return Grid.model_validate(_with_defaults(content))
     except ValidationError as error:

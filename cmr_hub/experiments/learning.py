@@ -81,16 +81,20 @@ def learn(
     report_to: ReportTo | None = None,
     device: str = "cpu",
     progress: bool = False,
+    refit: bool = True,
 ) -> Learnt:
     """Train on the training split of complete pairs, with encoders that are already fitted.
 
-    For the arguments see `run_experiment`.
+    For the arguments see `run_experiment`. Without `refit`, the pairs held out for validation are
+    not trained on in the end, so that settings can be scored on them.
     """
     features = feature_reader(
         dataset, method, image_encoder, text_encoder, cache, progress=progress
     )
     if fine_tuning is None and text_fine_tuning is None:
         splits = training_splits(dataset, method, seed, features)
+        if not refit:
+            splits = replace(splits, refit=None)
         if isinstance(method, Baseline):
             return _fit(method, splits, seed, image_encoder, text_encoder)
         trained = train_projectors(

@@ -224,6 +224,8 @@ def _cells(
     if settings.test_on is not None:
         other = settings.test_on
         facts["test_on"] = [other.dataset.name, _contents(other.dataset), other.split]
+    if settings.candidates is not None:
+        facts["nested"] = [_method_facts(choice) for choice in settings.choices()]
     for seed in seeds:
         protocol = Cell(settings, seed, "").protocol
         text = json.dumps(facts | {"protocol": protocol, "seed": seed}, sort_keys=True, default=str)

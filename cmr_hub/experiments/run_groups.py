@@ -187,7 +187,9 @@ def _tuned(count: Any, part: str) -> str:
 
 def _settings(record: RunRecord) -> dict[str, str]:
     chosen = {name: value for name in _FIELDS if (value := getattr(record, name)) is not None}
-    if record.objective != _CLOSED_FORM:
+    if record.nested is not None:  # each split may have chosen other settings
+        chosen["nested"] = True
+    elif record.objective != _CLOSED_FORM:
         chosen |= record.settings
     return dict(_flat(chosen))
 

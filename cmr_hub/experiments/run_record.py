@@ -92,6 +92,8 @@ class RunRecord(Figures):
     map50_denominator: str | None = None
     zero_shot: Figures | None = None
     """Figures of features that share a space, before any training."""
+    nested: dict[str, Any] | None = None
+    """Candidates scored inside the training part, the chosen one and the seconds; see `choose`."""
     cell: str | None = None
     """Key of the cell of a grid."""
     run: str | None = None

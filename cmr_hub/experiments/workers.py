@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -28,6 +29,7 @@ from cmr_hub.errors import CMRError
 from cmr_hub.experiments.artifacts import TestEmbeddings
 from cmr_hub.experiments.content_based import measure_content_based
 from cmr_hub.experiments.grid import CONTENT_BASED, PRECOMPUTED, Choice, OtherData, build_method
+from cmr_hub.experiments.nested import choose
 from cmr_hub.experiments.plan import Cell, image_features, located, text_features
 from cmr_hub.experiments.run import run_experiment
 from cmr_hub.experiments.transfer import evaluate_transfer
@@ -132,32 +134,48 @@ class Workbench:
         if settings.method.name == CONTENT_BASED:
             record = measure_content_based(dataset, images, cell.seed, self.cache)
             return Finished(record.model_copy(update={"validation_map": None}), [], None)
-        method = build_method(settings.method)
         texts = build_text_encoder(settings.text_encoder) if pictures else None
-        experiment = run_experiment(
-            dataset,
-            method,
-            cell.seed,
-            image_encoder=images,
-            text_encoder=texts,
-            fine_tuning=FineTuning(settings.fine_tune) if settings.fine_tune else None,
-            text_fine_tuning=TextFineTuning(settings.fine_tune_text)
-            if settings.fine_tune_text
-            else None,
-            cache=self.cache,
-        )
+        candidates = [build_method(choice) for choice in settings.choices()]
+        method = candidates[0]
+        more: JSONObject = {}
+        with TemporaryDirectory() as folder:
+            checkpoints = None
+            if settings.candidates is not None:
+                best, more["nested"] = choose(
+                    dataset,
+                    candidates,
+                    cell.seed,
+                    self.cache,
+                    Path(folder),
+                    image_encoder=images,
+                    text_encoder=texts,
+                )
+                method, checkpoints = candidates[best], Path(folder, str(best))
+            experiment = run_experiment(
+                dataset,
+                method,
+                cell.seed,
+                image_encoder=images,
+                text_encoder=texts,
+                fine_tuning=FineTuning(settings.fine_tune) if settings.fine_tune else None,
+                text_fine_tuning=TextFineTuning(settings.fine_tune_text)
+                if settings.fine_tune_text
+                else None,
+                cache=self.cache,
+                checkpoints=checkpoints,
+            )
         scores = [row["validation_map"] for row in experiment.history if "validation_map" in row]
         if experiment.zero_shot is not None:  # epoch 0, which may be the best one
             scores.append(experiment.zero_shot.validation_map)
         record = experiment.record
         if settings.test_on is not None:
             record = self._elsewhere(experiment, settings.test_on)
-        more: JSONObject = {"validation_map": max(scores, default=None)}
+        more["validation_map"] = max(scores, default=None)
         if texts is not None:  # options as in the grid, without local paths
             more["text_options"] = (record.text_options or {}) | settings.text_encoder.options
         record = record.model_copy(update=more)
         embeddings = None
-        own = settings.test_on is None and not settings.method.options
+        own = settings.test_on is None and not (settings.method.options or settings.candidates)
         if isinstance(method, Preset) and own:
             image_rows, text_rows = experiment.test_embeddings
             embeddings = TestEmbeddings(

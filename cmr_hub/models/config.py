@@ -84,8 +84,9 @@ class ProjectorConfig(_Strict):
     def _room_for_the_linear_part(self) -> Self:
         if not self.linear_dim and not self.linear_share:
             return self
-        if self.output != "sphere" or self.linear_dim >= self.dim or not self.linear_share:
-            raise ValueError("a linear part has a share in (0, 1) of the output 'sphere'")
+        takes_linear = self.output in ("sphere", "softmax")
+        if not takes_linear or self.linear_dim >= self.dim or not self.linear_share:
+            raise ValueError("a linear part has a share in (0, 1) of a 'sphere' or a 'softmax'")
         return self
 
     @model_serializer(mode="wrap")

@@ -97,12 +97,18 @@ def with_class_names(
     of_images = torch.zeros(dim, images.in_dim)
     of_images[:, -count:] = nn.functional.normalize(names).T
     return (
-        _with_linear(images, of_images, share),
-        _with_linear(texts, torch.eye(texts.in_dim), share),
+        with_linear(images, of_images, share),
+        with_linear(texts, torch.eye(texts.in_dim), share),
     )
 
 
-def _with_linear(projector: Projector, weight: Tensor, share: float) -> Projector:
+def with_linear(projector: Projector, weight: Tensor, share: float) -> Projector:
+    """Put a linear map of the scaled row beside the output, with this share of the cosine.
+
+    Raises:
+        ModelFormatError: the output is not "sphere" or "softmax", or there is a linear part
+            already.
+    """
     settings = projector.settings
     if "linear_dim" in settings:
         raise ModelFormatError("the projector has a linear part already")

@@ -71,13 +71,12 @@ class Projection:
             case "sphere":
                 parts = last.reshape(len(last), self._blocks, last.shape[1] // self._blocks)
                 unit = _normalised(parts).reshape(last.shape)
-                if not self._share:
-                    return unit
-                beside = _normalised(_times(scaled, self.arrays["linear.weight"]))
-                own = ((1 - self._share) / self._blocks) ** 0.5
-                return np.hstack([unit * np.float32(own), beside * np.float32(self._share**0.5)])
+                return self._beside_linear(unit, scaled) if self._share else unit
             case "softmax":
-                return _softmax(last)
+                posterior = _softmax(last)
+                if not self._share:
+                    return posterior
+                return self._beside_linear(_normalised(posterior), scaled)
             case "tanh":
                 np.tanh(last, out=last)
             case "posterior-0" | "posterior-1" as output:
@@ -87,6 +86,11 @@ class Projection:
                 slots = (rest, np.zeros_like(rest))
                 return np.hstack([posterior, *(slots if output[-1] == "0" else slots[::-1])])
         return last
+
+    def _beside_linear(self, unit: FloatArray, scaled: FloatArray) -> FloatArray:
+        beside = _normalised(_times(scaled, self.arrays["linear.weight"]))
+        own = ((1 - self._share) / self._blocks) ** 0.5
+        return np.hstack([unit * np.float32(own), beside * np.float32(self._share**0.5)])
 
     def _of_blocks(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
         """Apply a layer after the first, whose blocks are connected only to their own units."""

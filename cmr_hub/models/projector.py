@@ -110,10 +110,11 @@ class Projector(nn.Module):
             z = radius · (y₁/‖y₁‖, …, y_S/‖y_S‖) / √S. The cosine is then the mean of the cosines
             of the parts, which combines S separately trained projectors; see `beside`. After the
             first layer, parts are connected only to their own units; see `BlockLinear`.
-        linear_dim, linear_share: for "sphere", the output dimension of an additional linear map L
-            of the scaled row x', and its share a of the cosine:
-            z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), with y of dim − linear_dim dimensions.
-            L is set and not trained; see `with_class_names`.
+        linear_dim, linear_share: for "sphere" and "softmax", the output dimension of an additional
+            linear map L of the scaled row x', and its share a of the cosine:
+            z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), with y of dim − linear_dim dimensions;
+            for "softmax", y is softmax(y), and the radius 1. L is set and not trained; see
+            `with_linear`.
         residual: add the network's output to the row. With s the scale and μ the mean of the
             `InputScaling`, and the last layer initialised to zero,
 
@@ -152,11 +153,12 @@ class Projector(nn.Module):
                 f"blocks are equal parts of a sphere's rows, and of hidden layers: {blocks} of "
                 f"{[*hidden, own]} dimensions with the output {shown(output)} are not"
             )
-        if linear_dim and (output != "sphere" or own < 1 or not 0 < linear_share < 1):
+        takes_linear = output in ("sphere", "softmax")
+        if linear_dim and (not takes_linear or own < 1 or not 0 < linear_share < 1):
             raise ModelFormatError(
                 f"a linear part of {linear_dim} of {dim} dimensions, with a share of "
                 f"{linear_share} and the output {shown(output)}, cannot be: it takes a share in "
-                "(0, 1) of a sphere's rows"
+                "(0, 1) of the rows of a sphere or a softmax"
             )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
@@ -209,13 +211,11 @@ class Projector(nn.Module):
             case "sphere":
                 parts: Tensor = F.normalize(last.unflatten(1, (self.blocks, -1)), dim=2)
                 parts = parts.flatten(1) / self.blocks**0.5
-                if self.linear is not None:
-                    share = self.linear_share
-                    beside = F.normalize(self.linear(scaled)) * share**0.5
-                    parts = torch.cat([parts * (1 - share) ** 0.5, beside], 1)
-                return parts * self.radius
+                return self._beside_linear(parts, scaled) * self.radius
             case "softmax":
-                return last.softmax(1)
+                last = last.softmax(1)
+                if self.linear is not None:
+                    last = self._beside_linear(F.normalize(last), scaled)
             case "tanh":
                 return last.tanh()
             case "posterior-0" | "posterior-1":
@@ -226,6 +226,13 @@ class Projector(nn.Module):
                     [posterior, *(slots if self.output[-1] == "0" else slots[::-1])], 1
                 )
         return last
+
+    def _beside_linear(self, unit_rows: Tensor, scaled: Tensor) -> Tensor:
+        if self.linear is None:
+            return unit_rows
+        share = self.linear_share
+        beside = F.normalize(self.linear(scaled)) * share**0.5
+        return torch.cat([unit_rows * (1 - share) ** 0.5, beside], 1)
 
     def projection(self) -> Projection:
         """Return a NumPy copy of the current state, unaffected by later training."""

@@ -18,7 +18,7 @@ from cmr_hub.training.data import PairedFeatures, TrainingSplits
 
 every = pytest.mark.parametrize("name", list(BASELINES))
 learning = pytest.mark.parametrize("name", [name for name in BASELINES if name != "random"])
-saved = ("cca", "pls", "posterior", "label")
+saved = ("cca", "pls", "posterior", "label", "posterior-cca")
 
 
 def dataset(pairs, test_seed=3, train=80, test=40, **options):
