@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from cmr_hub.metrics.validation import validation_map
 from cmr_hub.models.joining import with_linear
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cmr_hub.baselines.base import Embedder
+    from cmr_hub.models.projector import Projector
     from cmr_hub.training.data import Score, TrainingSplits
     from cmr_hub.types import FloatArray
 
@@ -42,16 +46,12 @@ class PosteriorCCABaseline(Baseline):
 
         def summed(images: FloatArray, texts: FloatArray) -> tuple[float, float]:
             """Return the share for these canonical coordinates, and how the partner is found."""
-            found = ()
             for share in SHARES:
-                found = tuple(
-                    np.hstack([rows * (1 - share) ** 0.5, paired * share**0.5])
-                    for rows, paired in zip(own, (images, texts), strict=True)
-                )
-                if score(*found, validation.labels) >= alone:
+                both = _beside(own[0], images, share), _beside(own[1], texts, share)
+                if share == SHARES[-1] or score(*both, validation.labels) >= alone:
                     break
             # Without labels, only the partner is relevant.
-            return share, validation_map(*found, np.full(len(validation), -1))
+            return share, validation_map(*both, np.full(len(validation), -1))
 
         partners = cca.fit(known, seed, lambda images, texts, _: summed(images, texts)[1])
         share, _ = summed(
@@ -59,10 +59,19 @@ class PosteriorCCABaseline(Baseline):
         )
         classes = posterior.fitted(splits, classes.settings)
         partners = cca.fitted(splits, partners.settings)
-        sides = (classes.images, partners.images), (classes.texts, partners.texts)
-        images, texts = (
-            with_linear(likeliest, paired.layers[-1].weight, share) for likeliest, paired in sides
-        )
+        settings = {**classes.settings, **partners.settings, "share": share}
         return FittedBaseline(
-            images, texts, {**classes.settings, **partners.settings, "share": share}
+            _joined(classes.images, partners.images, share),
+            _joined(classes.texts, partners.texts, share),
+            settings,
         )
+
+
+def _beside(classes: FloatArray, partners: FloatArray, share: float) -> FloatArray:
+    return np.hstack([classes * np.float32((1 - share) ** 0.5), partners * np.float32(share**0.5)])
+
+
+def _joined(classes: Embedder, partners: Embedder, share: float) -> Projector:
+    """Return one projector; both parts scale their inputs in the same way."""
+    linear = cast("Projector", partners).layers[-1]
+    return with_linear(cast("Projector", classes), cast("Tensor", linear.weight), share)

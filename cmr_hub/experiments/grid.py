@@ -40,6 +40,9 @@ NONE = "none"
 DATA_HOME = "$CMR_DATA_HOME/"
 """Prefix of options that are paths, so that a grid does not depend on the machine."""
 
+NESTED = "-nested"
+"""Suffix of the name of a grid's nested tables."""
+
 Name = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -248,14 +251,9 @@ class Settings(_Strict):
     def choices(self) -> list[Choice]:
         """Return the method with each combination of the candidates, or as it is if none."""
         given = self.candidates or {}
+        fixed = {"name": self.method.name, **self.method.options}
         return [
-            Choice.model_validate(
-                {
-                    "name": self.method.name,
-                    **self.method.options,
-                    **dict(zip(given, each, strict=True)),
-                }
-            )
+            Choice.model_validate(fixed | dict(zip(given, each, strict=True)))
             for each in itertools.product(*given.values())
         ]
 
@@ -357,7 +355,7 @@ def read_grid(path: str | Path, *, nested: bool = False) -> Grid:
     if nested:
         if not isinstance(own, dict):
             raise CMRError(f"{source} has no [nested]: no settings to choose inside each split")
-        content |= {**own, "name": f"{content.get('name')}-nested"}
+        content |= {**own, "name": f"{content.get('name')}{NESTED}"}
     try:
         return Grid.model_validate(_with_defaults(content))
     except ValidationError as error:

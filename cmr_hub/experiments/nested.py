@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.experiments.learning import learn
 from cmr_hub.experiments.pairs import complete_pairs
 from cmr_hub.training.data import validation_score
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cmr_hub.baselines.base import Baseline
-    from cmr_hub.datasets.features import FeatureDataset
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.encoders.images.base import ImageEncoder
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def choose(
     dataset: PairDataset | FeatureDataset,
-    candidates: Sequence[Preset] | Sequence[Baseline],
+    candidates: Sequence[Preset | Baseline],
     seed: int,
     cache: FeatureCache,
     checkpoints: Path,
@@ -52,8 +52,9 @@ def choose(
     """
     started = time.perf_counter()
     known = dataset.subset(dataset.splits != "test")
-    if text_encoder is not None:
-        text_encoder.fit(known.split("train").sentences)
+    train = known.split("train")
+    if text_encoder is not None and not isinstance(train, FeatureDataset):
+        text_encoder.fit(train.sentences)
     scored: list[JSONObject] = []
     for number, method in enumerate(candidates):
         learnt = learn(

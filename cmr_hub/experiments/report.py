@@ -12,6 +12,7 @@ from cmr_hub.atomic import atomic_file
 from cmr_hub.errors import CMRError, DataNotFoundError
 from cmr_hub.experiments.artifacts import DRAWN_DIMENSIONS
 from cmr_hub.experiments.figures import draw_figures
+from cmr_hub.experiments.grid import NESTED
 from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.experiments.published import PublishedFigure, published_figures, published_systems
 from cmr_hub.experiments.results import read_runs
@@ -63,7 +64,12 @@ def write_report(results: str | Path) -> Path:
     for plan in plans:
         parts.append(f"## {plan.title}\n")
         records = stored if plan.superseded else current
-        for result in (table_result(table, records) for table in plan.tables):
+        found = [table_result(table, records) for table in plan.tables]
+        if not any(result.ranked for result in found):
+            file = plan.name.removesuffix(NESTED) + ".toml"
+            nested = " --nested" if plan.name.endswith(NESTED) else ""
+            parts.append(f"Not run here: `cmr ablate grids/{file}{nested}` fills these rows.\n")
+        for result in found:
             write_csv(result, home / f"{result.table.id}.csv")
             pictures = {} if plan.superseded else draw_figures(result, home, home / FIGURES)
             shown = {title: path.relative_to(home) for title, path in pictures.items()}

@@ -51,6 +51,30 @@ def test_the_grids_of_the_repository_are_valid_with_five_seeds_or_nothing_random
     assert len(grid.seeds) >= (5 if random else 1)
 
 
+def test_nested_tables_are_of_new_splits_and_of_candidates_without_the_tuned_settings() -> None:
+    path = ROOT / "grids" / "methods.toml"
+    grid = read_grid(path, nested=True)
+    assert set(grid.seeds).isdisjoint(range(10))
+    assert len(grid.seeds) == 5
+    for row in grid.tables[0].rows:
+        candidates = [build_method(choice) for choice in row.settings.choices()]
+        if presets := [one for one in candidates if isinstance(one, Preset)]:
+            tuned, rates = PRESETS[row.settings.method.name], [one.learning_rate for one in presets]
+            assert min(rates) < tuned.learning_rate < max(rates)
+            assert tuned.learning_rate not in rates
+            assert tuned.dropout not in [one.dropout for one in presets]
+
+
+def test_the_rows_that_wait_for_vgg16_are_those_of_their_grid() -> None:
+    plan, _ = make_plan(read_grid(ROOT / "grids" / "vgg16.toml"), {})
+    waiting = Plan.load(ROOT / "results" / "grids" / "vgg16.json")
+
+    def without_cells(one: Plan) -> list[object]:
+        return [table.model_dump(exclude={"rows": {"__all__": {"cells"}}}) for table in one.tables]
+
+    assert without_cells(waiting) == without_cells(plan)
+
+
 def test_tables_of_all_grids_have_different_ids() -> None:
     ids = [
         line

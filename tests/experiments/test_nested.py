@@ -128,6 +128,15 @@ def test_its_tables_leave_the_others_as_they_are(grid_file: Path, results: Path)
     ]
 
 
+def test_the_report_says_how_to_run_what_is_not_run(grid_file: Path, tmp_path: Path) -> None:
+    for nested in (False, True):
+        make_plan(read_grid(grid_file, nested=nested), {})[0].save(tmp_path)
+    (tmp_path / "runs.jsonl").touch()
+    text = write_report(tmp_path).read_text()
+    for options in ("", " --nested"):
+        assert f"Not run here: `cmr ablate grids/small.toml{options}` fills these rows." in text
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
