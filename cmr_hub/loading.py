@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.backends import backend_placement
 from cmr_hub.encoders.devices import Placement
+from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.pretrained.files import MODULES, OPEN_CLIP_CONFIG, PretrainedFiles, needed
 from cmr_hub.encoders.texts.storage import SETTINGS_FILE
@@ -37,6 +38,9 @@ from cmr_hub.releases import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.pretrained.backbone import Backbone
+    from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.gallery.store import Store
 
 logger = logging.getLogger(__name__)
@@ -111,7 +115,7 @@ def load(
     directory = Path(plain)
     if directory.is_dir():
         with downloads(allowed=allow_download):
-            model = _open_directory(directory)
+            model = _open_directory(directory, backend)
     elif is_release(plain):
         model = _open(release_directory(plain))
         model.source = FORMER_NAMES.get(plain, plain)
@@ -130,7 +134,7 @@ def load(
         chosen = revision or at or default_revision(repository)
         source = HubSource(repository, chosen, token, cache_dir, local_files_only, force_download)
         try:
-            model = _from_hub(source, allow_download=allow_download)
+            model = _from_hub(source, backend, allow_download=allow_download)
         except HubError as error:
             raise HubError(
                 f"there is no model directory {plain}; and on the Hub: {error}"
@@ -158,16 +162,16 @@ def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossM
     return other
 
 
-def _open_directory(directory: Path) -> CrossModalModel:
+def _open_directory(directory: Path, backend: str) -> CrossModalModel:
     if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
         model = _open(directory)
     else:
-        model = _dual_encoder(PretrainedFiles.of(directory))
+        model = _dual_encoder(PretrainedFiles.of(directory), backend)
     model.source = str(directory.resolve())
     return model
 
 
-def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
+def _from_hub(source: HubSource, backend: str, *, allow_download: bool) -> CrossModalModel:
     """Load a model of this library or a dual encoder, depending on the repository's files."""
 
     def choose(sizes: Mapping[str, int], where: str) -> Sequence[str]:
@@ -185,20 +189,27 @@ def _from_hub(source: HubSource, *, allow_download: bool) -> CrossModalModel:
                 found = PretrainedFiles.of(
                     directory, repository=source.repository, commit=directory.name
                 )
-                model = _dual_encoder(found)
+                model = _dual_encoder(found, backend)
         model.source = f"{source.repository}@{directory.name}"
         return model
 
     return source.read(choose, read)
 
 
-def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
-    """Return a model of both sides of a pretrained encoder, without projectors."""
-    from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
+def _dual_encoder(files: PretrainedFiles, backend: str) -> CrossModalModel:
+    """Return a model of both sides of a pretrained encoder, without projectors.
+
+    With another backend than torch, the network of an encoder that was exported before is built
+    when it is needed.
+    """
+    from cmr_hub.encoders.backends.recorded import recorded
+    from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder, fingerprint_of_side
     from cmr_hub.encoders.pretrained.load import Backbones
     from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
-    network = Backbones().get(files)
+    networks = Backbones()
+    known = recorded(files) if backend in ("onnx", "openvino") else None
+    network: Backbone = known or networks.get(files)
     for side, reads in (("image", "pictures"), ("text", "texts")):
         if (network.image_dim if side == "image" else network.text_dim) is None:
             raise ModelFormatError(
@@ -206,10 +217,28 @@ def _dual_encoder(files: PretrainedFiles) -> CrossModalModel:
                 f"projectors on it: cmr train DATASET "
                 f"--{'text' if side == 'image' else 'image'}-encoder hf:{files.name}"
             )
-    return CrossModalModel(
-        ImageTower(PretrainedImageEncoder(network), None),
-        TextTower(PretrainedTextEncoder(network), None),
+    if known is None:
+        return CrossModalModel(
+            ImageTower(PretrainedImageEncoder(network), None),
+            TextTower(PretrainedTextEncoder(network), None),
+        )
+    texts = PretrainedTextEncoder(known)
+    image: Lazy[ImageEncoder] = Lazy(
+        lambda: PretrainedImageEncoder(networks.get(files.read_again())),
+        texts.name,
+        texts.source,
+        known.require("image"),
+        fingerprint_of_side(files, "image"),
     )
+    text: Lazy[TextEncoder] = Lazy(
+        lambda: PretrainedTextEncoder(networks.get(files.read_again())),
+        texts.name,
+        texts.source,
+        texts.dim,
+        texts.fingerprint,
+        lambda: texts,
+    )
+    return CrossModalModel(ImageTower(image, None), TextTower(text, None))
 
 
 def _holds_encoder(directory: Path) -> bool:

@@ -22,13 +22,22 @@ class Lazy(Generic[E]):
     Args:
         build: Returns the encoder.
         name, source, dim, fingerprint: Those of the encoder, known before it is built.
+        recorded: Returns the encoder without its network, for an export to run; None if that
+            needs the network.
     """
 
     def __init__(
-        self, build: Callable[[], E], name: str, source: str, dim: int, fingerprint: str
+        self,
+        build: Callable[[], E],
+        name: str,
+        source: str,
+        dim: int,
+        fingerprint: str,
+        recorded: Callable[[], E | None] = lambda: None,
     ) -> None:
         self.name, self.source = name, source
         self.dim, self.fingerprint = dim, fingerprint
+        self.recorded = recorded
         self._build: Callable[[], E] | None = build
         self._built: E | None = None
         self._placement: Placement | None = None

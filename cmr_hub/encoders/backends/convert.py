@@ -6,7 +6,6 @@ If the export exists already, this neither imports torch nor builds the network.
 from __future__ import annotations
 
 import copy
-import importlib.metadata
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.backends.onnx_runtime import OnnxRuntimeSession
 from cmr_hub.encoders.backends.openvino import OpenVinoSession
+from cmr_hub.encoders.backends.recorded import record, version
 from cmr_hub.encoders.backends.store import found, kept
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
 from cmr_hub.encoders.images.exported import ExportedImageEncoder
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.lazy import Lazy
+from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
 if TYPE_CHECKING:
     from cmr_hub.encoders.backends.session import Session
@@ -83,7 +84,13 @@ def export_text_encoder(
     Raises:
         CMRError: As `export_image_encoder`.
     """
-    own = encoder.once() if isinstance(encoder, Lazy) else encoder
+    if isinstance(encoder, Lazy):
+        there = found(*_key(f"{encoder.fingerprint} text", placement))
+        recorded = None if there is None else encoder.recorded()
+        if there is not None and recorded is not None:
+            return recorded.run_by(_open(there, placement), placement)
+        encoder = encoder.once()
+    own = encoder
     if own.parts:
         return own.with_parts([export_text_encoder(part, placement) for part in own.parts])
     if not own.has_network or placement == own.placement:
@@ -96,6 +103,8 @@ def export_text_encoder(
         export_texts(copy.copy(own), placement, _session(placement), directory / _NETWORK)
 
     directory = kept(*_key(f"{own.fingerprint} text", placement), make)
+    if isinstance(own, PretrainedTextEncoder):
+        record(own.backbone)
     return own.run_by(_open(directory, placement), placement)
 
 
@@ -137,7 +146,7 @@ def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
 def _key(identity: str, placement: Placement) -> tuple[str, list[str]]:
     """Return the key of an export in the cache."""
     backend, precision = placement.backend, placement.precision
-    facts = [identity, backend, placement.marked(""), *map(_version, _VERSIONS)]
+    facts = [identity, backend, placement.marked(""), *map(version, _VERSIONS)]
     return f"{backend}-{precision}", facts
 
 
@@ -150,10 +159,3 @@ def _session(placement: Placement) -> type[Session]:
 
 def _open(directory: Path, placement: Placement) -> Session:
     return _session(placement)(directory / _NETWORK)
-
-
-def _version(package: str) -> str:
-    try:
-        return f"{package} {importlib.metadata.version(package)}"
-    except importlib.metadata.PackageNotFoundError:
-        return package

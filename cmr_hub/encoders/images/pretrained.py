@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.pretrained.backbone import Backbone
+    from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
 
 class PretrainedImageEncoder(ImageEncoder):
@@ -52,7 +53,7 @@ class PretrainedImageEncoder(ImageEncoder):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the files, which contain weights, processor and tokeniser."""
-        return fingerprint_of("pretrained", self.weights_sha256, {"side": "image"})
+        return fingerprint_of_side(self.backbone.files, "image")
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Map named tensors of B pictures to (B, dim)."""
@@ -61,3 +62,8 @@ class PretrainedImageEncoder(ImageEncoder):
     def to(self, placement: Placement) -> Self:
         self.backbone.to(placement)
         return self
+
+
+def fingerprint_of_side(files: PretrainedFiles, side: str) -> str:
+    """Return the fingerprint of a side, `image` or `text`, which needs no network."""
+    return fingerprint_of("pretrained", files.sha256, {"side": side})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
+    from cmr_hub.types import Arrays, JSONObject
 
 
 class Backbone(ABC):
@@ -71,6 +72,19 @@ class Backbone(ABC):
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Tokenise B texts into named tensors. Texts over the maximum length are truncated."""
+
+    def arrays(self, texts: Sequence[str]) -> Arrays:
+        """Return the same as `tokens`, as named arrays."""
+        return {name: one.numpy() for name, one in self.tokens(texts).items()}
+
+    def tokeniser(self) -> tuple[JSONObject, str] | None:
+        """Return how texts are read, to do it without the library: see `RecordedBackbone`.
+
+        The first part has what is done before tokenising, `lower` and `prompt`; the second is the
+        tokeniser in the format of `tokenizer.json`, with its truncation and padding. None if it
+        has no such format.
+        """
+        return None
 
     @abstractmethod
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
+    from cmr_hub.types import JSONObject
 
 # At import: a process that receives a pickled transform imports this module first, then the
 # classes of the transform.
@@ -106,6 +107,13 @@ class SentenceTransformersBackbone(Backbone):
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         features = self._features(texts)
         return {name: one for name, one in features.items() if isinstance(one, torch.Tensor)}
+
+    def tokeniser(self) -> tuple[JSONObject, str] | None:
+        backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return None
+        self._features(["a"])  # sets truncation and padding
+        return {"lower": self._lower, "prompt": self._prompt}, backend.to_str()
 
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:
         placed = {name: self.placement.tensor(one) for name, one in tokens.items()}

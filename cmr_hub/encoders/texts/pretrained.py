@@ -5,15 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 
-from cmr_hub.encoders.images.base import fingerprint_of
 from cmr_hub.encoders.images.exported import refuse_move
 from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.pretrained import fingerprint_of_side
 from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.encoders.texts.tokens import sentences
@@ -49,7 +47,7 @@ class PretrainedTextEncoder(TextEncoder):
         self.backbone = backbone
         self.name = f"hf:{backbone.files.name}"  # type: ignore[misc]
         self.logit_scale = backbone.logit_scale
-        self._run: Callable[[dict[str, Tensor]], Tensor] = backbone.texts
+        self._run: Callable[[Arrays], FloatArray] | None = None
         self._placement: Placement | None = None
         self._is_told = False
 
@@ -65,8 +63,7 @@ class PretrainedTextEncoder(TextEncoder):
     @property
     def fingerprint(self) -> str:
         """Hash of the files, which contain weights and tokeniser."""
-        own = fingerprint_of("pretrained", self.backbone.files.sha256, {"side": "text"})
-        return self.placement.marked(own)
+        return self.placement.marked(fingerprint_of_side(self.backbone.files, "text"))
 
     @property
     def identity(self) -> str:
@@ -89,16 +86,24 @@ class PretrainedTextEncoder(TextEncoder):
         """Network of the backbone."""
         return self.backbone.network
 
+    @property
+    def has_network(self) -> bool:
+        return True
+
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         return self.backbone.tokens(texts)
 
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
-        return self._run(tokens)
+        if self._run is None:
+            return self.backbone.texts(tokens)
+        import torch
+
+        return torch.from_numpy(self._run({name: one.numpy() for name, one in tokens.items()}))
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         other = copy.copy(self)
         other.backbone = self.backbone.without_weights()
-        other._run, other._placement = partial(_of_tensors, run), placement
+        other._run, other._placement = run, placement
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
@@ -150,15 +155,23 @@ class PretrainedTextEncoder(TextEncoder):
 
         def work(start: int) -> None:
             chosen = order[start : start + size]
-            with torch.inference_mode():
-                found: Any = self.rows(self.tokens([texts[index] for index in chosen]))
-                found = found.float().cpu().numpy()
+            found = self._rows_of([texts[index] for index in chosen])
             refuse_non_finite_rows(found, self.name)
             rows[chosen] = found
 
         for _ in side_by_side(work, range(0, len(texts), size)):
             pass
         return rows
+
+    def _rows_of(self, texts: Sequence[str]) -> FloatArray:
+        """Return the (B, dim) rows of a batch, computed by the current runtime."""
+        if self._run is not None:
+            return self._run(self.backbone.arrays(texts))
+        import torch
+
+        with torch.inference_mode():
+            found: FloatArray = self.rows(self.tokens(texts)).float().cpu().numpy()
+        return found
 
     def _tell_of_cut(self, texts: Sequence[str]) -> None:
         if self._is_told:
@@ -171,8 +184,3 @@ class PretrainedTextEncoder(TextEncoder):
                 self.name,
                 cut,
             )
-
-
-def _of_tensors(run: Callable[[Arrays], FloatArray], tokens: dict[str, Tensor]) -> Tensor:
-    """Apply a function of arrays to tensors."""
-    return torch.from_numpy(run({name: one.numpy() for name, one in tokens.items()}))
