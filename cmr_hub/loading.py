@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmr_hub.downloads import downloads, downloads_allowed
 from cmr_hub.encoders.backends import backend_placement
+from cmr_hub.encoders.backends.recorded import recorded
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained import PREFIX
@@ -202,7 +203,6 @@ def _dual_encoder(files: PretrainedFiles, backend: str) -> CrossModalModel:
     With another backend than torch, the network of an encoder that was exported before is built
     when it is needed.
     """
-    from cmr_hub.encoders.backends.recorded import recorded
     from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder, fingerprint_of_side
     from cmr_hub.encoders.pretrained.load import Backbones
     from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder

@@ -22,7 +22,7 @@ class Lazy(Generic[E]):
     Args:
         build: Returns the encoder.
         name, source, dim, fingerprint: Those of the encoder, known before it is built.
-        recorded: Returns the encoder without its network, for an export to run; None if that
+        without_network: Returns the encoder without its network, for an export to run; None if that
             needs the network.
     """
 
@@ -33,11 +33,11 @@ class Lazy(Generic[E]):
         source: str,
         dim: int,
         fingerprint: str,
-        recorded: Callable[[], E | None] = lambda: None,
+        without_network: Callable[[], E | None] = lambda: None,
     ) -> None:
         self.name, self.source = name, source
         self.dim, self.fingerprint = dim, fingerprint
-        self.recorded = recorded
+        self.without_network = without_network
         self._build: Callable[[], E] | None = build
         self._built: E | None = None
         self._placement: Placement | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from safetensors.numpy import save
 
+from cmr_hub.encoders.backends.recorded import recorded
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.pretrained.load import Backbones
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cmr_hub.encoders.images.base import ImageEncoder
+    from cmr_hub.encoders.pretrained.backbone import Backbone
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.texts.base import TextEncoder
     from cmr_hub.models.projection import Projection
@@ -244,16 +246,25 @@ def _read_text_encoder(
         return load_text_encoder(directory)
     files = _files_of(config, directory)
 
-    def load() -> TextEncoder:
+    def read(backbone: Backbone) -> TextEncoder:
         from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
-        return _same(PretrainedTextEncoder(networks.get(_verified(files, config))), config)
+        return _same(PretrainedTextEncoder(backbone), config)
 
-    return _lazy(load, config)
+    def without_network() -> TextEncoder | None:
+        known = recorded(_verified(files, config))
+        return None if known is None else read(known)
+
+    return _lazy(lambda: read(networks.get(_verified(files, config))), config, without_network)
 
 
-def _lazy(build: Callable[[], E], config: EncoderConfig) -> Lazy[E]:
-    return Lazy(build, config.name, config.source, config.dim, str(config.fingerprint))
+def _lazy(
+    build: Callable[[], E],
+    config: EncoderConfig,
+    without_network: Callable[[], E | None] = lambda: None,
+) -> Lazy[E]:
+    facts = (config.name, config.source, config.dim, str(config.fingerprint))
+    return Lazy(build, *facts, without_network)
 
 
 def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:

@@ -86,9 +86,9 @@ def export_text_encoder(
     """
     if isinstance(encoder, Lazy):
         there = found(*_key(f"{encoder.fingerprint} text", placement))
-        recorded = None if there is None else encoder.recorded()
-        if there is not None and recorded is not None:
-            return recorded.run_by(_open(there, placement), placement)
+        known = None if there is None else encoder.without_network()
+        if there is not None and known is not None:
+            return known.run_by(_open(there, placement), placement)
         encoder = encoder.once()
     own = encoder
     if own.parts:

@@ -104,6 +104,11 @@ def clip_text_openvino(clip_text):
 
 
 @pytest.fixture(scope="session")
+def clip_text_onnx(clip_text):
+    return export_text_encoder(clip_text, backend_placement("onnx"))
+
+
+@pytest.fixture(scope="session")
 def sentence_onnx(sentence):
     return export_text_encoder(sentence, backend_placement("onnx"))
 

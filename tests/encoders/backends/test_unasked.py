@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from searched import HEAVY, searched
 
 import cmr_hub
 from cmr_hub.encoders.backends import convert, export, making
@@ -30,17 +27,6 @@ from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
 
 TEXTS = ["two dogs run on a beach", "night", "A red bus 🚌 in the rain, seen from above. " * 20]
-SEARCH = """
-import json, sys
-from cmr_hub.cli import main
-sys.argv = ["cmr", *{arguments!r}]
-try:
-    main()
-finally:
-    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
-"""
-HEAVY = {"torch", "transformers", "timm", "torchvision", "pandas", "sklearn", "scipy"}
-HEAVY |= {"faiss", "sqlglot", "huggingface_hub", "jinja2", "onnx", "openvino", "gradio"}
 
 
 @pytest.fixture(scope="module")
@@ -272,20 +258,8 @@ def gallery(exported, folder, pictures, cache) -> Path:
     return folder / "gallery"
 
 
-def cmr(*arguments: str) -> tuple[list[dict[str, object]], set[str]]:
-    """What a search prints as JSON, and the modules that it has imported."""
-    run = subprocess.run(
-        [sys.executable, "-c", SEARCH.format(arguments=arguments)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=dict(os.environ),
-    )
-    return json.loads(run.stdout), set(json.loads(run.stderr.splitlines()[-1]))
-
-
 def test_a_search_from_the_shell_imports_nothing_heavy(gallery, in_torch, pictures) -> None:
-    hits, modules = cmr("search", str(gallery), TEXTS[0], "--json", "-k", "5", "--device", "cpu")
+    hits, modules = searched(str(gallery), TEXTS[0], "-k", "5", "--device", "cpu")
     assert not modules & HEAVY
     vector = in_torch.encode_texts(TEXTS[:1])[0]
     scores = in_torch.encode_images(pictures) @ vector
@@ -295,8 +269,8 @@ def test_a_search_from_the_shell_imports_nothing_heavy(gallery, in_torch, pictur
 
 
 def test_a_picture_needs_no_torch_either(gallery, pictures) -> None:
-    arguments = ("search", str(gallery), "--image", str(pictures[3]), "--target", "image")
-    hits, modules = cmr(*arguments, "--json", "--device", "cpu")
+    arguments = (str(gallery), "--image", str(pictures[3]), "--target", "image")
+    hits, modules = searched(*arguments, "--device", "cpu")
     assert not modules & HEAVY
     assert hits[0]["id"] == "3.png"
     assert hits[0]["score"] == pytest.approx(1, abs=1e-5)
