@@ -122,8 +122,9 @@ class Rows:
         if not {COPY_OF, VIDEO} & set(self.table.column_names):
             return {}
         counts = pc.value_counts(picture_ids(self.items))
-        several = counts.filter(pc.greater(counts.field("counts"), 1)).to_pylist()
-        return {one["values"]: one["counts"] for one in several}
+        # Not to_numpy or pc.greater with a number, which import pandas.
+        values, numbers = counts.field("values"), np.from_dlpack(counts.field("counts"))
+        return {values[at].as_py(): int(numbers[at]) for at in np.flatnonzero(numbers > 1)}
 
     @cached_property
     def has_text(self) -> bool:

@@ -20,7 +20,7 @@ from cmr_hub.encoders.pretrained.load import backbone
 from cmr_hub.encoders.pretrained.sentence_transformers import SentenceTransformersBackbone
 from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 from cmr_hub.errors import CMRError, ModelFormatError, StorageError, UnknownWordsError
-from cmr_hub.gallery.items import Item
+from cmr_hub.gallery.indexing.index import index_folder
 
 TEXTS = ["a dog", "A DOG, über cafés", "狗 🐕\u200d🦺 <|endoftext|> <b>", "two men run " * 60, "x"]
 DOCUMENTS = [("a dog", "A red bus!"), (), ("", "  "), ("\ud800 dog",), ("dog " * 100, "狗" * 50)]
@@ -108,16 +108,18 @@ def test_a_saved_model(in_torch, clip_files, clip_text_onnx, tmp_path, no_networ
 def test_a_search_from_the_shell(
     in_torch, clip_files, clip_text_onnx, clip_image_onnx, pictures, tmp_path
 ) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(len(pictures))]
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    paths = [folder / f"{number}.png" for number in range(len(pictures))]
     for picture, path in zip(pictures, paths, strict=True):
         picture.save(path)
     gallery = cmr_hub.Gallery.create(tmp_path / "gallery", in_torch, model_name=in_torch.source)
-    gallery.add([Item(path.name, path) for path in paths])
+    index_folder(gallery, folder, workers=1)
     options = ("--backend", "onnx", "--device", "cpu")
     hits, modules = searched(str(tmp_path / "gallery"), "a dog", *options)
     assert not modules & HEAVY
     scores = in_torch.encode_images(paths) @ in_torch.encode_texts(["a dog"])[0]
-    assert [hit["id"] for hit in hits] == [paths[place].name for place in np.argsort(-scores)]
+    assert [hit["path"] for hit in hits] == [str(paths[place]) for place in np.argsort(-scores)]
     np.testing.assert_allclose([hit["score"] for hit in hits], np.sort(scores)[::-1], atol=1e-5)
 
 
