@@ -7,25 +7,20 @@ programs. Other files of a repository are neither fetched nor opened.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
 
-from cmr_hub.atomic import atomic_file
-from cmr_hub.cache_home import default_cache_home
-from cmr_hub.checksums import sha256_of_file
+from cmr_hub.encoders.known_checksums import known_sha256
 from cmr_hub.encoders.pretrained.code import refuse_code
 from cmr_hub.encoders.pretrained.sizes import refuse_sides, refuse_sizes
-from cmr_hub.errors import ModelFormatError, StorageError
+from cmr_hub.errors import ModelFormatError
 from cmr_hub.outside import check_file, home_of, read_json
 
 Library: TypeAlias = Literal["sentence-transformers", "open_clip"]
@@ -41,10 +36,6 @@ _INDEX: Final = "model.safetensors.index.json"
 _TEXTS: Final = re.compile(r"[\w.-]+\.(json|txt|model|jinja)")
 _MODULE_FOLDER: Final = re.compile(r"\d{1,2}_[A-Za-z]{1,60}")
 _PICKLES: Final = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx")
-_LARGE: Final = 16 * 2**20
-"""Number of bytes of a file that takes long to hash."""
-_SETTLED: Final = 2 * 10**9
-"""Nanoseconds that the coarsest clock of a file system needs to show another change."""
 _MOST_BYTES: Final = {".safetensors": 40 * 2**30, "": 64 * 2**20}
 
 
@@ -105,7 +96,7 @@ class PretrainedFiles:
         """SHA-256 of the names and contents of all files that are read, wherever they are."""
         digest = hashlib.sha256(self.library.encode())
         for name in sorted(self.names):
-            digest.update(f"{name}:{_sha256_of(self.directory / name)};".encode())
+            digest.update(f"{name}:{known_sha256(self.directory / name)};".encode())
         return digest.hexdigest()
 
     def read_again(self) -> PretrainedFiles:
@@ -284,29 +275,6 @@ def _check(path: Path, directory: Path, where: str) -> int:
                 f"{path} is not a whole safetensors file ({error}): delete it and load again"
             ) from error
     return 0
-
-
-def _sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file; that of a large one is kept until the file changes."""
-    status = file.stat()
-    if status.st_size < _LARGE:
-        return sha256_of_file(file)
-    path = str(file.resolve())
-    # The time of the last change of the inode can't be set: it also tells of a file that was
-    # replaced with its date kept.
-    changed = (status.st_mtime_ns, status.st_ctime_ns)
-    facts = [path, status.st_size, status.st_ino, *changed]
-    place = default_cache_home() / "checksums" / hashlib.sha256(os.fsencode(path)).hexdigest()
-    with suppress(OSError, ValueError, RecursionError):
-        content = read_json(place)
-        if isinstance(content, list) and content[:-1] == facts:
-            return str(content[-1])
-    found = sha256_of_file(file)
-    # A file that is being written may change again at the same time, as far as clocks tell.
-    if time.time_ns() - max(changed) > _SETTLED and file.stat() == status:
-        with suppress(OSError, StorageError), atomic_file(place) as fresh:
-            fresh.write_text(json.dumps([*facts, found]), encoding="utf-8")
-    return found
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
