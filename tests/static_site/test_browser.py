@@ -343,11 +343,11 @@ def test_a_visitor_takes_a_photo(visit, url) -> None:
     status = window.locator("#results .status")
     take = window.get_by_role("button", name="Take a photo")
     take.click()
-    window.wait_for_function("document.querySelector('video').videoWidth > 0")
+    window.wait_for_function("() => document.querySelector('video').videoWidth > 0")
     window.get_by_role("button", name="Cancel").click()
     expect(window.locator("#given")).to_be_hidden()
     take.click()
-    window.wait_for_function("document.querySelector('video').videoWidth > 0")
+    window.wait_for_function("() => document.querySelector('video').videoWidth > 0")
     window.get_by_role("button", name="Take the photo").click()
     expect(status).to_contain_text("12 pictures and 12 sentences found")
     assert window.evaluate("stopped") == 2
