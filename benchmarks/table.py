@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,10 @@ def table(rows: Rows) -> str:
     return markdown(("what", "peer", "ours", "peer's", "peer ÷ ours"), cells, 3)
 
 
+def _fastest(rivals: Mapping[str, Any]) -> tuple[str, Any]:
+    return min(rivals.items(), key=lambda pair: pair[1]["seconds"])
+
+
 def speed(rows: Rows) -> str:
     """What a reader asks first: the best of ours beside the strongest peer."""
     cells = []
@@ -174,13 +178,14 @@ def speed(rows: Rows) -> str:
         if row is None:
             cells.append([f"`{name}`", MISSING, "", ""])
             continue
-        rivals = row["rivals"].items()
-        ours = min(own["seconds"] for _, own in rivals if "against" not in own)
-        peer, own = min(
-            ((peer, own) for peer, own in rivals if "against" in own),
-            key=lambda pair: pair[1]["seconds"],
-        )
-        cells.append([row["task"], peer, duration(ours), times(own["seconds"] / ours)])
+        rivals = row["rivals"]
+        ours, _ = _fastest({peer: own for peer, own in rivals.items() if "against" not in own})
+        peer, own = _fastest({peer: own for peer, own in rivals.items() if "against" in own})
+        # The median of the turns, as in the whole table, if both ran beside each other.
+        ratio = own["peer_over_ours"]
+        if own["against"] != ours:
+            ratio = own["seconds"] / rivals[ours]["seconds"]
+        cells.append([row["task"], peer, duration(rivals[ours]["seconds"]), times(ratio)])
     return markdown(("what", "strongest peer", "ours", "peer ÷ ours"), cells)
 
 

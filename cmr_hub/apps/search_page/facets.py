@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from cmr_hub.errors import QueryError
 from cmr_hub.gallery.items import COLUMNS, SCENES, TEXT, ZERO_SHOT_COLUMNS, split_root
-from cmr_hub.gallery.where import Where, column_name, comparison, literal
+from cmr_hub.gallery.where import Where, column_name, comparison, literal, near_condition
 from cmr_hub.outside import MOST_SHOWN, shortened
 
 if TYPE_CHECKING:
@@ -44,12 +44,14 @@ class Facets:
         columns: type, number of items with a value, and `values` or `min` and `max` by column.
         filters: choices of the columns with few values, most useful column first.
         dates: first and last day of the column `taken`, or None.
+        has_places: whether the columns `latitude` and `longitude` have values.
         root: common folder of all pictures, or None.
     """
 
     columns: JSONObject = field(default_factory=dict)
     filters: dict[str, list[Value]] = field(default_factory=dict)
     dates: tuple[str, str] | None = None
+    has_places: bool = False
     root: str | None = None
 
 
@@ -79,6 +81,7 @@ def facets_of(items: pa.Table, hidden: Sequence[str] = ()) -> Facets:
         columns,
         {name: filters[name] for name in sorted(filters, key=order.index)[:MOST_FILTERS]},
         _dates(items),
+        all(columns.get(name, {}).get("count") for name in PLACE),
         split_root(items)[0],
     )
 
@@ -137,21 +140,25 @@ def columns_of(item: Mapping[str, Any], hidden: Sequence[str] = ()) -> JSONObjec
 
 def refuse_hidden(condition: str, hidden: Sequence[str]) -> None:
     """Raise QueryError if a condition asks for a hidden column, whose values it would tell."""
-    for column in Where(condition).tree.find_all(exp.Column) if hidden and condition else ():
-        if column.name in hidden:
-            raise QueryError(f"this page has no column {column.name}")
+    for node in Where(condition).tree.find_all(exp.Column, exp.Anonymous) if condition else ():
+        # A function, near, reads the place.
+        names = PLACE if isinstance(node, exp.Anonymous) else (node.name,)
+        for name in names:
+            if name in hidden:
+                raise QueryError(f"this page has no column {name}")
 
 
-def condition_of(choices: Choices, first: str, last: str, other: str = "") -> str:
+def condition_of(choices: Choices, first: str, last: str, other: str = "", place: str = "") -> str:
     """Return filters as one condition.
 
     Args:
         choices: chosen values by column.
         first, last: first and last day on which a picture was taken, or empty.
         other: another condition, or empty.
+        place: a latitude, a longitude and a distance, such as 48.2,16.4,10km, or empty.
 
     Raises:
-        QueryError: a day is not a date.
+        QueryError: a day is not a date, or the place is not one.
     """
     parts = [
         f"{_quoted(name)} IN ({', '.join(map(_constant, values))})"
@@ -162,15 +169,20 @@ def condition_of(choices: Choices, first: str, last: str, other: str = "") -> st
         parts.append(f"{TAKEN} >= '{_date(first)}'")
     if last:
         parts.append(f"{TAKEN} < '{_date(last) + timedelta(1)}'")
+    if place:
+        parts.append(near_condition(place))
     if other:
         parts.append(f"({other})" if parts else other)
     return " AND ".join(parts)
 
 
-def filters_of(condition: str, filters: Choices) -> tuple[dict[str, list[Value]], str, str, str]:
-    """Split a condition into what `condition_of` has joined: choices, days, and the rest."""
+def filters_of(
+    condition: str, filters: Choices
+) -> tuple[dict[str, list[Value]], str, str, str, str]:
+    """Split a condition into what `condition_of` has joined: choices, days, the rest, a place."""
     choices: dict[str, list[Value]] = {}
     days: dict[str, date] = {}
+    place = ""
     rest = []
     tree = Where(condition).tree.unnest() if condition else exp.Null()
     for part in tree.flatten() if isinstance(tree, exp.And) else [tree] if condition else []:
@@ -185,10 +197,16 @@ def filters_of(condition: str, filters: Choices) -> tuple[dict[str, list[Value]]
                 if name == TAKEN and sign not in days:
                     days[sign] = date.fromisoformat(value)
                     continue
+            if isinstance(part, exp.Anonymous) and not place:
+                latitude, longitude, kilometres = map(literal, part.expressions)
+                given = f"{latitude},{longitude},{kilometres:g}km"
+                near_condition(given)
+                place = given
+                continue
         rest.append(part)
     other = exp.and_(*rest, dialect="duckdb").unnest().sql("duckdb") if rest else ""
     last = days["<"] - timedelta(1) if "<" in days else ""
-    return choices, str(days.get(">=", "")), str(last), other
+    return choices, str(days.get(">=", "")), str(last), other, place
 
 
 def _date(text: str) -> date:

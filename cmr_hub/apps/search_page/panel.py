@@ -97,10 +97,11 @@ class Handlers:
                 if name in query and field not in ("image", "offset")
             }
             options = QueryOptions.of({"count": COUNT, **given})
-            chosen, first, last, other = filters_of(options.where, facets.filters)
+            chosen, first, last, other, place = filters_of(options.where, facets.filters)
         except CMRError as error:
             problem_found = error
-            options, chosen, first, last, other = QueryOptions(count=COUNT), {}, "", "", ""
+            options, chosen, first, last = QueryOptions(count=COUNT), {}, "", ""
+            other = place = ""
         boxes = [
             options.text,
             options.without,
@@ -113,6 +114,7 @@ class Handlers:
             other,
             first,
             last,
+            place,
             *(
                 gr.update(choices=facets.filters.get(name, []), value=chosen.get(name, []))
                 for name in self.filters
@@ -137,6 +139,7 @@ class Handlers:
         condition: str | None,
         first: str | None,
         last: str | None,
+        place: str | None,
         *chosen: list[Any] | None,
         like: str = "",
     ) -> QueryOptions:
@@ -144,7 +147,9 @@ class Handlers:
         return QueryOptions(
             text="" if like else cleaned(text),
             without="" if like else cleaned(without),
-            where=condition_of(choices, first or "", last or "", cleaned(condition)),
+            where=condition_of(
+                choices, first or "", last or "", cleaned(condition), cleaned(place)
+            ),
             weight=_within(weight, 0, 3),
             count=round(_within(count, 1, MAX_HITS)),
             target=SHOW.get(show),
@@ -280,6 +285,13 @@ def search_panel(
                     ("Taken from", "Taken until"), known.dates or ("", ""), strict=True
                 )
             )
+            place = gr.Textbox(
+                label="Near",
+                placeholder="48.2,16.4,10km",
+                max_lines=1,
+                visible=known.has_places,
+                min_width=200,
+            )
             condition = gr.Textbox(
                 label="Condition",
                 placeholder=_columns(known),
@@ -305,14 +317,17 @@ def search_panel(
     )
     viewer = components.viewer(f"{name}-viewer", panel=name)
     answer = gr.State(None)
-    options = [without, weight, count, show, min_score, clear, distinct, condition, first, last]
+    options = [
+        *(without, weight, count, show, min_score, clear, distinct),
+        *(condition, first, last, place),
+    ]
     inputs = [text, picture, *options, *dropdowns]
     outputs = [results, answer]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [button.click, text.submit, picture.change, results.clear]
     gr.on(asked, handlers.ask, inputs, outputs, trigger_mode="always_last", **quiet)
     refined = [
-        *(box.submit for box in (without, condition, first, last)),
+        *(box.submit for box in (without, condition, first, last, place)),
         *(slider.release for slider in (weight, count, min_score, clear)),
         *(box.input for box in (show, distinct, *dropdowns)),
     ]

@@ -208,7 +208,12 @@ def test_a_place_is_its_owners(own_engine, model, photographs) -> None:
     assert shared["path"] == hit.path.name
     assert not {"latitude", "longitude"} & {*shared["columns"], *public.facets.columns}
     assert "16." not in json.dumps(explanation(public, None, hit.id, "image"))
-    for where in ("latitude > 48", "path LIKE '/%'", "rating = 1 OR NOT longitude < 16"):
+    for where in (
+        "latitude > 48",
+        "NEAR(48, 16, 500)",
+        "path LIKE '/%'",
+        "rating = 1 OR NOT longitude < 16",
+    ):
         assert own_engine.answer(QueryOptions(where=where)).total
         with pytest.raises(QueryError, match="this page has no column"):
             public.answer(QueryOptions(where=where))

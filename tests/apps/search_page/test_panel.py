@@ -27,6 +27,7 @@ OPTIONS = {
     "condition": "",
     "first": "",
     "last": "",
+    "place": "",
     "label": [],
 }
 """The inputs of a panel in their order."""
@@ -224,6 +225,7 @@ def restored(handlers: Handlers, query: str) -> tuple[dict[str, object], dict[st
         {"text": "red & blue?", "count": 7, "without": "green", "show": "Both", "distinct": True},
         {"label": ["red", "blue"], "first": "2021-06-03", "last": "2021-06-09"},
         {"text": "red", "label": ["red"], "condition": "camera = 'O''Hara 35' OR rating > 1"},
+        {"place": "48.2,16.45,2.5km", "label": ["red", "blue"]},
         {"condition": "taken >= '2021-06-02 10:00' AND label <> 'red'"},
         {"text": "red", "min_score": 0.5, "clear": 1.5},
     ],
@@ -246,6 +248,17 @@ def test_days_are_whole(own) -> None:
     assert {hit["id"] for hit in shown["pictures"]} == expected
     assert shown["status"] == "3 pictures found."
     assert "write it as 2021-06-30" in ask(own, "", first="yesterday")[0]["status"]
+
+
+def test_places_are_near_one(own) -> None:
+    shown, _ = ask(own, "", place="48.2, 16.41, 800 m", count=12)
+    rows = own.engine_of(REQUEST).gallery.items.to_pylist()
+    # A hundredth of a degree of longitude is 741 m there.
+    expected = {row["id"] for row in rows if 16.395 < row["longitude"] < 16.425}
+    assert {hit["id"] for hit in shown["pictures"]} == expected
+    assert len(expected) == 2
+    problem = ask(own, "", place="Vienna")[0]["status"]
+    assert "is not a latitude, a longitude and a distance, e.g. 48.2,16.4,10km" in problem
 
 
 def test_more_like_one_is_in_the_address(own) -> None:
