@@ -180,7 +180,7 @@ def test_long_choices_are_refused(engine) -> None:
     handlers = Handlers(lambda request: engine, "Ask.", ("label",))
 
     def said(labels: object) -> str:
-        given = ("red", None, "", 1, 3, "Pictures", 0, 0, False, "", None, None, labels)
+        given = ("red", None, "", 1, 3, "Pictures", 0, 0, False, "", None, None, None, labels)
         return str(handlers.ask(None, *given)[0]["status"])
 
     assert "at most 300" in said(["red"] * 301)
