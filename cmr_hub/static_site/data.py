@@ -31,6 +31,7 @@ _EXAMPLES: Final = 6
 _SENTENCES: Final = 3
 _NOT_SHOWN: Final = (
     *("sha256", "size", "modified", "name", "id", "path", "sentences", "label"),
+    *("picture_hash", "copy_of", "text_problem"),
     # A person publishes pictures, and seldom wants to tell where they live.
     *("latitude", "longitude"),
 )

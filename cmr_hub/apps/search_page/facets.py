@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.items import COLUMNS, SCENES, TEXT, ZERO_SHOT_COLUMNS, split_root
+from cmr_hub.gallery.items import (
+    COLUMNS,
+    COPY_OF,
+    PICTURE_HASH,
+    SCENES,
+    TEXT,
+    TEXT_PROBLEM,
+    ZERO_SHOT_COLUMNS,
+    split_root,
+)
 from cmr_hub.gallery.where import Where, column_name, comparison, literal, near_condition
 from cmr_hub.outside import MOST_SHOWN, shortened
 
@@ -26,7 +35,10 @@ MOST_FILTERS: Final = 8
 TAKEN: Final = "taken"
 PLACE: Final = ("latitude", "longitude")
 # Columns that indexing needs; they mean nothing to a visitor.
-INTERNAL: Final = ("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS)
+INTERNAL: Final = (
+    *("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS),
+    *(PICTURE_HASH, COPY_OF, TEXT_PROBLEM),
+)
 _FIRST: Final = ("label", "camera", "year", "month", "lens", "source", "folder")
 OFFSET: Final = "taken_offset"
 _NO_FILTERS: Final = (*PLACE, OFFSET, "width", "height", TEXT, SCENES)

@@ -175,6 +175,7 @@ def photographs(model: CrossModalModel) -> Gallery:
                 "longitude": 16.4 + number / 100,
                 "title": f"number {number}",
                 "sha256": "0" * 64,
+                "picture_hash": "0" * 16,
             },
         )
         for number, row in enumerate(model.gallery.items.to_pylist(), 1)
