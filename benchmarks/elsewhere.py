@@ -30,7 +30,7 @@ for _ in sys.stdin:
 
 
 class Elsewhere:
-    """A process of another environment that does its work when it is told to."""
+    """A process in another environment that does its work on request."""
 
     def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
         self.name, self.process = name, process

@@ -1,4 +1,4 @@
-"""Measures rivals turn by turn, and keeps a row of what they took.
+"""Times rivals in alternating turns and stores the results as a row.
 
 A row is published if the machine was quiet: less than .3 of a core busy with other work before it
 began, and each rival's five turns within 15 % of each other. Otherwise it is kept under `busy` and
@@ -46,7 +46,7 @@ class Rival:
         against: which of ours it is compared with; None if it is ours itself.
         prepare: done before each turn, such as filling the caches; not timed.
         tried: figures of all settings that were tried; the best of them is `settings`.
-        facts: what else is told of it, such as its recall.
+        facts: other measurements of it, such as its recall.
     """
 
     work: Callable[[], object]
@@ -87,7 +87,7 @@ def measure(
     warm: bool = True,
     **facts: object,
 ) -> Row:
-    """All rivals, turn by turn, so that whatever disturbs one disturbs all.
+    """Time all rivals in alternating turns, so that other load affects all alike.
 
     Args:
         task: what is done, for the table.

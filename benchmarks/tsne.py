@@ -1,7 +1,7 @@
 """t-SNE, beside openTSNE with its defaults and with all threads.
 
 A fast map must not be a worse one: of each point's 15 nearest neighbours the share that is among
-the 15 nearest in the map is told too.
+the 15 nearest in the map is measured too.
 """
 
 from __future__ import annotations

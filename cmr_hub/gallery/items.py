@@ -55,6 +55,9 @@ TIME = "time"
 SCENES = "scenes"
 """The column with the number of frames of a video that were found."""
 
+INTERNAL = ("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS, PICTURE_HASH, COPY_OF)
+"""Columns that indexing needs; they mean nothing to a visitor."""
+
 RESERVED = (
     *("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, TEXT),
     ZERO_SHOT_COLUMNS,

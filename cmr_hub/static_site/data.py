@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
 from cmr_hub.errors import ImageError
+from cmr_hub.gallery.items import COLUMNS, INTERNAL
 from cmr_hub.outside import shortened
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ _QUALITY: Final = 80
 _EXAMPLES: Final = 6
 _SENTENCES: Final = 3
 _NOT_SHOWN: Final = (
-    *("sha256", "size", "modified", "name", "id", "path", "sentences", "label"),
-    *("picture_hash", "copy_of", "text_problem"),
+    *INTERNAL,
+    *COLUMNS,
     # A person publishes pictures, and seldom wants to tell where they live.
     *("latitude", "longitude"),
 )

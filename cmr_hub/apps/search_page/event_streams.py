@@ -68,7 +68,7 @@ class EventStreams:
                 if not goes_on:
                     closing = self._closing[session] = asyncio.Event()
             elif closing is not None and not message.get("more_body"):
-                await _is_left(receive)
+                await _has_closed(receive)
             if not goes_on:
                 await send(message)
 
@@ -83,7 +83,7 @@ class EventStreams:
                         del self._closing[session]
 
 
-async def _is_left(receive: Receive) -> None:
+async def _has_closed(receive: Receive) -> None:
     """Wait until the visitor has closed the connection, but not for long."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSING_SECONDS):

@@ -14,16 +14,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from cmr_hub.errors import QueryError
-from cmr_hub.gallery.items import (
-    COLUMNS,
-    COPY_OF,
-    PICTURE_HASH,
-    SCENES,
-    TEXT,
-    TEXT_PROBLEM,
-    ZERO_SHOT_COLUMNS,
-    split_root,
-)
+from cmr_hub.gallery.items import COLUMNS, INTERNAL, SCENES, TEXT, split_root
 from cmr_hub.gallery.where import Where, column_name, comparison, literal, near_condition
 from cmr_hub.outside import MOST_SHOWN, shortened
 
@@ -34,11 +25,6 @@ MOST_CHOICES: Final = 300
 MOST_FILTERS: Final = 8
 TAKEN: Final = "taken"
 PLACE: Final = ("latitude", "longitude")
-# Columns that indexing needs; they mean nothing to a visitor.
-INTERNAL: Final = (
-    *("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS),
-    *(PICTURE_HASH, COPY_OF, TEXT_PROBLEM),
-)
 _FIRST: Final = ("label", "camera", "year", "month", "lens", "source", "folder")
 OFFSET: Final = "taken_offset"
 _NO_FILTERS: Final = (*PLACE, OFFSET, "width", "height", TEXT, SCENES)
@@ -152,7 +138,9 @@ def columns_of(item: Mapping[str, Any], hidden: Sequence[str] = ()) -> JSONObjec
 
 def refuse_hidden(condition: str, hidden: Sequence[str]) -> None:
     """Raise QueryError if a condition asks for a hidden column, whose values it would tell."""
-    for node in Where(condition).tree.find_all(exp.Column, exp.Anonymous) if condition else ():
+    if not (hidden and condition):
+        return
+    for node in Where(condition).tree.find_all(exp.Column, exp.Anonymous):
         # A function, near, reads the place.
         names = PLACE if isinstance(node, exp.Anonymous) else (node.name,)
         for name in names:

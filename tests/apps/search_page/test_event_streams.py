@@ -112,7 +112,7 @@ def test_nobody_waits_for_a_browser_that_never_closes(monkeypatch) -> None:
 
 @pytest.mark.parametrize("place", ["before", "behind"])
 def test_a_search_while_the_stream_ends(visit, model, serve_page, monkeypatch, place) -> None:
-    """In a browser that is told of the end late."""
+    """In a browser that receives the end of the stream late."""
 
     def late(app):
         async def delayed(scope, receive, send) -> None:
