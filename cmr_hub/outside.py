@@ -1,7 +1,7 @@
-"""Reading untrusted files safely.
+"""Read untrusted files safely.
 
-The author of a gallery, a model or a folder of results decides what it contains. Pipes and devices
-never end, a sparse file can claim any size, and a link can lead to other files of this machine. All
+Galleries, models and folders of results may come from untrusted authors. Pipes and devices never
+end, a sparse file can claim any size, and a link can lead to other files of this machine. All
 readers of such files check them here first.
 """
 
@@ -22,7 +22,7 @@ LARGEST_JSON: Final = 64 * 2**20
 """Default maximum bytes of a JSON file."""
 
 MOST_SHOWN: Final = 2_000
-"""Maximum characters of a text that is displayed; a caption of megabytes would freeze a page."""
+"""Maximum characters of a displayed text; a caption of megabytes would freeze a web page."""
 
 _MAY_BE_HOLES: Final = 64 * 2**20
 _CACHE: Final = "snapshots"

@@ -65,7 +65,7 @@ def test_its_own_dataset(model, colour_folder, tmp_path):
     assert own.report.map_avg == other.report.map_avg
     assert own.report.image_accuracy is not None, "the classes are its own"
     model.training.clear()
-    with pytest.raises(CMRError, match="does not say which dataset"):
+    with pytest.raises(CMRError, match="does not record which dataset"):
         cmr_hub.evaluate(model)
 
 

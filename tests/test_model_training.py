@@ -218,10 +218,10 @@ def test_a_registered_loss(arrays, monkeypatch):
         ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
         ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
         ({"preset": "kcca"}, "kcca is no pair of projectors"),
-        ({"preset": 3}, "a preset is a name or a Preset, not 3"),
-        ({"epochs": 0}, "epochs is a whole number from 1 on, not 0"),
+        ({"preset": 3}, "preset must be a name or a Preset, not 3"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
         ({"test_size": 2}, "lies between 0 and 1, not 2"),
-        ({"image_encoder": "compact"}, "are features already: leave the encoders out"),
+        ({"image_encoder": "compact"}, "already consists of features: omit the encoders"),
     ],
 )
 def test_what_cannot_be_trained(arrays, options, message):

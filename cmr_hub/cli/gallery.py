@@ -54,13 +54,13 @@ def info(gallery: Name) -> None:
 @app.command()
 def verify(gallery: Name) -> None:
     """Read all files of a gallery and compare them with their checksums."""
-    from cmr_hub.datasets.images import is_there
+    from cmr_hub.datasets.images import picture_exists
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
     store.verify()
     paths = store.table().column("path").to_pylist()
-    missing = sum(path is not None and not is_there(Path(path)) for path in paths)
+    missing = sum(path is not None and not picture_exists(Path(path)) for path in paths)
     console.print(f"{gallery} is intact: {len(store):,} items", highlight=False, soft_wrap=True)
     if missing:
         console.print(

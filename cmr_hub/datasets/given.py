@@ -103,7 +103,7 @@ def arrays_dataset(
     )
 
 
-def in_order(data: DataLike | Sequence[DataLike]) -> list[Any]:
+def as_list(data: DataLike | Sequence[DataLike]) -> list[Any]:
     """Return one or several datasets as a list."""
     is_one = isinstance(data, str | Path | PairDataset | FeatureDataset) or is_arrays(data)
     if is_one:

@@ -185,7 +185,7 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def is_there(path: Path) -> bool:
+def picture_exists(path: Path) -> bool:
     """Return whether the file of a picture exists, its video or the tar that it is a member of."""
     return file_of(path).exists() or _shard_of(path) is not None
 

@@ -72,8 +72,8 @@ def register(name: str) -> Callable[[T], T]:
     from cmr_hub.encoders.texts import TEXT_ENCODERS
 
     def add(kind: T) -> T:
-        registry = TEXT_ENCODERS if TEXT_ENCODERS.is_one(kind) else IMAGE_ENCODERS
-        if registry.is_one(kind):
+        registry = TEXT_ENCODERS if TEXT_ENCODERS.accepts(kind) else IMAGE_ENCODERS
+        if registry.accepts(kind):
             refuse_other_name(kind, name)
         return registry.register(name)(kind)
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, StorageError, UnknownWordsError
 from cmr_hub.gallery.neutral import neutral_sentences
 from cmr_hub.gallery.query import number
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ def neutral_of(model: CrossModalModel) -> Neutral | None:
     sentences = neutral_sentences()
     digest = hashlib.sha256("\n".join((model.fingerprint, *sentences)).encode()).hexdigest()
     path = default_cache_home() / f"neutral-{digest[:32]}.safetensors"
-    cached = kept_arrays(path)
+    cached = load_arrays(path)
     if cached is not None:
         return Neutral.of_arrays(cached)
     try:
@@ -151,7 +151,7 @@ def neutral_of(model: CrossModalModel) -> Neutral | None:
         return None
     neutral = Neutral.of_vectors(np.concatenate(vectors))
     try:
-        keep_arrays(path, neutral.arrays())
+        save_arrays(path, neutral.arrays())
     except (OSError, StorageError) as error:
         logger.warning("%s; the sentences will be encoded again next time", error)
     return neutral

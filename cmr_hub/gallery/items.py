@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.values import readable
-from cmr_hub.paths import common_folder, is_of_windows, kept_path
+from cmr_hub.paths import common_folder, is_of_windows, stored_path
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -146,7 +146,7 @@ def items_table(items: Iterable[Item]) -> pa.Table:
         columns = {
             "id": pa.array([item.id for item in rows], pa.string()),
             "path": pa.array(
-                [None if item.path is None else kept_path(item.path) for item in rows],
+                [None if item.path is None else stored_path(item.path) for item in rows],
                 pa.string(),
             ),
             "sentences": pa.array([list(item.sentences) for item in rows], pa.list_(pa.string())),

@@ -31,7 +31,7 @@ from cmr_hub.gallery.stored import (
     write_rows,
 )
 from cmr_hub.gallery.vectors import refuse_other_lengths
-from cmr_hub.paths import kept_path
+from cmr_hub.paths import stored_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -125,7 +125,7 @@ class LocalStore:
         store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
         store._dismissed = read_dismissed(store.directory.path, manifest)
-        store._root = None if root is None else kept_path(root)
+        store._root = None if root is None else stored_path(root)
         return store
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from cmr_hub.gallery.manifest import (
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.segment import Segment, StoredSegment, write_vectors
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
-from cmr_hub.paths import absolute, common_folder, is_of_windows, kept_path
+from cmr_hub.paths import absolute, common_folder, is_of_windows, stored_path
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.directory import GalleryDirectory
@@ -107,7 +107,7 @@ def read_rows(
     for _ in range(_TRIES):
         try:
             manifest.check(directory, whole=whole)
-            folder = None if root is None else kept_path(root)
+            folder = None if root is None else stored_path(root)
             return manifest, rows_of(directory, manifest, folder, known)
         except FileNotFoundError as error:
             before, manifest = manifest, Manifest.read(directory)

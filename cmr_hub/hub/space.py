@@ -16,7 +16,7 @@ from cmr_hub.hub.bundle import (
     version_here,
 )
 from cmr_hub.hub_download import is_repository
-from cmr_hub.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, with_retries
 from cmr_hub.models.card_data import about
 from cmr_hub.models.config import EncoderConfig, ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -111,9 +111,9 @@ def _with_repository(fresh: Path, repository: str, revision: str | None) -> None
     from huggingface_hub import HfApi, hf_hub_download
 
     with hub_errors(repository):
-        info = patiently(lambda: HfApi().model_info(repository, revision=revision))
+        info = with_retries(lambda: HfApi().model_info(repository, revision=revision))
         commit = str(info.sha)
-        config = Path(patiently(lambda: hf_hub_download(repository, CONFIG, revision=commit)))
+        config = Path(with_retries(lambda: hf_hub_download(repository, CONFIG, revision=commit)))
     names = [file.rfilename for file in info.siblings or []]
     if not any(name.startswith(f"{PICTURES}/") for name in names):
         raise HubError(

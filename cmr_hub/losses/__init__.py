@@ -144,7 +144,7 @@ def loss_class(loss: LossLike) -> type[Loss]:
         named: type[Loss] = LOSSES[loss]
         return named
     found = loss if isinstance(loss, type) else type(loss)
-    if not LOSSES.is_one(found):
+    if not LOSSES.accepts(found):
         raise CMRError(
             f"a loss is a name, a subclass of cmr_hub.losses.Loss or one of its objects, not "
             f"{shown(loss)}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from cmr_hub.checksums import sha256_of_file
-from cmr_hub.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, with_retries
 from cmr_hub.models.files import is_model_file, model_files
 from cmr_hub.models.names import GALLERY, PICTURES
 from cmr_hub.version import __version__
@@ -72,7 +72,7 @@ class Upload:
             HubError: the Hub cannot be reached.
         """
         with hub_errors(self.repository, self.token):
-            return patiently(self._compare)
+            return with_retries(self._compare)
 
     def send(self, message: str) -> Sent:
         """Upload the changed files, and retry after connection errors.
@@ -87,7 +87,7 @@ class Upload:
             HubError: the upload failed.
         """
         with hub_errors(self.repository, self.token), self._made():
-            commit = patiently(lambda: self._commit(message))
+            commit = with_retries(lambda: self._commit(message))
         return Sent(str(commit.pr_url or commit.commit_url), str(commit.oid))
 
     @property
@@ -132,8 +132,8 @@ class Upload:
         where: dict[str, Any] = {"repo_id": self.repository, "repo_type": self.kind}
         api, undo = self._api, []
         try:
-            if not patiently(lambda: api.repo_exists(**where)):
-                patiently(
+            if not with_retries(lambda: api.repo_exists(**where)):
+                with_retries(
                     lambda: api.create_repo(
                         **where, private=self.private, exist_ok=True, space_sdk=self.space_sdk
                     )
@@ -142,15 +142,15 @@ class Upload:
             # A pull request starts from the main branch.
             if self.branch is not None and not self.create_pr:
                 branch = self.branch
-                known = patiently(lambda: api.list_repo_refs(**where)).branches
+                known = with_retries(lambda: api.list_repo_refs(**where)).branches
                 if branch not in {ref.name for ref in known}:
-                    patiently(lambda: api.create_branch(**where, branch=branch, exist_ok=True))
+                    with_retries(lambda: api.create_branch(**where, branch=branch, exist_ok=True))
                     undo.append(lambda: api.delete_branch(**where, branch=branch))
             yield
         except BaseException:
             for step in reversed(undo):
                 with suppress(Exception):  # the first error is raised
-                    patiently(step)
+                    with_retries(step)
             raise
 
     def _commit(self, message: str) -> Any:

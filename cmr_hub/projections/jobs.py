@@ -15,10 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 from cmr_hub.projections.methods import Progress, ProjectionOptions, project_stages
 
@@ -108,7 +108,7 @@ class MapJobs:
         def do(report: Progress) -> None:
             maps = project_stages(stages, options, report)
             named = {f"{number:04}": stage for number, stage in enumerate(maps)}
-            keep_arrays(self.folder / f"{key}.safetensors", named)
+            save_arrays(self.folder / f"{key}.safetensors", named)
 
         work(self.folder, key, do)
 
@@ -118,7 +118,7 @@ class MapJobs:
 
 def _read_map(path: Path, given: MapInput) -> list[FloatArray] | None:
     """Read a map; returns None if it is missing or damaged, so that it is computed again."""
-    arrays = kept_arrays(path) or {}
+    arrays = load_arrays(path) or {}
     maps = [arrays[name] for name in sorted(arrays)]
     lengths = [len(rows) for rows in given.stages]
     is_valid = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)

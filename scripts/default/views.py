@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
 from cmr_hub.encoders.images.parallel import side_by_side
 from cmr_hub.errors import TrainingError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from scripts.default.augmentation import normalised
 from scripts.default.precision import low_precision
 
@@ -244,7 +244,7 @@ def _fill(
         found = _read(file, rows)
         if found is None:
             found = draw(images[row], keys[row])
-            keep_arrays(file, {part: tensor.numpy() for part, tensor in found.items()})
+            save_arrays(file, {part: tensor.numpy() for part, tensor in found.items()})
         for part, tensor in rows.items():
             tensor.copy_(found[part])
 
@@ -261,7 +261,7 @@ def _fill(
 
 
 def _read(file: Path, rows: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    arrays = kept_arrays(file)
+    arrays = load_arrays(file)
     if arrays is None:
         return None  # not there, or damaged: drawn again
     found = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -209,7 +209,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_read(cmr, options, h
 def test_root_and_protocol_are_of_one_dataset(cmr, options, home):
     code, _, err = cmr("train", "flickr8k", "folder", "--root", home, *options)
     assert code == 2
-    assert "a root and a protocol are of one dataset" in err
+    assert "root and protocol apply to a single dataset" in err
 
 
 def test_settings_are_changed(cmr, options, home):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.errors import CMRError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
 
 
 def _read(path: Path) -> FloatArray | None:
-    rows = (kept_arrays(path) or {}).get("images")
+    rows = (load_arrays(path) or {}).get("images")
     if rows is None or rows.ndim != 2 or rows.dtype != np.float32:
         return None
     return rows if np.isfinite(rows).all() else None
@@ -100,7 +100,7 @@ def _read(path: Path) -> FloatArray | None:
 
 def _main(folder: Path, key: str, directory: str, device: str) -> None:
     def do(_tell: object) -> None:
-        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
+        save_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
 
     work(folder, key, do)
 

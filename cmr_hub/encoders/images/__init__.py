@@ -81,9 +81,9 @@ def image_encoder(
         return kind(state, source)
     if weights is not None:
         raise WeightsError(f"{shown(encoder)} reads no weights file: leave the weights out")
-    if IMAGE_ENCODERS.is_one(kind):
+    if IMAGE_ENCODERS.accepts(kind):
         return kind()  # type: ignore[operator]
-    if not IMAGE_ENCODERS.is_one(type(kind)):
+    if not IMAGE_ENCODERS.accepts(type(kind)):
         raise CMRError(
             "an image encoder is a name, a subclass of cmr_hub.encoders.ImageEncoder or one of "
             f"its objects, not {shown(encoder)}"

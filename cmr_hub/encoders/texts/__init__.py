@@ -57,7 +57,7 @@ def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: A
     """
     if isinstance(encoder, str) and not encoder.startswith(PREFIX):
         return _encoder_class(encoder)(**options)
-    if TEXT_ENCODERS.is_one(encoder):
+    if TEXT_ENCODERS.accepts(encoder):
         return encoder(**options)  # type: ignore[operator]
     if options:
         raise CMRError(f"{shown(encoder)} has no options: leave {', '.join(options)} out")
@@ -67,7 +67,7 @@ def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: A
         from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
         return PretrainedTextEncoder(backbone(locate(encoder)))
-    if not TEXT_ENCODERS.is_one(type(encoder)):
+    if not TEXT_ENCODERS.accepts(type(encoder)):
         raise CMRError(
             "a text encoder is a name, a subclass of cmr_hub.encoders.TextEncoder or one of its "
             f"objects, not {shown(encoder)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
-from cmr_hub.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, with_retries
 
 _OWN = ".cache"  # huggingface_hub's own records of its downloads
 
@@ -34,8 +34,8 @@ def fetch_dataset(name: str) -> Path:
     home = default_cache_home() / "hub"
     folder = home / repository.replace("/", "--")
     with hub_errors(name):
-        info = patiently(lambda: HfApi().dataset_info(repository, revision=revision or None))
-        patiently(
+        info = with_retries(lambda: HfApi().dataset_info(repository, revision=revision or None))
+        with_retries(
             lambda: snapshot_download(
                 repository, repo_type="dataset", revision=info.sha, local_dir=folder
             )

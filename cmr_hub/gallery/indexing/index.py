@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from cmr_hub.datasets.images import is_there
+from cmr_hub.datasets.images import picture_exists
 from cmr_hub.datasets.report import ProblemKind, ReadReport
 from cmr_hub.datasets.videos import file_of
 from cmr_hub.errors import CMRError, DataNotFoundError
@@ -47,7 +47,7 @@ from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.values import as_text
 from cmr_hub.gallery.vectors import VectorColumn
-from cmr_hub.paths import as_on_disk, kept_path
+from cmr_hub.paths import as_on_disk, stored_path
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
@@ -125,11 +125,11 @@ def index_folder(
             RapidOCR is not installed.
         GalleryInUseError: another process is writing to the gallery.
     """
-    base = as_on_disk(Path(kept_path(Path(folder).expanduser())))
+    base = as_on_disk(Path(stored_path(Path(folder).expanduser())))
     report = ReadReport()
     model = _with_encoders(gallery.model)
     excluded = Excluded(exclude, base)
-    tables = [Path(kept_path(Path(path).expanduser())) for path in metadata]
+    tables = [Path(stored_path(Path(path).expanduser())) for path in metadata]
     if ocr:
         reader()
     with _encoding(model, cluster, workers, ocr=ocr) as encoding, gallery.store.writing():
@@ -354,7 +354,7 @@ class _Run:
         for row in self.store.table_sized(sizes).to_pylist() if new else ():
             if row["path"] not in self.known and row.get("sha256"):
                 self.by_content.setdefault(row["sha256"], []).append(row)
-                if not is_there(Path(row["path"])):
+                if not picture_exists(Path(row["path"])):
                     self.lost.add(row["id"])
         known_sizes = {row["size"] for rows in self.by_content.values() for row in rows}
         known_sizes.update(self.store.dismissed.column("size").to_pylist())

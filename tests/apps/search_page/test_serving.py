@@ -223,7 +223,7 @@ def test_the_demo_says_what_it_needs(tmp_path) -> None:
     assert ran.stdout == ""
     assert ran.stderr == (
         "error: there is no model directory runs/none, and no release (photos, sketch) or short "
-        "name (`cmr models` lists them) like it; train one with `cmr train --out runs/none`\n"
+        "name (see `cmr models`) of this name; train one with `cmr train --out runs/none`\n"
     )
 
 
