@@ -143,7 +143,7 @@ def test_the_split_to_measure(colour_folder, mobilenet, tmp_path):
     assert same.training["map_avg"] == model.training["map_avg"]
     asked = cmr_hub.train(dataset, split="test", cache_dir=tmp_path, **settings)
     assert asked.training["protocol"] == "folders"
-    for split, message in (("train", "to measure after training"), ("dev", "test, validation")):
+    for split, message in (("train", "split to evaluate on"), ("dev", "test, validation")):
         with pytest.raises(UnknownNameError, match=message):
             cmr_hub.train(dataset, split=split, **settings)
     with pytest.raises(UnknownNameError, match=r"unknown split of folder .*'validation'"):
@@ -220,7 +220,7 @@ def test_a_registered_loss(arrays, monkeypatch):
         ({"preset": "kcca"}, "kcca is no pair of projectors"),
         ({"preset": 3}, "preset must be a name or a Preset, not 3"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
-        ({"test_size": 2}, "lies between 0 and 1, not 2"),
+        ({"test_size": 2}, "must lie between 0 and 1, not 2"),
         ({"image_encoder": "compact"}, "already consists of features: omit the encoders"),
     ],
 )

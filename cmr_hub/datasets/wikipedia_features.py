@@ -11,7 +11,6 @@ from cmr_hub.datasets.features import FeatureDataset, feature_rows
 from cmr_hub.datasets.location import find_dataset
 from cmr_hub.datasets.matlab import MatlabFile
 from cmr_hub.errors import DataFormatError, UnknownNameError
-from cmr_hub.types import FloatArray
 
 NAME = "wikipedia-features"
 TEXT_FEATURES = {"lda": ("raw_features.mat", "T"), "tfidf": ("raw_features_tfidf.mat", "T_tfidf")}
@@ -25,7 +24,7 @@ def read(
     """Read the features from `root` or `$CMR_DATA_HOME/wikipedia`.
 
     Image rows are bags of 128 SIFT words; text rows are 10 LDA topics (`text="lda"`) or 1000
-    TF-IDF weights (`text="tfidf"`). Rows are in the order of the lists, whose text ids are the ids.
+    TF-IDF weights (`text="tfidf"`). Rows and ids are in the order of the lists.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -42,8 +41,22 @@ def read(
         required=(file, *wikipedia.LISTS),
     )
     lists = wikipedia.read_lists(base)
+    path = base / file
     variables = ("I_tr", "I_te", f"{prefix}_tr", f"{prefix}_te")
-    image_train, image_test, text_train, text_test = _read_matrices(base / file, variables)
+    matlab = MatlabFile(path, _MOST_BYTES)
+    matlab.check(variables)
+    for train, test in (variables[:2], variables[2:]):
+        shapes = matlab.shapes[train], matlab.shapes[test]
+        width = shapes[0][-1]
+        if shapes != ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width)) or not width:
+            raise DataFormatError(
+                f"{path}: {train} and {test} should be {wikipedia.TRAIN_SIZE} and "
+                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[0]} and {shapes[1]}"
+            )
+    image_train, image_test, text_train, text_test = (
+        feature_rows(f"{path}: {name}", rows)
+        for name, rows in zip(variables, matlab.load(variables), strict=True)
+    )
     return FeatureDataset(
         name=NAME,
         protocol=protocol,
@@ -54,27 +67,3 @@ def read(
         classes=lists.classes,
         splits=splits,
     )
-
-
-def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
-    """Return the matrices of a MATLAB file; `_tr` and `_te` of one kind have equal width."""
-    file = MatlabFile(path, _MOST_BYTES)
-    file.check(variables)
-    _check_shapes(path, variables, file.shapes)
-    found = file.load(variables)
-    return [
-        feature_rows(f"{path}: {name}", rows) for name, rows in zip(variables, found, strict=True)
-    ]
-
-
-def _check_shapes(
-    path: Path, variables: tuple[str, ...], shapes: dict[str, tuple[int, ...]]
-) -> None:
-    for train, test in (variables[:2], variables[2:]):
-        width = shapes[train][-1]
-        expected = ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width))
-        if (shapes[train], shapes[test]) != expected or not width:
-            raise DataFormatError(
-                f"{path}: {train} and {test} should be {wikipedia.TRAIN_SIZE} and "
-                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[train]} and {shapes[test]}"
-            )

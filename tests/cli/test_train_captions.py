@@ -121,7 +121,7 @@ def test_the_validation_split_can_be_asked_for(cmr, options, home, nothing_is_en
     assert "unknown split of folder folders 'validation'; choose one of: train, test" in err
     code, _, err = cmr("train", "flickr8k", "--split", "train", *options)
     assert code == 2
-    assert "unknown split to measure after training 'train'" in err
+    assert "unknown split to evaluate on 'train'" in err
 
 
 def test_captions_take_the_encoders_that_are_installed_and_seeds_side_by_side(cmr, home):

@@ -191,9 +191,9 @@ def test_nothing_is_unpickled(tmp_path):
     ("change", "message"),
     [
         ({"texts": np.eye(3)}, r"row i of the images.*\[30\] and \[3\]"),
-        ({"texts": None}, "no texts to the images"),
+        ({"texts": None}, "no texts for the images"),
         ({"images": np.full((COUNT, 2), np.nan)}, "not finite"),
-        ({"split": np.array(["train"] * 29 + ["fold1"])}, "'fold1' is another"),
+        ({"split": np.array(["train"] * 29 + ["fold1"])}, "including 'fold1'"),
         ({"split": np.array(["train"])}, "there are 1"),
         ({"labels": np.full((COUNT, 2), 3)}, "rows of 0 and 1"),
     ],

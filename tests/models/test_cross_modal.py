@@ -95,7 +95,7 @@ def test_bytes_and_pixels_are_cached_as_files_are(model, paths, tmp_path):
         (np.zeros((4, 4, 4), np.uint8), r"not uint8 of shape \(4, 4, 4\)"),
         (b"", "the file is empty"),
         (b"GIF", "it is not a JPEG"),
-        (3, "it is 3; give a path, an open picture, the bytes of a file, or a uint8 array"),
+        (3, "it is 3; pass a path, an open picture, the bytes of a file, or a uint8 array"),
         (None, "it is None; give a path"),
     ],
 )

@@ -46,5 +46,5 @@ def test_datasets_that_do_not_fit(colour_folder):
         captioned_pictures([dataset.split("test")], seed=0)
     with pytest.raises(DataFormatError, match="different datasets"):
         captioned_pictures([dataset, dataset], seed=0)
-    with pytest.raises(DataFormatError, match="one at least"):
+    with pytest.raises(DataFormatError, match="at least one dataset"):
         captioned_pictures([], seed=0)
