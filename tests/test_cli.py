@@ -202,7 +202,7 @@ def test_train_with_fine_tuning_of_texts(
     cmr, build_sentence_model, colour_folder, mobilenet_file, tmp_path
 ):
     command = [*train_command(colour_folder, mobilenet_file, tmp_path), "--fine-tune-text", 1]
-    assert "bow has no layers to fine-tune; take 'sentence'" in cmr.fails(*command)
+    assert "bow has no layers to fine-tune; use 'sentence'" in cmr.fails(*command)
     source = build_sentence_model(tmp_path / "tiny")
     at = command.index("--text-option")
     command[at : at + 2] = ["--text-encoder", "sentence", "--text-option", f"source={source}"]

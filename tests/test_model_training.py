@@ -58,7 +58,7 @@ def test_arrays_without_labels(arrays):
     model = cmr_hub.train([images.tolist(), torch.from_numpy(texts)], preset="infonce", epochs=2)
     assert model.classes == ()
     assert model.training["relevance"] == "pair"
-    with pytest.raises(TrainingError, match="acmr-paper cannot do without"):
+    with pytest.raises(TrainingError, match="acmr-paper needs them"):
         cmr_hub.train((images, texts), preset="acmr-paper")
 
 
@@ -68,7 +68,7 @@ def test_several_labels_a_pair(arrays, preset):
     lists = [[name, "all"] if place % 2 else [name] for place, name in enumerate(names)]
     if preset == "posterior":
         with pytest.raises(
-            TrainingError, match="several labels an item, and posterior needs exactly one"
+            TrainingError, match="several labels per item, and posterior needs exactly one"
         ):
             cmr_hub.train((images, texts, lists), preset=preset)
         return
@@ -217,7 +217,7 @@ def test_a_registered_loss(arrays, monkeypatch):
         ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is built already"),
         ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
         ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
-        ({"preset": "kcca"}, "kcca is no pair of projectors"),
+        ({"preset": "kcca"}, "kcca is not a pair of projectors"),
         ({"preset": 3}, "preset must be a name or a Preset, not 3"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
         ({"test_size": 2}, "must lie between 0 and 1, not 2"),

@@ -1,4 +1,4 @@
-"""Run the cells of a grid in parallel, each once, and store each result as soon as it is done."""
+"""Run the cells of a grid in parallel, and store each result when it is complete."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def run_grid(
         cache: folder of the feature cache. Default: the user's cache.
 
     Raises:
-        InUseError: another process writes into `results`.
+        InUseError: another process is writing to `results`.
         UnknownNameError: there is no such image encoder.
         WeightsError: the weights of an image encoder are not available.
     """
     home = Path(results)
     weights = dict(image_weights or {})
-    with exclusive_lock(home, "give another --results"):
+    with exclusive_lock(home, "choose another --results"):
         plan, cells, found = planned_cells(grid, home, weights)
         plan.save(home)
         summary = Summary(found=found)
@@ -199,7 +199,7 @@ def _prepare(
 def _prepare_others(
     cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
 ) -> dict[str, frozenset[str]]:
-    """Do the same for the other datasets that the cells are tested on. Raises CMRError."""
+    """Cache the features of other datasets that the cells are tested on. Raises CMRError."""
     others = {str(cell.settings.test_on): cell.settings.test_on for cell in cells}
     broken = {}
     for name, other in others.items():
@@ -228,7 +228,7 @@ def _cache_features(
     texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
     for choice in texts.values():
         if choice.name not in (PRECOMPUTED, NONE):
-            with suppress(CMRError):  # each cell will report it
+            with suppress(CMRError):  # each cell reports the error
                 _cache_texts(build_text_encoder(choice), documents, cache)
     return broken
 

@@ -56,9 +56,7 @@ def empty_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise CMRError(
-            f"pictures need matplotlib ({error}): pip install 'cmr-hub[study]'"
-        ) from error
+        raise CMRError(f"plots need matplotlib ({error}): pip install 'cmr-hub[study]'") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -125,7 +123,7 @@ def _precision_recall(result: TableResult) -> Figure | None:
 
 
 def _training(result: TableResult, results: Path) -> Figure | None:
-    """Draw one thin line per seed, of the phase with validation if there is one."""
+    """Draw one thin line per seed, for the phase with validation if there is one."""
     lines = []
     for row in result.rows:
         for record in row.records.values():

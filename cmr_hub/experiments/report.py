@@ -124,7 +124,7 @@ class ReportTable:
 
 
 def report_table(result: TableResult) -> ReportTable:
-    """Format our figures and the published ones, with notes on the protocols of the latter."""
+    """Format our figures and the published figures, with notes on their protocols."""
     table, measure = result.table, result.measure
     notes = _Notes()
     show_published = table.measure == "map"  # published figures are MAP
@@ -240,7 +240,7 @@ def _best(result: TableResult) -> str:
 
 
 def _over_queries(result: TableResult, spaces: dict[str, StoredSpace]) -> list[str]:
-    """Say how far MAP would change with other test pairs, from the stored embeddings of runs."""
+    """Estimate how much MAP would change with other test pairs, from stored embeddings of runs."""
     if result.table.measure != "map":
         return []
     found: dict[str, npt.NDArray[np.float64]] = {}
@@ -311,7 +311,7 @@ def _agreement(result: TableResult) -> list[str]:
     for row in result.ranked:
         for source, dataset, figure in _figures(row.row):
             members = groups.setdefault((source, dataset), [])
-            # A row compared with several systems of one source says nothing about our order.
+            # A row compared with several systems of one source is counted once.
             if all(row is not member for member, _ in members):
                 members.append((row, figure))
     found = []

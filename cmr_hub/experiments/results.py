@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 LARGEST_STORE = 2**30
-"""Maximum size of a store in bytes; a run takes about two thousand."""
+"""Maximum size of a store in bytes; a run takes about two thousand bytes."""
 
 
 def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
     """Append a run to the store as one line, and flush it to disk.
 
-    The file is locked while the line is written, so lines of several processes never mix. If a
-    crash left the last line unfinished, the new line starts after it; `read_runs` reports the
-    unfinished one. Nothing is added if a line with the same `run` exists, which happens when a
-    training is interrupted after this call and resumed.
+    The file is locked while the line is written, so that lines of several processes never mix. If a
+    crash left the last line incomplete, the new line starts after it; `read_runs` reports the
+    incomplete one. Nothing is added if a line with the same `run` exists, which happens if training
+    is interrupted after this call and resumed.
 
     Raises:
         StorageError: the disk is full or read-only; the store is unchanged.
@@ -49,8 +49,8 @@ def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
         line = json.dumps(record.to_dict(), allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise ModelFormatError(
-            f"the run is not stored, it is not valid JSON: {error}; a figure that is NaN or "
-            f"infinite means that training diverged"
+            f"the run is not stored, because it is not valid JSON: {error}; a figure that is NaN "
+            f"or infinite means that training diverged"
         ) from error
     target = Path(path)
     with storing(target):
@@ -91,11 +91,11 @@ def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRe
 
     Args:
         path: the store.
-        superseded: whether to return superseded runs, too.
+        superseded: whether to also return superseded runs.
 
     Raises:
         DataNotFoundError: the file does not exist.
-        ModelFormatError: it is not a file, cannot be read, or is larger than `LARGEST_STORE`.
+        ModelFormatError: the path is not a file, cannot be read, or exceeds `LARGEST_STORE`.
     """
     source = Path(path)
     try:
@@ -106,7 +106,7 @@ def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRe
     except FileNotFoundError as error:
         raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error
     except OSError as error:
-        raise ModelFormatError(f"{source} holds no runs: {error}") from error
+        raise ModelFormatError(f"{source} contains no runs: {error}") from error
     records: list[RunRecord] = []
     problems: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -121,7 +121,7 @@ def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRe
 
 
 def versions() -> JSONObject:
-    """Return the versions of Python and of the libraries, and facts of the machine.
+    """Return the versions of Python and the libraries, and properties of the machine.
 
     The libraries are not imported.
     """
@@ -137,7 +137,7 @@ def versions() -> JSONObject:
 
 
 def _read(line: bytes) -> RunRecord | str:
-    """Return the record of a line, or a message about what is wrong with it."""
+    """Return the record of a line, or an error message."""
     try:
         found = json.loads(
             line.decode(),
@@ -146,7 +146,7 @@ def _read(line: bytes) -> RunRecord | str:
             parse_int=_whole,
         )
     except (ValueError, RecursionError) as error:
-        return f"not a whole JSON line ({error})"
+        return f"not a complete JSON line ({error})"
     try:
         return RunRecord.parse(found)
     except ModelFormatError as error:

@@ -75,7 +75,7 @@ class RunGroup:
 
     @cached_property
     def key(self) -> str:
-        """A short, stable identifier for URLs."""
+        """Short, stable identifier for URLs."""
         facts = json.dumps([dict(self.factors), dict(self.settings)], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:10]
 
@@ -86,13 +86,13 @@ class RunGroup:
 
     @cached_property
     def terms(self) -> tuple[str, ...]:
-        """The names of the losses of its objective; empty for a closed form."""
+        """Names of the losses of the objective; empty for a closed form."""
         objective = self.first.settings.get("objective", {})
         return tuple(objective) if isinstance(objective, dict) else ()
 
     @property
     def first(self) -> RunRecord:
-        """The record of its smallest seed."""
+        """Record of the smallest seed."""
         return self.records[min(self.records)]
 
     def values(self, metric: str, direction: str) -> dict[int, float]:
@@ -209,7 +209,7 @@ def chosen(
 ) -> list[RunGroup]:
     """Return the groups whose factors have wanted values and whose objective has all the terms.
 
-    A factor without wanted values is not filtered by.
+    A factor without wanted values does not filter.
     """
     return [
         group
@@ -220,13 +220,13 @@ def chosen(
 
 
 def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
-    """Return the factors in which groups differ; the method if there are none."""
+    """Return the factors in which the groups differ, or the method if there are none."""
     telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
     return telling or ["method"]
 
 
 def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
-    """Name each group without one factor, so that groups that differ only in it share a name."""
+    """Name each group, ignoring one factor: groups that differ only in it share a name."""
     telling = [name for name in telling_factors(groups) if name != apart]
     return [name or "all" for name in _factor_names(groups, telling)]
 
@@ -294,9 +294,9 @@ def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunG
 def against(
     groups: Iterable[RunGroup], reference: RunGroup, metric: str, direction: str
 ) -> list[Significance | None]:
-    """Test the difference of each group to the reference, paired over seeds, as `cmr report` does.
+    """Test the difference of each group to the reference, paired over seeds, like `cmr report`.
 
-    None for the reference itself and for groups without a common seed.
+    The result is None for the reference itself and for groups without a common seed.
     """
     baseline, overlap = reference.values(metric, direction), split_overlap(reference.first)
     return holm(

@@ -25,7 +25,7 @@ Direction = Literal["i2t", "t2i"]
 
 @dataclass(frozen=True)
 class SpaceItem:
-    """Facts about an item of a space, for display only."""
+    """Description of an item of a space, for display only."""
 
     id: str
     label: str | None = None
@@ -176,7 +176,7 @@ def answers(space: Space, direction: Direction, depth: int = 10) -> Answers:
     """
     queries, gallery = space.sides(direction)
     if not len(queries) or not len(gallery):
-        raise QueryError("this space has only one modality: nothing can be asked across")
+        raise QueryError("this space has only one modality, so there is nothing to retrieve")
     wanted, given = space.relevant(direction)
     count = len(space.classes)
     ap, first = [], []

@@ -1,4 +1,4 @@
-"""Rank a gallery for every query by cosine similarity, with ties broken fairly."""
+"""Rank a gallery for every query by cosine similarity, with ties broken without bias."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
     The score is cosine similarity in float64; a zero row has score 0 with everything.
 
     Ties are broken by a fixed shuffle of the gallery, the same for all queries and calls. Breaking
-    them by gallery index would reward order: galleries are mostly sorted by class, so a model that
-    maps everything to one point would get a MAP of twice chance (on 20 classes of 10). Breaking
-    them for or against the query would reward or punish ties. A shuffle independent of labels gives
-    such a model chance level and keeps every figure reproducible. Identical gallery rows are tied
-    exactly, because their score is computed once.
+    them by gallery index would be biased: galleries are often sorted by class, so a model that maps
+    everything to one point would get a MAP of twice the chance level (with 20 classes of 10).
+    Breaking them for or against the query would reward or punish ties. A shuffle independent of
+    labels gives such a model chance level and keeps every score reproducible. Identical gallery
+    rows are tied exactly, because their score is computed once.
 
     Args:
         queries: (Nq, d) finite vectors of any length.
@@ -74,7 +74,7 @@ def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
             f"{name}: {np.count_nonzero(~finite)} of {len(array)} rows are not finite, "
             f"the first is row {np.argmin(finite)}; did training diverge?"
         )
-    # Scaled first, so that squares of very large or small numbers neither overflow nor underflow.
+    # Scaling first avoids overflow and underflow of the squares.
     largest = np.abs(array).max(axis=1, keepdims=True)
     array = array / np.where(largest > 0, largest, 1)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)

@@ -139,7 +139,7 @@ def test_a_path_is_enough_and_without_splits_a_part_is_held_out(arrays, tmp_path
 
 def test_a_method_that_needs_one_class_refuses(arrays, tmp_path):
     path = write(tmp_path, "npz", arrays)
-    with pytest.raises(TrainingError, match=r"several labels an item.*exactly one.*supcon"):
+    with pytest.raises(TrainingError, match=r"several labels per item.*exactly one.*supcon"):
         cmr_hub.train("features", root=path, preset="posterior")
 
 

@@ -83,7 +83,7 @@ def test_two_at_once(cmr: Cmr, wikipedia: Path, grid: Path, tmp_path: Path) -> N
         time.sleep(0.01)
     second = ablate(cmr, wikipedia, grid, results)
     assert f"process {first.pid} on " in second.error
-    assert "give another --results" in second.error
+    assert "choose another --results" in second.error
     grid.write_text("")  # there is no need to run it all
     first.kill()
     assert first.wait().code == -9

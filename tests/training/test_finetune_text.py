@@ -279,7 +279,7 @@ def test_experiment(mobilenet, source, dataset, preset, tuning, images_too, tmp_
 def test_what_cannot_be_fine_tuned(
     encoder, source, mobilenet, dataset, preset, tuning, monkeypatch
 ):
-    with pytest.raises(TrainingError, match="bow has no layers to fine-tune; take 'sentence'"):
+    with pytest.raises(TrainingError, match="bow has no layers to fine-tune; use 'sentence'"):
         run_experiment(
             dataset,
             preset,

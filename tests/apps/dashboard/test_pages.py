@@ -85,7 +85,7 @@ def test_a_damaged_line_is_left_out_and_told(name: str, visit_page, tmp_path: Pa
     app = visit_page(name, tmp_path)
     assert not app.exception
     assert "1 damaged entry of runs" in app.warning[0].value
-    assert any("line 16 is left out: not a whole JSON line" in text.value for text in app.text)
+    assert any("line 16 is left out: not a complete JSON line" in text.value for text in app.text)
 
 
 def test_damaged_files_beside_the_runs(visit_page, tmp_path: Path) -> None:
