@@ -123,7 +123,7 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
             "unk",
         ),
         ('[{ label = "a", colour = 1 }]', r"rows\[0\] \('a'\).colour", "not permitted"),
-        ('[{ protocol = "800/200" }]', r"rows\[0\].label", "is not given"),
+        ('[{ protocol = "800/200" }]', r"rows\[0\].label", "is missing here"),
         ('[{ label = "a", dataset = "imagenet" }]', r"\('a'\).dataset", "unknown dataset"),
         ('[{ label = "a", text_encoder = {name = "bow", df = 1} }]', "text_encoder", "no option"),
         ('[{ label = "a", text_encoder = "precomputed" }]', r"\('a'\)", "both encoders"),
@@ -201,7 +201,7 @@ def test_an_error_names_its_place(tmp_path: Path, rows: str, place: str, reason:
         ("[3, 5]", "[-1]", r"seeds\[0\]"),
         ("[3, 5]", "[]", "seeds"),
         ('"g"', '"G g"', "name"),
-        ('method = "acmr-paper"\n', "", r"rows\[0\] \('a'\).method: is not given"),
+        ('method = "acmr-paper"\n', "", r"rows\[0\] \('a'\).method: is missing here"),
         ("[3, 5]", "[3, 5", "cannot be read as TOML"),
     ],
 )
