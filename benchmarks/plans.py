@@ -1,4 +1,4 @@
-"""The rows of `results/benchmarks.json`, and how each is measured."""
+"""The rows of `results/benchmarks.json`, with the functions that measure them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """How a row is measured.
+    """The measurement of a row.
 
     Attributes:
-        module, function, arguments: what measures it.
-        minutes: how long on two free cores, about.
-        is_full: whether only `--full` asks for it.
-        is_quick: whether `quick` measures it.
+        module, function, arguments: the call that measures the row.
+        minutes: approximate duration on two free cores.
+        is_full: whether the row is only measured with `--full`.
+        is_quick: whether `quick` measures the row.
     """
 
     module: str
@@ -24,7 +24,7 @@ class Plan:
     is_quick: bool = False
 
 
-# In the order of importance: a run that is cut short has the first ones.
+# In order of importance, so that an interrupted run has the most important rows.
 PLANS = {
     "search-100000": Plan("search", "exact", (100_000,), 0.5, is_quick=True),
     "search-10000": Plan("search", "exact", (10_000,), 0.3, is_quick=True),

@@ -1,8 +1,9 @@
-"""Times rivals in alternating turns and stores the results as a row.
+"""Time rivals in alternating turns and store the results as a row.
 
-A row is published if the machine was quiet: less than .3 of a core busy with other work before it
-began, and each rival's five turns within 15 % of each other. Otherwise it is kept under `busy` and
-the last quiet row stays. This is the only place that writes `results/benchmarks.json`.
+A row is published if the machine was quiet: less than .3 of a core was busy with other work before
+the start, and the five turns of each rival are within 15 % of each other. Otherwise it is stored
+under `busy`, and the last quiet row stays published. Only this module writes
+`results/benchmarks.json`.
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ RESULTS = HOME / "results" / "benchmarks.json"
 TURNS = 5
 BUSY, WIDE = 0.3, 0.15
 LOOK = 3.0
-"""Seconds for which the machine is watched before and after a row."""
+"""Seconds for which the load of the machine is measured before and after a row."""
 
 Row = dict[str, Any]
 
 
 @dataclass
 class Rival:
-    """Somebody who does the work of a row.
+    """An implementation that performs the task of a row.
 
     Attributes:
-        work: what is timed.
-        settings: threads, precision, batch: all that a reader would want to change.
-        package: whose version is noted.
-        against: which of ours it is compared with; None if it is ours itself.
-        prepare: done before each turn, such as filling the caches; not timed.
-        tried: figures of all settings that were tried; the best of them is `settings`.
-        facts: other measurements of it, such as its recall.
+        work: the timed function.
+        settings: threads, precision, batch size and other settings.
+        package: package whose version is recorded.
+        against: the implementation of ours that it is compared with; None if it is ours itself.
+        prepare: function that is called before each turn and not timed, such as filling caches.
+        tried: figures of all settings that were tried; `settings` is the best of them.
+        facts: other measurements, such as the recall.
     """
 
     work: Callable[[], object]
@@ -59,18 +60,18 @@ class Rival:
 
 
 class Took(float):
-    """Seconds that a work has measured itself."""
+    """Seconds that a function has measured itself."""
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes once."""
+    """Return the seconds of one call."""
     started = time.perf_counter()
     told = work()
     return told if isinstance(told, Took) else time.perf_counter() - started
 
 
 def best(settings: Mapping[str, Callable[[], object]], per: int = 1) -> tuple[str, Row]:
-    """The fastest of some settings, and milliseconds of each: the best of two, one before."""
+    """Return the fastest setting, and the milliseconds of each (best of two after a warm-up)."""
     tried = {}
     for name, work in settings.items():
         work()
@@ -87,15 +88,15 @@ def measure(
     warm: bool = True,
     **facts: object,
 ) -> Row:
-    """Time all rivals in alternating turns, so that other load affects all alike.
+    """Time all rivals in alternating turns, so that other load affects all equally.
 
     Args:
-        task: what is done, for the table.
-        rivals: by name; ours first.
-        per: things done in a turn; seconds are those of one.
-        turns: how many turns; by default five, or as many as CMR_BENCH_TURNS says.
-        warm: whether a turn that does not count comes first.
-        facts: what else belongs into the row.
+        task: description of the task, for the table.
+        rivals: rivals by name, ours first.
+        per: number of units of work per turn; seconds are reported per unit.
+        turns: number of turns. Default: CMR_BENCH_TURNS, or five.
+        warm: whether to run a warm-up turn first.
+        facts: other fields of the row.
     """
     count = turns or int(os.environ.get("CMR_BENCH_TURNS", TURNS))
     taken: dict[str, list[float]] = {name: [] for name in rivals}
@@ -131,7 +132,7 @@ def measure(
 
 
 def spread(turns: Sequence[float]) -> float:
-    """How far apart the middle half of the turns is, over their median."""
+    """Return the interquartile range of the turns, divided by their median."""
     if len(turns) < 2:
         return 0.0
     low, middle, high = statistics.quantiles(turns, n=4, method="inclusive")
@@ -139,24 +140,24 @@ def spread(turns: Sequence[float]) -> float:
 
 
 def exponent(taken: Mapping[int, float]) -> float:
-    """Of the curve size^e through the seconds of the largest three sizes."""
+    """Return the exponent e of the curve size^e through the seconds of the largest three sizes."""
     sizes = sorted(taken)[-3:]
     logs = [math.log(taken[size]) for size in sizes]
     return statistics.linear_regression([math.log(size) for size in sizes], logs).slope
 
 
 def rounded(value: float) -> float:
-    """Four digits."""
+    """Round to four digits."""
     return float(f"{value:.4g}")
 
 
 def load() -> float:
-    """The share of each core that works, now."""
+    """Return the current load of each core."""
     return rounded(psutil.cpu_percent(LOOK) / 100)
 
 
 def machine() -> Row:
-    """What it is measured on."""
+    """Return a description of the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
     return {
@@ -168,7 +169,7 @@ def machine() -> Row:
 
 
 def code(*modules: str) -> str:
-    """A hash of the package and of these modules: another one, and a row is measured again."""
+    """Return a hash of the package and of these modules; if it changes, rows are measured again."""
     paths = [*(HOME / "cmr_hub").rglob("*.py"), *(HOME / "benchmarks" / f"{m}.py" for m in modules)]
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -177,24 +178,24 @@ def code(*modules: str) -> str:
 
 
 def read(path: Path = RESULTS) -> dict[str, Row]:
-    """All rows."""
+    """Return all rows."""
     found: dict[str, Row] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 def quiet(row: Row) -> bool:
-    """Whether it may be published."""
+    """Return whether a row may be published."""
     wide = any(own["spread"] > WIDE for own in row.get("rivals", {}).values())
     return row["load_before"] <= BUSY and not wide
 
 
 def fresh(row: Row | None, now: str) -> bool:
-    """Whether the row was measured by the code and the versions that are here."""
+    """Return whether a row was measured with the current code and versions."""
     return row is not None and row.get("code") == now and row.get("versions") == versions()
 
 
 def keep(name: str, row: Row, path: Path = RESULTS) -> bool:
-    """Store a row: in its place if the machine was quiet, else under `busy`. Says which."""
+    """Store a row, under `busy` if the machine was not quiet. Print which."""
     rows = read(path) if path.exists() else {}
     busy = rows.pop("busy", {})
     published = quiet(row)

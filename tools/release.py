@@ -1,6 +1,6 @@
 """Check that a tag, the version of the package, CITATION.cff and the changelog name one release.
 
-Run it as `python tools/release.py v0.2.0`; the workflow of releases does.
+Run it as `python tools/release.py v0.2.0`, like the release workflow.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from cmr_hub.datasets.features import FeatureDataset, feature_rows
 from cmr_hub.datasets.location import find_dataset
 from cmr_hub.datasets.matlab import MatlabFile
 from cmr_hub.errors import DataFormatError, UnknownNameError
+from cmr_hub.types import FloatArray
 
 NAME = "wikipedia-features"
 TEXT_FEATURES = {"lda": ("raw_features.mat", "T"), "tfidf": ("raw_features_tfidf.mat", "T_tfidf")}
@@ -41,22 +42,8 @@ def read(
         required=(file, *wikipedia.LISTS),
     )
     lists = wikipedia.read_lists(base)
-    path = base / file
     variables = ("I_tr", "I_te", f"{prefix}_tr", f"{prefix}_te")
-    matlab = MatlabFile(path, _MOST_BYTES)
-    matlab.check(variables)
-    for train, test in (variables[:2], variables[2:]):
-        shapes = matlab.shapes[train], matlab.shapes[test]
-        width = shapes[0][-1]
-        if shapes != ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width)) or not width:
-            raise DataFormatError(
-                f"{path}: {train} and {test} should be {wikipedia.TRAIN_SIZE} and "
-                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[0]} and {shapes[1]}"
-            )
-    image_train, image_test, text_train, text_test = (
-        feature_rows(f"{path}: {name}", rows)
-        for name, rows in zip(variables, matlab.load(variables), strict=True)
-    )
+    image_train, image_test, text_train, text_test = _read_matrices(base / file, variables)
     return FeatureDataset(
         name=NAME,
         protocol=protocol,
@@ -67,3 +54,21 @@ def read(
         classes=lists.classes,
         splits=splits,
     )
+
+
+def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
+    """Return the training and test matrices of images and of texts from a MATLAB file."""
+    matlab = MatlabFile(path, _MOST_BYTES)
+    matlab.check(variables)
+    for train, test in (variables[:2], variables[2:]):
+        shapes = matlab.shapes[train], matlab.shapes[test]
+        width = shapes[0][-1]
+        if shapes != ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width)) or not width:
+            raise DataFormatError(
+                f"{path}: {train} and {test} should be {wikipedia.TRAIN_SIZE} and "
+                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[0]} and {shapes[1]}"
+            )
+    return [
+        feature_rows(f"{path}: {name}", rows)
+        for name, rows in zip(variables, matlab.load(variables), strict=True)
+    ]
