@@ -75,7 +75,7 @@ def tasks(count: int) -> dict[str, Callable[[], object]]:
     (query,), vectors = draw(1, 3), draw(count, 0)
     asked, given, own, labels = drawn(count)
     tsne = ProjectionOptions(method="tsne")
-    # Conditions are remembered: each asks for another number.
+    # Conditions are cached, so each one uses another number.
     conditions = iter(range(1, 1_000))
     return {
         "search": lambda: [gallery.search(query) for _ in range(10)],
@@ -109,7 +109,7 @@ def growth(*, full: bool = False) -> None:
     taken: dict[str, dict[int, float]] = {name: {} for name in GROWS}
     slow: set[str] = set()
     for work in tasks(SIZES[0]).values():
-        work()  # what is imported or compiled at the first use
+        work()  # warm-up: imports and compilation
     for count in (*SIZES, MILLION) if full else SIZES:
         for name, work in tasks(count).items():
             if name in slow:

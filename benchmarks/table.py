@@ -181,7 +181,7 @@ def speed(rows: Rows) -> str:
         rivals = row["rivals"]
         ours, _ = _fastest({peer: own for peer, own in rivals.items() if "against" not in own})
         peer, own = _fastest({peer: own for peer, own in rivals.items() if "against" in own})
-        # The median of the turns, as in the whole table, if both ran beside each other.
+        # The median of the turns, as in the full table, if both ran in turns.
         ratio = own["peer_over_ours"]
         if own["against"] != ours:
             ratio = own["seconds"] / rivals[ours]["seconds"]

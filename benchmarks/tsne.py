@@ -52,7 +52,7 @@ def tsne() -> Row:
     def ours(data: np.ndarray) -> np.ndarray:
         return project_stages([data], options)[0]
 
-    in_opentsne(points[:500])  # what is compiled at the first use
+    in_opentsne(points[:500])  # warm-up: compilation
     cores = {"n_jobs": os.cpu_count() or 1}
     works = {
         "ours": (partial(ours, points), "all threads", None),

@@ -53,8 +53,8 @@ def _is_near(culprit: object, path: Path) -> bool:
     """Return whether a forbidden file is in the folder of `path` or above, not an input file."""
     if not isinstance(culprit, str | os.PathLike):
         return False
-    found = Path(culprit).resolve()
-    return found.is_relative_to(path.parent) or path.is_relative_to(found)
+    resolved = Path(culprit).resolve()
+    return resolved.is_relative_to(path.parent) or path.is_relative_to(resolved)
 
 
 def sync(path: Path) -> None:

@@ -74,8 +74,8 @@ def evaluate(
         dataset = dataset.split(measured_split(dataset, split))
     if isinstance(dataset, FeatureDataset):
         return _measure_features(model, dataset, cache, trec)
-    whole = replace(dataset, splits=np.full(len(dataset), "test"))
-    return evaluate_transfer(model, whole, "test", cache, trec=trec, progress=progress).figures
+    test = replace(dataset, splits=np.full(len(dataset), "test"))
+    return evaluate_transfer(model, test, "test", cache, trec=trec, progress=progress).figures
 
 
 def measure_own(

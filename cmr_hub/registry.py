@@ -66,15 +66,15 @@ class Registry(Mapping[str, Any]):
         if point is None:
             raise self.unknown(name)
         try:
-            found = point.load()
+            entry = point.load()
         except Exception as error:
             raise CMRError(
                 f"the {self.kind} {name!r} of the package {_package(point)} cannot be imported: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        if not self.accepts(found):
+        if not self.accepts(entry):
             raise CMRError(f"{name!r} of the package {_package(point)} is not a valid {self.kind}")
-        return found
+        return entry
 
     def accepts(self, thing: object) -> bool:
         """Return whether an object is a subclass of the base or, without a base, callable."""

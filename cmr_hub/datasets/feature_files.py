@@ -168,14 +168,14 @@ def _text(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _splits(path: Path, column: npt.NDArray[Any], count: int) -> npt.NDArray[np.str_]:
     words = [str(word).strip().lower() for word in _text(column)]
-    found = [_WORDS.get(word, "") for word in words]
-    if len(found) != count or not all(found):
-        strange = next((word for word, split in zip(words, found, strict=True) if not split), "")
+    splits = [_WORDS.get(word, "") for word in words]
+    if len(splits) != count or not all(splits):
+        strange = next((word for word, split in zip(words, splits, strict=True) if not split), "")
         raise DataFormatError(
             f"{path}: the split must be {count} words, each train, validation or test; there are "
-            f"{len(found)}{f', including {strange!r}' if strange else ''}"
+            f"{len(splits)}{f', including {strange!r}' if strange else ''}"
         )
-    return np.array(found)
+    return np.array(splits)
 
 
 def _named(protocol: str) -> dict[str, str]:
@@ -196,8 +196,8 @@ def _usual(names: tuple[str, ...]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for role, usual in NAMES.items():
         for split in ("", *SPLITS):
-            found = (by_words.get((name, split)) for name in usual)
-            array = next((one for one in found if one and one not in chosen.values()), None)
+            names_found = (by_words.get((name, split)) for name in usual)
+            array = next((n for n in names_found if n and n not in chosen.values()), None)
             if array is not None:
                 chosen[f"{role}.{split}" if split else role] = array
     return chosen

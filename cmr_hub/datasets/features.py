@@ -83,8 +83,8 @@ def label_column(labels: Any, count: int) -> tuple[LabelArray, tuple[str, ...]]:
         labels = np.char.decode(labels, "utf-8", "replace")
     known = np.array([not _is_missing(label) for label in labels.tolist()], dtype=bool)
     numbers = np.full(count, -1, dtype=np.int64)
-    found, numbers[known] = np.unique(labels[known].astype(str), return_inverse=True)
-    return numbers, tuple(map(str, found))
+    unique, numbers[known] = np.unique(labels[known].astype(str), return_inverse=True)
+    return numbers, tuple(map(str, unique))
 
 
 def _is_missing(label: object) -> bool:

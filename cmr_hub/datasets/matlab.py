@@ -71,13 +71,14 @@ class MatlabFile:
 
         self.check(names)
         try:
-            found = loadmat(BytesIO(self._data), variable_names=names)
+            arrays = loadmat(BytesIO(self._data), variable_names=names)
         except Exception as error:  # as above
             raise DataFormatError(f"cannot read {self._path} as a MATLAB file: {error}") from error
         for name in names:
-            if not isinstance(found.get(name), np.ndarray) or found[name].dtype.kind not in "fiub":
+            array = arrays.get(name)
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
                 raise DataFormatError(f"{self._path}: {name} is not a matrix of real numbers")
-        return [found[name] for name in names]
+        return [arrays[name] for name in names]
 
 
 def _refuse_bomb(data: bytes, limit: int) -> None:

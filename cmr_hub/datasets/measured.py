@@ -59,9 +59,9 @@ def with_test_split(dataset: D, split: str | None = None) -> D:
     dataset.split(split)  # must exist
     if split == "test":
         return dataset
-    kept = dataset.subset(dataset.splits != "test")
-    splits = np.where(kept.splits == "validation", "test", kept.splits)
-    return replace(kept, protocol=kept.protocol + AS_TEST, splits=splits)
+    dataset = dataset.subset(dataset.splits != "test")
+    splits = np.where(dataset.splits == "validation", "test", dataset.splits)
+    return replace(dataset, protocol=dataset.protocol + AS_TEST, splits=splits)
 
 
 def with_held_out(dataset: D, share: float, seed: int, split: str | None = None) -> D:

@@ -46,7 +46,7 @@ class Failure:
 
 @dataclass
 class Summary:
-    """Counts the cells that `run_grid` ran, those already stored, and those that failed."""
+    """Numbers of cells that `run_grid` ran and that were already stored, and failed cells."""
 
     run: int = 0
     found: int = 0

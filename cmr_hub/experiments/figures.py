@@ -24,7 +24,7 @@ _LEGEND_ROWS = 12
 
 
 def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, Path]:
-    """Draw the plots of one table; the same results give the same bytes.
+    """Draw the plots of one table; equal results produce equal bytes.
 
     Returns:
         Files by the title of the plot; plots without data are left out.
@@ -46,7 +46,7 @@ def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, 
 
 
 def save_figure(figure: Figure, file: Path) -> None:
-    """Write a PNG; the same figure gives the same bytes."""
+    """Write a PNG; equal figures produce equal bytes."""
     with atomic_file(file) as path:
         figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
 

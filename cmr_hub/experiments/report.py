@@ -41,7 +41,7 @@ FIGURES = "figures"
 
 
 def write_report(results: str | Path) -> Path:
-    """Write `report.md`, a CSV per table and the plots; the same store gives the same bytes.
+    """Write `report.md`, a CSV per table and the plots; equal stores produce equal bytes.
 
     Raises:
         DataNotFoundError: no grid has been run into this folder.

@@ -15,7 +15,7 @@ _Named: TypeAlias = dict[str, float | int | None] | None
 
 
 class Figures(BaseModel):
-    """The figures of a run; None if not measured, e.g. an accuracy without a classifier.
+    """The figures of a run; None if not measured, such as an accuracy without a classifier.
 
     `i2t` is image to text, `t2i` text to image, `avg` the mean of both.
     """
@@ -44,7 +44,7 @@ class Figures(BaseModel):
     validation_map: _Number = None
 
     def figure(self, name: str) -> float | None:
-        """Return a figure by name, e.g. `map_avg` or `recall_i2t@10`; None if not measured."""
+        """Return a figure by name, such as `map_avg` or `recall_i2t@10`; None if not measured."""
         name, _, depth = name.partition("@")
         value = getattr(self, name, None)
         if depth and value is not None:
@@ -59,7 +59,7 @@ class Figures(BaseModel):
 class RunRecord(Figures):
     """One line of the results store.
 
-    Unknown keys are kept, because other releases may have written them.
+    Unknown keys are preserved, because other releases may have written them.
     """
 
     dataset: str
@@ -83,7 +83,7 @@ class RunRecord(Figures):
     fine_tuned: dict[str, Any] | None = None
     text_fine_tuned: dict[str, Any] | None = None
     trained_on: dict[str, Any] | None = None
-    """Dataset and protocol that the model was trained on, if it is evaluated on another."""
+    """Dataset and protocol of the training, if the model is evaluated on another dataset."""
     split: str | None = None
     pairs: dict[str, Any] | None = None
     """Number of pairs of each split."""
@@ -97,10 +97,10 @@ class RunRecord(Figures):
     cell: str | None = None
     """Key of the cell of a grid."""
     run: str | None = None
-    """Identifies a training: a resumed one is stored once."""
+    """Identifier of the training, so that a resumed run is stored once."""
     finished: str | None = None
     superseded: str | None = None
-    """Why and when another run took its place; such runs stay in the store, outside the tables."""
+    """Why and when another run replaced this one; it remains in the store but not in the tables."""
 
     def before_training(self) -> RunRecord | None:
         """Return the same run with the figures of `zero_shot`; None if it has none."""

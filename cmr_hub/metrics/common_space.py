@@ -106,9 +106,9 @@ def cluster(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Clustering | None:
     count = len(np.unique(classes[known]))
     if count < 2 or len(np.unique(rows, axis=0)) < count:
         return None
-    found = KMeans(count, n_init=4, random_state=0).fit_predict(rows)
-    by_size = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
-    clusters = by_size[found]
+    numbers = KMeans(count, n_init=4, random_state=0).fit_predict(rows)
+    by_size = np.argsort(np.argsort(-np.bincount(numbers, minlength=count), kind="stable"))
+    clusters = by_size[numbers]
     table = contingency_matrix(classes[known], clusters[known])
     return Clustering(
         clusters,

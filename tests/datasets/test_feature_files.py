@@ -226,7 +226,7 @@ def test_protocols_that_name_nothing(arrays, tmp_path, protocol, message):
         ("mine.npz", b"\x80\x04K\x01.", "cannot be read"),  # a pickle
         ("mine.mat", b"damaged", "as a MATLAB file"),
         ("mine.parquet", b"PAR1", "not Parquet"),
-        ("mine.npy", b"", "give the folder"),
+        ("mine.npy", b"", "pass its folder"),
         ("mine.txt", b"1 2 3", "is none of"),
     ],
 )
