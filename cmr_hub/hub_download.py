@@ -153,7 +153,11 @@ class HubSource:
         try:
             directory = self._snapshot(**options, allow_patterns=[""])
             # After an interrupted download some files are missing; the stored listing is complete.
-            sizes = _listing(directory) or _sizes(directory)
+            sizes = _listing(directory) or {
+                path.relative_to(directory).as_posix(): path.stat().st_size
+                for path in directory.rglob("*")
+                if path.is_file()
+            }
             patterns = list(choose(sizes, self.repository))
             if not all((directory / name).is_file() for name in _matching(sizes, patterns)):
                 return None
@@ -197,9 +201,3 @@ def _listing(snapshot: Path) -> dict[str, int] | None:
         return None
     is_valid = isinstance(content, dict) and all(type(size) is int for size in content.values())
     return content if is_valid else None
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """Return the sizes in bytes of the files in a folder by relative path."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

@@ -28,6 +28,7 @@ _RETRY: Final = re.compile(r"thrown while requesting|^Retrying in")
 
 _TOKENS: Final = re.compile(r"hf_\w+|(?<=Bearer )\S+")
 _BUSY: Final = {408, 429, 500, 502, 503, 504}
+_NETWORK_ERRORS: Final = {"TransportError", "ConnectionError", "TimeoutException"}
 
 
 @contextmanager
@@ -47,7 +48,9 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
     except Exception as error:  # the client and its network library have many error classes
         # Not `from error`, whose text may contain a token.
         explanation = _disk_full(error, repository) or _explained(error, repository)
-        raise HubError(_without_tokens(explanation, token)) from None
+        if isinstance(token, str) and token:
+            explanation = explanation.replace(token, "***")
+        raise HubError(_TOKENS.sub("***", explanation)) from None
 
 
 def with_retries(call: Callable[[], T]) -> T:
@@ -97,7 +100,8 @@ def is_transient(error: BaseException) -> bool:
         return False
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _BUSY
-    if _is_network_error(error):
+    # Any HTTP library may have raised a timeout or a broken connection.
+    if {kind.__name__ for kind in type(error).__mro__} & _NETWORK_ERRORS:
         return True
     # The client wraps errors from its threads.
     return (
@@ -105,12 +109,6 @@ def is_transient(error: BaseException) -> bool:
         and error.__cause__ is not None
         and is_transient(error.__cause__)
     )
-
-
-def _is_network_error(error: BaseException) -> bool:
-    """Return whether an error of any HTTP library is a timeout or a broken connection."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"TransportError", "ConnectionError", "TimeoutException"})
 
 
 def _explained(error: Exception, repository: str) -> str:
@@ -166,9 +164,3 @@ def _disk_full(error: Exception, repository: str) -> str:
                 f"{constants.HF_HUB_CACHE}, or set HF_HOME to another location, and try again"
             )
     return ""
-
-
-def _without_tokens(message: str, token: str | bool | None) -> str:
-    if isinstance(token, str) and token:
-        message = message.replace(token, "***")
-    return _TOKENS.sub("***", message)

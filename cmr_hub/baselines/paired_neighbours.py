@@ -49,22 +49,19 @@ class PairedNeighboursBaseline(Baseline):
         splits = splits.thinned(MOST_PAIRS, seed)
         known, validation = splits.fit, splits.validation
         image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)
-        images = image_anchors.similarities(validation.images)
-        texts = text_anchors.similarities(validation.texts)
+        similarities = {
+            "image": image_anchors.similarities(validation.images),
+            "text": text_anchors.similarities(validation.texts),
+        }
 
-        # With a few thousand rows, each entry takes tens of megabytes.
-        @lru_cache(maxsize=8)
-        def nearest_images(count: float, power: float) -> FloatArray:
-            return nearest_only(images, int(count), power)
-
-        @lru_cache(maxsize=8)
-        def nearest_texts(count: float, power: float) -> FloatArray:
-            return nearest_only(texts, int(count), power)
+        @lru_cache(maxsize=16)  # with a few thousand rows, each entry takes tens of megabytes
+        def nearest(side: str, count: float, power: float) -> FloatArray:
+            return nearest_only(similarities[side], int(count), power)
 
         def value(settings: Settings) -> float:
             return score(
-                nearest_images(settings["image_neighbours"], settings["power"]),
-                nearest_texts(settings["text_neighbours"], settings["power"]),
+                nearest("image", settings["image_neighbours"], settings["power"]),
+                nearest("text", settings["text_neighbours"], settings["power"]),
                 validation.labels,
             )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cmr_hub.datasets.location import find_dataset, not_found
 from cmr_hub.datasets.pairs import PairDataset
-from cmr_hub.datasets.protocols import SplitArray, listed_split
+from cmr_hub.datasets.protocols import SPLITS, SplitArray
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines, split_paragraphs
 from cmr_hub.errors import DataFormatError, UnknownNameError, shown
@@ -44,7 +44,7 @@ def protocol_splits(protocol: str) -> SplitArray:
     """Return (2866,) splits in the order of the lists. Raises UnknownNameError."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol of wikipedia", protocol, list(PROTOCOLS))
-    return listed_split(*PROTOCOLS[protocol])
+    return np.repeat(np.array(SPLITS), PROTOCOLS[protocol])
 
 
 def read_lists(base: Path) -> Lists:
