@@ -116,7 +116,11 @@ def load(
     directory = Path(plain)
     if directory.is_dir():
         with downloads(allowed=allow_download):
-            model = _open_directory(directory, backend)
+            if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
+                model = _open(directory)
+            else:
+                model = _dual_encoder(PretrainedFiles.of(directory), backend)
+        model.source = str(directory.resolve())
     elif is_release(plain):
         model = _open(release_directory(plain))
         model.source = FORMER_NAMES.get(plain, plain)
@@ -161,15 +165,6 @@ def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossM
                 model.source,
             )
     return other
-
-
-def _open_directory(directory: Path, backend: str) -> CrossModalModel:
-    if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
-        model = _open(directory)
-    else:
-        model = _dual_encoder(PretrainedFiles.of(directory), backend)
-    model.source = str(directory.resolve())
-    return model
 
 
 def _from_hub(source: HubSource, backend: str, *, allow_download: bool) -> CrossModalModel:

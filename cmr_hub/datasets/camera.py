@@ -70,9 +70,8 @@ def video_facts(tags: Mapping[str, str], size: tuple[int, int]) -> dict[str, Any
         with suppress(ValueError, OverflowError):
             taken = datetime.fromisoformat(_text(values.get(name)))
             if taken.year >= _FIRST_YEAR:
-                facts["taken"] = taken.replace(microsecond=0, tzinfo=None)
-                facts["year"], facts["month"] = taken.year, taken.month
-                facts["taken_offset"] = None if taken.tzinfo is None else str(taken)[-6:]
+                offset = None if taken.tzinfo is None else str(taken)[-6:]
+                _add_time(facts, taken.replace(microsecond=0, tzinfo=None), offset)
                 break
     facts["camera"] = _device(
         first(f"{_APPLE}make", "make", "com.android.manufacturer"),
@@ -87,6 +86,10 @@ def video_facts(tags: Mapping[str, str], size: tuple[int, int]) -> dict[str, Any
     return facts
 
 
+def _add_time(facts: dict[str, Any], taken: datetime, offset: str | None) -> None:
+    facts |= {"taken": taken, "year": taken.year, "month": taken.month, "taken_offset": offset}
+
+
 def _add_size(facts: dict[str, Any], width: int, height: int) -> None:
     facts["width"], facts["height"] = width, height
     shapes = ("landscape", "square", "portrait")
@@ -95,19 +98,18 @@ def _add_size(facts: dict[str, Any], width: int, height: int) -> None:
 
 def _add_exif(facts: dict[str, Any], exif: Image.Exif) -> None:
     tags = ExifTags.Base
-    own = exif.get_ifd(ExifTags.IFD.Exif)
+    details = exif.get_ifd(ExifTags.IFD.Exif)
     for time, offset in (
-        (own.get(tags.DateTimeOriginal), own.get(tags.OffsetTimeOriginal)),
-        (own.get(tags.DateTimeDigitized), own.get(tags.OffsetTimeDigitized)),
-        (exif.get(tags.DateTime), own.get(tags.OffsetTime)),
+        (details.get(tags.DateTimeOriginal), details.get(tags.OffsetTimeOriginal)),
+        (details.get(tags.DateTimeDigitized), details.get(tags.OffsetTimeDigitized)),
+        (exif.get(tags.DateTime), details.get(tags.OffsetTime)),
     ):
         taken = _time(time)
         if taken is not None:
-            facts["taken"], facts["year"], facts["month"] = taken, taken.year, taken.month
-            facts["taken_offset"] = _offset(offset)
+            _add_time(facts, taken, _offset(offset))
             break
     facts["camera"] = _device(exif.get(tags.Make), exif.get(tags.Model))
-    facts["lens"] = _device(own.get(tags.LensMake), own.get(tags.LensModel))
+    facts["lens"] = _device(details.get(tags.LensMake), details.get(tags.LensModel))
     place = exif.get_ifd(ExifTags.IFD.GPSInfo)
     latitude = _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S", 90)
     longitude = _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W", 180)

@@ -182,7 +182,7 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
         ('[{ label = "a", published = ["who"] }]', r"published\[0\]", "unknown published"),
         ('[{ label = "a", protocol = "random-{sed}" }]', "protocol", "{seed}"),
         ('[{ label = "b" }]', r"tables\[0\]", "reference 'a' is not a row"),
-        ('[{ label = "a" }, { label = "a" }]', r"tables\[0\]", "twice: a"),
+        ('[{ label = "a" }, { label = "a" }]', r"tables\[0\]", "repeated: a"),
         ("[]", r"tables\[0\] \('t'\).rows", "at least 1"),
         ("3", r"tables\[0\].rows", "must be a list of tables"),
     ],
