@@ -68,6 +68,11 @@ def _body(source: SpaceSource, shown: Space) -> None:
     )
     count = columns[2].number_input("hits", 1, 50, 10, key="hits", bind="query-params")
     hits = _search(source, text, target, int(count))
+    if shown.n_items is not None and len(shown.items) < shown.n_items:
+        st.caption(
+            f"The map shows a random sample of {len(shown.items):,} of {shown.n_items:,} items. "
+            "The search covers all of them."
+        )
     options = map_settings(len(shown.rows))
     maps = maps_of(stages_of(source_facts(source), shown), options, "gallery")
     name, coloured = _coloured(source, shown)
