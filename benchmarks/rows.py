@@ -1,6 +1,6 @@
 """Times rivals in alternating turns and stores the results as a row.
 
-A turn is the median of several rounds in which all rivals alternate, as many as fit into ten
+A turn is the median of several rounds in which all rivals alternate, as many as fit into four
 seconds, up to nine. A row is published if the machine was quiet: less than .3 of a core busy with
 other work before it began, and each rival's five turns within 15 % of each other. Otherwise it is
 kept under `busy` and the last quiet row stays. This is the only place that writes
@@ -31,7 +31,7 @@ from cmr_hub.experiments.results import versions
 
 HOME = Path(__file__).parents[1]
 RESULTS = HOME / "results" / "benchmarks.json"
-TURNS, ROUNDS, TURN_SECONDS = 5, 9, 10.0
+TURNS, ROUNDS, TURN_SECONDS = 5, 9, 4.0
 BUSY, WIDE = 0.3, 0.15
 LOOK = 3.0
 """Seconds for which the machine is watched before and after a row."""
