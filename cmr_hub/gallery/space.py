@@ -43,8 +43,8 @@ def space_of(
     vectors = sum(store.vector_counts.values())
     if vectors > max_vectors:
         # The stream of RandomState is frozen; that of numpy's Generator may change.
-        order = np.random.RandomState(0).permutation(count)
-        ids = ids.take(pa.array(np.sort(order[: count * max_vectors // vectors])))
+        shuffled = np.random.RandomState(0).permutation(count)
+        ids = ids.take(pa.array(np.sort(shuffled[: count * max_vectors // vectors])))
     rows = store.rows(ids.to_pylist())
     width = next((column.matrix.shape[1] for column in rows.vectors.values()), None)
     if width is None:
