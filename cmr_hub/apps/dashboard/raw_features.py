@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureState:
-    """(Ni, D) features of the pictures that have a vector, in their order, or the problem.
+    """The state of a computation; both attributes are empty while it runs.
 
-    Both are empty while the features are computed.
+    Attributes:
+        rows: (Ni, D) features of the pictures that have a vector, in their order.
+        problem: error message.
     """
 
     rows: FloatArray | None = None
@@ -30,7 +32,7 @@ class FeatureState:
 
 
 class FeatureJobs:
-    """Computes the raw features of galleries and caches them in a folder; see `MapJobs`.
+    """Compute the raw features of galleries and cache them in a folder; see `MapJobs`.
 
     Args:
         folder: folder of the cached features.
@@ -42,11 +44,11 @@ class FeatureJobs:
         self.background = Background(self.folder)
 
     def state(self, model: str | Path, facts: str) -> FeatureState:
-        """Return the features if they are cached; otherwise start to compute them.
+        """Return the cached features, or start to compute them.
 
         Args:
             model: directory of a gallery, or of a model with a gallery.
-            facts: text that changes when the gallery changes.
+            facts: a text that changes with the gallery.
         """
         directory = str(Path(model).resolve())
         identity = f"{directory}\n{facts}\n{self.device}"
@@ -64,16 +66,16 @@ class FeatureJobs:
             rows = _read(self.folder / f"{key}.safetensors")
             if rows is not None:
                 return FeatureState(rows)
-            job = self.background.state(key, command)  # the file was damaged after the job
+            job = self.background.state(key, command)  # the file was damaged in the meantime
         return FeatureState(problem=job.problem)
 
 
 def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
-    """Return the (Ni, D) features of a gallery's pictures, using the feature cache.
+    """Compute the (Ni, D) features of a gallery's pictures with the feature cache.
 
     Raises:
-        CMRError: the gallery does not exist, its model is not on this machine or has no image
-            encoder, or a picture cannot be read.
+        CMRError: the gallery does not exist, its model is missing or has no image encoder, or a
+            picture is missing or unreadable.
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.gallery.space import space_of
@@ -82,12 +84,12 @@ def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
     gallery = open_gallery(directory, device=device)
     model = gallery.model
     if model is None or not model.image.has_encoder:
-        raise CMRError("the model of this gallery has no image encoder")
+        raise CMRError("the model of this gallery has no image encoder; select another gallery")
     space = space_of(gallery.store)
     paths = [space.items[int(row)].path for row in space.image_rows]
     files = [path for path in paths if path is not None]
     if not files or len(files) < len(paths):
-        raise CMRError("some pictures of this gallery are not on this machine")
+        raise CMRError("some pictures of this gallery are missing on this machine")
     return np.asarray(FeatureCache().encode(model.image.required_encoder, files), np.float32)
 
 
@@ -99,7 +101,7 @@ def _read(path: Path) -> FloatArray | None:
 
 
 def _main(folder: Path, key: str, directory: str, device: str) -> None:
-    def do(_tell: object) -> None:
+    def do(_report: object) -> None:
         keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
 
     work(folder, key, do)

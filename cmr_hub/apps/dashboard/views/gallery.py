@@ -93,7 +93,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
 
 
 def _coloured(source: SpaceSource, shown: Space) -> tuple[str, Space]:
-    """Return the space with the labels for its colours, and a name that identifies both."""
+    """Return the space with the selected labels, and a name that identifies both."""
     named = zero_shot_spaces(source, shown)
     if not named:
         return source.name, shown

@@ -1,4 +1,4 @@
-"""Training curves page: curves of stored runs, models, running trainings and a log."""
+"""Training curves page: curves of stored runs, models, running trainings and logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEEDS: Final = {"first": "first seed", "all": "all seeds"}
 
 
 def page() -> None:
-    """Show the selection of runs and their curves, which refresh while a training runs."""
+    """Show the selected runs and their curves; the curves refresh while a training runs."""
     st.title("Training curves")
     home = sources()
     store = run_store(home)
@@ -58,7 +58,7 @@ def page() -> None:
         "Show last phase",
         key="final",
         bind="query-params",
-        help="After the number of epochs is chosen, a run may train again on all pairs: dashed.",
+        help="Dashed: a run may train again on all pairs after it has chosen the number of epochs.",
     )
     logged = _log()
     every = _LIVE_SECONDS if any(key.startswith("live:") for key in keys) else None
