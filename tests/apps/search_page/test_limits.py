@@ -184,7 +184,7 @@ def test_long_choices_are_refused(engine) -> None:
         return str(handlers.ask(None, *given)[0]["status"])
 
     assert "at most 300" in said(["red"] * 301)
-    assert said("red") == "The values of a filter are a list: choose them from it."
+    assert said("red") == "The values of a filter must be a list; choose them from the filter."
     assert said(["red"] * 300).startswith("3 pictures found")
 
 

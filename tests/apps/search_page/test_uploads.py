@@ -174,7 +174,7 @@ def test_zips_that_are_none(tmp_path) -> None:
     ]
     zip_of(tmp_path / "empty.zip", **{"readme.txt": b"hello"})
     assert [str(why) for _, why in pictures_in([tmp_path / "empty.zip"])] == [
-        "empty.zip has no pictures in it"
+        "empty.zip contains no pictures"
     ]
     good = picture_bytes("PNG", Image.effect_noise((60, 60), 60))
     path = zip_of(tmp_path / "damaged.zip", **{"a.png": good})
