@@ -55,14 +55,16 @@ def test_the_networks_give_the_vectors_of_the_model(
 
 def test_an_export_that_differs_is_refused(gallery, checked_on_few, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(export.LEAST_COSINE, "float32", 1.5)
-    with pytest.raises(CMRError, match=r"in float32 finds other vectors than torch: least cosine"):
+    with pytest.raises(
+        CMRError, match=r"in float32 computes other vectors than torch: minimum cosine"
+    ):
         export_model(gallery.model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_other_folders_are_refused(gallery, tmp_path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(CMRError, match="holds no exported model"):
+    with pytest.raises(CMRError, match="contains no exported model"):
         export_model(gallery.model, tmp_path)
 
 

@@ -1,4 +1,4 @@
-// Keeps the page, the model and the vectors, so that the page works without a network.
+// Cache the page, the model and the vectors, so that the page works offline.
 const KEPT = `cmr ${self.registration.scope} ${VERSION}`;
 const address = (path) => new URL(path, self.registration.scope).href;
 const isOwn = (url) => url.startsWith(self.registration.scope);
@@ -6,7 +6,7 @@ const isOwn = (url) => url.startsWith(self.registration.scope);
 self.addEventListener("install", (event) => {
   const keep = async () => {
     const cache = await caches.open(KEPT);
-    // Asked for anew: the browser's own cache may have files of an earlier site.
+    // Bypass the browser's cache, which may contain files of an earlier version.
     await cache.addAll(FILES.map((path) => new Request(address(path), { cache: "no-cache" })));
     await self.skipWaiting();
   };
@@ -22,7 +22,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(forget());
 });
 
-// With these headers, which many file servers cannot send, ONNX Runtime may use threads.
+// ONNX Runtime can use threads only with these headers, which many file servers cannot send.
 const isolated = (reply) => {
   const headers = new Headers(reply.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
@@ -45,7 +45,7 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
-// Pictures are kept as they are shown, and the rest when the page asks for it.
+// Pictures are cached when they are shown, and the others when the page requests it.
 self.addEventListener("message", (event) => {
   const keep = async () => {
     const cache = await caches.open(KEPT);
