@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cmr_hub.atomic import atomic_file, storing
 from cmr_hub.errors import CMRError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,27 @@ class Background:
             else "the background process stopped unexpectedly; reload the page to try again"
         )
         return JobState(is_running=False, problem=problem)
+
+    def result(
+        self, key: str, read: Callable[[], T | None], command: Callable[[], Sequence[str]]
+    ) -> tuple[T | None, JobState]:
+        """Return the stored result of a job, or None and the state of the started job.
+
+        Args:
+            key: name of the job.
+            read: returns the stored result, or None if it is missing or damaged.
+            command: see `state`.
+        """
+        finished = JobState(is_running=False, share=1.0)
+        result = read()
+        if result is None:
+            job = self.state(key, command)
+            if job.is_running or job.problem:
+                return None, job
+            result = read()
+            if result is None:  # the file was damaged in the meantime
+                return None, self.state(key, command)
+        return result, finished
 
     def stop(self, key: str) -> None:
         """Stop a job."""

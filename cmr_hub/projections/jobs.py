@@ -76,9 +76,6 @@ class MapJobs:
         """Return the cached map, or start to compute it and return the progress."""
         key = self.key(points, options)
         file = self.folder / f"{key}.safetensors"
-        maps = _read_map(file, points)
-        if maps is not None:
-            return MapState(maps, 1.0)
 
         def command() -> list[str]:
             rows = {f"{n:04}": np.ascontiguousarray(stage) for n, stage in enumerate(points.stages)}
@@ -86,13 +83,8 @@ class MapJobs:
                 path.write_bytes(save(rows, {"options": options.model_dump_json()}))
             return ["cmr_hub.projections.jobs", str(self.folder), key]
 
-        job = self.background.state(key, command)
-        if not (job.is_running or job.problem):
-            maps = _read_map(file, points)
-            if maps is not None:
-                return MapState(maps, 1.0)
-            job = self.background.state(key, command)  # the file was damaged in the meantime
-        return MapState(share=job.share, problem=job.problem)
+        maps, job = self.background.result(key, lambda: _read_map(file, points), command)
+        return MapState(maps, job.share, job.problem)
 
     def compute(self, key: str) -> None:
         """Compute a map from its input file and store it; run in the background process."""

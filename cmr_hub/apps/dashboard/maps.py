@@ -175,13 +175,10 @@ def _selection(space: Space, places: Sequence[int]) -> None:
     if len(places) > _MOST_CARDS:
         st.caption(f"The first {_MOST_CARDS} are shown.")
     images = len(space.images)
+    sides = ["image" if place < images else "text" for place in places[:_MOST_CARDS]]
     cards(
-        Card(
-            space.items[int(space.rows[place])],
-            "image" if place < images else "text",
-            "image" if place < images else "text",
-        )
-        for place in places[:_MOST_CARDS]
+        Card(space.items[int(space.rows[place])], side, side)
+        for place, side in zip(places, sides, strict=False)
     )
 
 

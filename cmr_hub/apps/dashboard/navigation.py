@@ -33,7 +33,6 @@ def page_file(name: str) -> Path:
 
 @functools.cache
 def _favicon() -> Image.Image:
-    """Draw two overlapping discs, which stand for pictures and sentences."""
     size = 64
     image = Image.new("RGBA", (size, size))
     for colour, left in (("#0072B2", 2), ("#E69F00", 22)):

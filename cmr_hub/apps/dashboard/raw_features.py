@@ -53,21 +53,22 @@ class FeatureJobs:
         directory = str(Path(model).resolve())
         identity = f"{directory}\n{facts}\n{self.device}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        rows = _read(self.folder / f"{key}.safetensors")
-        if rows is not None:
-            return FeatureState(rows)
+        module = "cmr_hub.apps.dashboard.raw_features"
+        rows, job = self.background.result(
+            key,
+            lambda: _read(self.folder / f"{key}.safetensors"),
+            lambda: [module, str(self.folder), key, directory, self.device],
+        )
+        return FeatureState(rows, job.problem)
 
-        def command() -> list[str]:
-            module = "cmr_hub.apps.dashboard.raw_features"
-            return [module, str(self.folder), key, directory, self.device]
+    def compute(self, key: str, directory: str) -> None:
+        """Compute and store the features of a gallery; run in the background process."""
 
-        job = self.background.state(key, command)
-        if not (job.is_running or job.problem):
-            rows = _read(self.folder / f"{key}.safetensors")
-            if rows is not None:
-                return FeatureState(rows)
-            job = self.background.state(key, command)  # the file was damaged in the meantime
-        return FeatureState(problem=job.problem)
+        def do(_report: object) -> None:
+            rows = raw_features(directory, self.device)
+            keep_arrays(self.folder / f"{key}.safetensors", {"images": rows})
+
+        work(self.folder, key, do)
 
 
 def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
@@ -100,12 +101,5 @@ def _read(path: Path) -> FloatArray | None:
     return rows if np.isfinite(rows).all() else None
 
 
-def _main(folder: Path, key: str, directory: str, device: str) -> None:
-    def do(_report: object) -> None:
-        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
-
-    work(folder, key, do)
-
-
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), *sys.argv[2:5])
+    FeatureJobs(sys.argv[1], sys.argv[4]).compute(*sys.argv[2:4])

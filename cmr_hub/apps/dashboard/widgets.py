@@ -48,19 +48,10 @@ def figure_box(
             "scale": 2 if form == "PNG" else 1,
         },
     }
-    event: Any = None
+    chart: Any = st.plotly_chart
     with st.container(key=f"{key}-figure"):
-        if select:
-            event = st.plotly_chart(
-                figure,
-                key=key,
-                config=config,
-                on_select="rerun",
-                selection_mode=("points", "box", "lasso"),
-                alt=alt or name,
-            )
-        else:
-            st.plotly_chart(figure, key=key, config=config, alt=alt or name)
+        on_select = "rerun" if select else "ignore"
+        event = chart(figure, key=key, config=config, on_select=on_select, alt=alt or name)
     with st.popover("Save figure", icon=":material/download:", type="tertiary", key=f"{key}-save"):
         st.segmented_control(
             "Format of the camera button at the top right of the figure",
@@ -78,7 +69,7 @@ def figure_box(
             on_click="ignore",
             icon=":material/code:",
         )
-    if event is None:
+    if not select:
         return []
     places = [point.get("customdata") for point in event["selection"]["points"]]
     # Some traces wrap `customdata` in a list.

@@ -127,7 +127,6 @@ def about_tab(
 
 
 def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
-    """Describe the gallery as HTML."""
     counts, facets = engine.gallery.store.vector_counts, engine.facets
     facts = {
         "pictures": f"{counts.get('image', 0):,}",
@@ -152,7 +151,8 @@ def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
     The card is untrusted. It is not shown if it is larger than `MAX_CARD_BYTES`. Pictures are not
     shown if they exceed `MAX_CARD_PICTURES_BYTES` in total or are outside the directory.
     """
-    if directory is None or not _can_be_shown(directory / CARD):
+    file = Path() if directory is None else directory / CARD
+    if directory is None or not file.is_file() or file.stat().st_size > MAX_CARD_BYTES:
         title = Path(name).name
         try:
             text = str(model_card(model, title=title, load_name=name))
@@ -160,7 +160,7 @@ def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
             # A model without a card can still be used for search.
             return f"# {title}\n\nThis model has no card: {error}."
         return _FRONT_MATTER.sub("", text)
-    text = (directory / CARD).read_text(encoding="utf-8", errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
     budget = MAX_CARD_PICTURES_BYTES
 
     def inlined(found: re.Match[str]) -> str:
@@ -172,10 +172,6 @@ def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
         return f"![{found[1]}](data:image/png;base64,{b64encode(picture).decode()})"
 
     return _PICTURE.sub(inlined, _FRONT_MATTER.sub("", text))
-
-
-def _can_be_shown(card: Path) -> bool:
-    return card.is_file() and card.stat().st_size <= MAX_CARD_BYTES
 
 
 def _picture(directory: Path, name: str, max_bytes: int) -> bytes | None:

@@ -48,7 +48,6 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     def compare(
         text: str | None, picture: Path | None, first: str, second: str
     ) -> tuple[JSONObject, JSONObject]:
-        """Search with both models and count the common results."""
         try:
             options = QueryOptions(text=cleaned(text), count=_COUNT, target="image")
             image = None if picture is None else read_upload(picture)

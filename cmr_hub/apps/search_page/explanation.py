@@ -153,7 +153,6 @@ def _readable(taken: str) -> str:
 
 
 def _neighbours(engine: Engine, id: str) -> JSONObject:
-    """Return the nearest items of each modality."""
     near: JSONObject = {}
     for target in engine.gallery.targets:
         try:

@@ -51,23 +51,22 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
             return
         try:
             own = sessions.open(request.session_hash, address_of(request.request.scope))
-            yield gr.skip(), _notice("Reading …"), gr.skip()
+            yield gr.skip(), hint("Reading …"), gr.skip()
             for progress in own.add(paths):
                 text = _progress_text(progress, len(own.engine.gallery), is_done=False)
-                yield gr.skip(), _notice(text), gr.skip()
+                yield gr.skip(), hint(text), gr.skip()
             total = len(own.engine.gallery)
             text = _progress_text(progress, total, is_done=True)
-            yield None, _notice(text), gr.Column(visible=total > 0)
+            yield None, hint(text), gr.Column(visible=total > 0)
         except CMRError as error:
-            yield None, _notice(sentence(error)), gr.skip()
+            yield None, hint(sentence(error)), gr.skip()
         finally:
             # The session has copies.
             files.remove(str(path) for path in paths)
 
     def forget(request: gr.Request) -> tuple[Any, JSONObject, JSONObject, None]:
-        """Remove the visitor's pictures."""
         sessions.close(request.session_hash)
-        return gr.Column(visible=False), _notice("Your pictures were removed."), hint(_EMPTY), None
+        return gr.Column(visible=False), hint("Your pictures were removed."), hint(_EMPTY), None
 
     upload = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
     notice = components.results("own-notice", panel="own-notice", hint=_PROMISE)
@@ -98,7 +97,3 @@ def _progress_text(progress: Progress, total: int, *, is_done: bool) -> str:
     if more > 0:
         lines.append(f"{more} more could not be read.")
     return "\n".join(lines)
-
-
-def _notice(text: str) -> JSONObject:
-    return {"status": text, "tone": "hint"}
