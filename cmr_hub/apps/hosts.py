@@ -99,7 +99,8 @@ class Hosts:
             headers_left = [
                 (name, value)
                 for name, value in scope["headers"]
-                if name not in _CHECKED or (name == _FORWARDED and self._is_public(value))
+                if name not in _CHECKED
+                or (name == _FORWARDED and host_name(value.decode("latin-1")) in self._public)
             ]
             await self._app({**scope, "headers": headers_left}, receive, send)
 
@@ -126,9 +127,6 @@ class Hosts:
             if host_name(origin.netloc) in self._public:
                 return True
         return method in _SAFE and "access-control-request-method" not in headers
-
-    def _is_public(self, host: bytes) -> bool:
-        return host_name(host.decode("latin-1")) in self._public
 
     def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:

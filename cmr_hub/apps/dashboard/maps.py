@@ -167,7 +167,7 @@ def show_map(
     elif figure.layout.scene.xaxis.range:
         st.caption("Click a point to select it.")
     else:
-        st.caption("The tools at the figure's top right select points by a box or a lasso.")
+        st.caption("Select points with the box or lasso tool at the top right of the figure.")
 
 
 def _selection(space: Space, places: Sequence[int]) -> None:

@@ -43,7 +43,7 @@ def problems(found: list[str], where: str) -> None:
         return
     count = f"{len(found)} damaged {'entry' if len(found) == 1 else 'entries'}"
     st.warning(
-        f"{count} of {literal(where)} skipped; the rest is shown.", icon=":material/warning:"
+        f"{count} of {literal(where)} skipped; all others are shown.", icon=":material/warning:"
     )
     with st.expander("Errors"):
         st.text("\n".join(found[:200]))

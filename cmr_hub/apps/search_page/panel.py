@@ -268,7 +268,11 @@ def search_panel(
         with gr.Row():
             dropdowns = [
                 gr.Dropdown(
-                    [*choices], multiselect=True, label=_title(column), min_width=200, value=[]
+                    [*choices],
+                    multiselect=True,
+                    label="Class" if column == "label" else column.replace("_", " ").capitalize(),
+                    min_width=200,
+                    value=[],
                 )
                 for column, choices in known.filters.items()
             ]
@@ -359,10 +363,6 @@ def search_panel(
 def _columns(facets: Facets) -> str:
     names = [name for name, facet in facets.columns.items() if facet["count"]][:4]
     return f"on {', '.join(names)} …, e.g. {names[0]} IS NOT NULL" if names else ""
-
-
-def _title(column: str) -> str:
-    return "Class" if column == "label" else column.replace("_", " ").capitalize()
 
 
 def _chosen_example(event: gr.EventData) -> tuple[str, None]:

@@ -150,7 +150,7 @@ def _bars(
 ) -> None:
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
-        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; filter above to see others.")
+        st.caption(f"The best {_MOST_BARS} of {len(groups):,} are shown; filter to see others.")
     series = None if by == _NOTHING else [group.factors[by] for group in shown]
     rows = names[: len(shown)]
     if series is not None:

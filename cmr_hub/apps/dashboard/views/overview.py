@@ -28,7 +28,7 @@ def page() -> None:
     home = sources()
     store, found = run_store(home), tables(home)
     st.title("CMR Hub")
-    st.markdown("Pictures and sentences in one space: what was trained, measured and compared.")
+    st.markdown("Models of a common space of pictures and sentences, and their evaluation.")
     problems(store.problems, "runs.jsonl")
     if found.problem:
         st.error(literal(found.problem))
@@ -40,10 +40,10 @@ def page() -> None:
         )
         return
     _facts(home)
-    st.header("First of each table")
+    st.header("Best of each table")
     st.caption(
         "The figure is MAP@all, unless the last column names another one. Ties are rows that the "
-        "first row is not significantly better than, after Holm's correction."
+        "best row is not significantly better than, after Holm's correction."
     )
     results = [result for _, filled in found.plans for result in filled]
     results.sort(key=lambda result: result.table.measure != "map")  # tables of MAP first
@@ -88,7 +88,7 @@ def best(results: list[TableResult]) -> Sheet:
                 spread(first, figure),
                 first.n,
                 ", ".join(row.row.label for row in result.tied)
-                or ("there is no other row" if alone else "none: it is the best"),
+                or ("no other row" if alone else "none"),
                 compared,
                 result.table.reference,
                 result.measure.meaning,
@@ -97,7 +97,7 @@ def best(results: list[TableResult]) -> Sheet:
     return Sheet(
         [
             "table",
-            "first",
+            "best",
             "mean ± std",
             "seeds",
             "ties",

@@ -55,7 +55,7 @@ def page() -> None:
     )
     log = columns[1].toggle("Log axis", key="log", bind="query-params")
     final = columns[2].toggle(
-        "Show last phase",
+        "Show final phase",
         key="final",
         bind="query-params",
         help="Dashed: a run may train again on all pairs after it has chosen the number of epochs.",
@@ -77,7 +77,7 @@ def _log() -> Curve | None:
     with st.expander("Overlay a log of the ACMR code or the 2019 project"):
         file = st.file_uploader("A log file", type=["txt", "log", "out"], key="log-file")
         pasted = st.text_area(
-            "or its lines",
+            "or its text",
             key="log-text",
             height=120,
             placeholder="Epoch: [ 1][ 5/33] time: 1.25, emb_loss: 3067.69, domain_loss: 1.84, "
@@ -89,8 +89,8 @@ def _log() -> Curve | None:
         curve, wrong = parse_acmr_log(text)
         if curve is not None:
             st.caption(
-                f"{len(curve.epochs):,} points read, drawn as “log”. Its losses may be scaled "
-                "differently."
+                f"{len(curve.epochs):,} points are shown as “log”. Losses of other code may have another "
+                "scale."
             )
         if wrong:
             st.warning("\n\n".join(map(literal, wrong)))
