@@ -54,7 +54,7 @@ def runtime(*, allow_download: bool = False) -> Path:
     if not allow_download:
         raise CMRError(
             f"onnxruntime-web {VERSION}, which runs the model in the browser, is not in "
-            f"{folder.parent}: give --allow-download to fetch it once ({address}, 33 MB)"
+            f"{folder.parent}: use --allow-download to download it once ({address}, 33 MB)"
         )
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS) as reply:  # noqa: S310 - the registry

@@ -14,7 +14,7 @@ def _empty_cache(monkeypatch, tmp_path) -> None:
 
 
 def test_nothing_is_fetched_unless_allowed() -> None:
-    with pytest.raises(CMRError, match=r"give --allow-download to fetch it once \(https://"):
+    with pytest.raises(CMRError, match=r"use --allow-download to download it once \(https://"):
         runtime()
 
 

@@ -29,9 +29,9 @@ MAX_BODIES: Final = 200 * 2**20
 BODY_SECONDS: Final = 10.0
 BODY_SPEED: Final = 32_768
 """Minimum speed of a request body after `BODY_SECONDS`, in bytes per second."""
-AT_WORK: Final = 4
+MAX_CONCURRENT: Final = 4
 """Maximum number of concurrent requests for work of one address; further requests wait."""
-WAITING: Final = 124
+MAX_WAITING: Final = 124
 STREAMS: Final = 100
 SESSIONS: Final = 128
 SESSION_SECONDS: Final = 600.0
@@ -55,7 +55,7 @@ _MANY: Final = "There are too many open pages from your address; close some, or 
 
 @dataclass
 class _Visitor:
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_WORK))
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT))
     requests: int = 0
     streams: int = 0
     uploading: int = 0
@@ -209,7 +209,7 @@ class Limits:
             works = is_event(scope) or is_work(scope["path"])
             if works and self._work.is_spent(address):
                 raise RefusedError(429, _EXHAUSTED)
-            if visitor.requests >= AT_WORK + WAITING:
+            if visitor.requests >= MAX_CONCURRENT + MAX_WAITING:
                 raise RefusedError(429, _BUSY)
             visitor.requests += 1
             try:

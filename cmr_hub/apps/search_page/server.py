@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HEAD_SECONDS: Final = 10.0
-OF_ADDRESS: Final = 200
-OF_ALL: Final = 800
+MAX_PER_ADDRESS: Final = 200
+MAX_CONNECTIONS: Final = 800
 """Maximum number of connections; a process can usually open 1,024 files."""
 _HEAD_BYTES: Final = 64 * 1024
 _CLOSING_SECONDS: Final = 1
@@ -43,7 +43,7 @@ class Connection(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = self.client[0] if self.client else ""
         _open[self._address] += 1
-        if _open[self._address] > OF_ADDRESS or _open.total() > OF_ALL:
+        if _open[self._address] > MAX_PER_ADDRESS or _open.total() > MAX_CONNECTIONS:
             transport.abort()
             return
         self._start_timeout()

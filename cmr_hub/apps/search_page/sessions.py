@@ -28,7 +28,7 @@ MAX_PICTURES: Final = 200
 MAX_BYTES: Final = 256 * 2**20
 """Maximum total size of the uploads of a session."""
 MAX_SESSIONS: Final = 100
-MAX_OF_ADDRESS: Final = 20
+MAX_PER_ADDRESS: Final = 20
 IDLE_SECONDS: Final = 3600.0
 _BATCH_SIZE: Final = 8
 _BATCH_PIXELS: Final = 24_000_000
@@ -175,7 +175,7 @@ class Sessions:
             if found is None:
                 self._drop_idle()
                 mine = sum(one == address for one in self._addresses.values())
-                if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_OF_ADDRESS):
+                if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_PER_ADDRESS):
                     raise CMRError(
                         "too many visitors are searching their own pictures; try again later"
                     )

@@ -18,7 +18,7 @@ from cmr_hub.datasets.videos import frame_of
 from cmr_hub.errors import CMRError, ImageError
 
 MAX_PIXELS: Final = 50_000_000
-SETTLED_PIXELS: Final = 12_000_000
+REDUCED_PIXELS: Final = 12_000_000
 """Maximum number of pixels of a decoded picture in memory; larger pictures are reduced."""
 MAX_ZIP_PIXELS: Final = 2_500_000_000
 MAX_ZIP_BYTES: Final = 512 * 2**20
@@ -38,10 +38,10 @@ _BROKEN: Final = (
     ValueError,
 )
 _HEADER_BYTES: Final = 64 * 1024
-_MOST_PIXELS: Final = 89_000_000
+_COUNTED_PIXELS: Final = 89_000_000
 SMALL_PIXELS: Final = 4_000_000
-OF_SMALL: Final = 24_000_000
-OF_LARGE: Final = 90_000_000
+MAX_SMALL: Final = 24_000_000
+MAX_LARGE: Final = 90_000_000
 """Maximum number of pixels that are decoded concurrently, enough for one of the largest accepted
 pictures. Decoding needs about 8 bytes per pixel."""
 _WAITING: Final = 8
@@ -85,8 +85,8 @@ class _Lane:
                 self._changed.notify_all()
 
 
-_small = _Lane(OF_SMALL, 10_000)
-_large = _Lane(OF_LARGE, _WAITING)
+_small = _Lane(MAX_SMALL, 10_000)
+_large = _Lane(MAX_LARGE, _WAITING)
 
 
 def decoding(pixels: int) -> AbstractContextManager[None]:
@@ -148,7 +148,7 @@ def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
         return SMALL_PIXELS
     try:
         data = source if isinstance(source, bytes) else read_file(source)
-        return min(decoded_pixels(data, enough), _MOST_PIXELS)
+        return min(decoded_pixels(data, enough), _COUNTED_PIXELS)
     except Exception:  # decoding will report the error
         return 0
 
@@ -156,7 +156,7 @@ def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
 def _reduced(image: Image.Image) -> Image.Image:
     """Shrink a picture that is much larger than the input of any encoder."""
     factor = 1
-    while image.width * image.height > SETTLED_PIXELS * factor**2:
+    while image.width * image.height > REDUCED_PIXELS * factor**2:
         factor += 1
     return image if factor == 1 else image.reduce(factor)
 

@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from cmr_hub.errors import CMRError, StorageError
 
 MAX_FOLDER: Final = 2 * 2**30
-MAX_OF_ADDRESS: Final = MAX_FOLDER // 4
-KEPT_SECONDS: Final = 3600.0
+MAX_PER_ADDRESS: Final = MAX_FOLDER // 4
+STORED_SECONDS: Final = 3600.0
 _PREFIX: Final = "cmr-page-"
 _LOCK: Final = "in-use"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -91,7 +91,7 @@ class VisitorFolder:
             used_by_address = sum(
                 one.size for one in self._uploads.values() if one.address == address
             )
-            if address and used_by_address + size > MAX_OF_ADDRESS:
+            if address and used_by_address + size > MAX_PER_ADDRESS:
                 raise FullError(FULL)
         self.reserve(size)
         folder = self.path / secrets.token_urlsafe(24)
@@ -165,7 +165,7 @@ class VisitorFolder:
         self._remove_folder()
 
     def _drop_old(self) -> None:
-        oldest = time.monotonic() - KEPT_SECONDS
+        oldest = time.monotonic() - STORED_SECONDS
         with self._lock:
             self.remove([path for path, one in self._uploads.items() if one.stored < oldest])
 

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const EMPTY = "Describe a picture, choose one, or click an example.";
 const NO_PICTURES = "You have not added any pictures yet; choose some above.";
 const NOT_KEPT = "There is not enough space in this browser to keep the pictures.";
-const MOST_KEPT = 64e6; // maximum size of pictures cached for offline use, in bytes
+const MAX_CACHED = 64e6; // maximum size of pictures cached for offline use, in bytes
 // The smallest WebAssembly module with a SIMD instruction.
 const SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11
@@ -110,7 +110,7 @@ const goOffline = async (items) => {
   await navigator.serviceWorker.register("sw.js");
   const { active } = await navigator.serviceWorker.ready;
   const pictures = items.filter(({ address }) => address).map(({ address }) => address);
-  if (pictures.length * 20e3 < MOST_KEPT) active.postMessage({ pictures });
+  if (pictures.length * 20e3 < MAX_CACHED) active.postMessage({ pictures });
 };
 
 // ---- The query

@@ -112,7 +112,7 @@ def test_a_running_page_is_not_swept(here) -> None:
 
 
 def test_a_folder_is_full_and_has_room_again(here, monkeypatch) -> None:
-    monkeypatch.setattr(visitor_files, "MAX_OF_ADDRESS", 50)
+    monkeypatch.setattr(visitor_files, "MAX_PER_ADDRESS", 50)
     files = VisitorFolder(most=100)
     first = files.keep("a", BytesIO(b"x" * 60))
     with pytest.raises(FullError, match="no space for more pictures; try again later"):
@@ -128,7 +128,7 @@ def test_a_folder_is_full_and_has_room_again(here, monkeypatch) -> None:
 def test_old_uploads_go(here, monkeypatch) -> None:
     files = VisitorFolder()
     path = files.keep("a", BytesIO(b"x"))
-    monkeypatch.setattr(visitor_files, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(visitor_files, "STORED_SECONDS", -1.0)
     files.keep("b", BytesIO(b"x"))
     assert not Path(path).exists()
     with pytest.raises(CMRError, match="in this visit"):

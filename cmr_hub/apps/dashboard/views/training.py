@@ -89,8 +89,8 @@ def _log() -> Curve | None:
         curve, wrong = parse_acmr_log(text)
         if curve is not None:
             st.caption(
-                f"{len(curve.epochs):,} points are shown as “log”. Losses of other code may have another "
-                "scale."
+                f"{len(curve.epochs):,} points are shown as “log”. Its losses may be scaled "
+                "differently."
             )
         if wrong:
             st.warning("\n\n".join(map(literal, wrong)))
