@@ -26,7 +26,7 @@ def fresh(value: JSONObject) -> JSONObject:
 
 
 def hint(text: str) -> JSONObject:
-    """Return a hint for an empty query."""
+    """Return a hint or a notice for the page."""
     return fresh({"status": text, "tone": "hint"})
 
 
