@@ -50,9 +50,11 @@ class OwnPictures:
     Args:
         model: the model of the page.
         files: the visitors' folder, which contains this folder and counts its size.
+        address: address of the visitor.
     """
 
-    def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
+    def __init__(self, model: CrossModalModel, files: VisitorFolder, address: str = "") -> None:
+        self.address = address
         self.token = secrets.token_urlsafe(24)
         """Secret in the URLs of the pictures."""
         self.engine = Engine(model, Gallery.create(None, model), token=self.token)
@@ -144,7 +146,6 @@ class Sessions:
     def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
         self._model, self._files = model, files
         self._own: dict[str, OwnPictures] = {}
-        self._addresses: dict[str, str] = {}
         self._lock = RLock()
 
     def __len__(self) -> int:
@@ -174,13 +175,13 @@ class Sessions:
             found = self.find(session)
             if found is None:
                 self._drop_idle()
-                mine = sum(one == address for one in self._addresses.values())
+                mine = sum(own.address == address for own in self._own.values())
                 if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_PER_ADDRESS):
                     raise CMRError(
                         "too many visitors are searching their own pictures; try again later"
                     )
-                found = self._own[session] = OwnPictures(self._model, self._files)
-                self._addresses[session] = address
+                found = OwnPictures(self._model, self._files, address)
+                self._own[session] = found
             return found
 
     def engine(self, token: str) -> Engine | None:
@@ -196,7 +197,6 @@ class Sessions:
         """Remove a session and its pictures."""
         with self._lock:
             own = None if session is None else self._own.pop(session, None)
-            self._addresses.pop(session or "", None)
         if own is not None:
             own.close()
 

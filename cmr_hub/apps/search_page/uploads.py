@@ -178,14 +178,17 @@ def pictures_in(paths: Sequence[Path]) -> Iterator[tuple[str, Image.Image | CMRE
 
 
 def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]:
+    def problem(reason: str) -> tuple[str, CMRError]:
+        return path.name, ImageError(f"{path.name} {reason}")
+
     try:
         with zipfile.ZipFile(path) as file:
             entries = [entry for entry in file.infolist() if _is_picture(entry)]
             if not entries:
-                yield path.name, ImageError(f"{path.name} contains no pictures")
+                yield problem("contains no pictures")
             too_much = _too_much(file, entries[:MAX_ZIP_ENTRIES])
             if too_much is not None:
-                yield path.name, ImageError(f"{path.name} {too_much}")
+                yield problem(too_much)
                 return
             refused = 0
             for entry in entries[:MAX_ZIP_ENTRIES]:
@@ -194,24 +197,14 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
                 yield name, found
                 refused += isinstance(found, CMRError)
                 if refused == MAX_REFUSED:
-                    yield (
-                        path.name,
-                        ImageError(
-                            f"{MAX_REFUSED} pictures of {path.name} cannot be read, and the rest "
-                            "were skipped"
-                        ),
-                    )
+                    yield problem(f"has {refused} unreadable pictures, and the rest were skipped")
                     return
             if len(entries) > MAX_ZIP_ENTRIES:
-                yield (
-                    path.name,
-                    ImageError(
-                        f"{path.name} has {len(entries):,} pictures, and only the first "
-                        f"{MAX_ZIP_ENTRIES:,} were read"
-                    ),
+                yield problem(
+                    f"has {len(entries):,} pictures; only the first {MAX_ZIP_ENTRIES:,} were read"
                 )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        yield path.name, ImageError(f"{path.name} is not a readable zip file")
+        yield problem("is not a readable zip file")
 
 
 def _too_much(file: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> str | None:

@@ -164,7 +164,7 @@ def test_zip_bombs(tmp_path) -> None:
     many = zip_of(tmp_path / "broken.zip", **{f"{n}.png": b"x" for n in range(MAX_REFUSED + 5)})
     *refused, last = pictures_in([many])
     assert len(refused) == MAX_REFUSED
-    assert str(last[1]) == ("25 pictures of broken.zip cannot be read, and the rest were skipped")
+    assert str(last[1]) == ("broken.zip has 25 unreadable pictures, and the rest were skipped")
 
 
 def test_zips_that_are_none(tmp_path) -> None:
