@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -56,28 +57,14 @@ def map_settings(points: int) -> ProjectionOptions:
     dimensions: Dimensions = columns[1].segmented_control(
         "Dimensions", _DIMENSIONS, default=2, required=True, key="dimensions", bind="query-params"
     )
-    most_neighbours = max(points // 3 - 1, 5)
+    most = max(points // 3 - 1, 5)
     with columns[2].popover("Settings", icon=":material/tune:"):
         metric: Metric = st.selectbox("Distance", _METRICS, key="distance", bind="query-params")
-        perplexity = st.slider(
-            "Perplexity (t-SNE)",
-            2,
-            min(100, most_neighbours),
-            min(30, most_neighbours),
-            key="perplexity",
-            bind="query-params",
-        )
-        neighbours = st.slider(
-            "Neighbours (UMAP)",
-            2,
-            min(100, most_neighbours),
-            min(15, most_neighbours),
-            key="neighbours",
-            bind="query-params",
-        )
-        min_dist = st.slider(
-            "Minimum distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist", bind="query-params"
-        )
+        slider: Any = partial(st.slider, bind="query-params")
+        limits = 2, min(100, most)
+        perplexity = slider("Perplexity (t-SNE)", *limits, min(30, most), key="perplexity")
+        neighbours = slider("Neighbours (UMAP)", *limits, min(15, most), key="neighbours")
+        min_dist = slider("Minimum distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist")
     return ProjectionOptions(
         method=method,
         dimensions=dimensions,

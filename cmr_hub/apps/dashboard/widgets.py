@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.space import SpaceItem
     from cmr_hub.experiments.table_export import Sheet, Value
 
+T = TypeVar("T")
+
 _MOST_ROWS = 40  # a table with more rows scrolls
+
+
+def choice(place: Any, label: str, options: Mapping[T, str], key: str) -> T:
+    """Show a select box for the titles of options, and keep the selection in the URL."""
+    selected: T = place.selectbox(
+        label, list(options), format_func=options.__getitem__, key=key, bind="query-params"
+    )
+    return selected
 
 
 def figure_box(

@@ -11,7 +11,7 @@ import streamlit as st
 from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figure_box, sheet_box
+from cmr_hub.apps.dashboard.widgets import choice, figure_box, sheet_box
 from cmr_hub.experiments.report import verdict
 from cmr_hub.experiments.run_groups import (
     DIRECTIONS,
@@ -76,9 +76,7 @@ def _shown(store: RunStore, picked: list[RunGroup]) -> None:
         "curves": "Precision and recall",
         "classes": "By class",
     }
-    view = columns[2].selectbox(
-        "Show", list(views), format_func=views.__getitem__, key="view", bind="query-params"
-    )
+    view = choice(columns[2], "Show", views, "view")
     groups = ranked(picked, metric, direction)
     if not groups:
         st.info(
@@ -207,13 +205,7 @@ def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
 
 def _differences(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
     by_key = dict(zip([group.key for group in groups], names, strict=True))
-    key = st.selectbox(
-        "Reference",
-        list(by_key),
-        format_func=by_key.__getitem__,
-        key="reference",
-        bind="query-params",
-    )
+    key = choice(st, "Reference", by_key, "reference")
     reference = next(group for group in groups if group.key == key)
     found = against(groups, reference, metric, direction)
     paired = [(name, one) for name, one in zip(names, found, strict=True) if one is not None]

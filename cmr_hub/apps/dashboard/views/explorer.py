@@ -17,7 +17,7 @@ from cmr_hub.apps.dashboard.sources import (
 )
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import Card, cards, figure_box, figures
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice, figure_box, figures
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
 from cmr_hub.experiments.space import Answers, Direction, Space, ranking
@@ -44,9 +44,7 @@ def page() -> None:
         return
     names = {key: source.name for key, source in found.items()}
     columns = st.columns(2)
-    first = columns[0].selectbox(
-        "Run or model", list(names), format_func=names.__getitem__, key="space", bind="query-params"
-    )
+    first = choice(columns[0], "Run or model", names, "space")
     second = columns[1].selectbox(
         "Compare with",
         [_NONE, *names],
@@ -60,12 +58,8 @@ def page() -> None:
 @st.fragment
 def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     columns = st.columns([1, 1, 3])
-    way: Direction = columns[0].selectbox(
-        "Direction", list(_WAYS), format_func=_WAYS.__getitem__, key="way", bind="query-params"
-    )
-    order = columns[1].selectbox(
-        "Queries", list(_ORDERS), format_func=_ORDERS.__getitem__, key="order", bind="query-params"
-    )
+    way = choice(columns[0], "Direction", _WAYS, "way")
+    order = choice(columns[1], "Queries", _ORDERS, "order")
     try:
         shown = space(source)
         found = answers_of(source, shown, way)

@@ -18,7 +18,7 @@ from cmr_hub.apps.dashboard.sources import (
     zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
-from cmr_hub.apps.dashboard.widgets import Card, cards
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
@@ -63,9 +63,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
         placeholder="two red buses on a street at night",
         max_chars=_MOST_LETTERS,
     )
-    target: Modality = columns[1].selectbox(
-        "among", list(_TARGETS), format_func=_TARGETS.__getitem__, key="among", bind="query-params"
-    )
+    target = choice(columns[1], "among", _TARGETS, "among")
     count = columns[2].number_input("hits", 1, 50, 10, key="hits", bind="query-params")
     hits = _search(source, text, target, int(count))
     options = map_settings(len(shown.rows))

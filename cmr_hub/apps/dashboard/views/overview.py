@@ -9,7 +9,7 @@ import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figures, words_box
+from cmr_hub.apps.dashboard.widgets import choice, figures, words_box
 from cmr_hub.experiments.changes import Change, changes
 from cmr_hub.experiments.report import report_table, spread, verdict
 from cmr_hub.experiments.table_export import Sheet
@@ -147,13 +147,7 @@ def _tables(home: Sources) -> None:
         "with their own protocols; see the notes below each table."
     )
     names = sorted(plans, key=lambda name: (name != _STUDY, name))
-    name = st.selectbox(
-        "Grid",
-        names,
-        format_func=lambda name: plans[name][0].title,
-        key="grid",
-        bind="query-params",
-    )
+    name = choice(st, "Grid", {name: plans[name][0].title for name in names}, "grid")
     for result in plans[name][1]:
         shown = report_table(result)
         st.subheader(literal(result.table.title))

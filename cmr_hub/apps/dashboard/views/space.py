@@ -19,7 +19,7 @@ from cmr_hub.apps.dashboard.sources import (
     space_sources,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figure_box, figures
+from cmr_hub.apps.dashboard.widgets import choice, figure_box, figures
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
@@ -44,13 +44,8 @@ def page() -> None:
     if not found:
         nothing("There is nothing to show: no model with a gallery and no stored embeddings.")
         return
-    key = st.selectbox(
-        "Model or run",
-        list(found),
-        format_func=lambda key: found[key].name,
-        key="space",
-        bind="query-params",
-    )
+    names = {key: source.name for key, source in found.items()}
+    key = choice(st, "Model or run", names, "space")
     try:
         shown = space(found[key])
     except CMRError as error:

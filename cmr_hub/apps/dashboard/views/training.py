@@ -8,7 +8,7 @@ import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import RunStore, Sources, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import colour_keys, figure_box
+from cmr_hub.apps.dashboard.widgets import choice, colour_keys, figure_box
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.acmr_log import parse_acmr_log
 from cmr_hub.experiments.curves import Curve, model_curves, running_curves, stored_curves
@@ -46,9 +46,7 @@ def page() -> None:
         max_selections=_MOST,
         placeholder="select up to eight",
     )
-    seeds = columns[1].selectbox(
-        "Seeds", list(_SEEDS), format_func=_SEEDS.__getitem__, key="seeds", bind="query-params"
-    )
+    seeds = choice(columns[1], "Seeds", _SEEDS, "seeds")
     columns = st.columns([3, 1, 1])
     smoothing = columns[0].slider(
         "Smoothing", 0.0, 0.95, 0.0, 0.05, key="smoothing", bind="query-params"
