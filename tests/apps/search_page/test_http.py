@@ -113,7 +113,7 @@ def test_encode(client, model, red_square) -> None:
         ("POST", "/search", b"", "Cannot read the picture: the file is empty."),
         ("POST", "/search", b"<svg/>", "Cannot read the picture: it is not a JPEG, PNG"),
         ("POST", "/encode?text=red", b"x", "Cannot read the picture"),
-        ("GET", "/encode", None, "Give either a text or a picture."),
+        ("GET", "/encode", None, "Send either a text or a picture."),
         (
             "POST",
             "/search",
