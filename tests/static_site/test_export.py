@@ -75,7 +75,7 @@ def test_encoders_that_no_browser_runs_are_refused(model, gallery, tmp_path) -> 
     other = type(encoder)(encoder.state, encoder.source)
     other.preprocessing = object()  # as of CLIP
     strange = CrossModalModel(ImageTower(other, Projector(512, (), 256)), gallery.model.text)
-    with pytest.raises(CMRError, match="pictures of compact are prepared by a library"):
+    with pytest.raises(CMRError, match="a Python library preprocesses the pictures of compact"):
         export_model(strange, tmp_path / "out")
 
 
