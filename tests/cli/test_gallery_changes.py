@@ -4,13 +4,13 @@ import json
 import shutil
 
 import pytest
+from cmr_hub.gallery.pictures import copy_pictures
 from films import film
 from PIL import Image
 
 from cmr_hub.cli.options import console
 from cmr_hub.datasets.images import read_image
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.pictures import copy_pictures
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_changes_of_a_folder(cmr, gallery, pictures, saved_model):
     assert "4 removed" in index("--exclude", "sea*", "--exclude", "*large*")[1]
     assert "4 added" in index()[1]
     cmr("gallery", "remove", gallery, "--where", "path LIKE '%sea1%'")
-    assert "1 left out, since they were removed" in index()[1]
+    assert "1 skipped, because they were removed" in index()[1]
     assert "1 added" in index("--restore")[1]
     (pictures / "sub").mkdir()
     (pictures / "sea1.png").rename(pictures / "sub" / "sea1.png")
@@ -133,7 +133,7 @@ def test_changes_of_a_folder(cmr, gallery, pictures, saved_model):
     assert "1 removed" in index("--prune")[1]
     cmr("gallery", "remove", gallery, "--where", "path LIKE '%'")
     code, text = index()
-    assert (code, "5 left out, since they were removed" in text) == (0, True)
+    assert (code, "5 skipped, because they were removed" in text) == (0, True)
     assert "5 added" in index("--restore")[1]
     other = shutil.copytree(pictures, pictures.with_name("other"))
     (pictures / "linked").symlink_to(other)

@@ -110,7 +110,7 @@ def test_lines_of_names(tmp_path, names):
         (["GALLERY", "--names", "EMPTY"], "give the names"),
         (["GALLERY", "--names", "UNKNOWN"], "the class 'wug'"),
         (["GALLERY", "--names", "NAMES", "--column", "sha256"], "is reserved"),
-        (["GALLERY", "--names", "NAMES", "--column", ""], "not a valid name of a column"),
+        (["GALLERY", "--names", "NAMES", "--column", ""], "not a valid column name"),
         (["GALLERY", "--names", "NAMES", "--template", "a photo"], "once and no other braces"),
         (["GALLERY", "--names", "NAMES", "--model", "sketch"], "of model"),
         (["GALLERY", "--names", "NAMES", "--min-probability", "2"], "between 0 and 1, not 2.0"),

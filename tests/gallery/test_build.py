@@ -56,7 +56,7 @@ def test_nothing_to_find(model, dataset):
         dataset.subset([]),
         replace(dataset, images=(None,) * 12, sentences=(("zyx",),) * 12),
     ):
-        with pytest.raises(CMRError, match="search nothing in folder"):
+        with pytest.raises(CMRError, match="folder has no picture and no word"):
             build_gallery(model, nothing)
 
 

@@ -1,4 +1,4 @@
-"""Downloading datasets of the Hugging Face Hub as folders of pictures."""
+"""Download datasets from the Hugging Face Hub as folders of pictures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cmr_hub.cache_home import default_cache_home
 from cmr_hub.gallery.indexing.unpack import unpack_pictures
 from cmr_hub.hub_errors import hub_errors, patiently
 
-_OWN = ".cache"  # huggingface_hub's own records of its downloads
+_OWN = ".cache"  # records of huggingface_hub about its downloads
 
 
 def fetch_dataset(name: str) -> Path:
-    """Download a dataset repository into the cache, or update it there.
+    """Download a dataset repository to the cache, or update the cached files.
 
-    Pictures in Parquet files, which most datasets of the Hub use, are written to files. All
-    revisions share one folder, so that a gallery of it can be updated to another revision.
+    Pictures in Parquet files, as in most datasets on the Hub, are written to files. All revisions
+    share one folder, so that a gallery can be updated to another revision.
 
     Args:
         name: `owner/name`, or `owner/name@revision` for a branch, tag or commit.
@@ -45,7 +45,7 @@ def fetch_dataset(name: str) -> Path:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Remove files of an older revision that this one does not have."""
+    """Remove the files of other revisions."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         name = path.relative_to(folder)
         if name.parts[0] != _OWN and name.as_posix() not in names:

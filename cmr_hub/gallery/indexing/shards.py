@@ -1,8 +1,8 @@
 """WebDataset shards: tar files in which the members of a sample share a name without extension.
 
-The format: https://github.com/webdataset/webdataset. The library's reader streams samples for
-training, but indexing needs the offsets of pictures: they are decoded in other processes and shown
-later.
+The format is described at https://github.com/webdataset/webdataset. The reader of that library
+streams samples for training. Indexing needs the offsets of pictures instead, because other
+processes decode them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip,
 def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -> Iterator[Entry]:
     """Yield the pictures of a shard with their annotations from `.txt`, `.json` and `.cls`.
 
-    `a.jpg` is the picture of the sample `a`; if there is none, `a.left.jpg` and `a.right.jpg` both
-    are. The text of the former is `a.left.txt`, else `a.txt`, else any that is not of the latter.
-    The tar file must not be compressed. If it is damaged, the pictures before that are kept.
+    The picture of the sample `a` is `a.jpg`, or if it does not exist, `a.left.jpg`, `a.right.jpg`
+    and so on. The text of `a.left.jpg` is `a.left.txt`, or else `a.txt`, or else a text of the
+    sample that does not belong to another picture. The tar file must not be compressed. If it is
+    damaged, the pictures before the damage are used.
     """
     try:
         if _is_compressed(shard):
-            report.add("unread format", shard, "it is compressed: unpack it to a plain .tar file")
+            report.add("unread format", shard, "it is compressed: unpack it to a .tar file")
             return
         with open_tar(shard) as tar:
             sample: dict[str, tarfile.TarInfo] = {}
@@ -81,7 +82,7 @@ def _entry(
 def _text_of(
     name: str, text: str, sample: Mapping[str, tarfile.TarInfo], others: Container[str]
 ) -> str | None:
-    """Return the extension of a picture's text; not that of another picture in the sample."""
+    """Return the extension of the text of a picture, or None if there is no text."""
     found = (ending for ending in sample if ending.endswith(text) and _stem(ending) not in others)
     return next((e for e in (f"{_stem(name)}{text}", text) if e in sample), next(found, None))
 

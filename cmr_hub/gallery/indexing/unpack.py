@@ -1,4 +1,4 @@
-"""Extracting pictures and their metadata from Parquet files."""
+"""Extract pictures and their metadata from Parquet files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _ROWS = 256
 def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
     """Write the pictures of all Parquet files of a dataset as an ImageFolder.
 
-    Pictures are in the first column of structs of `bytes` and `path`, the format of the library
+    Pictures are in the first column of structs with `bytes` and `path`, the format of the library
     `datasets`. Class numbers are replaced by class names.
 
     Args:
-        folder: files of the dataset.
-        target: folder for the pictures: `data/train-0/0000017.jpg` from `data/train-0.parquet`.
-        revision: revision of the dataset; pictures of the same revision are not written again.
+        folder: folder of the dataset.
+        target: folder for the pictures, e.g. `data/train-0/0000017.jpg` from
+            `data/train-0.parquet`.
+        revision: revision of the dataset. Pictures of the same revision are not written again.
 
     Returns:
         `target`, or `folder` if no Parquet file has pictures.
@@ -64,13 +65,13 @@ def unpack_pictures(folder: Path, target: Path, revision: str) -> Path:
 
 
 def _unpacked(path: Path, column: str, own: Path) -> Iterator[dict[str, Any]]:
-    """Write the pictures of one file; yield the metadata record of each."""
+    """Write the pictures of one file; yield their metadata records."""
     number = 0
     file = _opened(path)
     names = _class_names(file.schema)
     others = [field.name for field in file.schema if field.name != column and _is_data(field.type)]
     if others:
-        logger.warning("%s: bytes are no metadata, so these are left out: %s", path.name, others)
+        logger.warning("%s: columns with bytes are skipped: %s", path.name, others)
     try:
         for record in file.records(_ROWS):
             picture = record.pop(column) or {}
@@ -114,14 +115,14 @@ def _is_picture(kind: pa.StructType) -> bool:
 
 
 def _is_data(kind: pa.DataType) -> bool:
-    """Return whether values of a type are bytes or have bytes in them."""
+    """Return whether values of a type are bytes or contain bytes."""
     if pa.types.is_nested(kind):
         return any(_is_data(kind.field(number).type) for number in range(kind.num_fields))
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Return the class names of each column of class numbers."""
+    """Return the class names of each column with class numbers."""
     try:
         metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = metadata["info"]["features"]
@@ -144,6 +145,6 @@ def _named(record: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[st
 
 
 def _ending(picture: Mapping[str, Any]) -> str:
-    """Return the extension of a picture's name, or .jpg, as its format is detected by content."""
+    """Return the extension of a picture, or .jpg, because formats are detected by content."""
     ending = PurePosixPath(picture.get("path") or "").suffix.lower()
     return ending if ending in IMAGE_ENDINGS else ".jpg"

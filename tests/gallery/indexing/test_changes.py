@@ -162,14 +162,14 @@ def test_hidden_pictures_are_told(gallery, base) -> None:
     shutil.copy(base / "a.png", base / "x" / ".c.png")
     (base / "x" / ".nothing").touch()
     told = index_folder(gallery, base).skipped
-    assert told == [(str(base / "x" / ".c.png"), "a hidden file is not read")]
+    assert told == [(str(base / "x" / ".c.png"), "hidden files are not read")]
 
 
 def test_a_summary_names_the_first_of_many() -> None:
     tables = [(f"/{number}/metadata.json", "it is empty") for number in range(32)]
     text = Summary(told=tables, kept=Counter({f"/{n}": 1 for n in range(5)})).text()
     assert text.count("it is empty") == 20
-    assert "and 12 more; --log FILE names them all" in text
+    assert "and 12 more; --log FILE lists all" in text
     assert "left in these folders: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
 
 
