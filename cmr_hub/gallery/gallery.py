@@ -343,14 +343,15 @@ class Gallery:
         """
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
         text_query = TextQuery.of(query if text is None else text)
-        condition: Where | TextCondition | None = _condition(where)
+        column_condition = _condition(where)
+        condition: Where | TextCondition | None = column_condition
         if text_query.phrases:
             if not self.store.has_text:
                 raise QueryError(
                     'text:"…" needs a local gallery with the text in its pictures: '
                     "cmr index FOLDER --out gallery --ocr"
                 )
-            condition = TextCondition(text_query.phrases, condition)
+            condition = TextCondition(text_query.phrases, column_condition)
         uses_text = text_query.phrases or (text_query.words and self.store.has_text)
         if text_query.phrases and isinstance(query, np.ndarray) and not query.any():
             vector = query.astype(np.float64)

@@ -128,7 +128,9 @@ def index_folder(
     """
     base = as_on_disk(Path(kept_path(Path(folder).expanduser())))
     report = ReadReport()
-    model = _with_encoders(gallery.model)
+    model = gallery.model
+    if model is None or not model.text.has_encoder:
+        raise CMRError("indexing needs a gallery opened with a model that has encoders")
     excluded = Excluded(exclude, base)
     tables = [Path(kept_path(Path(path).expanduser())) for path in metadata]
     if ocr:
@@ -183,12 +185,6 @@ def _encoding(
 
         return EncodingOnRay(model, workers, ocr=ocr)
     return EncodingHere(model, workers, ocr=ocr)
-
-
-def _with_encoders(model: CrossModalModel | None) -> CrossModalModel:
-    if model is None or not model.text.has_encoder:
-        raise CMRError("indexing needs a gallery opened with a model that has encoders")
-    return model
 
 
 @dataclass(frozen=True, eq=False)
