@@ -163,7 +163,7 @@ def site(
     opened = open_gallery(gallery, allow_download=allow_download, device="cpu", backend="torch")
     built = build_static_site(opened, out, title=title, int8=int8, allow_download=allow_download)
     if built["missing"]:
-        console.print(f"{built['missing']} pictures could not be read and are left out.")
+        console.print(f"{built['missing']} pictures could not be read and are skipped.")
     sizes = built["bytes"]
     first = sum(size for name, size in sizes.items() if name != "model/image.onnx")
     console.print(

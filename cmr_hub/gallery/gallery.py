@@ -185,7 +185,7 @@ class Gallery:
 
         Raises:
             QueryError: an id already exists (use `update`), or the gallery has no model.
-            ModelFormatError: the items do not make a table.
+            ModelFormatError: the items do not form a table.
             CMRError: an item has neither a picture nor a known word; nothing is added.
             ImageError: a picture cannot be read; nothing is added.
         """

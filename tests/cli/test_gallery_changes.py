@@ -129,7 +129,7 @@ def test_changes_of_a_folder(cmr, gallery, pictures, saved_model):
     (pictures / "sea1.png").rename(pictures / "sub" / "sea1.png")
     assert "1 moved" in index()[1]
     shutil.rmtree(pictures / "sub")
-    assert "1 pictures no longer exist and stay" in index()[1]
+    assert "1 pictures no longer exist but remain" in index()[1]
     assert "1 removed" in index("--prune")[1]
     cmr("gallery", "remove", gallery, "--where", "path LIKE '%'")
     code, text = index()

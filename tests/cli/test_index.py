@@ -108,7 +108,7 @@ def test_looking_after_a_gallery(cmr, indexed, tmp_path):
         (["search", "GALLERY", "flame", "--where", "label ="], "cannot understand the condition"),
         (["search", "EMPTY", "flame"], "no gallery in"),
         (["gallery", "info", "EMPTY"], "not a gallery"),
-        (["gallery", "remove", "GALLERY"], "say what to remove"),
+        (["gallery", "remove", "GALLERY"], "give the items to remove"),
         (["index", "EMPTY", "--out", "NEW"], "no pictures in"),
         (["index", "NEW", "--out", "NEW"], "not a folder"),
         (["index", "EMPTY", "--out", "PICTURES"], "is not a gallery"),

@@ -47,7 +47,7 @@ def test_counts_and_what_can_be_asked_for(cmr, gallery, names, saved_model):
     assert counts == {name: labels.count(name) for name in set(labels)}
     assert sum(counts.values()) == 36
     unused = 3 - len(counts)
-    assert (f"{unused} names match no picture best" in out) == bool(unused)
+    assert (f"{unused} names are not the best match of any picture" in out) == bool(unused)
     model = load(saved_model)
     best = next(iter(counts))
     code, out, _ = cmr(

@@ -48,7 +48,7 @@ def test_what_cannot_be_found_is_left_out_and_counted(model, dataset, caplog):
     assert [row["path"] is None for row in rows] == [True] + [False] * 9
     assert rows[1]["label"] is None
     assert len(gallery.vectors("image")) == len(gallery.vectors("text")) == 9
-    assert "2 of 12 items are left out of the gallery" in caplog.text
+    assert "skipped 2 of 12 items" in caplog.text
 
 
 def test_nothing_to_find(model, dataset):

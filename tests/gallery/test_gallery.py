@@ -152,7 +152,7 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
         ({"k": 0}, "k must be 1 or more"),
         ({"offset": -1}, "offset 0 or more"),
         ({"target": "sound"}, "target must be 'image' or 'text'"),
-        ({"query": np.ones(13)}, "12 numbers.*another model"),
+        ({"query": np.ones(13)}, "12 dimensions.*another model"),
         ({"query": np.ones((2, 12))}, "not ndarray of shape"),
         ({"query": np.zeros(12)}, "zero"),
         ({"query": np.full(12, np.nan)}, "non-finite"),

@@ -109,7 +109,7 @@ def test_a_folder_without_pictures_keeps_its_rows_until_prune(gallery, base, gon
         (base / gone).mkdir()
     summary = index_folder(gallery, base)
     assert (summary.removed, summary.kept.total(), len(gallery)) == (0, count, 6)
-    assert f"{count:,} pictures no longer exist and stay" in summary.text()
+    assert f"{count:,} pictures no longer exist but remain" in summary.text()
     assert str(base / gone) in summary.text()
     assert index_folder(gallery, base, prune=True).removed == count
     assert len(gallery) == 6 - count

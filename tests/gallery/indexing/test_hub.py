@@ -16,9 +16,8 @@ from pictures import picture
 
 from cmr_hub.errors import DataFormatError, HubError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing.hub import fetch_dataset
+from cmr_hub.gallery.indexing.hub import fetch_dataset, unpack_pictures
 from cmr_hub.gallery.indexing.index import index_folder
-from cmr_hub.gallery.indexing.unpack import unpack_pictures
 
 
 @pytest.fixture

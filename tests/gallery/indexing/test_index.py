@@ -235,7 +235,7 @@ def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> 
     assert "skipped: 2 without extension: it is not a picture" in text
     assert "skipped: 1 .gz: it is compressed: unpack it to a .tar file" in text
     assert "skipped: 6 .jpg: it is not a JPEG" in text  # with broken.jpg
-    assert "more; --log FILE names them all" in text
+    assert "more; --log FILE lists all" in text
     lines = [line.split("\t") for line in log.read_text().splitlines()]
     assert {len(line) for line in lines} == {2}
     paths = [Path(path) for path, _ in lines]
