@@ -150,8 +150,11 @@ class NearestVectors:
     ) -> list[tuple[FloatArray, IntArray]]:
         """Return approximate scores and positions of the `fetch` best for each query."""
         first = 0 if exact else self.covered
-        if self._is_small(queries, among):
-            return self._few_candidates(queries, fetch)
+        few = self.graph is None and among is self.everything and len(queries) < _BATCH
+        if few and len(self) < ROUGH_FROM:  # NumPy is fast enough, so FAISS is not imported
+            scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
+            return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
         from cmr_hub.gallery.graph import faiss_threads
 
         scan = self._scan_roughly if rough else self._scan
@@ -171,17 +174,6 @@ class NearestVectors:
                 best = np.argsort(-scores, kind="stable")[:fetch]
                 found.append((scores[best], places[best]))
         return found
-
-    def _is_small(self, queries: FloatArray, among: Selection) -> bool:
-        """Return whether NumPy is fast enough, so that FAISS need not be imported."""
-        few = self.graph is None and among is self.everything and len(queries) < _BATCH
-        return few and len(self) < ROUGH_FROM
-
-    def _few_candidates(self, queries: FloatArray, fetch: int) -> list[tuple[FloatArray, IntArray]]:
-        """Implement `_candidates` for all vectors without FAISS."""
-        scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
-        return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
 
     def _scan(
         self, queries: FloatArray, fetch: int, part: int, among: Selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,9 @@ def search_pages(
             fetched = min(2 * fetched, limit)
             (by_vector,) = store.search(query[None], fetched, target, page.where)
         shown = passing[page.offset : last]
-        excerpts = _excerpts([found.items[index] for index in shown], page.text)
+        excerpts: list[str | None] = [None] * len(shown)
+        if page.text is not None:
+            excerpts = page.text.excerpts([found.items[index][TEXT] for index in shown])
         pages.append(
             [
                 hit_of(
@@ -124,12 +126,6 @@ def search_pages(
             ]
         )
     return pages
-
-
-def _excerpts(items: Sequence[Mapping[str, Any]], text: TextQuery | None) -> list[str | None]:
-    if text is None:
-        return [None] * len(items)
-    return text.excerpts([item[TEXT] for item in items])
 
 
 def hit_of(
