@@ -170,7 +170,7 @@ def test_a_summary_names_the_first_of_many() -> None:
     text = Summary(told=tables, kept=Counter({f"/{n}": 1 for n in range(5)})).text()
     assert text.count("it is empty") == 20
     assert "and 12 more; --log FILE lists all" in text
-    assert "left in these folders: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
+    assert "their folders have no pictures: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
 
 
 def test_no_folder_is_read_that_is_excluded(tmp_path) -> None:
@@ -217,7 +217,7 @@ def test_what_was_removed_stays_out_until_restored(gallery, base, tmp_path, mode
     for _ in range(2):
         summary = index_folder(gallery, base)
         assert (summary.left_out, summary.added, len(gallery)) == (out, 0, 5)
-    assert f"{out} left out" in summary.text()
+    assert f"{out} skipped, because they were removed" in summary.text()
     gallery.store.verify()
     assert index_folder(gallery, base, restore=True).added == out
     assert gallery.store.dismissed.num_rows == 0

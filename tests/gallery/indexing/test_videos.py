@@ -171,7 +171,7 @@ def test_a_table_and_a_text_say_of_all_frames(gallery, base) -> None:
         row = rows[f"trip/movie.mp4#t={at}"]
         assert (row["sentences"], row["label"], row["time"]) == (["a trip"], "holiday", at)
         assert row["metadata_time"] == "noon"
-    assert "kept as metadata_time" in summary.text()
+    assert "stored as metadata_time" in summary.text()
     assert rows["still#t=0"]["sentences"] == ["a meadow"]
     assert index_folder(gallery, base).unchanged == 5
 
