@@ -63,11 +63,7 @@ _READERS = 4
 _SKIPPED: Final[Sequence[ProblemKind]] = (
     *("unread format", "not a picture", "unexpected file", "broken image"),
 )
-_REFUSED: Final[Sequence[ProblemKind]] = (
-    "unsafe path",
-    "unreadable folder",
-    "damaged record",
-)
+_REFUSED: Final[Sequence[ProblemKind]] = ("unsafe path", "unreadable folder", "damaged record")
 _KEPT: Final[Sequence[ProblemKind]] = ("unread table", "changed column")
 
 
