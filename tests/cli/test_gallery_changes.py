@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-from cmr_hub.gallery.pictures import copy_pictures
 from films import film
 from PIL import Image
 
@@ -98,7 +97,7 @@ def test_videos(cmr, colour_folder, saved_model, tmp_path, monkeypatch):
     _, text, _ = cmr("gallery", "duplicates", out, "--alike", ".01")
     assert "groups: 0 same bytes, 0 same picture, 0 alike" in text
     # A copy of the pictures has the frames.
-    copy_pictures(Gallery.open(out).items, copy)
+    Gallery.open(out).copy_pictures(copy)
     frame = copy / "movie.mp4#t=2"
     with Image.open(frame) as image:
         assert image.size == (64, 48)
