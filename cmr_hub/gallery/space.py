@@ -1,4 +1,4 @@
-"""Converting a gallery to a space of image and text vectors."""
+"""Convert a gallery to a space of image and text vectors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def space_of(
         max_vectors: approximate maximum number of vectors; of a larger gallery, a random sample of
             the items is returned, the same in every call.
         snapshots: ids of pairs and their vectors by epoch, as saved by training. They become
-            stages if the pairs are exactly the items that have both vectors.
+            stages if the pairs are exactly the items with both vectors.
 
     Raises:
         QueryError: the store has no vectors.
@@ -48,7 +48,7 @@ def space_of(
     rows = store.rows(ids.to_pylist())
     width = next((column.matrix.shape[1] for column in rows.vectors.values()), None)
     if width is None:
-        raise QueryError("this gallery is empty: there is nothing to show")
+        raise QueryError("this gallery has no vectors: there is nothing to show")
     nothing = np.empty((0, width), np.float32), np.empty(0, np.int64)
     (images, image_rows), (texts, text_rows) = (
         (np.asarray(rows.vectors[name].matrix, np.float32), rows.vectors[name].rows)
@@ -86,7 +86,7 @@ def labelled_by(space: Space, table: pa.Table, column: str) -> Space:
     Args:
         space: space of a gallery.
         table: items of that gallery.
-        column: a text column; items that are null or missing there get no label.
+        column: a text column. Items with null, or without a row, get no label.
     """
     ids, labels = table.column("id").to_pylist(), table.column(column).to_pylist()
     label_by_id = dict(zip(ids, labels, strict=True))
