@@ -214,7 +214,7 @@ def test_a_registered_loss(arrays, monkeypatch):
         ({"objective": "tripet"}, "unknown loss 'tripet'"),
         ({"objective": 3}, "a loss is a name, a subclass of cmr_hub.losses.Loss or one of"),
         ({"objective": torch.nn.Linear(2, 2)}, "a loss is a name, a subclass"),
-        ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is built already"),
+        ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is already an instance"),
         ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
         ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
         ({"preset": "kcca"}, "kcca is no pair of projectors"),

@@ -28,7 +28,7 @@ def requirements(*extras: str) -> list[str]:
         applies = requirement.marker is None or any(
             requirement.marker.evaluate({"extra": extra}) for extra in extras
         )
-        if applies and requirement.name != "cmr-hub":  # an extra may include other extras
+        if applies and requirement.name != "cmr-hub":  # some extras include others
             pinned.add(f"{requirement.name}=={version_here(requirement.name, extras)}")
     return sorted(pinned)
 
@@ -40,8 +40,8 @@ def version_here(package: str, extras: tuple[str, ...]) -> str:
         return metadata.version(package).split("+")[0]
     except metadata.PackageNotFoundError as error:
         raise CMRError(
-            f"the packages of a Space must be installed, so that their versions can be pinned "
-            f"({package} is missing): pip install 'cmr-hub[{','.join(extras)}]'"
+            f"{package} is not installed, so the Space cannot pin its version: "
+            f"pip install 'cmr-hub[{','.join(extras)}]'"
         ) from error
 
 
@@ -63,7 +63,7 @@ def copy_package(space: Path, *, releases: bool) -> None:
 
 
 def files_in(folder: Path) -> dict[str, Path]:
-    """Return all files by relative path, except hidden files, `__pycache__` and links."""
+    """Map relative paths to files, without hidden files, `__pycache__` and links."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -87,4 +87,4 @@ def refuse_foreign(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         readme = out / "README.md"
         if not (readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8")):
-            raise CMRError(f"{out} was not made by `cmr space`; give a new directory")
+            raise CMRError(f"{out} was not made by `cmr space`: choose a new directory")

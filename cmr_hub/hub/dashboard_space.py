@@ -1,6 +1,6 @@
-"""Building a Docker Space that shows the dashboard of a folder of results.
+"""Build a Docker Space that shows the dashboard of a folder of results.
 
-It is a Docker Space because the Hub runs Streamlit only in Docker.
+The Hub runs Streamlit only in Docker.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
 
     refuse_foreign(Path(out))
     if not files_in(results):
-        raise DataNotFoundError(f"there are no results in {results}: give their folder")
+        raise DataNotFoundError(f"there are no results in {results}: pass the folder with them")
     data = SpaceCardData(
         title="Results of CMR Hub",
         emoji="📊",
@@ -85,7 +85,7 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
         copy_files(results, fresh / "results")
         copy_package(fresh, releases=True)
-        # Streamlit reads the settings of its working directory.
+        # Streamlit reads the settings in its working directory.
         (fresh / _SETTINGS).parent.mkdir()
         (fresh / _SETTINGS).write_bytes((fresh / Path(APP).parent / _SETTINGS).read_bytes())
     return Path(out)

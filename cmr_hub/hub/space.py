@@ -1,4 +1,4 @@
-"""Building a Gradio Space: the search page of one model."""
+"""Build a Gradio Space: the search page of one model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build_space(
         model: a model directory, which is copied, or a repository on the Hub, `user/name`, which
             the Space downloads when it is built.
         revision: revision of the repository; the Space is pinned to its current commit.
-        allow_download: download the encoder of a model directory, to check that it exists.
+        allow_download: download the encoder of a model directory to check that it exists.
 
     Raises:
         CMRError: `out` contains anything else, or the model has no gallery with pictures.
@@ -96,8 +96,8 @@ def _with_model(fresh: Path, directory: Path, *, allow_download: bool) -> None:
     names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(
-            f"{directory} has no gallery with pictures, so there is nothing to search: load the "
-            "model and save it with model.save_pretrained(..., pictures=True)"
+            f"{directory} has no gallery with pictures to search: load the model and save it "
+            "with model.save_pretrained(..., pictures=True)"
         )
     for name in names:
         target = fresh / "model" / name
@@ -117,8 +117,8 @@ def _with_repository(fresh: Path, repository: str, revision: str | None) -> None
     names = [file.rfilename for file in info.siblings or []]
     if not any(name.startswith(f"{PICTURES}/") for name in names):
         raise HubError(
-            f"{repository} has no gallery with pictures, so there is nothing to search: publish "
-            "the model with its pictures"
+            f"{repository} has no gallery with pictures to search: publish the model with its "
+            "pictures"
         )
     files = ",".join(name for name in names if not name.startswith("."))
     _write_page(

@@ -15,7 +15,7 @@ from cmr_hub.losses.gradient_reversal import gradient_reversal
 
 
 class AdversarialLoss(Loss):
-    """Train a classifier D to distinguish images from texts, and the projectors to prevent that.
+    """Train a classifier D to distinguish images from texts, and the projectors to confuse it.
 
     Equation:
         L = mean over the 2B rows z of CE(D(R_λ(z)), modality of z)

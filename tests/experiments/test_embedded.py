@@ -95,7 +95,7 @@ def test_an_adapter_helps_where_it_can(preset, labelled, validation, tmp_path):
     assert before.model_fields_set - {"validation_map"} <= record.model_fields_set
     assert experiment.model.dim == DIM
     assert experiment.model.training == record.to_dict()
-    assert "Training added to zero-shot on the test pairs: MAP@all" in experiment.summary()
+    assert "Training improved on zero-shot on the test pairs: MAP@all" in experiment.summary()
     lines = experiment.summary().splitlines()
     assert lines[1].startswith("MAP@all")
     assert lines[2].split() == [

@@ -134,9 +134,9 @@ def test_a_name_is_put_in_as_it_is():
     [
         ([], {}, "give the names"),
         ("flame", {}, "must be a list"),
-        (["sea", "sea"], {}, "'sea' is there twice"),
+        (["sea", "sea"], {}, "'sea' is repeated"),
         (["sea", " "], {}, "' ' is no name"),
-        (["sea", 5], {}, "^5 is no name of a class"),
+        (["sea", 5], {}, "^5 is not a valid class name"),
         (["sea", "\ud800"], {}, "is no name"),
         (["sea", "a" * 1001], {}, "longer than 1,000 letters"),
         (range(MAX_TEXTS + 1), {}, "too many"),

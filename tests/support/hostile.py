@@ -187,7 +187,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a huge shape in the config": (
         config(wide),
-        r"the config asks for float32 \(1000000,",
+        r"the config requires float32 or float16 \(1000000,",
     ),
     "a shape beyond all": (
         config(lambda content: content["image_tower"]["projector"].update(in_dim=10**12)),
@@ -209,11 +209,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a pickle by another name": (
         written("model.safetensors", pickle.dumps(Payload())),
-        "model.safetensors is a pickle by another name",
+        "model.safetensors is a renamed pickle",
     ),
     "a torch archive by another name": (
         written("text_encoder.safetensors", ZIP),
-        "text_encoder.safetensors is a pickle by another name",
+        "text_encoder.safetensors is a renamed pickle",
     ),
     "a program": (written("modeling.py", b"import os"), "holds modeling.py, which can run code"),
     "a header that lies about its length": (
@@ -266,7 +266,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a wrong dtype": (
         tensors(lambda found: found.update({"centroids.images": torch.zeros(3, 6).double()})),
-        r"centroids.images is F64 \(3, 6\), the config asks for float32",
+        r"centroids.images is F64 \(3, 6\), but the config requires float32",
     ),
     "a wrong shape": (tensors(transposed), r"layers.1.weight is F32 \(1280, 5\)"),
     "NaN weights": (
@@ -294,7 +294,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
         link("pictures/0.png", "/etc/passwd"),
         "0.png is a link that leads out",
     ),
-    "a link to nothing": (link("history.json", "nothing"), "history.json is a link to nothing"),
+    "a link to nothing": (link("history.json", "nothing"), "history.json is a broken link"),
     "a pipe": (fifo, "model.safetensors is neither a file nor a folder"),
     # ---- words, history, gallery
     "words of 20 MB": (
@@ -316,7 +316,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a gallery that is a pickle": (
         written("gallery/embeddings.safetensors", pickle.dumps(Payload())),
-        "embeddings.safetensors is a pickle by another name",
+        "embeddings.safetensors is a renamed pickle",
     ),
 }
 

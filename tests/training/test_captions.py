@@ -115,7 +115,7 @@ def test_subsets_keep_the_pictures_of_their_pairs():
     assert len(pairs.thinned(7, 0)) == 7
     assert pairs.thinned(90, 0) is pairs
     assert pairs.sha256 != pairs.plain().sha256
-    with pytest.raises(TrainingError, match="captions are of items 0 to 1"):
+    with pytest.raises(TrainingError, match="the items of captions must lie in"):
         PairedFeatures(pairs.images[:2], pairs.texts, pairs.labels, 0, pairs.captions)
 
 
@@ -171,7 +171,7 @@ def test_trainings_side_by_side_are_resumed(preset, tmp_path):
 def test_side_by_side_nothing_is_fine_tuned_or_watched(preset):
     pairs = captioned()
     watch = Snapshots(pairs, [])
-    with pytest.raises(TrainingError, match="puts 2 trainings side by side"):
+    with pytest.raises(TrainingError, match="combines 2 seeds"):
         train_projectors(only(pairs), replace(preset, seeds=2), 0, never, snapshots=watch)
 
 

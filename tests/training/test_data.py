@@ -41,7 +41,7 @@ def test_subset():
             {"labels": np.array([0, 1, 2, 0, 1, 3])},
             "none; found 0 to 3",
         ),
-        ({"n_classes": 2}, r"labels lie in \[0, 2\)"),
+        ({"n_classes": 2}, r"labels must lie in \[0, 2\)"),
     ],
 )
 def test_pairs_that_cannot_be_trained_on(options, message):

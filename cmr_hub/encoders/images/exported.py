@@ -1,4 +1,4 @@
-"""Image encoder whose network runs in another runtime than torch."""
+"""Image encoders whose network runs in another runtime than torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Described(Protocol):
-    """What an exported encoder needs from the original one."""
+    """The attributes that an exported encoder takes from the original encoder."""
 
     @property
     def name(self) -> str: ...
@@ -48,7 +48,7 @@ class ExportedImageEncoder(ImageEncoder):
     Args:
         encoder: The encoder that was exported.
         placement: The backend and its precision.
-        run: Maps named arrays of B pictures to (B, dim) features.
+        run: Function that maps named arrays of B pictures to (B, dim) features.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class ExportedImageEncoder(ImageEncoder):
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the exported encoder in float32; int8 has another."""
+        """Fingerprint of the original encoder; int8 has another one."""
         return self._fingerprint
 
     def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
         return self._run(self.preprocessing.arrays(pixels))
 
     def forward(self, batch: Any) -> Tensor:
-        raise CMRError(f"{self.name} is run by {self.placement.backend} and has no torch network")
+        raise CMRError(f"{self.name} uses {self.placement.backend} and has no torch network")
 
     def to(self, placement: Placement) -> Self:
         refuse_move(self.name, self.placement, placement)
@@ -86,9 +86,9 @@ class ExportedImageEncoder(ImageEncoder):
 
 
 def refuse_move(name: str, own: Placement, placement: Placement) -> None:
-    """Raise CMRError if an exported encoder is to be moved to an accelerator."""
+    """Raise CMRError if an exported encoder would be moved to another placement."""
     if placement not in (own, Placement()):
         raise CMRError(
-            f"{name} is run by {own.backend}, on the CPU: load it with the backend torch to move "
-            "it to a device or to another precision"
+            f"{name} uses {own.backend} on the CPU: load it with the backend torch to move it to "
+            "a device or to another precision"
         )

@@ -178,7 +178,7 @@ def test_without_a_cache_torch_runs_it(
     found, expected = model.encode_images(pictures), in_torch.encode_images(pictures)
     np.testing.assert_array_equal(found, expected)
     assert [one.levelno for one in caplog.records] == [logging.WARNING] * 2
-    assert caplog.text.count("is run by torch, which is slower") == 2
+    assert caplog.text.count("uses torch, which is slower") == 2
 
 
 def test_what_cannot_be_exported_is_run_by_torch(

@@ -52,7 +52,7 @@ def test_truncated_file(tmp_path, state, kept):
     path = tmp_path / "w"
     save_file(state, path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(WeightsError, match=r"w is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match=r"w is not a valid safetensors file"):
         read_weights(path)
 
 

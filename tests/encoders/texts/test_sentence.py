@@ -135,7 +135,7 @@ def test_broken_directories(build_sentence_model, tmp_path) -> None:
     truncated = build_sentence_model(tmp_path / "truncated")
     weights = truncated / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(CMRError, match=r"model\.safetensors is not a whole safetensors file"):
+    with pytest.raises(CMRError, match=r"model\.safetensors is not a valid safetensors file"):
         SentenceEncoder(source=str(truncated)).fit([])
     no_config = build_sentence_model(tmp_path / "no_config")
     (no_config / "config.json").write_text("{")
