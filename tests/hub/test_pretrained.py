@@ -386,8 +386,8 @@ def without_weights_of_a_part(folder):
 
 
 REFUSED = {
-    "code": (code_of_its_own, "code of its own|cannot load"),
-    "a module": (module_of_its_own, "needs 'run.Model', which is code of its own"),
+    "code": (code_of_its_own, "custom code|cannot load"),
+    "a module": (module_of_its_own, "needs 'run.Model', which is custom code"),
     "modules": (no_list_of_modules, "modules.json is not a list of modules"),
     "an adapter": (adapter, "is an adapter of another model"),
     "a kernel": (kernel, "names a kernel of another repository"),

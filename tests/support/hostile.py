@@ -171,11 +171,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a path that climbs": (
         config(lambda content: content["files"].update({"../x": "0" * 64})),
-        r"'\.\./x' is not the relative path",
+        r"'\.\./x' is not a relative path",
     ),
     "an absolute path": (
         config(lambda content: content["files"].update({"/etc/passwd": "0" * 64})),
-        "'/etc/passwd' is not the relative path",
+        "'/etc/passwd' is not a relative path",
     ),
     "a file that is not there": (
         config(lambda content: content["files"].update({"more.json": "0" * 64})),
@@ -258,7 +258,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a cut file": (
         lambda directory: os.truncate(directory / "model.safetensors", 5_000),
-        "not a whole safetensors file: .*metadata, file not fully covered",
+        "not a valid safetensors file: .*metadata, file not fully covered",
     ),
     "something behind the tensors": (
         lambda directory: (directory / "model.safetensors").open("ab").write(b"x" * 100),
@@ -307,9 +307,9 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a word that stands twice": (
         words(lambda content: content["settings"]["vocabulary"].__setitem__(0, "flame")),
-        "a word stands twice in the vocabulary",
+        "the vocabulary has a repeated word",
     ),
-    "NaN weights of words": (word_weights(np.nan), "'idf' holds values that are not finite"),
+    "NaN weights of words": (word_weights(np.nan), "'idf' has values that are not finite"),
     "history that is nested deep": (
         sealed(written("history.json", b"[" * 100_000)),
         "history.json cannot be read: maximum",

@@ -185,8 +185,8 @@ def test_standardising_is_gone_when_training_ends(preset):
     [
         ({"views": 0}, "at least one view"),
         ({"seeds": 0}, "at least one view and one seed"),
-        ({"warmup": 99.0}, "warm-up within the epochs"),
-        ({"seeds": 2, "output": "linear"}, "wants the output 'sphere'"),
+        ({"warmup": 99.0}, "warm-up within its epochs"),
+        ({"seeds": 2, "output": "linear"}, "needs the output 'sphere'"),
     ],
 )
 def test_settings_that_go_against_each_other(preset, changes, match):

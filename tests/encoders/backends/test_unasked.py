@@ -192,7 +192,7 @@ def test_what_cannot_be_exported_is_run_by_torch(
     monkeypatch.setattr(making, "export_onnx", fail)
     model = cmr_hub.load(saved, device="cpu")
     np.testing.assert_array_equal(model.encode_texts(TEXTS), in_torch.encode_texts(TEXTS))
-    assert "run by torch, which is slower: cannot be exported" in caplog.text
+    assert "uses torch, which is slower: cannot be exported" in caplog.text
     with pytest.raises(CMRError, match="cannot be exported"):
         cmr_hub.load(saved, backend="onnx").encode_texts(TEXTS)
 
@@ -209,7 +209,7 @@ def test_without_tracing_the_slow_way_is_taken(tmp_path, monkeypatch, caplog) ->
             "tiny",
             is_quick=True,
         )
-    assert "tiny is exported the slow way: division by zero" in caplog.text
+    assert "tiny is exported without tracing, which is slower: division by zero" in caplog.text
     rows = np.ones((5, 3), np.float32)
     found = OnnxRuntimeSession(tmp_path / "network.onnx")({"rows_of_three": rows})
     np.testing.assert_allclose(found, network(torch.from_numpy(rows)).detach(), atol=1e-6)

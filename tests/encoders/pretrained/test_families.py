@@ -86,7 +86,7 @@ def test_half_a_character(model) -> None:
 def test_a_text_that_is_cut_is_told_of_once(family, model, caplog) -> None:
     limit = 77 if family in OPEN_CLIP and family != "open_clip-siglip2" else LIMITS.get(family, 64)
     encoder = model.text.encoder
-    encoder._is_told = False
+    encoder._has_warned = False
     # Every letter is a token where the vocabulary has few words; a beginning and an end at most.
     with caplog.at_level(logging.WARNING):
         model.encode_texts(["dog " * ((limit - 3) // 4), "a dog"])

@@ -177,14 +177,16 @@ def test_max_length_of_the_model_counts(build_sentence_model, tmp_path) -> None:
 
 @pytest.mark.parametrize("source", ["/no/such/directory", "a b", "../model"])
 def test_neither_directory_nor_repository(source: str) -> None:
-    with pytest.raises(CMRError, match="neither a directory here nor a Hub"):
+    with pytest.raises(CMRError, match="neither an existing directory nor a repository on the Hub"):
         SentenceEncoder(source=source).fit([])
 
 
 def test_without_network(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(CMRError, match=r"'no/such' could not be fetched .* HF_HUB_OFFLINE is set"):
+    with pytest.raises(
+        CMRError, match=r"'no/such' could not be downloaded .* HF_HUB_OFFLINE is set"
+    ):
         SentenceEncoder(source="no/such").fit([])
 
 
