@@ -125,7 +125,7 @@ def _first_device() -> str:
 
 
 def _may_have_accelerator() -> bool:
-    """Return False if there is none for sure, because importing torch takes seconds."""
+    """Return False if there is certainly no accelerator, because importing torch takes seconds."""
     if "torch" in sys.modules or sys.platform != "linux":
         return True
     # Device files of NVIDIA, AMD, and both in WSL.

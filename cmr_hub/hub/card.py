@@ -89,7 +89,7 @@ def _text(model: CrossModalModel, directory: Path, load_name: str, results: Path
 
 
 def _seeds(training: JSONObject, results: Path | None) -> list[JSONObject]:
-    """Return one record per seed of the same run, with the model's own record for its seed."""
+    """Return one record per seed of the same run; the record of the model replaces its seed."""
     if results is None or not (results / RUNS).is_file() or "map_i2t" not in training:
         return []
     records, _ = read_runs(results / RUNS)

@@ -53,20 +53,22 @@ class _Tower(ABC, Generic[E]):
     def __init__(self, encoder: E | Lazy[E] | None, projector: _Trained | None) -> None:
         if encoder is None and projector is None:
             raise ModelFormatError("a tower needs an encoder, a projector, or both")
-        self._encoder = encoder
+        self._encoder: Any = encoder
         self.projector = None if projector is None else projector.projection()
         self._before: Self | None = None
-        own: Any = encoder
-        if self.projector is not None and own is not None and own.dim != self.projector.in_dim:
+        dim = getattr(encoder, "dim", None)
+        if self.projector is not None and dim not in (None, self.projector.in_dim):
             raise ModelFormatError(
                 f"the projector takes rows of {self.projector.in_dim} numbers, but the encoder of "
-                f"{self._reads} returns {own.dim}"
+                f"{self._reads} returns {dim}"
             )
 
     @property
     def encoder(self) -> E | None:
         """The encoder, built now if necessary; None for precomputed features."""
-        return self._encoder.get() if isinstance(self._encoder, Lazy) else self._encoder
+        is_lazy = isinstance(self._encoder, Lazy)
+        encoder: E | None = self._encoder.get() if is_lazy else self._encoder
+        return encoder
 
     @property
     def has_encoder(self) -> bool:
@@ -76,26 +78,22 @@ class _Tower(ABC, Generic[E]):
     @property
     def encoder_name(self) -> str | None:
         """Name of the encoder; does not build it."""
-        own: Any = self._encoder
-        return None if own is None else str(own.name)
+        return None if self._encoder is None else str(self._encoder.name)
 
     @property
     def encoder_source(self) -> str | None:
         """Source of the encoder's weights, see `EncoderConfig`; does not build it."""
-        own: Any = self._encoder
-        return None if own is None else str(getattr(own, "source", "file"))
+        return None if self._encoder is None else str(getattr(self._encoder, "source", "file"))
 
     @property
     def dim(self) -> int:
         """Dimension d of the common space."""
-        own: Any = self.projector or self._encoder
-        return int(own.dim)
+        return int((self.projector or self._encoder).dim)
 
     @property
     def in_dim(self) -> int:
         """Dimension of the features that `embed` accepts."""
-        own: Any = self._encoder
-        return int(own.dim) if self.projector is None else self.projector.in_dim
+        return int(self._encoder.dim) if self.projector is None else self.projector.in_dim
 
     @property
     def required_encoder(self) -> E:
@@ -119,9 +117,8 @@ class _Tower(ABC, Generic[E]):
 
     def to(self, placement: Placement) -> None:
         """Move the encoder to a device and precision; the small projector stays on the CPU."""
-        encoder: Any = self._encoder
-        if encoder is not None:
-            encoder.to(placement)
+        if self._encoder is not None:
+            self._encoder.to(placement)
 
     @property
     @abstractmethod
@@ -152,21 +149,21 @@ class _Tower(ABC, Generic[E]):
             placement: backend and precision.
             fallback: if the export fails, use torch and log the reason.
         """
-        own: Any = self._encoder
-        if own is None:
+        encoder = self._encoder
+        if encoder is None:
             return self
 
         def build() -> E:
             try:
-                return export(own, placement)
+                return export(encoder, placement)
             except (CMRError, OSError) as error:
                 if not fallback:
                     raise
-                logger.warning("%s uses torch, which is slower: %s", own.name, error)
+                logger.warning("%s uses torch, which is slower: %s", encoder.name, error)
                 return self.required_encoder
 
-        source = getattr(own, "source", "file")
-        lazy = Lazy(build, own.name, source, own.dim, placement.marked(self.identity))
+        facts = (encoder.name, str(self.encoder_source), encoder.dim)
+        lazy = Lazy(build, *facts, placement.marked(self.identity))
         other = type(self)(lazy, self.projector)
         other._before = self if fallback else None
         return other
@@ -246,8 +243,7 @@ class TextTower(_Tower[TextEncoder]):
     @property
     def exports_quickly(self) -> bool:
         """See `_Tower`."""
-        own = self._encoder
-        return isinstance(own, TextEncoder) and own.exports_quickly
+        return isinstance(self._encoder, TextEncoder) and self._encoder.exports_quickly
 
     def encode(
         self,
@@ -292,9 +288,8 @@ class TextTower(_Tower[TextEncoder]):
         *,
         fallback: bool = False,
     ) -> Self:
-        own = self._encoder
         # Encoders that count or look up words have no network to export.
-        if isinstance(own, TextEncoder) and not own.has_network:
+        if isinstance(self._encoder, TextEncoder) and not self._encoder.has_network:
             return self
         return super().run_by(export, placement, fallback=fallback)
 

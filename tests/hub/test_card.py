@@ -99,7 +99,7 @@ def test_body(directory):
         "- losses: 0.5 label + 1 triplet",
         "- pairs: 800",
         "- seed: 1",
-        "- time: 7 s, the projectors;",
+        "- time: 7 s, the projectors on frozen encoders",
         "- hardware: 2 cores, x86_64, Linux",
         "- batch size, learning rate: 64, 0.0003",
         f"It reduces pictures to {side} × {side} pixels",

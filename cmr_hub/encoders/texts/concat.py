@@ -85,8 +85,8 @@ class ConcatEncoder(TextEncoder):
         settings: list[JSONObject] = []
         arrays: dict[str, np.ndarray] = {}
         for number, part in enumerate(self._parts):
-            own, rows = part.state()
-            settings.append(own)
+            part_settings, rows = part.state()
+            settings.append(part_settings)
             arrays |= {f"{number}/{name}": array for name, array in rows.items()}
         return {"options": self.options, "parts": settings}, arrays
 
@@ -98,8 +98,8 @@ class ConcatEncoder(TextEncoder):
         if not isinstance(stored, list) or len(stored) != len(names):
             raise ModelFormatError("concat: the settings of its encoders are missing")
         parts = []
-        for number, (name, own) in enumerate(zip(names, stored, strict=True)):
-            if not isinstance(own, dict):
+        for number, (name, part_settings) in enumerate(zip(names, stored, strict=True)):
+            if not isinstance(part_settings, dict):
                 raise ModelFormatError(f"concat: the settings of {name} are not an object")
             start = f"{number}/"
             rows = {
@@ -107,6 +107,6 @@ class ConcatEncoder(TextEncoder):
                 for key, array in arrays.items()
                 if key.startswith(start)
             }
-            parts.append(text_encoder_from_state(name, own, rows))
+            parts.append(text_encoder_from_state(name, part_settings, rows))
         encoder._parts = tuple(parts)
         return encoder
