@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -75,9 +76,9 @@ def files_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def copy_files(folder: Path, target: Path) -> None:
-    """Copy the files that `files_in` returns to another folder."""
-    for name, path in files_in(folder).items():
+def copy_files(files: Mapping[str, Path], target: Path) -> None:
+    """Copy files into a folder under their relative paths."""
+    for name, path in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / name)
 

@@ -66,7 +66,8 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
     from huggingface_hub import SpaceCard, SpaceCardData
 
     refuse_foreign(Path(out))
-    if not files_in(results):
+    files = files_in(results)
+    if not files:
         raise DataNotFoundError(f"there are no results in {results}: pass the folder with them")
     data = SpaceCardData(
         title="Results of CMR Hub",
@@ -83,7 +84,7 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         (fresh / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
         needed = "".join(f"{line}\n" for line in requirements("dashboard", "study"))
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
-        copy_files(results, fresh / "results")
+        copy_files(files, fresh / "results")
         copy_package(fresh, releases=True)
         # Streamlit reads the settings in its working directory.
         (fresh / _SETTINGS).parent.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from cmr_hub.atomic import atomic_directory
 from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import (
     MADE_BY,
+    copy_files,
     copy_package,
     refuse_foreign,
     requirements,
@@ -93,16 +93,12 @@ def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
 
 def _with_model(fresh: Path, directory: Path, *, allow_download: bool) -> None:
     CrossModalModel.from_pretrained(directory, allow_download=allow_download)
-    names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(
             f"{directory} has no gallery with pictures to search: load the model and save it "
             "with model.save_pretrained(..., pictures=True)"
         )
-    for name in names:
-        target = fresh / "model" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(directory / name, target)
+    copy_files({name: directory / name for name in model_files(directory)}, fresh / "model")
     config = read_config(directory / CONFIG)
     _write_page(fresh, "model", None, directory.resolve().name, config)
 

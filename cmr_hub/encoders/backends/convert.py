@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from cmr_hub.encoders.backends.openvino import OpenVinoSession
 from cmr_hub.encoders.backends.recorded import record, version
 from cmr_hub.encoders.backends.store import cached, cached_or_made
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
-from cmr_hub.encoders.images.exported import ExportedImageEncoder
+from cmr_hub.encoders.images.exported import ExportedFacts, ExportedImageEncoder
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.backends.session import Session
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.base import ImageEncoder
-    from cmr_hub.encoders.images.preprocessing import Preprocessing
     from cmr_hub.encoders.texts.base import TextEncoder
 
 _SESSIONS: Final[dict[str, type[Session]]] = {
@@ -109,20 +107,7 @@ def export_text_encoder(
     return own.run_by(_open(directory, placement), placement)
 
 
-@dataclass(frozen=True)
-class _ExportedFacts:
-    """Facts about an exported encoder of this package; see `Described`."""
-
-    name: str
-    dim: int
-    source: str
-    preprocessing: Preprocessing
-    batch_size: int
-    weights_sha256: str
-    fingerprint: str
-
-
-def _exported_facts(encoder: Lazy[ImageEncoder], directory: Path) -> _ExportedFacts | None:
+def _exported_facts(encoder: Lazy[ImageEncoder], directory: Path) -> ExportedFacts | None:
     """Return facts about the encoder; None if it must be built for them or does not match."""
     if encoder.name not in IMAGE_ENCODERS:
         return None  # its preprocessing needs its library
@@ -133,7 +118,7 @@ def _exported_facts(encoder: Lazy[ImageEncoder], directory: Path) -> _ExportedFa
     weights = str(facts["weights_sha256"])
     if kind.fingerprint_with(weights) != encoder.fingerprint:
         return None
-    return _ExportedFacts(
+    return ExportedFacts(
         name=encoder.name,
         dim=encoder.dim,
         source=encoder.source,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.base import ImageEncoder
@@ -17,43 +18,31 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 
-class Described(Protocol):
-    """The attributes that an exported encoder takes from the original encoder."""
+@dataclass(frozen=True)
+class ExportedFacts:
+    """The attributes that an exported encoder takes from the original one; see `ImageEncoder`."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def preprocessing(self) -> Shown: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def weights_sha256(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
+    name: str
+    dim: int
+    source: str
+    preprocessing: Shown
+    batch_size: int
+    weights_sha256: str
+    fingerprint: str
 
 
 class ExportedImageEncoder(ImageEncoder):
     """An image encoder without its torch network, so that the network can be freed.
 
     Args:
-        encoder: The encoder that was exported.
+        encoder: The encoder that was exported, or facts about it.
         placement: The backend and its precision.
         run: Function that maps named arrays of B pictures to (B, dim) features.
     """
 
     def __init__(
         self,
-        encoder: Described,
+        encoder: ImageEncoder | ExportedFacts,
         placement: Placement,
         run: Callable[[Mapping[str, npt.NDArray[Any]]], FloatArray],
     ) -> None:
