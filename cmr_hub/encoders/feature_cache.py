@@ -17,7 +17,7 @@ import numpy as np
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
 from cmr_hub.datasets.videos import frame_of
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import ImageError
 from cmr_hub.progress import Meter
 
@@ -126,7 +126,7 @@ class FeatureCache:
                 picture = read_image(images[row], enough=prepare.enough)
                 return prepare.pixels(view(picture, plain[row]))
 
-            return encoder.encode_pixels(np.stack(list(side_by_side(pixels, positions))))
+            return encoder.encode_pixels(np.stack(list(thread_map(pixels, positions))))
 
         keys = plain
         if view is not None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.errors import TrainingError
 from cmr_hub.memory import require_memory
@@ -145,7 +145,7 @@ def view_activations(
     )
     activations = np.empty(shape, dtype=np.float16)
     bar = tqdm(
-        side_by_side(work, range(len(images))),
+        thread_map(work, range(len(images))),
         total=len(images),
         desc=f"{encoder.name} views",
         unit="image",

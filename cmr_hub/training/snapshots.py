@@ -99,7 +99,7 @@ def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
         or any(len(shape) != 2 or shape[0] != len(ids) for shape in shapes)
     ):
         raise ModelFormatError(
-            f"{path}: the snapshots have different shapes or values that are not finite"
+            f"{path}: ids and snapshots do not match, or have values that are not finite"
         )
     return ids, stages
 

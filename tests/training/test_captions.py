@@ -87,14 +87,14 @@ def test_the_loss_is_told_which_item_each_pair_is_of(preset, monkeypatch):
 
 def test_a_row_is_trained_with_the_picture_of_its_item(preset, monkeypatch):
     pairs, seen = captioned(views=2), []
-    drawn = trainer._Networks.drawn
+    drawn = trainer._Networks.sample
 
     def watch(self, images, texts):
         found = drawn(self, images, texts)
         seen.append(tuple(part.numpy() for part in found))
         return found
 
-    monkeypatch.setattr(trainer._Networks, "drawn", watch)
+    monkeypatch.setattr(trainer._Networks, "sample", watch)
     train_projectors(only(pairs), replace(preset, epochs=2), 0, never)
     views = set()
     for images, texts in seen:
@@ -137,8 +137,8 @@ def test_trainings_side_by_side_are_the_mean_of_their_cosines(preset):
     pairs, asked = captioned(), captioned(seed=5).plain()
     whole = train_projectors(only(pairs), preset, 7, never)
     parts = [
-        train_projectors(only(pairs), replace(preset, seeds=1), member.seed, never)
-        for member in trainer._members(7, 3)
+        train_projectors(only(pairs), replace(preset, seeds=1), seed, never)
+        for seed, _ in trainer._members(7, 3)
     ]
     cosines = [
         trained.image_projector.embed(asked.images) @ trained.text_projector.embed(asked.texts).T
@@ -186,7 +186,7 @@ def test_standardising_is_gone_when_training_ends(preset):
         ({"views": 0}, "at least one view"),
         ({"seeds": 0}, "at least one view and one seed"),
         ({"warmup": 99.0}, "warm-up within its epochs"),
-        ({"seeds": 2, "output": "linear"}, "needs the output 'sphere'"),
+        ({"seeds": 2, "output": "linear"}, "need the output 'sphere'"),
     ],
 )
 def test_settings_that_go_against_each_other(preset, changes, match):

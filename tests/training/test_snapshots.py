@@ -61,7 +61,7 @@ def test_files_are_read_back_and_damaged_ones_refused(tmp_path) -> None:
     assert list(stages) == [0, 4]
     assert stages[0][1] == pytest.approx(-rows, abs=5e-3)
     write_snapshots(path, ["a", "b"], {0: (rows, rows)})
-    with pytest.raises(ModelFormatError, match="do not fit"):
+    with pytest.raises(ModelFormatError, match="do not match"):
         read_snapshots(path)
     path.write_bytes(b"no")
     with pytest.raises(ModelFormatError, match="contains no training snapshots"):

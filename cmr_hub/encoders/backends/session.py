@@ -27,7 +27,7 @@ _first_call = threading.Lock()
 class Session(ABC):
     """An exported network, ready to run. Thread-safe.
 
-    A call uses the threads available to its caller: one within `side_by_side`, otherwise all.
+    A call uses the threads available to its caller: one within `thread_map`, otherwise all.
     Compiled networks are not pickled.
 
     Args:

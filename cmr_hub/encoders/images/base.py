@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.devices import Placement
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.errors import CMRError, ImageError, shown
 from cmr_hub.types import OnError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Shown(Protocol):
+class PicturePreprocessing(Protocol):
     """Preprocessing of a network: converts a picture to an array of fixed shape."""
 
     @property
@@ -87,7 +87,7 @@ class ImageEncoder(ABC):
 
     name: str
     dim: int
-    preprocessing: Shown
+    preprocessing: PicturePreprocessing
     batch_size: int = 16
     source: str = "code"
     placement: Placement = Placement()
@@ -229,7 +229,7 @@ class ImageEncoder(ABC):
             rows[start : start + len(chunk)] = features
             return len(chunk)
 
-        for count in side_by_side(work, range(0, len(items), size)):
+        for count in thread_map(work, range(0, len(items), size)):
             done(count)
         return rows
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from cmr_hub.encoders.images.base import Shown
+    from cmr_hub.encoders.images.base import PicturePreprocessing
     from cmr_hub.types import FloatArray
 
 
@@ -25,7 +25,7 @@ class ExportedFacts:
     name: str
     dim: int
     source: str
-    preprocessing: Shown
+    preprocessing: PicturePreprocessing
     batch_size: int
     weights_sha256: str
     fingerprint: str

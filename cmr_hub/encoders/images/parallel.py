@@ -21,12 +21,12 @@ _changing = Lock()
 
 
 def pieces_in_work() -> int:
-    """Return the maximum number of items that `side_by_side` processes at a time."""
+    """Return the maximum number of items that `thread_map` processes at a time."""
     count = _threads()
     return 1 if count == 1 else _AHEAD * count + 1
 
 
-def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+def thread_map(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """Return `map(work, items)`, computed in as many threads as torch uses.
 
     Each thread uses one thread of torch, because threads that share a convolution wait for each

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cmr_hub.encoders.images.exported import refuse_move
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.images.pretrained import fingerprint_of_side
 from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.encoders.texts.base import TextEncoder
@@ -159,7 +159,7 @@ class PretrainedTextEncoder(TextEncoder):
             refuse_non_finite_rows(batch, self.name)
             rows[chosen] = batch
 
-        for _ in side_by_side(work, range(0, len(texts), size)):
+        for _ in thread_map(work, range(0, len(texts), size)):
             pass
         return rows
 
