@@ -70,7 +70,7 @@ def model_card(
         pictures: picture files next to the card, by their captions.
 
     Raises:
-        ModelFormatError: the training record of the model is invalid.
+        ModelFormatError: the training record of the model cannot be read.
     """
     from huggingface_hub import ModelCard
 
@@ -103,7 +103,7 @@ def model_card(
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(
-            f"the training record of the model is invalid ({type(error).__name__}: {error}): "
+            f"the training record of the model cannot be read ({type(error).__name__}: {error}): "
             "train the model again, or write its card by hand"
         ) from error
     return card

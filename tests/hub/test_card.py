@@ -175,7 +175,7 @@ def test_open_data_and_a_base_model(saved_model, tmp_path):
 )
 def test_a_record_that_cannot_be_understood(saved_model, tmp_path, change):
     directory = with_record(saved_model, tmp_path / "m", RECORD | change)
-    with pytest.raises(ModelFormatError, match="training record of the model is invalid"):
+    with pytest.raises(ModelFormatError, match="training record of the model cannot be read"):
         card_text(directory)
 
 
