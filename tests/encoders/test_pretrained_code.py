@@ -72,7 +72,7 @@ def test_a_link_to_nothing(folder):
 def test_a_pipe(folder, name):
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
-    assert f"{name} is not a regular file; remove it" in refused(folder)
+    assert f"{name} is not a regular file: remove it" in refused(folder)
 
 
 # ---- what settings ask for
@@ -102,8 +102,11 @@ def test_settings_of_open_clip(folder):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ({"tokenizer_kwargs": {"trust_remote_code": True}}, "the option 'trust_remote_code'"),
-        ({"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, "the option 'bpe_path'"),
+        (
+            {"tokenizer_kwargs": {"trust_remote_code": True}},
+            "the tokeniser option 'trust_remote_code'",
+        ),
+        ({"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, "the tokeniser option 'bpe_path'"),
         ({"hf_model_name": "/etc"}, "names '/etc', which is not a repository"),
         ({"hf_model_name": "../../x"}, "which is not a repository"),
     ],

@@ -276,5 +276,5 @@ def test_missing_or_huge(path):
         read_config(path)
     path.rmdir()
     path.write_text(json.dumps(CONFIG) + " " * 1_000_000)
-    with pytest.raises(ModelFormatError, match="larger than 1,000,000 bytes"):
+    with pytest.raises(ModelFormatError, match="larger than the 1,000,000 bytes"):
         read_config(path)

@@ -107,7 +107,7 @@ def test_what_is_not_alike_does_not_become_one():
 
 @pytest.mark.parametrize(("output", "dim"), [("linear", 4), ("sphere", 5)])
 def test_blocks_are_equal_parts_of_a_sphere(output, dim):
-    with pytest.raises(ModelFormatError, match="equal parts of a sphere"):
+    with pytest.raises(ModelFormatError, match="need the output 'sphere'"):
         Projector(7, (), dim, output=output, blocks=2)
 
 

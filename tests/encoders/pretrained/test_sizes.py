@@ -56,7 +56,9 @@ def test_what_is_usual(settings):
 
 
 def test_pictures_of_a_giant_size():
-    with pytest.raises(ModelFormatError, match=r"height = 1,000,000; the limit is 8,192"):
+    with pytest.raises(
+        ModelFormatError, match=r"height = 1,000,000 for pictures; the limit is 8,192"
+    ):
         refuse_sides({"size": {"height": 10**6, "width": 10}}, "it")
     with pytest.raises(ModelFormatError, match="shortest_edge"):
         refuse_sides({"size": {"shortest_edge": 10**6}}, "it")
