@@ -220,7 +220,7 @@ def test_a_place_is_its_owners(own_engine, model, photographs) -> None:
 
 
 def test_a_file_name_is_no_sentence(engine) -> None:
-    with pytest.raises(QueryError, match="the name of a picture's file"):
+    with pytest.raises(QueryError, match="the name of a picture file"):
         engine.answer(QueryOptions(text="square.png"))
 
 
