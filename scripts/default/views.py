@@ -23,7 +23,7 @@ from tqdm import tqdm
 from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import TrainingError
 from scripts.default.augmentation import normalised
 from scripts.default.precision import low_precision
@@ -250,7 +250,7 @@ def _fill(
             tensor.copy_(views[part])
 
     bar = tqdm(
-        side_by_side(work, range(len(images))),
+        thread_map(work, range(len(images))),
         total=len(images),
         desc="views",
         unit="picture",

@@ -221,7 +221,7 @@ def test_texts_alone_are_no_model_for_search(sentence_model, build_sentence_mode
             ModelFormatError, match=r"does not encode pictures, .*--text-encoder hf:"
         ):
             cmr_hub.load(directory, device="cpu")
-        with pytest.raises(CMRError, match="reads no pictures"):
+        with pytest.raises(CMRError, match="cannot encode pictures"):
             image_encoder(f"hf:{directory}")
 
 
