@@ -1,4 +1,4 @@
-"""Every figure of the pages in `docs/` stands in `results/`."""
+"""Every figure in `docs/` matches a file in `results/`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_which_shape_a_picture_is_given() -> None:
 
 
 def test_what_can_be_chosen() -> None:
-    """The lists of presets, encoders and datasets name all that there are."""
+    """The lists of encoders and datasets are complete."""
     from cmr_hub.datasets import DATASETS
     from cmr_hub.encoders.images import IMAGE_ENCODERS
     from cmr_hub.encoders.texts import TEXT_ENCODERS
@@ -67,14 +67,14 @@ def test_what_can_be_chosen() -> None:
 
 
 def test_how_much_the_tests_run() -> None:
-    """Of the lines of the package."""
+    """The line coverage is current."""
     found = json.loads(text_of("results/coverage.json"))["all"]
     said = f"Of {found['lines']:,} lines {found['share']:.1%} are run".replace("%", " %")
     assert said in " ".join(text_of("docs/tests.md").split())
 
 
 def test_how_well_the_tests_test() -> None:
-    """Of the faults that were put in."""
+    """The mutation score is current."""
     found = json.loads(text_of("results/mutation.json"))
     left = found["survivors"]
     assert all(fault["why"] for fault in left)
@@ -101,7 +101,7 @@ def test_what_stands_out() -> None:
 
 
 def test_how_sure_names_are() -> None:
-    """The scale of zero-shot probabilities is that of the least calibration error."""
+    """The default scale of zero-shot probabilities has the lowest calibration error."""
     from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE
 
     found = json.loads(text_of("results/zero-shot.json"))

@@ -1,4 +1,4 @@
-"""Every figure of docs/study.md is computed again from the store, and every sentence is there."""
+"""Every figure of docs/study.md is computed again from the stored runs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def range_of(table: dict[str, dict[str, str]]) -> str:
 
 
 def counted() -> tuple[int, ...]:
-    """Runs of the second look, of its tables, all runs, nested ones, and superseded ones."""
+    """Count the runs of the second look, of its tables, all, nested and superseded runs."""
     old = [run for run in RUNS if run.superseded is not None]
     first = [run for run in old if run.superseded.startswith("first look")]
     later = [run for run in RUNS if run.superseded is None and "map_interval_i2t" in run.to_dict()]
@@ -90,14 +90,14 @@ def gap() -> tuple[str, str]:
 
 
 def widest(pairs: int) -> str:
-    """The largest half of a bootstrap interval over test pairs."""
+    """Return the largest half-width of a bootstrap interval over test pairs."""
     text = text_of("results/report.md").split(f"Over the {pairs} test pairs")[1].split("\n\n")[1]
     ends = re.findall(r": \S+ \[(\S+), (\S+)\]", text)
     return short(max(float(high) - float(low) for low, high in ends) / 2)
 
 
 def good_at_both() -> tuple[object, ...]:
-    """Nested runs; splits of the direct sum, those on which it reaches both parts; MAP; shares."""
+    """Return the counts, MAP and weights of the nested runs of the direct sum."""
     found = {(run.preset, run.seed): run for run in RUNS if run.nested is not None}
     sums = [run for (preset, _), run in found.items() if preset == "posterior-cca"]
     reached = [
@@ -181,7 +181,7 @@ CLAIMS: dict[str, Callable[[], tuple[object, ...]]] = {
     "the losses of the code reached only {}. ": lambda: (spread(superseded("class-sorted")),),
     "Of this gap of {}, the order accounts for {}.": gap,
 }
-"""Sentences with a place for each figure, and what computes the figures."""
+"""Sentences with placeholders, and the functions that compute their figures."""
 
 
 @pytest.mark.parametrize("sentence", CLAIMS)
@@ -211,7 +211,7 @@ def test_methods(shown: str) -> None:
 
 
 def test_nested_selection() -> None:
-    """Its table has every row that was run, and a run says what was scored."""
+    """The table has all rows that were run, and each run stores its scores."""
     for name, row in NESTED.items():
         cells = [
             " / ".join(short(float(row[f"recall_{way}@{k}_mean"])) for way in ("i2t", "t2i"))
@@ -302,7 +302,7 @@ def test_how_many_pictures_random_splits_share_with_the_tuning() -> None:
 
 
 def test_the_report_is_that_of_the_store(tmp_path, monkeypatch) -> None:
-    """`cmr report` writes the committed files again, byte for byte, from the flagged store."""
+    """`cmr report` reproduces the committed files byte for byte."""
     shutil.copy(RESULTS / "runs.jsonl", tmp_path)
     for name in ("grids", "embeddings"):
         shutil.copytree(RESULTS / name, tmp_path / name)
@@ -314,7 +314,7 @@ def test_the_report_is_that_of_the_store(tmp_path, monkeypatch) -> None:
             drawn[table], pictures = pictures, {}
         else:
             pictures[title] = tmp_path / file
-    # Plots take long; their files are not compared.
+    # Skip the plots, which are slow and not compared.
     monkeypatch.setattr(report, "draw_figures", lambda result, *_: drawn[result.table.id])
     write_report(tmp_path)
     for path in (p for p in tmp_path.iterdir() if p.suffix in (".md", ".csv")):
