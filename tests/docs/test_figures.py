@@ -38,12 +38,12 @@ def test_which_copies_are_found() -> None:
     again = list(found["found"].values())
     words = " ".join(text_of("docs/your-own-pictures.md").split())
     assert (
-        f"Of {found['changed']} photographs of Pascal Sentence {again[0]} are found again as JPEG "
-        f"of quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, "
+        f"with {found['changed']} photographs of Pascal Sentence, {again[0]} copies were detected "
+        f"as JPEG of quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, "
         f"{again[3]} when 15 % brighter, and {again[4]} when cropped"
     ) in words
     wrong = found["different_files_called_the_same"]
-    assert f"among {found['pictures']:,} photographs {wrong} pairs" in words
+    assert f"Among {found['pictures']:,} photographs, {wrong} pairs" in words
     assert f"{found['alike_cpu_seconds']} seconds of CPU for {found['alike_vectors']:,}" in words
 
 
@@ -116,5 +116,5 @@ def test_how_sure_names_are() -> None:
     error = f"{min(errors):.3f}".replace("0.", ".")
     assert f"`model.logit_scale`, {DEFAULT_LOGIT_SCALE:g} for models" in words
     assert f"{len(own)} models were best calibrated on average (error {error})" in words
-    assert f"at {min(own)} to {max(own)}" in words
-    assert f"would be at {best(found['seen'])}, but" in words
+    assert f"ranges from {min(own)} to {max(own)}" in words
+    assert f"For `sketch` it is {best(found['seen'])}, but" in words

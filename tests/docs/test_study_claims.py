@@ -158,10 +158,10 @@ CLAIMS: dict[str, Callable[[], tuple[object, ...]]] = {
     "but not the difference to class posteriors (p = {})": lambda: (
         short(float(RANDOM["class posteriors"]["p_holm"])),
     ),
-    "It does not differ significantly from SDML (p = {}), but does from all other rows": (
+    "The difference to SDML is not significant (p = {}). The differences to all other rows": (
         lambda: (short(float(WIKIPEDIA["SDML"]["p_holm"])),)
     ),
-    "from CMPM only just (Holm {}, and not over test pairs)": lambda: (
+    "although the one to CMPM only just (Holm {}), and not over test pairs.": lambda: (
         f"{float(WIKIPEDIA['CMPM']['p_holm']):.4f}".removeprefix("0"),
     ),
     "On 800/200, class posteriors come first ({})": lambda: (first(PASCAL, "class posteriors"),),
