@@ -69,7 +69,7 @@ def test_what_can_be_chosen() -> None:
 def test_how_much_the_tests_run() -> None:
     """The line coverage is current."""
     found = json.loads(text_of("results/coverage.json"))["all"]
-    said = f"Of {found['lines']:,} lines {found['share']:.1%} are run".replace("%", " %")
+    said = f"{found['share']:.1%} of the {found['lines']:,} lines are covered".replace("%", " %")
     assert said in " ".join(text_of("docs/tests.md").split())
 
 
@@ -79,7 +79,9 @@ def test_how_well_the_tests_test() -> None:
     left = found["survivors"]
     assert all(fault["why"] for fault in left)
     words = " ".join(text_of("docs/tests.md").split())
-    said = f"Of {found['mutants']:,} faults {found['killed']:,} are noticed; {len(left)} are left"
+    said = (
+        f"Of {found['mutants']:,} faults, {found['killed']:,} are detected and {len(left)} survive"
+    )
     assert said in words
 
 
