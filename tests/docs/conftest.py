@@ -157,7 +157,7 @@ class Reader:
         end = time.monotonic() + SECONDS
         while not (found := ADDRESS.search(log.read_text())):
             assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
-            assert time.monotonic() < end, f"{block.where}: {command} gives no address"
+            assert time.monotonic() < end, f"{block.where}: {command} prints no address"
             time.sleep(0.1)
         self.address = found[0]
         while True:
@@ -167,12 +167,12 @@ class Reader:
                     return
             except OSError:
                 assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
-                assert time.monotonic() < end, f"{block.where}: {command} does not answer"
+                assert time.monotonic() < end, f"{block.where}: {command} does not respond"
                 time.sleep(0.1)
 
     def _new_file(self, block: Block) -> None:
         path = self.clone / str(block.file)
-        assert not path.exists(), f"{block.where}: {block.file} is there already"
+        assert not path.exists(), f"{block.where}: {block.file} already exists"
         path.parent.mkdir(exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
@@ -183,7 +183,7 @@ class Reader:
         text = path.read_text(encoding="utf-8")
         old = "".join(line[1:] for line in lines if not line.startswith("+"))
         new = "".join(line[1:] for line in lines if not line.startswith("-"))
-        assert text.count(old) == 1, f"{block.where}: these lines are not in {path.name}:\n{old}"
+        assert text.count(old) == 1, f"{block.where}: no such lines in {path.name}:\n{old}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
 
@@ -236,7 +236,7 @@ def clone(tmp_path: Path) -> Path:
 def reader(clone: Path, tmp_path: Path) -> Iterator[Reader]:
     """Return a reader with a fresh clone and an empty home directory."""
     if sys.prefix == sys.base_prefix:
-        pytest.skip("needs a virtual environment, as `make test` makes it")
+        pytest.skip("needs a virtual environment, as created by `make test`")
     home = tmp_path / "home"
     home.mkdir()
     person = Reader(clone, home, {})

@@ -288,7 +288,7 @@ def test_who_finds_pictures_and_who_does_not() -> None:
     assert mean("cmr-best", wikipedia) > mean("cmr-best", WIKIPEDIA)
 
 
-@pytest.mark.skipif("CMR_DATA_HOME" not in os.environ, reason="no data here")
+@pytest.mark.skipif("CMR_DATA_HOME" not in os.environ, reason="needs real data: set CMR_DATA_HOME")
 def test_how_many_pictures_random_splits_share_with_the_tuning() -> None:
     from cmr_hub.datasets import load_dataset
 

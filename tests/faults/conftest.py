@@ -75,7 +75,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     path.mkdir()
     is_mounted = _mounted(path, "1m,ro")
     if not is_mounted and os.geteuid() == 0:
-        pytest.skip("root writes everywhere, and no disk can be mounted here")
+        pytest.skip("root can write everywhere, and no disk can be mounted")
     if not is_mounted:
         path.chmod(0o555)
     yield path

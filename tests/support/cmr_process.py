@@ -194,7 +194,7 @@ class Cmr:
         out, err = (self.home / f"{self.count}.{kind}" for kind in ("out", "err"))
         for file in (out, err):
             file.touch()
-        told = self._asked(
+        reply = self._send(
             {
                 "arguments": [*map(str, arguments)],
                 "cut": None if cut is None else asdict(cut),
@@ -207,12 +207,12 @@ class Cmr:
                 "cwd": os.getcwd(),  # noqa: PTH109
             }
         )
-        return Running(told, out, err, lambda pid: self._asked({"wait": pid}))
+        return Running(reply, out, err, lambda pid: self._send({"wait": pid}))
 
     def __call__(self, *arguments: object, **options: Any) -> Ended:
         return self.start(*arguments, **options).wait()
 
-    def _asked(self, request: Mapping[str, object]) -> int:
+    def _send(self, request: Mapping[str, object]) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -227,12 +227,12 @@ def _serve() -> None:
     while line := sys.stdin.readline():
         request = json.loads(line)
         if "wait" in request:
-            told = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+            reply = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         else:
-            told = os.fork()
-            if not told:
+            reply = os.fork()
+            if not reply:
                 _run(request)
-        print(told, file=answers, flush=True)
+        print(reply, file=answers, flush=True)
 
 
 def _run(request: Mapping[str, Any]) -> None:

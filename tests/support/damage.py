@@ -130,7 +130,7 @@ def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
     """
 
     def late(*_: object) -> None:
-        raise TooLateError(f"not done after {seconds} s")
+        raise TooLateError(f"not finished after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -140,7 +140,7 @@ def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
         yield
     except CMRError as error:
         if not str(error).strip():
-            raise AssertionError("an error without a word") from error
+            raise AssertionError("the error has no message") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
