@@ -59,7 +59,7 @@ def test_duplicates_as_table_json_and_contact_sheet(cmr, gallery, pictures, tmp_
     assert len(Gallery.open(gallery)) == 6
     code, _, err = cmr("gallery", "duplicates", gallery, "--kind", "equal")
     assert code == 2
-    assert "'equal' is not a kind of duplicates" in err
+    assert "unknown kind 'equal'" in err
 
 
 def test_search_shows_one_of_each_unless_asked(cmr, gallery):

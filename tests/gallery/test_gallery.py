@@ -200,7 +200,7 @@ def test_a_least_score_ends_the_hunt_for_distinct_hits(
         ({"image_embeddings": np.ones(10)}, "items, dimensions"),
         ({"image_embeddings": 1.01 * unit_rows(1, 10, 4)}, "10 of 10 image vectors.*length 1.01"),
         ({"image_embeddings": np.full((10, 4), np.nan)}, "length nan"),
-        ({"image_embeddings": np.zeros((10, 4))}, "first is row 0, of length 0"),
+        ({"image_embeddings": np.zeros((10, 4))}, "first is row 0, with length 0"),
     ],
 )
 def test_what_cannot_be_a_gallery(changes: dict[str, Any], message: str) -> None:

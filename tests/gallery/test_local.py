@@ -74,7 +74,7 @@ def test_one_search_sees_one_state(gallery: Gallery, tmp_path: Path) -> None:
     """Rows that were there when it began stay readable until it ends."""
     gallery.save(tmp_path / "g")
     reader, writer = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "g")
-    before = reader.store._now()
+    before = reader.store._current()
     writer.remove(where="year >= 2000")
     writer.store.compact()
     assert len(before.items) == 60
