@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 # Set before torch, OpenMP, BLAS or Numba start: tests already run side by side, a process a core.
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# Hundreds of processes import the same modules, which are compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # Tests change directory; a relative path must go on meaning the same place.
