@@ -353,7 +353,7 @@ def test_model_that_does_not_say_its_dataset(cmr, saved_model, tmp_path):
     config = json.loads((directory / "config.json").read_text())
     config["training"] = {}
     (directory / "config.json").write_text(json.dumps(config))
-    assert "does not record which dataset" in cmr.fails("evaluate", directory)
+    assert "does not record its training dataset" in cmr.fails("evaluate", directory)
 
 
 def test_real_photographs(cmr, data_home, mobilenet_weights, tmp_path):

@@ -17,6 +17,7 @@ import numpy as np
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
 from cmr_hub.datasets.videos import frame_of
+from cmr_hub.encoders.images.concat import ConcatImageEncoder
 from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import ImageError
 from cmr_hub.progress import Meter
@@ -114,6 +115,9 @@ class FeatureCache:
         Raises:
             ImageError: A picture cannot be read; rows of pictures before it are cached.
         """
+        if isinstance(encoder, ConcatImageEncoder):
+            rows = [self.encode(p, images, view=view, progress=progress) for p in encoder.parts]
+            return encoder.joined(rows)
         plain = [image_key(image) for image in images]
 
         def compute(positions: Sequence[int]) -> FloatArray:

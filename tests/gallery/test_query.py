@@ -50,7 +50,7 @@ def test_only_wanted_and_only_unwanted() -> None:
     np.testing.assert_allclose(query_vector(None, Mix((1, first), (-1, first))), first)
     with pytest.raises(QueryError, match="zero"):
         query_vector(None, Mix((0, first)))
-    with pytest.raises(QueryError, match="differ in width"):
+    with pytest.raises(QueryError, match="have different dimensions"):
         query_vector(None, Mix((1, first), (-1, unit(1, 0, 0))))
 
 

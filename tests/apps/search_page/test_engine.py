@@ -95,7 +95,7 @@ def test_mixes(engine, model, red_square) -> None:
     words = engine.answer(ask)
     mix = Mix((1.0, "a blue square"), (-UNWANTED_WEIGHT, "green"))
     assert ids(words.pictures) == ids(model.gallery.search(mix, 12, "image"))
-    with pytest.raises(QueryError, match="say what you want as well"):
+    with pytest.raises(QueryError, match="the query only says what to exclude"):
         engine.answer(QueryOptions(without="green"))
 
 
