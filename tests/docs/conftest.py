@@ -77,7 +77,7 @@ class Reader:
         }
 
     def activate(self) -> None:
-        """Activate the environment as `. .venv/bin/activate` does, with a `cmr` that starts quickly."""
+        """Do what `. .venv/bin/activate` does, with a `cmr` that starts quickly."""
         parts = (str(self.cmr.parent), f"{self.clone}/.venv/bin", self.environment["PATH"])
         self.environment["PATH"] = os.pathsep.join(parts)
 
