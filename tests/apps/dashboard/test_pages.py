@@ -385,4 +385,4 @@ def test_a_given_model_comes_before_the_included_ones(visit_page, study: Path, t
     home = Sources(study, (tmp_path / "mine",))
     assert next(iter(space_sources(home)[0])) == f"model:{own}"
     assert list(home.model_directories()) == [str(own), *RELEASES]
-    assert len(run_store(home).records) == 2 * len(run_store(Sources(study, ())).records)
+    assert len(run_store(home).index) == 2 * len(run_store(Sources(study, ())).index)

@@ -23,7 +23,6 @@ from cmr_hub.experiments.run_groups import (
     factor_grid,
     grouped_names,
     labels,
-    metric_of,
     ranked,
     telling_factors,
 )
@@ -46,7 +45,7 @@ def page() -> None:
     st.title("Ablations")
     home = sources()
     store = run_store(home)
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     if not store.groups:
         nothing(
             f"No runs are stored in {literal(home.results)} yet.",
@@ -174,17 +173,18 @@ def _bars(
 
 def _runs(store: RunStore, group: RunGroup, name: str) -> None:
     st.subheader(literal(name))
+    values = [group.values("MAP@all", way) for way in DIRECTIONS]
+    values.append(group.values("MAP@50", "average"))
     rows: list[list[Value]] = [
         [
-            seed,
-            *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
-            metric_of(record, "MAP@50", "average"),
+            record.seed,
+            *(figures.get(record.seed) for figures in values),
             record.epochs,
             float(record.seconds),
             record.finished or "",
             (record.cell or "")[:16],
         ]
-        for seed, record in sorted(group.records.items())
+        for record in group.load()
     ]
     header = ["seed", *(f"MAP@all {way}" for way in DIRECTIONS), "MAP@50", "epochs", "seconds"]
     sheet_box(Sheet([*header, "finished", "cell"], rows), name, key=f"runs-{group.key}")
