@@ -112,19 +112,25 @@ class RunIndex:
         """Read the whole records of some rows.
 
         Raises:
-            ModelFormatError: a line is no longer where it was.
+            ModelFormatError: a store was rewritten or deleted after it was indexed.
         """
         records = []
         with ExitStack() as stack:
             files: dict[str, Any] = {}
             for place in self.table.select(["path", "start", "size"]).take(rows).to_pylist():
                 path = place["path"]
-                if path not in files:
-                    files[path] = stack.enter_context(Path(path).open("rb"))
-                files[path].seek(place["start"])
-                record = parse_line(files[path].read(place["size"]))
+                try:
+                    if path not in files:
+                        files[path] = stack.enter_context(Path(path).open("rb"))
+                    files[path].seek(place["start"])
+                    record = parse_line(files[path].read(place["size"]))
+                except OSError as error:
+                    record = str(error)
                 if isinstance(record, str):
-                    raise ModelFormatError(f"{path} was changed while it was read: read it again")
+                    raise ModelFormatError(
+                        f"the run at byte {place['start']:,} of {path} cannot be read: {record}. "
+                        f"If the store was rewritten, open it again"
+                    )
                 records.append(record)
         return records
 

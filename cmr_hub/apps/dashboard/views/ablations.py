@@ -12,6 +12,7 @@ from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.apps.dashboard.widgets import figure_box, sheet_box
+from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import verdict
 from cmr_hub.experiments.run_groups import (
     DIRECTIONS,
@@ -62,6 +63,13 @@ def _body(store: RunStore) -> None:
 
 @st.fragment
 def _shown(store: RunStore, picked: list[RunGroup]) -> None:
+    try:
+        _results(store, picked)
+    except CMRError as error:  # the store was rewritten
+        st.error(literal(error))
+
+
+def _results(store: RunStore, picked: list[RunGroup]) -> None:
     columns = st.columns(4)
     metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
     direction = columns[1].selectbox(
