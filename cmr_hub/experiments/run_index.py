@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 _FORMAT: Final = 1
 """Increase if the columns change, or what they contain, or which lines are valid."""
 
+_MOST_KNOWN: Final = 10_000
+"""Maximum number of different settings that are remembered, to limit the memory."""
+
 _PLAIN: Final = tuple(f"{name}_{way}" for name in ("map", "map50") for way in ("i2t", "t2i", "avg"))
 _BY_DEPTH: Final = ("recall_i2t", "recall_t2i", "precision_i2t", "precision_t2i")
 _DEPTHS: Final = ("1", "5", "10")
@@ -238,6 +241,8 @@ def _row(line: bytes, known: dict[bytes, tuple[str, str]]) -> tuple[Any, ...]:
         if isinstance(found, str):
             return (_encodable(found), *(None,) * (len(_SCHEMA) - 4))
         record = found
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
         texts = known[_key(record)] = _texts(record)
     by_depth = [(named or {}).get(depth) for named in _NAMED(record) for depth in _DEPTHS]
     return (

@@ -81,6 +81,12 @@ def test_the_index_has_the_runs_and_the_problems_of_the_store(
     assert [record.seed for record in index.of_cells([*wanted, "none"])] == [7, 299]
 
 
+def test_few_settings_are_remembered(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_index, "_MOST_KNOWN", 2)
+    store.write_text("\n".join(line(seed, settings={"rate": seed % 5}) for seed in range(50)))
+    check(store)
+
+
 def test_only_what_is_new_is_parsed(store: Path, parsed: list[int]) -> None:
     check(store)
     assert sum(parsed) == store.stat().st_size
