@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from cmr_hub.atomic import atomic_file
 from cmr_hub.cache_home import default_cache_home
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import ModelFormatError, StorageError
 from cmr_hub.experiments.results import CHUNK, parse_line, read_chunks
 from cmr_hub.experiments.run_record import RunRecord
 from cmr_hub.version import __version__
@@ -201,7 +201,7 @@ def _cached(chunk: bytes, known: dict[bytes, tuple[str, str]]) -> pa.Table:
     try:
         with atomic_file(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
-    except OSError as error:
+    except (OSError, StorageError) as error:
         logger.warning("the index of the runs is not cached: %s", error)
     return table
 

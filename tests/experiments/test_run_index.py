@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,17 @@ def test_a_damaged_or_missing_cache_costs_only_time(store: Path, damage: bytes |
         for file in home.iterdir():
             file.write_bytes(damage)
     check(store)
+
+
+def test_a_full_disk_costs_only_time(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(run_index.pq, "write_table", fail)
+    check(store)
+    assert "the index of the runs is not cached" in caplog.text
 
 
 @pytest.mark.parametrize(
