@@ -187,7 +187,9 @@ def used(*, all_of_it: bool = False) -> list[str]:
     if all_of_it:
         paths = {str(path) for path in (HOME / "cmr_hub").rglob("*.py")}
     else:
-        modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "cmr_hub"]
+        modules = [
+            module for name, module in sys.modules.items() if name.partition(".")[0] == "cmr_hub"
+        ]
         paths = {path for module in modules if (path := module.__file__)}
     return sorted(os.path.relpath(path, HOME) for path in paths)
 

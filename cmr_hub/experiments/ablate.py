@@ -21,7 +21,8 @@ from cmr_hub.experiments.artifacts import keep_embeddings, write_curve
 from cmr_hub.experiments.grid import NONE, PRECOMPUTED, Grid
 from cmr_hub.experiments.measuring import asked_texts
 from cmr_hub.experiments.plan import RUNS, Cell, Plan, make_plan
-from cmr_hub.experiments.results import append_run, read_runs
+from cmr_hub.experiments.results import append_run
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.workers import (
     Finished,
     Materials,
@@ -162,12 +163,12 @@ def _keep(plan: Plan, cell: Cell, finished: Finished, results: Path) -> None:
 
 def _stored_cells(results: Path) -> set[str]:
     try:
-        records, problems = read_runs(results / RUNS)
+        index = run_index(results / RUNS)
     except DataNotFoundError:
         return set()
-    for problem in problems:
+    for problem in index.problems:
         logger.warning("%s", problem)
-    return {record.cell for record in records if record.cell is not None}
+    return set(index.table["cell"].drop_null().to_pylist())
 
 
 def _where(plan: Plan, cell: Cell) -> str:

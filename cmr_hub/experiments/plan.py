@@ -103,6 +103,11 @@ class Plan(_Strict):
                 f"again ({error})"
             ) from error
 
+    @property
+    def cells(self) -> set[str]:
+        """Keys of all cells."""
+        return {key for table in self.tables for row in table.rows for key in row.cells.values()}
+
     def rows_of(self, key: str) -> list[tuple[PlannedTable, PlannedRow]]:
         """Return the rows that contain a cell; a row can be in several tables."""
         return [

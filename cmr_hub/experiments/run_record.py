@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.types import JSONObject
 
-_Number: TypeAlias = float | int | None
-_Numbers: TypeAlias = list[float | int] | None
-_Named: TypeAlias = dict[str, float | int | None] | None
+_Whole: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+# The JSON parser of pydantic makes a float of an integer that is too large.
+_Real: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-(2**63), lt=2**63)] | _Whole
+_Number: TypeAlias = _Real | None
+_Numbers: TypeAlias = list[_Real] | None
+_Named: TypeAlias = dict[str, _Number] | None
 
 
 class Figures(BaseModel):
@@ -69,9 +72,9 @@ class RunRecord(Figures):
     preset: str
     """The preset or the baseline."""
     objective: str | dict[str, Any]
-    seed: int
-    epochs: int
-    seconds: float | int
+    seed: _Whole
+    epochs: _Whole
+    seconds: _Real
     """Training time, including the time before a resumed run was interrupted."""
     versions: dict[str, Any]
     """See `results.versions`."""
@@ -127,7 +130,9 @@ class RunRecord(Figures):
                 names = ", ".join(".".join(map(str, place)) for place in missing)
                 raise ModelFormatError(f"without {names}, so the run must be repeated") from error
             first = problems[0]
-            place = ".".join(map(str, first["loc"]))
+            # A number may be of two types; the last part of its place names one of them.
+            place = ".".join(map(str, first["loc"])).removesuffix(".constrained-float")
+            cause = "; training diverged" if first["type"] == "finite_number" else ""
             raise ModelFormatError(
-                f"{place}: {first['msg']}, not {shown(first['input'])}"
+                f"{place}: {first['msg']}, not {shown(first['input'])}{cause}"
             ) from error

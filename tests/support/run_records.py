@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
+from cmr_hub.experiments.results import append_run
+from cmr_hub.experiments.run_groups import RunGroup, grouped
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.run_record import RunRecord
 
 
@@ -24,3 +30,11 @@ def run_record(**fields: Any) -> RunRecord:
         **dict.fromkeys(("image_accuracy", "text_accuracy")),
     }
     return RunRecord.parse(given | fields)
+
+
+def groups_of(records: Iterable[RunRecord]) -> list[RunGroup]:
+    """The groups of these records, which are read from a store."""
+    path = Path(mkdtemp(prefix="cmr-runs-")) / "runs.jsonl"
+    for one in records:
+        append_run(one, path)
+    return grouped(run_index(path))

@@ -10,7 +10,7 @@ import base64
 import io
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -20,8 +20,8 @@ import streamlit as st
 from cmr_hub.errors import CMRError, DataNotFoundError, ImageError, ModelFormatError
 from cmr_hub.experiments.curves import CHECKPOINTS, checkpoints_of
 from cmr_hub.experiments.plan import PLANS, RUNS, Plan, saved_plans
-from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import FACTORS, RunGroup, grouped, labels
+from cmr_hub.experiments.run_index import RunIndex, joined, run_index
 from cmr_hub.experiments.space import Answers, Direction, Space, SpaceItem, answers
 from cmr_hub.experiments.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import TableResult, table_result
@@ -30,7 +30,6 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
-    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.local import LocalStore
 
@@ -130,9 +129,8 @@ def stamp(*paths: Path) -> Stamp:
 class RunStore:
     """The stored runs. All sessions share one object, so it must not be modified."""
 
-    records: list[RunRecord]
-    problems: list[str]
-    groups: list[RunGroup] = field(default_factory=list)
+    index: RunIndex
+    groups: list[RunGroup]
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -155,18 +153,16 @@ def run_store(home: Sources) -> RunStore:
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the runs …")
 def _run_store(paths: tuple[str, ...], stamp_of_files: Stamp) -> RunStore:
-    records: list[RunRecord] = []
-    problems: list[str] = []
+    indexes = []
     for path in paths:
         try:
-            found, wrong = read_runs(path)
+            indexes.append(run_index(path))
         except DataNotFoundError:
             continue
         except ModelFormatError as error:
-            found, wrong = [], [str(error)]
-        records += found
-        problems += wrong
-    return RunStore(records, problems, grouped(records))
+            indexes.append(RunIndex(joined([]).table, [str(error)]))
+    index = joined(indexes)
+    return RunStore(index, grouped(index))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +181,9 @@ def tables(home: Sources) -> Tables:
 
 @st.cache_resource(max_entries=2, show_spinner="Filling the tables …")
 def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
-    records = run_store(_home).records
     try:
         plans = saved_plans(Path(results))
+        records = run_store(_home).index.of_cells(cell for plan in plans for cell in plan.cells)
         filled = [
             (plan, [table_result(table, records) for table in plan.tables])
             for plan in plans

@@ -12,6 +12,7 @@ from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
 from cmr_hub.apps.dashboard.widgets import choice, figure_box, sheet_box
+from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import verdict
 from cmr_hub.experiments.run_groups import (
     DIRECTIONS,
@@ -23,7 +24,6 @@ from cmr_hub.experiments.run_groups import (
     factor_grid,
     grouped_names,
     labels,
-    metric_of,
     ranked,
     telling_factors,
 )
@@ -46,7 +46,7 @@ def page() -> None:
     st.title("Ablations")
     home = sources()
     store = run_store(home)
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     if not store.groups:
         nothing(
             f"No runs are stored in {literal(home.results)} yet.",
@@ -63,6 +63,13 @@ def _body(store: RunStore) -> None:
 
 @st.fragment
 def _shown(store: RunStore, picked: list[RunGroup]) -> None:
+    try:
+        _results(store, picked)
+    except CMRError as error:  # the store was rewritten
+        st.error(literal(error))
+
+
+def _results(store: RunStore, picked: list[RunGroup]) -> None:
     columns = st.columns(4)
     metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
     direction = columns[1].selectbox(
@@ -167,17 +174,18 @@ def _bars(
 
 def _runs(store: RunStore, group: RunGroup, name: str) -> None:
     st.subheader(literal(name))
+    values = [group.values("MAP@all", way) for way in DIRECTIONS]
+    values.append(group.values("MAP@50", "average"))
     rows: list[list[Value]] = [
         [
-            seed,
-            *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
-            metric_of(record, "MAP@50", "average"),
+            record.seed,
+            *(figures.get(record.seed) for figures in values),
             record.epochs,
             float(record.seconds),
             record.finished or "",
             (record.cell or "")[:16],
         ]
-        for seed, record in sorted(group.records.items())
+        for record in group.load()
     ]
     header = ["seed", *(f"MAP@all {way}" for way in DIRECTIONS), "MAP@50", "epochs", "seconds"]
     sheet_box(Sheet([*header, "finished", "cell"], rows), name, key=f"runs-{group.key}")

@@ -37,7 +37,7 @@ def page() -> None:
     st.title("Retrieval explorer")
     home = sources()
     found, wrong = all_spaces(home)
-    problems(run_store(home).problems, "runs.jsonl")
+    problems(run_store(home).index.problems, "runs.jsonl")
     problems(wrong, "the stored embeddings")
     if not found:
         nothing("There is no space to search: no model with a gallery and no stored embeddings.")

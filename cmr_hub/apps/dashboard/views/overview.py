@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
@@ -29,10 +30,10 @@ def page() -> None:
     store, found = run_store(home), tables(home)
     st.title("CMR Hub")
     st.markdown("Models of a common space of pictures and sentences, and their evaluation.")
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     if found.problem:
         st.error(literal(found.problem))
-    if not store.records:
+    if not len(store.index):
         nothing(
             f"No runs are stored in {literal(home.results)} yet. These commands create some:",
             "cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors",
@@ -55,14 +56,14 @@ def page() -> None:
 
 def _facts(home: Sources) -> None:
     store = run_store(home)
-    finished = [record.finished for record in store.records if record.finished]
-    hours = sum(record.seconds for record in store.records) / 3600
+    latest = pc.max(store.index.table["finished"]).as_py()
+    hours = store.index.numbers["seconds"].sum() / 3600
     figures(
         {
-            "Runs": f"{len(store.records):,}",
+            "Runs": f"{len(store.index):,}",
             "Configurations": f"{len(store.groups):,}",
             "Hours of training": f"{hours:.1f}",
-            "Latest run": str(max(map(str, finished), default="–"))[:10],
+            "Latest run": (latest or "–")[:10],
         }
     )
 

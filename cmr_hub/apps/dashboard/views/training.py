@@ -25,7 +25,7 @@ def page() -> None:
     st.title("Training curves")
     home = sources()
     store = run_store(home)
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     names = _options(home, store)
     live = home.trainings()
     if live:
@@ -152,9 +152,9 @@ def _curves(
     group = store.by_key.get(key)
     if group is None:
         return {}
-    seeds = sorted(group.records) if all_seeds else [min(group.records)]
+    records = group.load() if all_seeds else [group.load_first()]
     return {
-        f"{name} · seed {seed}": stored_curves(home.results, group.records[seed]) for seed in seeds
+        f"{name} · seed {record.seed}": stored_curves(home.results, record) for record in records
     }
 
 
