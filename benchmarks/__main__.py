@@ -23,14 +23,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import rows
-from plans import PLANS, Plan
+from plans import PLANS
 from table import ratios, write
 
 WORSE = 1.25
-
-
-def code(plan: Plan) -> str:
-    return rows.code(plan.module, "rows")
 
 
 def measure(name: str) -> rows.Row:
@@ -38,13 +34,14 @@ def measure(name: str) -> rows.Row:
     plan, before, started = PLANS[name], rows.load(), time.monotonic()
     figures = getattr(importlib.import_module(plan.module), plan.function)(*plan.arguments)
     took = round(time.monotonic() - started)
+    files = [f"benchmarks/{plan.module}.py", *rows.used(all_of_it=plan.in_processes)]
     return {
         **figures,
         "load_before": before,
         "load_after": rows.load(),
         "machine": rows.machine(),
         "versions": rows.versions(),
-        "code": code(plan),
+        "code": {"files": " ".join(files), "hash": rows.code(files)},
         "seconds_to_measure": took,
     }
 
@@ -60,7 +57,7 @@ def alone(name: str) -> None:
 def all_of(names: list[str], *, fresh: bool) -> None:
     """Each in a process of its own; those that are there are skipped."""
     there = {} if fresh else rows.read()
-    asked = [name for name in names if not rows.fresh(there.get(name), code(PLANS[name]))]
+    asked = [name for name in names if not rows.fresh(there.get(name))]
     print(f"{len(asked)} rows, about {sum(PLANS[name].minutes for name in asked):.0f} minutes")
     failed = []
     for name in asked:

@@ -118,9 +118,5 @@ def ranking(threads: int) -> Row:
         assert math.isclose(peer(*data), expected, rel_tol=1e-5), name
         rivals[name] = Rival(partial(peer, *data), settings, package)
     how = "one thread" if threads else "all threads"
-    return measure(
-        f"MAP@all of {COUNT:,} queries and items, {how}",
-        rivals,
-        warm=False,
-        threads=torch.get_num_threads(),
-    )
+    task = f"MAP@all of {COUNT:,} queries and items, {how}"
+    return measure(task, rivals, threads=torch.get_num_threads())

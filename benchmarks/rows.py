@@ -1,12 +1,15 @@
 """Times rivals in alternating turns and stores the results as a row.
 
-A row is published if the machine was quiet: less than .3 of a core busy with other work before it
-began, and each rival's five turns within 15 % of each other. Otherwise it is kept under `busy` and
-the last quiet row stays. This is the only place that writes `results/benchmarks.json`.
+A turn is the median of several rounds in which all rivals alternate, as many as fit into four
+seconds, up to nine. A row is published if the machine was quiet: less than .3 of a core busy with
+other work before it began, and each rival's five turns within 15 % of each other. Otherwise it is
+kept under `busy` and the last quiet row stays. This is the only place that writes
+`results/benchmarks.json`.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import json
@@ -14,8 +17,9 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,7 @@ from cmr_hub.experiments.results import versions
 
 HOME = Path(__file__).parents[1]
 RESULTS = HOME / "results" / "benchmarks.json"
-TURNS = 5
+TURNS, ROUNDS, TURN_SECONDS = 5, 9, 4.0
 BUSY, WIDE = 0.3, 0.15
 LOOK = 3.0
 """Seconds for which the machine is watched before and after a row."""
@@ -94,18 +98,20 @@ def measure(
         rivals: by name; ours first.
         per: things done in a turn; seconds are those of one.
         turns: how many turns; by default five, or as many as CMR_BENCH_TURNS says.
-        warm: whether a turn that does not count comes first.
+        warm: whether a round that does not count comes first; without it a turn has one round.
         facts: what else belongs into the row.
     """
     count = turns or int(os.environ.get("CMR_BENCH_TURNS", TURNS))
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    for number in range(-warm, count):
-        for name, rival in rivals.items():
-            rival.prepare()
-            took = seconds(rival.work)
-            if number >= 0:
-                taken[name].append(took / per)
-    row: Row = {"task": task, **facts, "rivals": {}}
+    started = time.perf_counter()
+    if warm:
+        one_round(rivals)
+    rounds = min(ROUNDS, max(1, int(TURN_SECONDS / (time.perf_counter() - started)))) if warm else 1
+    for _ in range(count):
+        turn = [one_round(rivals) for _ in range(rounds)]
+        for name, own in taken.items():
+            own.append(statistics.median(took[name] for took in turn) / per)
+    row: Row = {"task": task, **facts, "rounds": rounds, "rivals": {}}
     for name, rival in rivals.items():
         own = {
             "seconds": rounded(statistics.median(taken[name])),
@@ -128,6 +134,15 @@ def measure(
         row["rivals"][name] = own
         print(f"  {name}: {own}", flush=True)
     return row
+
+
+def one_round(rivals: Mapping[str, Rival]) -> dict[str, float]:
+    """Seconds of each, once."""
+    taken = {}
+    for name, rival in rivals.items():
+        rival.prepare()
+        taken[name] = seconds(rival.work)
+    return taken
 
 
 def spread(turns: Sequence[float]) -> float:
@@ -167,13 +182,37 @@ def machine() -> Row:
     }
 
 
-def code(*modules: str) -> str:
-    """A hash of the package and of these modules: another one, and a row is measured again."""
-    paths = [*(HOME / "cmr_hub").rglob("*.py"), *(HOME / "benchmarks" / f"{m}.py" for m in modules)]
+def used(*, all_of_it: bool = False) -> list[str]:
+    """The files of the package that this process has imported, or all of them."""
+    if all_of_it:
+        paths = {str(path) for path in (HOME / "cmr_hub").rglob("*.py")}
+    else:
+        modules = [module for name, module in sys.modules.items() if name.startswith("cmr_hub")]
+        paths = {path for module in modules if (path := module.__file__)}
+    return sorted(os.path.relpath(path, HOME) for path in paths)
+
+
+def code(files: Iterable[str]) -> str:
+    """A hash of what these files do: without comments, docstrings and layout."""
     digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.read_bytes())
+    for file in sorted(files):
+        path = HOME / file
+        digest.update(_without_words(path.read_text(encoding="utf-8")) if path.exists() else b"")
     return digest.hexdigest()[:16]
+
+
+def _without_words(source: str) -> bytes:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, [part for part in body if not _is_text(part)])
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def read(path: Path = RESULTS) -> dict[str, Row]:
@@ -188,9 +227,14 @@ def quiet(row: Row) -> bool:
     return row["load_before"] <= BUSY and not wide
 
 
-def fresh(row: Row | None, now: str) -> bool:
+def fresh(row: Row | None) -> bool:
     """Whether the row was measured by the code and the versions that are here."""
-    return row is not None and row.get("code") == now and row.get("versions") == versions()
+    if row is None or "code" not in row or row["versions"] != versions():
+        return False
+    return row["code"] == {
+        "files": row["code"]["files"],
+        "hash": code(row["code"]["files"].split()),
+    }
 
 
 def keep(name: str, row: Row, path: Path = RESULTS) -> bool:

@@ -326,7 +326,7 @@ def test_folder_of_someone_else_is_refused_at_once(cmr, colour_folder, mobilenet
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("years")
     command = train_command(colour_folder, mobilenet_file, tmp_path)
-    assert "files that are not a model's (thesis.txt)" in cmr.fails(*command)
+    assert "files that are not part of a model (thesis.txt)" in cmr.fails(*command)
     assert names(tmp_path) == ["model"]
     assert names(tmp_path / "model") == ["thesis.txt"]
 

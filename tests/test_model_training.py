@@ -212,9 +212,15 @@ def test_a_registered_loss(arrays, monkeypatch):
     ("options", "message"),
     [
         ({"objective": "tripet"}, "unknown loss 'tripet'"),
-        ({"objective": 3}, "a loss is a name, a subclass of cmr_hub.losses.Loss or one of"),
-        ({"objective": torch.nn.Linear(2, 2)}, "a loss is a name, a subclass"),
-        ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is built already"),
+        (
+            {"objective": 3},
+            "a loss must be a name, a subclass of cmr_hub.losses.Loss or an instance of one",
+        ),
+        ({"objective": torch.nn.Linear(2, 2)}, "a loss must be a name, a subclass"),
+        (
+            {"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}},
+            "is already an instance",
+        ),
         ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
         ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
         ({"preset": "kcca"}, "kcca is no pair of projectors"),
@@ -293,8 +299,8 @@ def test_classes_of_encoders(colour_folder, tmp_path):
     )
     assert repr(model).startswith("CrossModalModel(dim=200, image='mean', text='bow', classes=3")
     for wrong in (BowEncoder, 3):
-        with pytest.raises(CMRError, match="an image encoder is a name, a subclass of"):
+        with pytest.raises(CMRError, match="an image encoder must be a name, a subclass of"):
             cmr_hub.train(colour_folder, image_encoder=wrong)
     for wrong in (MeanColour, 3):
-        with pytest.raises(CMRError, match="a text encoder is a name, a subclass of"):
+        with pytest.raises(CMRError, match="a text encoder must be a name, a subclass of"):
             cmr_hub.train(colour_folder, image_encoder=MeanColour, text_encoder=wrong)

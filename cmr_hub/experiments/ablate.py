@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from cmr_hub.datasets import FeatureDataset, PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.images.concat import image_encoders
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.experiments.artifacts import keep_embeddings, write_curve
@@ -67,7 +68,7 @@ def planned_cells(
             raise UnknownNameError("image encoder", name, sorted(IMAGE_ENCODERS))
     names = {row.settings.image_encoder for table in grid.tables for row in table.rows}
     fingerprints = {
-        name: image_encoder(name, image_weights.get(name)).fingerprint
+        name: image_encoders(name, image_weights).fingerprint
         for name in sorted(names - {PRECOMPUTED})
     }
     plan, cells = make_plan(grid, fingerprints)
@@ -224,7 +225,7 @@ def _cache_features(
         logger.warning("%s: %s", dataset.name, sound.report.summary())
     pictures = [path for path in sound.images if path is not None]
     for name in sorted({cell.settings.image_encoder for cell in cells} - {PRECOMPUTED}):
-        cache.encode(image_encoder(name, image_weights.get(name)), pictures, progress=True)
+        cache.encode(image_encoders(name, image_weights), pictures, progress=True)
     texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
     for choice in texts.values():
         if choice.name not in (PRECOMPUTED, NONE):

@@ -21,6 +21,7 @@ from pydantic import (
 
 from cmr_hub.datasets import DATASETS
 from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.images.concat import parts_of
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError, UnknownNameError, shown
@@ -86,8 +87,9 @@ def _check_dataset(choice: Choice) -> Choice:
 
 
 def _check_image_encoder(name: str) -> str:
-    if not name.startswith(PREFIX):
-        _check_name("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
+    for part in parts_of(name):
+        if not part.startswith(PREFIX) and name != PRECOMPUTED:
+            _check_name("image encoder", part, [*IMAGE_ENCODERS, PRECOMPUTED])
     return name
 
 

@@ -52,6 +52,7 @@ class Space:
         stages: images and texts at earlier epochs.
         epoch: epoch of `images` and `texts`; 0 if unknown.
         kept: share of the squared length of the full vectors that the stored ones keep.
+        n_items: number of items of the gallery, of which `items` may be a sample.
     """
 
     images: FloatArray
@@ -62,6 +63,7 @@ class Space:
     stages: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     epoch: int = 0
     kept: float = 1.0
+    n_items: int | None = None
 
     @cached_property
     def classes(self) -> list[str]:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from cmr_hub.datasets import PairDataset, load_dataset
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images import image_encoder
+from cmr_hub.encoders.images.concat import image_encoders
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.artifacts import TestEmbeddings
@@ -120,7 +120,7 @@ class Workbench:
     def image_encoder(self, name: str) -> ImageEncoder:
         """Return the image encoder with this name, using its local weights if given."""
         if name not in self._encoders:
-            self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
+            self._encoders[name] = image_encoders(name, self.materials.image_weights)
         return self._encoders[name]
 
     def run(self, cell: Cell) -> Finished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -49,6 +50,9 @@ EXACT_LIMIT = 200_000
 TAIL_LIMIT = 10_000
 """Maximum number of new vectors compared one by one before they are added to the graph."""
 
+_CHECK_EVERY = 1e-3
+"""Minimum seconds between two looks at the manifest: one search reads the rows several times."""
+
 
 class LocalStore:
     """A store on this machine; implements `store.Store`.
@@ -70,6 +74,7 @@ class LocalStore:
         self._root: str | None = None
         self._writing = RLock()
         self._stamp: tuple[int, int, int] | None = None
+        self._checked = 0.0
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -378,7 +383,9 @@ class LocalStore:
         Raises:
             ModelFormatError: an incomplete gallery or one of another model has replaced this one.
         """
-        if self.directory is not None and self._manifest is not None:
+        now = time.monotonic()
+        is_due = now - self._checked > _CHECK_EVERY
+        if is_due and self.directory is not None and self._manifest is not None:
             stamp = _stamp_of(self.directory.path)
             # If this store is writing, its rows are current. A removed gallery remains open.
             is_new = stamp is not None and stamp != self._stamp
@@ -387,6 +394,7 @@ class LocalStore:
                     self._reload(self.directory.path)
                 finally:
                     self._writing.release()
+            self._checked = now
         return self._rows
 
     def _reload(self, path: Path) -> None:

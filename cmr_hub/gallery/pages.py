@@ -117,7 +117,7 @@ def search_pages(
                     float(found.scores[index]),
                     rank,
                     None if z is None else float(z[index]),
-                    copies.get(picture_of(found.items[index]), 1) - 1,
+                    copies.get(picture_of(found.items[index]), 1) - 1 if copies else 0,
                     excerpt,
                 )
                 for rank, (index, excerpt) in enumerate(
@@ -154,9 +154,10 @@ def hit_of(
 
 def picture_of(item: Mapping[str, Any]) -> str:
     """Return the id of the picture or video of an item, as `items.picture_ids` does."""
-    frame = _FRAME_ID.match(item["id"])
-    own = item["id"] if frame else item.get(COPY_OF) or item["id"]
-    return _FRAME_ID.sub(r"\1", own)
+    own: str = item["id"]
+    if not _FRAME_ID.match(own):
+        own = item.get(COPY_OF) or own
+    return _FRAME_ID.sub(r"\1", own) if "#" in own else own
 
 
 def _passing(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:

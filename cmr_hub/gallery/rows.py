@@ -247,15 +247,22 @@ class Rows:
     def _records(self, numbers: IntArray) -> list[dict[str, Any]]:
         # Value by value, because `take` of ten rows of a table takes twice as long.
         return [
-            {name: values[row].as_py() for name, values in self._values.items()}
+            {
+                name: None if values is None else values[row].as_py()
+                for name, values in self._values.items()
+            }
             for row in numbers.tolist()
         ]
 
     @cached_property
-    def _values(self) -> dict[str, pa.Array | pa.ChunkedArray]:
-        """Columns of the table by name, as one array if possible."""
+    def _values(self) -> dict[str, pa.Array | pa.ChunkedArray | None]:
+        """Columns of the table by name, as one array if possible; None if all values are null."""
         return {
-            name: column.chunk(0) if column.num_chunks == 1 else column
+            name: None
+            if column.null_count == len(column)
+            else column.chunk(0)
+            if column.num_chunks == 1
+            else column
             for name, column in zip(self.table.column_names, self.table.columns, strict=True)
         }
 

@@ -8,31 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from cmr_hub.errors import QueryError
 from cmr_hub.experiments.space import Space, SpaceItem
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from cmr_hub.gallery.store import Store
     from cmr_hub.training.snapshots import Stages
 
 Snapshots = tuple[Sequence[str], "Stages"]
 
+MAX_VECTORS = 50_000
+"""Number of vectors that a page can show and that a map of them can be computed of."""
 
-def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
-    """Return all items of a store with their vectors.
+
+def space_of(
+    store: Store, snapshots: Snapshots | None = None, max_vectors: int = MAX_VECTORS
+) -> Space:
+    """Return the items of a store with their vectors.
 
     Args:
         store: store of a gallery.
+        max_vectors: approximate maximum number of vectors; of a larger gallery, a random sample of
+            the items is returned, the same in every call.
         snapshots: ids of pairs and their vectors by epoch, as saved by training. They become
             stages if the pairs are exactly the items with both vectors.
 
     Raises:
         QueryError: the store has no vectors.
     """
-    rows = store.rows(store.table().column("id").to_pylist())
+    ids = store.table().column("id")
+    count = len(ids)
+    vectors = sum(store.vector_counts.values())
+    if vectors > max_vectors:
+        # The stream of RandomState is frozen; that of numpy's Generator may change.
+        shuffled = np.random.RandomState(0).permutation(count)
+        ids = ids.take(pa.array(np.sort(shuffled[: count * max_vectors // vectors])))
+    rows = store.rows(ids.to_pylist())
     width = next((column.matrix.shape[1] for column in rows.vectors.values()), None)
     if width is None:
         raise QueryError("this gallery has no vectors: there is nothing to show")
@@ -64,7 +77,7 @@ def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
                 for number, pair in snapshots[1].items()
                 if number < epoch
             }
-    return Space(images, texts, image_rows, text_rows, items, stages, epoch)
+    return Space(images, texts, image_rows, text_rows, items, stages, epoch, n_items=count)
 
 
 def labelled_by(space: Space, table: pa.Table, column: str) -> Space:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.cores import threads
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 SCORES_AT_ONCE = 2**22
 """Maximum number of scores in memory at a time (32 MB of float64)."""
+_SORTED_AT_ONCE = 2**16
+"""Maximum number of scores that a thread sorts at a time, so that they stay in the cache."""
 
 
 def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
@@ -59,9 +63,14 @@ def ranked_chunks(
     shuffle = np.random.RandomState(0).permutation(count)
     negative, copies = _distinct(-gallery_rows[shuffle])
     step = max(1, SCORES_AT_ONCE // count)
-    for start in range(0, len(query_rows), step):
-        rows = slice(start, min(start + step, len(query_rows)))
-        yield rows, shuffle[_argsort_stable((query_rows[rows] @ negative.T)[:, copies])]
+    block = max(1, _SORTED_AT_ONCE // count)
+    with ThreadPoolExecutor(threads()) as pool:
+        for start in range(0, len(query_rows), step):
+            rows = slice(start, min(start + step, len(query_rows)))
+            scores = query_rows[rows] @ negative.T
+            parts = [scores[first : first + block] for first in range(0, len(scores), block)]
+            orders = pool.map(lambda part: shuffle[_argsort_stable(part[:, copies])], parts)
+            yield rows, np.concatenate(list(orders))
 
 
 def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:

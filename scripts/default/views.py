@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import TrainingError
 from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from scripts.default.augmentation import normalised
@@ -249,7 +249,7 @@ def _fill(
             tensor.copy_(found[part])
 
     bar = tqdm(
-        side_by_side(work, range(len(images))),
+        thread_map(work, range(len(images))),
         total=len(images),
         desc="views",
         unit="picture",

@@ -107,7 +107,7 @@ def test_lines_of_names(tmp_path, names):
     ("arguments", "message"),
     [
         (["GALLERY", "--names", "ABSENT"], "cannot read the names"),
-        (["GALLERY", "--names", "EMPTY"], "give the names"),
+        (["GALLERY", "--names", "EMPTY"], "name of at least one class"),
         (["GALLERY", "--names", "UNKNOWN"], "the class 'wug'"),
         (["GALLERY", "--names", "NAMES", "--column", "sha256"], "is reserved"),
         (["GALLERY", "--names", "NAMES", "--column", ""], "not a valid column name"),

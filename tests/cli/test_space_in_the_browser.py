@@ -39,5 +39,5 @@ def test_static_says_what_is_missing(monkeypatch, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "give --allow-download to fetch it once" in capsys.readouterr().err
+    assert "use --allow-download to download it once" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()

@@ -86,7 +86,7 @@ def test_how_well_the_tests_test() -> None:
 def test_what_stands_out() -> None:
     found = json.loads((HOME / "results" / "clear.json").read_text(encoding="utf-8"))
     lines = text_of("docs/search-page.md").splitlines()
-    assert f"`--clear {found['recommended']}` is a good cut" in " ".join(lines)
+    assert f"`--clear {found['recommended']}` is a good threshold" in " ".join(lines)
     for name, title in (
         ("pascal-sentence", "Pascal Sentence, 200 test pictures"),
         ("flickr8k", "Flickr8k, 1,000 validation pictures"),

@@ -66,7 +66,7 @@ def test_a_file_name_is_no_text(text: str, default) -> None:
     for query in (text, Mix((1, text)), Mix((1, "a dog"), (-1, text))):
         with pytest.raises(QueryError, match=r"Path\('.*'\).* --image"):
             query_vector(default, query)
-    with pytest.raises(QueryError, match="the name of a picture's file"):
+    with pytest.raises(QueryError, match="the name of a picture file"):
         default.search(text)
 
 

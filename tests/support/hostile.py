@@ -171,11 +171,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a path that climbs": (
         config(lambda content: content["files"].update({"../x": "0" * 64})),
-        r"'\.\./x' is not the relative path",
+        r"'\.\./x' is not a relative path",
     ),
     "an absolute path": (
         config(lambda content: content["files"].update({"/etc/passwd": "0" * 64})),
-        "'/etc/passwd' is not the relative path",
+        "'/etc/passwd' is not a relative path",
     ),
     "a file that is not there": (
         config(lambda content: content["files"].update({"more.json": "0" * 64})),
@@ -187,7 +187,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a huge shape in the config": (
         config(wide),
-        r"the config asks for float32 \(1000000,",
+        r"the config requires float32 or float16 \(1000000,",
     ),
     "a shape beyond all": (
         config(lambda content: content["image_tower"]["projector"].update(in_dim=10**12)),
@@ -209,11 +209,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a pickle by another name": (
         written("model.safetensors", pickle.dumps(Payload())),
-        "model.safetensors is a pickle by another name",
+        "model.safetensors is a renamed pickle",
     ),
     "a torch archive by another name": (
         written("text_encoder.safetensors", ZIP),
-        "text_encoder.safetensors is a pickle by another name",
+        "text_encoder.safetensors is a renamed pickle",
     ),
     "a program": (written("modeling.py", b"import os"), "holds modeling.py, which can run code"),
     "a header that lies about its length": (
@@ -258,7 +258,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a cut file": (
         lambda directory: os.truncate(directory / "model.safetensors", 5_000),
-        "not a whole safetensors file: .*metadata, file not fully covered",
+        "not a valid safetensors file: .*metadata, file not fully covered",
     ),
     "something behind the tensors": (
         lambda directory: (directory / "model.safetensors").open("ab").write(b"x" * 100),
@@ -266,7 +266,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a wrong dtype": (
         tensors(lambda found: found.update({"centroids.images": torch.zeros(3, 6).double()})),
-        r"centroids.images is F64 \(3, 6\), the config asks for float32",
+        r"centroids.images is F64 \(3, 6\), but the config requires float32",
     ),
     "a wrong shape": (tensors(transposed), r"layers.1.weight is F32 \(1280, 5\)"),
     "NaN weights": (
@@ -294,7 +294,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
         link("pictures/0.png", "/etc/passwd"),
         "0.png is a link that leads out",
     ),
-    "a link to nothing": (link("history.json", "nothing"), "history.json is a link to nothing"),
+    "a link to nothing": (link("history.json", "nothing"), "history.json is a broken link"),
     "a pipe": (fifo, "model.safetensors is neither a file nor a folder"),
     # ---- words, history, gallery
     "words of 20 MB": (
@@ -307,16 +307,16 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a word that stands twice": (
         words(lambda content: content["settings"]["vocabulary"].__setitem__(0, "flame")),
-        "a word stands twice in the vocabulary",
+        "the vocabulary has a repeated word",
     ),
-    "NaN weights of words": (word_weights(np.nan), "'idf' holds values that are not finite"),
+    "NaN weights of words": (word_weights(np.nan), "'idf' has values that are not finite"),
     "history that is nested deep": (
         sealed(written("history.json", b"[" * 100_000)),
         "history.json cannot be read: maximum",
     ),
     "a gallery that is a pickle": (
         written("gallery/embeddings.safetensors", pickle.dumps(Payload())),
-        "embeddings.safetensors is a pickle by another name",
+        "embeddings.safetensors is a renamed pickle",
     ),
 }
 

@@ -292,7 +292,7 @@ def test_what_cannot_be_fine_tuned(
         with pytest.raises(TrainingError, match="at least one layer and a learning rate"):
             TextFineTuning(**({"layers": 1} | wrong))
     encoder._model.encoder.layer = torch.nn.ParameterList()
-    with pytest.raises(CMRError, match="in BERT's manner"):
+    with pytest.raises(CMRError, match="only BERT-style"):
         encoder.token_states(DOCUMENTS, 1)
     # 5 × 3 × 24 × 16 numbers of 2 bytes, twice: 22.5 KiB of a machine with 40.
     sizes = {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": 40}

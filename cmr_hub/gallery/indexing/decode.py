@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from cmr_hub.encoders.images.base import Shown
+    from cmr_hub.encoders.images.base import PicturePreprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,13 @@ class Decoders:
     """
 
     def __init__(
-        self, preprocessing: Shown, size: int, workers: int, in_use: int, *, ocr: bool = False
+        self,
+        preprocessing: PicturePreprocessing,
+        size: int,
+        workers: int,
+        in_use: int,
+        *,
+        ocr: bool = False,
     ) -> None:
         size = min(size, _BATCH_WITH_TEXT) if ocr else size
         self.preprocessing, self.size, self.workers = preprocessing, size, workers
@@ -257,7 +263,7 @@ def _end_with_parent() -> None:
 
 
 def _decode_into(
-    slot: int, places: Sequence[Place], preprocessing: Shown, ocr: bool
+    slot: int, places: Sequence[Place], preprocessing: PicturePreprocessing, ocr: bool
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Decode pictures into a slot of shared memory; return `sha256`, `problems` and `facts`."""
     pictures = decode(places, preprocessing, _slots[slot], ocr=ocr)
@@ -266,7 +272,7 @@ def _decode_into(
 
 def decode(
     places: Sequence[Place],
-    preprocessing: Shown,
+    preprocessing: PicturePreprocessing,
     out: npt.NDArray[Any] | None = None,
     *,
     ocr: bool = False,

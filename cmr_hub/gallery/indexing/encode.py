@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cmr_hub.encoders.images.parallel import pieces_in_work, side_by_side
+from cmr_hub.encoders.images.parallel import pieces_in_work, thread_map
 from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import Decoded, Decoders
 
@@ -99,7 +99,7 @@ class EncodingHere(Encoding):
             self.decoders.release(pictures)
             return results
 
-        for part in side_by_side(encode, self.decoders.decoded(entries)):
+        for part in thread_map(encode, self.decoders.decoded(entries)):
             yield from part
 
 

@@ -219,7 +219,7 @@ def test_texts_alone_are_no_model_for_search(sentence_model, build_sentence_mode
     for directory in (sentence_model, build_sentence_model(tmp_path / "bert")):
         with pytest.raises(ModelFormatError, match=r"reads no pictures: .*--text-encoder hf:"):
             cmr_hub.load(directory, device="cpu")
-        with pytest.raises(CMRError, match="reads no pictures"):
+        with pytest.raises(CMRError, match="cannot encode pictures"):
             image_encoder(f"hf:{directory}")
 
 
