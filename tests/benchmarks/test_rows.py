@@ -1,4 +1,4 @@
-"""Rivals take turns, and only what a quiet machine measured is published."""
+"""Competitors alternate, and only results from a quiet machine are published."""
 
 import json
 import subprocess
@@ -53,7 +53,7 @@ def test_the_best_setting_is_chosen_after_each_has_warmed_up(bench):
 
 def test_a_spread_is_of_the_middle_turns(bench):
     spread = bench("rows").spread
-    assert spread([1.0, 1.0, 1.0, 1.0, 50.0]) == 0  # one that was disturbed
+    assert spread([1.0, 1.0, 1.0, 1.0, 50.0]) == 0  # one disturbed turn
     assert spread([0.8, 0.9, 1.0, 1.1, 1.2]) == pytest.approx(0.2)
     assert spread([1.0]) == 0
 

@@ -1,4 +1,4 @@
-"""Every figure of docs/study.md is computed again from the store, and every sentence is there."""
+"""Every figure of docs/study.md is computed again from the stored runs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def range_of(table: dict[str, dict[str, str]]) -> str:
 
 
 def counted() -> tuple[int, ...]:
-    """Runs of the second look, of its tables, all runs, nested ones, and superseded ones."""
+    """Count the runs of the second look, of its tables, all, nested and superseded runs."""
     old = [run for run in RUNS if run.superseded is not None]
     first = [run for run in old if run.superseded.startswith("first look")]
     later = [run for run in RUNS if run.superseded is None and "map_interval_i2t" in run.to_dict()]
@@ -91,7 +91,7 @@ def gap() -> tuple[str, str]:
 
 
 def widest(pairs: int) -> str:
-    """The largest half of a bootstrap interval over test pairs."""
+    """Return the largest half-width of a bootstrap interval over test pairs."""
     text = text_of("results/report.md").split(f"Over the {pairs} test pairs")[1].split("\n\n")[1]
     ends = re.findall(r": \S+ \[(\S+), (\S+)\]", text)
     return short(max(float(high) - float(low) for low, high in ends) / 2)
@@ -110,7 +110,7 @@ def cost() -> tuple[int, int]:
 
 
 def good_at_both() -> tuple[object, ...]:
-    """Splits on which the direct sum reaches both parts, all splits, and the mean figures."""
+    """Count the splits on which the direct sum reaches both parts; return them with the means."""
     found = nested()
     sums = [run for (preset, _), run in found.items() if preset == BOTH]
     recalls = ("recall_i2t@1", "recall_t2i@1")
@@ -176,10 +176,10 @@ CLAIMS: dict[str, Callable[[], tuple[object, ...]]] = {
     "but not the difference to class posteriors (p = {})": lambda: (
         short(float(RANDOM["class posteriors"]["p_holm"])),
     ),
-    "It does not differ significantly from SDML (p = {}), but does from all other rows": (
+    "The difference to SDML is not significant (p = {}). The differences to all other rows": (
         lambda: (short(float(WIKIPEDIA["SDML"]["p_holm"])),)
     ),
-    "from CMPM only just (Holm {}, and not over test pairs)": lambda: (
+    "although the one to CMPM only just (Holm {}), and not over test pairs.": lambda: (
         f"{float(WIKIPEDIA['CMPM']['p_holm']):.4f}".removeprefix("0"),
     ),
     "On 800/200, class posteriors come first ({})": lambda: (first(PASCAL, "class posteriors"),),
@@ -199,7 +199,7 @@ CLAIMS: dict[str, Callable[[], tuple[object, ...]]] = {
     "the losses of the code reached only {}. ": lambda: (spread(superseded("class-sorted")),),
     "Of this gap of {}, the order accounts for {}.": gap,
 }
-"""Sentences with a place for each figure, and what computes the figures."""
+"""Sentences with placeholders, and the functions that compute their figures."""
 
 
 @pytest.mark.parametrize("sentence", CLAIMS)
@@ -229,7 +229,7 @@ def test_methods(shown: str) -> None:
 
 
 def test_nested_selection() -> None:
-    """Its table has every row that was run, and a run says what was scored."""
+    """The table has all rows that were run, and each run stores its scores."""
     assert {int(row["n_seeds"]) for row in NESTED.values()} == {5}
     for name, row in [*NESTED.items(), *BACKBONES.items()]:
         cells = [
@@ -311,7 +311,7 @@ def test_who_finds_pictures_and_who_does_not() -> None:
     assert mean("cmr-best", wikipedia) > mean("cmr-best", WIKIPEDIA)
 
 
-@pytest.mark.skipif("CMR_DATA_HOME" not in os.environ, reason="no data here")
+@pytest.mark.skipif("CMR_DATA_HOME" not in os.environ, reason="needs real data: set CMR_DATA_HOME")
 def test_how_many_pictures_random_splits_share_with_the_tuning() -> None:
     from cmr_hub.datasets import load_dataset
 
@@ -325,7 +325,7 @@ def test_how_many_pictures_random_splits_share_with_the_tuning() -> None:
 
 
 def test_the_report_is_that_of_the_store(tmp_path, monkeypatch) -> None:
-    """`cmr report` writes the committed files again, byte for byte, from the flagged store."""
+    """`cmr report` reproduces the committed files byte for byte."""
     shutil.copy(RESULTS / "runs.jsonl", tmp_path)
     for name in ("grids", "embeddings"):
         shutil.copytree(RESULTS / name, tmp_path / name)
@@ -337,7 +337,7 @@ def test_the_report_is_that_of_the_store(tmp_path, monkeypatch) -> None:
             drawn[table], pictures = pictures, {}
         else:
             pictures[title] = tmp_path / file
-    # Plots take long; their files are not compared.
+    # Skip the plots, which are slow and not compared.
     monkeypatch.setattr(report, "draw_figures", lambda result, *_: drawn[result.table.id])
     write_report(tmp_path)
     for path in (p for p in tmp_path.iterdir() if p.suffix in (".md", ".csv")):

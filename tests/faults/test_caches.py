@@ -1,4 +1,4 @@
-"""Damaged entries of every cache are noticed by their checksum and made again."""
+"""Damaged cache entries are detected by their checksums and computed again."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.faults
 
 
 def flip(path: Path, place: int = -1) -> None:
-    """One bit of a file; its size and its name say nothing of it."""
+    """Flip one bit of a file, which changes neither its size nor its name."""
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
 
 
 def until_done(state: Callable[[], Any]) -> Any:
-    """The work goes on in another process."""
+    """Wait for work in another process."""
     end = time.monotonic() + 120
     while True:
         found = state()

@@ -105,7 +105,7 @@ def test_body(directory):
         f"It reduces pictures to {side} × {side} pixels",
         "English words and ignores all others",
         "ignores the order of words",
-        "not for medical use",
+        "for medical purposes",
         "photographs from Flickr, each its photographer's",
         "@software{cmr_hub,",
         "version = {0.1.0}",

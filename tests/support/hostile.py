@@ -1,4 +1,4 @@
-"""Model directories that must be refused: what is done to a good one, and what is then said."""
+"""Model directories that must be refused: the damage and the expected error message."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MARKER = "CMR_HOSTILE_MARKER"
 
 
 class Payload:
-    """A pickle of it makes a file when it is read."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self):
         return os.system, (f'touch "${MARKER}"',)
@@ -43,7 +43,7 @@ def config(change: Callable[[dict], object]) -> Damage:
 
 
 def sealed(damage: Damage) -> Damage:
-    """After the damage, all checksums are made right: whoever attacks can do that too."""
+    """Recompute all checksums after the damage, as an attacker could."""
 
     def both(directory: Path) -> None:
         damage(directory)
@@ -69,7 +69,7 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
 
 
 def header(change: Callable[[dict], object]) -> Damage:
-    """Rewrites the header of `model.safetensors` and leaves the tensors' bytes as they are."""
+    """Rewrite the header of `model.safetensors` and keep the bytes of the tensors."""
 
     def damage(directory: Path) -> None:
         path = directory / "model.safetensors"
@@ -127,7 +127,7 @@ def overlapping(entries: dict) -> None:
 
 
 def twice(entries: dict) -> bytes:
-    """Two places for one name: the library reads the last, and then nothing has the first."""
+    """Store two entries with the same name; the library reads the last one."""
     return json.dumps(entries).replace("centroids.images", "centroids.texts").encode()
 
 
@@ -328,7 +328,7 @@ def flip(path: Path) -> None:
 
 
 def hostile_copy(good: Path, to: Path, name: str) -> tuple[Path, str]:
-    """A copy of a good model directory, damaged, and what must be said about it."""
+    """Return a damaged copy of a valid model directory and the expected error message."""
     damage, message = HOSTILE[name]
     directory = shutil.copytree(good, to)
     damage(directory)

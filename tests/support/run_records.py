@@ -1,4 +1,4 @@
-"""Records of runs that were never made."""
+"""Create run records for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cmr_hub.experiments.run_record import RunRecord
 
 
 def run_record(**fields: Any) -> RunRecord:
-    """A record with these fields, and something in those that every record has."""
+    """Return a record with these fields and placeholders in the other required fields."""
     given: dict[str, Any] = {
         "dataset": "pets",
         "protocol": "800/200",
