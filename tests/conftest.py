@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 # Set this before torch, OpenMP, BLAS or Numba start; pytest-xdist runs one process per core.
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# Hundreds of processes import the same modules, which are compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # Make the path absolute because tests change the working directory.

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from documents import HOME, Block, commands, plain
 from PIL import Image
+from warm_cmr import WarmCmr
 
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.releases import release_directory
@@ -40,11 +41,13 @@ class Reader:
     Args:
         clone: a copy of the repository, with its environment in `.venv`.
         home: the home directory.
-        environment: additional environment variables.
+        warm: the process that runs `cmr`.
     """
 
-    def __init__(self, clone: Path, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, clone: Path, home: Path, warm: WarmCmr) -> None:
         self.clone, self.home = clone, home
+        self.cmr = home / "bin" / "cmr"
+        warm.command(self.cmr, clone / ".venv" / "bin" / "cmr")
         self.servers: list[subprocess.Popen[bytes]] = []
         self.address = ""
         browser = home / "browser"
@@ -72,12 +75,11 @@ class Reader:
             "HF_HUB_OFFLINE": "1",
             "CMR_CACHE_HOME": os.environ["CMR_CACHE_HOME"],
         }
-        self.environment |= environment
 
     def activate(self) -> None:
-        """Activate the environment, as `. .venv/bin/activate` does."""
-        path = f"{self.clone}/.venv/bin{os.pathsep}{self.environment['PATH']}"
-        self.environment["PATH"] = path
+        """Do what `. .venv/bin/activate` does, with a `cmr` that starts quickly."""
+        parts = (str(self.cmr.parent), f"{self.clone}/.venv/bin", self.environment["PATH"])
+        self.environment["PATH"] = os.pathsep.join(parts)
 
     def opened(self) -> list[str]:
         """Return the URLs that were opened in the browser."""
@@ -143,11 +145,13 @@ class Reader:
     def _serve(self, command: str, block: Block) -> None:
         """Start a server and request its page."""
         log = self.home / f"server-{len(self.servers)}.log"
+        # The installed `cmr`, which gets Ctrl-C itself.
+        path = self.environment["PATH"].removeprefix(f"{self.cmr.parent}{os.pathsep}")
         with log.open("wb") as output:
             server = subprocess.Popen(
                 ["bash", "-c", f"exec {command}"],
                 cwd=self.clone,
-                env=self.environment | {"PYTHONUNBUFFERED": "1"},
+                env=self.environment | {"PYTHONUNBUFFERED": "1", "PATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -219,7 +223,9 @@ def sketches() -> dict[str, list[Sketch]]:
 def clone(tmp_path: Path) -> Path:
     """Return a copy of this clone whose `.venv` is this environment, marked as up to date."""
     clone = tmp_path / "cmr-hub"
-    ignore = shutil.ignore_patterns(".git", ".venv", "build", "runs", ".*_cache", "curves")
+    # `*.pyc.*` are compiled modules that other processes are writing.
+    left_out = (".git", ".venv", "build", "runs", ".*_cache", "curves", "*.pyc.*")
+    ignore = shutil.ignore_patterns(*left_out)
     shutil.copytree(HOME, clone, ignore=ignore)
     environment = clone / ".venv"
     environment.mkdir()
@@ -232,13 +238,20 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmCmr]:
+    process = WarmCmr()
+    yield process
+    process.end()
+
+
 @pytest.fixture
-def reader(clone: Path, tmp_path: Path) -> Iterator[Reader]:
-    """Return a reader with a fresh clone and an empty home directory."""
+def reader(clone: Path, tmp_path: Path, warm: WarmCmr) -> Iterator[Reader]:
+    """Someone who has just cloned the repository and knows nothing of it."""
     if sys.prefix == sys.base_prefix:
         pytest.skip("needs a virtual environment, as created by `make test`")
     home = tmp_path / "home"
     home.mkdir()
-    person = Reader(clone, home, {})
+    person = Reader(clone, home, warm)
     yield person
     person.leave()

@@ -16,6 +16,7 @@ from documents import HOME, PAGES, Block, blocks, every_command, prose, text_of
 from films import film
 from hub_server import TOKEN, HubServer
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from cmr_hub.cli import app
 from scripts.default.__main__ import app as scripts
@@ -287,13 +288,26 @@ def test_add_a_dataset(reader, datasets) -> None:
     assert (reader.clone / "runs/postcards/config.json").is_file()
 
 
-def test_the_study(reader, data_home, mobilenet_weights) -> None:
+def test_the_study(reader, data_home, mobilenet_weights, monkeypatch) -> None:
     reader.activate()
     reader.environment["CMR_DATA_HOME"] = str(data_home)
     (reader.clone / "mobilenet_v2.safetensors").symlink_to(mobilenet_weights)
     shutil.copytree(HOME / "results" / "curves", reader.clone / "results" / "curves")
-    (output,) = [found for found in follow(reader, "docs/study.md") if found]
-    assert re.search(r"^0 run, \d\d+ already stored, 0 failed", output, re.MULTILINE)
+    monkeypatch.chdir(reader.clone)
+    grids = [
+        command
+        for page, command in every_command()
+        if page == "docs/study.md" and command.startswith("cmr ablate ")
+    ]
+    # A missing run would train for minutes, so look for one before any command is run.
+    for command in grids:
+        plan = CliRunner().invoke(app, [*shlex.split(command)[1:], "--dry-run"]).output
+        assert re.search(r"^0 to run, \d\d+ already stored", plan, re.MULTILINE), (
+            f"store the runs of `{command}` first:\n{plan}"
+        )
+    output = "".join(follow(reader, "docs/study.md"))
+    stored = re.findall(r"^0 run, \d\d+ already stored, 0 failed", output, re.MULTILINE)
+    assert len(stored) == len(grids)
     written = (reader.clone / "results" / "report.md").read_text()
     assert written == text_of("results/report.md")
 
