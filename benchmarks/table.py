@@ -244,10 +244,12 @@ def machine(rows: Rows) -> str:
         )
     before = max(row["load_before"] for row in there)
     wide = max(own["spread"] for row in there for own in row["rivals"].values())
-    lines.append(f"Before a row, other work kept at most {before:.0%} of each core busy,")
-    lines.append(f"and the turns of a rival are at most {wide:.0%} apart.")
+    lines.append(
+        f"The load before each row was at most {before:.0%} of a core, and the spread of the"
+    )
+    lines.append(f"turns is at most {wide:.0%}.")
     if busy := rows.get("busy"):
-        lines.append(f"Measured on a busy machine, and so not published: {', '.join(busy)}.")
+        lines.append(f"Not published, because the machine was busy: {', '.join(busy)}.")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -257,10 +259,10 @@ def page(rows: Rows) -> str:
     http, queue = (f"{own[way]['p95_ms']:,.0f} ms" for way in ("http", "gradio"))
     asked = own["http"]
     return (
-        f"With {asked['clients']} clients at once and {asked['requests']:,} different queries on "
-        f"{asked['processors']} processors\n(`python -m benchmarks page`), 95 % of the answers "
-        f"come within {http} by plain HTTP and {queue}\nthrough Gradio's queue. On a machine that "
-        "is busy with other work it can take more than twice as long.\n"
+        f"With {asked['clients']} concurrent clients and {asked['requests']:,} different queries "
+        f"on {asked['processors']} cores\n(`python -m benchmarks page`), the 95th percentile of the "
+        f"response time is {http} over plain\nHTTP and {queue} through Gradio's queue. On a busy "
+        "machine, it can be more than twice as long.\n"
     )
 
 
