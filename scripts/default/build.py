@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.training.presets import Preset
     from cmr_hub.types import JSONObject
+    from scripts.default.canonical import CanonicalPart
 
 GALLERY_SCENES: Sequence[int] = (*range(238), 6625, 12685)
 """Of the test split; the last two are what the README's example asks for."""
@@ -47,6 +48,7 @@ def build_release(
     text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
+    canonical: CanonicalPart | None = None,
     photographs: Path | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -60,6 +62,7 @@ def build_release(
         preset: how to train.
         image_encoder, text_encoder: frozen.
         cache: where features are kept.
+        canonical: see `train_release`.
         photographs: a folder of pictures with `credits.jsonl`, as `make photographs` writes it,
             to stand in the gallery before the sketches.
         seed: Random seed.
@@ -73,7 +76,14 @@ def build_release(
     """
     whole = joined([dataset.split("train") for dataset in datasets])
     model = train_release(
-        whole, preset, image_encoder, text_encoder, cache, seed=seed, progress=progress
+        whole,
+        preset,
+        image_encoder,
+        text_encoder,
+        cache,
+        canonical=canonical,
+        seed=seed,
+        progress=progress,
     )
     figures = {dataset.name: measure(model, dataset, cache) for dataset in datasets}
     model.training = {**model.training, "figures": figures}
