@@ -1,27 +1,27 @@
-# `make demo` and `make test` do all the set-up; the environment is made once in .venv and made
-# again only when the requirements change.
+# All targets create the virtual environment .venv on their first run and update it when the
+# requirements change.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Nothing that uv.lock does not have, and nothing whose hash is not there. uv is four times quicker;
-# pip knows where a machine's own settings say that packages are.
+# Install only packages and hashes listed in uv.lock. uv is four times as fast as pip; pip is the
+# fallback because it reads the machine's own package index settings.
 HASHED := install -q --require-hashes --no-deps
 LOCKED := locked() { $(BIN)/uv pip $(HASHED) --python $(BIN)/python -r $$1 2>/dev/null \
 	|| $(PIP) $(HASHED) -r $$1; }; locked
 export UV_FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null \
 	|| echo "$$PIP_FIND_LINKS")
-# What the page, the dashboard and the study need; `make test` takes all extras and the group dev.
+# Dependencies of the page, the dashboard and the study; `make test` installs all extras and dev.
 RUN := --no-default-groups --group build $(addprefix --extra ,clip dashboard demo mcp study)
 EXPORT = $(BIN)/uv export -q --frozen --no-emit-project
-# PyTorch's own build without CUDA of the torch in uv.lock, for Python 3.11 on x86-64 Linux. PyPI does
-# not have it; it is taken where pip is set up to find it, and then NVIDIA's libraries are left out.
+# PyTorch's CPU build of the torch version in uv.lock, for Python 3.11 on x86-64 Linux. It is not on
+# PyPI. If pip is configured to find it, it is installed without NVIDIA's libraries.
 CPU_TORCH := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 CUDA = $(shell sed -nE 's/^name = "(cuda-.*|nvidia-.*|triton)"$$/--prune \1/p' uv.lock)
-# Licences under which nothing may be that the package is used with.
+# Licences that no installed package may have.
 FORBIDDEN := GNU General Public License;GNU Affero;GPL-2.0;GPL-3.0;AGPL
-# What `make demo` opens: a model directory; by default the model that comes with the package.
+# Model directory for `make demo`; the default is the included model.
 MODEL ?=
 
 .DEFAULT_GOAL := help
@@ -29,22 +29,22 @@ MODEL ?=
 	clean
 
 help:
-	@echo "make demo [MODEL=DIR]  open the search page on the model photos, or on a model directory"
-	@echo "make install           only make the environment, .venv"
-	@echo "make test              run the tests; CMR_DATA_HOME=DIR adds those on real data"
-	@echo "make test-all          run those of faults and of the documents' commands too"
-	@echo "make lint              ruff, import-linter, vulture and mypy"
-	@echo "make coverage          run all tests and count the lines that they run"
-	@echo "make mutation          see whether small faults in metrics and losses are found; an hour"
-	@echo "make bench [FULL=1] [FRESH=1]  measure against peers what is not measured yet"
-	@echo "make bench-quick       three minutes: is anything a quarter worse than published?"
-	@echo "make docs              the API reference, into build/docs"
-	@echo "make pictures          draw the pictures of the documents anew; needs Chromium"
-	@echo "make photographs       fetch the photographs of the demo gallery anew; needs Debian and npm"
-	@echo "make lock [UPGRADE=1]  lock the requirements of pyproject.toml again, in uv.lock"
-	@echo "make licences          list the licence of all that is installed, and refuse the GPL"
-	@echo "make sbom              write build/sbom.json, a bill of materials of what is installed"
-	@echo "make audit             ask for known weaknesses of what is locked"
+	@echo "make demo [MODEL=DIR]  open the search page with the model photos, or with a model directory"
+	@echo "make install           create the environment .venv"
+	@echo "make test              run the tests; CMR_DATA_HOME=DIR includes the tests on real data"
+	@echo "make test-all          also run the fault tests and the commands of the documentation"
+	@echo "make lint              run ruff, import-linter, vulture and mypy"
+	@echo "make coverage          run all tests and measure line coverage"
+	@echo "make mutation          run mutation tests of metrics and losses (one hour)"
+	@echo "make bench [FULL=1] [FRESH=1]  run the benchmarks that have no result yet"
+	@echo "make bench-quick       check for slowdowns of more than 25 % (three minutes)"
+	@echo "make docs              build the API reference in build/docs"
+	@echo "make pictures          draw the pictures of the documentation; needs Chromium"
+	@echo "make photographs       download the photographs of the demo gallery; needs Debian and npm"
+	@echo "make lock [UPGRADE=1]  update uv.lock from pyproject.toml"
+	@echo "make licences          list the licences of installed packages; fail on the GPL"
+	@echo "make sbom              write a software bill of materials to build/sbom.json"
+	@echo "make audit             check the locked packages for known vulnerabilities"
 	@echo "make clean             remove the environment and caches"
 
 $(BIN)/python:
@@ -81,7 +81,7 @@ demo: $(VENV)/.installed
 
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 --durations-min=5
 
-# What the tests of static sites need; without the npm registry they are skipped.
+# Needed by the tests of static sites; without access to npm, these tests are skipped.
 $(VENV)/.onnxruntime-web: cmr_hub/static_site/runtime.py $(VENV)/.installed-dev
 	CMR_CACHE_HOME=$(VENV) $(BIN)/python -c \
 		"from cmr_hub.static_site.runtime import runtime; runtime(allow_download=True)" \
@@ -89,7 +89,7 @@ $(VENV)/.onnxruntime-web: cmr_hub/static_site/runtime.py $(VENV)/.installed-dev
 
 test: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	$(PYTEST) -m "not faults and not documents"
-	@echo "Kills and other faults, and the commands of the documents: make test-all"
+	@echo "make test-all also runs the fault tests and the commands of the documentation."
 
 test-all: $(VENV)/.installed-dev $(VENV)/.onnxruntime-web
 	$(PYTEST)

@@ -1,4 +1,4 @@
-"""Serve the search page: `python demo_gradio.py [MODEL]`. The default model is `photos`."""
+"""Serve the search page: `python demo_gradio.py [MODEL]`; the default model is `photos`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cmr_hub.errors import CMRError
 def main(
     model: Annotated[
         str | None,
-        typer.Argument(help="Model directory, photos or sketch."),
+        typer.Argument(help="Model directory, or the name of an included model: photos or sketch."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one.")
+        int | None, typer.Option(min=1, max=65535, help="Port. Default: first free port.")
     ] = None,
     compare: Annotated[
-        list[str] | None, typer.Option(help="Another model to compare with. Can be repeated.")
+        list[str] | None, typer.Option(help="Model for the Compare tab. Can be repeated.")
     ] = None,
     mcp: Annotated[bool, typer.Option(help="Also serve MCP tools.")] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Accept requests for this host name too. Can be repeated."),
+        typer.Option(help="Additional host name to accept. Can be repeated."),
     ] = None,
 ) -> None:
     """Serve the search page of a model."""

@@ -1,13 +1,13 @@
-"""Every benchmark, and the table of what was found.
+"""Run benchmarks and write the tables of results.
 
-    python -m benchmarks             # what is not measured yet; --fresh measures all again
+    python -m benchmarks             # rows that are not measured yet; --fresh measures all again
     python -m benchmarks ROW ...     # some rows; `--list` names them
     python -m benchmarks --full      # also a million vectors and 50 kills
-    python -m benchmarks quick       # three minutes; is anything a quarter worse than published?
-    python -m benchmarks growth      # cost against size, results/growth.json
+    python -m benchmarks quick       # three minutes; reports what is 25 % worse than published
+    python -m benchmarks growth      # cost against size, to results/growth.json
 
-Each row is measured in a process of its own and kept as soon as it is there: an interrupted run
-loses nothing. A row that was measured by the same code and versions on a quiet machine is skipped.
+Each row is measured in a separate process and stored at once, so that an interrupted run loses
+nothing. Rows that were measured with the same code and versions on a quiet machine are skipped.
 """
 
 from __future__ import annotations
@@ -23,34 +23,31 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import rows
-from plans import PLANS, Plan
+from plans import PLANS
 from table import ratios, write
 
 WORSE = 1.25
 
 
-def code(plan: Plan) -> str:
-    return rows.code(plan.module, "rows")
-
-
 def measure(name: str) -> rows.Row:
-    """A row, with what the machine was and did."""
+    """Add the properties and the load of the machine to a row."""
     plan, before, started = PLANS[name], rows.load(), time.monotonic()
     figures = getattr(importlib.import_module(plan.module), plan.function)(*plan.arguments)
     took = round(time.monotonic() - started)
+    files = [f"benchmarks/{plan.module}.py", *rows.used(all_of_it=plan.in_processes)]
     return {
         **figures,
         "load_before": before,
         "load_after": rows.load(),
         "machine": rows.machine(),
         "versions": rows.versions(),
-        "code": code(plan),
+        "code": {"files": " ".join(files), "hash": rows.code(files)},
         "seconds_to_measure": took,
     }
 
 
 def alone(name: str) -> None:
-    """Measures one row in this process and keeps it."""
+    """Measure one row in this process and store it."""
     row = measure(name)
     published = rows.keep(name, row)
     if not published:
@@ -58,9 +55,9 @@ def alone(name: str) -> None:
 
 
 def all_of(names: list[str], *, fresh: bool) -> None:
-    """Each in a process of its own; those that are there are skipped."""
+    """Measure each row in a separate process, skipping existing rows."""
     there = {} if fresh else rows.read()
-    asked = [name for name in names if not rows.fresh(there.get(name), code(PLANS[name]))]
+    asked = [name for name in names if not rows.fresh(there.get(name))]
     print(f"{len(asked)} rows, about {sum(PLANS[name].minutes for name in asked):.0f} minutes")
     failed = []
     for name in asked:
@@ -74,7 +71,7 @@ def all_of(names: list[str], *, fresh: bool) -> None:
 
 
 def quick() -> None:
-    """Measures a few rows with three turns and compares their ratios with the published ones."""
+    """Measure a few rows with three turns and compare their ratios with the published ones."""
     os.environ["CMR_BENCH_TURNS"] = "3"
     published, worse = rows.read(), []
     for name in (name for name, plan in PLANS.items() if plan.is_quick):

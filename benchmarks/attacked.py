@@ -1,13 +1,13 @@
-"""Does one visitor stop the others? Twenty ordinary ones, and an attacker of each kind in turn.
+"""Latency of ordinary visitors of the search page during attacks of several kinds.
 
     python -m benchmarks attacked            # 20 visitors, 10 seconds of each kind
     python benchmarks/attacked.py 20 10 large_pictures zips
 
-A gallery of small drawings and one picture of 89 megapixels is served by `cmr demo` as a program
-of its own, on the processors that visitors and attacker run on too. The visitors ask for a
-sentence and for the pictures found, and read for a while; the attacker asks from another address of
-this machine. Compared is the time of the visitors' requests with that of a quiet spell of the same
-run. Memory is the most that the page's process has had.
+`cmr demo` serves a gallery of small drawings and one picture of 89 megapixels in a separate
+process, on the same CPUs as visitors and attacker. Each visitor searches for a sentence, fetches
+the pictures found, and pauses; the attacker uses another address of this machine. The latency of
+the visitors is compared with that of a period without an attack in the same run. Memory is the peak
+of the page's process.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CMR = (sys.executable, "-c", "from cmr_hub.cli import main; main()")
 
 
 def png(width: int, height: int, *, alpha: bool = False, cut: bool = False) -> bytes:
-    """A PNG of one colour: small, however many pixels it has."""
+    """Return a PNG of one colour, which is a small file for any number of pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -69,7 +69,7 @@ def zipped(count: int) -> bytes:
 async def again(
     page: httpx.AsyncClient, at_once: int, ask: Callable[[], Awaitable[object]]
 ) -> None:
-    """The same without a pause, so many at once; refusals do not stop it."""
+    """Repeat an attack without pauses, several times at once, even if requests are refused."""
 
     async def one() -> None:
         while True:
@@ -81,18 +81,18 @@ async def again(
 
 
 async def large_pictures(page: httpx.AsyncClient) -> None:
-    """D1: the picture of 89 megapixels, four at once."""
+    """D1: request the picture of 89 megapixels, four times at once."""
     await again(page, 4, lambda: page.get("/picture", params={"id": "large.png"}))
 
 
 async def large_queries(page: httpx.AsyncClient) -> None:
-    """Pictures of 49 megapixels to search with."""
+    """Search with pictures of 49 megapixels."""
     body = png(7_000, 7_000)
     await again(page, 8, lambda: page.post("/search", content=body))
 
 
 async def zips(page: httpx.AsyncClient) -> None:
-    """D2: zip files of cut pictures, uploaded and given to My pictures."""
+    """D2: upload zip files of truncated pictures, and add them to My pictures."""
     config = (await page.get("/config")).json()
     event = next(one["id"] for one in config["dependencies"] if one["api_name"] == "add")
     files = [zipped(200), zipped(45)]
@@ -109,20 +109,20 @@ async def zips(page: httpx.AsyncClient) -> None:
 
 
 async def long_lists(page: httpx.AsyncClient) -> None:
-    """D3: 300,000 sources."""
+    """D3: send requests with 300,000 sources."""
     data = ["dog", None, "", 1, 3, "Pictures", 0, 0, False, "", "", "", ["dog"] * 300_000]
     body = json.dumps({"data": data, "fn_index": 0, "session_hash": "a"}).encode()
     await again(page, 4, lambda: page.post("/gradio_api/run/ask", content=body))
 
 
 async def large_json(page: httpx.AsyncClient) -> None:
-    """D4: bodies of 8 MB of lists, and of text without end."""
+    """D4: send bodies of 8 MB of nested lists, and of endless text."""
     lists = b'{"data": [' + b"[]," * 2_700_000 + b"[]]}"
     await again(page, 2, lambda: page.post("/gradio_api/run/encode", content=lists))
 
 
 async def idle_sockets(page: httpx.AsyncClient) -> None:
-    """D6: 130 requests of which one byte comes."""
+    """D6: open 130 requests and send one byte of each."""
     head = b"POST /encode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\nx"
 
     async def one() -> None:
@@ -140,19 +140,19 @@ async def idle_sockets(page: httpx.AsyncClient) -> None:
 
 
 async def many_queries(page: httpx.AsyncClient) -> None:
-    """Sentences, 64 at once."""
+    """Search for sentences, 64 at once."""
     asked = queries(5_000)
     await again(page, 64, lambda: page.get("/search", params={"text": random.choice(asked)}))
 
 
 async def many_events(page: httpx.AsyncClient) -> None:
-    """Events for Gradio's queue, whose answers nobody fetches."""
+    """Send events to Gradio's queue without fetching the results."""
     body = {"data": [*QueryOptions(text="a red bus").model_dump().values()]}
     await again(page, 16, lambda: page.post("/gradio_api/call/search", json=body))
 
 
 async def many_uploads(page: httpx.AsyncClient) -> None:
-    """Files of 30 MB, until there is no room."""
+    """Upload files of 30 MB until the disk is full."""
     data = b"\0" * (30 * 2**20)
     await again(page, 4, lambda: page.post("/gradio_api/upload", files={"files": ("a", data)}))
 
@@ -164,7 +164,7 @@ KINDS = (
 
 
 async def visits(url: str, count: int, seconds: float) -> tuple[list[float], list[str]]:
-    """How long the requests of ordinary visitors took, in ms, and what went wrong."""
+    """Return the latencies of ordinary visitors' requests in ms, and their errors."""
     times: list[float] = []
     errors: list[str] = []
     asked = iter(queries(5_000))
@@ -200,7 +200,7 @@ def p95(times: list[float]) -> float:
 
 
 def most_memory(process: int) -> float:
-    """MiB that a process has had at most."""
+    """Return the peak memory of a process in MiB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024

@@ -1,24 +1,25 @@
-"""How well does a cut at z tell what is there from what is not?
+"""Precision and recall of hiding unclear hits by a cut at z.
 
     python benchmarks/clear.py
 
-With `sketch`, on the test split of Pascal Sentence and the validation pictures of
-Flickr8k (in $CMR_DATA_HOME). A query is a thing by its name: "a dog". A picture shows it if its
-class or one of its sentences says so, by one of the words below. Each thing that at least five
-pictures show is asked for twice: in the gallery of all pictures (it is there), and in the gallery
-without those pictures (it is not). A thing of the second list that no picture shows is asked for
-in the gallery of all; it is not there either. What half of the pictures show is left out.
+With `sketch`, on the test split of Pascal Sentence and the validation pictures of Flickr8k (in
+$CMR_DATA_HOME). A query is the name of an object, such as "a dog". A picture shows the object if
+its class or one of its sentences contains one of the words below. Each object that at least five
+pictures show is searched for twice: in the gallery of all pictures (present), and in the gallery
+without these pictures (absent). An object of the second list that no picture shows is searched for
+in the gallery of all pictures (absent). Objects that half of the pictures show are left out.
 
-Of each query's first page, `Gallery.search(query, k=10, clear=Z)`:
+The figures of each query's first page, `Gallery.search(query, k=10, clear=Z)`:
 
-- precision: the share of hits that are right, where queries of things that are there and of things
-  that are not weigh alike, and so do the queries of either kind;
-- recall: right hits, of as many as there could be on the page (10, or fewer where fewer are right);
-- nothing: the share of queries of things that are not there to which nothing is answered;
-- answered: the share of queries of things that are there to which something is.
+- precision: the share of correct hits, where present and absent objects have equal weight, and so
+  have the queries of each kind;
+- recall: correct hits, divided by the largest possible number on the page (10, or the number of
+  relevant pictures);
+- nothing: the share of queries of absent objects without any hit;
+- answered: the share of queries of present objects with at least one hit.
 
-Beside it the same for cuts by the score alone that leave the same recall. The recommended cut was
-chosen on the training pictures. Nothing is drawn by chance. Writes `results/clear.json`.
+For comparison, the same figures are computed for cuts by the score alone with the same recall. The
+recommended cut was chosen on the training pictures. Nothing is random. Writes `results/clear.json`.
 """
 
 from __future__ import annotations
@@ -107,9 +108,9 @@ class Asked:
     """One query of a gallery.
 
     Attributes:
-        hits: the first of the ranking, without a cut.
-        right: the ids of pictures that show the thing; none where it is not there.
-        gallery: to be asked with a cut.
+        hits: first hits of the ranking, without a cut.
+        right: ids of the pictures that show the object; empty if it is absent.
+        gallery: gallery to search with a cut.
     """
 
     query: str
@@ -118,17 +119,17 @@ class Asked:
     gallery: Gallery
 
     def page(self, clear: float) -> list[Hit]:
-        """The first page with a cut."""
+        """Return the first page with a cut."""
         return self.gallery.search(self.query, PAGE, "image", clear=clear)
 
 
 def words_of(query: str) -> frozenset[str]:
-    """Of a thing of the second list."""
+    """Return a query for an object of the second list."""
     return frozenset(re.findall("[a-z]+", query)) - {"a", "an", "of"}
 
 
 def asked(model: CrossModalModel, dataset: PairDataset) -> Iterator[Asked]:
-    """All queries of a dataset."""
+    """Return all queries of a dataset."""
     whole = build_gallery(model, dataset, progress=True)
     vectors = whole.vectors("image")
     said = [_said(dataset, row) for row in range(len(dataset))]
@@ -157,14 +158,14 @@ def asked(model: CrossModalModel, dataset: PairDataset) -> Iterator[Asked]:
 
 
 def _said(dataset: PairDataset, row: int) -> frozenset[str]:
-    """The words that a picture's sentences and class say, without the s of plurals too."""
+    """Return the words in the sentences and the class of a picture, also without plural s."""
     text = " ".join((*dataset.sentences[row], dataset.label_name(row) or "")).lower()
     words = set(re.findall("[a-z]+", text))
     return frozenset(words | {word.removesuffix("s") for word in words})
 
 
 def row(queries: Sequence[Asked], pages: Sequence[Sequence[Hit]]) -> dict[str, float]:
-    """Precision, recall and the rest of these first pages; see above."""
+    """Return the figures of these first pages; see above."""
     right = {True: [], False: []}
     hits = {True: [], False: []}
     possible = []
@@ -185,7 +186,7 @@ def row(queries: Sequence[Asked], pages: Sequence[Sequence[Hit]]) -> dict[str, f
 
 
 def by_score(queries: Sequence[Asked], recall: float) -> dict[str, float]:
-    """The row of the highest cut by score that leaves this recall."""
+    """Return the row of the highest cut by score with at least this recall."""
     scores = sorted({hit.score for one in queries for hit in one.hits if hit.id in one.right})
     low, high = 0, len(scores) - 1
 
@@ -201,7 +202,7 @@ def by_score(queries: Sequence[Asked], recall: float) -> dict[str, float]:
 
 
 def measured(model: CrossModalModel, name: str, protocol: str, split: str) -> dict[str, object]:
-    """All figures of one dataset."""
+    """Return all figures of a dataset."""
     dataset = load_dataset(name, protocol=protocol)
     part = dataset.subset(dataset.splits == split)
     queries = list(asked(model, part))

@@ -1,7 +1,7 @@
-"""The dashboard over 5,000 runs, in Chromium: the first page, another metric, another filter.
+"""Latency of the dashboard with 5,000 runs, in Chromium: first page, metric and filter.
 
-Runs are drawn from those in `results/`, with settings and seeds of their own. The server is
-started anew, so the first visit pays for all reading and importing.
+Runs are sampled from those in `results/`, with different settings and seeds. The server is started
+for each run, so that the first visit includes reading and importing.
 `python -m benchmarks dashboard`
 """
 
@@ -37,11 +37,11 @@ STOPWATCH = """() => {
         look();
     }, {capture: true, once: true});
 }"""
-"""Milliseconds in the browser from the next click until another figure is drawn."""
+"""Milliseconds in the browser from the next click until a new figure is drawn."""
 
 
 def many_runs(source: Path, target: Path) -> None:
-    """Stores that many runs beside the plans, curves and embeddings of the source."""
+    """Store this number of runs next to the plans, curves and embeddings of the source."""
     shutil.copytree(source, target, dirs_exist_ok=True)
     records = [json.loads(line) for line in (source / "runs.jsonl").read_text().splitlines()]
     records = [record for record in records if record.get("map_avg") is not None]
@@ -59,14 +59,14 @@ def many_runs(source: Path, target: Path) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(url: str) -> None:
-    """Until the server answers."""
+    """Wait until the server responds."""
     for _ in range(300):
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
@@ -77,7 +77,7 @@ def wait_for(url: str) -> None:
 
 
 def first_page(page: Page, url: str) -> float:
-    """Seconds until the overview stands there with its last table."""
+    """Return the seconds until the overview is displayed with its last table."""
     start = time.perf_counter()
     page.goto(url)
     page.get_by_role("heading", name="New since the last report").wait_for(timeout=60_000)
@@ -86,7 +86,7 @@ def first_page(page: Page, url: str) -> float:
 
 
 def filter_change(page: Page, name: str, value: str) -> float:
-    """Seconds from the choice of a value until its figure is drawn."""
+    """Return the seconds from choosing a value until its figure is drawn."""
     # Of a long list only a part is drawn: it is searched.
     page.get_by_role("combobox", name=name).fill(value)
     option = page.get_by_role("option", name=value, exact=True)
@@ -98,7 +98,7 @@ def filter_change(page: Page, name: str, value: str) -> float:
 
 
 def measure(results: Path) -> dict[str, object]:
-    """Starts the dashboard and visits it."""
+    """Start the dashboard and visit it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(Path(sys.executable).with_name("cmr")), "dashboard", f"--results={results}"]
@@ -133,7 +133,7 @@ def measure(results: Path) -> dict[str, object]:
 
 
 def dashboard() -> dict:
-    """Prints and records the times."""
+    """Print and store the times."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         many_runs(Path("results"), results)

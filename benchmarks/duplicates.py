@@ -1,12 +1,12 @@
-"""How well are copies of a picture found, and what does it cost?
+"""Quality and cost of finding copies of a picture.
 
     python benchmarks/duplicates.py
 
-Takes the pictures of Pascal Sentence and Flickr8k (in $CMR_DATA_HOME). Changes 200 pictures of
-Pascal Sentence, drawn with seed 0, in several ways and counts how many are found to be copies of
-the original among all pictures; counts the pairs of different files that are called the same
-picture; and times the perceptual hash of a picture, and the comparison of all vectors with all.
-Writes `results/duplicates.json`.
+Uses the pictures of Pascal Sentence and Flickr8k (in $CMR_DATA_HOME). Changes 200 random pictures
+of Pascal Sentence (seed 0) in several ways, and counts how many are recognised as copies of the
+original among all pictures; counts the pairs of different files that are considered copies; and
+times the perceptual hash of a picture and the comparison of all pairs of vectors. Writes
+`results/duplicates.json`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CHANGED, VECTORS, DIM = 200, 20_000, 1408
 
 
 def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """The picture after it was saved as JPEG."""
+    """Return the picture after saving it as JPEG."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality)
     return Image.open(file).convert("RGB")
 
 
 def cropped(image: Image.Image) -> Image.Image:
-    """Without 2 % at each side."""
+    """Crop 2 % at each side."""
     width, height = image.size
     x, y = round(0.02 * width), round(0.02 * height)
     return image.crop((x, y, width - x, height - y))
@@ -58,7 +58,7 @@ CHANGES = {
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Run the benchmark, and print and write the results."""
     paths = [
         Path(path)
         for name in ("pascal-sentence", "flickr8k")

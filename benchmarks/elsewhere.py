@@ -1,7 +1,7 @@
-"""Peers that need other versions than the package: each lives in an environment of its own.
+"""Peers that need other versions than the package, each in a separate environment.
 
-`python benchmarks/elsewhere.py` makes them under ~/.cache/cmr-hub-peers; where one is missing its
-row is measured without it.
+`python benchmarks/elsewhere.py` creates the environments in ~/.cache/cmr-hub-peers. If one is
+missing, its peer is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ for _ in sys.stdin:
 
 
 class Elsewhere:
-    """A process in another environment that does its work on request."""
+    """A process in another environment that runs a function on request."""
 
     def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
         self.name, self.process = name, process
@@ -38,7 +38,7 @@ class Elsewhere:
     @classmethod
     @contextmanager
     def open(cls, name: str, program: str) -> Iterator[Elsewhere | None]:
-        """Starts `program`, which defines `work`; None where the environment is missing."""
+        """Start `program`, which defines `work`; return None if the environment is missing."""
         if not python(name).exists():
             print(f"{name} is left out: python benchmarks/elsewhere.py makes its environment")
             yield None
@@ -53,7 +53,7 @@ class Elsewhere:
             process.terminate()
 
     def work(self) -> Took:
-        """Does it once; gives the seconds."""
+        """Run the function once and return the seconds."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write("\n")
@@ -68,12 +68,12 @@ class Elsewhere:
 
 
 def python(name: str) -> Path:
-    """The interpreter of an environment."""
+    """Return the interpreter of an environment."""
     return HOME / name / "bin" / "python"
 
 
 def version(name: str, package: str) -> str:
-    """Of a package there."""
+    """Return the version of a package in the environment."""
     program = f"import importlib.metadata as m; print(m.version({package!r}))"
     done = subprocess.run([python(name), "-c", program], check=True, capture_output=True, text=True)
     return done.stdout.strip()

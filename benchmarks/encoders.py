@@ -1,9 +1,10 @@
-"""What a picture or a sentence costs in each runtime, beside the runtime alone; and decoding.
+"""Time per picture and per sentence in each runtime, compared with the runtime alone; decoding.
 
-Ours is given bytes of prepared pictures, or sentences; the runtimes alone are given floats, or
-sentences with the same tokeniser. All have all threads. For each rival several batches, layouts and
-ways to use the threads are tried, and the best is compared; `tried` has them all. Weights are
-random, or out of a package: they take as long as any. Rivals that give other vectors are refused.
+Our encoders get bytes of prepared pictures, or sentences; the runtimes alone get floats, or
+sentences with the same tokeniser. All use all threads. For each rival several batch sizes, layouts
+and thread settings are tried, and the best one is compared; `tried` has all of them. Weights are
+random or from a package, which does not affect the time. Rivals that return different vectors are
+rejected.
 """
 
 from __future__ import annotations
@@ -64,18 +65,18 @@ RUNTIMES = {"onnx": "ours, ONNX Runtime", "openvino": "ours, OpenVINO"}
 
 Work = Callable[[], np.ndarray]
 Each = Callable[..., Any]
-"""`map`, or that of a pool."""
+"""Return `map`, or the map of a pool."""
 
 
 def photographs(count: int) -> list[Image.Image]:
-    """Smooth noise, 500 x 375."""
+    """Return pictures of smooth noise, 500 × 375."""
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (count, 12, 16, 3), dtype=np.uint8)
     return [Image.fromarray(one).resize((500, 375), Image.Resampling.BICUBIC) for one in small]
 
 
 def said(count: int) -> list[str]:
-    """The first sentences that sketches of the test split would have."""
+    """Return the first sentences of sketches of the test split."""
     found: list[str] = []
     while len(found) < count:
         found += sentences(split_scene("test", len(found)))
@@ -83,7 +84,7 @@ def said(count: int) -> list[str]:
 
 
 def clip() -> PretrainedFiles:
-    """A CLIP of the size of ViT-B/32 at 256 pixels, with random weights and its true words."""
+    """Return a CLIP of the size of ViT-B/32 at 256 pixels, with random weights."""
     ensure_torchvision()
     from open_clip.tokenizer import bytes_to_unicode, default_bpe
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
@@ -111,7 +112,7 @@ def clip() -> PretrainedFiles:
 
 
 class ClipPictures(torch.nn.Module):
-    """The image side of a CLIP, from pixels to its vector."""
+    """The image side of a CLIP, from pixels to a vector."""
 
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
@@ -125,7 +126,7 @@ class ClipPictures(torch.nn.Module):
 
 
 def exported(network: torch.nn.Module, pixels: torch.Tensor, key: str, name: str = "pixels") -> str:
-    """The network as PyTorch's own exporter writes it, the first time."""
+    """Export the network with PyTorch's exporter, once."""
     path = KEPT / "onnx" / f"{key}.onnx"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +151,7 @@ def session(file: str, threads: int = 0) -> onnxruntime.InferenceSession:
 
 
 def in_torch(network: torch.nn.Module, pixels: torch.Tensor) -> dict[str, Work]:
-    """PyTorch: two layouts, all batches, a batch for each thread, and compiled."""
+    """Try PyTorch with two layouts, all batch sizes, one batch per thread, and compiled."""
     count = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1))
     list(pool.map(time.sleep, [0.1] * count))
@@ -179,7 +180,7 @@ def in_torch(network: torch.nn.Module, pixels: torch.Tensor) -> dict[str, Work]:
 
 
 def in_onnx_runtime(file: str, pixels: torch.Tensor) -> dict[str, Work]:
-    """ONNX Runtime: all threads for a batch, or a batch for each thread."""
+    """Try ONNX Runtime with all threads per batch, or one batch per thread."""
     whole, single = session(file), session(file, 1)
     pool = ThreadPoolExecutor(torch.get_num_threads())
     settings = {}
@@ -196,7 +197,7 @@ def in_onnx_runtime(file: str, pixels: torch.Tensor) -> dict[str, Work]:
 
 
 def in_openvino(file: str, pixels: torch.Tensor) -> dict[str, Work]:
-    """OpenVINO: its two hints, 32 bits."""
+    """Try OpenVINO with its two hints, in float32."""
     settings = {}
 
     def one_by_one(compiled: Any, batches: Sequence[np.ndarray]) -> np.ndarray:
@@ -227,15 +228,15 @@ def in_openvino(file: str, pixels: torch.Tensor) -> dict[str, Work]:
 def chosen(
     settings: dict[str, Work], expected: np.ndarray, per: int, package: str, against: str
 ) -> Rival:
-    """A rival with its best setting, once that has given the same vectors."""
+    """Return a rival with its best setting, after checking its vectors."""
     name, tried = best(settings, per)
-    # A channel that is never on is nothing here and a thousandth there: its root is steep.
+    # A channel that is always off differs by up to a thousandth, and its root is steep.
     np.testing.assert_allclose(settings[name](), expected, rtol=1e-3, atol=2e-3, err_msg=name)
     return Rival(settings[name], name, package, against, tried=tried)
 
 
 def picture(name: str) -> Row:
-    """Many prepared pictures, one cost each."""
+    """Measure the time per prepared picture."""
     count = PICTURES[name]
     if name == "clip":
         files = clip()
@@ -280,7 +281,7 @@ def work():
 
 
 def sentence(name: str, count: int) -> Row:
-    """Sentences, one alone each time or so many at once."""
+    """Measure the time per sentence, alone or in batches."""
     ensure_torchvision()
     from sentence_transformers import SentenceTransformer
 
@@ -314,7 +315,7 @@ def sentence(name: str, count: int) -> Row:
         return partial(by, lambda batch: unit(encode(batch)))
 
     def alone(run: Callable[[dict[str, np.ndarray]], np.ndarray], size: int) -> Work:
-        """The runtime and a tokeniser: sentences of like length together, as everybody does."""
+        """Encode with the runtime and a tokeniser, in batches of sentences of similar length."""
 
         def encode(batch: list[str]) -> np.ndarray:
             order = np.argsort([len(text) for text in batch])
@@ -369,25 +370,25 @@ def told(name: str, count: int, rivals: dict[str, Rival], per: int) -> Row:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
+    """Scale rows to length 1."""
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def alike(ours: Work, peers: dict[str, Work]) -> None:
-    """Refuses rivals that give others, but for their lengths."""
+    """Reject rivals whose vectors differ, except in length."""
     expected = unit(ours())
     for name, work in peers.items():
         assert (unit(np.asarray(work())) * expected).sum(1).min() > 0.999, name
 
 
 def bow() -> Row:
-    """Bags of words, beside scikit-learn."""
+    """Compare bags of words with scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts = said(SENTENCES)
     documents = [(text,) for text in texts]
     encoder = BowEncoder().fit(documents)
-    # Its own pattern leaves out words of one letter, which stand in no sentence of these.
+    # Its own pattern ignores words of one letter, which do not occur in these sentences.
     peer = TfidfVectorizer(stop_words="english", sublinear_tf=True, dtype=np.float32).fit(texts)
     ours, theirs = partial(encoder.transform, documents), lambda: peer.transform(texts).toarray()
     alike(ours, {"scikit-learn": theirs})
@@ -399,7 +400,7 @@ def bow() -> Row:
 
 
 def word2vec() -> Row:
-    """Means of word vectors, beside gensim and one sparse product."""
+    """Compare means of word vectors with gensim and with a sparse product."""
     from gensim.models import KeyedVectors
     from scipy.sparse import csr_array
 
@@ -436,7 +437,7 @@ def word2vec() -> Row:
 
 
 def text_cnn() -> Row:
-    """The small network of `sketch`, beside a loop through the same network."""
+    """Compare the small network of `sketch` with a loop through the same network."""
     encoder = load("sketch").text.encoder
     assert isinstance(encoder, TextCNNEncoder)
     network = encoder.reader().eval()
@@ -463,7 +464,7 @@ def text_cnn() -> Row:
 
 
 def decoding() -> Row:
-    """A photograph as cameras make them to the pixels of MobileNetV2, beside Pillow."""
+    """Compare decoding camera photographs to the pixels of MobileNetV2 with Pillow."""
     shown, file, count = MobileNetV2Encoder.preprocessing, BytesIO(), 10
     (image,) = photographs(1)
     image.resize((4000, 3000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=88)

@@ -1,12 +1,12 @@
-"""How fast is a search in a gallery, and how much does it find?
+"""Speed and recall of searches in a gallery.
 
     python -m benchmarks gallery-codes gallery-scale gallery-filters  # an hour for the graphs
 
-Vectors are random, 256 numbers each, with variances that fall as 1/k^1.5 and then of length 1.
-Such are harder to search than the embedded model's own: among 3,000 the local intrinsic dimension
-(Levina and Bickel 2004, 50 neighbours) is 17, that of its vectors of pictures of Flickr8k is 11.
-At a million there are also much harder ones, which fall as 1/k and have 31. Galleries are kept in
-the cache and used again. `search.py` has the peers.
+Vectors are random unit vectors of 256 dimensions with variances that fall as 1/k^1.5. They are
+harder to search than those of the bundled model: among 3,000 vectors, the local intrinsic dimension
+(Levina and Bickel 2004, 50 neighbours) is 17, compared with 11 for its vectors of Flickr8k. At a
+million, there are also much harder vectors, which fall as 1/k and have dimension 31. Galleries are
+cached. For peers see `search.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KEPT = default_cache_home() / "benchmarks"
 
 
 def draw(count: int, seed: int, fall: float = FALL) -> np.ndarray:
-    """(count, DIM) unit vectors whose variances fall as k to the power of −`fall`."""
+    """Return (count, DIM) unit vectors whose variances fall as k to the power of −`fall`."""
     generator = np.random.default_rng(seed)
     scale = (np.arange(1, DIM + 1) ** (-fall / 2)).astype(np.float32)
     rows = np.empty((count, DIM), np.float32)
@@ -51,7 +51,7 @@ def draw(count: int, seed: int, fall: float = FALL) -> np.ndarray:
 
 
 def items(count: int) -> pa.Table:
-    """Items with columns of which a tenth and a hundredth of all rows have the value 0."""
+    """Return items with columns in which a tenth and a hundredth of all rows have the value 0."""
     numbers = np.arange(count)
     return pa.table(
         {
@@ -66,7 +66,7 @@ def items(count: int) -> pa.Table:
 
 
 def gallery_of(count: int, fall: float = FALL, name: str = "") -> Path:
-    """The directory of a gallery of random vectors, made the first time."""
+    """Return the directory of a gallery of random vectors, creating it once."""
     directory = KEPT / f"gallery-{name}{count}-{fall}"
     if not (directory / "manifest.json").exists():
         made = Gallery.from_vectors(
@@ -81,7 +81,7 @@ def gallery_of(count: int, fall: float = FALL, name: str = "") -> Path:
 def milliseconds(
     work: Callable[[np.ndarray], object], queries: Iterable[np.ndarray]
 ) -> list[float]:
-    """How long it takes with each query."""
+    """Return the time of each query."""
     times = []
     for query in queries:
         started = time.perf_counter()
@@ -91,7 +91,7 @@ def milliseconds(
 
 
 def recall(gallery: Gallery, queries: np.ndarray, rows: np.ndarray, where: str | None) -> float:
-    """Of the ten nearest among these rows, the share that is found."""
+    """Return the share of the ten nearest of these rows that is found."""
     vectors = gallery.vectors("image")[rows]
     _, best = faiss.knn(queries, vectors, 10, metric=faiss.METRIC_INNER_PRODUCT)
     found = 0
@@ -102,7 +102,7 @@ def recall(gallery: Gallery, queries: np.ndarray, rows: np.ndarray, where: str |
 
 
 def warm(gallery: Gallery) -> None:
-    """Searches until the gallery is as it will be from then on."""
+    """Search until all caches of the gallery are filled."""
     milliseconds(gallery.search, draw(WARM, 5))
     for thread in threading.enumerate():
         if thread.name == THREAD:
@@ -121,14 +121,14 @@ print(time.perf_counter() - started)
 
 
 def opening(directory: Path) -> float:
-    """Seconds from opening to the first answer, in a new process: the best of three."""
+    """Return the seconds from opening to the first result in a new process, the best of three."""
     command = [sys.executable, "-c", OPEN, str(directory)]
     runs = [subprocess.run(command, check=True, capture_output=True) for _ in range(3)]
     return min(float(run.stdout) for run in runs)
 
 
 def scale() -> dict[str, object]:
-    """Cost and recall from ten thousand to a million."""
+    """Measure cost and recall from ten thousand to a million vectors."""
     curve = [measured(count, FALL) for count in SIZES]
     last, hard = curve[-1], measured(MILLION, HARD)
     check(f"p50 at {MILLION:,}, ms", last["p50_milliseconds"], "≤", 2)
@@ -145,7 +145,7 @@ def scale() -> dict[str, object]:
 
 
 def measured(count: int, fall: float) -> dict[str, Any]:
-    """A point of the curve."""
+    """Measure a point of the curve."""
     queries = draw(QUERIES, 1, fall)
     directory = gallery_of(count, fall)
     gallery = Gallery.open(directory)
@@ -167,7 +167,7 @@ def measured(count: int, fall: float) -> dict[str, Any]:
 
 
 def filters() -> dict[str, object]:
-    """Filtered search at a million, turn by turn with the unfiltered."""
+    """Measure filtered search at a million vectors, in turns with unfiltered search."""
     gallery = Gallery.open(gallery_of(MILLION))
     queries = draw(QUERIES, 2)
     figures: dict[str, object] = {"vectors": MILLION}
@@ -194,7 +194,7 @@ def filters() -> dict[str, object]:
 
 
 def codes() -> dict[str, object]:
-    """Graphs of vectors in 16 and in 8 bits, with the same links; 26 candidates scored again."""
+    """Compare graphs of 16-bit and 8-bit vectors with equal links; 26 candidates are rescored."""
     rows, queries = draw(50_000, 0), draw(QUERIES, 6)
     _, best = faiss.knn(queries, rows, 10, metric=faiss.METRIC_INNER_PRODUCT)
     settings = faiss.SearchParametersHNSW(efSearch=EF_SEARCH)
@@ -223,6 +223,6 @@ def codes() -> dict[str, object]:
 
 
 def check(what: str, value: float, sign: str, goal: float) -> None:
-    """Says whether a goal is met."""
+    """Print whether a goal is met."""
     met = value <= goal if sign == "≤" else value >= goal
     print(f"{'met   ' if met else 'MISSED'} {what}: {value:.4g} (goal: {sign} {goal})", flush=True)

@@ -2,9 +2,9 @@
 
     CMR_DATA_HOME=... python benchmarks/glove.py
 
-Prints both, and gensim's seconds over ours: above one, GloVe is the faster. What is done once, the
-vocabulary and the counting of co-occurrence, stands in its own column. Passes of the rivals take
-turns, so that a busy machine slows all alike; the median of the passes counts.
+Prints both, and gensim's seconds divided by ours; above one, GloVe is faster. Work that is done
+once, the vocabulary and the co-occurrence counts, has a separate column. The rivals run in turns,
+so that other load affects all of them equally; the median counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def read_sentences(names: list[str]) -> list[list[str]]:
-    """The tokenised sentences of datasets under CMR_DATA_HOME."""
+    """Return the tokenised sentences of datasets in CMR_DATA_HOME."""
     return [
         words(sentence)
         for name in names
@@ -37,7 +37,7 @@ def read_sentences(names: list[str]) -> list[list[str]]:
 
 
 def glove(sentences: list[list[str]], options: argparse.Namespace) -> Callable[[], object]:
-    """Prepares our trainer and returns what runs one epoch."""
+    """Prepare our trainer, and return a function that runs one epoch."""
     vocabulary, indexed = index_words(sentences, options.min_count)
     counts = cooccurrence(indexed, len(vocabulary), options.window, options.context)
     return GloveTrainer(counts, options.dim).epoch
@@ -46,7 +46,7 @@ def glove(sentences: list[list[str]], options: argparse.Namespace) -> Callable[[
 def word2vec(
     sentences: list[list[str]], options: argparse.Namespace, *, skip_gram: bool
 ) -> Callable[[], object]:
-    """Prepares gensim's model and returns what runs one epoch."""
+    """Prepare gensim's model, and return a function that runs one epoch."""
     model = Word2Vec(
         vector_size=options.dim,
         window=options.window,
@@ -59,14 +59,14 @@ def word2vec(
 
 
 def timed(run: Callable[[], T]) -> tuple[float, T]:
-    """Seconds and result of a call."""
+    """Return the seconds and the result of a call."""
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Times the rivals in turn and prints the table."""
+    """Time the rivals in turns and print the table."""
     sentences = read_sentences(options.datasets)
     print(f"{len(sentences):,} sentences, {sum(map(len, sentences)):,} words")
     print(f"dim {options.dim}, window {options.window} ({options.context}), one thread")

@@ -1,8 +1,8 @@
-"""How does the cost of each task grow with the number of pictures?
+"""Growth of the cost of each task with the number of pictures.
 
-Seconds at each size, the best of three, and the exponent e of the curve N^e that fits the largest
-three sizes. Vectors are those of `gallery.py`; pictures for indexing are 32 pixels wide, and their
-encoder takes the mean of the colours, so that what is timed is the indexing.
+The results are the seconds at each size, the best of three, and the exponent e of the curve N^e
+that fits the largest three sizes. Vectors are those of `gallery.py`. Pictures for indexing are 32
+pixels wide, and their encoder returns the mean colour, so that only the indexing is timed.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from cmr_hub.projections.methods import ProjectionOptions, project_stages
 
 SIZES, MILLION, ASKED = (1_000, 3_000, 10_000, 30_000, 100_000), 1_000_000, 500
 ENOUGH = 20.0
-"""Seconds: a task that took longer is not measured at the next size."""
+"""Seconds above which a task is not measured at the next size."""
 
 
 class Colours(ImageEncoder):
-    """The mean colour of a picture."""
+    """An encoder that returns the mean colour of a picture."""
 
     name, dim, preprocessing = "colours", 3, Squashing(resize=16, crop=16)
 
@@ -50,7 +50,7 @@ class Colours(ImageEncoder):
 
 
 def indexing(count: int) -> Took:
-    """Seconds of one new gallery."""
+    """Return the seconds to create a gallery."""
     text = load_model("sketch").text.encoder
     assert text is not None
     model = CrossModalModel(
@@ -68,14 +68,14 @@ def indexing(count: int) -> Took:
 
 
 def tasks(count: int) -> dict[str, Callable[[], object]]:
-    """What is done with so many."""
+    """Return the tasks with this number of items."""
     directory = gallery_of(count)
     gallery = Gallery.open(directory)
     warm(gallery)
     (query,), vectors = draw(1, 3), draw(count, 0)
     asked, given, own, labels = drawn(count)
     tsne = ProjectionOptions(method="tsne")
-    # Conditions are remembered: each asks for another number.
+    # Conditions are cached, so each one uses another number.
     conditions = iter(range(1, 1_000))
     return {
         "search": lambda: [gallery.search(query) for _ in range(10)],
@@ -100,16 +100,16 @@ GROWS = {
     "indexing": "n",
 }
 TENTH = {"search": 10}
-"""How often a task is done in its clock."""
+"""Return how often a task is repeated while it is timed."""
 
 
 def growth(*, full: bool = False) -> None:
-    """Writes results/growth.json, unless the machine is busy."""
+    """Write results/growth.json, unless the machine is busy."""
     before = load()
     taken: dict[str, dict[int, float]] = {name: {} for name in GROWS}
     slow: set[str] = set()
     for work in tasks(SIZES[0]).values():
-        work()  # what is imported or compiled at the first use
+        work()  # warm-up: imports and compilation
     for count in (*SIZES, MILLION) if full else SIZES:
         for name, work in tasks(count).items():
             if name in slow:

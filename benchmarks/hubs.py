@@ -1,24 +1,24 @@
-"""Are there pictures that come first whatever is asked, and does it help to hold them back?
+"""Hubness: pictures that rank high for any query, and scores that reduce this.
 
     python benchmarks/hubs.py train mobilenet_v2.safetensors runs/hubs
     python benchmarks/hubs.py runs/hubs
 
-The first trains MobileNetV2 and the sentence encoder with the preset `infonce` on all but a
-thousand training pictures of Flickr8k (in $CMR_DATA_HOME); the second measures a model on that
-thousand, asked for with each of their sentences: Recall@1 and @10 of the own picture; and how
-unevenly the places on first pages of ten are shared out, asked with the 1,008 neutral sentences
-(`cmr_hub.gallery.neutral`), which no picture belongs to: the skewness of the number of pages that a
-picture is on (Radovanovic et al. 2010, JMLR 11), the most pages, and the share of pictures on none.
+The first command trains MobileNetV2 and the sentence encoder with the preset `infonce` on all but a
+thousand training pictures of Flickr8k (in $CMR_DATA_HOME). The second evaluates a model on this
+thousand: Recall@1 and @10 of the own picture by each sentence; and the hubness of first pages of
+ten for the 1,008 neutral sentences (`cmr_hub.gallery.neutral`), which belong to no picture: the
+skewness of the number of pages that contain a picture (Radovanovic et al. 2010, JMLR 11), its
+maximum, and the share of pictures on no page.
 
-Compared with the plain cosine s(q, v):
+These scores are compared with the plain cosine s(q, v):
 
 - mean a: s - a times the mean score of v with the neutral sentences;
 - z: s in standard deviations above that mean;
 - csls a: s - a times the mean of the ten highest of these scores (Lample et al. 2018);
-- inverted softmax b: s - log of the sum of exp(b s) over them, / b (Bogolin et al. 2022, of which
-  the best b was taken here).
+- inverted softmax b: s - log of the sum of exp(b s) over them, / b (Bogolin et al. 2022), with the
+  best b.
 
-The thousand are drawn with seed 0. Writes `results/hubs.json`.
+The thousand pictures are drawn with seed 0. Writes `results/hubs.json`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Rows = npt.NDArray[np.float64]
 
 
 def pictures() -> PairDataset:
-    """The training pictures, a thousand of them as the test split."""
+    """Return the training pictures, with a thousand of them as the test split."""
     dataset = load_dataset("flickr8k")
     dataset = dataset.subset(dataset.splits == "train")
     splits = np.full(len(dataset), "train", dtype="<U5")
@@ -57,7 +57,7 @@ def pictures() -> PairDataset:
 
 
 def train(weights: str, out: str) -> None:
-    """The model of the first command above."""
+    """Train the model of the first command above."""
     experiment = run_experiment(
         pictures(),
         get_method("infonce"),
@@ -71,12 +71,12 @@ def train(weights: str, out: str) -> None:
 
 
 def row(scores: Rows, neutral: Rows, own: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The figures of one way to score.
+    """Return the figures of a score.
 
     Args:
-        scores: (Q, N) of sentences with all pictures.
-        neutral: (M, N) of neutral sentences.
-        own: (Q,) the pictures that the sentences belong to.
+        scores: (Q, N) scores of sentences with all pictures.
+        neutral: (M, N) scores of neutral sentences.
+        own: (Q,) picture of each sentence.
     """
     ranks = (scores > scores[np.arange(len(own)), own][:, None]).sum(axis=1)
     first = np.argsort(-neutral, axis=1, kind="stable")[:, :PAGE]
@@ -92,7 +92,7 @@ def row(scores: Rows, neutral: Rows, own: npt.NDArray[np.int64]) -> dict[str, fl
 
 
 def measure(name: str) -> None:
-    """Writes the report."""
+    """Write the report."""
     model = load(name)
     dataset = pictures().split("test")
     rows = model.image.encode(

@@ -1,8 +1,8 @@
-"""What is `cmr index` of an unchanged folder, and what does a kill cost it?
+"""Time of `cmr index` on an unchanged folder, the effect of kills, and the speed of writing.
 
     python -m benchmarks indexing-again indexing-faults indexing-writing
 
-Pictures are JPEG files of 500 × 375 smooth noise, as large as photographs of that size.
+Pictures are JPEG files of smooth noise, 500 × 375 pixels, with the file size of photographs.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from cmr_hub.gallery.vectors import VectorColumn
 CMR = [sys.executable, "-c", "from cmr_hub.cli import main; main()"]
 KILLS, KILLED_PICTURES = 50, 1_000
 PART_DONE = 10
-"""So many of the kills must find a part of the gallery written, else they prove little."""
+"""Minimum number of kills that must find a partly written gallery, to be meaningful."""
 OFTEN = [
     *CMR[:-1],
     f"from cmr_hub.gallery.indexing import index; index._COMMIT_SECONDS = 0.1; {CMR[-1]}",
 ]
-"""`cmr index` that writes ten times a second instead of every five seconds: more to be torn."""
+"""`cmr index` that writes ten times a second instead of every five seconds, to be interrupted."""
 WRITTEN = 200_000
 
 
 @contextmanager
 def pictures(count: int) -> Iterator[Path]:
-    """A folder with the pictures in its folder `p`."""
+    """Create a folder with the pictures in its subfolder `p`."""
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as home:
         for number in range(count):
@@ -54,7 +54,7 @@ def pictures(count: int) -> Iterator[Path]:
 
 
 def again() -> dict[str, object]:
-    """A second run of the command over an unchanged folder of 7,000 pictures."""
+    """Measure a second run of the command on an unchanged folder of 7,000 pictures."""
     with pictures(7_000) as home:
         command = [*CMR, "index", str(home / "p"), "--out", str(home / "g")]
         started = time.perf_counter()
@@ -69,7 +69,7 @@ def again() -> dict[str, object]:
 
 
 def faults() -> dict[str, object]:
-    """The command killed at random moments: nothing is lost or double."""
+    """Kill the command at random moments, and check that nothing is lost or duplicated."""
     generator = np.random.default_rng(0)
     with pictures(KILLED_PICTURES) as home:
         command = [*OFTEN, "index", str(home / "p"), "--out", str(home / "g")]
@@ -109,7 +109,7 @@ def faults() -> dict[str, object]:
 
 
 def verified(directory: Path, known: set[str]) -> set[str]:
-    """The paths in a gallery, none of them double and none of those `known` lost."""
+    """Return the paths in a gallery, after checking for duplicates and lost paths."""
     gallery = Gallery.open(directory)
     gallery.store.verify()
     paths = gallery.items["path"].to_pylist()
@@ -119,7 +119,7 @@ def verified(directory: Path, known: set[str]) -> set[str]:
 
 
 def writing() -> dict[str, object]:
-    """Rows a second that one process writes: what feeds it, on a cluster, cannot be faster."""
+    """Measure the rows per second that one process writes, which limits a cluster."""
     table, rows = items(WRITTEN), draw(WRITTEN, 7)
     with tempfile.TemporaryDirectory() as home:
         store = LocalStore.create(Path(home) / "g", "random")

@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy: MobileNetV2 and all-MiniLM-L6-v2 on real pictures and captions.
+"""Accuracy lost by int8: MobileNetV2 and all-MiniLM-L6-v2 on real pictures and captions.
 
     CMR_DATA_HOME=DATA python benchmarks/int8.py MOBILENET_V2.safetensors
 

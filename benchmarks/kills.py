@@ -1,11 +1,11 @@
-"""What is lost when a process is killed? Hundreds of kills, at moments drawn by chance.
+"""Robustness against kills: hundreds of kills at random moments.
 
     python benchmarks/kills.py           # 200 kills
-    python benchmarks/kills.py 30 7      # so many, with another seed
+    python benchmarks/kills.py 30 7      # 30 kills with seed 7
 
-Indexing, changes of a gallery, training, a study, publishing (to a Hub of the tests) and training
-that fills the cache of features are each killed, several times before they end. After each kill
-what is there must be whole; at the end it must be as if nothing had happened.
+Indexing, changes of a gallery, training, a study, publishing (to a test Hub) and training that
+fills the feature cache are each killed several times before they end. After each kill, the existing
+files must be complete; at the end, the result must equal that of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cmr_process import Cmr  # noqa: E402 - found only now
 from kills import KINDS, run  # noqa: E402
 
 TOGETHER = 5
-"""Kills before the work is let end."""
+"""Number of kills before the work may finish."""
 
 
 def main(kills: int, seed: int) -> None:
@@ -44,7 +44,7 @@ def main(kills: int, seed: int) -> None:
         (home / "printed").mkdir()
         cmr = Cmr.begin(home / "printed")
         for number, (kind, work) in enumerate(KINDS.items()):
-            # Equal shares, and the rest to the first.
+            # Equal shares; the first ones get the remainder.
             wanted = kills // len(KINDS) + (number < kills % len(KINDS))
             common = home / f"common{number}"
             work.prepare(common, cmr)
@@ -67,7 +67,7 @@ def main(kills: int, seed: int) -> None:
 
 
 def write(rows: dict[str, dict[str, int]], seed: int, seconds: float) -> None:
-    """What is known so far: a run that is stopped has been for something."""
+    """Store the results so far, so that an interrupted run is not lost."""
     found = {
         "kills": sum(row["kills"] for row in rows.values()),
         "seed": seed,

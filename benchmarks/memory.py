@@ -1,10 +1,10 @@
-"""How much memory does each task take at its most, beside the peer's?
+"""Peak memory of each task, compared with a peer.
 
     python -m benchmarks memory
 
-Each side does the task in a new process, imports included. What counts is the most that the system
-saw in memory (`VmHWM`), or all that belonged to it and to the processes it started, looked at every
-20 ms. Files that are mapped count as far as they were read. Only Linux tells this.
+Each side runs the task in a new process, including imports. The figure is the peak memory of the
+process (`VmHWM`), or that of the process and its children, sampled every 20 ms. Memory-mapped files
+count as far as they were read. Only Linux reports this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ np.savez("map.npz", *ranking.drawn(ranking.COUNT))
 with indexing.pictures(1_000) as home:
     (home / "p").rename("pictures")
 """
-"""Writes what the tasks read, so that none of them imports more than it needs."""
+"""Program that writes the tasks' input files, so that no task imports more than it needs."""
 
 NETWORK = f"""
 import torch
@@ -141,7 +141,7 @@ print([line.split()[1] for line in open("/proc/self/status") if line.startswith(
 
 
 def resident(group: int) -> float:
-    """MiB that the processes of a group have in memory together."""
+    """Return the total memory of a process group in MiB."""
     pages = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -154,7 +154,7 @@ def resident(group: int) -> float:
 
 
 def peak(program: str, folder: str) -> float:
-    """MiB of a program at its most."""
+    """Return the peak memory of a program in MiB."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         [sys.executable, "-c", program + HIGH_WATER],
@@ -176,7 +176,7 @@ def peak(program: str, folder: str) -> float:
 
 
 def memory() -> Row:
-    """MiB of each task, ours and the peers'."""
+    """Measure the memory of each task in MiB, ours and the peers'."""
     row: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-c", PREPARE], cwd=folder, check=True)

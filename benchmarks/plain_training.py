@@ -1,6 +1,5 @@
-"""`acmr-paper` as a straightforward script: what one writes first.
-
-Modules, Adam, a loop over shuffled batches, the losses as their formulas stand.
+"""`acmr-paper` as a straightforward script: modules, Adam, a loop over shuffled batches, and the
+losses written like their formulas.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def plain_loop(images: Tensor, texts: Tensor, labels: Tensor, epochs: int, **options: bool) -> None:
-    """Trains from (N, d) features and (N,) labels, with these options of Adam."""
+    """Train on (N, d) features and (N,) labels, with these options of Adam."""
     preset = PRESETS["acmr-paper"]
     drop_in, drop_hidden = preset.dropout
 

@@ -1,10 +1,10 @@
-"""From the shell: `cmr index` and `cmr search` beside rclip and clip-retrieval, same weights.
+"""Time of the commands `cmr index` and `cmr search`, compared with rclip and clip-retrieval.
 
-All have the same CLIP, the size of ViT-B/32 at 256 pixels (what rclip's own model is), with random
-weights, and index the same folder of JPEG files. rclip is a program of its own environment
-(`elsewhere.py`) and finds the network where it keeps its downloads, as ONNX files that PyTorch's
-exporter wrote; ours runs its own exports of it, with `--backend onnx`. Networks are exported before
-the clock starts. clip-retrieval computes the vectors only: it searches through a server.
+All of them use the same CLIP of the size of ViT-B/32 at 256 pixels, the size of rclip's own model,
+with random weights, and index the same folder of JPEG files. rclip runs in a separate environment
+(`elsewhere.py`) with the network in its download folder, as ONNX files from PyTorch's exporter;
+ours runs its own exports with `--backend onnx`. Networks are exported before the timing starts.
+clip-retrieval only computes the vectors, as it searches through a server.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ ensure_torchvision()
 from clip_retrieval.cli import main
 main()
 """
-"""Its command, also where torch is the build without CUDA and torchvision is not."""
+"""Its command, which also works if torch has no CUDA but torchvision has."""
 
 Command = Callable[[], object]
 
 
 class ClipTexts(torch.nn.Module):
-    """The text side of a CLIP, from tokens to its vector."""
+    """The text side of a CLIP, from tokens to a vector."""
 
     def __init__(self, files: PretrainedFiles) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class ClipTexts(torch.nn.Module):
 
 
 def started(command: list[object], folder: Path, **environment: str) -> str:
-    """What a command says; its complaint if it fails."""
+    """Return the output of a command. Raises RuntimeError with its error output if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
@@ -75,7 +75,7 @@ def started(command: list[object], folder: Path, **environment: str) -> str:
 
 
 def data_of_rclip() -> Path:
-    """The folder where rclip looks for its networks, with ours in it."""
+    """Return rclip's folder of networks, with ours in it."""
     from open_clip.tokenizer import default_bpe
 
     data, files = KEPT / "rclip", clip()
@@ -95,7 +95,7 @@ def data_of_rclip() -> Path:
 
 @contextmanager
 def folder(count: int) -> Iterator[tuple[Path, Path, list[object]]]:
-    """Somewhere with pictures in `p`; the pictures, and our command to index them."""
+    """Create a folder with pictures in `p`; return the pictures and our command to index them."""
     with pictures(count) as home:
         model = ["--model", clip().directory, "--backend", "onnx", "--device", "cpu"]
         command = [*CMR, "index", home / "p", "--out", home / "g", *model]
@@ -104,7 +104,7 @@ def folder(count: int) -> Iterator[tuple[Path, Path, list[object]]]:
 
 
 def best_batch(commands: dict[int, Command], prepare: Command) -> tuple[int, dict[str, float]]:
-    """Each once."""
+    """Run each command once."""
     taken = {}
     for size, command in commands.items():
         prepare()
@@ -114,7 +114,7 @@ def best_batch(commands: dict[int, Command], prepare: Command) -> tuple[int, dic
 
 
 def index() -> Row:
-    """A new gallery of a folder, from the command to its end."""
+    """Measure indexing a folder into a new gallery, from start to end of the command."""
     with folder(INDEXED) as (home, shown, command), tempfile.TemporaryDirectory() as other:
         places = {"g": home / "g", "out": Path(other, "out"), "data": Path(other, "data")}
 
@@ -171,7 +171,7 @@ def index() -> Row:
 
 
 def search() -> Row:
-    """The first hits in a folder that is indexed, from the command to its end."""
+    """Measure a search in an indexed folder, from start to end of the command."""
     with folder(SEARCHED) as (home, shown, _):
         command = [*CMR, "search", home / "g", QUERY, "--backend", "onnx", "--device", "cpu"]
         rivals = {

@@ -1,11 +1,11 @@
-"""How long does MAP@all take, ranking included, beside those who compute it too?
+"""Time of MAP@all, including the ranking, compared with other libraries.
 
-As many queries as gallery items, 20 classes, vectors of 64 numbers. Every rival starts from the
-vectors and must give the same figure.
+The number of queries equals that of gallery items, with 20 classes and vectors of 64 dimensions.
+Every rival starts from the vectors and must return the same figure.
 
 - PyTorch: four lines, one sorted matrix;
-- scikit-learn: `average_precision_score` for one query after the other;
-- pytrec_eval: trec_eval's MAP, from dictionaries, which have to be made first;
+- scikit-learn: `average_precision_score` for each query;
+- pytrec_eval: trec_eval's MAP, from dictionaries, which must be built first;
 - torchmetrics: `RetrievalMAP` over all pairs.
 """
 
@@ -25,7 +25,7 @@ DIM, CLASSES, COUNT = 64, 20, 2_000
 
 
 def drawn(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Queries, gallery, and the labels of each."""
+    """Return queries, gallery, and the labels of each."""
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(CLASSES, DIM))
     rows, labels = [], []
@@ -37,7 +37,7 @@ def drawn(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def scores_of(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Cosine similarities."""
+    """Return cosine similarities."""
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (queries, gallery)]
     return unit[0] @ unit[1].T
 
@@ -83,7 +83,7 @@ def by_torchmetrics(
     ensure_torchvision()  # torchmetrics imports torchvision
     from torchmetrics.retrieval import RetrievalMAP
 
-    # What scores zero or less it takes for not found at all.
+    # It counts items with a score of zero or less as not retrieved.
     scores = torch.from_numpy((1 + scores_of(queries, gallery)) / 2)
     relevance = torch.from_numpy(asked[:, None] == given)
     numbers = torch.arange(len(asked)).repeat_interleave(len(given))
@@ -102,7 +102,7 @@ def by_torch(
 
 
 def ranking(threads: int) -> Row:
-    """MAP@all; 0 threads are all."""
+    """Measure MAP@all; 0 means all threads."""
     torch.set_num_threads(threads or torch.get_num_threads())
     data = drawn(COUNT)
     peers = {"PyTorch": (by_torch, "argsort and cumsum, inference mode", "torch")}
@@ -118,9 +118,5 @@ def ranking(threads: int) -> Row:
         assert math.isclose(peer(*data), expected, rel_tol=1e-5), name
         rivals[name] = Rival(partial(peer, *data), settings, package)
     how = "one thread" if threads else "all threads"
-    return measure(
-        f"MAP@all of {COUNT:,} queries and items, {how}",
-        rivals,
-        warm=False,
-        threads=torch.get_num_threads(),
-    )
+    task = f"MAP@all of {COUNT:,} queries and items, {how}"
+    return measure(task, rivals, threads=torch.get_num_threads())

@@ -1,12 +1,15 @@
-"""Times rivals in alternating turns and stores the results as a row.
+"""Time rivals in alternating turns and store the results as a row.
 
-A row is published if the machine was quiet: less than .3 of a core busy with other work before it
-began, and each rival's five turns within 15 % of each other. Otherwise it is kept under `busy` and
-the last quiet row stays. This is the only place that writes `results/benchmarks.json`.
+A turn is the median of several rounds in which all rivals alternate, as many as fit into four
+seconds, up to nine. A row is published if the machine was quiet: less than .3 of a core was busy
+with other work before the start, and the five turns of each rival are within 15 % of each other.
+Otherwise it is stored under `busy`, and the last quiet row stays published. Only this module writes
+`results/benchmarks.json`.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import json
@@ -14,8 +17,9 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,26 +31,26 @@ from cmr_hub.experiments.results import versions
 
 HOME = Path(__file__).parents[1]
 RESULTS = HOME / "results" / "benchmarks.json"
-TURNS = 5
+TURNS, ROUNDS, TURN_SECONDS = 5, 9, 4.0
 BUSY, WIDE = 0.3, 0.15
 LOOK = 3.0
-"""Seconds for which the machine is watched before and after a row."""
+"""Seconds for which the load of the machine is measured before and after a row."""
 
 Row = dict[str, Any]
 
 
 @dataclass
 class Rival:
-    """Somebody who does the work of a row.
+    """An implementation that performs the task of a row.
 
     Attributes:
-        work: what is timed.
-        settings: threads, precision, batch: all that a reader would want to change.
-        package: whose version is noted.
-        against: which of ours it is compared with; None if it is ours itself.
-        prepare: done before each turn, such as filling the caches; not timed.
-        tried: figures of all settings that were tried; the best of them is `settings`.
-        facts: other measurements of it, such as its recall.
+        work: the timed function.
+        settings: threads, precision, batch size and other settings.
+        package: package whose version is recorded.
+        against: the implementation of ours that it is compared with; None if it is ours itself.
+        prepare: function that is called before each turn and not timed, such as filling caches.
+        tried: figures of all settings that were tried; `settings` is the best of them.
+        facts: other measurements, such as the recall.
     """
 
     work: Callable[[], object]
@@ -59,18 +63,18 @@ class Rival:
 
 
 class Took(float):
-    """Seconds that a work has measured itself."""
+    """Seconds that a function has measured itself."""
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes once."""
+    """Return the seconds of one call."""
     started = time.perf_counter()
     told = work()
     return told if isinstance(told, Took) else time.perf_counter() - started
 
 
 def best(settings: Mapping[str, Callable[[], object]], per: int = 1) -> tuple[str, Row]:
-    """The fastest of some settings, and milliseconds of each: the best of two, one before."""
+    """Return the fastest setting, and the milliseconds of each (best of two after a warm-up)."""
     tried = {}
     for name, work in settings.items():
         work()
@@ -87,25 +91,27 @@ def measure(
     warm: bool = True,
     **facts: object,
 ) -> Row:
-    """Time all rivals in alternating turns, so that other load affects all alike.
+    """Time all rivals in alternating turns, so that other load affects all equally.
 
     Args:
-        task: what is done, for the table.
-        rivals: by name; ours first.
-        per: things done in a turn; seconds are those of one.
-        turns: how many turns; by default five, or as many as CMR_BENCH_TURNS says.
-        warm: whether a turn that does not count comes first.
-        facts: what else belongs into the row.
+        task: description of the task, for the table.
+        rivals: rivals by name, ours first.
+        per: number of units of work per turn; seconds are reported per unit.
+        turns: number of turns. Default: CMR_BENCH_TURNS, or five.
+        warm: whether to run a warm-up round first; without it, a turn has one round.
+        facts: other fields of the row.
     """
     count = turns or int(os.environ.get("CMR_BENCH_TURNS", TURNS))
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    for number in range(-warm, count):
-        for name, rival in rivals.items():
-            rival.prepare()
-            took = seconds(rival.work)
-            if number >= 0:
-                taken[name].append(took / per)
-    row: Row = {"task": task, **facts, "rivals": {}}
+    started = time.perf_counter()
+    if warm:
+        one_round(rivals)
+    rounds = min(ROUNDS, max(1, int(TURN_SECONDS / (time.perf_counter() - started)))) if warm else 1
+    for _ in range(count):
+        turn = [one_round(rivals) for _ in range(rounds)]
+        for name, own in taken.items():
+            own.append(statistics.median(took[name] for took in turn) / per)
+    row: Row = {"task": task, **facts, "rounds": rounds, "rivals": {}}
     for name, rival in rivals.items():
         own = {
             "seconds": rounded(statistics.median(taken[name])),
@@ -130,8 +136,17 @@ def measure(
     return row
 
 
+def one_round(rivals: Mapping[str, Rival]) -> dict[str, float]:
+    """Return the seconds of each rival in one round."""
+    taken = {}
+    for name, rival in rivals.items():
+        rival.prepare()
+        taken[name] = seconds(rival.work)
+    return taken
+
+
 def spread(turns: Sequence[float]) -> float:
-    """How far apart the middle half of the turns is, over their median."""
+    """Return the interquartile range of the turns, divided by their median."""
     if len(turns) < 2:
         return 0.0
     low, middle, high = statistics.quantiles(turns, n=4, method="inclusive")
@@ -139,24 +154,24 @@ def spread(turns: Sequence[float]) -> float:
 
 
 def exponent(taken: Mapping[int, float]) -> float:
-    """Of the curve size^e through the seconds of the largest three sizes."""
+    """Return the exponent e of the curve size^e through the seconds of the largest three sizes."""
     sizes = sorted(taken)[-3:]
     logs = [math.log(taken[size]) for size in sizes]
     return statistics.linear_regression([math.log(size) for size in sizes], logs).slope
 
 
 def rounded(value: float) -> float:
-    """Four digits."""
+    """Round to four digits."""
     return float(f"{value:.4g}")
 
 
 def load() -> float:
-    """The share of each core that works, now."""
+    """Return the current load of each core."""
     return rounded(psutil.cpu_percent(LOOK) / 100)
 
 
 def machine() -> Row:
-    """What it is measured on."""
+    """Return a description of the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
     return {
@@ -167,34 +182,65 @@ def machine() -> Row:
     }
 
 
-def code(*modules: str) -> str:
-    """A hash of the package and of these modules: another one, and a row is measured again."""
-    paths = [*(HOME / "cmr_hub").rglob("*.py"), *(HOME / "benchmarks" / f"{m}.py" for m in modules)]
+def used(*, all_of_it: bool = False) -> list[str]:
+    """Return the files of the package that this process has imported, or all of them."""
+    if all_of_it:
+        paths = {str(path) for path in (HOME / "cmr_hub").rglob("*.py")}
+    else:
+        modules = [
+            module for name, module in sys.modules.items() if name.partition(".")[0] == "cmr_hub"
+        ]
+        paths = {path for module in modules if (path := module.__file__)}
+    return sorted(os.path.relpath(path, HOME) for path in paths)
+
+
+def code(files: Iterable[str]) -> str:
+    """Return a hash of the code in these files, ignoring comments, docstrings and layout."""
     digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.read_bytes())
+    for file in sorted(files):
+        path = HOME / file
+        digest.update(_without_words(path.read_text(encoding="utf-8")) if path.exists() else b"")
     return digest.hexdigest()[:16]
 
 
+def _without_words(source: str) -> bytes:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                setattr(node, name, [part for part in body if not _is_text(part)])
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 def read(path: Path = RESULTS) -> dict[str, Row]:
-    """All rows."""
+    """Return all rows."""
     found: dict[str, Row] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 def quiet(row: Row) -> bool:
-    """Whether it may be published."""
+    """Return whether a row may be published."""
     wide = any(own["spread"] > WIDE for own in row.get("rivals", {}).values())
     return row["load_before"] <= BUSY and not wide
 
 
-def fresh(row: Row | None, now: str) -> bool:
-    """Whether the row was measured by the code and the versions that are here."""
-    return row is not None and row.get("code") == now and row.get("versions") == versions()
+def fresh(row: Row | None) -> bool:
+    """Return whether a row was measured with the current code and versions."""
+    if row is None or "code" not in row or row["versions"] != versions():
+        return False
+    return row["code"] == {
+        "files": row["code"]["files"],
+        "hash": code(row["code"]["files"].split()),
+    }
 
 
 def keep(name: str, row: Row, path: Path = RESULTS) -> bool:
-    """Store a row: in its place if the machine was quiet, else under `busy`. Says which."""
+    """Store a row, under `busy` if the machine was not quiet. Print which."""
     rows = read(path) if path.exists() else {}
     busy = rows.pop("busy", {})
     published = quiet(row)

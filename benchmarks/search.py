@@ -1,8 +1,8 @@
-"""Searches: one query after the other, a thousand at once, and building the graph for them.
+"""Time of searches, one query at a time and a thousand at once, and of building the graph.
 
-The vectors are those of `gallery.py`. One query takes one thread, ours and everybody's; batches and
-building take all. Rivals are compared at the same Recall@10: exact ones find all, and each graph
-has the smallest `ef` that finds as many as ours.
+The vectors are those of `gallery.py`. Single queries use one thread; batches and building use all.
+Rivals are compared at the same Recall@10: exact search finds all neighbours, and each graph uses
+the smallest `ef` with at least our recall.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from cmr_hub.gallery.nearest import SPARE
 
 K, JUDGED, BATCH = 10, 300, 1_000
 WARM = 10
-"""Queries before each turn that do not count: they find the caches full of a rival's vectors."""
+"""Warm-up queries before each turn, because the CPU caches contain a rival's vectors."""
 AGAIN = f"8 bits, {K + SPARE} candidates again in 32"
 EFS = (20, 30, 40, 60, 80, 100, 120, 150, 200, 250, 300, 400)
 CONNECTED = (16, 32)
 CLOSE = 0.0005
-"""A rival may find so much less."""
+"""Recall by which a rival may be lower."""
 SELDOM = 200_000
-"""From here on a rival's graph has the links of `CONNECTED[0]` only: it takes minutes to build."""
+"""Size from which a rival's graph only has `CONNECTED[0]` links, as building takes minutes."""
 
 Search = Callable[[np.ndarray], np.ndarray]
-"""From (Q, d) queries to (Q, k) numbers of vectors."""
+"""A function of (Q, d) queries that returns (Q, k) numbers of vectors."""
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many for FAISS and torch."""
+    """Batch size of FAISS and torch."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     faiss.omp_set_num_threads(count)
@@ -56,14 +56,14 @@ def threads(count: int) -> Iterator[None]:
 
 
 def of_gallery(gallery: Gallery) -> Search:
-    """Ours, as a user calls it."""
+    """Search with our API, as a user does."""
     return lambda queries: np.array(
         [[int(hit.id, 16) for hit in hits] for hits in gallery.search_many(queries, K)]
     )
 
 
 def found(search: Search, queries: np.ndarray, truth: np.ndarray) -> float:
-    """Recall@10, one query after the other."""
+    """Return Recall@10, with one query at a time."""
     hits = [set(search(one[None])[0].tolist()) for one in queries]
     return sum(len(a & set(b)) for a, b in zip(hits, truth.tolist(), strict=True)) / truth.size
 
@@ -79,13 +79,13 @@ def one_by_one(search: Search, queries: np.ndarray) -> Callable[[], None]:
 def asked(
     search: Search, settings: str, queries: np.ndarray, package: str = "", **more: Any
 ) -> Rival:
-    """A rival that gets the queries one by one."""
+    """Return a rival that gets the queries one at a time."""
     prepare = one_by_one(search, queries[:WARM])
     return Rival(one_by_one(search, queries), settings, package, prepare=prepare, **more)
 
 
 def ours(gallery: Gallery, queries: np.ndarray, recall: float) -> Rival:
-    """`Gallery.search`, one thread."""
+    """Return `Gallery.search` with one thread, as a rival."""
 
     def run(some: np.ndarray) -> None:
         for one in some:
@@ -102,7 +102,7 @@ def ours(gallery: Gallery, queries: np.ndarray, recall: float) -> Rival:
 
 
 def flat(rows: np.ndarray, bits: int) -> Search:
-    """FAISS, every vector compared."""
+    """Search exactly with FAISS."""
     half = faiss.ScalarQuantizer.QT_fp16
     index = (
         faiss.IndexFlatIP(DIM)
@@ -115,7 +115,7 @@ def flat(rows: np.ndarray, bits: int) -> Search:
 
 
 def in_torch(rows: np.ndarray) -> Search:
-    """A product and its largest."""
+    """Search with a matrix product and its largest values."""
     vectors = torch.from_numpy(rows)
 
     def search(queries: np.ndarray) -> np.ndarray:
@@ -126,12 +126,12 @@ def in_torch(rows: np.ndarray) -> Search:
 
 
 def in_numpy(rows: np.ndarray) -> Search:
-    """A product and its largest, in any order."""
+    """Search with a matrix product and its largest values, unsorted."""
     return lambda queries: np.argpartition(queries @ rows.T, -K)[:, -K:]
 
 
 def semantic(rows: np.ndarray) -> Search:
-    """sentence-transformers as its documents advise: vectors of length 1, and their products."""
+    """Search with sentence-transformers as documented: unit vectors and their dot products."""
     ensure_torchvision()
     from sentence_transformers.util import dot_score, semantic_search
 
@@ -145,7 +145,7 @@ def semantic(rows: np.ndarray) -> Search:
 
 
 def exact(count: int) -> Row:
-    """Every vector compared, one thread."""
+    """Measure exact search with one thread."""
     rows, queries = draw(count, 0), draw(4_000_000 // count + 20, 3)
     gallery = Gallery.open(gallery_of(count))
     judged = draw(JUDGED, 1)
@@ -172,7 +172,7 @@ def exact(count: int) -> Row:
 
 
 def again(search: Search, rows: np.ndarray) -> Search:
-    """The best of what 8 bits find, by 32 bits, as ours does it."""
+    """Rescore the best 8-bit candidates with 32 bits, as ours does."""
 
     def nearest(queries: np.ndarray) -> np.ndarray:
         found = []
@@ -256,11 +256,11 @@ GRAPHS: dict[str, tuple[Any, Any, Any, Any, str, str]] = {
         AGAIN,
     ),
 }
-"""How each is built, asked, written and read; its package, and its precision."""
+"""How each library is built, searched, written and read; its package and its precision."""
 
 
 def kept_graph(name: str, rows: np.ndarray, links: int) -> Any:
-    """A rival's graph, built the first time."""
+    """Return a rival's graph, building it once."""
     build, _, write, read, *_ = GRAPHS[name]
     file = KEPT / f"{name.replace(' ', '-')}-{len(rows)}-{links}"
     if file.exists():
@@ -276,13 +276,13 @@ def kept_graph(name: str, rows: np.ndarray, links: int) -> Any:
 
 
 def graph(count: int) -> Row:
-    """A walk through a graph, one thread, at the same recall."""
+    """Measure graph search with one thread, at the same recall."""
     rows, queries, judged = draw(count, 0), draw(300, 3), draw(JUDGED, 1)
     many = count > SELDOM
     _, truth = faiss.knn(judged, rows, K, metric=faiss.METRIC_INNER_PRODUCT)
     if many:
         gallery = Gallery.open(gallery_of(count))
-    else:  # so few are not searched by a graph, unless one asks for it
+    else:  # small galleries are searched without a graph by default
         local.EXACT_LIMIT = 0  # type: ignore[misc]
         gallery = Gallery.open(gallery_of(count, name="graph"))
     assert gallery.store.facts()["search"] == "image: graph"
@@ -330,7 +330,7 @@ def graph(count: int) -> Row:
 
 
 def building(count: int) -> Row:
-    """Graphs of the links that `graph` found best, with all threads."""
+    """Measure building graphs with the links that `graph` found best, with all threads."""
     rows = draw(count, 0)
 
     def own() -> None:
@@ -353,7 +353,7 @@ def building(count: int) -> Row:
 
 
 def batch(count: int) -> Row:
-    """A thousand queries at once, every vector compared, all threads."""
+    """Measure exact search of a thousand queries at once, with all threads."""
     rows, queries = draw(count, 0), draw(BATCH, 3)
     gallery = Gallery.open(gallery_of(count))
     warm(gallery)

@@ -1,10 +1,10 @@
-"""What a model finds in pictures of their own shape, and in the same after a change.
+"""Retrieval with pictures in their original shape and in changed shapes.
 
     python benchmarks/shapes.py [MODEL]
 
-On the 200 test pictures of Pascal Sentence: as they are, squashed to 160 × 160 (as Flickr8k's are
-kept where the model was trained), their central square alone, and padded to a square. Writes
-results/shapes.json.
+On the 200 test pictures of Pascal Sentence: unchanged, resized to 160 × 160 (like the copies of
+Flickr8k that the model was trained on), cropped to the central square, and padded to a square.
+Writes results/shapes.json.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SQUASHED: Final = 160
 
 
 def central(picture: Image.Image) -> Image.Image:
-    """The largest square in the middle."""
+    """Crop the largest central square."""
     return ImageOps.fit(picture, (min(picture.size),) * 2)
 
 
 def padded(picture: Image.Image) -> Image.Image:
-    """A square with grey at two sides."""
+    """Pad to a square with grey."""
     return ImageOps.pad(picture, (max(picture.size),) * 2, color=(127, 127, 127))
 
 
@@ -49,7 +49,7 @@ SHAPES: Final[dict[str, Callable[[Image.Image], Image.Image]]] = {
 
 
 def main() -> None:
-    """Writes results/shapes.json."""
+    """Write results/shapes.json."""
     name = sys.argv[1] if len(sys.argv) > 1 else "photos"
     model = load(name)
     part = load_dataset("pascal-sentence").split("test")

@@ -1,8 +1,8 @@
-"""What was measured, as the tables of the documents.
+"""Tables of the documents, from the results of the benchmarks.
 
-Figures come from `results/benchmarks.json` and `results/growth.json` and from nowhere else. In a
-document everything between `<!-- benchmarks: NAME -->` and `<!-- end -->` is written by the
-function of that name in `BLOCKS`. `python -m benchmarks table` writes them again.
+Figures come only from `results/benchmarks.json` and `results/growth.json`. In a document,
+everything between `<!-- benchmarks: NAME -->` and `<!-- end -->` is written by the function of that
+name in `BLOCKS`. `python -m benchmarks table` updates the documents.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN_FIRST = (
     "command-search",
     "command-index",
 )
-"""What the README shows of the table."""
+"""Rows of the table in the README."""
 LIMITS: tuple[tuple[str, str, str, str, float], ...] = (
     ("gallery of 1,000,000: Recall@10", "gallery-scale/curve/-1/recall_at_10", "", "≥", 0.98),
     (
@@ -85,13 +85,13 @@ LIMITS: tuple[tuple[str, str, str, str, float], ...] = (
         0.5,
     ),
 )
-"""What is measured, where it stands, its unit, and what it must keep."""
+"""Limits: description, location of the figure, unit, and bound."""
 
 Rows = dict[str, Row]
 
 
 def found(rows: Rows, at: str) -> Any:
-    """What stands there, or None."""
+    """Return the value at a location, or None."""
     here: Any = rows
     for key in at.split("/"):
         if isinstance(here, list):
@@ -102,7 +102,7 @@ def found(rows: Rows, at: str) -> Any:
 
 
 def duration(seconds: float) -> str:
-    """Two or three digits and a unit."""
+    """Format with two or three digits and a unit."""
     size, unit = next(
         (size, unit) for size, unit in UNITS if seconds >= size or (size, unit) == UNITS[-1]
     )
@@ -111,30 +111,30 @@ def duration(seconds: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio as it is read."""
+    """Format a ratio."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
 def markdown(head: Sequence[str], cells: list[list[str]], texts: int = 2) -> str:
-    """A table of a document, whose first columns are texts."""
+    """Return a Markdown table whose first columns are texts."""
     rule = ["---" if at < texts else "---:" for at in range(len(head))]
     return "".join(f"| {' | '.join(row)} |\n" for row in (list(head), rule, *cells))
 
 
 def ratios(row: Row) -> dict[str, float]:
-    """Each peer's time over ours."""
+    """Return each peer's time divided by ours."""
     return {name: own["peer_over_ours"] for name, own in row["rivals"].items() if "against" in own}
 
 
 def compared(rows: Rows) -> list[tuple[str, Row | None]]:
-    """The rows that have rivals, in the order of their importance; None where not measured."""
+    """Return the rows with rivals in order of importance; None if not measured."""
     others = {limit[1].split("/")[0] for limit in LIMITS}
     others |= {"memory", "attacked", "gallery-codes", "indexing-writing"}
     return [(name, rows.get(name)) for name in PLANS if name not in others]
 
 
 def who(name: str, own: Row) -> str:
-    """A rival, with its version and settings."""
+    """Describe a rival with its version and settings."""
     version = f" {own['version']}" if "version" in own and "against" in own else ""
     recall = f"; Recall@10 {own['recall_at_10']:.3f}" if "recall_at_10" in own else ""
     settings = f" ({own['settings']}{recall})" if own["settings"] else recall
@@ -142,7 +142,7 @@ def who(name: str, own: Row) -> str:
 
 
 def table(rows: Rows) -> str:
-    """Every comparison: a line for each peer, the strongest one in bold."""
+    """Return the table of all comparisons, one line per peer, the strongest in bold."""
     cells = []
     for name, row in compared(rows):
         if row is None:
@@ -170,7 +170,7 @@ def _fastest(rivals: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def speed(rows: Rows) -> str:
-    """What a reader asks first: the best of ours beside the strongest peer."""
+    """Return the summary: our best figure compared with the strongest peer."""
     cells = []
     for name, row in compared(rows):
         if name not in SHOWN_FIRST:
@@ -181,7 +181,7 @@ def speed(rows: Rows) -> str:
         rivals = row["rivals"]
         ours, _ = _fastest({peer: own for peer, own in rivals.items() if "against" not in own})
         peer, own = _fastest({peer: own for peer, own in rivals.items() if "against" in own})
-        # The median of the turns, as in the whole table, if both ran beside each other.
+        # The median of the turns, as in the full table, if both ran in turns.
         ratio = own["peer_over_ours"]
         if own["against"] != ours:
             ratio = own["seconds"] / rivals[ours]["seconds"]
@@ -190,7 +190,7 @@ def speed(rows: Rows) -> str:
 
 
 def tried(rows: Rows) -> str:
-    """What was tried for each peer."""
+    """Return the table of the settings tried for each peer."""
     cells = []
     for name, row in compared(rows):
         for peer, own in () if row is None else row["rivals"].items():
@@ -201,14 +201,14 @@ def tried(rows: Rows) -> str:
 
 
 def setting(value: Any) -> str:
-    """A figure that was tried."""
+    """Format a figure of a tried setting."""
     if isinstance(value, dict):
         return f"{value['ms']:.3g} (Recall@10 {value['recall_at_10']:.3f})"
     return f"{value:.3g}"
 
 
 def limits(rows: Rows) -> str:
-    """Every limit that was measured."""
+    """Return the table of all measured limits."""
     cells = []
     for task, at, unit, sign, limit in LIMITS:
         value = found(rows, at)
@@ -220,7 +220,7 @@ def limits(rows: Rows) -> str:
 
 
 def memory(rows: Rows) -> str:
-    """What each task takes, ours and the peer's."""
+    """Return the table of memory, ours and the peer's."""
     cells = [
         [task, peer, f"{own['mebibytes']:,.0f} MiB", times(own["peer_over_ours"])]
         for task, peers in (found(rows, "memory/tasks") or {}).items()
@@ -230,7 +230,7 @@ def memory(rows: Rows) -> str:
 
 
 def machine(rows: Rows) -> str:
-    """What it was measured on, and how busy that was."""
+    """Describe the machine and its load."""
     there = [row for _, row in compared(rows) if row is not None]
     if not there:
         return f"The comparisons are {MISSING}.\n"
@@ -252,7 +252,7 @@ def machine(rows: Rows) -> str:
 
 
 def page(rows: Rows) -> str:
-    """What the documents say of the page."""
+    """Return the table of the search page."""
     own = rows["page"]
     http, queue = (f"{own[way]['p95_ms']:,.0f} ms" for way in ("http", "gradio"))
     asked = own["http"]
@@ -265,7 +265,7 @@ def page(rows: Rows) -> str:
 
 
 def growth(_: Rows) -> str:
-    """How the cost of each task grows."""
+    """Return the table of the growth of each task's cost."""
     if not GROWTH.exists():
         return f"The growth is {MISSING}.\n"
     tasks = json.loads(GROWTH.read_text(encoding="utf-8"))["tasks"]
@@ -287,12 +287,12 @@ BLOCKS: dict[str, Callable[[Rows], str]] = {
 
 
 def written(text: str, rows: Rows) -> str:
-    """A document with its blocks as these rows have them."""
+    """Return a document with its blocks updated from these rows."""
     return BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]](rows)}\n{block[3]}", text)
 
 
 def write(rows: Rows, documents: Sequence[Path] = DOCUMENTS) -> None:
-    """Writes the blocks of all documents again."""
+    """Update the blocks of all documents."""
     for document in documents:
         text = document.read_text(encoding="utf-8")
         with atomic_file(document) as file:

@@ -1,7 +1,7 @@
-"""How long is a training step of `acmr-paper`, and is our trainer slower than a plain loop?
+"""Time of a training step of `acmr-paper`, compared with a plain loop.
 
-Both train the same networks on the same random features (the sizes of Pascal Sentence with
-MobileNetV2 and TF-IDF). The plain loop is that of `plain_training.py`, with each way that Adam has.
+Both train the same networks on the same random features, with the sizes of Pascal Sentence with
+MobileNetV2 and TF-IDF. The plain loop is that of `plain_training.py`, with each variant of Adam.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, bool]] = {
 
 
 def features() -> PairedFeatures:
-    """Random ones."""
+    """Return random features."""
     generator = np.random.default_rng(0)
     images = generator.random((PAIRS, IMAGE_DIM), dtype=np.float32)
     texts = generator.random((PAIRS, TEXT_DIM), dtype=np.float32)
@@ -37,13 +37,13 @@ def features() -> PairedFeatures:
 
 
 def ours(data: PairedFeatures) -> None:
-    """On all pairs for a fixed number of epochs: nothing but steps is timed."""
+    """Train on all pairs for a fixed number of epochs, so that only steps are timed."""
     preset = replace(PRESETS["acmr-paper"], early_stopping=False, epochs=EPOCHS)
     train_projectors(TrainingSplits(data, data, refit=None), preset, 0, validation_map)
 
 
 def training(threads: int) -> Row:
-    """A step; 0 threads are all."""
+    """Measure a step; 0 means all threads."""
     torch.set_num_threads(threads or torch.get_num_threads())
     data = features()
     tensors = [torch.from_numpy(array) for array in (data.images, data.texts, data.labels)]

@@ -1,7 +1,7 @@
-"""t-SNE, beside openTSNE with its defaults and with all threads.
+"""Time of t-SNE, compared with openTSNE with its defaults and with all threads.
 
-A fast map must not be a worse one: of each point's 15 nearest neighbours the share that is among
-the 15 nearest in the map is measured too.
+The quality of the map is also measured, as the share of each point's 15 nearest neighbours that are
+among the 15 nearest in the map.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DIMENSIONS, CLASSES, NEIGHBOURS, COUNT = 256, 20, 15, 5_000
 
 
 def drawn(count: int) -> np.ndarray:
-    """Unit vectors around 20 centres, as a common space of 20 classes has them."""
+    """Return unit vectors around 20 centres, like a common space of 20 classes."""
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(CLASSES, DIMENSIONS))
     labels = generator.integers(0, CLASSES, count)
@@ -29,7 +29,7 @@ def drawn(count: int) -> np.ndarray:
 
 
 def kept(high: np.ndarray, low: np.ndarray) -> float:
-    """The share of the nearest neighbours that are the nearest in the map too."""
+    """Return the share of the nearest neighbours that are also nearest in the map."""
     sample = np.random.default_rng(1).choice(len(high), min(1_000, len(high)), replace=False)
     found = [
         NearestNeighbors(n_neighbors=NEIGHBOURS + 1)
@@ -42,7 +42,7 @@ def kept(high: np.ndarray, low: np.ndarray) -> float:
 
 
 def tsne() -> Row:
-    """The map of 5,000 vectors of 256 numbers."""
+    """Measure the map of 5,000 vectors of 256 dimensions."""
     points = drawn(COUNT)
     options = ProjectionOptions(method="tsne", metric="euclidean")
 
@@ -52,7 +52,7 @@ def tsne() -> Row:
     def ours(data: np.ndarray) -> np.ndarray:
         return project_stages([data], options)[0]
 
-    in_opentsne(points[:500])  # what is compiled at the first use
+    in_opentsne(points[:500])  # warm-up: compilation
     cores = {"n_jobs": os.cpu_count() or 1}
     works = {
         "ours": (partial(ours, points), "all threads", None),

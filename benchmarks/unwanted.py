@@ -1,24 +1,24 @@
-r"""How well does a search leave out what is not wanted, and keep what is?
+r"""Searches with an unwanted text: how well they exclude it and keep wanted pictures.
 
     cmr train pascal-sentence --image-weights mobilenet_v2.safetensors --text-encoder sentence \
         --preset infonce --out runs/pascal-infonce
     python benchmarks/unwanted.py sketch runs/pascal-infonce
 
-On Pascal Sentence (in $CMR_DATA_HOME). Three kinds of queries, each with something unwanted:
+On Pascal Sentence (in $CMR_DATA_HOME), with three kinds of queries:
 
-- kind: "an animal" without "a cow": right are pictures of the other animals;
-- detail: "a dog" without "grass", of things that one to four fifths of the class's sentences name:
-  right are pictures of the class whose sentences do not name it;
-- other: "a dog" without "a car", which there is none of: right are pictures of the class.
+- kind: "an animal" without "a cow": relevant are pictures of the other animals;
+- detail: "a dog" without "grass", for details that one to four fifths of the class's sentences
+  name: relevant are pictures of the class whose sentences do not name the detail;
+- other: "a dog" without "a car", of another class: relevant are pictures of the class.
 
-Of the first ten pictures, on average over the queries: the share that is right, that shows what is
-unwanted, and the rest, which is neither. Compared are the wanted text alone; a plain difference of
-the unit vectors, w - a u; and what a `Mix` does, which leaves what both share
-(`cmr_hub.gallery.query.mixed`); each with several weights a.
+The figures are the shares of the first ten pictures that are relevant, unwanted, and neither, as
+means over the queries. The wanted text alone, a plain difference of the unit vectors, w - a u, and
+a `Mix`, which keeps what both texts share (`cmr_hub.gallery.query.mixed`), are compared, with
+several weights a.
 
 The default weight was chosen on the training pictures (`--train MODEL`; writes nothing), with the
-same encoders and preset trained on Flickr8k, not with `sketch`, which has learnt from
-these pictures. Nothing is drawn by chance. Writes `results/unwanted.json`.
+same encoders and preset trained on Flickr8k, not with `sketch`, which was trained on these
+pictures. Nothing is random. Writes `results/unwanted.json`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from cmr_hub.gallery.query import UNWANTED_WEIGHT, mixed, unit_rows
 PAGE = 10
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.7)
 OUT = Path("results/unwanted.json")
-# What to ask for: the classes of that kind, as a caption calls them.
+# Classes of each kind, by their names in captions.
 KINDS = {
     ("an animal", "an animal in a field"): {
         "a bird": "bird",
@@ -90,9 +90,9 @@ class Asked:
     """One query.
 
     Attributes:
-        kind: of the three.
-        wanted, unwanted: its texts.
-        fits, spoils: (N,) which pictures show the one and the other.
+        kind: one of the three kinds.
+        wanted, unwanted: texts of the query.
+        fits, spoils: (N,) masks of the pictures that show the wanted and the unwanted object.
     """
 
     kind: str
@@ -103,7 +103,7 @@ class Asked:
 
 
 def asked(dataset: PairDataset) -> Iterator[Asked]:
-    """All queries."""
+    """Return all queries."""
     labels = np.array([dataset.label_name(row) for row in range(len(dataset))])
     said = []
     for sentences in dataset.sentences:
@@ -133,7 +133,7 @@ def row(
     texts: dict[str, npt.NDArray[np.float64]],
     form: Form,
 ) -> dict[str, dict[str, float]]:
-    """The three shares of each kind of queries, with the vectors that a form gives."""
+    """Return the three shares for each kind of queries, with the vectors of a form."""
     found: dict[str, list[tuple[float, ...]]] = {}
     for one in queries:
         vector = form(texts[one.wanted], texts[one.unwanted])
@@ -153,17 +153,17 @@ def row(
 
 
 def difference(weight: float) -> Form:
-    """A plain difference of unit vectors."""
+    """Return the plain difference of unit vectors."""
     return lambda wanted, unwanted: unit_rows([wanted - weight * unwanted])[0]
 
 
 def ours(weight: float) -> Form:
-    """What a `Mix` does."""
+    """Return the vector of a `Mix`."""
     return lambda wanted, unwanted: unit_rows([mixed((1, -weight), (wanted, unwanted))])[0]
 
 
 def measured(name: str, part: PairDataset) -> dict[str, object]:
-    """All figures of one model."""
+    """Return all figures of a model."""
     model = load(name)
     pictures = model.image.encode(
         [path for path in part.images if path is not None], cache=FeatureCache(), progress=True

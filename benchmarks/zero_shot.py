@@ -1,15 +1,16 @@
-"""By how much are cosines to be multiplied before the softmax of zero-shot classification?
+"""Choice of the scale of cosines before the softmax of zero-shot classification.
 
-Models are trained here on other pictures than those that they name, and for each scale the
-likelihood of the right names and the calibration of the probabilities are measured. Of every data
-set only training pictures are looked at.
+Models are trained on other pictures than those that they classify. For each scale, the likelihood
+of the correct classes and the calibration of the probabilities are computed. Only training pictures
+of each dataset are used.
 
     CMR_DATA_HOME=DIR python benchmarks/zero_shot.py mobilenet_v2.safetensors
 
-- Four fifths of Pascal Sentence's 800 training pictures, the other fifth is named, by 7 presets.
-- Flickr8k, which has no classes; all 800 are named. By `infonce`, and by it with the temperature
-  and the network of `sketch`.
-- The release that comes with the package has seen the 800: it is no part of the mean.
+- Trained on four fifths of Pascal Sentence's 800 training pictures, with 7 presets; the other fifth
+  is classified.
+- Trained on Flickr8k, which has no classes, with `infonce` and with the temperature and the network
+  of `sketch`; all 800 are classified.
+- The bundled release was trained on the 800 pictures, so it is not part of the mean.
 
 Writes results/zero-shot.json.
 """
@@ -43,7 +44,7 @@ WORDS = {
     "pottedplant": "potted plant",
     "tvmonitor": "tv monitor",
 }
-"""Names of classes that are no words of captions."""
+"""Names of classes that do not occur in captions."""
 BINS = 15
 RESULTS = Path(__file__).parents[1] / "results" / "zero-shot.json"
 
@@ -80,21 +81,21 @@ def main() -> None:
 
 
 def captions() -> Preset:
-    """How `sketch` was trained, by its own record, without the label loss."""
+    """Settings of `sketch` from its own record, without the label loss."""
     settings = load("sketch").training["settings"]
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
     return Preset(**given | {"objective": {"infonce": settings["objective"]["infonce"]}})
 
 
 def pairs(name: str) -> PairDataset:
-    """A dataset of pictures."""
+    """Load a dataset of pictures."""
     found = load_dataset(name)
     assert isinstance(found, PairDataset)
     return found
 
 
 def one_in_five(dataset: PairDataset) -> np.ndarray:
-    """(N,) bool: a fifth of the items of each class."""
+    """Return a (N,) mask of a fifth of the items of each class."""
     mask = np.zeros(len(dataset), dtype=bool)
     for label in range(len(dataset.classes)):
         rows = np.random.default_rng(label).permutation(np.flatnonzero(dataset.labels == label))
@@ -103,7 +104,7 @@ def one_in_five(dataset: PairDataset) -> np.ndarray:
 
 
 def trained(dataset: PairDataset, preset: Preset, encoder: ImageEncoder) -> CrossModalModel:
-    """On the training split."""
+    """Train on the training split."""
     texts = text_encoder("bow")
     found = run_experiment(dataset, preset, 0, image_encoder=encoder, text_encoder=texts).model
     assert found is not None
@@ -113,7 +114,7 @@ def trained(dataset: PairDataset, preset: Preset, encoder: ImageEncoder) -> Cros
 def row(
     title: str, model: CrossModalModel, dataset: PairDataset, encoder: ImageEncoder
 ) -> dict[str, object]:
-    """Accuracy, and for each scale the negative log-likelihood and the calibration error."""
+    """Return the accuracy, and for each scale the negative log-likelihood and calibration error."""
     paths = [path for path in dataset.images if path is not None]
     images = model.image.embed(FeatureCache().encode(encoder, paths))
     classes = class_vectors(model, [WORDS.get(name, name) for name in dataset.classes])
@@ -130,7 +131,7 @@ def row(
 
 
 def calibration_error(shares: np.ndarray, right: np.ndarray) -> float:
-    """The expected calibration error, of equal bins.
+    """Return the expected calibration error, with equal bins.
 
         Σ_b n_b / n · |accuracy(b) − confidence(b)|
 

@@ -1,4 +1,4 @@
-"""CMR Hub: cross-modal (image ↔ text) retrieval that can be trusted, repeated and searched.
+"""CMR Hub: cross-modal (image ↔ text) retrieval. Train models, evaluate them, search with them.
 
 Example:
     >>> import cmr_hub                                                      # doctest: +SKIP
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cmr_hub.models.projector import Projector
     from cmr_hub.training.presets import PRESETS, Preset
 
-# Since 1.29 ONNX Runtime sends reports to its makers and keeps a number of the device, unless this
-# is set before it starts. Nothing here asks other machines unasked.
+# ONNX Runtime 1.29 and later sends telemetry and stores a device ID, unless this variable is set
+# before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
@@ -54,8 +54,8 @@ __all__ = [
     "train",
 ]
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of the package
-    # `import cmr_hub` alone costs nothing.
+if not TYPE_CHECKING:  # otherwise a type checker accepts any name as an attribute
+    # Names are imported on first use, so that `import cmr_hub` is fast.
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -19,7 +19,7 @@ from cmr_hub.errors import StorageError
 _TEMPORARY = re.compile(r"(?P<stem>\.(?P<name>.+)\.(?:[0-9a-f]{16}|[0-9a-z_]{8}))(?:\.lock)?\.tmp")
 _PAUSE = 5.0  # minimum seconds between two clean-ups of a folder
 _WAITS = (0.01, 0.05, 0.2, 1.0) if os.name == "nt" else ()
-"""Seconds between attempts to replace a file, which Windows refuses while another reads it."""
+"""Seconds between attempts to replace a file; Windows refuses while another process reads it."""
 _next_cleanup: dict[Path, float] = {}
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -53,8 +53,8 @@ def _is_near(culprit: object, path: Path) -> bool:
     """Return whether a forbidden file is in the folder of `path` or above, not an input file."""
     if not isinstance(culprit, str | os.PathLike):
         return False
-    found = Path(culprit).resolve()
-    return found.is_relative_to(path.parent) or path.is_relative_to(found)
+    resolved = Path(culprit).resolve()
+    return resolved.is_relative_to(path.parent) or path.is_relative_to(resolved)
 
 
 def sync(path: Path) -> None:
@@ -70,7 +70,7 @@ def sync(path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file over another, and on Windows wait for its readers to close that first."""
+    """Rename a file over another; on Windows, wait until its readers have closed it."""
     for pause in _WAITS:
         try:
             source.replace(target)

@@ -1,4 +1,4 @@
-"""Where the package keeps what it can make again."""
+"""Default directory of caches, which the package can recreate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def home() -> Path | None:
-    """The person's home; None in a container whose user has none."""
+    """Return the user's home directory, or None if there is none, as in some containers."""
     try:
         return Path.home()
     except RuntimeError:
@@ -16,9 +16,9 @@ def home() -> Path | None:
 
 
 def default_cache_home() -> Path:
-    """`$CMR_CACHE_HOME`, `~/.cache/cmr-hub` or, without a home, a folder for temporary files."""
+    """Return `$CMR_CACHE_HOME`, `~/.cache/cmr-hub` or, without a home, a temporary directory."""
     configured = os.environ.get("CMR_CACHE_HOME")
     if configured:
         return Path(configured)
-    own = home()
-    return Path(tempfile.gettempdir(), "cmr-hub") if own is None else own / ".cache" / "cmr-hub"
+    user = home()
+    return Path(tempfile.gettempdir(), "cmr-hub") if user is None else user / ".cache" / "cmr-hub"

@@ -1,4 +1,4 @@
-"""The number of threads to compute with, the same as torch's even if torch is not imported."""
+"""Number of threads for computations: the same as torch's, even if torch is not imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def threads() -> int:
     count: int | None = getattr(_local, "count", None)
     if count is not None:
         return count
-    # torch is not imported for this: that takes longer than a complete search without torch.
+    # Importing torch would take longer than a complete search without it.
     torch_threads = getattr(sys.modules.get("torch"), "get_num_threads", None)
     return _usable() if torch_threads is None else int(torch_threads())
 

@@ -1,8 +1,9 @@
-"""Permission to download what a file refers to.
+"""Permission to download repositories that a file refers to.
 
 A model or a gallery can name other repositories, such as the encoder that it was trained on or the
-model that made its vectors. Its author would decide which servers this machine contacts. So such a
-name is looked up in the caches only, unless the user allows downloads.
+model that computed its vectors. If they were downloaded automatically, the author of the file would
+decide which servers this machine contacts. Therefore they are only looked up in the caches, unless
+the user allows downloads.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ _allowed: ContextVar[bool] = ContextVar("cmr_hub_downloads_allowed", default=Tru
 
 
 def downloads_allowed() -> bool:
-    """Return whether names found in files may be downloaded."""
+    """Return whether repositories named in files may be downloaded."""
     return _allowed.get()
 
 
 @contextmanager
 def downloads(*, allowed: bool) -> Iterator[None]:
-    """Allow or forbid downloads of names found in files inside the context."""
+    """Allow or forbid downloads of repositories named in files, inside the context."""
     token = _allowed.set(allowed)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Errors that a user can fix. Their messages say how."""
+"""Errors that a user can fix; their messages say how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_MESSAGE = 4_000
 
 
 class _Shown(reprlib.Repr):
-    """A `repr` with short parts, and arrays and bytes by their size."""
+    """A `repr` that shortens long parts and describes arrays and bytes by their size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,21 +32,21 @@ _REPR = _Shown()
 def shown(value: object) -> str:
     """Return the `repr` of a value, shortened to about a hundred characters.
 
-    Every value from a user passes through it before it is part of a message.
+    Use it for every value from a user in an error message.
     """
     text = _REPR.repr(value)
     return text if len(text) <= 2 * _LONGEST else f"{text[: 2 * _LONGEST]}…"
 
 
 def similar(name: object, known: Iterable[str], count: int = 1) -> list[str]:
-    """Return the known names most similar to one that is unknown; case is ignored."""
+    """Return the known names that are most similar to an unknown one, ignoring case."""
     plain = {one.lower().replace("_", "-"): one for one in known}
     near = get_close_matches(str(name).lower().replace("_", "-"), plain, count, 0.6)
     return [plain[one] for one in near]
 
 
 def known_names(name: object, known: Iterable[str]) -> str:
-    """List the names to choose from, and ask whether the nearest one was meant."""
+    """List the known names, and suggest the most similar one."""
     names = list(known)
     near = similar(name, names)
     return f"{', '.join(names)}{f'. Did you mean {near[0]}?' if near else ''}"
@@ -80,7 +80,7 @@ class ImageError(CMRError):
 
 
 class WeightsError(CMRError):
-    """A weights file is missing, truncated, or not of this network."""
+    """A weights file is missing, truncated, or belongs to another network."""
 
 
 class UnknownNameError(CMRError):
@@ -133,7 +133,7 @@ class StorageError(CMRError):
 
 
 class TrainingError(CMRError):
-    """Training cannot continue: too few items, a loss that is not finite, a mismatched run."""
+    """Training cannot continue: too few items, a loss that is not finite, or another run."""
 
 
 class HubError(CMRError):

@@ -14,7 +14,14 @@ def to_half(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any
 
     Arrays that were rounded to float16 once therefore stay small each time they are saved.
     """
-    return {name: _exact_half(array) for name, array in arrays.items()}
+    halves = dict(arrays)
+    for name, array in arrays.items():
+        if array.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                half = array.astype(np.float16)
+            if np.array_equal(half.astype(np.float32), array):
+                halves[name] = half
+    return halves
 
 
 def from_half(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -36,11 +43,3 @@ def rounded_to_half(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if not np.isfinite(rounded).all():
         raise ValueError("values beyond ±65504 do not fit into float16")
     return rounded
-
-
-def _exact_half(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.dtype != np.float32:
-        return array
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float16)
-    return half if np.array_equal(half.astype(np.float32), array) else array

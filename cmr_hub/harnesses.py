@@ -1,4 +1,4 @@
-"""Models in the forms that MTEB/MIEB and CLIP_benchmark evaluate. Neither is a dependency."""
+"""Adapters for evaluating models with MTEB/MIEB and CLIP_benchmark; neither is a dependency."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class MTEBEncoder:
-    """A model as an encoder of `mteb` 2, for its tasks on texts, on images and on both (MIEB).
+    """A model as an encoder of `mteb` 2, for tasks on texts, on images and on both (MIEB).
 
-    Inputs with an image and a text become the sum of both vectors. A text without a word that the
-    model knows becomes zeros, which rank by chance.
+    Inputs with an image and a text are encoded as the sum of both vectors. A text without any known
+    word is encoded as zeros, which rank at chance level.
 
     Args:
         model: A model with both encoders.
@@ -39,7 +39,7 @@ class MTEBEncoder:
 
     @property
     def mteb_model_meta(self) -> Any:
-        """Facts about the model for the results, as `mteb.ModelMeta`."""
+        """Description of the model for the results, as `mteb.ModelMeta`."""
         from mteb.models import ModelMeta
 
         facts = {
@@ -69,7 +69,7 @@ class MTEBEncoder:
         return first @ second.T
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """Return the (N,) cosines of vectors of equal place."""
+        """Return the (N,) cosines of the vectors in the same row."""
         first, second = _tensors(embeddings1, embeddings2)
         return (first * second).sum(-1)
 
@@ -79,11 +79,11 @@ class ClipBenchmarkModel:
 
     def __init__(self, model: CrossModalModel) -> None:
         self._model = model
-        self._seen = model.image.required_encoder.preprocessing
+        self._preprocessing = model.image.required_encoder.preprocessing
 
     def transform(self, image: Image.Image) -> Any:
-        """Convert a picture to the pixels that the encoder gets."""
-        return self._seen.pixels(image.convert("RGB"))
+        """Convert a picture to the input pixels of the encoder."""
+        return self._preprocessing.pixels(image.convert("RGB"))
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Map a batch of results of `transform` to (B, d) unit vectors."""
@@ -125,9 +125,9 @@ def clip_benchmark(model: CrossModalModel) -> tuple[ClipBenchmarkModel, Any, Any
 
 def _text_rows(model: CrossModalModel, texts: Sequence[str]) -> FloatArray:
     rows = np.zeros((len(texts), model.dim), dtype=np.float32)
-    known = [place for place, text in enumerate(texts) if model.text.knows((text,))]
+    known = [row for row, text in enumerate(texts) if model.text.knows((text,))]
     if known:
-        rows[known] = model.encode_texts([texts[place] for place in known])
+        rows[known] = model.encode_texts([texts[row] for row in known])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""One answer of a search."""
+"""Results of a search."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Hit:
-    """One item found, with all that the gallery knows about it."""
+    """An item found by a search, with its columns in the gallery."""
 
     rank: int
-    """Place in the whole ranking, from 1; on a second page it goes on counting."""
+    """Rank in the full ranking, from 1; it continues on the next pages."""
     id: str
     score: float
     """Cosine similarity to the query, in [-1, 1]."""
@@ -23,27 +23,27 @@ class Hit:
     metadata: dict[str, Any] = field(default_factory=dict)
     """The item's other columns."""
     z: float | None = None
-    """How many standard deviations the score is above those of neutral sentences with this item;
-    None where that is not known: see `clear.Neutral`."""
+    """Number of standard deviations by which the score exceeds the scores of neutral sentences with
+    this item; None if unknown. See `clear.Neutral`."""
     duplicates: int = 0
-    """How many other items of the gallery are copies of the picture, or frames of its video."""
+    """Number of other items of the gallery that are copies of the picture or frames of its video.
+    """
     text: str | None = None
-    """Part of the text in the picture, around a word of the query; None if no word is in it."""
+    """Excerpt of the text in the picture around a word of the query; None without such a word."""
 
     @property
     def path(self) -> Path | None:
         """The picture's absolute path; None for an item without a picture."""
-        # Made when asked for: a path takes its text apart, which for ten hits is a tenth of the
-        # time of a search among a million.
+        # Not a field: parsing ten paths takes a tenth of the time of a search in a million items.
         return None if self.file is None else Path(self.file)
 
     def record(self) -> dict[str, Any]:
-        """What is known, by name: for JSON."""
+        """Return the fields as a dictionary for JSON, with the file as `path`."""
         record = asdict(self)
         return {"path" if name == "file" else name: record[name] for name in record}
 
     def at_rank(self, rank: int) -> Hit:
-        """The same in another place."""
+        """Return a copy with another rank."""
         return replace(self, rank=rank)
 
 

@@ -1,4 +1,4 @@
-"""Downloading a repository of the Hub into its cache, and reading it defensively."""
+"""Download a repository from the Hub into its cache, and read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from cmr_hub.atomic import atomic_file
 from cmr_hub.downloads import HOW_TO_ALLOW, downloads_allowed
 from cmr_hub.errors import HubError, ModelFormatError
-from cmr_hub.hub_errors import hub_errors, is_passing, patiently
+from cmr_hub.hub_errors import hub_errors, is_transient, with_retries
 from cmr_hub.outside import read_json
 from cmr_hub.version import __version__
 
@@ -105,12 +105,14 @@ class HubSource:
             if self._offline:
                 raise HubError(
                     f"{self._name} is not complete in the Hub's cache, and downloads are disabled "
-                    "(local_files_only or HF_HUB_OFFLINE is set): load it once without"
+                    "(local_files_only or HF_HUB_OFFLINE is set): load it once without this setting"
                 )
         try:
-            commit, sizes = patiently(self._listed)
+            commit, sizes = with_retries(self._listed)
         except Exception as error:
-            cached = None if self.force_download or not is_passing(error) else self._cached(choose)
+            cached = (
+                None if self.force_download or not is_transient(error) else self._cached(choose)
+            )
             if cached is None:
                 raise
             logger.warning("The Hub does not answer; %s is read from the cache.", self._name)
@@ -150,8 +152,12 @@ class HubSource:
         options = {"revision": revision or self.revision, "local_files_only": True}
         try:
             directory = self._snapshot(**options, allow_patterns=[""])
-            # After an interrupted download some files are missing; only the listing has them all.
-            sizes = _listing(directory) or _sizes(directory)
+            # After an interrupted download some files are missing; the stored listing is complete.
+            sizes = _listing(directory) or {
+                path.relative_to(directory).as_posix(): path.stat().st_size
+                for path in directory.rglob("*")
+                if path.is_file()
+            }
             patterns = list(choose(sizes, self.repository))
             if not all((directory / name).is_file() for name in _matching(sizes, patterns)):
                 return None
@@ -195,9 +201,3 @@ def _listing(snapshot: Path) -> dict[str, int] | None:
         return None
     is_valid = isinstance(content, dict) and all(type(size) is int for size in content.values())
     return content if is_valid else None
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """Return the sizes in bytes of the files in a folder by relative path."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

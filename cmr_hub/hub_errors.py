@@ -1,6 +1,6 @@
-"""Retrying transient errors of the Hub and explaining permanent ones.
+"""Retry transient errors of the Hub, and explain permanent ones.
 
-Messages never contain a token, although a server may return what it received.
+Messages never contain a token, although a server may send the token back in its response.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _RETRY: Final = re.compile(r"thrown while requesting|^Retrying in")
 
 _TOKENS: Final = re.compile(r"hf_\w+|(?<=Bearer )\S+")
 _BUSY: Final = {408, 429, 500, 502, 503, 504}
+_NETWORK_ERRORS: Final = {"TransportError", "ConnectionError", "TimeoutException"}
 
 
 @contextmanager
@@ -47,10 +48,12 @@ def hub_errors(repository: str, token: str | bool | None = None) -> Iterator[Non
     except Exception as error:  # the client and its network library have many error classes
         # Not `from error`, whose text may contain a token.
         explanation = _disk_full(error, repository) or _explained(error, repository)
-        raise HubError(_without_tokens(explanation, token)) from None
+        if isinstance(token, str) and token:
+            explanation = explanation.replace(token, "***")
+        raise HubError(_TOKENS.sub("***", explanation)) from None
 
 
-def patiently(call: Callable[[], T]) -> T:
+def with_retries(call: Callable[[], T]) -> T:
     """Return `call()`, retrying if the Hub is busy or the connection failed.
 
     Calls that the client itself has retried are not repeated. Only one line is logged.
@@ -61,7 +64,7 @@ def patiently(call: Callable[[], T]) -> T:
             try:
                 return call()
             except Exception as error:
-                if not is_passing(error) or time.monotonic() - started > _RETRIED_BY_CLIENT:
+                if not is_transient(error) or time.monotonic() - started > _RETRIED_BY_CLIENT:
                     raise
             time.sleep(wait)
         return call()
@@ -89,7 +92,7 @@ def _log_once() -> Iterator[None]:
         client.removeFilter(first)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether a retry may succeed, after a busy server or a broken connection."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -97,20 +100,15 @@ def is_passing(error: BaseException) -> bool:
         return False
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in _BUSY
-    if _is_network_error(error):
+    # Any HTTP library may have raised a timeout or a broken connection.
+    if {kind.__name__ for kind in type(error).__mro__} & _NETWORK_ERRORS:
         return True
     # The client wraps errors from its threads.
     return (
         isinstance(error, RuntimeError)
         and error.__cause__ is not None
-        and is_passing(error.__cause__)
+        and is_transient(error.__cause__)
     )
-
-
-def _is_network_error(error: BaseException) -> bool:
-    """Return whether it is a timeout or a broken connection, for any HTTP library."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"TransportError", "ConnectionError", "TimeoutException"})
 
 
 def _explained(error: Exception, repository: str) -> str:
@@ -124,17 +122,17 @@ def _explained(error: Exception, repository: str) -> str:
     text = " ".join(str(error).split())
     kinds: dict[type[Exception], str] = {
         errors.GatedRepoError: f"{repository} is gated: ask for access on its page on the Hub, "
-        "then log in (`hf auth login`) or give a token",
+        "then log in (`hf auth login`) or pass a token",
         errors.RepositoryNotFoundError: f"there is no repository {repository} on the Hub, or it "
-        "is private: check the name, and log in (`hf auth login`) or give a token",
-        errors.RevisionNotFoundError: f"{repository} has no such revision: give a branch, a tag "
-        "or a commit that it has",
+        "is private: check the name, and log in (`hf auth login`) or pass a token",
+        errors.RevisionNotFoundError: f"{repository} has no such revision: use an existing branch, "
+        "tag or commit",
         errors.IncompleteSnapshotError: f"{repository} is not complete in the Hub's cache, and "
-        "downloads are disabled: load it once with the network",
+        "downloads are disabled: load it once while online",
         errors.LocalEntryNotFoundError: f"{repository} is not in the Hub's cache, and the Hub "
-        "cannot be reached or downloads are disabled: load it once with the network",
-        errors.OfflineModeIsEnabled: f"{repository} is needed from the Hub, and HF_HUB_OFFLINE is "
-        "set: unset it",
+        "cannot be reached or downloads are disabled: load it once while online",
+        errors.OfflineModeIsEnabled: f"{repository} must be read from the Hub, but HF_HUB_OFFLINE "
+        "is set: unset it",
         errors.HFValidationError: f"{shown(repository)} cannot be the name of a repository: {text}",
     }
     for kind, message in kinds.items():
@@ -145,12 +143,12 @@ def _explained(error: Exception, repository: str) -> str:
         if status in (401, 403):
             return (
                 f"the Hub refused the request for {repository} ({status}): log in "
-                f"(`hf auth login`) or give a token with the required permission. {text}"
+                f"(`hf auth login`) or pass a token with the required permission. {text}"
             )
         if status in _BUSY:
             return f"the Hub is busy or unavailable ({status}): try again later. {text}"
         return f"the Hub refused the request for {repository} ({status}): {text}"
-    if is_passing(error):
+    if is_transient(error):
         return f"the connection to the Hub failed ({type(error).__name__}): try again. {text}"
     return f"{repository}: {text or type(error).__name__}"
 
@@ -159,16 +157,10 @@ def _disk_full(error: Exception, repository: str) -> str:
     """Return a message if the disk is full; otherwise an empty text."""
     from huggingface_hub import constants
 
-    for found in (error, error.__cause__):
-        if isinstance(found, OSError) and found.errno in FULL:
+    for candidate in (error, error.__cause__):
+        if isinstance(candidate, OSError) and candidate.errno in FULL:
             return (
-                f"{repository} cannot be stored: {found.strerror}; free some space in "
+                f"{repository} cannot be stored: {candidate.strerror}; free some space in "
                 f"{constants.HF_HUB_CACHE}, or set HF_HOME to another location, and try again"
             )
     return ""
-
-
-def _without_tokens(message: str, token: str | bool | None) -> str:
-    if isinstance(token, str) and token:
-        message = message.replace(token, "***")
-    return _TOKENS.sub("***", message)

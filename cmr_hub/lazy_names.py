@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(
-    module: str, places: Mapping[str, str]
+    module: str, locations: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a module.
 
@@ -18,15 +18,15 @@ def lazy_names(
 
     Args:
         module: `__name__` of the module.
-        places: `module:attribute`, or `module`, by name.
+        locations: `module:attribute`, or `module`, by name.
     """
 
     def get(name: str) -> Any:
-        if name not in places:
+        if name not in locations:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        where, _, attribute = places[name].partition(":")
-        found = import_module(where)
-        return getattr(found, attribute) if attribute else found
+        path, _, attribute = locations[name].partition(":")
+        imported = import_module(path)
+        return getattr(imported, attribute) if attribute else imported
 
     def names() -> list[str]:
         return sorted(sys.modules[module].__all__)

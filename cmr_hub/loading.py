@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OURS = (HISTORY, SETTINGS_FILE, IMAGE_WEIGHTS)
-"""Every model of this library has one of these files next to its config, and no other model has."""
+"""Files by which a model of this library is recognised; each model has at least one of them."""
 
 
 def load(
@@ -77,25 +77,25 @@ def load(
         revision, token, cache_dir, local_files_only, force_download: For a repository, as in
             huggingface_hub. A full commit hash as `revision` pins it: once it is in the cache, it
             is read without any request.
-        allow_download: Also fetch what the model itself refers to, such as the encoder that it was
-            trained on. By default that is only looked up in the caches, so that the author of a
-            model cannot decide which servers this machine contacts.
+        allow_download: Also download repositories that the model refers to, such as the encoder
+            that it was trained on. By default they are only looked up in the caches, so that the
+            author of a model cannot decide which servers this machine contacts.
         device: `auto` (the first accelerator that torch finds, otherwise the CPU), `cpu`, `cuda`,
             `cuda:1`, `mps`.
         precision: See `CrossModalModel.to`.
         backend: Runtime of the networks: `torch`, or on the CPU `onnx` or `openvino`. `auto` is
-            torch with an accelerator or a precision; otherwise see
+            torch if there is an accelerator or a precision is given; otherwise see
             `CrossModalModel.with_backend`.
         int8: See `CrossModalModel.with_backend`. A gallery saved with the model is then not
             attached, as its vectors are float32.
 
     Raises:
-        ModelFormatError: The name is none of these, or a file of the model is missing, damaged,
-            inconsistent or could run code.
+        ModelFormatError: There is no such model, or a file of it is missing, damaged, inconsistent
+            or could run code.
         HubError: The repository cannot be read.
         UnknownNameError: There is no such backend.
         CMRError: A required library is not installed, the device does not exist, or a device or
-            a precision is given with another backend than torch.
+            a precision is given with a backend other than torch.
 
     Example:
         >>> from cmr_hub import load                                        # doctest: +SKIP
@@ -107,7 +107,7 @@ def load(
     if backend in ("onnx", "openvino"):
         if device not in ("auto", "cpu") or precision is not None:
             raise CMRError(
-                f"{backend} runs on the CPU, in float32 or int8: leave device and precision out"
+                f"{backend} runs on the CPU, in float32 or int8: omit device and precision"
             )
         device = "cpu"
     if name is None:
@@ -116,23 +116,27 @@ def load(
     directory = Path(plain)
     if directory.is_dir():
         with downloads(allowed=allow_download):
-            model = _open_directory(directory, backend)
+            if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
+                model = _open(directory)
+            else:
+                model = _dual_encoder(PretrainedFiles.of(directory), backend)
+        model.source = str(directory.resolve())
     elif is_release(plain):
         model = _open(release_directory(plain))
         model.source = FORMER_NAMES.get(plain, plain)
     else:
-        named, _, at = plain.partition("@")
-        entry = resolve(named)
-        repository = named if entry is None else entry.repository
+        base_name, _, name_revision = plain.partition("@")
+        entry = resolve(base_name)
+        repository = base_name if entry is None else entry.repository
         if not isinstance(name, str) or not is_repository(repository) or directory.exists():
-            near = suggestions(named)
+            similar = suggestions(base_name)
             raise ModelFormatError(
                 f"there is no model directory {directory}, and no release "
-                f"({', '.join(RELEASES)}) or short name (`cmr models` lists them) like it; "
-                + (f"did you mean {' or '.join(near)}? Else " if near else "")
+                f"({', '.join(RELEASES)}) or short name (see `cmr models`) of this name; "
+                + (f"did you mean {' or '.join(similar)}? Otherwise " if similar else "")
                 + f"train one with `cmr train --out {directory}`"
             )
-        chosen = revision or at or default_revision(repository)
+        chosen = revision or name_revision or default_revision(repository)
         source = HubSource(repository, chosen, token, cache_dir, local_files_only, force_download)
         try:
             model = _from_hub(source, backend, allow_download=allow_download)
@@ -156,20 +160,11 @@ def _with_backend(model: CrossModalModel, backend: str, *, int8: bool) -> CrossM
             other.gallery = Gallery(model.gallery.store, other)
         else:
             logger.warning(
-                "the gallery of %s holds vectors of float32 and is left out with int8; make one "
-                "with `cmr index --int8`",
+                "the gallery of %s has float32 vectors and is not attached to the int8 model; make "
+                "one with `cmr index --int8`",
                 model.source,
             )
     return other
-
-
-def _open_directory(directory: Path, backend: str) -> CrossModalModel:
-    if is_of_a_model(directory / CONFIG) or not _holds_encoder(directory):
-        model = _open(directory)
-    else:
-        model = _dual_encoder(PretrainedFiles.of(directory), backend)
-    model.source = str(directory.resolve())
-    return model
 
 
 def _from_hub(source: HubSource, backend: str, *, allow_download: bool) -> CrossModalModel:
@@ -183,14 +178,14 @@ def _from_hub(source: HubSource, backend: str, *, allow_download: bool) -> Cross
     def read(directory: Path) -> CrossModalModel:
         with downloads(allowed=allow_download and not source.local_files_only):
             if any((directory / name).exists() for name in _OURS):
-                # A downloaded gallery must not show pictures of this machine except for its own.
+                # A downloaded gallery may show its own pictures only, not other local files.
                 model = CrossModalModel.read_downloaded(directory)
                 _attach(model, directory, pictures=directory / PICTURES)
             else:
-                found = PretrainedFiles.of(
+                files = PretrainedFiles.of(
                     directory, repository=source.repository, commit=directory.name
                 )
-                model = _dual_encoder(found, backend)
+                model = _dual_encoder(files, backend)
         model.source = f"{source.repository}@{directory.name}"
         return model
 
@@ -200,8 +195,8 @@ def _from_hub(source: HubSource, backend: str, *, allow_download: bool) -> Cross
 def _dual_encoder(files: PretrainedFiles, backend: str) -> CrossModalModel:
     """Return a model of both sides of a pretrained encoder, without projectors.
 
-    With another backend than torch, the network of an encoder that was exported before is built
-    when it is needed.
+    With a backend other than torch, the torch network of an encoder that is already exported is
+    built only when it is needed.
     """
     from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder, fingerprint_of_side
     from cmr_hub.encoders.pretrained.load import Backbones
@@ -210,11 +205,11 @@ def _dual_encoder(files: PretrainedFiles, backend: str) -> CrossModalModel:
     networks = Backbones()
     known = recorded(files) if backend in ("onnx", "openvino") else None
     network: Backbone = known or networks.get(files)
-    for side, reads in (("image", "pictures"), ("text", "texts")):
+    for side, inputs in (("image", "pictures"), ("text", "texts")):
         if (network.image_dim if side == "image" else network.text_dim) is None:
             raise ModelFormatError(
-                f"{files.name} reads no {reads}: it is no model for search by itself. Train "
-                f"projectors on it: cmr train DATASET "
+                f"{files.name} does not encode {inputs}, so it cannot be used for search by "
+                f"itself. Train projectors on it: cmr train DATASET "
                 f"--{'text' if side == 'image' else 'image'}-encoder hf:{files.name}"
             )
     if known is None:
@@ -272,20 +267,20 @@ def open_gallery(
     backend: str = "auto",
     int8: bool = False,
 ) -> Gallery:
-    """Open a gallery together with the model that made its vectors.
+    """Open a gallery together with the model that computed its vectors.
 
     Args:
         name: Directory of a gallery or its URL on a Milvus server
             (`http://host:19530/collection`); or a model's name as in `load`, for the gallery saved
             with it.
         model: Name as in `load`. Default: the model recorded in the gallery.
-        allow_download: Fetch that model from the Hub if it is not on this machine.
+        allow_download: Download that model from the Hub if it is not in the cache.
         device, backend, int8: See `load`.
 
     Raises:
-        ModelFormatError: There is no gallery, it is incomplete, or its vectors are of another
-            model, or of the same model in int8 instead of float32 or vice versa.
-        HubError: Its model is not on this machine, and cannot or must not be fetched.
+        ModelFormatError: There is no gallery, it is incomplete, or its vectors belong to another
+            model, or to the same model in int8 instead of float32 or vice versa.
+        HubError: Its model is not in the cache, and cannot or must not be downloaded.
     """
 
     def opened(model_name: str | Path) -> CrossModalModel:
@@ -300,31 +295,31 @@ def open_gallery(
             return Gallery(store, opened(model))
         if store.model_name is None:
             raise ModelFormatError(
-                f"{name} does not say which model it was made with; name it with --model"
+                f"{name} does not record which model it was made with; name it with --model"
             )
         with downloads(allowed=allow_download):
             made_with = opened(store.model_name)
         if store.model_name in FORMER_NAMES:
-            _tell_of_photos(store.model_name)
+            _recommend_photos(store.model_name)
         return Gallery(store, made_with)
     has_model = (directory / CONFIG).exists() or is_release(str(name))
     if not has_model and (directory.is_dir() or not is_repository(str(name))):
         raise ModelFormatError(
             f"there is no gallery in {directory}, and no model with one; make one with `cmr index`"
         )
-    found = opened(name).gallery
-    if not isinstance(found, Gallery):
+    gallery = opened(name).gallery
+    if not isinstance(gallery, Gallery):
         raise ModelFormatError(f"the model {name} has no gallery; make one with `cmr index`")
-    return found
+    return gallery
 
 
 @cache
-def _tell_of_photos(model_name: str) -> None:
+def _recommend_photos(model_name: str) -> None:
     """Log once that a better model exists for galleries of an earlier version."""
     if default_release() == PHOTOS:
         logger.warning(
             "this gallery was made with %s, now called %s; %s finds far more in photographs. To "
-            "index anew: cmr index FOLDER --out NEW_DIRECTORY --model %s",
+            "index again: cmr index FOLDER --out NEW_DIRECTORY --model %s",
             model_name,
             FORMER_NAMES[model_name],
             PHOTOS,

@@ -1,4 +1,4 @@
-"""Checking and limiting memory use."""
+"""Check and limit memory use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from cmr_hub.errors import TrainingError
 
-_MMAP_THRESHOLD = -3  # as <malloc.h> has it
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _LARGE_BLOCK = 2**20
 
 
@@ -28,8 +28,8 @@ def require_memory(needed: int, what: str, advice: str) -> None:
 def give_large_blocks_back() -> None:
     """Make the C library return large blocks to the system as soon as they are freed.
 
-    By default glibc caches them per thread: four threads that have each read a large picture would
-    keep the memory of four. Does nothing with other C libraries.
+    By default glibc caches them per thread, so that four threads that have each read a large
+    picture keep the memory of four. Do nothing with other C libraries.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)

@@ -35,7 +35,7 @@ def evaluate(
 ) -> Figures:
     """Evaluate image-to-text and text-to-image retrieval.
 
-    If only some items have a label, those without are left out, and their number is logged.
+    If only some items have a label, the others are left out, and their number is logged.
 
     Args:
         model: A model from `load` or `train`.
@@ -44,10 +44,10 @@ def evaluate(
             `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,), as inputs of the
             model's projectors. Default: the dataset that the model was trained on.
         split: "train", "validation", "test" or "all". Default: "test" or, if there is no test
-            split, "validation". Of arrays all rows are used.
+            split, "validation". Ignored for arrays, whose rows are all used.
         root, protocol: Folder and protocol of a dataset given by name.
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
-        trec_dir: Folder for the rankings and the judgements as TREC files, for other tools.
+        trec_dir: Folder to write the rankings and relevance judgements to, as TREC files.
         progress: Show progress bars.
 
     Returns:
@@ -64,7 +64,7 @@ def evaluate(
         >>> figures.captions.t2i.recall[10]                                 # doctest: +SKIP
     """
     if not isinstance(model, CrossModalModel):
-        raise CMRError(f"evaluate takes a model, as load() and train() give it, not {shown(model)}")
+        raise CMRError(f"evaluate needs a model, as load() and train() return, not {shown(model)}")
     cache = FeatureCache(cache_dir)
     trec = None if trec_dir is None else Path(trec_dir)
     if data is None:
@@ -74,8 +74,8 @@ def evaluate(
         dataset = dataset.split(measured_split(dataset, split))
     if isinstance(dataset, FeatureDataset):
         return _measure_features(model, dataset, cache, trec)
-    whole = replace(dataset, splits=np.full(len(dataset), "test"))
-    return evaluate_transfer(model, whole, "test", cache, trec=trec, progress=progress).figures
+    test = replace(dataset, splits=np.full(len(dataset), "test"))
+    return evaluate_transfer(model, test, "test", cache, trec=trec, progress=progress).figures
 
 
 def measure_own(
@@ -95,15 +95,15 @@ def measure_own(
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
         raise CMRError(
-            f"{model.source or 'the model'} does not say which dataset it was trained on: name "
-            "one to measure it on"
+            f"{model.source or 'the model'} does not record which dataset it was trained on: name "
+            "one to evaluate it on"
         )
     if trained["dataset"] == ARRAYS:
-        raise CMRError("the model was trained on arrays of features: give those to measure it on")
+        raise CMRError("the model was trained on arrays of features: pass them to evaluate it")
     loaded = load_measured(trained["dataset"], trained["protocol"], root)
     by_sentences = (trained.get("settings") or {}).get("rows") == "sentences"
     if split == "validation" and AS_TEST in loaded.protocol and split not in loaded.split_names:
-        split = "test"  # which it is called here
+        split = "test"  # the loaded dataset has its validation split under this name
     part = complete_items(loaded, labelled=not by_sentences)
     part = measured_items(part if split == "all" else part.split(measured_split(part, split)))
     encoders = model.image.encoder, model.text.encoder
@@ -123,18 +123,18 @@ def measure_own(
 def _measure_features(
     model: CrossModalModel, dataset: FeatureDataset, cache: FeatureCache, trec: Path | None
 ) -> Figures:
-    for tower, rows, what in (
+    for tower, rows, name in (
         (model.image, dataset.image_features, "images"),
         (model.text, dataset.text_features, "texts"),
     ):
         if rows.shape[1] != tower.in_dim:
             raise CMRError(
-                f"the model takes features of {what} of {tower.in_dim} numbers, and these have "
-                f"{rows.shape[1]}. Vectors of the common space are measured by "
+                f"the model takes features of {name} with {tower.in_dim} numbers, but these have "
+                f"{rows.shape[1]}. To evaluate vectors of the common space, use "
                 "cmr_hub.metrics.evaluate_retrieval"
             )
     part = measured_items(dataset)
-    # The classes of other data may be others.
+    # Other data may have other classes.
     centroids = model.centroids if dataset.classes == model.classes else None
     return measure_split(
         model.image, model.text, part, None, None, cache, centroids=centroids, trec=trec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmr_hub.datasets import FeatureDataset, PairDataset
-from cmr_hub.datasets.given import DataLike, as_dataset, in_order
+from cmr_hub.datasets.given import DataLike, as_dataset, as_list
 from cmr_hub.datasets.measured import join_measured, with_held_out, with_test_split
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.feature_cache import FeatureCache
@@ -59,11 +59,10 @@ def train(
     Args:
         pairs: Name of a dataset, such as `"flickr8k"`, optionally with a protocol
             (`"flickr8k:6000/1000"`); a folder in the format of `datasets.Folder`; a file for
-            `datasets.Features`; a dataset;
-            several datasets, which are trained on together; or feature arrays
-            `(images, texts)` or `(images, texts, labels)` of shapes (N, Di), (N, Dt) and (N,).
-            Labels are names or numbers; for several labels a pair, lists of them or (N, C) rows of
-            0 and 1.
+            `datasets.Features`; a dataset; a list of datasets to train on together; or feature
+            arrays `(images, texts)` or `(images, texts, labels)` of shapes (N, Di), (N, Dt) and
+            (N,). Labels are names or numbers; for several labels per pair, lists of them or (N, C)
+            rows of 0 and 1.
         preset: Name of a preset or a baseline, or a `Preset`, such as
             `replace(PRESETS["captions"], batch_size=100)`.
         objective: Replaces the objective of the preset. Name of a loss, such as `"triplet"`; a
@@ -73,7 +72,7 @@ def train(
         image_encoder, text_encoder: Name, object or class. A text encoder is fitted on the
             training captions. Default: `"efficientnet_lite2"` and `"sentence"` if their weights
             are installed, otherwise `"mobilenet_v2"` and `"bow"`.
-        epochs: Maximum number of epochs. Default: that of the preset.
+        epochs: Maximum number of epochs. Default: as in the preset.
         root, protocol: Folder and protocol of a single dataset given by name.
         split: Split to evaluate on: "test" or "validation". Default: "test" or, if there is no test
             split, "validation", which `model.training["protocol"]` records. Settings are then
@@ -85,7 +84,7 @@ def train(
         cache_dir: Folder of cached features. Default: `$CMR_CACHE_HOME`.
         checkpoints: Folder of checkpoints, which make the run resumable.
         report_to: A function of a dictionary of figures and the number of the epoch, such as
-            `wandb.log` or `mlflow.log_metrics`. It is called after every epoch, and at last with
+            `wandb.log` or `mlflow.log_metrics`. It is called after every epoch, and finally with
             the figures of the test split.
         progress: Show progress bars.
 
@@ -106,7 +105,7 @@ def train(
     """
     method = _method(preset, objective, epochs)
     placement = Placement.of(device)
-    several = in_order(pairs)
+    several = as_list(pairs)
     data: PairDataset | FeatureDataset
     if len(several) == 1:
         data = with_held_out(as_dataset(several[0], root, protocol), test_size, seed, split)
@@ -117,7 +116,7 @@ def train(
         images = image_encoder_named(image_encoder or default_image_encoder()).to(placement)
         texts = text_encoder_named(text_encoder or default_text_encoder()).to(placement)
     elif image_encoder is not None or text_encoder is not None:
-        raise CMRError(f"{data.name} are features already: leave the encoders out")
+        raise CMRError(f"{data.name} already consists of features: omit the encoders")
     model = run_experiment(
         data,
         method,
@@ -131,14 +130,14 @@ def train(
         progress=progress,
     ).model
     if model is None:
-        raise CMRError(f"{method.name} trains no model that could be returned: choose a preset")
+        raise CMRError(f"{method.name} does not train a model to return: choose a preset")
     return model
 
 
 def _method(preset: str | Preset, objective: Any, epochs: int | None) -> Preset | Baseline:
-    """Return the preset or baseline with the changes."""
+    """Return the preset or baseline, with the objective and the epochs replaced if given."""
     if not isinstance(preset, str | Preset):
-        raise CMRError(f"a preset is a name or a Preset, not {shown(preset)}")
+        raise CMRError(f"preset must be a name or a Preset, not {shown(preset)}")
     method = get_method(preset) if isinstance(preset, str) else preset
     refuse_without_model(method)
     if objective is None and epochs is None:
@@ -146,11 +145,11 @@ def _method(preset: str | Preset, objective: Any, epochs: int | None) -> Preset 
     if not isinstance(method, Preset):
         raise CMRError(f"{method.name} is fitted in closed form: it has no objective and no epochs")
     if objective is not None:
-        # Whether labels are needed is now for the losses to say.
+        # The losses determine whether labels are needed.
         method = replace(method, objective=objective_spec(objective), supervised=False)
     if epochs is not None:
         if not isinstance(epochs, int) or epochs < 1:
-            raise CMRError(f"epochs is a whole number from 1 on, not {shown(epochs)}")
+            raise CMRError(f"epochs must be a whole number of at least 1, not {shown(epochs)}")
         method = replace(method, epochs=epochs, warmup=min(method.warmup, epochs))
     return method
 
@@ -161,9 +160,9 @@ def load_training_data(
     protocol: str | None = None,
     split: str | None = None,
 ) -> PairDataset | FeatureDataset:
-    """Load and join datasets, with a test split if any of them holds pairs out.
+    """Load and join datasets, with a test split if any of them has held-out pairs.
 
-    Of a single dataset of features without any, a random part becomes the test split.
+    If a single dataset of features has none, a random part becomes the test split.
 
     Args:
         datasets: `NAME`, `NAME:PROTOCOL`, or datasets.
@@ -176,13 +175,13 @@ def load_training_data(
     """
     if len(datasets) > 1 and (root is not None or protocol is not None):
         raise CMRError(
-            "a root and a protocol are of one dataset: of several, put them under $CMR_DATA_HOME "
-            "and write NAME:PROTOCOL"
+            "root and protocol apply to a single dataset: put several datasets under "
+            "$CMR_DATA_HOME and write NAME:PROTOCOL"
         )
     loaded = [as_dataset(dataset, root, protocol) for dataset in datasets]
     if len(loaded) == 1:
         (only,) = loaded
-        if isinstance(only, FeatureDataset):  # those from a file often have no splits
+        if isinstance(only, FeatureDataset):  # files of features often have no splits
             return with_held_out(only, TEST_SIZE, seed=0, split=split)
         return with_test_split(only, split)
     pictures = [dataset for dataset in loaded if isinstance(dataset, PairDataset)]

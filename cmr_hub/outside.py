@@ -1,7 +1,7 @@
-"""Reading untrusted files safely.
+"""Read untrusted files safely.
 
-The author of a gallery, a model or a folder of results decides what it contains. Pipes and devices
-never end, a sparse file can claim any size, and a link can lead to other files of this machine. All
+Galleries, models and folders of results may come from untrusted authors. Pipes and devices never
+end, a sparse file can claim any size, and a link can lead to other files of this machine. All
 readers of such files check them here first.
 """
 
@@ -22,7 +22,7 @@ LARGEST_JSON: Final = 64 * 2**20
 """Default maximum bytes of a JSON file."""
 
 MOST_SHOWN: Final = 2_000
-"""Maximum characters of a text that is displayed; a caption of megabytes would freeze a page."""
+"""Maximum characters of a displayed text; a caption of megabytes would freeze a web page."""
 
 _MAY_BE_HOLES: Final = 64 * 2**20
 _CACHE: Final = "snapshots"
@@ -91,11 +91,11 @@ def shortened(text: str) -> str:
 
 def home_of(directory: str | Path) -> Path:
     """Return the folder that links of a directory may lead to: itself, or its Hub cache entry."""
-    found = Path(directory).resolve()
-    for parent in found.parents:
+    resolved = Path(directory).resolve()
+    for parent in resolved.parents:
         if parent.name == _CACHE and (parent.parent / "blobs").is_dir():
             return parent.parent
-    return found
+    return resolved
 
 
 def is_installed(directory: str | Path) -> bool:
@@ -103,9 +103,9 @@ def is_installed(directory: str | Path) -> bool:
 
     Installers create hard links to files of their own caches.
     """
-    found = Path(directory).resolve()
+    resolved = Path(directory).resolve()
     homes = (Path(sys.prefix), Path(__file__).parent)
-    return any(found.is_relative_to(home.resolve()) for home in homes)
+    return any(resolved.is_relative_to(home.resolve()) for home in homes)
 
 
 def _refuse(status: os.stat_result, limit: int) -> None:
@@ -162,5 +162,5 @@ def _files(folder: Path) -> list[os.DirEntry[str]]:
 def _is_same(entry: os.DirEntry[str], status: os.stat_result) -> bool:
     if entry.is_symlink():
         return False
-    found = entry.stat(follow_symlinks=False)
-    return (found.st_ino, found.st_dev) == (status.st_ino, status.st_dev)
+    other = entry.stat(follow_symlinks=False)
+    return (other.st_ino, other.st_dev) == (status.st_ino, status.st_dev)

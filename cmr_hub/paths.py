@@ -1,6 +1,6 @@
-"""Paths as galleries keep them: absolute, with forward slashes, the same on every platform.
+"""Paths as stored in galleries: absolute, with forward slashes, the same on every platform.
 
-A gallery may be opened on another system than the one that wrote it, so a path of Windows
+A gallery may be opened on a different system from the one that wrote it, so a Windows path
 (`C:/Users/…`, `//server/share/…`) is absolute on Linux too.
 """
 
@@ -17,8 +17,8 @@ from unicodedata import normalize
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\/]|//[^/]")
 
 
-def kept_path(path: str | os.PathLike[str]) -> str:
-    """Return a path as galleries keep it; links stay as they are."""
+def stored_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as stored in galleries; links are not resolved."""
     return os.path.abspath(path).replace(os.sep, "/")  # noqa: PTH100 - Path.resolve() follows links
 
 
@@ -28,51 +28,51 @@ def is_of_windows(path: str) -> bool:
 
 
 def absolute(path: str, base: Path) -> str:
-    """Return a path as galleries keep it, relative to a folder unless it is absolute somewhere."""
+    """Return a path as stored in galleries, relative to `base` unless absolute on any platform."""
     if is_of_windows(path):
         return posixpath.normpath(path.replace("\\", "/"))
-    return posixpath.normpath(path) if path.startswith("/") else kept_path(base / path)
+    return posixpath.normpath(path) if path.startswith("/") else stored_path(base / path)
 
 
 def common_folder(folders: Sequence[str]) -> str:
-    """Return the deepest folder that contains all of these, or "" for those of several drives."""
+    """Return the deepest folder that contains all of these, or "" if their drives differ."""
     try:
         common = posixpath.commonpath(folders)
-    except ValueError:  # of Windows and of another system
+    except ValueError:  # Windows paths and others
         return ""
     servers = {folder.startswith("//") for folder in folders}
     if True in servers:
-        # A server and its share are as a drive.
+        # A server and its share together correspond to a drive.
         return f"/{common}" if servers == {True} and common.count("/") > 1 else ""
     return f"{common}/" if common.endswith(":") else common
 
 
 def uri_of(path: str) -> str:
-    """Return the `file:` address of an absolute path of any platform."""
+    """Return the `file:` URL of an absolute path of any platform."""
     return (PureWindowsPath if is_of_windows(path) else PurePosixPath)(path).as_uri()
 
 
 def plain(path: PurePath | str) -> str:
-    """Return a path whose letters are composed and without case, as disks of a Mac compare them."""
+    """Return a path in composed form (NFC) without case, as macOS file systems compare names."""
     return normalize("NFC", normalize("NFC", str(path)).casefold())
 
 
 def as_on_disk(path: Path) -> Path:
-    """Return an absolute path in the spelling of its disk.
+    """Return an absolute path in the spelling of its file system.
 
-    On a disk that ignores case or the composition of letters, `pictures` and `Pictures` are one
-    folder; without this, indexing it under both names would keep every picture twice.
+    If the file system ignores case or Unicode composition, `pictures` and `Pictures` are the same
+    folder; without this, indexing it under both names would store every picture twice.
     """
-    found = Path(path.anchor)
+    result = Path(path.anchor)
     for part in path.parts[1:]:
         name = part
         try:
-            names = os.listdir(found)  # noqa: PTH208 - names only
+            names = os.listdir(result)  # noqa: PTH208 - names only
             if part not in names:
-                alike = [own for own in names if plain(own) == plain(part)]
-                same = [own for own in alike if (found / own).samefile(found / part)]
+                similar = [other for other in names if plain(other) == plain(part)]
+                same = [other for other in similar if (result / other).samefile(result / part)]
                 name = same[0] if same else part
-        except OSError:  # not readable, or not there
+        except OSError:  # unreadable or missing
             pass
-        found /= name
-    return found
+        result /= name
+    return result

@@ -14,7 +14,7 @@ _SECONDS = 60.0  # maximum time without a line
 
 
 class Meter:
-    """Reports progress on standard error.
+    """Progress report on standard error.
 
     Args:
         total: number of units of work.

@@ -21,12 +21,12 @@ class Registry(Mapping[str, Any]):
     of the registry's group, and those that `register` adds.
 
     Args:
-        kind: Kind of the entries for error messages, e.g. "loss" or "dataset".
-        group: Name of the entry point group, e.g. "cmr_hub.losses".
+        kind: Kind of the entries for error messages, such as "loss" or "dataset".
+        group: Name of the entry point group, such as "cmr_hub.losses".
         places: `module:attribute` by name.
         base: `module:class` of which all entries are subclasses; None for functions. Two
             registries may share a group; each returns only subclasses of its own base.
-        separate: Package to install by name, for names in separate packages of this project.
+        separate: Package to install, by the names of entries in separate packages of this project.
 
     Example:
         >>> LOSSES = Registry("loss", "cmr_hub.losses", {})
@@ -66,17 +66,17 @@ class Registry(Mapping[str, Any]):
         if point is None:
             raise self.unknown(name)
         try:
-            found = point.load()
+            entry = point.load()
         except Exception as error:
             raise CMRError(
                 f"the {self.kind} {name!r} of the package {_package(point)} cannot be imported: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        if not self.is_one(found):
+        if not self.accepts(entry):
             raise CMRError(f"{name!r} of the package {_package(point)} is not a valid {self.kind}")
-        return found
+        return entry
 
-    def is_one(self, thing: object) -> bool:
+    def accepts(self, thing: object) -> bool:
         """Return whether an object is a subclass of the base or, without a base, callable."""
         if self._base is None:
             return callable(thing)
@@ -129,7 +129,7 @@ class Registry(Mapping[str, Any]):
             raise CMRError(f"register() needs a name, not {shown(name)}: @register('name')")
 
         def add(thing: T) -> T:
-            if not self.is_one(thing):
+            if not self.accepts(thing):
                 what = "a function" if self._base is None else f"a subclass of {self._base}"
                 raise CMRError(f"{name}: a new {self.kind} must be {what}, not {shown(thing)}")
             if name in self and self._added.get(name) is not thing:

@@ -1,4 +1,4 @@
-"""The few types that every layer speaks."""
+"""Type aliases used by all layers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 IntArray: TypeAlias = "npt.NDArray[np.int64]"
 LabelArray: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.float32]"
-"""(N,) classes, -1 for none; or (N, C) rows of 0 and 1, for several labels an item."""
+"""(N,) classes, -1 for none; or (N, C) rows of 0 and 1, for several labels per item."""
 BoolArray: TypeAlias = "npt.NDArray[np.bool_]"
 Arrays: TypeAlias = Mapping[str, "npt.NDArray[Any]"]
 """Named arrays of a batch; the first dimension of each is the items."""
 
 ImageSource: TypeAlias = Union[str, Path, "Image.Image", bytes, "npt.NDArray[np.uint8]"]
-"""A path to a picture, one that is open already, the bytes of a file, or its pixels: a uint8 array
-(H, W, 3) of red, green and blue, or (H, W) of grey."""
+"""A path to a picture, an open picture, the bytes of a file, or pixels: a uint8 array (H, W, 3) of
+red, green and blue, or (H, W) of grey."""
 
 OnError: TypeAlias = Literal["raise", "skip", "none"]
-"""What becomes of a picture that cannot be read: an error, one row less, or a row of NaN."""
+"""Handling of a picture that cannot be read: raise an error, omit its row, or return NaN."""
 
 Document: TypeAlias = Sequence[str]
 """All the sentences of one item. A query is a document of one sentence."""

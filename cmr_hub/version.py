@@ -1,3 +1,3 @@
-"""The version, kept apart so that nothing is imported to read it."""
+"""The version, in a module without imports."""
 
 __version__ = "0.1.0"

@@ -31,7 +31,7 @@ def exclusive_lock(folder: str | Path, instead: str) -> Iterator[None]:
 
     Args:
         folder: folder to lock.
-        instead: what the user of another process can do instead of waiting.
+        instead: what the user can do instead of waiting for another process, for the message.
 
     Raises:
         InUseError: another process holds the lock; the message names it.
@@ -50,7 +50,7 @@ def exclusive_lock(folder: str | Path, instead: str) -> Iterator[None]:
         with suppress(OSError):
             writer = read_bytes(note, _LONGEST_NOTE).decode(errors="replace") or writer
         raise InUseError(
-            f"{writer} writes into {home}; wait until it has finished, stop it, or {instead}"
+            f"{writer} is writing to {home}; wait until it has finished, stop it, or {instead}"
         ) from error
     try:
         yield

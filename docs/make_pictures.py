@@ -1,6 +1,6 @@
-"""Draws the pictures of the documents anew, with Debian's Chromium: `make pictures`.
+"""Draw the pictures of the documentation with Debian's Chromium: `make pictures`.
 
-They show what comes with the package, the sketches and the stored results, and nothing else.
+They show only the contents of the package, the sketches and the stored results.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 QUERY = "boats on the water"
 COLOURS = 128
-"""Of a picture: enough for drawings, and a third of the bytes."""
+"""Size of the palette; it is sufficient for drawings and reduces the file size to a third."""
 CURVES = [
     f"{method} · concat · mobilenet_v2_fine · 800/200 · pascal-sentence"
     for method in ("acmr-paper", "correlation", "mmd")
 ]
 MAP = ".st-key-map-figure .js-plotly-plot"
-# Where a point of the map is in the window.
+# Return the position of a point of the map in the window.
 POINT = """([selector, place]) => {
     const plot = document.querySelector(selector), layout = plot._fullLayout;
     const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
@@ -54,7 +54,7 @@ POINT = """([selector, place]) => {
 
 
 def main() -> None:
-    """Draws all of them."""
+    """Draw all pictures."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def window(browser: Browser, address: str, width: int, height: int) -> Page:
-    """A page in a window of its own."""
+    """Open a page in a new window."""
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(120_000)
     page.goto(address)
@@ -79,7 +79,7 @@ def window(browser: Browser, address: str, width: int, height: int) -> Page:
 
 
 def keep(page: Page, name: str) -> None:
-    """Saves what a window shows."""
+    """Save a screenshot of a window."""
     path = DOCS / name
     page.screenshot(path=path)
     with Image.open(path) as image:
@@ -90,10 +90,10 @@ def keep(page: Page, name: str) -> None:
 
 
 def contact_sheet_picture(browser: Browser) -> None:
-    """What `cmr search photos QUERY -k 8 --html hits.html` writes."""
+    """Draw the page that `cmr search photos QUERY -k 8 --html hits.html` writes."""
     hits = load().search(QUERY, k=8)
     text = contact_sheet(hits, QUERY)
-    # Which folder they lie in is of interest to nobody else.
+    # Remove the local path of the package.
     text = text.replace(f"{release_directory(PHOTOS) / PICTURES}/", "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "hits.html")
@@ -102,7 +102,7 @@ def contact_sheet_picture(browser: Browser) -> None:
 
 
 def search_page_picture(browser: Browser) -> None:
-    """What `make demo` serves, after a question."""
+    """Draw the search page of `make demo` after a query."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         shown = build_page(load())
@@ -122,7 +122,7 @@ def search_page_picture(browser: Browser) -> None:
 
 @contextmanager
 def dashboard() -> Iterator[str]:
-    """The address of `cmr dashboard`."""
+    """Run `cmr dashboard` and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -143,7 +143,7 @@ def dashboard() -> Iterator[str]:
 
 
 def dashboard_pictures(browser: Browser, address: str) -> None:
-    """The study: tables, ablations and curves; the sketches: common space and single queries."""
+    """Draw the dashboard: the tables of the study, the common space and single queries."""
     for name, query, height in (
         ("overview", "", 1180),
         ("ablations", "ablations?method=acmr-paper&by=texts", 1000),

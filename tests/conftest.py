@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: where the data is, and one thread a process."""
+"""Shared fixtures, and the settings of threads, caches and hypothesis for all tests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-# Set before torch, OpenMP, BLAS or Numba start: tests already run side by side, a process a core.
+# Set this before torch, OpenMP, BLAS or Numba start; pytest-xdist runs one process per core.
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# Hundreds of processes import the same modules, which are compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-# Tests change directory; a relative path must go on meaning the same place.
+# Make the path absolute because tests change the working directory.
 if os.environ.get("CMR_DATA_HOME"):
     os.environ["CMR_DATA_HOME"] = str(Path(os.environ["CMR_DATA_HOME"]).resolve())
 
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 
-# Properties and damaged files: the same few examples in every run, or many new ones with
-# HYPOTHESIS_PROFILE=long, by hand. CMR_EXAMPLES says how many.
+# By default, every run uses the same few examples. HYPOTHESIS_PROFILE=long uses many random
+# examples, as many as CMR_EXAMPLES.
 settings.register_profile(
     "ci",
     derandomize=True,
@@ -55,9 +58,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 @pytest.hookimpl(trylast=True)  # when those of the folders have marked their tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Nothing is fetched from the package index unless CMR_TEST_INSTALL asks for it.
+    """Skip the tests that install packages unless CMR_TEST_INSTALL is set.
 
-    Files with slow tests come first, so that at the end no worker waits long for another.
+    Files with slow tests run first, so that no worker waits long for another at the end.
     """
     if not os.environ.get("CMR_TEST_INSTALL"):
         fetching = [item for item in items if item.get_closest_marker("install")]
@@ -70,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def data_home() -> Path:
-    """The folder of datasets. Without it the test skips; set but wrong, it fails."""
+    """Return the folder of datasets; skip the test if it is not set, fail if it does not exist."""
     value = os.environ.get("CMR_DATA_HOME")
     if not value:
         pytest.skip("needs real data: set CMR_DATA_HOME to the folder of datasets")
@@ -81,7 +84,7 @@ def data_home() -> Path:
 
 @pytest.fixture(scope="session")
 def mobilenet_weights(data_home: Path) -> Path:
-    """MobileNetV2's ImageNet weights, kept in `weights/` beside the data folder."""
+    """Return the file of MobileNetV2's ImageNet weights in `weights/`, next to the data folder."""
     path = data_home.parent / "weights" / "mobilenet_v2_imagenet.safetensors"
     assert path.is_file(), f"with CMR_DATA_HOME set the tests need {path}"
     return path
@@ -89,7 +92,7 @@ def mobilenet_weights(data_home: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _threads_as_before() -> Iterator[None]:
-    """No test leaves OpenMP or MKL another number of threads: the next ones would use them."""
+    """Check that each test leaves the number of OpenMP and MKL threads unchanged."""
 
     def threads() -> list[str]:
         return re.findall(
@@ -103,7 +106,7 @@ def _threads_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the feature cache of the person who runs it."""
+    """Use a temporary feature cache instead of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CMR_CACHE_HOME", str(tmp_path_factory.mktemp("feature-cache")))
         yield
@@ -111,7 +114,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mobilenet_state() -> dict[str, Tensor]:
-    """Random weights of MobileNetV2, whose features do tell pictures apart: no download."""
+    """Return random weights of MobileNetV2 whose features distinguish pictures."""
     import torch
 
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -126,7 +129,7 @@ def mobilenet_state() -> dict[str, Tensor]:
         for norm in norms:
             norm.weight.uniform_(0.5, 1.5)
             norm.bias.normal_(std=0.1)
-            norm.momentum = 1.0  # the means and variances of the batch that comes
+            norm.momentum = 1.0  # use the mean and variance of the next batch
         network.train()(torch.randn(8, 3, 1, 1) + torch.randn(8, 3, 97, 97) / 4)
         for norm in norms:
             norm.num_batches_tracked.zero_()
@@ -137,7 +140,7 @@ def mobilenet_state() -> dict[str, Tensor]:
 def mobilenet_file(
     mobilenet_state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """`mobilenet_state` as a weights file."""
+    """Return a weights file with `mobilenet_state`."""
     from safetensors.torch import save_file
 
     path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.safetensors"
@@ -147,7 +150,7 @@ def mobilenet_file(
 
 @pytest.fixture(scope="session")
 def build_sentence_model() -> Callable[..., Path]:
-    """Writes a tiny BERT with random weights into a folder, as sentence-transformers does."""
+    """Write a tiny BERT with random weights in the format of sentence-transformers."""
     import torch
 
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -181,7 +184,7 @@ def build_sentence_model() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a tiny CLIP with random weights; not to be changed."""
+    """Return the directory of a tiny CLIP with random weights; do not modify it."""
     from tiny_clip import write_clip
 
     return write_clip(tmp_path_factory.mktemp("pretrained") / "clip")
@@ -189,7 +192,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ImageFolder of 36 small pictures in 3 classes, 8 for training and 4 for test in each."""
+    """Return an ImageFolder of 3 classes, each with 8 small pictures to train and 4 to test."""
     import numpy as np
     from PIL import Image
 
@@ -219,7 +222,7 @@ def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mobilenet(mobilenet_state: dict[str, Tensor]) -> ImageEncoder:
-    """The encoder of `mobilenet_state`."""
+    """Return the encoder with `mobilenet_state`."""
     from cmr_hub.encoders.images.mobilenet_v2 import MobileNetV2Encoder
 
     return MobileNetV2Encoder(mobilenet_state, "file")
@@ -229,7 +232,7 @@ def mobilenet(mobilenet_state: dict[str, Tensor]) -> ImageEncoder:
 def _make_model(
     mobilenet: ImageEncoder, colour_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], CrossModalModel]:
-    """Makes `model`; the features of its gallery are computed once."""
+    """Return a function that creates `model`; the features of the gallery are computed once."""
     from cmr_hub.encoders.feature_cache import FeatureCache
 
     cache = FeatureCache(tmp_path_factory.mktemp("features"))
@@ -238,7 +241,7 @@ def _make_model(
 
 @pytest.fixture
 def model(_make_model: Callable[[], CrossModalModel]) -> CrossModalModel:
-    """A model with random projectors, and a gallery of the test pictures of `colour_folder`."""
+    """Return a model with random projectors and a gallery of `colour_folder`'s test pictures."""
     return _make_model()
 
 
@@ -246,7 +249,7 @@ def model(_make_model: Callable[[], CrossModalModel]) -> CrossModalModel:
 def saved_model(
     _make_model: Callable[[], CrossModalModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """`model`, saved. Not to be changed: tests that damage it take a copy."""
+    """Return the directory of the saved `model`; copy it before you modify it."""
     directory = tmp_path_factory.mktemp("saved") / "model"
     _make_model().save_pretrained(directory)
     return directory
@@ -284,7 +287,7 @@ def _model(encoder: ImageEncoder, folder: Path, cache: FeatureCache) -> CrossMod
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """Debian's Chromium without a window."""
+    """Return headless Chromium, as packaged by Debian."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs a browser: install Debian's package chromium")
@@ -298,10 +301,10 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def fresh_window(browser) -> Iterator[Callable[..., object]]:
-    """Opens a fresh window.
+    """Return a function that opens a new window.
 
-    At the end of the test the console must be free of errors, and every request must have gone
-    to this machine.
+    At the end of the test, check that the console has no errors and that every request went to
+    localhost.
     """
     errors: list[str] = []
     hosts: set[str | None] = set()
@@ -323,4 +326,4 @@ def fresh_window(browser) -> Iterator[Callable[..., object]]:
 
         yield fresh
     assert errors == []
-    assert hosts <= {"127.0.0.1", None}  # data: and blob: addresses have no host
+    assert hosts <= {"127.0.0.1", None}  # data: and blob: URLs have no host

@@ -202,7 +202,7 @@ def test_train_with_fine_tuning_of_texts(
     cmr, build_sentence_model, colour_folder, mobilenet_file, tmp_path
 ):
     command = [*train_command(colour_folder, mobilenet_file, tmp_path), "--fine-tune-text", 1]
-    assert "bow has no layers to fine-tune; take 'sentence'" in cmr.fails(*command)
+    assert "bow has no layers to fine-tune; use 'sentence'" in cmr.fails(*command)
     source = build_sentence_model(tmp_path / "tiny")
     at = command.index("--text-option")
     command[at : at + 2] = ["--text-encoder", "sentence", "--text-option", f"source={source}"]
@@ -326,7 +326,7 @@ def test_folder_of_someone_else_is_refused_at_once(cmr, colour_folder, mobilenet
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("years")
     command = train_command(colour_folder, mobilenet_file, tmp_path)
-    assert "files that are not a model's (thesis.txt)" in cmr.fails(*command)
+    assert "files that are not part of a model (thesis.txt)" in cmr.fails(*command)
     assert names(tmp_path) == ["model"]
     assert names(tmp_path / "model") == ["thesis.txt"]
 
@@ -353,7 +353,7 @@ def test_model_that_does_not_say_its_dataset(cmr, saved_model, tmp_path):
     config = json.loads((directory / "config.json").read_text())
     config["training"] = {}
     (directory / "config.json").write_text(json.dumps(config))
-    assert "does not record which dataset" in cmr.fails("evaluate", directory)
+    assert "does not record its training dataset" in cmr.fails("evaluate", directory)
 
 
 def test_real_photographs(cmr, data_home, mobilenet_weights, tmp_path):

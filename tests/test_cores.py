@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from cmr_hub.cores import take_one, threads
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.training.threads import torch_threads
 
 WITHOUT_TORCH = """
 import sys
 from cmr_hub.cores import threads
-from cmr_hub.encoders.images.parallel import side_by_side
-print(threads(), set(side_by_side(lambda _: threads(), range(9))), "torch" in sys.modules)
+from cmr_hub.encoders.images.parallel import thread_map
+print(threads(), set(thread_map(lambda _: threads(), range(9))), "torch" in sys.modules)
 """
 
 
@@ -26,7 +26,7 @@ print(threads(), set(side_by_side(lambda _: threads(), range(9))), "torch" in sy
 def test_torch_says_how_many(count) -> None:
     with torch_threads(count):
         assert threads() == count
-        assert set(side_by_side(lambda _: threads(), range(9))) == {1}
+        assert set(thread_map(lambda _: threads(), range(9))) == {1}
     assert threads() == torch.get_num_threads()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cmr_hub import hub_errors
 from cmr_hub.errors import HubError
-from cmr_hub.hub_errors import patiently
+from cmr_hub.hub_errors import with_retries
 
 CLIENT = logging.getLogger("huggingface_hub.utils._http")
 
@@ -23,7 +23,7 @@ def test_a_call_is_made_four_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_errors, "WAITS", (0, 0, 0))
     calls: list[int] = []
     with pytest.raises(httpx.ConnectError):
-        patiently(lambda: (calls.append(1), refuse()))
+        with_retries(lambda: (calls.append(1), refuse()))
     assert len(calls) == 4
 
 
@@ -43,7 +43,7 @@ def test_what_the_client_has_tried_itself_is_not_tried_again(
         refuse()
 
     with pytest.raises(httpx.ConnectError):
-        patiently(call)
+        with_retries(call)
     assert len(calls) == 1
     assert caplog.messages == ["The Hub does not answer; retrying for a while."]
     CLIENT.warning("Retrying in 1s [Retry 1/5].")  # of somebody else's call, afterwards
@@ -57,7 +57,7 @@ def test_a_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     refused = pytest.raises(HubError, match=r"a SOCKS proxy is set .* pip install")
     with refused as found, hub_errors.hub_errors("a/b"):
-        patiently(call)
+        with_retries(call)
     assert "\n" not in str(found.value)
     with pytest.raises(ImportError), hub_errors.hub_errors("a/b"):
         raise ImportError("no module named x")

@@ -65,7 +65,7 @@ def test_its_own_dataset(model, colour_folder, tmp_path):
     assert own.report.map_avg == other.report.map_avg
     assert own.report.image_accuracy is not None, "the classes are its own"
     model.training.clear()
-    with pytest.raises(CMRError, match="does not say which dataset"):
+    with pytest.raises(CMRError, match="does not record which dataset"):
         cmr_hub.evaluate(model)
 
 
@@ -128,7 +128,7 @@ def test_without_a_test_split_validation_is_measured_and_told(model, copied, tmp
     before = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
     (copied / "test").rename(copied / "validation")
     found = cmr_hub.evaluate(model, copied, cache_dir=tmp_path / "cache")
-    assert "folder has no test split: the validation split is measured" in caplog.text
+    assert "folder has no test split: the validation split is used" in caplog.text
     assert found.to_dict() == before.to_dict()
     with pytest.raises(UnknownNameError, match="'test'; choose one of: train, validation"):
         cmr_hub.evaluate(model, copied, split="test")

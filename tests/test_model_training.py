@@ -58,7 +58,7 @@ def test_arrays_without_labels(arrays):
     model = cmr_hub.train([images.tolist(), torch.from_numpy(texts)], preset="infonce", epochs=2)
     assert model.classes == ()
     assert model.training["relevance"] == "pair"
-    with pytest.raises(TrainingError, match="acmr-paper cannot do without"):
+    with pytest.raises(TrainingError, match="acmr-paper needs them"):
         cmr_hub.train((images, texts), preset="acmr-paper")
 
 
@@ -68,7 +68,7 @@ def test_several_labels_a_pair(arrays, preset):
     lists = [[name, "all"] if place % 2 else [name] for place, name in enumerate(names)]
     if preset == "posterior":
         with pytest.raises(
-            TrainingError, match="several labels an item, and posterior needs exactly one"
+            TrainingError, match="several labels per item, and posterior needs exactly one"
         ):
             cmr_hub.train((images, texts, lists), preset=preset)
         return
@@ -143,7 +143,7 @@ def test_the_split_to_measure(colour_folder, mobilenet, tmp_path):
     assert same.training["map_avg"] == model.training["map_avg"]
     asked = cmr_hub.train(dataset, split="test", cache_dir=tmp_path, **settings)
     assert asked.training["protocol"] == "folders"
-    for split, message in (("train", "to measure after training"), ("dev", "test, validation")):
+    for split, message in (("train", "split to evaluate on"), ("dev", "test, validation")):
         with pytest.raises(UnknownNameError, match=message):
             cmr_hub.train(dataset, split=split, **settings)
     with pytest.raises(UnknownNameError, match=r"unknown split of folder .*'validation'"):
@@ -212,16 +212,22 @@ def test_a_registered_loss(arrays, monkeypatch):
     ("options", "message"),
     [
         ({"objective": "tripet"}, "unknown loss 'tripet'"),
-        ({"objective": 3}, "a loss is a name, a subclass of cmr_hub.losses.Loss or one of"),
-        ({"objective": torch.nn.Linear(2, 2)}, "a loss is a name, a subclass"),
-        ({"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}}, "is built already"),
+        (
+            {"objective": 3},
+            "a loss must be a name, a subclass of cmr_hub.losses.Loss or an instance of one",
+        ),
+        ({"objective": torch.nn.Linear(2, 2)}, "a loss must be a name, a subclass"),
+        (
+            {"objective": {"a": {"loss": losses.TripletLoss(), "margin": 1}}},
+            "is already an instance",
+        ),
         ({"objective": {"triplet": {"marge": 1}}}, "loss 'triplet' has no option 'marge'"),
         ({"preset": "cca", "objective": "triplet"}, "cca is fitted in closed form"),
-        ({"preset": "kcca"}, "kcca is no pair of projectors"),
-        ({"preset": 3}, "a preset is a name or a Preset, not 3"),
-        ({"epochs": 0}, "epochs is a whole number from 1 on, not 0"),
-        ({"test_size": 2}, "lies between 0 and 1, not 2"),
-        ({"image_encoder": "compact"}, "are features already: leave the encoders out"),
+        ({"preset": "kcca"}, "kcca is not a pair of projectors"),
+        ({"preset": 3}, "preset must be a name or a Preset, not 3"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
+        ({"test_size": 2}, "must lie between 0 and 1, not 2"),
+        ({"image_encoder": "compact"}, "already consists of features: omit the encoders"),
     ],
 )
 def test_what_cannot_be_trained(arrays, options, message):
@@ -293,8 +299,8 @@ def test_classes_of_encoders(colour_folder, tmp_path):
     )
     assert repr(model).startswith("CrossModalModel(dim=200, image='mean', text='bow', classes=3")
     for wrong in (BowEncoder, 3):
-        with pytest.raises(CMRError, match="an image encoder is a name, a subclass of"):
+        with pytest.raises(CMRError, match="an image encoder must be a name, a subclass of"):
             cmr_hub.train(colour_folder, image_encoder=wrong)
     for wrong in (MeanColour, 3):
-        with pytest.raises(CMRError, match="a text encoder is a name, a subclass of"):
+        with pytest.raises(CMRError, match="a text encoder must be a name, a subclass of"):
             cmr_hub.train(colour_folder, image_encoder=MeanColour, text_encoder=wrong)

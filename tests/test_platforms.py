@@ -82,7 +82,7 @@ def windows(monkeypatch) -> None:
     ],
 )
 def test_windows_paths_are_kept_with_forward_slashes(windows, given: str, kept: str) -> None:
-    assert paths.kept_path(PureWindowsPath(given)) == kept
+    assert paths.stored_path(PureWindowsPath(given)) == kept
     assert PureWindowsPath(kept) == PureWindowsPath(ntpath.normpath(given))
     assert paths.uri_of(kept) == PureWindowsPath(kept).as_uri()
 

@@ -28,7 +28,7 @@ def test_another_process_is_named_until_it_is_killed(tmp_path: Path) -> None:
     )  # fmt: skip
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
-    expected = f"process {writer.pid} on .* writes into .*results; .* or go elsewhere"
+    expected = f"process {writer.pid} on .* is writing to .*results; .* or go elsewhere"
     with pytest.raises(InUseError, match=expected), exclusive_lock(folder, "go elsewhere"):
         pass
     writer.send_signal(signal.SIGKILL)

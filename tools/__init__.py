@@ -1,1 +1,1 @@
-"""What looks after the repository, not part of the package: locks, licences, bill of materials."""
+"""Maintenance tools of the repository, which are not part of the package."""

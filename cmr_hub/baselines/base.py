@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Embedder(Protocol):
-    """Maps features of one modality into the common space, e.g. a `Projector`."""
+    """Map features of one modality into the common space, like a `Projector`."""
 
     def embed(self, rows: FloatArray) -> FloatArray:
         """Map (N, in_dim) features to (N, d) float32 unit vectors."""
@@ -41,13 +41,13 @@ MOST_PAIRS: Final = 3000
 
 
 class Baseline(ABC):
-    """Base of all baselines, which are tuned as carefully as the methods compared with them."""
+    """Base class of baselines, whose settings are tuned on validation pairs."""
 
     name: ClassVar[str]
     takes_unlabelled: ClassVar[bool] = False
-    """Whether it needs only pairs and no labels."""
+    """Whether the baseline needs only pairs and no labels."""
     is_projection: ClassVar[bool] = True
-    """Whether it returns two `Projector`s, so that the model can be saved."""
+    """Whether the baseline returns two `Projector`s, so that the model can be saved."""
 
     def fit(self, splits: TrainingSplits, seed: int, score: Score | None = None) -> FittedBaseline:
         """Choose settings on the validation pairs, then fit on `splits.final`.
@@ -63,12 +63,12 @@ class Baseline(ABC):
         return self._fit(splits.plain(), seed, score or validation_score(splits.validation))
 
     def needs_labels(self) -> list[str]:
-        """Return its name if it needs a label for every pair; otherwise nothing."""
+        """Return the baseline's name if it needs a label for every pair; otherwise nothing."""
         return [] if self.takes_unlabelled else [self.name]
 
     @property
     def takes_several_labels(self) -> bool:
-        """Whether items may have several labels: those that need labels fit a classifier."""
+        """Whether items may have several labels; baselines with labels fit a classifier."""
         return self.takes_unlabelled
 
     @abstractmethod

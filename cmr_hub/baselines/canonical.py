@@ -1,4 +1,4 @@
-"""Canonical directions of paired views, the common part of CCA, kernel CCA and PLS."""
+"""Canonical directions of paired views, on which CCA, kernel CCA and PLS are based."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class CanonicalDirections:
     """Pairs of directions, best first.
 
     Attributes:
-        images, texts: (r₁, d) and (r₂, d), in the coordinates of their views; columns k are a
-            pair.
+        images, texts: (r₁, d) and (r₂, d), in the coordinates of their views; column k of both is
+            a pair.
         correlations: c (d,) in descending order; covariances for PLS.
     """
 
@@ -57,16 +57,16 @@ def canonical_directions(
 
         aᵀXᵀY b   subject to   aᵀ(XᵀX + ρ₁I)a = bᵀ(YᵀY + ρ₂I)b = 1,
 
-    each pair uncorrelated with those before it. With a = V₁(S₁² + ρ₁I)^−½ p and
+    with each pair uncorrelated with the previous ones. With a = V₁(S₁² + ρ₁I)^−½ p and
     b = V₂(S₂² + ρ₂I)^−½ q, the p, q are the singular vectors of
 
         M = (S₁² + ρ₁I)^−½ S₁ U₁ᵀU₂ S₂ (S₂² + ρ₂I)^−½
 
-    and its singular values are the canonical correlations. Nothing is squared and no matrix is
-    larger than N×N, so it is stable for a few hundred pairs of thousands of dimensions.
+    and its singular values are the canonical correlations. No covariance matrix is formed and no
+    matrix is larger than N×N, so this is stable for a few hundred pairs of thousands of dimensions.
 
-    ρ is `ridge` times the mean of S². An infinite ridge is its limit, which depends only on XᵀY:
-    a = V₁p, the directions of partial least squares.
+    ρ is `ridge` times the mean of S². An infinite ridge denotes the limit, which depends only on
+    XᵀY: a = V₁p, the directions of partial least squares.
 
     Source: Hotelling, Relations between two sets of variates, Biometrika 28 (1936); the ridge:
     Vinod, Canonical ridge and econometrics of joint production, J. Econometrics 4 (1976).
@@ -86,7 +86,7 @@ def _shrinkage(view: View, ridge: float) -> Float64Array:
 
 
 class CanonicalBaseline(Baseline, Generic[ViewT]):
-    """Base of the baselines that embed by canonical directions.
+    """Base class of baselines that embed by canonical directions.
 
     The settings are chosen by `search_settings`:
         image_ridge, text_ridge: see `canonical_directions`. Default: infinite;
@@ -102,7 +102,7 @@ class CanonicalBaseline(Baseline, Generic[ViewT]):
 
     @abstractmethod
     def view(self, rows: FloatArray, width: float) -> ViewT:
-        """Fit the view of (N, in_dim) training rows; `width` is that of its kernel, if any."""
+        """Fit the view of (N, in_dim) training rows; `width` is the width of its kernel, if any."""
 
     @abstractmethod
     def embedder(self, view: ViewT, directions: Float64Array) -> Embedder:

@@ -1,4 +1,4 @@
-"""Chance level, as a reference for all figures."""
+"""Random embeddings, whose scores are the chance level."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RandomBaseline(Baseline):
 
 @dataclass(frozen=True)
 class RandomEmbedder:
-    """Maps every distinct feature row to a random unit vector.
+    """Map every distinct feature row to a random unit vector.
 
     Args:
         seed, stream: embedders that differ in one of them are independent.
@@ -45,8 +45,8 @@ class RandomEmbedder:
 
     def embed(self, rows: FloatArray) -> FloatArray:
         """Map (N, in_dim) features to (N, dim) float32 unit vectors."""
-        # Seeded by the row's bytes, not its index: training row 3 and test row 3 must not share a
-        # vector, and an item must not have two.
+        # Seeded by the row's bytes, not its index, so that an item has the same vector in every
+        # split, and different items have different ones.
         vectors = np.stack(
             [
                 np.random.default_rng(

@@ -1,4 +1,4 @@
-"""The classifier of one modality for the baselines `label` and `posterior`."""
+"""Classifiers of one modality for the baselines `label` and `posterior`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def fit_classifiers(
     """Fit a classifier of (N, in_dim) rows for each C, each initialised from the previous one.
 
     Raises:
-        TrainingError: there is only one class, items have several, or all rows are the same.
+        TrainingError: there is only one class, items have several classes, or all rows are the
+            same.
     """
     if labels.ndim == 2:
         raise TrainingError("a classifier needs exactly one class for each item")
@@ -67,14 +68,14 @@ def fit_classifiers(
         raise TrainingError("a classifier needs training items of two classes or more")
     view = LinearView.fit(rows)
     model = LogisticRegression(max_iter=1000, warm_start=True)
-    found = []
+    classifiers = []
     for penalty in penalties:
         model.set_params(C=penalty).fit(view.scores * view.lengths, labels)
         weight, bias = model.coef_.T, model.intercept_
         if len(model.classes_) == 2:  # scikit-learn stores only the difference of the two logits
             weight, bias = weight * (-0.5, 0.5), bias * (-0.5, 0.5)
-        found.append(Classifier(view, np.array(weight), np.array(bias)))
-    return found
+        classifiers.append(Classifier(view, np.array(weight), np.array(bias)))
+    return classifiers
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,12 @@ class ValidationLogits:
     def fit(cls, splits: TrainingSplits) -> Self:
         """Fit all classifiers. Raises TrainingError as `fit_classifiers`."""
 
-        def logits(known: FloatArray, asked: FloatArray) -> dict[float, Float64Array]:
-            found = fit_classifiers(known, splits.fit.labels, PENALTIES)
-            coordinates = found[0].view.coordinates(asked)
+        def logits(train: FloatArray, validation: FloatArray) -> dict[float, Float64Array]:
+            classifiers = fit_classifiers(train, splits.fit.labels, PENALTIES)
+            coordinates = classifiers[0].view.coordinates(validation)
             return {
                 penalty: classifier.logits(coordinates)
-                for penalty, classifier in zip(PENALTIES, found, strict=True)
+                for penalty, classifier in zip(PENALTIES, classifiers, strict=True)
             }
 
         return cls(

@@ -56,7 +56,7 @@ class KCCABaseline(CanonicalBaseline[KernelView]):
 
 @dataclass(frozen=True)
 class ViewEmbedder:
-    """Maps features to their coordinates in `view`, multiplied by `directions` (r, d)."""
+    """Map features to their coordinates in `view`, multiplied by `directions` (r, d)."""
 
     view: KernelView
     directions: Float64Array

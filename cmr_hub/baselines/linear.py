@@ -26,8 +26,8 @@ def fit_scaling(rows: FloatArray) -> InputScaling:
     """
     if (rows == rows[0]).all():
         raise TrainingError(
-            "all training items have the same features, so there is nothing to learn from; "
-            "do the encoders suit the data?"
+            "all training items have the same features, so there is nothing to learn; check that "
+            "the encoders suit the data"
         )
     scaling = InputScaling(rows.shape[1])
     scaling.fit(torch.from_numpy(rows))
@@ -36,7 +36,7 @@ def fit_scaling(rows: FloatArray) -> InputScaling:
 
 @torch.inference_mode()
 def scale(scaling: InputScaling, rows: FloatArray) -> Float64Array:
-    """Scale (N, in_dim) rows, in the double precision that linear algebra needs."""
+    """Scale (N, in_dim) rows and convert them to double precision, which linear algebra needs."""
     scaled: Float64Array = scaling(torch.from_numpy(rows)).double().numpy()
     return scaled
 

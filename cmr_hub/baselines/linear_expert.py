@@ -23,10 +23,10 @@ def with_linear_experts(
 
         p ∝ √(p_network · softmax((x' W + b) / T))
 
-    W, b are those of a multinomial logistic regression (see `Classifier`) on the network's training
-    pairs. In this product of experts (Hinton 1999) the two make different errors; the convex
-    regression makes fewer if training pairs are few. The product is again a projector, because a
-    linear map is the difference of two rectified units, x = relu(x) − relu(−x).
+    W, b are the weights of a multinomial logistic regression (see `Classifier`) on the network's
+    training pairs. In this product of experts (Hinton 1999) the two make different errors, and the
+    convex regression makes fewer with few training pairs. The product is again a projector, because
+    a linear map is the difference of two rectified units, x = relu(x) − relu(−x).
 
     Args:
         images, texts: trained projectors with one hidden ReLU layer and a posterior output.
@@ -53,7 +53,7 @@ def _product(network: Projector, classifier: Classifier, temperature: float) -> 
         or not network.output.startswith("posterior")
     ):
         raise TrainingError(
-            "a linear expert goes beside posteriors with one hidden layer of rectified units"
+            "a linear expert needs projectors with one hidden ReLU layer and a posterior output"
         )
     hidden, last = layers
     linear = classifier.projector()
@@ -61,7 +61,7 @@ def _product(network: Projector, classifier: Classifier, temperature: float) -> 
     if len(linear_layer.weight) != len(last.weight):
         raise TrainingError(
             f"the linear expert needs training pairs of all {len(last.weight)} classes; "
-            f"there are some of {len(linear_layer.weight)}"
+            f"there are pairs of {len(linear_layer.weight)}"
         )
     # Convert the regression to the network's input scaling.
     ratio = linear.scaling.scale / network.scaling.scale

@@ -49,21 +49,19 @@ class PairedNeighboursBaseline(Baseline):
         splits = splits.thinned(MOST_PAIRS, seed)
         known, validation = splits.fit, splits.validation
         image_anchors, text_anchors = Anchors.fit(known.images), Anchors.fit(known.texts)
-        images = image_anchors.similarities(validation.images)
-        texts = text_anchors.similarities(validation.texts)
+        similarities = {
+            "image": image_anchors.similarities(validation.images),
+            "text": text_anchors.similarities(validation.texts),
+        }
 
-        @lru_cache(maxsize=8)  # of some thousand rows each is some ten megabytes
-        def nearest_images(count: float, power: float) -> FloatArray:
-            return nearest_only(images, int(count), power)
-
-        @lru_cache(maxsize=8)  # of some thousand rows each is some ten megabytes
-        def nearest_texts(count: float, power: float) -> FloatArray:
-            return nearest_only(texts, int(count), power)
+        @lru_cache(maxsize=16)  # with a few thousand rows, each entry takes tens of megabytes
+        def nearest(side: str, count: float, power: float) -> FloatArray:
+            return nearest_only(similarities[side], int(count), power)
 
         def value(settings: Settings) -> float:
             return score(
-                nearest_images(settings["image_neighbours"], settings["power"]),
-                nearest_texts(settings["text_neighbours"], settings["power"]),
+                nearest("image", settings["image_neighbours"], settings["power"]),
+                nearest("text", settings["text_neighbours"], settings["power"]),
                 validation.labels,
             )
 
@@ -102,7 +100,7 @@ class Anchors:
 
 @dataclass(frozen=True)
 class NeighbourEmbedder:
-    """Maps features to their similarities with their nearest anchors."""
+    """Map features to their similarities with their nearest anchors."""
 
     anchors: Anchors
     neighbours: int
@@ -114,7 +112,7 @@ class NeighbourEmbedder:
 
 
 def nearest_only(similarities: Float64Array, count: int, power: float) -> FloatArray:
-    """Keep the `count` largest of each row of (M, N) cosines, raised to `power`, and normalise.
+    """Keep the `count` largest cosines of each of M rows, raise them to `power`, and normalise.
 
     Values that are not positive are replaced by a tiny number, so that no vector is zero.
     """
@@ -122,7 +120,7 @@ def nearest_only(similarities: Float64Array, count: int, power: float) -> FloatA
     columns = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
     largest = np.take_along_axis(similarities, columns, axis=1)
     weights = np.maximum(largest, np.finfo(np.float32).eps) ** power
-    kept = np.zeros_like(similarities)
-    np.put_along_axis(kept, columns, weights, axis=1)
-    unit: FloatArray = normalize(kept).astype(np.float32)
+    sparse = np.zeros_like(similarities)
+    np.put_along_axis(sparse, columns, weights, axis=1)
+    unit: FloatArray = normalize(sparse).astype(np.float32)
     return unit

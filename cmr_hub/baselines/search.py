@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 Grid: TypeAlias = Mapping[str, Sequence[float]]
-"""Ordered candidate values by the name of the setting."""
+"""Candidate values of each setting, in order."""
 
 Settings: TypeAlias = dict[str, float]
-"""Values by the name of the setting."""
+"""The value of each setting."""
 
 
 def search_settings(grid: Grid, score: Callable[[Settings], float]) -> Settings:
     """Return settings whose score no change of a single setting improves.
 
-    Starts in the middle of the grid and tries all values of one setting after the other, until a
-    full round brings no improvement. This needs dozens of scores where the full grid has
-    thousands. Ties keep the current value, and no settings are scored twice.
+    Start in the middle of the grid and try all values of one setting after the other, until a full
+    round brings no improvement. This takes dozens of scores, whereas the full grid takes thousands.
+    Ties keep the current value, and no settings are scored twice.
     """
     chosen = {name: values[len(values) // 2] for name, values in grid.items()}
     best = score(chosen)

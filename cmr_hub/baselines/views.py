@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cmr_hub.models.projector import InputScaling
     from cmr_hub.types import FloatArray
 
-# Axes shorter than this share of the longest one are rounding errors of float32 features.
+# Axes shorter than this share of the longest axis are rounding errors of float32 features.
 _SHORTEST_AXIS: Final = 1e-6
 
 _KERNEL_AXES: Final = 512
@@ -37,13 +37,13 @@ class View(Protocol):
     def lengths(self) -> Float64Array: ...
 
     def coordinates(self, rows: FloatArray) -> Float64Array:
-        """Map (M, in_dim) features to (M, r) coordinates on the axes V; U diag(s) in training."""
+        """Map (M, in_dim) features to (M, r) coordinates on V; U diag(s) for the training rows."""
         ...
 
 
 @dataclass(frozen=True)
 class LinearView:
-    """The view of the scaled rows (principal component analysis).
+    """A view of the scaled rows (principal component analysis).
 
     Attributes:
         scaling: input scaling.
@@ -80,13 +80,13 @@ class LinearView:
 
 @dataclass(frozen=True)
 class KernelView:
-    """The view of the rows under a Gaussian kernel (kernel principal component analysis).
+    """A view of the rows under a Gaussian kernel (kernel principal component analysis).
 
         k(a, b) = exp(−‖a − b‖² / (c·h)),  h the mean of ‖a − b‖² over pairs (i, j) of training rows
 
     Centred in the kernel space: k'(a, b) = k(a, b) − mean_j k(a, j) − mean_j k(j, b) + mean_jl
-    k(j, l). Only the 512 longest axes are kept: for a few thousand rows these contain nearly all
-    of the variance, and the others would only cost time.
+    k(j, l). Only the 512 longest axes are kept; for a few thousand rows they contain nearly all of
+    the variance.
 
     Source: Schölkopf, Smola and Müller, Nonlinear component analysis as a kernel eigenvalue
     problem, Neural Computation 10 (1998).

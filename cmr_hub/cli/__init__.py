@@ -47,10 +47,10 @@ _COMMANDS: Final = {
 
 
 class _Search(TyperCommand):
-    """`cmr search`: a number may follow `--open`, which typer cannot express."""
+    """The command `cmr search`. typer does not support the optional number after `--open`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as `TyperCommand`; `--open` without a number is `--open=0`."""
+        """Parse as `TyperCommand`, with `--open=0` for `--open` without a number."""
         for at, arg in enumerate(args):
             if arg == "--":
                 break
@@ -61,9 +61,9 @@ class _Search(TyperCommand):
 
 @cache
 def app_of(*names: str) -> typer.Typer:
-    """Return the program with these commands only.
+    """Return the program with only these commands.
 
-    To import all commands and have typer inspect their options takes longer than a search.
+    Importing all commands and inspecting their options takes longer than a search.
     """
     app = typer.Typer(
         help=_HELP,
@@ -100,14 +100,14 @@ def _root(
         raise typer.Exit
 
 
-_INTERRUPTED = 130  # typer's exit status after Ctrl-C
+_INTERRUPTED = 130  # exit status of typer after Ctrl-C
 
 
 def main(commands: typer.Typer | None = None) -> None:
-    """Run a command; print errors that a user can fix as one line without a traceback.
+    """Run a command, and print errors that the user can fix as one line without a traceback.
 
-    Control characters are printed as escapes, also in warnings and tracebacks, and so are
-    characters that the encoding of the output does not have.
+    Control characters, and characters that the encoding of the output lacks, are escaped, also in
+    warnings and tracebacks.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -122,7 +122,7 @@ def main(commands: typer.Typer | None = None) -> None:
         if commands is None:
             commands = app_of(*_COMMANDS.keys() & sys.argv[1:2] or _COMMANDS)
         code = commands(standalone_mode=False)
-    except TyperException as error:  # arguments that make no sense
+    except TyperException as error:  # invalid arguments
         from typer.rich_utils import rich_format_error
 
         error.message = printable(error.message)

@@ -28,8 +28,8 @@ def dashboard(
 ) -> None:
     """Serve a dashboard of stored results, training curves and common spaces.
 
-    It reads RESULTS, the models and, for the pictures of stored runs, the datasets in
-    $CMR_DATA_HOME. It contacts no other machine unless --allow-download is given.
+    The dashboard reads RESULTS, the models and, for the pictures of stored runs, the datasets in
+    $CMR_DATA_HOME. It does not contact other machines unless --allow-download is given.
     """
     try:
         from streamlit import net_util
@@ -46,10 +46,10 @@ def dashboard(
 
     names = list(allow_host or ())
     if is_every_address(host):
-        # The names of this machine in its network; other names must be given.
+        # Names of this machine in its network. Other names must be given as options.
         names += [socket.gethostname(), net_util.get_internal_ip() or ""]
-    # Streamlit would ask a server on the Internet for the address of this machine, to print it and
-    # to check the origin of requests.
+    # Streamlit would request the address of this machine from a server on the Internet, to print it
+    # and to check the origin of requests.
     net_util.get_external_ip = lambda: None
     arguments = [
         str(SCRIPT),

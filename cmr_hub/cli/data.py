@@ -10,16 +10,16 @@ import typer
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from cmr_hub.cli.options import Protocol, Root, console
+from cmr_hub.cli.options import Protocol, Root, console, say
 from cmr_hub.datasets import DATASETS, dataset_names, load_dataset
 from cmr_hub.errors import CMRError, DataNotFoundError
 
 
 class _DataGroup(TyperGroup):
-    """`cmr data NAME` is short for `cmr data show NAME`."""
+    """A group in which `cmr data NAME` is short for `cmr data show NAME`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as `TyperGroup`, after putting in the command that was left out."""
+        """Parse as `TyperGroup`, after inserting `show` if there is no command."""
         is_named = args and (args[0] in self.commands or args[0] == "--help")
         return super().parse_args(ctx, list(args) if is_named else ["show", *args])
 
@@ -64,26 +64,26 @@ def get(
     name: Annotated[str, typer.Argument(help="Name of a dataset.")],
     to: Annotated[
         Path | None,
-        typer.Option(help="New folder for it. Default: the one of its name in $CMR_DATA_HOME."),
+        typer.Option(help="New folder for the dataset. Default: $CMR_DATA_HOME/NAME."),
     ] = None,
 ) -> None:
-    """Download a dataset from its authors, or say where to get it and how to lay it out.
+    """Download a dataset from its authors, or explain where to get it and how to arrange it.
 
-    A download that was interrupted goes on when the command is given again. Some datasets ask for a
-    form or a login, and those are not fetched.
+    Run the command again to resume an interrupted download. Datasets that require a form or a login
+    are not downloaded.
     """
     from cmr_hub.datasets.fetch import SOURCES, default_folder, fetch_dataset
 
     if (package := DATASETS.package_of(name)) is not None:
-        raise CMRError(f"{name} comes with the package {package}: there is nothing to fetch")
+        raise CMRError(f"{name} comes with the package {package}: there is nothing to download")
     if name not in SOURCES:
-        # The reader says what it expects, and where that is published.
+        # The error of the reader describes the expected files and their source.
         load_dataset(name, default_folder(name) if to is None else to, check_images=False)
-        raise CMRError(f"{name} is there already, and cannot be fetched again")
+        raise CMRError(f"{name} already exists, and cannot be downloaded")
     folder = default_folder(name) if to is None else to
     is_verified = fetch_dataset(name, folder, progress=True)
-    checksums = "" if is_verified else " No checksum of it is known, so none was compared."
-    console.print(f"Wrote {folder}.{checksums}", highlight=False, soft_wrap=True)
+    checksums = "" if is_verified else " It was not verified, because its checksum is not known."
+    say(f"Wrote {folder}.{checksums}")
     show(name, folder)
 
 
@@ -93,7 +93,7 @@ def _location(name: str) -> str:
     if name == "features":
         return "any .npz, .mat, .h5 or .parquet of features (--root)"
     package = DATASETS.package_of(name)
-    if package is not None:  # not loaded, because its reader might download or take long
+    if package is not None:  # not loaded, because the reader may download files or be slow
         return f"in the package {package}"
     try:
         load_dataset(name, check_images=False)

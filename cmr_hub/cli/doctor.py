@@ -15,8 +15,8 @@ import typer
 from rich.table import Column, Table
 
 from cmr_hub.cache_home import default_cache_home
-from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import console
+from cmr_hub.cli.terminal import json_text
 from cmr_hub.cores import threads
 from cmr_hub.version import __version__
 
@@ -48,7 +48,7 @@ _GIB: Final = 2**30
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is installed, what each missing extra would add, and what this machine offers."""
+    """Show the installed packages, the purpose of each extra, and facts about this machine."""
     found = diagnosis()
     if as_json:
         typer.echo(json_text(found))
@@ -68,7 +68,7 @@ def doctor(
 
 
 def diagnosis() -> dict[str, Any]:
-    """Return the facts that `cmr doctor` shows; sizes are in GiB."""
+    """Return the facts that `cmr doctor` shows, with sizes in GiB."""
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.releases import RELEASES
 
@@ -92,7 +92,7 @@ def diagnosis() -> dict[str, Any]:
 
 
 def _extras() -> dict[str, dict[str, Any]]:
-    """Return what each extra of the package adds, and which of its packages are missing."""
+    """Return the purpose and the missing packages of each extra."""
     needed: dict[str, list[str]] = {name: [] for name in _ADDS}
     for requirement in requires("cmr-hub") or ():
         package = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]

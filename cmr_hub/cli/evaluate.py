@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import (
     AllowDownload,
     Backend,
@@ -18,6 +17,7 @@ from cmr_hub.cli.options import (
     Root,
     console,
 )
+from cmr_hub.cli.terminal import json_text
 from cmr_hub.datasets import DATASETS, load_dataset
 from cmr_hub.datasets.measured import measured_split
 from cmr_hub.errors import CMRError
@@ -48,7 +48,9 @@ def evaluate(
     ] = None,
     trec: Annotated[
         Path | None,
-        typer.Option(help="Folder for the rankings and judgements as TREC run and qrels files."),
+        typer.Option(
+            help="Folder for rankings and relevance judgements as TREC run and qrels files."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     cache: Cache = None,
@@ -57,10 +59,10 @@ def evaluate(
     int8: Int8 = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Evaluate a saved model on the dataset that it was trained on, or on another.
+    """Evaluate a saved model on its training dataset, or on another dataset.
 
-    Each caption is a query for its picture, and each picture a query for any of its captions. With
-    labels, class MAP is reported as well, and items without a label are left out.
+    Each caption is a query for its picture, and each picture is a query for its captions. With
+    labels, class MAP is reported as well, and items without a label are ignored.
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.experiments.results import append_run
@@ -72,7 +74,9 @@ def evaluate(
     )
     if dataset is None:
         if results is not None:
-            raise CMRError("--results needs --dataset: training has already added its own line")
+            raise CMRError(
+                "--results needs --dataset: training has already added a line for its dataset"
+            )
         table, record = _on_training_dataset(
             model, model_name, root, split, FeatureCache(cache), trec
         )
@@ -102,7 +106,7 @@ def _on_training_dataset(
     cache: FeatureCache,
     trec: Path | None,
 ) -> tuple[str, JSONObject]:
-    """Evaluate on the dataset that the model was trained on; return a text and a record."""
+    """Evaluate on the training dataset of the model; return a table as text and a record."""
     from cmr_hub.experiments.embedded import untrained_adapter
     from cmr_hub.experiments.measuring import measure_split
     from cmr_hub.model_evaluation import measure_own
@@ -111,7 +115,7 @@ def _on_training_dataset(
     trained = model.training
     if not {"dataset", "protocol"} <= trained.keys():
         raise CMRError(
-            f"{name} does not record which dataset it was trained on: give one with --dataset"
+            f"{name} does not record its training dataset: give a dataset with --dataset"
         )
     figures, part = measure_own(model, split, cache, root, trec=trec, progress=True)
     zero_shot = None

@@ -1,4 +1,4 @@
-"""Examples below the help of every command; the tests run them."""
+"""Examples in the help of every command, which the tests run."""
 
 from __future__ import annotations
 
@@ -138,13 +138,13 @@ EXAMPLES: Final = {
 
 
 def add_examples(app: typer.Typer) -> None:
-    """Put its examples below the help of each command."""
+    """Add examples to the help of each command."""
     for name, info in commands(app):
         info.epilog = "Examples:\n\n" + "\n\n".join(f"`{one}`" for one in EXAMPLES[name])
 
 
 def commands(app: typer.Typer, group: str = "") -> Iterator[tuple[str, CommandInfo]]:
-    """Yield each command with its name: `search`, `gallery info`."""
+    """Yield each command with its full name, e.g. `gallery info`."""
     for info in app.registered_commands:
         own = info.name or getattr(info.callback, "__name__", "").replace("_", "-")
         yield f"{group}{own}", info

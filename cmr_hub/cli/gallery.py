@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.json_text import json_text
-from cmr_hub.cli.options import AllowDownload, console
-from cmr_hub.cli.terminal import cell
+from cmr_hub.cli.options import AllowDownload, GalleryName, console, say
+from cmr_hub.cli.terminal import cell, json_text
 from cmr_hub.errors import QueryError
 
 app = typer.Typer(help="Show, verify and change a gallery.", no_args_is_help=True)
 
 
-Name = Annotated[
-    str, typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus.")
-]
-
-
-class Format(StrEnum):
-    """Format of an exported gallery; see `export_gallery`."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
-    NPZ = "npz"
-    FIFTYONE = "fiftyone"
-    LANCE = "lance"
-
-
 @app.command()
-def info(gallery: Name) -> None:
+def info(gallery: GalleryName) -> None:
     """Show the contents of a gallery."""
     from cmr_hub.loading import open_store
 
@@ -52,37 +35,33 @@ def info(gallery: Name) -> None:
 
 
 @app.command()
-def verify(gallery: Name) -> None:
+def verify(gallery: GalleryName) -> None:
     """Read all files of a gallery and compare them with their checksums."""
-    from cmr_hub.datasets.images import is_there
+    from cmr_hub.datasets.images import picture_exists
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
     store.verify()
     paths = store.table().column("path").to_pylist()
-    missing = sum(path is not None and not is_there(Path(path)) for path in paths)
-    console.print(f"{gallery} is intact: {len(store):,} items", highlight=False, soft_wrap=True)
+    missing = sum(path is not None and not picture_exists(Path(path)) for path in paths)
+    say(f"{gallery} is intact: {len(store):,} items")
     if missing:
-        console.print(
-            f"{missing:,} pictures no longer exist: run `cmr index` again",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"{missing:,} pictures no longer exist: run `cmr index` again")
 
 
 @app.command()
-def compact(gallery: Name) -> None:
+def compact(gallery: GalleryName) -> None:
     """Free the disk space of removed rows."""
     from cmr_hub.loading import open_store
 
     store = open_store(gallery)
     store.compact(progress=True)
-    console.print(f"{gallery} is compact: {len(store):,} items", highlight=False, soft_wrap=True)
+    say(f"{gallery} is compact: {len(store):,} items")
 
 
 @app.command()
 def remove(
-    gallery: Name,
+    gallery: GalleryName,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of the items to remove.")] = None,
     where: Annotated[
         str | None,
@@ -91,21 +70,21 @@ def remove(
 ) -> None:
     """Remove items from a gallery.
 
-    The picture files are kept. `cmr index` leaves them out until `--restore`.
+    The picture files are kept. `cmr index` skips them unless `--restore` is given.
     """
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.loading import open_store
 
     if not ids and where is None:
-        raise QueryError("say what to remove: ids, or --where with a condition")
+        raise QueryError("give the items to remove: ids, or a condition with --where")
     opened = Gallery(open_store(gallery))
     removed = opened.remove(ids or (), where=where)
-    console.print(f"{removed:,} removed, {len(opened):,} left", highlight=False, soft_wrap=True)
+    say(f"{removed:,} removed, {len(opened):,} left")
 
 
 @app.command()
 def duplicates(
-    gallery: Name,
+    gallery: GalleryName,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="same-bytes, same-picture or alike. Can be repeated. Default: all."),
@@ -119,9 +98,9 @@ def duplicates(
         Path | None, typer.Option(help="Write the groups as a page to this file.")
     ] = None,
 ) -> None:
-    """List duplicates: the same bytes, the same picture, and pictures that are alike.
+    """List duplicates: identical files, copies of a picture, and pictures that are alike.
 
-    The same picture may be smaller, brighter or in another format. Nothing is removed.
+    A copy may be smaller, brighter or in another format. Nothing is removed.
     """
     from cmr_hub.gallery.duplicates import ALIKE, KINDS, facts_of, not_compared
     from cmr_hub.gallery.gallery import Gallery
@@ -132,7 +111,7 @@ def duplicates(
     groups = opened.duplicates(kinds, alike=ALIKE if alike is None else alike, progress=True)
     missing = not_compared(opened.items)
     note = (
-        f"{missing:,} pictures were indexed by an earlier version and are compared by vector only: "
+        f"{missing:,} pictures were indexed by an earlier version and are only compared by vector: "
         "run `cmr index` again"
     )
     notes = [note] if missing else []
@@ -158,18 +137,19 @@ def duplicates(
     found = ", ".join(f"{counts[one]:,} {one}" for one in kinds)
     written = "" if contact_sheet is None else f"; they are shown in {contact_sheet}"
     for line in (f"groups: {found}{written}", *notes):
-        console.print(line, highlight=False, soft_wrap=True)
+        say(line)
 
 
 @app.command()
 def export(
-    gallery: Name,
+    gallery: GalleryName,
     out: Annotated[
         Path,
-        typer.Option(help="File: .parquet, .csv or .npz; or new folder: .lance, or for FiftyOne."),
+        typer.Option(help="File (.parquet, .csv or .npz) or new folder (.lance, or for FiftyOne)."),
     ],
     format: Annotated[
-        Format | None, typer.Option(help="Format of the file. Default: that of its ending.")
+        Literal["parquet", "csv", "npz", "fiftyone", "lance"] | None,
+        typer.Option(help="Format of the file. Default: by its extension."),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
@@ -177,20 +157,20 @@ def export(
 ) -> None:
     """Write items with captions, labels, columns and vectors to a file for other programs.
 
-    Tables of LanceDB need the package pylance.
+    LanceDB tables need the package pylance.
     """
     from cmr_hub.gallery.exchange import export_gallery
     from cmr_hub.loading import open_store
 
     count = export_gallery(open_store(gallery), out, format, where=where)
-    console.print(f"{count:,} items in {out}", highlight=False, soft_wrap=True)
+    say(f"{count:,} items in {out}")
 
 
 @app.command("import")
 def import_(
     file: Annotated[
         Path,
-        typer.Argument(help="Vectors: .parquet, .npz or .lance with a column id; or .npy."),
+        typer.Argument(help="Vectors: .parquet, .npz or .lance with a column id, or .npy."),
     ],
     out: Annotated[Path, typer.Option(help="New directory for the gallery.")],
     model: Annotated[
@@ -201,14 +181,10 @@ def import_(
     ] = None,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Make a gallery of vectors that were computed elsewhere with the same model."""
+    """Create a gallery from vectors that another program computed with the same model."""
     from cmr_hub.gallery.exchange import import_vectors
     from cmr_hub.loading import load
 
     loaded = load(model, allow_download=allow_download)
     gallery = import_vectors(file, out, loaded, ids=ids, model_name=loaded.source)
-    console.print(
-        f'{len(gallery):,} items in {out}. Now try: cmr search {out} "two dogs on a beach"',
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f'{len(gallery):,} items in {out}. Now try: cmr search {out} "two dogs on a beach"')

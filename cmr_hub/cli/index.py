@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, ModelOption, console
+from cmr_hub.cli.options import AllowDownload, Backend, Device, Int8, ModelOption, say
 from cmr_hub.errors import CMRError, DataNotFoundError, QueryError
 from cmr_hub.gallery.milvus_server import (
     CA_VARIABLE,
@@ -23,19 +22,6 @@ from cmr_hub.gallery.milvus_server import (
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.models.cross_modal import CrossModalModel
-
-
-class Engine(StrEnum):
-    """Where a gallery is stored and searched."""
-
-    LOCAL = "local"
-    MILVUS = "milvus"
-
-
-class Cluster(StrEnum):
-    """Where pictures are decoded and encoded."""
-
-    RAY = "ray"
 
 
 def index(
@@ -63,12 +49,13 @@ def index(
         ),
     ] = None,
     cluster: Annotated[
-        Cluster | None,
+        Literal["ray"] | None,
         typer.Option(help="Decode and encode on the cluster in RAY_ADDRESS."),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="Store the gallery in a directory or in a Milvus server.")
-    ] = Engine.LOCAL,
+        Literal["local", "milvus"],
+        typer.Option(help="Store the gallery in a directory or in a Milvus server."),
+    ] = "local",
     uri: Annotated[
         str | None,
         typer.Option(help="Address of the Milvus server: http://HOST:19530, https:// for TLS."),
@@ -81,25 +68,28 @@ def index(
     ] = "",
     log: Annotated[
         Path | None,
-        typer.Option(help="Write what was passed over to this file: path, tab, reason."),
+        typer.Option(help="Write skipped files to this file: path, tab, reason."),
     ] = None,
     ca: Annotated[
         Path | None,
-        typer.Option(envvar=CA_VARIABLE, help="Certificates to trust if the server signs its own."),
+        typer.Option(
+            envvar=CA_VARIABLE,
+            help="Trusted certificates, if the certificate of the server is self-signed.",
+        ),
     ] = None,
     metadata: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Table of captions, labels and other columns, or annotations of COCO or FiftyOne, "
-            "wherever it is. Can be repeated.",
+            help="Table of captions, labels and other columns, or COCO or FiftyOne annotations, in "
+            "any folder. Can be repeated.",
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Leave out files and folders, as in a .gitignore: `*.png`, `thumbs/`, "
+            help="Exclude files and folders, as in a .gitignore file: `*.png`, `thumbs/`, "
             "`2019/**/raw`. Can be repeated.",
         ),
     ] = None,
@@ -109,32 +99,33 @@ def index(
     prune: Annotated[
         bool,
         typer.Option(
-            "--prune", help="Also remove the pictures of folders that are gone or became empty."
+            "--prune", help="Also remove the pictures of folders that are missing or empty."
         ),
     ] = False,
     restore: Annotated[
         bool,
-        typer.Option("--restore", help="Add what `cmr gallery remove` removed from this folder."),
+        typer.Option(
+            "--restore", help="Add pictures of this folder that `cmr gallery remove` removed."
+        ),
     ] = False,
     ocr: Annotated[
         bool,
         typer.Option(
             "--ocr",
-            help="Read the text in pictures, also in those that are in the gallery already.",
+            help="Read the text in pictures, including pictures that are already in the gallery.",
         ),
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Keep the gallery current until Ctrl-C."),
+        typer.Option("--watch", help="Update the gallery after changes, until Ctrl-C."),
     ] = False,
 ) -> None:
     """Create a gallery of your pictures and videos, or update it.
 
-    All folders are read except hidden ones. Of a video, its scenes are the pictures. Captions,
+    All folders are read except hidden ones. A video is indexed by one picture per scene. Captions,
     labels and other columns come from metadata.jsonl, .json, .csv, .tsv or .parquet (in the format
     of Hugging Face's ImageFolder), from name.txt or name.json next to name.jpg, and from WebDataset
-    shards (.tar). Unchanged pictures are not encoded again, nor those that moved, even with their
-    whole folder. Ctrl-C keeps finished work.
+    shards (.tar). Unchanged and moved pictures are not encoded again. Ctrl-C keeps finished work.
     """
     from cmr_hub.gallery.indexing.hub import fetch_dataset
     from cmr_hub.gallery.indexing.index import index_folder
@@ -142,13 +133,13 @@ def index(
 
     where: Path | MilvusAddress
     match engine, out, uri:
-        case Engine.LOCAL, Path(), None:
+        case "local", Path(), None:
             where = out
-        case Engine.MILVUS, None, str():
+        case "milvus", None, str():
             where = MilvusAddress(uri, collection, token, ca)
         case _:
             raise QueryError(
-                "say where to store the gallery: --out DIRECTORY, or "
+                "give the storage of the gallery: --out DIRECTORY, or "
                 "--engine milvus --uri http://HOST:19530"
             )
     is_on_hub = source.startswith("hf:")
@@ -168,41 +159,37 @@ def index(
                 gallery,
                 folder,
                 workers=workers,
-                cluster=None if cluster is None else "ray",
+                cluster=cluster,
                 metadata=metadata or (),
                 exclude=exclude or (),
                 follow_links=follow_links,
-                prune=prune or is_on_hub,  # a revision is complete: no drive can be missing
+                prune=prune or is_on_hub,  # a revision is complete, so no drive can be missing
                 restore=restore,
                 ocr=ocr,
                 log=log,
                 progress=True,
             )
-            _say(summary.text())
+            say(summary.text())
             if summary.pictures and not len(gallery) and not summary.left_out:
-                raise CMRError(f"nothing was indexed: none of the pictures in {folder} can be read")
+                raise CMRError(f"nothing was indexed: no picture in {folder} can be read")
         search = "" if watch else f'. Now try: cmr search {where} "two dogs on a beach"'
-        _say(f"{len(gallery):,} items in {where}{search}")
+        say(f"{len(gallery):,} items in {where}{search}")
 
     if not watch:
         update()
         return
     from cmr_hub.gallery.indexing.watch import keep_current
 
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are
-    _say(f"watching {folder} until Ctrl-C")
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - keeps links
+    say(f"watching {folder} until Ctrl-C")
     ignored = None if out is None else out.absolute()
-    keep_current(folder, update, lambda error: _say(f"cmr: error: {error}"), ignored)
-    _say("stopped watching; the gallery is complete")
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
+    keep_current(folder, update, lambda error: say(f"cmr: error: {error}"), ignored)
+    say("stopped watching; the gallery is up to date")
 
 
 @contextmanager
 def _discard_if_empty(where: Path | MilvusAddress) -> Iterator[None]:
-    """Remove a new gallery if indexing ends, by an error or Ctrl-C, before it has an item."""
+    """Remove a new gallery that has no items after an error or Ctrl-C."""
     from cmr_hub.gallery.local import LocalStore
     from cmr_hub.gallery.manifest import holds_gallery
 
@@ -218,7 +205,7 @@ def _discard_if_empty(where: Path | MilvusAddress) -> Iterator[None]:
 
 
 def _model_of(where: Path | MilvusAddress) -> str | None:
-    """Return the model of an existing gallery, or None."""
+    """Return the model name of an existing local gallery; otherwise None."""
     from cmr_hub.gallery.manifest import Manifest, holds_gallery
 
     if isinstance(where, Path) and holds_gallery(where):

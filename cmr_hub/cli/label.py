@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.options import console
+from cmr_hub.cli.options import GalleryName, console, say
 from cmr_hub.cli.search import Model
 from cmr_hub.cli.terminal import cell
 from cmr_hub.errors import DataFormatError, DataNotFoundError, ModelFormatError
@@ -18,10 +18,7 @@ _MOST_BYTES = 2**24
 
 
 def label(
-    gallery: Annotated[
-        str,
-        typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus."),
-    ],
+    gallery: GalleryName,
     names: Annotated[
         str,
         typer.Option(help="File with one class name per line; - reads standard input."),
@@ -29,26 +26,27 @@ def label(
     template: Annotated[
         list[str] | None,
         typer.Option(
-            help="Sentence with {} for the class name. Can be repeated; the vectors are averaged. "
+            help="Sentence with {} for the class name. Can be repeated to average the vectors. "
             "Default: 'a photo of {}'."
         ),
     ] = None,
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column for the names; probabilities are written to COLUMN_probability. Default: "
+            help="Column for the names. Probabilities are written to COLUMN_probability. Default: "
             "zero_shot."
         ),
     ] = None,
     model: Model = None,
     min_probability: Annotated[
-        float | None, typer.Option(help="Write null if the best name is less probable.")
+        float | None, typer.Option(help="Write null for lower probabilities.")
     ] = None,
 ) -> None:
-    """Classify the pictures of a gallery without training, among names that you give.
+    """Classify the pictures of a gallery by class names, without training.
 
-    The stored vectors are compared with those of the names; no picture is read. Running it again
-    replaces the column. In the file, empty lines and lines that begin with # are ignored.
+    The stored vectors are compared with the vectors of the names; pictures are not read. Running
+    the command again replaces the column. In the file, empty lines and lines that begin with # are
+    ignored.
     """
     from cmr_hub.gallery.label import COLUMN
     from cmr_hub.gallery.manifest import holds_gallery
@@ -73,11 +71,7 @@ def label(
     console.print(table, highlight=False)
     unused = len(counts) - len(used)
     if unused:
-        console.print(
-            f"{unused:,} names match no picture best",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"{unused:,} names are not the best match of any picture")
 
 
 def read_names(source: str) -> list[str]:
@@ -85,7 +79,7 @@ def read_names(source: str) -> list[str]:
 
     Raises:
         DataNotFoundError: the file cannot be read.
-        DataFormatError: the content is not UTF-8 text, or it is larger than 16 MiB.
+        DataFormatError: the content is not UTF-8 text, or is larger than 16 MiB.
     """
     if source == "-":
         content = sys.stdin.buffer.read(_MOST_BYTES + 1)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from cmr_hub.cli.json_text import json_text
-from cmr_hub.cli.options import AllowDownload, Device, console
+from cmr_hub.cli.options import AllowDownload, Device, console, say
+from cmr_hub.cli.terminal import json_text
 from cmr_hub.errors import CMRError, shown
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def models(
         typer.echo(json_text([entry.model_dump(mode="json") for entry in entries]))
     elif names:
         for entry in entries:
-            console.print(_details(entry), highlight=False, soft_wrap=True)
+            say(_details(entry))
     else:
         console.print(_overview(entries), highlight=False)
         console.print(
@@ -109,7 +109,7 @@ def _overview(entries: list[CatalogueEntry]) -> Table:
 
 
 def _details(entry: CatalogueEntry) -> str:
-    """Return each fact on a line, followed by a line with the complete URL of its source."""
+    """Return a line for each fact, followed by a line with the URL of the source."""
     facts = [("repository", f"{entry.repository}, {entry.library}", entry.listed)]
     if (size := entry.download) is not None:
         text = f"{size_text(size.value)}{_in_brackets(size.note)}"

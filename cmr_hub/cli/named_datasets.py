@@ -1,4 +1,4 @@
-"""Load datasets that are named with their protocol, as in `sketches:8000/1000`."""
+"""Load datasets by name and protocol, e.g. `sketches:8000/1000`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NamedDatasets: TypeAlias = Annotated[
 
 
 def load_pairs(names: Sequence[str]) -> list[PairDataset]:
-    """Load all datasets. Raises CMRError if one cannot be read or has features, not pictures."""
+    """Load datasets. Raises CMRError if one cannot be read, or has features instead of pictures."""
     loaded = []
     for argument in names:
         name, _, protocol = argument.partition(":")

@@ -11,12 +11,23 @@ import typer
 from cmr_hub.cli.terminal import Terminal
 from cmr_hub.errors import CMRError, shown
 
-# Sentences and paths are printed literally: `[b]` is no markup, and escape codes are not sent.
+# Sentences and paths are printed literally: `[b]` is not markup, and control characters are
+# escaped.
 console = Terminal(markup=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print text without colours and without wrapping, so that paths can be copied."""
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+GalleryName = Annotated[
+    str, typer.Argument(help="Directory of the gallery, or http://HOST:PORT/COLLECTION in Milvus.")
+]
 
 Root = Annotated[
     Path | None,
-    typer.Option(help="Folder of the dataset. Default: the one of its name in $CMR_DATA_HOME."),
+    typer.Option(help="Folder of the dataset. Default: $CMR_DATA_HOME/NAME."),
 ]
 Protocol = Annotated[
     str | None, typer.Option(help="Protocol, e.g. 800/200, 800/100/100, random-7.")
@@ -59,37 +70,37 @@ Backend = Annotated[
     str,
     typer.Option(
         help="Runtime of the encoders: torch, onnx (ONNX Runtime) or openvino; the last two run "
-        "on the CPU and export each network once. auto uses onnx for encoders that are much faster "
-        "with it, unless there is an accelerator."
+        "on the CPU and export each network once. Without an accelerator, auto uses onnx for "
+        "encoders that are much faster with it."
     ),
 ]
 Int8 = Annotated[
     bool,
     typer.Option(
         "--int8",
-        help="With onnx or openvino: use 8-bit weights, which is faster and slightly less exact. "
-        "A gallery made with --int8 can only be searched with it.",
+        help="With onnx or openvino: use 8-bit weights, which are faster and slightly less exact. "
+        "A gallery made with --int8 can only be searched with --int8.",
     ),
 ]
 AllowDownload = Annotated[
     bool,
     typer.Option(
         "--allow-download",
-        help="Download models that the gallery or the model names, if they are missing. Otherwise "
-        "only models that you name yourself are downloaded.",
+        help="Download missing models that a gallery or model refers to. Otherwise, only models "
+        "that are given by name are downloaded.",
     ),
 ]
 AllowHost = Annotated[
     list[str] | None,
     typer.Option(
-        help="Accept requests for this host name too, e.g. that of a reverse proxy. Can be "
-        "repeated. Other names than --host and localhost are refused."
+        help="Also accept requests for this host name, e.g. of a reverse proxy. Can be repeated. "
+        "Names other than --host and localhost are refused."
     ),
 ]
 
 
 def named_options(pairs: list[str] | None) -> dict[str, Any]:
-    """Parse `name=value` options; values are JSON if possible: `min_df=2`, `stop_words=null`."""
+    """Parse `name=value` options, with JSON values if possible: `min_df=2`, `stop_words=null`."""
     options: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")

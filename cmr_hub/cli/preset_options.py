@@ -30,7 +30,7 @@ class Changes:
         """Return the method with these settings.
 
         Raises:
-            CMRError: the method is a baseline, or a preset without such a setting.
+            CMRError: the method is a baseline, or a preset without one of the settings.
         """
         fields: dict[str, Any] = {
             name: value for name, value in asdict(self).items() if value is not None
@@ -39,14 +39,14 @@ class Changes:
             return method
         if not isinstance(method, Preset):
             options = ", ".join(f"--{name.replace('_', '-')}" for name in fields)
-            raise CMRError(f"{method.name} is fitted in closed form: it has no {options}")
+            raise CMRError(f"{method.name} is fitted in closed form and has no {options}")
         if self.dim is not None and method.dim is None:
             raise CMRError(
                 f"{method.name} has no --dim: the classes or the features determine the "
                 "dimension of its common space"
             )
         if fields.pop("objective", None) is not None:
-            # The loss now determines whether labels are needed.
+            # The loss determines whether labels are needed.
             fields["supervised"] = False
             fields["objective"] = objective_spec(str(self.objective))
             method = replace(method, objective=fields["objective"])
@@ -58,12 +58,12 @@ class Changes:
 
 
 def _at_temperature(preset: Preset, temperature: float | None) -> dict[str, dict[str, Any]]:
-    """Return the objective with this temperature in all losses that have one."""
+    """Set the temperature of all losses that have one, and return the objective."""
     losses = _losses_with_temperature(preset)
     if not losses:
         others = [name for name, other in PRESETS.items() if _losses_with_temperature(other)]
         raise CMRError(
-            f"{preset.name} has no --temperature: none of its losses has one. Presets that do: "
+            f"{preset.name} has no --temperature: none of its losses has one. Presets with one: "
             f"{', '.join(others)}"
         )
     return {

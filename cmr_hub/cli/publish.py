@@ -44,7 +44,7 @@ def publish(
         typer.Option(
             metavar="RESULTS",
             help="Also publish this folder of results as the dataset NAME-results. The card uses "
-            "the other seeds of the same run in it. Default for the card: runs.",
+            "the other seeds of the same run in this folder. Default for the card: runs.",
         ),
     ] = None,
     card_only: Annotated[
@@ -58,10 +58,10 @@ def publish(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Publish a model with its card on the Hub, after showing the changes and asking.
+    """Publish a model with its card on the Hub, after showing the changes for confirmation.
 
-    Log in first with `hf auth login`, or set HF_TOKEN. The gallery is published too if its pictures
-    are in the model directory.
+    Log in first with `hf auth login`, or set HF_TOKEN. The gallery is also published if its
+    pictures are in the model directory.
     """
     results = dataset or Path("runs")
     if card_only:
@@ -148,14 +148,14 @@ def site(
         bool,
         typer.Option(
             "--allow-download",
-            help="Fetch onnxruntime-web from npm once, and the gallery's model if it is missing.",
+            help="Download onnxruntime-web from npm once, and the model of the gallery if missing.",
         ),
     ] = False,
 ) -> None:
-    """Build a static site that searches a gallery in the visitor's browser, without a server.
+    """Build a static site that searches a gallery in the browser, without a server.
 
-    The captions, labels and other columns of the gallery are published, and smaller copies of its
-    pictures without their EXIF data.
+    The site includes the captions, labels and other columns of the gallery, and smaller copies of
+    the pictures without EXIF data.
     """
     from cmr_hub.loading import open_gallery
     from cmr_hub.static_site.site import build_static_site
@@ -163,7 +163,7 @@ def site(
     opened = open_gallery(gallery, allow_download=allow_download, device="cpu", backend="torch")
     built = build_static_site(opened, out, title=title, int8=int8, allow_download=allow_download)
     if built["missing"]:
-        console.print(f"{built['missing']} pictures could not be read and are left out.")
+        console.print(f"{built['missing']} pictures could not be read and are skipped.")
     sizes = built["bytes"]
     first = sum(size for name, size in sizes.items() if name != "model/image.onnx")
     console.print(
@@ -181,15 +181,15 @@ def onnx(
     int8: Annotated[bool, typer.Option("--int8", help="Store the weights in 8 bits.")] = False,
     allow_download: AllowDownload = False,
 ) -> None:
-    """Export a model as ONNX networks and plain JSON, and compare it with torch."""
+    """Export a model as ONNX networks and JSON, and compare it with torch."""
     from cmr_hub.loading import load
     from cmr_hub.static_site.export import export_model
 
     loaded = load(model, allow_download=allow_download, device="cpu", backend="torch")
     check = export_model(loaded, out, int8=int8)["check"]
     console.print(
-        f"Wrote {out}. On {check['pairs']} pictures with sentences the least cosine with torch is "
-        f"{check['image_cosine']:.5f} and {check['text_cosine']:.5f}, and Recall@10 "
+        f"Wrote {out}. On {check['pairs']} pictures with sentences, the minimum cosine with torch "
+        f"is {check['image_cosine']:.5f} and {check['text_cosine']:.5f}, and Recall@10 "
         f"{check['recall_at_10']:.3f} instead of {check['recall_at_10_torch']:.3f}.",
         soft_wrap=True,
     )
@@ -235,5 +235,5 @@ def _confirmed(question: str) -> bool:
         return typer.confirm(question)
     except typer.Abort as abort:
         if isinstance(abort.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None  # so that `main` handles it as any Ctrl-C
+            raise KeyboardInterrupt from None  # so that `main` handles it like any Ctrl-C
         raise

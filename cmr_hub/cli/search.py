@@ -7,9 +7,8 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.style import Style
@@ -17,9 +16,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cmr_hub.cache_home import home
-from cmr_hub.cli.json_text import json_text
 from cmr_hub.cli.options import AllowDownload, AllowHost, Backend, Device, Int8, console
-from cmr_hub.cli.terminal import Terminal, cell
+from cmr_hub.cli.terminal import Terminal, cell, json_text
 from cmr_hub.errors import QueryError
 from cmr_hub.paths import uri_of
 
@@ -29,15 +27,8 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str | None,
-    typer.Option(help="Model that made the gallery, if it has moved."),
+    typer.Option(help="Model that made the gallery, if it was moved."),
 ]
-
-
-class Target(StrEnum):
-    """Modality of the results."""
-
-    IMAGE = "image"
-    TEXT = "text"
 
 
 def search(
@@ -53,18 +44,18 @@ def search(
     weight: Annotated[
         float | None,
         typer.Option(
-            help="With --image: weight of the sentence; negative if it is unwanted. Default: 1."
+            help="With --image: weight of the sentence; negative to exclude it. Default: 1."
         ),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Sentence for what should not be there. Can be repeated."),
+        typer.Option(help="Sentence to exclude from the results. Can be repeated."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of hits.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Skip this many of the best hits.")] = 0,
     target: Annotated[
-        Target | None,
-        typer.Option(help="Search pictures or sentences. Default: the pictures, if there are any."),
+        Literal["image", "text"] | None,
+        typer.Option(help="Search pictures or sentences. Default: pictures, if there are any."),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="Condition on the columns, e.g. \"label = 'dog'\".")
@@ -76,11 +67,13 @@ def search(
     min_score: Annotated[float | None, typer.Option(help="Minimum score.")] = None,
     clear: Annotated[
         float | None,
-        typer.Option(help="For sentences: hide hits that stand out less than this, e.g. 2.5."),
+        typer.Option(
+            help="For sentences: minimum z-score of a hit (how far it stands out), e.g. 2.5."
+        ),
     ] = None,
     distinct: Annotated[
         float | None,
-        typer.Option(help="Hide hits that are more similar than this to a better one, e.g. 0.98."),
+        typer.Option(help="Hide hits that are more similar than this to a better hit, e.g. 0.98."),
     ] = None,
     all_copies: Annotated[
         bool,
@@ -97,7 +90,7 @@ def search(
     paths: Annotated[
         bool,
         typer.Option(
-            "--paths", help="Print only the paths of the pictures and videos, one a line."
+            "--paths", help="Print only the paths of the pictures and videos, one per line."
         ),
     ] = False,
     html: Annotated[
@@ -109,14 +102,14 @@ def search(
             "--open",
             min=0,
             metavar="[RANK]",
-            help="Open the hits in the browser; with a number, as in --open 3, the picture or "
+            help="Open the hits in the browser. With a number, e.g. --open 3, open the picture or "
             "video of the third hit.",
         ),
     ] = None,
 ) -> None:
     """Search a gallery with a sentence, a picture, or both.
 
-    The exit status is 0, also if nothing is found, and 2 after an error.
+    The exit status is 0, even if nothing is found, and 2 after an error.
     """
     from cmr_hub.gallery.clear import NOTHING_CLEAR
     from cmr_hub.gallery.notes import query_notes, unknown_words
@@ -129,7 +122,7 @@ def search(
         place = near_condition(near)
         where = place if where is None else f"({where}) AND {place}"
     if weight is not None and (image is None or text is None):
-        raise QueryError("--weight needs a sentence and a picture: give both, or omit it")
+        raise QueryError("--weight needs a sentence and a picture: give both, or omit --weight")
     if paths and as_json:
         raise QueryError("give --paths or --json, not both")
     query = _query(text, image, weight, without or [])
@@ -139,7 +132,7 @@ def search(
     hits = opened.search(
         query,
         k,
-        None if target is None else target.value,
+        target,
         offset,
         where=where,
         min_score=min_score,
@@ -149,7 +142,7 @@ def search(
     unknown = [] if opened.model is None else unknown_words(opened.model, query)
     notes = query_notes(query, unknown, "with --without")
     nothing = _nothing(len(opened), filters) if clear is None else NOTHING_CLEAR
-    aside = Terminal(stderr=True, markup=False, emoji=False) if as_json or paths else console
+    messages = Terminal(stderr=True, markup=False, emoji=False) if as_json or paths else console
     if html is not None or show == 0:
         from cmr_hub.atomic import atomic_file
         from cmr_hub.gallery.contact_sheet import contact_sheet
@@ -161,34 +154,34 @@ def search(
             file.write_text(contact_sheet(hits, title, nothing, notes), encoding="utf-8")
         if show == 0:
             webbrowser.open(page.absolute().as_uri())
-        aside.print(f"{len(hits)} hits in {page}", soft_wrap=True)
+        messages.print(f"{len(hits)} hits in {page}", soft_wrap=True)
     elif not hits:
-        aside.print(nothing, soft_wrap=True)
-    elif aside is console:
+        messages.print(nothing, soft_wrap=True)
+    elif messages is console:
         console.print(_table(hits))
     if as_json:
         extra = {"unknown_words": unknown, "note": " ".join(notes) or None}
         typer.echo(json_text([hit.record() | extra for hit in hits]))
     if paths:
-        _print_paths(hits, aside)
+        _print_paths(hits, messages)
     for note in notes:
-        aside.print(note, soft_wrap=True, highlight=False)
+        messages.print(note, soft_wrap=True, highlight=False)
     if show:
         _open(hits, show)
 
 
 def _nothing(size: int, filters: Mapping[str, object]) -> str:
-    """Return a sentence that says why there are no hits."""
+    """Return a sentence that explains why there are no hits."""
     if not size:
         return "Nothing was found: the gallery is empty."
     given = " and ".join(name for name, value in filters.items() if value is not None)
     return f"Nothing was found that satisfies {given}." if given else "Nothing was found."
 
 
-def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
-    """Print paths for other programs: exactly as they are, except in a terminal.
+def _print_paths(hits: Sequence[Hit], messages: Terminal) -> None:
+    """Print paths for other programs, unescaped unless the output is a terminal.
 
-    Of frames, that of their video is printed, once.
+    For the frames of a video, the path of the video is printed once.
     """
     from cmr_hub.datasets.videos import file_of
 
@@ -198,30 +191,34 @@ def _print_paths(hits: Sequence[Hit], aside: Terminal) -> None:
         for file in files:
             console.print(file, soft_wrap=True, highlight=False)
     else:
-        # Bytes: the encoding of the output may not have every character.
+        # As bytes, because the encoding of the output may lack characters.
         sys.stdout.buffer.write(b"".join(os.fsencode(file) + b"\n" for file in files))
         sys.stdout.buffer.flush()
     if left_out := len(hits) - sum("\n" not in path for path in paths):
-        aside.print(f"{left_out} hits without a path of one line were left out; see --json.")
+        messages.print(
+            f"{left_out} hits without a path, or with line breaks in it, were skipped; see --json."
+        )
 
 
 def _open(hits: Sequence[Hit], rank: int) -> None:
-    """Open the picture of a hit in the program of this machine for it. Raises QueryError.
+    """Open the picture of a hit in the default program. Raises QueryError if there is none.
 
-    Of a frame the whole video is opened, as not all programs understand a time.
+    For a frame, the video is opened from its start, because not all programs accept a time.
     """
     from cmr_hub.datasets.videos import file_of
 
     hit = next((hit for hit in hits if hit.rank == rank), None)
     if hit is None:
-        raise QueryError(f"--open {rank}: there is no hit of this rank among the {len(hits)} found")
+        raise QueryError(
+            f"--open {rank}: there is no hit with this rank among the {len(hits)} hits"
+        )
     if hit.path is None:
         raise QueryError(f"--open {rank}: this hit is a text and has no picture")
     webbrowser.open(uri_of(str(file_of(hit.path))))
 
 
 def _query(text: str | None, image: Path | None, weight: float | None, without: list[str]) -> Query:
-    """Build the query. Raises QueryError without a sentence and a picture."""
+    """Build the query. Raises QueryError if there is neither a sentence nor a picture."""
     from cmr_hub.gallery.query import UNWANTED_WEIGHT, Mix
 
     parts: list[tuple[float, Query]] = []
@@ -255,7 +252,7 @@ def _table(hits: list[Hit]) -> Table:
 
 
 def _linked(hit: Hit) -> Text:
-    """Return a short path that the shell understands, as a link where the terminal has links."""
+    """Return a short path for the shell, as a hyperlink if the terminal supports it."""
     from cmr_hub.datasets.videos import file_of
 
     if hit.path is None:

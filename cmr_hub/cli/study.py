@@ -28,19 +28,17 @@ def ablate(
         typer.Option(
             metavar="NAME=FILE",
             help="NAME=FILE: weights of an image encoder as safetensors. Default: "
-            "download them with torchvision.",
+            "downloaded by torchvision.",
         ),
     ] = None,
     cache: Cache = None,
     nested: Annotated[
         bool,
         typer.Option(
-            "--nested", help="Run the grid's nested tables: settings chosen inside each split."
+            "--nested", help="Run the nested tables, which choose the settings within each split."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs that are missing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the missing runs.")] = False,
 ) -> None:
     """Run every row of a grid with every seed, or resume an interrupted grid.
 

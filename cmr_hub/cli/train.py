@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +17,7 @@ from cmr_hub.cli.options import (
     TextOptions,
     console,
     named_options,
+    say,
 )
 from cmr_hub.cli.preset_options import Changes
 from cmr_hub.datasets import FeatureDataset, PairDataset
@@ -41,15 +41,7 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.run import Experiment
 
 LABELLED = "acmr-paper"
-"""Default preset for a dataset with labels."""
-
-
-class GalleryChoice(StrEnum):
-    """Pairs that are saved with a trained model for searching."""
-
-    TEST = "test"
-    ALL = "all"
-    NONE = "none"
+"""Default preset for datasets with labels."""
 
 
 def train(
@@ -70,7 +62,7 @@ def train(
             "--image-encoder",
             help=f"One of: {', '.join(IMAGE_ENCODERS)}; or hf:REPOSITORY[@REVISION] or "
             "hf:DIRECTORY for a pretrained one. Default: mobilenet_v2; for captions "
-            "efficientnet_lite2, if its weights are installed and no others are given.",
+            "efficientnet_lite2, if its weights are installed and no weights are given.",
         ),
     ] = None,
     image_weights: Annotated[
@@ -99,7 +91,7 @@ def train(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="A loss to minimise in place of the preset's own objective; one of: "
+            help="Loss to minimise instead of the objective of the preset. One of: "
             f"{', '.join(LOSSES)}."
         ),
     ] = None,
@@ -118,35 +110,38 @@ def train(
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Train this many projectors with different seeds and average their cosines."
+            min=1,
+            help="Train this many projectors with different seeds, and average their cosines.",
         ),
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
-            min=1e-4, help="Temperature of a contrastive loss; the initial value if it is learnt."
+            min=1e-4,
+            help="Temperature of a contrastive loss, or its initial value if it is trained.",
         ),
     ] = None,
     seed: Seed = 0,
     gallery: Annotated[
-        GalleryChoice, typer.Option(help="Pairs to save with the model for searching.")
-    ] = GalleryChoice.TEST,
+        Literal["test", "all", "none"],
+        typer.Option(help="Pairs to save with the model for searching."),
+    ] = "test",
     snapshots: Annotated[
         bool,
-        typer.Option(help="Store the embeddings of the test pairs at a few epochs."),
+        typer.Option(help="Store the embeddings of the test pairs at some epochs."),
     ] = False,
     results: Annotated[
-        Path, typer.Option(help="Results file to append to; the dashboard shows it, too.")
+        Path, typer.Option(help="Results file to append to. The dashboard shows it.")
     ] = Path("runs/runs.jsonl"),
     cache: Cache = None,
     device: Device = "auto",
 ) -> None:
     """Train projectors, evaluate them on the test split, and save the model.
 
-    Several datasets are trained on together and evaluated separately. A dataset without a test
-    split is evaluated on its validation split; settings are then chosen on a part of the training
-    pairs. Where some items have a label, those without are not evaluated. To resume an interrupted
-    run, give the same command again.
+    With several datasets, the model is trained on all and evaluated on each. A dataset without a
+    test split is evaluated on its validation split, and settings are chosen on a part of the
+    training pairs. If some items have labels, items without a label are not evaluated. To resume an
+    interrupted run, run the same command again.
     """
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.feature_cache import FeatureCache
@@ -163,7 +158,7 @@ def train(
     from cmr_hub.writer import exclusive_lock
 
     changes = Changes(epochs, batch_size, learning_rate, dim, temperature, seeds, objective)
-    # Report a wrong name or file before anything is read or downloaded.
+    # Report wrong names and files before data are read or downloaded.
     method = None if preset is None else changes.of(get_method(preset))
     if method is not None:
         refuse_without_model(method)
@@ -203,17 +198,17 @@ def train(
         )
         model = experiment.model
         if model is None:
-            console.print(experiment.summary(), soft_wrap=True, highlight=False)
+            say(experiment.summary())
             raise CMRError(f"{method.name} does not produce a model that can be saved")
-        if isinstance(loaded, PairDataset) and gallery is not GalleryChoice.NONE:
-            part = loaded if gallery is GalleryChoice.ALL else loaded.split("test")
+        if isinstance(loaded, PairDataset) and gallery != "none":
+            part = loaded if gallery == "all" else loaded.split("test")
             model.gallery = build_gallery(model, part, cache=features, progress=True)
         model.save_pretrained(out)
         if experiment.stages:
             write_snapshots(out / SNAPSHOTS, experiment.test.ids, experiment.stages)
         append_run(experiment.record, results)
         _print_results(experiment, out, results)
-        # Last, so that until now the same command would resume from the checkpoints.
+        # Last, so that the same command can resume from the checkpoints until now.
         remove_checkpoints(checkpoints)
 
 
@@ -228,7 +223,7 @@ def _encoders(
     images: ImageEncoder | None,
     texts: TextEncoder | None,
 ) -> tuple[str, TextEncoder]:
-    """Return the image encoder's name and the text encoder; for captions the best installed."""
+    """Return the name of the image encoder and the text encoder, with defaults for the method."""
     from cmr_hub.model_training import default_image_encoder, default_text_encoder
 
     uses_captions = isinstance(method, Preset) and method.rows == "sentences"
@@ -244,7 +239,7 @@ def _start_text(
     texts: str,
     split: str | None,
 ) -> str:
-    """Describe the training before it starts."""
+    """Return a description of the run, which is printed before training."""
     encoders = f", {images} and {texts}" if isinstance(data, PairDataset) else ""
     lines = [f"Training on {data.name}, protocol {data.protocol}, by {method.name}{encoders}."]
     if AS_TEST in data.protocol:
@@ -257,7 +252,7 @@ def _start_text(
 
 
 def _print_results(experiment: Experiment, out: Path, results: Path) -> None:
-    console.print(experiment.summary(), soft_wrap=True, highlight=False)
+    say(experiment.summary())
     console.print(
         f"{experiment.record.epochs} epochs in {experiment.record.seconds:.1f} s. "
         f"Saved {out}; added a line to {results}.",

@@ -144,7 +144,7 @@ def load_dataset(
         raise DataNotFoundError(f"{name} cannot be read: {error}") from error
     if not isinstance(dataset, PairDataset | FeatureDataset):
         raise CMRError(
-            f"the reader of {name} gave {shown(dataset)}: it must give a PairDataset or a "
+            f"the reader of {name} returned {shown(dataset)}: it must return a PairDataset or a "
             "FeatureDataset"
         )
     if check_images and isinstance(dataset, PairDataset):

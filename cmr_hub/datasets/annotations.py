@@ -1,4 +1,4 @@
-"""Annotations of COCO and FiftyOne as rows of a table, one for each picture.
+"""Convert annotations of COCO and FiftyOne to table rows, one for each picture.
 
 COCO: https://cocodataset.org/#format-data. FiftyOne: `samples.json` of an exported dataset,
 https://docs.voxel51.com/user_guide/export_datasets.html#fiftyonedataset.
@@ -14,11 +14,11 @@ _TRUTH: Final = "ground_truth"
 
 
 def annotation_records(content: object) -> list[dict[str, Any]] | None:
-    """Return a record for each picture of a file of COCO or FiftyOne; None for other content.
+    """Return a record for each picture of a COCO or FiftyOne file; None for other content.
 
-    COCO's captions are the sentences, and the names of its categories the column `categories`.
-    Of FiftyOne's fields, numbers, texts and dates are columns, and so are the labels of each field
-    of labels. The label is that of a picture with a single one, for FiftyOne in `ground_truth`.
+    COCO captions become sentences, and the names of the categories become the column `categories`.
+    FiftyOne fields of numbers, texts, dates or labels become columns. `label` is set for pictures
+    with exactly one label, for FiftyOne one in `ground_truth`.
     """
     if not isinstance(content, dict):
         return None
@@ -45,14 +45,14 @@ def _coco(content: Mapping[str, Any]) -> list[dict[str, Any]]:
             captions.setdefault(picture, []).append(one["caption"])
         if (name := names.get(str(one.get("category_id")))) is not None:
             categories.setdefault(picture, {})[str(name)] = None
-    found = []
+    rows = []
     for id_, image in records.items():
-        own = list(categories.get(id_, ()))
-        record: dict[str, Any] = {"file_name": image.get("file_name")}
-        record |= {"captions": captions[id_]} if id_ in captions else {}
-        record |= {"label": own[0]} if len(own) == 1 else {}
-        found.append(record | ({"categories": own} if own else {}))
-    return found
+        own_categories = list(categories.get(id_, ()))
+        row: dict[str, Any] = {"file_name": image.get("file_name")}
+        row |= {"captions": captions[id_]} if id_ in captions else {}
+        row |= {"label": own_categories[0]} if len(own_categories) == 1 else {}
+        rows.append(row | ({"categories": own_categories} if own_categories else {}))
+    return rows
 
 
 def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 def _labels(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(value["_cls"])
-    given = [value] if kind == "Classification" else _objects(value.get(kind.lower()))
-    labels = list(dict.fromkeys(str(one["label"]) for one in given if one.get("label")))
+    objects = [value] if kind == "Classification" else _objects(value.get(kind.lower()))
+    labels = list(dict.fromkeys(str(one["label"]) for one in objects if one.get("label")))
     if len(labels) == 1 and name == _TRUTH:
         return {"label": labels[0]}
     return {name: labels[0] if kind == "Classification" else labels} if labels else {}

@@ -1,4 +1,4 @@
-"""What a camera wrote into a picture, as EXIF, or into a video, as tags."""
+"""Camera metadata of pictures (EXIF) and videos (tags)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ _TURNED: Final = (5, 6, 7, 8)
 
 
 def camera_facts(image: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    """Return what is known of a picture, by the names of `FACTS`; None where it is unknown.
+    """Return the camera metadata of a picture by the names in `FACTS`; None for unknown values.
 
-    `taken` is the local time of the camera, without a time zone; `taken_offset` is "+02:00" if the
-    camera wrote it. `width` and `height` are those of the upright picture, and `orientation` is
-    landscape, portrait or square. Latitude and longitude 0, 0 and years before 1990 are unknown.
+    `taken` is the local time of the camera, without a time zone; `taken_offset`, such as "+02:00",
+    is known if the camera wrote it. `width` and `height` are those of the upright picture, and
+    `orientation` is landscape, portrait or square. Latitude and longitude 0, 0 and years before
+    1990 count as unknown.
 
     Args:
-        image: a decoded picture that is not turned upright yet.
+        image: a decoded picture that has not been rotated upright.
         size: its width and height in the file.
     """
     facts: dict[str, Any] = dict.fromkeys(FACTS)
@@ -51,27 +52,26 @@ def camera_facts(image: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def video_facts(tags: Mapping[str, str], size: tuple[int, int]) -> dict[str, Any]:
-    """Return what is known of a video, as `camera_facts` does of a picture.
+    """Return the camera metadata of a video, like `camera_facts` of a picture.
 
-    Telephones of Apple write their local time and its offset from UTC; others write UTC.
+    iPhones write local time with its offset from UTC; other phones write UTC.
 
     Args:
         tags: tags of the file, as FFmpeg names them.
         size: width and height of its upright frames.
     """
     facts: dict[str, Any] = dict.fromkeys(FACTS)
-    given = {name.lower(): value for name, value in tags.items()}
+    values = {name.lower(): value for name, value in tags.items()}
 
     def first(*names: str) -> str:
-        return next((given[name] for name in names if given.get(name)), "")
+        return next((values[name] for name in names if values.get(name)), "")
 
     for name in (f"{_APPLE}creationdate", "creation_time", "date"):
         with suppress(ValueError, OverflowError):
-            taken = datetime.fromisoformat(_text(given.get(name)))
+            taken = datetime.fromisoformat(_text(values.get(name)))
             if taken.year >= _FIRST_YEAR:
-                facts["taken"] = taken.replace(microsecond=0, tzinfo=None)
-                facts["year"], facts["month"] = taken.year, taken.month
-                facts["taken_offset"] = None if taken.tzinfo is None else str(taken)[-6:]
+                offset = None if taken.tzinfo is None else str(taken)[-6:]
+                _add_time(facts, taken.replace(microsecond=0, tzinfo=None), offset)
                 break
     facts["camera"] = _device(
         first(f"{_APPLE}make", "make", "com.android.manufacturer"),
@@ -86,6 +86,10 @@ def video_facts(tags: Mapping[str, str], size: tuple[int, int]) -> dict[str, Any
     return facts
 
 
+def _add_time(facts: dict[str, Any], taken: datetime, offset: str | None) -> None:
+    facts |= {"taken": taken, "year": taken.year, "month": taken.month, "taken_offset": offset}
+
+
 def _add_size(facts: dict[str, Any], width: int, height: int) -> None:
     facts["width"], facts["height"] = width, height
     shapes = ("landscape", "square", "portrait")
@@ -94,19 +98,18 @@ def _add_size(facts: dict[str, Any], width: int, height: int) -> None:
 
 def _add_exif(facts: dict[str, Any], exif: Image.Exif) -> None:
     tags = ExifTags.Base
-    own = exif.get_ifd(ExifTags.IFD.Exif)
+    details = exif.get_ifd(ExifTags.IFD.Exif)
     for time, offset in (
-        (own.get(tags.DateTimeOriginal), own.get(tags.OffsetTimeOriginal)),
-        (own.get(tags.DateTimeDigitized), own.get(tags.OffsetTimeDigitized)),
-        (exif.get(tags.DateTime), own.get(tags.OffsetTime)),
+        (details.get(tags.DateTimeOriginal), details.get(tags.OffsetTimeOriginal)),
+        (details.get(tags.DateTimeDigitized), details.get(tags.OffsetTimeDigitized)),
+        (exif.get(tags.DateTime), details.get(tags.OffsetTime)),
     ):
         taken = _time(time)
         if taken is not None:
-            facts["taken"], facts["year"], facts["month"] = taken, taken.year, taken.month
-            facts["taken_offset"] = _offset(offset)
+            _add_time(facts, taken, _offset(offset))
             break
     facts["camera"] = _device(exif.get(tags.Make), exif.get(tags.Model))
-    facts["lens"] = _device(own.get(tags.LensMake), own.get(tags.LensModel))
+    facts["lens"] = _device(details.get(tags.LensMake), details.get(tags.LensModel))
     place = exif.get_ifd(ExifTags.IFD.GPSInfo)
     latitude = _degrees(place, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S", 90)
     longitude = _degrees(place, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W", 180)
@@ -141,7 +144,7 @@ def _offset(value: object) -> str | None:
 
 
 def _device(make: object, model: object) -> str | None:
-    """Return maker and model without naming the maker twice: "Canon EOS 5D", "Google Pixel 6"."""
+    """Return maker and model without repeating the maker: "Canon EOS 5D", "Google Pixel 6"."""
     maker, name = _text(make), _text(model)
     first = maker.split()[0].casefold() if maker else ""
     if not name or not maker or name.casefold().startswith(first):

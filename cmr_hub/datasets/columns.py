@@ -24,7 +24,7 @@ class Columns:
         name: Registered name of the dataset.
         protocol: Protocol of the splits.
         ids: N different names of items.
-        labels: (N,) int64 indices into `classes`; -1 means no label. For several labels an item,
+        labels: (N,) int64 indices into `classes`; -1 means no label. For several labels per item,
             (N, classes) float32 rows with 1 for every class of an item and otherwise 0.
         classes: Names of the classes.
         splits: (N,) strings: "train", "validation" or "test".
@@ -62,7 +62,7 @@ class Columns:
                     f"{self.name}: labels must be float32 rows of {count} classes"
                 )
             if not ((labels == 0) | (labels == 1)).all():
-                raise DataFormatError(f"{self.name}: rows of labels must hold only 0 and 1")
+                raise DataFormatError(f"{self.name}: rows of labels must contain only 0 and 1")
         elif labels.dtype != np.int64 or labels.ndim != 1:
             raise DataFormatError(f"{self.name}: labels must be one column of int64")
         elif len(self) and not (labels.min() >= -1 and labels.max() < count):
@@ -114,7 +114,7 @@ class Columns:
         return self.labels.astype(np.int64)
 
     def label_name(self, index: int) -> str | None:
-        """Return the class of an item, or its classes with commas, or None without a label."""
+        """Return the class of an item, its classes separated by commas, or None without a label."""
         if self.labels.ndim == 2:
             names = [self.classes[place] for place in np.flatnonzero(self.labels[index])]
             return ", ".join(names) or None

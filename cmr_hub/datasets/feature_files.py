@@ -1,4 +1,4 @@
-"""Features, labels and splits from one file, or a folder of them, as researchers pass them on."""
+"""Read features, labels and splits from a file or a folder, in formats that researchers share."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ NAMES: dict[str, tuple[str, ...]] = {
     "ids": ("ids", "id"),
     "split": ("split", "splits"),
 }
-"""Usual names of arrays, in lower case and without the words for a split. The first one that is
-there is read. `y` means tags beside `l` and class labels beside texts, as is usual."""
+"""Usual names of arrays, in lower case and without the words for a split. The first existing one is
+read. `y` means tags if there is `l`, and class labels if there are texts."""
 _WORDS = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "te", "query"), "test"),
     "all": "",
 }
-"""Words in the name of an array that say which split it is of."""
+"""Words in the name of an array that denote its split."""
 _MOST_BYTES = 2**34
 
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Arrays by name, each read only when it is needed."""
+    """Named arrays, which are read on demand."""
 
     names: tuple[str, ...]
     read: Callable[[str], npt.NDArray[Any]]
@@ -63,18 +63,18 @@ class _Arrays:
 def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> FeatureDataset:
     """Read features from the file `root`, or from all such files in the folder `root`.
 
-    The file is `.npz`, `.mat` (with `h5py` installed also of version 7.3), `.h5` or `.parquet`;
-    a folder may also hold one `.npy` for each array. Nothing is unpickled. Row i of all arrays
-    belongs to item i:
+    The file is `.npz`, `.mat` (version 7.3 requires `h5py`), `.h5` or `.parquet`; a folder may also
+    contain one `.npy` file for each array. Nothing is unpickled. Row i of every array belongs to
+    item i:
 
         images, texts: (N, Di) and (N, Dt) numbers. labels: see `label_column`; optional.
         split: N names: train, validation (val, dev) or test; optional. ids: N names; optional.
 
     The arrays are found by these names and other usual ones (`NAMES`): `I_tr` and `T_te`,
     `image_features`, `trImgCat`, `train_imgs_deep`, `IAll`/`YAll`/`LAll`, `ImgQuery`/`TagQuery`.
-    Instead of `split`, each array may come in parts whose names say which split they are: `tr`,
-    `train`, `val`, `valid`, `te`, `test`, `query`. Parts called `database` or `retrieval`, which
-    contain the training pairs again, are not read.
+    Instead of `split`, each array may come in parts whose names contain the split: `tr`, `train`,
+    `val`, `valid`, `te`, `test`, `query`. Parts called `database` or `retrieval`, which repeat the
+    training pairs, are not read.
 
     Args:
         root: The file or folder.
@@ -83,15 +83,15 @@ def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> FeatureDat
 
     Raises:
         DataNotFoundError: The file does not exist.
-        UnknownNameError: The protocol is neither of these.
-        DataFormatError: It cannot be read, or the arrays are not found or do not fit together;
-            the message lists those that there are.
+        UnknownNameError: The protocol has neither form.
+        DataFormatError: The file cannot be read, or arrays are missing or do not match; the message
+            lists the existing arrays.
     """
     if root is None:
-        raise DataNotFoundError(f"{NAME} are read from a file or folder: give it as root (--root)")
+        raise DataNotFoundError(f"{NAME} are read from a file or folder: pass it as root (--root)")
     path = Path(root).expanduser().absolute()
     if not path.exists():
-        raise DataNotFoundError(f"{path} does not exist: give a file or a folder of features")
+        raise DataNotFoundError(f"{path} does not exist: pass a file or a folder of features")
     arrays = _folder(path) if path.is_dir() else _file(path)
     if protocol == PROTOCOL:
         chosen = _usual(arrays.names)
@@ -115,7 +115,7 @@ def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> FeatureDat
 
     images, texts, labels = parted("images"), parted("texts"), parted("labels")
     if images is None or texts is None:
-        raise _wrong(path, "there are no texts to the images", arrays.names)
+        raise _wrong(path, "there are no texts for the images", arrays.names)
     image_rows, text_rows = (
         feature_rows("images", _joined(images)),
         feature_rows("texts", _joined(texts)),
@@ -129,8 +129,8 @@ def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> FeatureDat
             arrays.names,
         )
     count = len(image_rows)
-    given = np.full(count, -1) if labels is None else _joined([_column(part) for part in labels])
-    numbers, classes = label_column(given, count)
+    column = np.full(count, -1) if labels is None else _joined([_column(part) for part in labels])
+    numbers, classes = label_column(column, count)
     splits = np.repeat([split or "train" for split in parts], lengths)
     if parts == [""] and "split" in chosen:
         splits = _splits(path, _column(arrays.read(chosen["split"])), count)
@@ -168,14 +168,14 @@ def _text(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _splits(path: Path, column: npt.NDArray[Any], count: int) -> npt.NDArray[np.str_]:
     words = [str(word).strip().lower() for word in _text(column)]
-    found = [_WORDS.get(word, "") for word in words]
-    if len(found) != count or not all(found):
-        strange = next((word for word, split in zip(words, found, strict=True) if not split), "")
+    splits = [_WORDS.get(word, "") for word in words]
+    if len(splits) != count or not all(splits):
+        strange = next((word for word, split in zip(words, splits, strict=True) if not split), "")
         raise DataFormatError(
-            f"{path}: the split is {count} words, each train, validation or test; there are "
-            f"{len(found)}{f', and {strange!r} is another' if strange else ''}"
+            f"{path}: the split must be {count} words, each train, validation or test; there are "
+            f"{len(splits)}{f', including {strange!r}' if strange else ''}"
         )
-    return np.array(found)
+    return np.array(splits)
 
 
 def _named(protocol: str) -> dict[str, str]:
@@ -196,29 +196,29 @@ def _usual(names: tuple[str, ...]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for role, usual in NAMES.items():
         for split in ("", *SPLITS):
-            found = (by_words.get((name, split)) for name in usual)
-            array = next((one for one in found if one and one not in chosen.values()), None)
+            names_found = (by_words.get((name, split)) for name in usual)
+            array = next((n for n in names_found if n and n not in chosen.values()), None)
             if array is not None:
                 chosen[f"{role}.{split}" if split else role] = array
     return chosen
 
 
 def _check_names(
-    path: Path, protocol: str, chosen: Mapping[str, str], there: tuple[str, ...]
+    path: Path, protocol: str, chosen: Mapping[str, str], names: tuple[str, ...]
 ) -> None:
     allowed = [f"{role}{part}" for role in NAMES for part in ("", *(f".{one}" for one in SPLITS))]
     if protocol != PROTOCOL and (strange := [role for role in chosen if role not in allowed]):
-        raise _wrong(path, f"{', '.join(strange)} is none of {', '.join(NAMES)}", there)
-    if missing := [name for name in chosen.values() if name not in there]:
-        raise _wrong(path, f"there is no array {', '.join(missing)}", there)
+        raise _wrong(path, f"{', '.join(strange)} is none of {', '.join(NAMES)}", names)
+    if missing := [name for name in chosen.values() if name not in names]:
+        raise _wrong(path, f"there is no array {', '.join(missing)}", names)
     if not any(role.split(".")[0] == "images" for role in chosen):
-        raise _wrong(path, "no array has a usual name of image features", there)
+        raise _wrong(path, "no array has a usual name of image features", names)
 
 
-def _wrong(path: Path, reason: str, there: tuple[str, ...]) -> DataFormatError:
+def _wrong(path: Path, reason: str, names: tuple[str, ...]) -> DataFormatError:
     return DataFormatError(
-        f"{path}: {reason}. Its arrays: {', '.join(there) or 'none'}. Name them images, texts, "
-        "labels and split, or say which is which: --protocol images=A,texts=B,labels=C,split=D "
+        f"{path}: {reason}. Its arrays: {', '.join(names) or 'none'}. Name them images, texts, "
+        "labels and split, or assign them: --protocol images=A,texts=B,labels=C,split=D "
         "(with parts: images.train=A,images.test=B, ...)"
     )
 
@@ -233,7 +233,7 @@ def _folder(path: Path) -> _Arrays:
             arrays = _file(file)
             opened |= dict.fromkeys(arrays.names, arrays.read)
     if not opened:
-        raise DataNotFoundError(f"{path} holds no file of {', '.join(ENDINGS)}")
+        raise DataNotFoundError(f"{path} contains no file of {', '.join(ENDINGS)}")
     return _Arrays(tuple(opened), lambda name: opened[name](name))
 
 
@@ -241,11 +241,11 @@ def _file(path: Path) -> _Arrays:
     ending = path.suffix.lower()
     if ending == ".npy":
         raise DataFormatError(
-            f"{path} holds one array: give the folder, with images.npy, texts.npy, labels.npy"
+            f"{path} contains one array: pass its folder, with images.npy, texts.npy, labels.npy"
         )
     if ending not in ENDINGS:
         raise DataFormatError(
-            f"{path} is none of {', '.join(ENDINGS)}: give a file in one of these formats"
+            f"{path} is none of {', '.join(ENDINGS)}: pass a file in one of these formats"
         )
     try:
         check_file(path, _MOST_BYTES)
@@ -254,7 +254,7 @@ def _file(path: Path) -> _Arrays:
         is_hdf5 = b"HDF" in start[:8] or ending not in (".npz", ".mat", ".parquet")
         is_hdf5 |= ending == ".mat" and start.startswith(b"MATLAB 7.3")
     except OSError as error:
-        raise DataFormatError(f"{path} is not read: {error}") from error
+        raise DataFormatError(f"{path} cannot be read: {error}") from error
     if is_hdf5:
         return _hdf5(path, transposed=ending == ".mat")
     if ending == ".mat":
@@ -290,7 +290,7 @@ def _hdf5(path: Path, *, transposed: bool) -> _Arrays:
         import h5py
     except ImportError as error:
         raise DataFormatError(
-            f"{path} is HDF5 (as MATLAB's -v7.3 writes it), for which h5py is needed: "
+            f"{path} is an HDF5 file (as MATLAB writes with -v7.3), which requires h5py: "
             "pip install h5py"
         ) from error
     try:
@@ -311,10 +311,10 @@ def _hdf5(path: Path, *, transposed: bool) -> _Arrays:
 
 
 def _datasets(file: Any) -> list[str]:
-    """Return the names of arrays, also in groups; links to other files are not followed."""
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
-    return found
+    """Return the names of all arrays, including those in groups; external links are ignored."""
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
+    return names
 
 
 def _parquet(path: Path) -> _Arrays:

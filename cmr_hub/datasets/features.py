@@ -1,4 +1,4 @@
-"""Datasets that are published as feature rows only."""
+"""Datasets of precomputed features."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class FeatureDataset(Columns):
     text_features: FloatArray
 
 
-def feature_rows(name: str, given: npt.ArrayLike) -> FloatArray:
+def feature_rows(name: str, features: npt.ArrayLike) -> FloatArray:
     """Return (N, D) features as float32. Raises DataFormatError for anything else."""
     try:
-        rows = np.asarray(given, dtype=np.float32)
+        rows = np.asarray(features, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise DataFormatError(f"{name} must be an array of numbers: {shown(given)}") from error
+        raise DataFormatError(f"{name} must be an array of numbers: {shown(features)}") from error
     if rows.ndim != 2 or 0 in rows.shape:
         raise DataFormatError(f"{name} must be (pairs, features), not of shape {rows.shape}")
     if not np.isfinite(rows).all():
@@ -46,45 +46,45 @@ def feature_rows(name: str, given: npt.ArrayLike) -> FloatArray:
     return rows
 
 
-def label_column(given: Any, count: int) -> tuple[LabelArray, tuple[str, ...]]:
+def label_column(labels: Any, count: int) -> tuple[LabelArray, tuple[str, ...]]:
     """Return the labels of `count` items as a column of `Columns`, and the classes.
 
     Args:
-        given: One number or name of a class for each item, where None, NaN, an empty name and a
-            number below zero mean no label; a list of them for each item; or (N, C) rows of 0 and
-            1. Rows with exactly one class each become class numbers.
+        labels: A class number or name for each item, where None, NaN, an empty name and a number
+            below zero mean no label; a list of them for each item; or (N, C) rows of 0 and 1. If
+            every row has exactly one class, they become class numbers.
         count: Number of items.
 
     Raises:
-        DataFormatError: The labels are of another form.
+        DataFormatError: The labels have another form.
     """
-    if _is_nested(given):
-        given, names = _rows_of_names(given)
+    if _is_nested(labels):
+        labels, names = _rows_of_names(labels)
     else:
-        given, names = np.asarray(given), None
-    if given.ndim == 2 and given.size == count and 1 in given.shape:
-        given = given.ravel()
-    if given.ndim == 2 and given.dtype.kind in "fiub" and np.isin(given, (0, 1)).all():
-        if given.shape[0] != count:
-            raise DataFormatError(f"there are labels of {len(given)} pairs, not of {count}")
-        classes = tuple(map(str, range(given.shape[1]))) if names is None else names
-        if (given.sum(axis=1) == 1).all():
-            return given.argmax(axis=1).astype(np.int64), classes
-        return given.astype(np.float32), classes
-    if given.dtype.kind == "f" and not (given % 1).any(where=~np.isnan(given)):
-        # As MATLAB stores whole numbers, and pandas those of which some are missing.
-        given = np.where(np.isnan(given), -1, given).astype(np.int64)
-    if given.shape != (count,) or given.dtype.kind not in "iuUSbO":
+        labels, names = np.asarray(labels), None
+    if labels.ndim == 2 and labels.size == count and 1 in labels.shape:
+        labels = labels.ravel()
+    if labels.ndim == 2 and labels.dtype.kind in "fiub" and np.isin(labels, (0, 1)).all():
+        if labels.shape[0] != count:
+            raise DataFormatError(f"there are labels of {len(labels)} pairs, not of {count}")
+        classes = tuple(map(str, range(labels.shape[1]))) if names is None else names
+        if (labels.sum(axis=1) == 1).all():
+            return labels.argmax(axis=1).astype(np.int64), classes
+        return labels.astype(np.float32), classes
+    if labels.dtype.kind == "f" and not (labels % 1).any(where=~np.isnan(labels)):
+        # MATLAB stores whole numbers as floats, and so does pandas if some are missing.
+        labels = np.where(np.isnan(labels), -1, labels).astype(np.int64)
+    if labels.shape != (count,) or labels.dtype.kind not in "iuUSbO":
         raise DataFormatError(
-            f"labels are {count} numbers or names of classes, one for each pair, or {count} rows "
-            f"of 0 and 1, not {given.dtype} of shape {given.shape}"
+            f"labels must be {count} class numbers or names, one for each pair, or {count} rows "
+            f"of 0 and 1, not {labels.dtype} of shape {labels.shape}"
         )
-    if given.dtype.kind == "S":
-        given = np.char.decode(given, "utf-8", "replace")
-    known = np.array([not _is_missing(label) for label in given.tolist()], dtype=bool)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
+    known = np.array([not _is_missing(label) for label in labels.tolist()], dtype=bool)
     numbers = np.full(count, -1, dtype=np.int64)
-    found, numbers[known] = np.unique(given[known].astype(str), return_inverse=True)
-    return numbers, tuple(map(str, found))
+    unique, numbers[known] = np.unique(labels[known].astype(str), return_inverse=True)
+    return numbers, tuple(map(str, unique))
 
 
 def _is_missing(label: object) -> bool:
@@ -94,33 +94,33 @@ def _is_missing(label: object) -> bool:
 
 
 def text_matrix(path: Path) -> FloatArray:
-    """Return the (N, D) numbers of a text file with one row a line.
+    """Return the (N, D) numbers of a text file with one row per line.
 
     Raises:
-        DataFormatError: The file is not read, or is no such table.
+        DataFormatError: The file cannot be read, or is not such a table.
     """
     try:
         check_file(path, _MOST_BYTES)
         with path.open("rb") as file:
             width = len(file.readline().split())
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # text that is no number
+            warnings.simplefilter("error", DeprecationWarning)  # raised for text in the file
             numbers = np.fromfile(path, dtype=np.float32, sep=" ")
         return numbers.reshape(-1, width)
     except (OSError, ValueError, ZeroDivisionError, DeprecationWarning) as error:
         raise DataFormatError(f"{path} is not a table of numbers: {error}") from error
 
 
-def _is_nested(given: Any) -> bool:
-    """Return whether each item has a list of labels, which may be of any length."""
-    if isinstance(given, np.ndarray) and (given.dtype.kind != "O" or given.ndim != 1):
+def _is_nested(labels: Any) -> bool:
+    """Return whether each item has a list of labels of any length."""
+    if isinstance(labels, np.ndarray) and (labels.dtype.kind != "O" or labels.ndim != 1):
         return False
-    is_column = isinstance(given, list | tuple | np.ndarray) and len(given) > 0
-    return is_column and not any(isinstance(one, str) or np.isscalar(one) for one in given)
+    is_column = isinstance(labels, list | tuple | np.ndarray) and len(labels) > 0
+    return is_column and not any(isinstance(one, str) or np.isscalar(one) for one in labels)
 
 
-def _rows_of_names(given: Any) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
-    lists = [list(one) for one in given]
+def _rows_of_names(labels: Any) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
+    lists = [list(one) for one in labels]
     if all(len(one) == len(lists[0]) for one in lists) and not any(
         isinstance(name, str) for one in lists for name in one
     ):

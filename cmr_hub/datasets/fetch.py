@@ -1,4 +1,4 @@
-"""Fetching datasets from where their authors publish them, where no form or login is asked for."""
+"""Download datasets from their authors' servers, if these require no form or login."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _TRIES: Final = 5
 _BLOCK: Final = 2**20
 _MEGABYTE: Final = 10**6
 _RATIO: Final = 200
-"""Maximum ratio of unpacked to packed bytes; pictures are not compressed further."""
+"""Maximum ratio of uncompressed to compressed bytes; pictures hardly compress further."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A .zip file; a folder that holds all of its content is left out.
+    """A .zip file; a single top-level folder in it is stripped.
 
     Attributes:
-        url: its address.
-        to: folder of the dataset for its content.
-        only: the files that are needed; all if empty.
+        url: URL of the file.
+        to: folder in the dataset to extract to.
+        only: files to extract; all if empty.
     """
 
     url: str
@@ -44,7 +44,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """The archives of a dataset, and the SHA-256 of the files for which it is known."""
+    """The archives of a dataset, and the SHA-256 of its files, as far as known."""
 
     archives: tuple[Archive, ...]
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -88,31 +88,31 @@ SOURCES: Final = {
 
 
 def default_folder(name: str) -> Path:
-    """Return the folder of a dataset in `$CMR_DATA_HOME`. Raises CMRError if that is not set."""
+    """Return the folder of a dataset in `$CMR_DATA_HOME`. Raises CMRError if it is not set."""
     home = os.environ.get(DATA_HOME)
     if not home:
-        raise CMRError(f"say where to put {name}: --to DIR, or set {DATA_HOME}")
+        raise CMRError(f"there is no folder for {name}: pass --to DIR, or set {DATA_HOME}")
     return Path(home) / name
 
 
 def fetch_dataset(name: str, folder: str | Path, *, progress: bool = False) -> bool:
-    """Download and unpack a dataset of `SOURCES` into a new folder, in one step at the end.
+    """Download and extract a dataset of `SOURCES` into a new folder, which appears when complete.
 
-    What was downloaded before an interruption is kept in `.NAME.fetch` beside the folder, and the
-    next call goes on there.
+    Partial downloads are stored in `.NAME.fetch` next to the folder, and the next call resumes
+    them.
 
     Returns:
-        Whether the SHA-256 of its files was compared; it is not known for all datasets.
+        Whether the SHA-256 of files was compared; it is not known for all datasets.
 
     Raises:
         CMRError: the folder is not empty, or a server cannot be reached.
-        DataFormatError: an archive is damaged, has names that lead out of the folder, or files of
+        DataFormatError: an archive is damaged, has names that lead out of the folder, or files with
             another SHA-256.
         StorageError: the disk is full or read-only.
     """
     source, target = SOURCES[name], Path(folder).expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise CMRError(f"{target} is not empty: give a new folder with --to")
+        raise CMRError(f"{target} is not empty: choose a new folder with --to")
     work = target.with_name(f".{target.name}.fetch")
     fresh = work / "new"
     with storing(target):
@@ -131,8 +131,8 @@ def fetch_dataset(name: str, folder: str | Path, *, progress: bool = False) -> b
             if not (fresh / path).is_file() or sha256_of_file(fresh / path) != sha256:
                 shutil.rmtree(work)
                 raise DataFormatError(
-                    f"{path} of {name} has another SHA-256 than expected: it was damaged on its "
-                    "way, or its authors changed it. Nothing was kept; try again"
+                    f"the SHA-256 of {path} of {name} is not as expected: the download was "
+                    "damaged, or its authors changed the file. Nothing was stored; try again"
                 )
         if target.exists():
             target.rmdir()
@@ -142,43 +142,45 @@ def fetch_dataset(name: str, folder: str | Path, *, progress: bool = False) -> b
 
 
 def download(url: str, file: Path, *, progress: bool = False) -> None:
-    """Download a file; where the connection breaks off, or a run was stopped, it goes on.
+    """Download a file, resuming after a lost connection or an interrupted run.
 
     Raises:
-        CMRError: the server cannot be reached, refuses, or breaks off too often without any
-            progress.
+        CMRError: the server cannot be reached, refuses the request, or closes the connection too
+            often without any progress.
     """
     part, mark = file.with_name(f"{file.name}.part"), file.with_name(f"{file.name}.mark")
     tries, reason = 0, ""
     while tries < _TRIES:
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _go_on(url, part, mark, progress=progress):
+            if _resume(url, part, mark, progress=progress):
                 part.rename(file)
                 mark.unlink(missing_ok=True)
                 return
-            reason = "the connection broke off"
+            reason = "the connection was lost"
         except HTTPError as error:
-            if error.code != 416:  # the part is longer than the file, which has changed
-                raise CMRError(f"{url} cannot be fetched: {error.code} {error.reason}") from error
+            if error.code != 416:  # 416: the part is longer than the file, which has changed
+                raise CMRError(
+                    f"{url} cannot be downloaded: {error.code} {error.reason}"
+                ) from error
             part.unlink()
         except OSError as error:
-            if getattr(error, "filename", None) is not None:  # of the disk, not of the network
+            if getattr(error, "filename", None) is not None:  # an error of the disk
                 raise
             reason = str(error)
         after = part.stat().st_size if part.exists() else 0
         tries = 0 if after > before else tries + 1
     raise CMRError(
-        f"{url} cannot be fetched: {reason}. Give the same command again to go on where it stopped"
+        f"{url} cannot be downloaded: {reason}. Run the same command again to resume the download"
     )
 
 
-def _go_on(url: str, part: Path, mark: Path, *, progress: bool) -> bool:
-    """Fetch what is missing of a file; return whether it is complete."""
+def _resume(url: str, part: Path, mark: Path, *, progress: bool) -> bool:
+    """Download the missing part of a file; return whether the file is complete."""
     done = part.stat().st_size if part.exists() else 0
     version = mark.read_text(encoding="utf-8") if mark.exists() else ""
     headers = {"User-Agent": "cmr-hub"}
-    if done and version:  # a server that has another version now sends all of it
+    if done and version:  # if the file has changed, the server sends all of it
         headers |= {"Range": f"bytes={done}-", "If-Range": version}
     with urlopen(Request(url, headers=headers), timeout=_SECONDS) as reply:  # noqa: S310 - SOURCES
         if reply.status != 206:
@@ -201,29 +203,29 @@ def _go_on(url: str, part: Path, mark: Path, *, progress: bool) -> bool:
 
 
 def _version(reply: Any) -> str:
-    """Return what names this version of a file, for `If-Range`; "" if the server does not."""
+    """Return the identifier of a file's version for `If-Range`, or "" if the server sends none."""
     tag = str(reply.headers.get("ETag", ""))
     return tag if tag.startswith('"') else str(reply.headers.get("Last-Modified", ""))
 
 
 def unpack(file: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
-    """Unpack a .zip file, without the folder that holds all of its content.
+    """Extract a .zip file, stripping a single top-level folder.
 
     Raises:
-        DataFormatError: it is damaged, has links or names that lead out of the folder, lacks a file
-            of `only`, or unpacks to far more than any dataset does.
+        DataFormatError: the file is damaged, has links or names that lead out of the folder, lacks
+            a file of `only`, or extracts to far more bytes than any dataset.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             members = _members(archive, file.stat().st_size)
             tops = {one.filename.split("/", 1)[0] for one in members if "/" in one.filename}
             is_wrapped = len(tops) == 1 and all("/" in one.filename for one in members)
-            found = set()
+            names = set()
             for one in members:
                 name = one.filename.split("/", 1)[1] if is_wrapped else one.filename
                 if only and name not in only:
                     continue
-                found.add(name)
+                names.add(name)
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(one) as content, path.open("wb") as out:
@@ -233,14 +235,14 @@ def unpack(file: Path, folder: Path, only: tuple[str, ...] = ()) -> None:
     # zipfile raises all of these on damaged input.
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataFormatError(f"{file.name} is damaged: {error}") from error
-    if missing := set(only) - found:
+    if missing := set(only) - names:
         raise DataFormatError(
             f"{file.name} has no {', '.join(sorted(missing))}, which the dataset needs"
         )
 
 
 def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
-    """Return the files of an archive. Raises DataFormatError if one of them is not safe."""
+    """Return the files of an archive. Raises DataFormatError if one of them is unsafe."""
     members = [
         one
         for one in archive.infolist()
@@ -257,7 +259,7 @@ def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
 def _refuse(member: zipfile.ZipInfo) -> None:
     name = member.filename
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    # A drive or a backslash would lead elsewhere on Windows.
+    # On Windows, a drive or a backslash would lead to another folder.
     is_outside = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive
     if is_outside or "\0" in name or (not parts and name):
         raise DataFormatError(f"its member {name!r} leads out of the folder")

@@ -27,9 +27,9 @@ def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> PairDatase
     """
     if protocol not in (PROTOCOL, TWO_PARTS):
         raise UnknownNameError("protocol of flickr8k", protocol, [PROTOCOL, TWO_PARTS])
-    found = read_folder("flickr8k", root, PROTOCOL, HOME_PAGE)
+    dataset = read_folder("flickr8k", root, PROTOCOL, HOME_PAGE)
     if protocol == PROTOCOL:
-        return found
-    kept = found.subset(found.splits != "test")
-    splits = np.where(kept.splits == "validation", "test", kept.splits)
-    return replace(kept, protocol=protocol, splits=splits)
+        return dataset
+    dataset = dataset.subset(dataset.splits != "test")
+    splits = np.where(dataset.splits == "validation", "test", dataset.splits)
+    return replace(dataset, protocol=protocol, splits=splits)

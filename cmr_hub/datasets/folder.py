@@ -23,14 +23,14 @@ NAME = "folder"
 PROTOCOL = "folders"
 HOME_PAGE = "https://huggingface.co/docs/datasets/image_dataset"
 LAYOUT = (
-    "pictures with metadata.jsonl, .json, .csv, .tsv or .parquet beside or above them, which has "
-    "file_name, one of captions, caption and text, and perhaps label; folders train, validation, "
-    "test are splits"
+    "pictures with metadata.jsonl, .json, .csv, .tsv or .parquet next to or above them, with the "
+    "columns file_name, one of captions, caption and text, and optionally label; the folders "
+    "train, validation and test are the splits"
 )
 
 
 def read(root: str | Path | None = None, protocol: str = PROTOCOL) -> PairDataset:
-    """Read your own folder, usually given as `root`. See `read_folder`."""
+    """Read a custom folder, usually passed as `root`. See `read_folder`."""
     return read_folder(NAME, root, protocol, HOME_PAGE)
 
 
@@ -39,12 +39,12 @@ def read_folder(name: str, root: str | Path | None, protocol: str, home_page: st
 
     Each `metadata.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` lists pictures relative to itself,
     with a row for each picture or for each caption; see `picture_annotations`. The id of an item is
-    the picture's path in the folder. Its split is the name of the topmost folder if that is train,
+    the picture's path in the folder. Its split is the name of the topmost folder if this is train,
     validation or test, otherwise train. The sentences come from the first existing column of
     `captions`, `caption` and `text` (a string; in JSON also a list of strings). Names that lead out
     of the folder, by `..`, an absolute path or a link, are refused and reported.
 
-    Raises DataNotFoundError, also if no table names a picture with a sentence, and
+    Raises DataNotFoundError, also if no table lists a picture with a sentence, and
     UnknownNameError.
     """
     if protocol != PROTOCOL:
@@ -66,7 +66,8 @@ def read_folder(name: str, root: str | Path | None, protocol: str, home_page: st
         if found.sentences
     }
     if not items:
-        raise not_found(name, f"{base} holds no whole pair\n{report.summary()}", LAYOUT, home_page)
+        reason = f"{base} contains no complete pair\n{report.summary()}"
+        raise not_found(name, reason, LAYOUT, home_page)
     labels = [found.label for _, found in items.values()]
     classes = tuple(sorted({label for label in labels if label is not None}, key=_class_order))
     position = {label: index for index, label in enumerate(classes)}
@@ -91,6 +92,6 @@ def _split(item_id: str) -> str:
 
 
 def _class_order(name: str) -> tuple[bool, int, str]:
-    """Sort key: numbers first and by value, then words."""
+    """Return a sort key: numbers first and by value, then words."""
     is_number = name.isascii() and name.isdigit()
     return not is_number, int(name[:18]) if is_number else 0, name

@@ -1,4 +1,4 @@
-"""Data given from Python: the name of a dataset, a folder, arrays, or a dataset."""
+"""Data passed from Python: the name of a dataset, a folder, arrays, or a dataset."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cmr_hub.errors import CMRError, DataFormatError, shown
 FeatureArrays: TypeAlias = (
     tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
 )
-"""(N, Di) image features, (N, Dt) features of their texts and, optionally, labels: N, or (N, C)
-rows of 0 and 1."""
+"""(N, Di) image features, (N, Dt) features of their texts and, optionally, N labels, or (N, C) rows
+of 0 and 1."""
 
 DataLike: TypeAlias = str | Path | PairDataset | FeatureDataset | FeatureArrays
 """A name such as "flickr8k" or "flickr8k:6000/1000", a folder, a file of features, a dataset, or
@@ -44,22 +44,22 @@ def as_dataset(
     if isinstance(data, PairDataset | FeatureDataset):
         return data
     if isinstance(data, str):
-        name, _, own = data.partition(":")
+        name, _, suffix = data.partition(":")
         if name in DATASETS or not Path(data).expanduser().exists():
-            return load_dataset(name, root, protocol or own or None)
+            return load_dataset(name, root, protocol or suffix or None)
     if isinstance(data, str | Path):
         is_file = Path(data).expanduser().is_file()
         return load_dataset("features" if is_file else "folder", data, protocol)
     if is_arrays(data):
         return arrays_dataset(*data)
     raise CMRError(
-        "data is the name of a dataset, a folder, a file, a dataset, or (images, texts) or "
-        f"(images, texts, labels) as arrays of features, not {shown(data)}"
+        "data must be the name of a dataset, a folder, a file, a dataset, or arrays of features "
+        f"as (images, texts) or (images, texts, labels), not {shown(data)}"
     )
 
 
 def is_arrays(data: object) -> bool:
-    """Return whether the data is two or three arrays, and not datasets or their names."""
+    """Return whether the data is two or three arrays rather than datasets or their names."""
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         return False
     return not any(isinstance(part, str | Path | PairDataset | FeatureDataset) for part in data)
@@ -103,10 +103,9 @@ def arrays_dataset(
     )
 
 
-def in_order(data: DataLike | Sequence[DataLike]) -> list[Any]:
+def as_list(data: DataLike | Sequence[DataLike]) -> list[Any]:
     """Return one or several datasets as a list."""
-    is_one = isinstance(data, str | Path | PairDataset | FeatureDataset) or is_arrays(data)
-    if is_one:
+    if isinstance(data, str | Path | PairDataset | FeatureDataset) or is_arrays(data):
         return [data]
     if not isinstance(data, Sequence) or not data:
         raise CMRError(

@@ -1,4 +1,4 @@
-"""Safe reading of external pictures: the result is RGB or a clear ImageError."""
+"""Read untrusted pictures safely, as RGB or with a clear ImageError."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _FORMATS: Final = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"),
     *("QOI", "PCX", "SGI", "SUN", "DDS", "DIB", "PPM", "TGA"),
 )
-"""Pillow's names of the formats that are read, besides HEIF and camera RAW.
+"""Pillow's names of the supported formats, in addition to HEIF and camera RAW.
 
-All are decoded in this process and say their size in the header. EPS calls another program; icons
-are decoded before their size can be checked; PSD and PDF are documents.
+All of them are decoded in this process and have their size in the header. EPS calls another
+program, icons are decoded before their size can be checked, and PSD and PDF are documents.
 """
 _WEAK: Final = ("DIB", "PPM", "TGA")
-"""Formats whose first bytes also occur in other files."""
+"""Formats whose first bytes are not distinctive."""
 _ANOTHER_FORMAT: Final = (SyntaxError, IndexError, TypeError, struct.error)
-"""Exceptions by which Pillow's readers say so, as in `Image.open`."""
+"""Exceptions by which Pillow's readers reject another format, as in `Image.open`."""
 _HEIF: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RAW: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
@@ -44,7 +44,7 @@ _DNG_VERSION, _SUB_IFDS, _MAKE = 50706, 330, 271  # tags of TIFF
 _NEEDS_RAWPY: Final = 'a camera RAW needs an extra: pip install "cmr-hub[photos]"'
 
 MAX_BYTES = 64 * 2**20
-# Just under the size at which Pillow itself would warn; 268 MB as RGB.
+# Just below the size at which Pillow itself warns; 268 MB as RGB.
 MAX_PIXELS = 89_000_000
 _SMALLEST_SCALE = 8  # a JPEG can be decoded at 1/8 of its size
 _STRIP_PIXELS = 2_000_000
@@ -57,9 +57,9 @@ def read_image(
 ) -> Image.Image:
     """Read a picture as RGB, upright according to its EXIF orientation; always a new image.
 
-    The format is detected by content. Transparent pixels are blended with white, grey of more than
-    8 bits is stretched to its own range, and of an animation the first frame is used (of an open
-    image: the current frame). Of a camera RAW the embedded preview is read.
+    The format is detected by content. Transparent pixels are blended with white, and grey of more
+    than 8 bits is stretched to its own range. The first frame of an animation is used, the current
+    frame of an open image, and the embedded preview of a camera RAW.
 
     Args:
         source: A path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
@@ -71,9 +71,9 @@ def read_image(
             fraction of the time and memory for a photograph of 12 megapixels.
 
     Raises:
-        ImageError: The source has another type, or a format that is not read; it is over
-            `MAX_BYTES` or `max_pixels` (checked in the header, before decoding); or it is
-            truncated, empty or missing.
+        ImageError: The source has another type or an unsupported format; it exceeds `MAX_BYTES` or
+            `max_pixels` (checked in the header, before decoding); or it is truncated, empty or
+            missing.
     """
     try:
         return _rgb(
@@ -100,12 +100,12 @@ def _opened(source: ImageSource, enough: int | None) -> Image.Image:
         is_grey_or_rgb = source.ndim == 2 or (source.ndim == 3 and source.shape[2] == 3)
         if source.dtype != np.uint8 or not is_grey_or_rgb:
             raise ImageError(
-                "an array is read as pixels if it is uint8, of the shape (height, width, 3) or "
-                f"(height, width), not {source.dtype} of shape {source.shape}"
+                "an array of pixels must be uint8 of shape (height, width, 3) or (height, width), "
+                f"not {source.dtype} of shape {source.shape}"
             )
         return Image.fromarray(np.ascontiguousarray(source))
     raise ImageError(
-        f"it is {shown(source)}; give a path, an open picture, the bytes of a file, or a uint8 "
+        f"it is {shown(source)}; pass a path, an open picture, the bytes of a file, or a uint8 "
         "array (height, width, 3)"
     )
 
@@ -113,7 +113,7 @@ def _opened(source: ImageSource, enough: int | None) -> Image.Image:
 def decode_image(
     data: bytes, *, max_pixels: int | None = None, enough: int | None = None
 ) -> Image.Image:
-    """Decode the picture in these bytes, like `read_image`.
+    """Decode a picture from bytes, like `read_image`.
 
     Raises:
         ImageError: As `read_image`; the message is the reason only.
@@ -127,7 +127,7 @@ def decode_image(
 def decode_with_facts(
     data: bytes, *, enough: int | None = None
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """Decode a picture like `decode_image`, and return its `camera_facts` too."""
+    """Decode a picture like `decode_image`, and also return its `camera_facts`."""
     try:
         image = _open_bytes(data)
         size = image.size
@@ -139,7 +139,7 @@ def decode_with_facts(
 
 
 def decoded_pixels(data: bytes, enough: int | None = None) -> int:
-    """Return the maximum number of pixels that are decoded according to the header.
+    """Return the number of pixels that will be decoded, according to the header.
 
     Raises an exception of Pillow or an ImageError if the header cannot be read.
     """
@@ -149,16 +149,16 @@ def decoded_pixels(data: bytes, enough: int | None = None) -> int:
 
 
 def looks_like_picture(start: bytes) -> bool:
-    """Return whether a file that begins with these bytes, 32 or more, is a picture."""
+    """Return whether a file that begins with these 32 or more bytes is a picture."""
     if start.startswith(_RAW) or start[4:12] == _CR3 or _is_heif(start):
         return True
     return any(_accepts(name, start[:16]) for name in _FORMATS if name not in _WEAK)
 
 
 def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return the paths that `read_image` refuses, with the reasons.
+    """Return the paths that `read_image` rejects, with the reasons.
 
-    Every picture is decoded completely, in parallel on all cores: truncation shows only then.
+    Every picture is decoded completely, in parallel on all cores, to detect truncated files.
     """
 
     def reason(path: Path) -> str | None:
@@ -168,7 +168,7 @@ def broken_images(paths: Sequence[Path]) -> dict[Path, str]:
             return str(error.__cause__ and _reason(error.__cause__))
         return None
 
-    from tqdm import tqdm  # a seventh of the start-up time of a process that decodes pictures
+    from tqdm import tqdm  # takes a seventh of the start-up time of a decoding process
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reasons = tqdm(
@@ -185,8 +185,8 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def is_there(path: Path) -> bool:
-    """Return whether the file of a picture exists, its video or the tar that it is a member of."""
+def picture_exists(path: Path) -> bool:
+    """Return whether the file of a picture exists, or its video, or the tar that contains it."""
     return file_of(path).exists() or _shard_of(path) is not None
 
 
@@ -198,7 +198,7 @@ def _shard_of(path: Path) -> Path | None:
 def read_file(path: Path) -> bytes:
     """Read the bytes of a picture, or of a member of an uncompressed tar: `…/x.tar/name.jpg`.
 
-    Of a frame of a video, these are those of a JPEG.
+    A frame of a video is returned as a JPEG.
 
     Raises:
         OSError, ImageError: The message is the reason, without the path.
@@ -226,7 +226,7 @@ def read_file(path: Path) -> bytes:
 def _open_bytes(data: bytes) -> Image.Image:
     """Open a picture without decoding it.
 
-    Not by `Image.open`, which refuses or warns of a large picture before a JPEG can be shrunk.
+    `Image.open` would refuse a large picture, or warn of it, before a JPEG can be shrunk.
     """
     if not data:
         raise ImageError("the file is empty")
@@ -238,7 +238,7 @@ def _open_bytes(data: bytes) -> Image.Image:
         tags = getattr(image, "tag_v2", ())
         is_raw = _DNG_VERSION in tags or (_SUB_IFDS in tags and _MAKE in tags)
     if is_raw:
-        # The picture that Pillow finds in a RAW is a thumbnail, if any.
+        # Pillow would read a thumbnail, if anything.
         return _raw_preview(data)
     if image is None:
         start = data[:START_BYTES]
@@ -252,7 +252,7 @@ def _open_bytes(data: bytes) -> Image.Image:
 
 
 def _open_plain(data: bytes) -> Image.Image | None:
-    """Open a picture of any format but RAW; None if it is none of them."""
+    """Open a picture of any supported format except RAW; None for other content."""
     Image.preinit()
     for name in _FORMATS:
         if _accepts(name, data[:16]):
@@ -296,14 +296,14 @@ def _raw_preview(data: bytes) -> Image.Image:
         return Image.fromarray(preview.data)
     image = _open_plain(preview.data)
     if image is None:
-        raise ImageError("it is a camera RAW whose preview is no picture that can be read")
+        raise ImageError("it is a camera RAW whose preview cannot be read")
     return image
 
 
 def _rgb(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
-    """Convert a picture to RGB, in place unless `keep`: copying takes a third of the time."""
+    """Convert a picture to RGB, in place unless `keep`, as copying takes a third of the time."""
     image = _loaded(image, max_pixels, enough, keep=keep)
     return _to_rgb(_upright(image.copy() if keep else image))
 
@@ -311,7 +311,7 @@ def _rgb(
 def _loaded(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
-    """Decode the pixels, of a JPEG no more than needed unless `keep`."""
+    """Decode the pixels; unless `keep`, a JPEG only at the scale needed."""
     most = MAX_PIXELS if max_pixels is None else max_pixels
     width, height = image.size
     if not width * height:
@@ -325,7 +325,7 @@ def _loaded(
 
 
 def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
-    """Have a JPEG decoded to 1/2, 1/4 or 1/8 if less is enough, or all would be too much."""
+    """Set a JPEG to be decoded at 1/2, 1/4 or 1/8 if that is enough, or if it is too large."""
     width, height = image.size
     if not isinstance(image, JpegImageFile):
         return
@@ -336,12 +336,12 @@ def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
     ):
         scale *= 2
     if width * height > most and _has_scans(image):
-        return  # it needs memory for all its pixels, at any scale
+        return  # it takes memory for all of its pixels at any scale
     image.draft(None, (max(1, width // scale), max(1, height // scale)))
 
 
 def _has_scans(image: JpegImageFile) -> bool:
-    """Return whether a JPEG, whose header was read, is progressive or has a scan per colour."""
+    """Return whether an opened JPEG is progressive or has a scan for each colour."""
     if "progressive" in image.info or image.fp is None:
         return True
     position = image.fp.tell()
@@ -360,7 +360,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Yield the picture in strips with their tops: arrays of it all would need much memory."""
+    """Yield strips of the picture with their top rows, to limit the memory of arrays."""
     rows = max(1, _STRIP_PIXELS // image.width)
     if rows >= image.height:
         yield 0, image
@@ -370,22 +370,22 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    whole = Image.new("RGB", image.size)
+    result = Image.new("RGB", image.size)
     for top, strip in _strips(image):
         if strip is image:
             return convert(strip)
-        whole.paste(convert(strip), (0, top))
-    return whole
+        result.paste(convert(strip), (0, top))
+    return result
 
 
 def _stretched(image: Image.Image) -> Image.Image:
-    """Convert grey of more than 8 bits so that its darkest pixel is black, its brightest white."""
+    """Stretch grey of more than 8 bits so that its range becomes black to white."""
     low, high = np.inf, -np.inf
     for _, strip in _strips(image):
         values = np.asarray(strip, dtype=np.float64)
         values = values[np.isfinite(values)]
         low, high = min(low, values.min(initial=low)), max(high, values.max(initial=high))
-    if low >= high:  # of one brightness, or nothing finite
+    if low >= high:  # a single brightness, or no finite value
         low, high = min(low, 0.0), max(high, 0.0)
     factor = 255 / (high - low) if high > low else 0.0
 
@@ -404,7 +404,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
-        # Pillow's own conversion clips at 255 and returns a white page.
+        # Pillow's own conversion clips at 255 and returns a white picture.
         return _stretched(image)
     if image.has_transparency_data:
         return _in_strips(image, _over_white)

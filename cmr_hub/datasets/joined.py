@@ -17,20 +17,20 @@ PLUS = "+"
 
 
 def joined(datasets: Sequence[PairDataset]) -> PairDataset:
-    """Join all items of all datasets, in this order; items keep their splits.
+    """Concatenate datasets; items keep their order and their splits.
 
     Classes are equal if their names differ only in spaces, hyphens and case ("tv monitor" and
     "tvmonitor"); the first dataset's spelling is kept. Ids become `dataset/id`.
 
     Raises:
-        DataFormatError: There is no dataset, one is repeated, or one has several labels an item.
+        DataFormatError: There is no dataset, one is repeated, or one has several labels per item.
     """
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
-        raise DataFormatError(f"different datasets can be joined, one at least; got {names}")
+        raise DataFormatError(f"join at least one dataset, and none of them twice; got {names}")
     several = next((part.name for part in datasets if part.labels.ndim == 2), None)
     if several is not None:
-        raise DataFormatError(f"{several} has several labels an item and cannot be joined")
+        raise DataFormatError(f"{several} has several labels per item and cannot be joined")
     classes: dict[str, str] = {}
     labels = []
     for dataset in datasets:
@@ -58,7 +58,7 @@ def source_names(dataset: Columns) -> list[str]:
 
 
 def sources(dataset: Columns) -> IntArray:
-    """Return the (N,) index of each item's dataset among the joined ones; zero if not joined."""
+    """Return the (N,) index of the joined dataset that each item is from; zeros if not joined."""
     names = source_names(dataset)
     if len(names) == 1:
         return np.zeros(len(dataset), dtype=np.int64)
@@ -66,7 +66,7 @@ def sources(dataset: Columns) -> IntArray:
 
 
 def parts(dataset: PairDataset) -> list[PairDataset]:
-    """Split a joined dataset into its datasets, without empty ones."""
+    """Split a joined dataset into its datasets, omitting empty ones."""
     names, source = source_names(dataset), sources(dataset)
     if len(names) == 1:
         return [dataset]

@@ -103,7 +103,7 @@ def _pictures(table: Path) -> list[_Picture]:
     try:
         return _Table.model_validate_json(read_bytes(table, _MOST_BYTES)).images
     except (OSError, ValidationError) as error:
-        raise DataFormatError(f"{table} is not Karpathy's table: {error}") from error
+        raise DataFormatError(f"{table} is not in Karpathy's format: {error}") from error
 
 
 def _dataset(

@@ -1,4 +1,4 @@
-"""Locate a dataset: a given folder, or its folder in `$CMR_DATA_HOME`."""
+"""Find the folder of a dataset, by default in `$CMR_DATA_HOME`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def find_dataset(
         required: Files or folders that must exist in it.
 
     Raises:
-        DataNotFoundError: The folder or a required part does not exist; the message contains all
-            of the above.
+        DataNotFoundError: The folder or a required part does not exist.
     """
     home = os.environ.get(DATA_HOME)
     if root is not None:
@@ -52,10 +51,10 @@ def find_dataset(
 
 
 def not_found(name: str, reason: str, layout: str, home_page: str) -> DataNotFoundError:
-    """Return the error to raise if `name` cannot be found, with the `reason`."""
+    """Return the error for a dataset that cannot be found."""
     return DataNotFoundError(
         f"{name} was not found: {reason}.\n"
         f"  Get it from {home_page}\n"
         f"  Expected layout: {layout}\n"
-        f"  Give its folder, or set {DATA_HOME} to the folder that holds all datasets."
+        f"  Pass its folder, or set {DATA_HOME} to the folder that contains all datasets."
     )

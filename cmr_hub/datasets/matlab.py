@@ -1,4 +1,4 @@
-"""Read matrices of numbers from MATLAB files that others have made."""
+"""Read numeric matrices from untrusted MATLAB files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _KINDS = (
 
 
 class MatlabFile:
-    """A MATLAB file up to version 7.2, of which only the named matrices are created.
+    """A MATLAB file up to version 7.2, of which only the requested matrices are read.
 
     Args:
         path: Path of the file.
-        limit: Maximum bytes of the file, and of what it unpacks to.
+        limit: Maximum bytes of the file, both compressed and uncompressed.
 
     Attributes:
         shapes: Shape of each variable by name.
 
     Raises:
-        DataFormatError: It is no such file, too large, or has a variable twice.
+        DataFormatError: The file has another format, is too large, or contains a variable twice.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
@@ -49,15 +49,16 @@ class MatlabFile:
         self.shapes: dict[str, tuple[int, ...]] = {name: shape for name, shape, _ in listed}
         self._kinds = {name: kind for name, _, kind in listed}
         if len(self.shapes) < len(listed):
-            raise DataFormatError(f"{path} has a matrix twice: save each one only once")
+            raise DataFormatError(f"{path} contains a matrix twice: save each one only once")
 
     def check(self, names: Sequence[str]) -> None:
         """Raise DataFormatError unless these are matrices of real numbers in the file."""
         missing = [name for name in names if name not in self.shapes]
         if missing:
-            there = ", ".join(self.shapes)
-            raise DataFormatError(f"{self._path} has no {', '.join(missing)}; it has {there}")
-        # A cell may contain cells that contain cells, deeper than any stack.
+            raise DataFormatError(
+                f"{self._path} has no {', '.join(missing)}; it has {', '.join(self.shapes)}"
+            )
+        # Cell arrays may be nested so deeply that reading them overflows the stack.
         for name in names:
             if self._kinds[name] not in _KINDS:
                 raise DataFormatError(
@@ -65,18 +66,19 @@ class MatlabFile:
                 )
 
     def load(self, names: Sequence[str]) -> list[npt.NDArray[np.generic]]:
-        """Return matrices by name. Raises DataFormatError as `check`, or if they are damaged."""
+        """Return matrices by name. Raises DataFormatError as `check` does, or if one is damaged."""
         from scipy.io import loadmat
 
         self.check(names)
         try:
-            found = loadmat(BytesIO(self._data), variable_names=names)
+            arrays = loadmat(BytesIO(self._data), variable_names=names)
         except Exception as error:  # as above
             raise DataFormatError(f"cannot read {self._path} as a MATLAB file: {error}") from error
         for name in names:
-            if not isinstance(found.get(name), np.ndarray) or found[name].dtype.kind not in "fiub":
+            array = arrays.get(name)
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
                 raise DataFormatError(f"{self._path}: {name} is not a matrix of real numbers")
-        return [found[name] for name in names]
+        return [arrays[name] for name in names]
 
 
 def _refuse_bomb(data: bytes, limit: int) -> None:

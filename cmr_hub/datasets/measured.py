@@ -1,4 +1,4 @@
-"""Datasets with a split to evaluate on, by the names under which runs are recorded."""
+"""Datasets with a split to evaluate on, identified by the names that runs record."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _HELD_OUT = re.compile(r"(.*) \((0\.\d+) held out, seed (\d+)\)")
 
 
 def measured_split(dataset: Columns, split: str | None = None) -> str:
-    """Return the split to measure: the given one, or test, or without a test split validation."""
+    """Return `split` if given, otherwise "test" or, if there is no test split, "validation"."""
     names = dataset.split_names
     if split is not None or "test" in names or "validation" not in names:
         return split or "test"
-    logger.warning("%s has no test split: the validation split is measured", dataset.name)
+    logger.warning("%s has no test split: the validation split is used", dataset.name)
     return "validation"
 
 
@@ -44,14 +44,14 @@ def with_test_split(dataset: D, split: str | None = None) -> D:
 
     Args:
         dataset: A dataset.
-        split: "validation" to measure it although there is a test split, which is then left out;
-            "test" to have a test split only.
+        split: "validation" to use the validation split even if there is a test split, which is then
+            left out; "test" to require a test split.
 
     Raises:
-        UnknownNameError: There is no such split, or it is another one.
+        UnknownNameError: There is no such split, or it is not one of these two.
     """
     if split not in (None, "test", "validation"):
-        raise UnknownNameError("split to measure after training", split, ["test", "validation"])
+        raise UnknownNameError("split to evaluate on", split, ["test", "validation"])
     if split is None:
         split = "validation" if "validation" in dataset.split_names else "test"
         if "test" in dataset.split_names or split == "test":
@@ -59,9 +59,9 @@ def with_test_split(dataset: D, split: str | None = None) -> D:
     dataset.split(split)  # must exist
     if split == "test":
         return dataset
-    kept = dataset.subset(dataset.splits != "test")
-    splits = np.where(kept.splits == "validation", "test", kept.splits)
-    return replace(kept, protocol=kept.protocol + AS_TEST, splits=splits)
+    dataset = dataset.subset(dataset.splits != "test")
+    splits = np.where(dataset.splits == "validation", "test", dataset.splits)
+    return replace(dataset, protocol=dataset.protocol + AS_TEST, splits=splits)
 
 
 def with_held_out(dataset: D, share: float, seed: int, split: str | None = None) -> D:
@@ -70,7 +70,7 @@ def with_held_out(dataset: D, share: float, seed: int, split: str | None = None)
     The protocol records this, so that `load_measured` can restore the same part.
 
     Args:
-        dataset: May contain training pairs only.
+        dataset: A dataset, which may contain training pairs only.
         share: Share of each class to hold out, in (0, 1).
         seed: Random seed.
         split: See `with_test_split`.
@@ -82,9 +82,7 @@ def with_held_out(dataset: D, share: float, seed: int, split: str | None = None)
     if split not in (None, "test") or {"test", "validation"} & set(dataset.split_names):
         return with_test_split(dataset, split)
     if not isinstance(share, int | float) or not 0 < share < 1:
-        raise DataFormatError(
-            f"the share that is held out lies between 0 and 1, not {shown(share)}"
-        )
+        raise DataFormatError(f"the share to hold out must lie between 0 and 1, not {shown(share)}")
     _, held_out = stratified_holdout(dataset.labels, share, seed)
     if not len(held_out):
         raise DataFormatError(f"{len(dataset)} pairs of {dataset.name} are too few to hold any out")
@@ -108,15 +106,15 @@ def join_measured(datasets: Sequence[PairDataset], split: str | None = None) -> 
         DataFormatError: A dataset is repeated, or none has held-out pairs.
         UnknownNameError: See `with_test_split`.
     """
-    measured = [with_test_split(dataset, split) for dataset in datasets]
-    whole = joined(measured)
-    if "test" not in whole.split_names:
-        raise DataFormatError(f"{whole.name} has no test or validation split to measure on")
-    counts = sum("validation" in part.split_names for part in measured)
-    if 0 < counts < len(measured):
-        splits = np.where(whole.splits == "validation", "train", whole.splits)
-        return replace(whole, splits=splits)
-    return whole
+    parts = [with_test_split(dataset, split) for dataset in datasets]
+    union = joined(parts)
+    if "test" not in union.split_names:
+        raise DataFormatError(f"{union.name} has no test or validation split to evaluate on")
+    counts = sum("validation" in part.split_names for part in parts)
+    if 0 < counts < len(parts):
+        splits = np.where(union.splits == "validation", "train", union.splits)
+        return replace(union, splits=splits)
+    return union
 
 
 def load_measured(

@@ -1,4 +1,4 @@
-"""Tables of metadata for pictures, in Hugging Face's ImageFolder format."""
+"""Metadata tables of pictures, in Hugging Face's ImageFolder format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VIDEO_ENDINGS = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".mts"),
     *(".m2ts", ".flv", ".ogv"),
 )
-"""Extensions of videos, which are known by their content."""
+"""Extensions of videos; their formats are detected by content."""
 TABLES = tuple(f"metadata.{ending}" for ending in ("jsonl", "json", "csv", "tsv", "parquet"))
 
 
@@ -42,7 +42,7 @@ class Annotations:
     """Sentences, label and further columns of a picture.
 
     Attributes:
-        place: where they were read, for messages.
+        place: file and line that they were read from, for messages.
     """
 
     sentences: tuple[str, ...] = ()
@@ -58,12 +58,12 @@ def walk(
     *,
     follow_links: bool = False,
 ) -> list[Path]:
-    """Return all files in the folder, sorted, except those in hidden and linked folders.
+    """Return all files in a folder, sorted, except those in hidden and linked folders.
 
     Args:
         base: the folder.
-        report: collects what is passed over.
-        excluded: whether a file or folder, given with `is_folder`, is left out.
+        report: collects the folders that are skipped.
+        excluded: function of a path and whether it is a folder; returns whether to leave it out.
         follow_links: also read linked folders, each only once.
     """
     files: list[Path] = []
@@ -84,7 +84,7 @@ def walk(
             return False
         if follow_links:
             target = path.resolve()
-            # A folder inside is read under its own name, and a folder above would never end.
+            # A folder inside is read under its own name; a folder above would recurse forever.
             if target in seen or (path.is_symlink() and target.is_relative_to(root)):
                 return False
             seen.add(target)
@@ -98,18 +98,18 @@ def walk(
 
 
 def metadata_files(files: list[Path], base: Path, report: ReadReport) -> list[Path]:
-    """Return the tables among the files, of each folder in the order of `TABLES`."""
-    found = []
+    """Return the tables among the files, within each folder in the order of `TABLES`."""
+    tables = []
     for path in files:
         if path.name.lower() not in TABLES:
             continue
         if not is_inside(path, base):
             report.add("unsafe path", path, "a link that leads out of the folder")
         elif path.is_file():
-            found.append(path)
+            tables.append(path)
         else:
             report.add("unread table", path, "it is not a regular file")
-    return sorted(found, key=lambda path: (path.parent, TABLES.index(path.name.lower())))
+    return sorted(tables, key=lambda path: (path.parent, TABLES.index(path.name.lower())))
 
 
 def is_inside(path: Path, base: Path) -> bool:
@@ -128,73 +128,72 @@ def picture_annotations(
     tables: Sequence[Path],
     given: Sequence[Path] = (),
 ) -> dict[Path, Annotations]:
-    """Return what the tables of a folder say of its pictures.
+    """Read the annotations of the pictures in a folder from its tables.
 
-    Several rows of one picture are its captions; a row of one caption that the picture has already
-    adds none. Its label and its other columns come from the first row that has them. A file name
-    may differ from that of the file in the composition and case of letters, have backslashes, or
-    begin with `./` or with the folder's whole path. A table that names no picture is passed over,
-    with its reason in the report.
+    Several rows of one picture are its captions; repeated captions are dropped. Its label and its
+    other columns come from the first row that has them. A file name may differ from that of the
+    file in Unicode composition and case, contain backslashes, or begin with `./` or with the full
+    path of the folder. A table that lists no picture is skipped, and the reason is reported.
 
-    The tables `given` may be anywhere, and name a picture by the end of its path, if it is the only
-    one: `val/1.jpg`, or `1.jpg`. What they say takes precedence.
+    The tables `given` may be outside the folder, and may list a picture by the end of its path,
+    such as `val/1.jpg` or `1.jpg`, if it is unique. Their annotations take precedence.
 
     Raises DataNotFoundError if one of the tables `given` does not exist.
     """
     for table in given:
         if not table.is_file():
-            raise DataNotFoundError(f"{table} is not a file: give a table of metadata")
+            raise DataNotFoundError(f"{table} is not a file: choose a metadata table")
     find, find_end = _finder(files, base), _end_finder(files)
-    found: dict[Path, Annotations] = {}
+    annotations: dict[Path, Annotations] = {}
     for table in (*given, *tables):
-        own, rows, named, reason = ReadReport(), 0, 0, ""
+        table_report, rows, matches, reason = ReadReport(), 0, 0, ""
+        find_picture = find_end if table in given else find
         try:
-            for place, record in table_rows(table, own):
+            for place, record in table_rows(table, table_report):
                 rows += 1
-                finds = find_end if table in given else find
-                path = finds(table, record.get(FILE_NAME), place, own)
+                path = find_picture(table, record.get(FILE_NAME), place, table_report)
                 if path is None:
                     continue
-                named += 1
-                new = annotations_of(record, place, own)
-                found[path] = _merged(found[path], new) if path in found else new
+                matches += 1
+                new = annotations_of(record, place, table_report)
+                annotations[path] = _merged(annotations[path], new) if path in annotations else new
         except (OSError, DataFormatError) as error:
             reason = str(error)
-        report.take(own, [] if named else ["damaged record"])
-        if named:
+        report.take(table_report, [] if matches else ["damaged record"])
+        if matches:
             if reason:
                 report.add("damaged record", table, reason)
             continue
-        told = [problem for problem in own if problem.kind != "repaired encoding"]
-        reason = reason or (told[0].detail if told else "it has no rows")
+        problems = [problem for problem in table_report if problem.kind != "repaired encoding"]
+        reason = reason or (problems[0].detail if problems else "it has no rows")
         if rows:
             reason = f"none of its {rows:,} rows names a picture of the folder: {reason}"
         report.add("unread table", table, reason)
-    return found
+    return annotations
 
 
 def _finder(files: Sequence[Path], base: Path) -> _Find:
-    """Return a function that finds the picture that a row of a table names, or reports why not."""
+    """Return a function that finds the picture of a table row, or reports why there is none."""
     on_disk = set(files)
-    alike: dict[str, list[Path]] = {}
+    by_plain_path: dict[str, list[Path]] = {}
     for path in files:
-        alike.setdefault(plain(path), []).append(path)
+        by_plain_path.setdefault(plain(path), []).append(path)
 
     def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
         if not isinstance(name, str) or not is_clean(name) or not name.strip():
             reason = f"no {FILE_NAME}" if name is None else f"{FILE_NAME} is not a file name"
             report.add("damaged record", place, reason)
             return None
-        for own in dict.fromkeys((name, name.strip().replace("\\", "/"))):
-            path = table.parent / own
-            is_below = path in on_disk or not PurePath(own).is_absolute()
-            is_below = is_below and ".." not in PurePath(own).parts
-            found = [path] if path in on_disk else alike.get(plain(path), [])
-            one = found[0] if len(found) == 1 else path
-            if not is_below or not is_inside(one, base):
+        for spelling in dict.fromkeys((name, name.strip().replace("\\", "/"))):
+            path = table.parent / spelling
+            is_below = path in on_disk or not PurePath(spelling).is_absolute()
+            is_below = is_below and ".." not in PurePath(spelling).parts
+            matches = [path] if path in on_disk else by_plain_path.get(plain(path), [])
+            match = matches[0] if len(matches) == 1 else path
+            if not is_below or not is_inside(match, base):
                 break
-            if len(found) == 1:
-                return one
+            if len(matches) == 1:
+                return match
         else:
             report.add("missing image", place, name)
             return None
@@ -205,25 +204,25 @@ def _finder(files: Sequence[Path], base: Path) -> _Find:
 
 
 def _end_finder(files: Sequence[Path]) -> _Find:
-    """Return a function that finds a picture by as much of the end of its path as is given."""
-    alike: dict[str, list[str]] = {}
+    """Return a function that finds a picture by the end of its path, of any length."""
+    by_name: dict[str, list[str]] = {}
     paths = {path.as_posix(): path for path in files}
     for path in paths:
-        alike.setdefault(plain(path.rpartition("/")[2]), []).append(path)
+        by_name.setdefault(plain(path.rpartition("/")[2]), []).append(path)
 
     def find(table: Path, name: object, place: str, report: ReadReport) -> Path | None:
         if not isinstance(name, str) or not is_clean(name) or not name.strip():
             report.add("damaged record", place, f"{FILE_NAME} is not a file name")
             return None
-        own = plain(name.strip().replace("\\", "/").removeprefix("./"))
-        same = alike.get(own.rpartition("/")[2], [])
-        # An absolute path, or one below another folder, is of the machine that wrote the table.
-        for end in (own, *(own[at + 1 :] for at, sign in enumerate(own) if sign == "/")):
-            found = [path for path in same if f"/{plain(path)}".endswith(f"/{end}")]
-            if len(found) == 1:
-                return paths[found[0]]
-            if found:
-                report.add("damaged record", place, f"{name} may be any of {len(found)} pictures")
+        key = plain(name.strip().replace("\\", "/").removeprefix("./"))
+        candidates = by_name.get(key.rpartition("/")[2], [])
+        # The leading folders may exist only on the machine that wrote the table.
+        for end in (key, *(key[at + 1 :] for at, sign in enumerate(key) if sign == "/")):
+            matches = [path for path in candidates if f"/{plain(path)}".endswith(f"/{end}")]
+            if len(matches) == 1:
+                return paths[matches[0]]
+            if matches:
+                report.add("damaged record", place, f"{name} may be any of {len(matches)} pictures")
                 return None
         report.add("missing image", place, name)
         return None
@@ -242,15 +241,15 @@ def _merged(first: Annotations, second: Annotations) -> Annotations:
 
 
 def annotations_of(record: Mapping[str, Any], place: str, report: ReadReport) -> Annotations:
-    """Return what a record says of its picture; missing values (None and NaN) say nothing."""
-    said = {name: value for name, value in record.items() if not _is_missing(value)}
-    key = next((key for key in TEXT_KEYS if key in said), None)
+    """Return the annotations in a record; missing values (None and NaN) are ignored."""
+    values = {name: value for name, value in record.items() if not _is_missing(value)}
+    key = next((key for key in TEXT_KEYS if key in values), None)
     if key is None:
         report.add("missing text", place, f"none of {', '.join(TEXT_KEYS)}")
     return Annotations(
-        () if key is None else _sentences(said[key], place, report),
-        _label(said.get("label"), place, report),
-        {name: value for name, value in said.items() if name not in (FILE_NAME, key, "label")},
+        () if key is None else _sentences(values[key], place, report),
+        _label(values.get("label"), place, report),
+        {name: value for name, value in values.items() if name not in (FILE_NAME, key, "label")},
         place,
     )
 
@@ -259,8 +258,8 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _sentences(given: object, place: str, report: ReadReport) -> tuple[str, ...]:
-    texts = given if isinstance(given, list | tuple) else [given]
+def _sentences(value: object, place: str, report: ReadReport) -> tuple[str, ...]:
+    texts = value if isinstance(value, list | tuple) else [value]
     texts = [text for text in texts if not _is_missing(text)]
     clean = [text for text in texts if isinstance(text, str) and is_clean(text)]
     if len(clean) < len(texts):
@@ -273,7 +272,7 @@ def _sentences(given: object, place: str, report: ReadReport) -> tuple[str, ...]
 
 def _label(label: object, place: str, report: ReadReport) -> str | None:
     if isinstance(label, float) and label.is_integer():
-        label = int(label)  # as pandas writes whole numbers, some of which are missing
+        label = int(label)  # pandas writes whole numbers as floats if some are missing
     if not isinstance(label, str | int | None) or not is_clean(str(label)):
         report.add("damaged record", place, "the label is neither text nor a whole number")
         return None
@@ -281,7 +280,7 @@ def _label(label: object, place: str, report: ReadReport) -> str | None:
 
 
 def is_clean(text: str) -> bool:
-    """Return whether a text has no NUL and no lone surrogate, so that a file can store it."""
+    """Return whether a text can be stored in a file, without NUL and lone surrogates."""
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """MIRFlickr-25k: 25,000 photographs with the tags of their authors and several labels each.
 
 M. J. Huiskes, M. S. Lew: The MIR Flickr retrieval evaluation. MIR 2008. The pictures are under
-Creative Commons licences, which `meta/license` tells for each.
+Creative Commons licences, which `meta/license` lists.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ TEST = 2000
 def read(root: str | Path | None = None, protocol: str = "random-0") -> PairDataset:
     """Read the dataset from `root` or `$CMR_DATA_HOME/mirflickr25k`.
 
-    The folder is the published `mirflickr`, with the annotations in it. The text of a picture are
-    its tags, as one sentence. Its labels are the 24 classes of `<class>.txt`; the 14 stricter ones
-    of `<class>_r1.txt` are not read. Pictures without tags or labels are left out, as is usual:
-    the literature keeps 20,015, because it also drops tags that occur fewer than 20 times.
+    The folder is the published `mirflickr`, with the annotations in it. The tags of a picture form
+    its text, a single sentence. Its labels are the 24 classes of `<class>.txt`; the 14 stricter
+    ones of `<class>_r1.txt` are not read. Pictures without tags or labels are left out, as usual;
+    the literature keeps 20,015 pictures, because it also drops tags that occur fewer than 20 times.
 
     Protocol `random-<seed>`: 2,000 random pictures are test, as in the literature on hashing,
-    whose own drawings are not published with the dataset.
+    whose random splits are not published with the dataset.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -61,7 +61,7 @@ def read(root: str | Path | None = None, protocol: str = "random-0") -> PairData
         if not tags:
             report.add("missing text", file, "no tags")
         elif not any(number in of_class for of_class in members.values()):
-            report.add("missing class", numbers[number], "of none of the classes")
+            report.add("missing class", numbers[number], "belongs to no class")
         else:
             kept.append(number)
             sentences.append((tags,))
@@ -92,7 +92,7 @@ def _annotations(base: Path) -> dict[str, set[int]]:
             continue
         words = (read_text(path, ReadReport()) or "").split()
         if not all(word.isascii() and word.isdigit() for word in words):
-            raise DataFormatError(f"{path} is not a list of numbers of pictures")
+            raise DataFormatError(f"{path} is not a list of picture numbers")
         members[path.stem] = set(map(int, words))
     if not members:
         raise DataFormatError(f"{folder} has no <class>.txt: put the annotations there")

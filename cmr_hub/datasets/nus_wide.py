@@ -30,8 +30,8 @@ TEN = (
     *("animal", "clouds", "flowers", "food", "grass"),
     *("person", "sky", "toy", "water", "window"),
 )
-"""Concepts of the 10k subset, by the authors of Corr-AE (Feng et al., ACM MM 2014). From memory of
-the literature, not verified against their files."""
+"""Concepts of the 10k subset, by the authors of Corr-AE (Feng et al., ACM MM 2014). Not verified
+against their files."""
 _OF_TEN = {"train": 800, "validation": 100, "test": 100}
 
 
@@ -41,16 +41,16 @@ def read(root: str | Path | None = None, protocol: str = "full") -> FeatureDatas
     The folder has the published archives: `Low_Level_Features/BoW_Train_int.dat` and `_Test_`
     (bags of 500 SIFT words), `NUS_WID_Tags/Train_Tags1k.dat` and `Test_` (1,000 tags),
     `Groundtruth/TrainTestLabels/Labels_<concept>_Train.txt` and `_Test`, and `Concepts81.txt`.
-    Image rows are divided by their sums. The layout is that which programs of others read; it has
-    not been checked against the archives themselves.
+    Image rows are divided by their sums. This layout is the one that published programs read; it
+    has not been verified against the archives themselves.
 
     Protocols:
         full: the published 161,789 training and 107,859 test items, without those that have no
             tag or none of the 81 concepts.
         21: the same for the 21 most frequent concepts, as is usual in work on hashing.
         10k-<seed>: items that have exactly one of the `TEN` concepts, with 800 training, 100
-            validation and 100 test items of each, drawn at random. The subset of the literature
-            has these sizes too, but its drawing is not published here.
+            validation and 100 test items of each, drawn at random. The subset in the literature
+            has the same sizes, but its items are not known here.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -113,7 +113,7 @@ def _shares(rows: FloatArray) -> FloatArray:
 
 
 def _ten_thousand(dataset: FeatureDataset, seed: int) -> FeatureDataset:
-    """Return equally many items of each class, of those that have exactly one."""
+    """Draw equally many items of each class from the items with exactly one class."""
     generator = np.random.default_rng(seed)
     rows, splits = [], []
     labels = dataset.single_labels

@@ -1,4 +1,4 @@
-"""Read external Parquet files in batches, and refuse those that would fill the memory."""
+"""Read untrusted Parquet files in batches, and refuse those that would exhaust the memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FREE = 256 * 2**20
 _RATIO = 256
 """Maximum ratio of unpacked to packed bytes, beyond `_FREE`; valid tables compress less."""
 _CELL = 8
-"""Number of bytes of an empty value in memory."""
+"""Bytes of an empty value in memory."""
 
 
 class ParquetTable:
@@ -38,7 +38,7 @@ class ParquetTable:
             metadata = pq.read_metadata(path)
             self.schema: pa.Schema = metadata.schema.to_arrow_schema()
             names = [field.name for field in self.schema if _is_text(field.type)]
-            # A constant column takes a few bytes until it is expanded, so it stays a dictionary.
+            # A constant column takes a few bytes until it is expanded, so it is kept as dictionary.
             self._file = pq.ParquetFile(path, metadata=metadata, read_dictionary=names)
         except FileNotFoundError:
             raise
@@ -48,8 +48,8 @@ class ParquetTable:
         self._limit = _FREE + _RATIO * size
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         cells = self.count * metadata.num_columns
-        # An empty text also takes memory in each row, but is compressed to nothing.
-        self._told = max(sum(group.total_byte_size for group in groups), _CELL * cells)
+        # An empty text takes memory in each row, but hardly any space in the file.
+        self._expected_bytes = max(sum(group.total_byte_size for group in groups), _CELL * cells)
 
     def batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the table in batches of `rows` rows.
@@ -57,13 +57,13 @@ class ParquetTable:
         Raises:
             OSError: The file is damaged, or unpacks to far more than any valid table of its size.
         """
-        self._refuse(self._told)
-        taken = 0
+        self._refuse(self._expected_bytes)
+        size = 0
         try:
             for batch in self._file.iter_batches(rows):
                 batch.validate(full=True)
-                taken += sum(map(_written_out, batch.columns))
-                self._refuse(taken)
+                size += sum(map(_expanded_bytes, batch.columns))
+                self._refuse(size)
                 yield pa.RecordBatch.from_arrays(
                     [
                         column.cast(field.type) if column.type != field.type else column
@@ -80,10 +80,10 @@ class ParquetTable:
         """Yield the rows as dictionaries. Raises OSError, also for values without a Python type."""
         for batch in self.batches(rows):
             try:
-                found = batch.to_pylist()
-            except Exception as error:  # invalid dates and time zones: of many kinds
+                records = batch.to_pylist()
+            except Exception as error:  # invalid dates and time zones raise many exceptions
                 raise OSError(f"a value cannot be read: {error}") from error
-            yield from found
+            yield from records
 
     def table(self) -> pa.Table:
         """Return all rows. Raises OSError, as `batches`."""
@@ -98,7 +98,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
-def _written_out(column: pa.Array) -> int:
+def _expanded_bytes(column: pa.Array) -> int:
     if not isinstance(column, pa.DictionaryArray) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     lengths = pc.binary_length(column.dictionary).cast(pa.int64())

@@ -37,8 +37,9 @@ def read(root: str | Path | None = None, protocol: str = "800/200") -> PairDatas
         800/100/100: of the last 10, five are validation and five test.
         random-<seed>: as 800/200, but each class is shuffled first.
 
-    The splits are made of all pairs of an image file and a text file, whatever their content:
-    dropping an item with empty text moves no other item. Ids are file names without extension.
+    The splits are assigned to all pairs of an image file and a text file before items with empty
+    text are dropped, so that dropping an item moves no other item. Ids are file names without
+    extension.
 
     Raises DataNotFoundError and UnknownNameError.
     """
@@ -60,7 +61,8 @@ def read(root: str | Path | None = None, protocol: str = "800/200") -> PairDatas
         if first != key:
             report.add("duplicate id", images[key], f"also in {first[0]}")
     if not place:
-        raise not_found(NAME, f"{base} holds no whole pair\n{report.summary()}", LAYOUT, HOME_PAGE)
+        reason = f"{base} contains no complete pair\n{report.summary()}"
+        raise not_found(NAME, reason, LAYOUT, HOME_PAGE)
 
     names = [name for name, _ in place.values()]
     _check_classes(base, names, report)

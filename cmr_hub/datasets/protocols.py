@@ -22,11 +22,6 @@ def random_seed(protocol: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def listed_split(train: int, validation: int, test: int) -> SplitArray:
-    """Return (N,) splits of items in the order train, validation, test."""
-    return np.repeat(np.array(SPLITS), [train, validation, test])
-
-
 def tail_split(
     ids: Sequence[str], labels: IntArray, *, validation: int, test: int, seed: int | None = None
 ) -> SplitArray:

@@ -1,4 +1,4 @@
-"""Report of a reader: problems are collected, counted and logged, and do not stop it."""
+"""Report of a reader, which collects problems and continues."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Problem:
 
 
 class ReadReport:
-    """Problems of one reading, in order of detection."""
+    """Problems found while reading, in order of detection."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
@@ -97,7 +97,7 @@ class ReadReport:
     def _repr_html_(self) -> str:
         first: dict[str, Problem] = {one.kind: one for one in reversed(self._problems)}
         rows = [(kind, f"{count:,}", first[kind].path) for kind, count in self.counts.items()]
-        return html_table(rows, ("problem", "count", "the first"), f"{len(self):,} problems")
+        return html_table(rows, ("problem", "count", "first case"), f"{len(self):,} problems")
 
     def as_dict(self) -> JSONObject:
         """Return `{"counts": {kind: n}, "problems": [{"kind", "path", "detail"}]}` for JSON."""

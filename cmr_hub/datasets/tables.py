@@ -1,4 +1,4 @@
-"""Read tables as people write them: .csv, .tsv, .json, .jsonl and .parquet."""
+"""Read tables of many dialects: .csv, .tsv, .json, .jsonl and .parquet."""
 
 from __future__ import annotations
 
@@ -31,39 +31,40 @@ _LARGEST: Final = 8 * 2**30
 _HEADER: Final = 65_536  # characters
 _DELIMITERS: Final = ",;\t|"
 _MISSING: Final = ("", "nan", "na", "n/a", "null", "none", "-")
-"""Spellings of a missing value in a numeric column; in a text column, only an empty cell is."""
+"""Spellings of a missing value in a numeric column; in a text column only empty cells are missing.
+"""
 _CODE: Final = re.compile(r"[+-]?0\d|\+|[+-]?\d{19}")
-"""Matches text that would lose zeros, its sign or digits as a number: 01234, +43 1 58801."""
+"""Text that would lose zeros, its sign or digits as a number, such as 01234 or +43 1 58801."""
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+(,\d+)?")
 
 
 def table_rows(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a table, each with a location for messages.
+    """Yield the rows of a table, each with its location for messages.
 
     The text is UTF-8 or, with a byte order mark, UTF-16. The delimiter is a comma, a semicolon, a
     tab or a pipe. A column of numbers is read as numbers, and an empty cell as None. JSON is one
     array, one object per line, or annotations of COCO or FiftyOne.
 
     Raises:
-        OSError, DataFormatError: not such a table; the message says why.
+        OSError, DataFormatError: the table cannot be read; the message is the reason.
     """
     if not check_file(path, _LARGEST):
-        raise DataFormatError("it is empty: it has no rows and no names of columns")
+        raise DataFormatError("it is empty: it has no rows and no column names")
     read = {".csv": _csv, ".tsv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _json)
     yield from read(path, report)
 
 
-def column_names(given: Sequence[str]) -> list[str]:
-    """Return column names: unique, none empty, known ones in lower case."""
+def column_names(header: Sequence[str]) -> list[str]:
+    """Return unique column names without empty ones, and known ones in lower case."""
     names: list[str] = []
-    for number, name in enumerate(given, start=1):
+    for number, name in enumerate(header, start=1):
         plain = name.strip() or f"column_{number}"
         plain = plain.lower() if plain.lower() in _KNOWN else plain
-        own, copy = plain, 1
-        while own in names:
+        unique, copy = plain, 1
+        while unique in names:
             copy += 1
-            own = f"{plain}_{copy}"
-        names.append(own)
+            unique = f"{plain}_{copy}"
+        names.append(unique)
     return names
 
 
@@ -124,7 +125,7 @@ def _without_names(names: Sequence[str]) -> DataFormatError:
 
 
 def _texts(cell: str) -> str | list[str]:
-    """Return a text, or several if it is a pandas list (`['a dog', 'a cat']`)."""
+    """Return a text, or several texts if pandas wrote a list (`['a dog', 'a cat']`)."""
     if cell.startswith("[") and cell.endswith("]"):
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             texts = ast.literal_eval(cell)
@@ -134,17 +135,17 @@ def _texts(cell: str) -> str | list[str]:
 
 
 def _typed(cells: Sequence[str], name: str, delimiter: str) -> list[Any]:
-    """Return the values of a column: whole numbers, numbers, true and false, or text."""
+    """Return the values of a column as whole numbers, numbers, booleans or text."""
     values = [None if cell.strip().lower() in _MISSING else cell.strip() for cell in cells]
-    given = [value for value in values if value is not None]
-    if given and not any(map(_CODE.match, given)):
-        if delimiter == ";" and all(map(_DECIMAL_COMMA.fullmatch, given)):
+    known = [value for value in values if value is not None]
+    if known and not any(map(_CODE.match, known)):
+        if delimiter == ";" and all(map(_DECIMAL_COMMA.fullmatch, known)):
             values = [None if value is None else value.replace(",", ".") for value in values]
         kinds = (pa.int64(), pa.float64(), *([] if name == "label" else [pa.bool_()]))
         for kind in kinds:
             with suppress(pa.ArrowInvalid):
-                found: list[Any] = pa.array(values, pa.string()).cast(kind).to_pylist()
-                return found
+                typed: list[Any] = pa.array(values, pa.string()).cast(kind).to_pylist()
+                return typed
     return [cell if cell.strip() else None for cell in cells]
 
 
@@ -153,13 +154,13 @@ def _json(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.decode("utf-16", errors="replace").encode()
     try:
-        whole = json.loads(data.decode("utf-8-sig"))
+        content = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        found = _json_lines(path, data, report)
+        rows = _json_lines(path, data, report)
     else:
-        records = whole if isinstance(whole, list) else annotation_records(whole) or [whole]
-        found = ((f"{path}:{number}", record) for number, record in enumerate(records, start=1))
-    for place, record in found:
+        records = content if isinstance(content, list) else annotation_records(content) or [content]
+        rows = ((f"{path}:{number}", record) for number, record in enumerate(records, start=1))
+    for place, record in rows:
         if isinstance(record, dict):
             yield place, dict(zip(column_names(list(record)), record.values(), strict=True))
         else:
@@ -167,7 +168,7 @@ def _json(path: Path, report: ReadReport) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _json_lines(path: Path, data: bytes, report: ReadReport) -> Iterator[tuple[str, Any]]:
-    """Yield the value of each line, which may end in a comma or be part of a damaged array."""
+    """Yield the value of each line; a line may end in a comma or be part of a damaged array."""
     for number, line in enumerate(data.splitlines(), start=1):
         place = f"{path}:{number}"
         text = decode_text(line, place, report).strip().removeprefix("[").removesuffix("]")

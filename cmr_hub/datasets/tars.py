@@ -8,12 +8,12 @@ from pathlib import Path
 from cmr_hub.outside import check_file
 
 DAMAGED = tarfile.TarError, OSError, EOFError, ValueError, OverflowError
-"""Exceptions on damaged tar files, whose numbers are parsed by Python's own functions."""
+"""Exceptions that opening and reading a damaged tar file can raise."""
 
 
 class _Member(tarfile.TarInfo):
     def _block(self, count: int) -> int:
-        # Not every Python 3.11 refuses it, and the reader would then loop for ever.
+        # Some releases of Python 3.11 accept it and then loop forever.
         if count < 0:
             raise tarfile.ReadError("a member of negative size")
         found: int = super()._block(count)  # type: ignore[misc]
@@ -21,6 +21,6 @@ class _Member(tarfile.TarInfo):
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """Open a tar file for reading. This, and all reading from it, can raise one of `DAMAGED`."""
+    """Open a tar file. Opening it and reading from it can raise any of `DAMAGED`."""
     check_file(path)
     return tarfile.open(path, "r:", tarinfo=_Member)

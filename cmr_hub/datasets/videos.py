@@ -1,7 +1,7 @@
-"""Videos: their key frames at scene changes, as pictures, and what a camera wrote into them.
+"""Read key frames at scene changes, and camera metadata, from videos.
 
-A frame has a path of its own, `movie.mp4#t=12.5`: the video and the seconds, as in a URL. A file
-that has this name is itself.
+The path of a frame is that of its video with the time in seconds, `movie.mp4#t=12.5`, as in a URL.
+If a file of exactly this name exists, the path denotes the file.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 START_BYTES: Final = 400
-"""Number of first bytes by which a video is known."""
+"""Number of bytes at the start of a file that identify a video."""
 MOST_A_MINUTE: Final = 12
-"""Maximum number of frames of a minute; a shot of a film is five seconds long."""
+"""Maximum number of frames per minute; a shot of a film takes about five seconds."""
 _CHANGE: Final = 32.0
-"""Minimum difference of two scenes in a colour of a quarter of the frame, of 255.
+"""Minimum difference of two scenes, as the mean difference of a colour (0-255) in a quarter.
 
-Of two photographs of Pascal Sentence 99 % differ by 41 or more; with the camera turned by a tenth
-of the view, 90 % of them by 19 or less.
+Two photographs of Pascal Sentence differ by 41 or more in 99 % of cases, and two views of one
+photograph, shifted by a tenth of its width, by 19 or less in 90 % of cases.
 """
 _STEP: Final = 0.5
-"""Minimum seconds between two frames that are compared; of some videos every frame is a key frame.
-"""
+"""Minimum seconds between compared frames; in some videos every frame is a key frame."""
 _MOST_COMPARED: Final = 2_000
 _SIDE: Final = 32
 _ROUNDING: Final = 0.0006
-"""Seconds by which a frame may differ from its path, which has milliseconds."""
+"""Seconds by which a frame may differ from its path, which is rounded to milliseconds."""
 _LATEST: Final = 10.0**6
 _MOST_SECONDS: Final = 300.0
-"""Maximum seconds of work on a video; a film of two hours takes one minute."""
+"""Maximum processing time of a video; a film of two hours takes one minute."""
 _MOST_BYTES: Final = 2**38
 _MOST_PIXELS: Final = 36_000_000  # 8K; a decoder holds several frames
 _LIMITS: Final = {"max_streams": "200", "enable_drefs": "0", "protocol_whitelist": "none"}
@@ -71,47 +70,47 @@ _TURNS: Final = {
     (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
-"""How a frame is turned, by the signs of its display matrix: x' = ax + cy, y' = bx + dy."""
+"""Rotation of a frame by the signs of its display matrix: x' = ax + cy, y' = bx + dy."""
 _SIDEWAYS: Final = [turn for (a, *_), turn in _TURNS.items() if not a]
 
 
 def video_format(start: bytes) -> str | None:
-    """Return FFmpeg's name of the format of a video from its first bytes; None if it is none.
+    """Return FFmpeg's name of a video format, from the first bytes of a file; None for other files.
 
-    Playlists, which name other files, are not among the formats.
+    Playlists, which refer to other files, are not supported.
     """
     if start[4:8] in _BOXES:
         return "mov"
     if start.startswith(b"RIFF") and start[8:12] == b"AVI ":
         return "avi"
-    for first, size in ((0, _TS_SIZE), (4, _TS_SIZE + 4)):  # of a camera with a time before each
+    for first, size in ((0, _TS_SIZE), (4, _TS_SIZE + 4)):  # cameras prepend 4 bytes of time
         if len(start) > first + size and start[first] == start[first + size] == 0x47:
             return "mpegts"
     return next((name for magic, name in _STARTS.items() if start.startswith(magic)), None)
 
 
 def frame_suffix(seconds: float) -> str:
-    """Return what the path of a frame has after that of its video, such as `#t=12.5`."""
+    """Return the suffix of the path of a frame, such as `#t=12.5`."""
     return f"#t={seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def clock(seconds: float) -> str:
-    """Return a time as players show it: 0:12, 1:02:03."""
+    """Format a time like video players: 0:12, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def frame_of(path: str | Path) -> tuple[Path, float] | None:
-    """Return the video and the seconds of the path of a frame; None for that of a file."""
-    found = _FRAME.fullmatch(str(path)) if "#t=" in str(path) else None
-    if found is None or Path(path).exists():
+    """Return the video and the seconds of the path of a frame; None for the path of a file."""
+    match = _FRAME.fullmatch(str(path)) if "#t=" in str(path) else None
+    if match is None or Path(path).exists():
         return None
-    return Path(found[1]), float(found[2])
+    return Path(match[1]), float(match[2])
 
 
 def file_of(path: Path) -> Path:
-    """Return the video of the path of a frame, or the path itself."""
+    """Return the video of a frame's path, or the path itself."""
     frame = frame_of(path)
     return path if frame is None else frame[0]
 
@@ -120,11 +119,11 @@ class Video:
     """An open video; a context manager.
 
     Args:
-        path: a file. Nothing else is ever opened, whatever it names.
+        path: a file. Other files that it refers to are never opened.
 
     Raises:
-        ImageError: it is not a video that can be read, or PyAV is not installed; the message is
-            the reason.
+        ImageError: the file is not a readable video, or PyAV is not installed; the message is the
+            reason.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,9 +169,9 @@ class Video:
         return name
 
     def _checked(self, stream: Any) -> Any:
-        """Return the stream of pictures, ready to be decoded. Raises ImageError if there is none.
+        """Return the stream, ready to be decoded. Raises ImageError if it is not a video stream.
 
-        The cover of a piece of music is none.
+        The cover of a piece of music does not count as a video stream.
         """
         if stream is None or stream.codec_context is None or stream.disposition & _COVER:
             raise ImageError("it is a video or a sound without pictures")
@@ -194,10 +193,10 @@ class Video:
         return None if ticks is None else float(ticks * self._stream.time_base)
 
     def scenes(self) -> list[float]:
-        """Return the times, in seconds, of the first key frame and of those where a scene begins.
+        """Return the times, in seconds, of the first key frame of each scene.
 
-        A scene begins where the colours of a quarter of the picture have changed since the last
-        one. At most `MOST_A_MINUTE` are kept of a minute, those with the largest changes.
+        A scene begins where the colours of a quarter of the frame have changed since the last
+        scene began. At most `MOST_A_MINUTE` are kept per minute, those with the largest changes.
 
         Raises:
             ImageError: no frame can be decoded.
@@ -225,11 +224,12 @@ class Video:
     def frame(
         self, seconds: float, enough: int | None = None
     ) -> tuple[Image.Image, dict[str, Any]]:
-        """Return the last key frame until this time, else the first, upright, and `video_facts`.
+        """Return the last key frame up to a time, or else the first, upright, and `video_facts`.
 
         Args:
             seconds: the time.
-            enough: shorter side, in pixels, that the caller needs; the frame may be as small.
+            enough: shorter side, in pixels, that the caller needs; the frame may be scaled down to
+                it.
 
         Raises:
             ImageError: no frame can be decoded.
@@ -257,7 +257,7 @@ class Video:
         return last
 
     def _key_frames(self, step: float = 0.0) -> Iterator[tuple[float, Any]]:
-        """Yield the time of each key frame with the frame, without those within a step."""
+        """Yield the time of each key frame with the frame, at least `step` seconds apart."""
         codec, end, last = self._stream.codec_context, time.monotonic() + _MOST_SECONDS, -np.inf
         packets = self._container.demux(self._stream)
         while time.monotonic() < end:
@@ -314,7 +314,7 @@ def read_frame(
 
 
 def _refuse_other(*_arguments: object) -> NoReturn:
-    raise PermissionError("a video is one file")
+    raise PermissionError("a video may not refer to other files")
 
 
 def _reason(error: Exception) -> str:
@@ -322,9 +322,9 @@ def _reason(error: Exception) -> str:
 
 
 def _colours(frame: Any) -> npt.NDArray[np.int16]:
-    """Return the sorted values of each colour in each quarter of a frame, made small.
+    """Return the sorted values of each colour in each quarter of a downscaled frame.
 
-    Sorted, so that what moves within a quarter changes little.
+    Sorting makes the values insensitive to movement within a quarter.
     """
     small = frame.reformat(width=_SIDE, height=_SIDE, format="rgb24", interpolation="AREA")
     half = _SIDE // 2
@@ -334,7 +334,7 @@ def _colours(frame: Any) -> npt.NDArray[np.int16]:
 
 
 def _turn(frame: Any) -> Image.Transpose | None:
-    """Return how a frame must be turned to be upright; None if it is."""
+    """Return the rotation that makes a frame upright; None if it is upright."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return None

@@ -15,7 +15,7 @@ import numpy as np
 
 from cmr_hub.datasets.location import find_dataset, not_found
 from cmr_hub.datasets.pairs import PairDataset
-from cmr_hub.datasets.protocols import SplitArray, listed_split
+from cmr_hub.datasets.protocols import SPLITS, SplitArray
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.text import read_text, split_lines, split_paragraphs
 from cmr_hub.errors import DataFormatError, UnknownNameError, shown
@@ -27,12 +27,12 @@ LISTS = ("trainset_txt_img_cat.list", "testset_txt_img_cat.list", "categories.li
 LAYOUT = f"images/<category>/<id>.jpg, texts/<id>.xml, {', '.join(LISTS)}"
 TRAIN_SIZE, TEST_SIZE = 2173, 693
 PROTOCOLS = {"2173/693": (2173, 0, 693), "2173/231/462": (2173, 231, 462)}
-"""Sizes of train, validation and test; the first 231 items of the test list can be validation."""
+"""Sizes of train, validation and test; the first 231 items of the test list may be validation."""
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The 2173 pairs of the training list, then the 693 of the test list."""
+    """The 2173 pairs of the training list, followed by the 693 pairs of the test list."""
 
     texts: tuple[str, ...]
     images: tuple[str, ...]
@@ -44,17 +44,19 @@ def protocol_splits(protocol: str) -> SplitArray:
     """Return (2866,) splits in the order of the lists. Raises UnknownNameError."""
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol of wikipedia", protocol, list(PROTOCOLS))
-    return listed_split(*PROTOCOLS[protocol])
+    return np.repeat(np.array(SPLITS), PROTOCOLS[protocol])
 
 
 def read_lists(base: Path) -> Lists:
-    """Read the three list files. They define the dataset: any damage is a DataFormatError."""
+    """Read the three list files. Raises DataFormatError on any damage."""
     classes = tuple(_lines(base / LISTS[2]))
     rows = []
     for name, size in zip(LISTS, (TRAIN_SIZE, TEST_SIZE), strict=False):
         lines = _lines(base / name)
         if len(lines) != size:
-            raise DataFormatError(f"{base / name} has {len(lines)} lines, not {size}: get it anew")
+            raise DataFormatError(
+                f"{base / name} has {len(lines)} lines, not {size}: download it again"
+            )
         rows += [_row(line, base / name, number) for number, line in enumerate(lines, start=1)]
     texts, images, categories = zip(*rows, strict=True)
     for ids, kind in ((texts, "text"), (images, "image")):
@@ -72,9 +74,9 @@ def read_lists(base: Path) -> Lists:
 def read(root: str | Path | None = None, protocol: str = "2173/693") -> PairDataset:
     """Read the pictures and texts from `root` or `$CMR_DATA_HOME/wikipedia`.
 
-    `images/` and `texts/` may also be one folder deeper, in `sample/`. The sentences of an item are
-    the paragraphs of its text; its id is that of the text. Listed files that do not exist are
-    reported and dropped; the other items keep their splits.
+    `images/` and `texts/` may also be in the subfolder `sample/`. The sentences of an item are the
+    paragraphs of its text, and its id is the id of the text. Missing files are reported and their
+    items dropped; the other items keep their splits.
 
     Raises DataNotFoundError, DataFormatError (damaged lists) and UnknownNameError.
     """
@@ -109,7 +111,8 @@ def read(root: str | Path | None = None, protocol: str = "2173/693") -> PairData
             rows.append(row)
             sentences.append(paragraphs)
     if not rows:
-        raise not_found(NAME, f"{raw} holds no whole pair\n{report.summary()}", LAYOUT, HOME_PAGE)
+        reason = f"{raw} contains no complete pair\n{report.summary()}"
+        raise not_found(NAME, reason, LAYOUT, HOME_PAGE)
     return PairDataset(
         name=NAME,
         protocol=protocol,
@@ -132,12 +135,12 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _row(line: str, path: Path, number: int) -> tuple[str, str, int]:
-    # The ids become file names, so they must not lead out of the folder.
+    # The ids are used as file names, so they must not lead out of the folder.
     match = re.fullmatch(r"([0-9a-f]{32}-[0-9.]+)\t([0-9a-f]{32})\t([0-9]{1,3})", line)
     if not match:
         raise DataFormatError(
-            f"{path}, line {number}: expected text id, image id and category number with tabs "
-            f"between, not {shown(line)}"
+            f"{path}, line {number}: expected text id, image id and category number, separated by "
+            f"tabs, not {shown(line)}"
         )
     return match[1], match[2], int(match[3])
 
@@ -204,7 +207,7 @@ def _text_element(document: str) -> str:
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
     parser.CharacterDataHandler = characters
-    # Without a document type there are no entities to expand or to fetch.
+    # Only a document type can declare entities that expand or are fetched.
     parser.StartDoctypeDeclHandler = refuse
     parser.Parse(document, True)
     return "".join(pieces)

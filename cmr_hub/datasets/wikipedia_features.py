@@ -25,7 +25,7 @@ def read(
     """Read the features from `root` or `$CMR_DATA_HOME/wikipedia`.
 
     Image rows are bags of 128 SIFT words; text rows are 10 LDA topics (`text="lda"`) or 1000
-    TF-IDF weights (`text="tfidf"`). Rows are in the order of the lists, whose text ids are the ids.
+    TF-IDF weights (`text="tfidf"`). Rows and ids are in the order of the lists.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -57,24 +57,18 @@ def read(
 
 
 def _read_matrices(path: Path, variables: tuple[str, ...]) -> list[FloatArray]:
-    """Return the matrices of a MATLAB file; `_tr` and `_te` of one kind have equal width."""
-    file = MatlabFile(path, _MOST_BYTES)
-    file.check(variables)
-    _check_shapes(path, variables, file.shapes)
-    found = file.load(variables)
-    return [
-        feature_rows(f"{path}: {name}", rows) for name, rows in zip(variables, found, strict=True)
-    ]
-
-
-def _check_shapes(
-    path: Path, variables: tuple[str, ...], shapes: dict[str, tuple[int, ...]]
-) -> None:
+    """Return the training and test matrices of images and of texts from a MATLAB file."""
+    matlab = MatlabFile(path, _MOST_BYTES)
+    matlab.check(variables)
     for train, test in (variables[:2], variables[2:]):
-        width = shapes[train][-1]
-        expected = ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width))
-        if (shapes[train], shapes[test]) != expected or not width:
+        shapes = matlab.shapes[train], matlab.shapes[test]
+        width = shapes[0][-1]
+        if shapes != ((wikipedia.TRAIN_SIZE, width), (wikipedia.TEST_SIZE, width)) or not width:
             raise DataFormatError(
                 f"{path}: {train} and {test} should be {wikipedia.TRAIN_SIZE} and "
-                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[train]} and {shapes[test]}"
+                f"{wikipedia.TEST_SIZE} rows of equal width, not {shapes[0]} and {shapes[1]}"
             )
+    return [
+        feature_rows(f"{path}: {name}", rows)
+        for name, rows in zip(variables, matlab.load(variables), strict=True)
+    ]

@@ -1,8 +1,8 @@
 """XMedia and XMediaNet: features of images and texts in 20 and 200 classes.
 
 Y. Peng, X. Huang, Y. Zhao: An overview of cross-media retrieval: concepts, methodologies,
-benchmarks and challenges. IEEE TCSVT 28, 2018. From Peking University on request, for research;
-their terms have not been verified. XMedia's audio, video and 3D models are not read.
+benchmarks and challenges. IEEE TCSVT 28, 2018. Available from Peking University on request, for
+research; the terms have not been verified. XMedia's audio, video and 3D models are not read.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read_xmedia(root: str | Path | None = None, protocol: str = PROTOCOL) -> Fea
     """Read XMedia from `root` or `$CMR_DATA_HOME/xmedia`: 4,000 training and 1,000 test pairs.
 
     `XMediaFeatures.mat` has 4,096 numbers of a CNN for each picture and 3,000 word counts for each
-    text, as `I_tr_CNN`, `T_tr_BOW`, `trImgCat` and the same with `te`. (So several programs of
-    others read it; the file itself has not been checked.)
+    text, as `I_tr_CNN`, `T_tr_BOW`, `trImgCat` and the same with `te`. This layout is the one that
+    several published programs read; it has not been verified against the file itself.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -50,9 +50,10 @@ def read_xmedianet(root: str | Path | None = None, protocol: str = PROTOCOL) -> 
     """Read XMediaNet from `root` or `$CMR_DATA_HOME/xmedianet`: 32,000 and 8,000 pairs.
 
     `img_train_fea.txt` (4,096 numbers a line), `txt_train_fea.txt` (300) and `img_train_list.txt`
-    (a file name and the number of its class), and the same with `test`. (So one program of others
-    reads it; the files themselves have not been checked. `XMediaNet5View_Doc2Vec.mat`, which is
-    passed on too, holds cells: save its matrices to an `.npz` for the dataset `features`.)
+    (a file name and the number of its class), and the same with `test`. This layout is the one that
+    a published program reads; it has not been verified against the files themselves. The file
+    `XMediaNet5View_Doc2Vec.mat`, which is also in use, contains cell arrays: save its matrices to
+    an `.npz` file and read it as the dataset `features`.
 
     Raises DataNotFoundError, DataFormatError and UnknownNameError.
     """
@@ -66,7 +67,7 @@ def read_xmedianet(root: str | Path | None = None, protocol: str = PROTOCOL) -> 
         texts.append(text_matrix(documents))
         lines = [line.split() for line in split_lines(read_text(listed, ReadReport()) or "")]
         if not all(len(line) == 2 for line in lines):
-            raise DataFormatError(f"{listed}: each line is a file name and a number of a class")
+            raise DataFormatError(f"{listed}: each line must be a file name and a class number")
         labels += [line[1] for line in lines]
         if not len(images[-1]) == len(texts[-1]) == len(lines):
             raise DataFormatError(f"{base}: the three files of {side} differ in length")

@@ -1,4 +1,4 @@
-"""Encoders of pictures and of texts: base classes, and registration of your own."""
+"""Encoders of pictures and texts: base classes, and registration of custom ones."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ if not TYPE_CHECKING:
 
 def refuse_other_name(kind: object, name: str) -> None:
     """Raise CMRError if the `name` of a class, which models store, is not its registered name."""
-    own = getattr(kind, "name", None)
-    if own != name:
+    class_name = getattr(kind, "name", None)
+    if class_name != name:
         raise CMRError(
-            f"the encoder {shown(name)} has the name {shown(own)}, which a saved model would keep: "
-            f"both must be the same"
+            f"the encoder {shown(name)} has the class attribute name = {shown(class_name)}, which "
+            "saved models store: use one name for both"
         )
 
 
 def register(name: str) -> Callable[[T], T]:
-    """Return a decorator that adds a subclass of `ImageEncoder` or `TextEncoder` under a name.
+    """Return a decorator that registers a subclass of `ImageEncoder` or `TextEncoder`.
 
-    It applies to this process. Installed packages can declare an entry point of the group
-    `cmr_hub.encoders` instead. The base class decides which kind of encoder it is.
+    The registration applies to this process. To register an encoder for every process, declare an
+    entry point of the group `cmr_hub.encoders` in an installed package.
 
     Raises:
         CMRError: The name is taken or differs from the `name` of the class, which saved models
@@ -72,8 +72,8 @@ def register(name: str) -> Callable[[T], T]:
     from cmr_hub.encoders.texts import TEXT_ENCODERS
 
     def add(kind: T) -> T:
-        registry = TEXT_ENCODERS if TEXT_ENCODERS.is_one(kind) else IMAGE_ENCODERS
-        if registry.is_one(kind):
+        registry = TEXT_ENCODERS if TEXT_ENCODERS.accepts(kind) else IMAGE_ENCODERS
+        if registry.accepts(kind):
             refuse_other_name(kind, name)
         return registry.register(name)(kind)
 

@@ -41,34 +41,34 @@ class Placement:
         """Return the placement for a device and a precision, after checking them.
 
         Args:
-            device: `auto` is the first accelerator that torch finds, otherwise the CPU.
-            precision: None is float32 on the CPU. On an accelerator it is bfloat16 if that is
-                supported, otherwise float16.
+            device: Name of the device; `auto` selects the first accelerator, otherwise the CPU.
+            precision: Default: float32 on the CPU; on an accelerator bfloat16 if supported,
+                otherwise float16.
 
         Raises:
             CMRError: The device or the precision does not exist.
         """
-        found = _first_device() if device == "auto" else device
-        if found == "cpu" and precision in (None, "float32"):
+        name = _first_device() if device == "auto" else device
+        if name == "cpu" and precision in (None, "float32"):
             return cls()
         import torch
 
         try:
-            chosen = torch.device(found)
+            chosen = torch.device(name)
             if chosen.type != "meta":
                 torch.empty(1, device=chosen)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise CMRError(
-                f"there is no device {shown(device)} here: choose one of "
+                f"the device {shown(device)} is not available: choose one of "
                 f"{', '.join(devices())}, or auto ({str(error).splitlines()[0][:120]})"
             ) from None
         if chosen.type == "meta":
-            raise CMRError("the device meta holds no values; choose cpu")
+            raise CMRError("the device meta stores no values: choose cpu")
         if precision is None:
             precision = "float32" if chosen.type == "cpu" else _half_precision(chosen)
         if precision not in PRECISIONS:
             raise CMRError(
-                f"no precision {shown(precision)}; choose one of: "
+                f"the precision {shown(precision)} does not exist: choose one of "
                 f"{known_names(precision, PRECISIONS)}"
             )
         return cls(str(chosen), precision)
@@ -78,12 +78,12 @@ class Placement:
         """The precision as a torch dtype."""
         import torch
 
-        found: torch.dtype = getattr(torch, self.precision)
-        return found
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype
 
     @property
     def is_reference(self) -> bool:
-        """Whether results equal those of any other run on this machine bit for bit."""
+        """Whether results are bit-identical between runs on the same machine."""
         return self == Placement()
 
     def loses_against(self, other: Placement) -> bool:
@@ -91,9 +91,9 @@ class Placement:
         return self.precision not in ("float32", other.precision)
 
     def marked(self, fingerprint: str) -> str:
-        """Return the fingerprint of an encoder in this placement, given that of the reference.
+        """Return the fingerprint in this placement of an encoder with this reference fingerprint.
 
-        It differs for int8 only: vectors of all other placements are comparable.
+        Only int8 changes it, because vectors of all other placements are comparable.
         """
         if self.precision != _INT8:
             return fingerprint
@@ -115,22 +115,20 @@ def devices() -> list[str]:
     """Return the devices that torch can use."""
     import torch
 
-    found = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    return [*found, *(["mps"] if torch.backends.mps.is_available() else [])]
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def _first_device() -> str:
-    if not _may_have_accelerator():
-        return "cpu"
-    found = devices()
-    return found[1] if len(found) > 1 else found[0]
+    names = devices() if _may_have_accelerator() else ["cpu"]
+    return names[1] if len(names) > 1 else "cpu"
 
 
 def _may_have_accelerator() -> bool:
-    """Return whether to ask torch, which takes longer to import than many searches take."""
+    """Return False if there is certainly no accelerator, because importing torch takes seconds."""
     if "torch" in sys.modules or sys.platform != "linux":
         return True
-    # Drivers of NVIDIA and AMD, and of either in WSL.
+    # Device files of NVIDIA, AMD, and both in WSL.
     return any(Path("/dev").glob("nvidia[0-9]*")) or any(map(os.path.exists, _DEVICES))
 
 

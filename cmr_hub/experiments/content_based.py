@@ -26,9 +26,9 @@ def measure_content_based(
     seed: int,
     cache: FeatureCache,
 ) -> RunRecord:
-    """Measure retrieval among the test images, and return a record for the results store.
+    """Evaluate retrieval among the test images, and return a record for the results store.
 
-    Nothing is learnt and nothing is random: `seed` is only recorded. MAP@all is `map_i2i`.
+    Nothing is trained or random; `seed` is only recorded. MAP@all is stored as `map_i2i`.
 
     Args:
         dataset: a dataset with a test split; items without a picture or a label are skipped.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Column: TypeAlias = "list[float | None]"
 
 CHECKPOINTS = ".checkpoints"
-"""Suffix of the directory in which `cmr train` keeps checkpoints, next to the model directory."""
+"""Suffix of the directory in which `cmr train` stores checkpoints, next to the model directory."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def model_curves(directory: str | Path) -> list[Curve]:
 
 
 def checkpoints_of(directory: str | Path) -> Path:
-    """Return where `cmr train --out directory` keeps its checkpoints while it trains."""
+    """Return the directory in which `cmr train --out directory` stores its checkpoints."""
     directory = Path(directory)
     return directory.with_name(f"{directory.name}{CHECKPOINTS}")
 

@@ -1,4 +1,4 @@
-"""Evaluate pairs in a common space, of trained projectors or of untrained features."""
+"""Evaluate pairs in a common space, from trained projectors or untrained features."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def untrained_adapter(dim: int) -> Projector:
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Figures of features that share a space, before any training.
+    """Scores of features that share a space, before any training.
 
     Attributes:
-        report: figures of the test pairs.
+        report: scores of the test pairs.
         validation_map: score of the validation pairs, by which epochs are chosen.
     """
 

@@ -24,7 +24,7 @@ _LEGEND_ROWS = 12
 
 
 def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, Path]:
-    """Draw the plots of one table; the same results give the same bytes.
+    """Draw the plots of one table; equal results produce equal bytes.
 
     Returns:
         Files by the title of the plot; plots without data are left out.
@@ -46,7 +46,7 @@ def draw_figures(result: TableResult, results: Path, folder: Path) -> dict[str, 
 
 
 def save_figure(figure: Figure, file: Path) -> None:
-    """Write a PNG; the same figure gives the same bytes."""
+    """Write a PNG; equal figures produce equal bytes."""
     with atomic_file(file) as path:
         figure.savefig(path, format="png", dpi=80, metadata={"Software": None})
 
@@ -56,9 +56,7 @@ def empty_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise CMRError(
-            f"pictures need matplotlib ({error}): pip install 'cmr-hub[study]'"
-        ) from error
+        raise CMRError(f"plots need matplotlib ({error}): pip install 'cmr-hub[study]'") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -125,7 +123,7 @@ def _precision_recall(result: TableResult) -> Figure | None:
 
 
 def _training(result: TableResult, results: Path) -> Figure | None:
-    """Draw one thin line per seed, of the phase with validation if there is one."""
+    """Draw one thin line per seed, for the phase with validation if there is one."""
     lines = []
     for row in result.rows:
         for record in row.records.values():

@@ -21,6 +21,7 @@ from pydantic import (
 
 from cmr_hub.datasets import DATASETS
 from cmr_hub.encoders.images import IMAGE_ENCODERS
+from cmr_hub.encoders.images.concat import parts_of
 from cmr_hub.encoders.pretrained import PREFIX
 from cmr_hub.encoders.texts import TEXT_ENCODERS, text_encoder
 from cmr_hub.errors import CMRError, UnknownNameError, shown
@@ -86,8 +87,9 @@ def _check_dataset(choice: Choice) -> Choice:
 
 
 def _check_image_encoder(name: str) -> str:
-    if not name.startswith(PREFIX):
-        _check_name("image encoder", name, [*IMAGE_ENCODERS, PRECOMPUTED])
+    for part in parts_of(name):
+        if not part.startswith(PREFIX) and name != PRECOMPUTED:
+            _check_name("image encoder", part, [*IMAGE_ENCODERS, PRECOMPUTED])
     return name
 
 
@@ -116,14 +118,14 @@ def _check_paths(choice: Choice) -> Choice:
     for option, value in choice.options.items():
         if isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute()):
             raise ValueError(
-                f"{option} = {shown(value)} is a path of one machine; put the file into the data "
+                f"{option} = {shown(value)} is a path on this machine; put the file into the data "
                 f"folder and write {DATA_HOME}..."
             )
     return choice
 
 
 def _call_as_validator(function: Any, *args: Any, **options: Any) -> None:
-    """Call a function and turn CMRError into ValueError, which pydantic reports with its place."""
+    """Call a function and convert CMRError to ValueError, which pydantic reports."""
     try:
         function(*args, **options)
     except CMRError as error:
@@ -135,7 +137,7 @@ def build_method(choice: Choice) -> Preset | Baseline:
 
     Raises:
         UnknownNameError: there is no such method, field of a preset, or loss.
-        CMRError: a value has another type than its field, or a baseline has options.
+        CMRError: a value has the wrong type for its field, or a baseline has options.
     """
     method = get_method(choice.name)
     if not choice.options:
@@ -171,7 +173,7 @@ def _same_type(field: str, value: Any, current: Any) -> Any:
         try:
             return LinearExpert(**value)
         except TypeError as error:
-            raise CMRError(f"{field} has other numbers: {error}") from error
+            raise CMRError(f"{field} has wrong keys: {error}") from error
     if field == "objective":
         if isinstance(value, dict) and all(isinstance(term, dict) for term in value.values()):
             return value
@@ -222,15 +224,16 @@ class Settings(_Strict):
     test_on: OtherData | None = None
     """Data to test the trained model on, instead of the test split of its dataset."""
     candidates: dict[str, list[Any]] | None = None
-    """For nested selection: values of fields of the preset, of which all combinations are scored
-    inside the training part; empty for a baseline, which searches its own. None: not nested."""
+    """For nested selection: values of fields of the preset, all combinations of which are scored
+    inside the training part; empty for a baseline, which searches its own settings. None disables
+    nested selection."""
 
     @model_validator(mode="after")
     def _encoders(self) -> Settings:
         if self.method.name == CONTENT_BASED:
             return self._without_texts()
         if self.text_encoder.name == NONE:
-            raise ValueError(f"only the method {CONTENT_BASED} does without a text encoder")
+            raise ValueError(f"every method except {CONTENT_BASED} needs a text encoder")
         if (self.image_encoder == PRECOMPUTED) != (self.text_encoder.name == PRECOMPUTED):
             raise ValueError(f"either both encoders are {PRECOMPUTED} or none is")
         if self.fine_tune and self.image_encoder == PRECOMPUTED:
@@ -238,9 +241,9 @@ class Settings(_Strict):
         if self.fine_tune_text and self.text_encoder.name != "sentence":
             raise ValueError("only the text encoder sentence can be fine-tuned")
         if self.test_on is not None and self.image_encoder == PRECOMPUTED:
-            raise ValueError("features of different datasets have nothing in common")
+            raise ValueError("features of different datasets are not comparable")
         if self.candidates is not None and (self.fine_tune or self.fine_tune_text or self.test_on):
-            raise ValueError("nested selection is of frozen encoders and one dataset")
+            raise ValueError("nested selection needs frozen encoders and a single dataset")
         is_preset = isinstance(get_method(self.method.name), Preset)
         if self.candidates is not None and is_preset != bool(self.candidates):
             raise ValueError("a preset needs candidates, and a baseline searches its own")
@@ -249,7 +252,7 @@ class Settings(_Strict):
         return self
 
     def choices(self) -> list[Choice]:
-        """Return the method with each combination of the candidates, or as it is if none."""
+        """Return the method with each combination of the candidates, or unchanged without any."""
         given = self.candidates or {}
         fixed = {"name": self.method.name, **self.method.options}
         return [
@@ -274,7 +277,7 @@ class Row(_Strict):
 
 
 class Table(_Strict):
-    """A table; every row is compared with the row `reference`, paired over the seeds."""
+    """A table; every row is compared with the row `reference`, paired over seeds."""
 
     id: Identifier
     title: Name
@@ -293,13 +296,13 @@ class Table(_Strict):
         _refuse_repeats("label", labels)
         if self.reference not in labels:
             raise ValueError(
-                f"reference {shown(self.reference)} is no row; rows: {', '.join(labels)}"
+                f"reference {shown(self.reference)} is not a row; rows: {', '.join(labels)}"
             )
         for row in self.rows:
             if (row.settings.method.name == CONTENT_BASED) != (self.measure == "content"):
                 raise ValueError(
-                    f"{shown(row.label)}: rows of {CONTENT_BASED}, and no others, stand in tables "
-                    'of measure = "content"'
+                    f"{shown(row.label)}: rows of {CONTENT_BASED}, and no others, belong in tables "
+                    'with measure = "content"'
                 )
         return self
 
@@ -324,7 +327,7 @@ class Grid(_Strict):
 def _refuse_repeats(what: str, values: list[str]) -> None:
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
-        raise ValueError(f"each {what} may stand once; twice: {', '.join(repeated)}")
+        raise ValueError(f"each {what} may occur only once; repeated: {', '.join(repeated)}")
 
 
 def read_grid(path: str | Path, *, nested: bool = False) -> Grid:
@@ -354,7 +357,7 @@ def read_grid(path: str | Path, *, nested: bool = False) -> Grid:
     own = content.pop("nested", None)
     if nested:
         if not isinstance(own, dict):
-            raise CMRError(f"{source} has no [nested]: no settings to choose inside each split")
+            raise CMRError(f"{source} has no [nested] table: add one, or leave out --nested")
         content |= {**own, "name": f"{content.get('name')}{NESTED}"}
     try:
         return Grid.model_validate(_with_defaults(content))
@@ -433,7 +436,7 @@ def _place(content: dict[str, Any], location: tuple[int | str, ...]) -> str:
 
 
 def _where_given(content: dict[str, Any], path: list[int | str]) -> list[int | str]:
-    """Return the path at which a row's field is given: in a row, or in the defaults."""
+    """Return the path of a row's field: in the row itself, or in the defaults."""
     field = path[4]
     table = content["tables"][path[1]]
     rows, above = (table["rows"], path[:3]) if "rows" in table else (content["rows"], ["rows"])
@@ -449,5 +452,5 @@ def _where_given(content: dict[str, Any], path: list[int | str]) -> list[int | s
 
 def _reason(problem: Any) -> str:
     if problem["type"] == "missing":
-        return "is not given, neither here nor in the defaults"
+        return "is missing here and in the defaults"
     return str(problem["msg"]).removeprefix("Value error, ")

@@ -45,11 +45,11 @@ class Learnt:
 
     Attributes:
         images, texts: map features into the common space; projectors except for some baselines.
-        settings: settings of the preset, or those that validation chose for a baseline.
+        settings: settings of the preset, or the settings chosen for a baseline by validation.
         history: one row per epoch; empty for a baseline.
         epochs: see `TrainedProjectors`.
         seconds: training time, including the time before a resumed run was interrupted.
-        splits: the pairs that it was trained on.
+        splits: the pairs for training and validation.
         image_encoder, text_encoder: the given encoders, or fine-tuned ones.
         run: see `TrainedProjectors`.
     """
@@ -85,8 +85,8 @@ def learn(
 ) -> Learnt:
     """Train on the training split of complete pairs, with encoders that are already fitted.
 
-    For the arguments see `run_experiment`. Without `refit`, the pairs held out for validation are
-    not trained on in the end, so that settings can be scored on them.
+    For the arguments see `run_experiment`. Without `refit`, the method is not trained again with
+    the validation pairs, so that settings can be scored on them.
     """
     features = feature_reader(
         dataset, method, image_encoder, text_encoder, cache, progress=progress
@@ -109,7 +109,9 @@ def learn(
         )
     else:
         if isinstance(method, Baseline):
-            raise TrainingError(f"{method.name} is not trained in steps: it fine-tunes no encoder")
+            raise TrainingError(
+                f"{method.name} is not trained in steps and cannot fine-tune an encoder"
+            )
         if isinstance(dataset, FeatureDataset) or image_encoder is None or text_encoder is None:
             raise TrainingError("fine-tuning needs pictures and sentences, and encoders of both")
         trained, image_encoder, text_encoder = _fine_tune(
@@ -198,7 +200,7 @@ def _fit(
 def _with_class_names(learnt: Learnt, share: float, cache: FeatureCache) -> Learnt:
     names = () if learnt.image_encoder is None else learnt.image_encoder.class_names
     reader = learnt.text_encoder
-    # Without a fingerprint the encoder was fitted here, and has only the words of the captions.
+    # Without a fingerprint the encoder was fitted here and knows only the words of the captions.
     if not names or reader is None or reader.fingerprint is None:
         return learnt
     rows = cache.encode_texts(reader, [(name,) for name in names])
@@ -235,7 +237,7 @@ def _fine_tune(
     device: str,
     progress: bool,
 ) -> tuple[TrainedProjectors, ImageEncoder, TextEncoder]:
-    """Train projectors and the last part of one or both encoders; return the new encoders too."""
+    """Train projectors and the last part of one or both encoders; also return the new encoders."""
     sentences = None if text_tuning is None else _tunable(text_encoder)
 
     def inputs(part: PairDataset) -> PairedFeatures:
@@ -283,5 +285,5 @@ def _tunable(encoder: TextEncoder) -> SentenceEncoder:
     if isinstance(encoder, SentenceEncoder):
         return encoder
     raise TrainingError(
-        f"the text encoder {encoder.name} has no layers to fine-tune; take 'sentence'"
+        f"the text encoder {encoder.name} has no layers to fine-tune; use 'sentence'"
     )

@@ -1,4 +1,4 @@
-"""Measure a split: by class, by single caption, and for each of several joined datasets."""
+"""Evaluate a split: by class, by single caption, and for each of several joined datasets."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Figures:
 
     Attributes:
         report: with labels, items of the query's class are relevant and all captions of an item
-            are one text. Without labels, the same as `captions`.
+            are one text. Without labels, identical to `captions`.
         captions: each caption is a separate text, relevant only to its picture (Hodosh et
             al. 2013); for a picture, any of its captions is relevant. None for features.
-        embeddings: (N, d) unit vectors of the pictures and of their texts; without labels, of
-            the first caption of each picture.
-        unknown_texts: number of texts without a word in the encoder's vocabulary; they rank by
-            chance.
+        embeddings: (N, d) unit vectors of the pictures and of their texts; without labels, the
+            texts are the first caption of each picture.
+        unknown_texts: number of texts without a word in the encoder's vocabulary; they rank at
+            chance level.
         by_dataset: figures by the name of the dataset; empty unless several were joined.
     """
 
@@ -82,7 +82,7 @@ class Figures:
 
 
 def asked_texts(part: PairDataset) -> list[Document]:
-    """Return every text that is embedded when a split is measured."""
+    """Return every text that is embedded when a split is evaluated."""
     singles = _single_captions(part)
     return [*part.sentences, *singles] if part.labelled.all() else singles
 
@@ -103,7 +103,7 @@ def measure_split(
     trec: Path | None = None,
     progress: bool = False,
 ) -> Figures:
-    """Embed a split and measure it.
+    """Embed a split and evaluate it.
 
     Args:
         images, texts: map features into the common space.
@@ -125,7 +125,7 @@ def measure_split(
             write_trec(trec, "pairs" if given is None else "class", *rows, part.ids, labels=given)
         return Figures(evaluate_embeddings(*rows, part.labels, centroids), None, rows)
     if image_encoder is None or text_encoder is None:
-        raise CMRError("pictures and captions are measured with encoders of both")
+        raise CMRError("pictures and captions need an image encoder and a text encoder")
     encoder = text_encoder
 
     def embedded(documents: Sequence[Document]) -> FloatArray:
@@ -153,7 +153,7 @@ def measure_split(
     unknown = sum(not text_encoder.knows(document) for document in documents)
     if unknown:
         logger.warning(
-            "%d of %d texts have no known word and rank by chance", unknown, len(documents)
+            "%d of %d texts have no known word and rank at chance level", unknown, len(documents)
         )
     found = Figures(report, captions, rows, unknown)
     datasets = parts(part)

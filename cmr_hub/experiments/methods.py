@@ -20,7 +20,7 @@ def method_names() -> list[str]:
 
 
 def get_method(name: str) -> Preset | Baseline:
-    """Return the preset or the baseline of this name. Raises UnknownNameError."""
+    """Return the preset or baseline with this name. Raises UnknownNameError."""
     if name in PRESETS:
         return PRESETS[name]
     if name in BASELINES:
@@ -32,23 +32,23 @@ def refuse_without_labels(dataset: PairDataset | FeatureDataset, method: Preset 
     """Check, before any features are computed, that the dataset has the labels a method needs.
 
     Raises:
-        TrainingError: it has none, or several for an item and the method needs exactly one; the
-            message names the methods that can do with them.
+        TrainingError: it has none, or several per item and the method needs exactly one; the
+            message names the methods that work with the dataset.
     """
     parts_with_labels = method.needs_labels()
     if not parts_with_labels:
         return
     if dataset.labels.ndim == 2 and not method.takes_several_labels:
         raise TrainingError(
-            f"{dataset.name} has several labels an item, and {method.name} needs exactly one: it "
-            f"fits a classifier in closed form. These take several: {_names_taking_several()}"
+            f"{dataset.name} has several labels per item, and {method.name} needs exactly one: it "
+            f"fits a classifier in closed form. These accept several: {_names_taking_several()}"
         )
     if dataset.labelled.any():
         return
     without = [name for name in method_names() if not get_method(name).needs_labels()]
     what = "" if parts_with_labels == [method.name] else f" ({', '.join(parts_with_labels)})"
     raise TrainingError(
-        f"{dataset.name} has no labels, and {method.name}{what} cannot do without. These can: "
+        f"{dataset.name} has no labels, and {method.name}{what} needs them. These do not: "
         f"{', '.join(without)}"
     )
 
@@ -58,7 +58,7 @@ def _names_taking_several() -> str:
 
 
 def refuse_without_model(method: Preset | Baseline) -> None:
-    """Check, before anything is read, that a method returns a model that can be saved.
+    """Check, before any data is read, that a method returns a model that can be saved.
 
     Raises:
         CMRError: it does not; the message names the baselines that do.
@@ -67,6 +67,6 @@ def refuse_without_model(method: Preset | Baseline) -> None:
         return
     saved = [name for name in BASELINES if baseline(name).is_projection]
     raise CMRError(
-        f"{method.name} is no pair of projectors and cannot be saved; `cmr ablate` measures it. "
-        f"Of the baselines these can: {', '.join(saved)}"
+        f"{method.name} is not a pair of projectors and cannot be saved; evaluate it with "
+        f"`cmr ablate`. Baselines that can be saved: {', '.join(saved)}"
     )

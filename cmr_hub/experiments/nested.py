@@ -35,20 +35,20 @@ def choose(
 ) -> tuple[int, JSONObject]:
     """Train every candidate without the validation pairs, and score it on them.
 
-    Only items that are not in the test split are read. The validation pairs are the same for all
-    candidates, and the same ones as those that `run_experiment` chooses the number of epochs on.
+    The test split is not used. The validation pairs are the same for all candidates, and are those
+    on which `run_experiment` chooses the number of epochs.
 
     Args:
         dataset: a dataset with the splits of its protocol.
-        candidates: presets with different settings, or a baseline, which searches its own.
+        candidates: presets with different settings, or a baseline, which searches its own settings.
         seed: random seed, also of the validation part.
         cache: cache of features.
-        checkpoints: folder; candidate k leaves its training in the subfolder `k`, where
-            `run_experiment` resumes it.
+        checkpoints: folder of checkpoints; `run_experiment` resumes candidate k from the subfolder
+            `k`.
         image_encoder, text_encoder: see `run_experiment`.
 
     Returns:
-        The place of the best candidate, the first of equals, and the fields of the record.
+        The index of the best candidate, the first one in case of a tie, and fields of the record.
     """
     started = time.perf_counter()
     known = dataset.subset(dataset.splits != "test")

@@ -1,4 +1,4 @@
-"""Prepare training pairs: select complete items, compute features, split off validation pairs."""
+"""Prepare training pairs: select complete items, compute features, hold out validation pairs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def by_sentences(dataset: PairDataset | FeatureDataset, method: Preset | Baseline) -> bool:
-    """Return whether each caption is a separate pair, by the preset or for lack of labels."""
+    """Return whether each caption is a separate pair, by the preset or without labels."""
     if isinstance(dataset, FeatureDataset):
         return False
     preset_asks = isinstance(method, Preset) and method.rows == "sentences"
@@ -44,7 +44,7 @@ def complete_pairs(
 ) -> PairDataset | FeatureDataset:
     """Return the items that a method can learn from; see `complete_items`.
 
-    Items without a label are kept if the method uses single captions and needs no labels.
+    Items without a label are kept if the method uses single captions and no labels.
     """
     label_free = by_sentences(dataset, method) and not method.needs_labels()
     return complete_items(dataset, labelled=not label_free)
@@ -55,7 +55,7 @@ def complete_items(
 ) -> PairDataset | FeatureDataset:
     """Return the items with a picture, a text and, if `labelled` and any item has one, a label.
 
-    Logs the number of the other items. Raises TrainingError if no item is complete.
+    Log the number of the other items. Raises TrainingError if no item is complete.
     """
     whole = np.ones(len(dataset), dtype=bool)
     if not isinstance(dataset, FeatureDataset):
@@ -67,10 +67,10 @@ def complete_items(
 
 
 def measured_items(part: PairDataset | FeatureDataset) -> PairDataset | FeatureDataset:
-    """Return the items of a split that are measured; logs the number of the others.
+    """Return the items of a split to evaluate; log the number of the others.
 
-    If some items of a dataset have a label, those without are left out: without it, it is unknown
-    for which classes they are relevant. Of joined datasets, this is decided for each by itself.
+    If some items of a dataset have a label, the others are left out, because it is unknown for
+    which classes they are relevant. For joined datasets, this is decided for each dataset.
     """
     source, has_label = sources(part), part.labelled
     with_labels = np.unique(source[has_label])
@@ -99,7 +99,7 @@ class PairRows:
     """Texts and labels of the pairs of a dataset.
 
     Attributes:
-        documents: r texts.
+        documents: R texts.
         labels: (R,) or (R, classes) labels of their items.
         captions: the item of each text; None if every item is one pair.
     """
@@ -119,7 +119,7 @@ def pair_rows(
 
     Args:
         dataset: items are pictures with captions.
-        encoder: captions without a word in its vocabulary teach nothing and are left out.
+        encoder: text encoder; captions without a word in its vocabulary are left out.
         sentences: make each caption a pair, plus one pair with all captions for each item that
             has a label, for losses that learn classes. Otherwise every item is one pair.
         label_weights: weight of the labels by the name of the dataset. Default: 1.
@@ -204,10 +204,10 @@ def _image_rows(
     if views == 1:
         return cache.encode(encoder, paths, progress=progress)
     require_memory(
-        # Twice, because the split into training and validation pairs makes a copy.
+        # Twice, because splitting off the validation pairs copies the rows.
         2 * 4 * len(paths) * views * encoder.dim,
         f"{views} views of {len(paths)} pictures",
-        "take a preset with fewer views",
+        "choose a preset with fewer views",
     )
     all_views = [None, *(PictureView(number) for number in range(1, views))]
     rows = [cache.encode(encoder, paths, view=view, progress=progress) for view in all_views]
@@ -222,8 +222,8 @@ def training_splits(
 ) -> TrainingSplits:
     """Split the training pairs into pairs to fit on and pairs to choose settings on.
 
-    The latter are the validation split of the protocol or, if it has none, a stratified part of
-    the training pairs of each dataset.
+    The validation pairs are the validation split of the protocol or, if it has none, a stratified
+    part of the training pairs of each dataset.
 
     Args:
         dataset: a dataset with a training split.

@@ -58,11 +58,11 @@ class PlannedRow(_Strict):
     cells: dict[int, str]
     """Keys by seed."""
     tested_on: str | None = None
-    """Another dataset, and its split, that the model is tested on."""
+    """Another dataset and its split, on which the model is tested."""
 
     @property
     def data(self) -> str:
-        """Return the dataset and, if it is another one, the dataset tested on."""
+        """Return the dataset and, if different, the dataset on which the model is tested."""
         return self.dataset + (f" → {self.tested_on}" if self.tested_on else "")
 
 
@@ -85,7 +85,7 @@ class Plan(_Strict):
     title: str
     tables: tuple[PlannedTable, ...]
     superseded: bool = False
-    """Whether its tables show superseded runs, too; written by hand, never by `make_plan`."""
+    """Whether the tables also show superseded runs; set by hand, never by `make_plan`."""
 
     def save(self, results: Path) -> None:
         """Write `grids/<name>.json` in the results folder."""
@@ -103,8 +103,13 @@ class Plan(_Strict):
                 f"again ({error})"
             ) from error
 
+    @property
+    def cells(self) -> set[str]:
+        """Keys of all cells."""
+        return {key for table in self.tables for row in table.rows for key in row.cells.values()}
+
     def rows_of(self, key: str) -> list[tuple[PlannedTable, PlannedRow]]:
-        """Return the rows that contain a cell; a base row is in several tables."""
+        """Return the rows that contain a cell; a row can be in several tables."""
         return [
             (table, row) for table in self.tables for row in table.rows if key in row.cells.values()
         ]
@@ -218,7 +223,7 @@ def _cells(
         "text_encoder": _text_facts(settings.text_encoder),
         "method": _method_facts(settings.method),
     }
-    # Added only if set, so that the keys of older runs stay the same.
+    # Added only if set, so that the keys of older runs do not change.
     if settings.fine_tune_text:
         facts["text_fine_tuning"] = TextFineTuning(settings.fine_tune_text).as_dict()
     if settings.test_on is not None:
@@ -233,7 +238,7 @@ def _cells(
 
 
 def _contents(choice: Choice) -> JSONObject:
-    """Return the options, with files replaced by their hash, because paths do not matter."""
+    """Return the options with files replaced by their hashes, which do not depend on paths."""
     found = located(choice)
     return {
         option: sha256_of_file(found[option])
@@ -268,5 +273,5 @@ def _method_facts(choice: Choice) -> JSONObject:
 
 
 def _without_disabled(options: Mapping[str, Any]) -> JSONObject:
-    """Drop options that are off, so that older runs keep their key when a loss gets new ones."""
+    """Drop disabled options, so that the keys of older runs do not change with new options."""
     return {option: value for option, value in options.items() if value is not False}

@@ -14,7 +14,7 @@ from cmr_hub.errors import UnknownNameError
 
 FILE = "published.toml"
 SAME_DATASET = {"wikipedia-features": "wikipedia"}
-"""Datasets that are the same data as another one in a different form."""
+"""Datasets that contain the same data as another one in a different form."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -35,7 +35,7 @@ class PublishedFigure(_Strict):
     image_features: str
     text_features: str
     epoch: str
-    """The data that the number of epochs was chosen on."""
+    """The data on which the number of epochs was chosen."""
     note: str = ""
 
     @property
@@ -85,7 +85,7 @@ def published_figures(
 ) -> list[tuple[PublishedSystem, str, PublishedFigure]]:
     """Return the figures of systems on a dataset, each with the system and the dataset's name.
 
-    Those on other datasets are returned only if none of the systems has one on this dataset.
+    If no system has a figure on this dataset, return their figures on other datasets.
     """
     found = [
         (system, name, figure)

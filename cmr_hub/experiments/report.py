@@ -15,7 +15,7 @@ from cmr_hub.experiments.figures import draw_figures
 from cmr_hub.experiments.grid import NESTED
 from cmr_hub.experiments.plan import RUNS, Plan, PlannedRow, saved_plans
 from cmr_hub.experiments.published import PublishedFigure, published_figures, published_systems
-from cmr_hub.experiments.results import read_runs
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.space import answers
 from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import (
@@ -41,7 +41,7 @@ FIGURES = "figures"
 
 
 def write_report(results: str | Path) -> Path:
-    """Write `report.md`, a CSV per table and the plots; the same store gives the same bytes.
+    """Write `report.md`, a CSV per table and the plots; equal stores produce equal bytes.
 
     Raises:
         DataNotFoundError: no grid has been run into this folder.
@@ -56,7 +56,8 @@ def write_report(results: str | Path) -> Path:
     twice = [table for table, count in ids.items() if count > 1]
     if twice:
         raise CMRError(f"two grids have a table {', '.join(twice)}: rename one in its grid")
-    stored, problems = read_runs(home / RUNS, superseded=True)
+    index = run_index(home / RUNS, superseded=True)
+    stored = index.of_cells(cell for plan in plans for cell in plan.cells)
     current = [record for record in stored if record.superseded is None]
     spaces = {one.cell: one for one in stored_spaces(home)[0]}
     parts = [_HEAD]
@@ -76,7 +77,8 @@ def write_report(results: str | Path) -> Path:
             parts.append(_section(result, shown, _over_queries(result, spaces)))
             for row in result.rows:
                 reported |= {record.cell or "": record for record in row.records.values()}
-    parts.append(_circumstances(plans, list(reported.values()), len(problems), len(stored)))
+    circumstances = list(reported.values()), len(index.problems), len(index)
+    parts.append(_circumstances(plans, *circumstances))
     with atomic_file(home / REPORT) as path:
         path.write_text("\n".join(parts), encoding="utf-8")
     return home / REPORT
@@ -124,7 +126,7 @@ class ReportTable:
 
 
 def report_table(result: TableResult) -> ReportTable:
-    """Format our figures and the published ones, with notes on the protocols of the latter."""
+    """Format our figures and the published figures, with notes on their protocols."""
     table, measure = result.table, result.measure
     notes = _Notes()
     show_published = table.measure == "map"  # published figures are MAP
@@ -240,7 +242,7 @@ def _best(result: TableResult) -> str:
 
 
 def _over_queries(result: TableResult, spaces: dict[str, StoredSpace]) -> list[str]:
-    """Say how far MAP would change with other test pairs, from the stored embeddings of runs."""
+    """Estimate how much MAP would change with other test pairs, from stored embeddings of runs."""
     if result.table.measure != "map":
         return []
     found: dict[str, npt.NDArray[np.float64]] = {}
@@ -311,7 +313,7 @@ def _agreement(result: TableResult) -> list[str]:
     for row in result.ranked:
         for source, dataset, figure in _figures(row.row):
             members = groups.setdefault((source, dataset), [])
-            # A row compared with several systems of one source says nothing about our order.
+            # A row compared with several systems of one source is counted once.
             if all(row is not member for member, _ in members):
                 members.append((row, figure))
     found = []
@@ -364,14 +366,7 @@ def _figures(row: PlannedRow) -> list[tuple[str, str, PublishedFigure]]:
 
 def _circumstances(plans: list[Plan], reported: list[RunRecord], problems: int, stored: int) -> str:
     records = [record for record in reported if record.superseded is None]
-    planned = {
-        key
-        for plan in plans
-        if not plan.superseded
-        for table in plan.tables
-        for row in table.rows
-        for key in row.cells.values()
-    }
+    planned = {cell for plan in plans if not plan.superseded for cell in plan.cells}
     hours = sum(record.seconds for record in records) / 3600
     named = {record.map50_denominator for record in records}
     denominators = sorted(name for name in named if name is not None)

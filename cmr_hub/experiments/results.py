@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import lock_descriptor
+from filelock import lock_descriptor, unlock_descriptor
 
 from cmr_hub.atomic import storing
 from cmr_hub.errors import DataNotFoundError, ModelFormatError
@@ -19,21 +19,23 @@ from cmr_hub.outside import check_file
 from cmr_hub.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cmr_hub.types import JSONObject
 
 LARGEST_STORE = 2**30
-"""Maximum size of a store in bytes; a run takes about two thousand."""
+"""Maximum size of a store in bytes; a run takes about four thousand bytes."""
+CHUNK = 2**24
+"""Minimum size in bytes of the parts in which a store is read."""
 
 
 def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
     """Append a run to the store as one line, and flush it to disk.
 
-    The file is locked while the line is written, so lines of several processes never mix. If a
-    crash left the last line unfinished, the new line starts after it; `read_runs` reports the
-    unfinished one. Nothing is added if a line with the same `run` exists, which happens when a
-    training is interrupted after this call and resumed.
+    The file is locked while the line is written, so that lines of several processes never mix. If a
+    crash left the last line incomplete, the new line starts after it; `read_runs` reports the
+    incomplete one. Nothing is added if a line with the same `run` exists, which happens if training
+    is interrupted after this call and resumed.
 
     Raises:
         StorageError: the disk is full or read-only; the store is unchanged.
@@ -49,8 +51,8 @@ def append_run(record: RunRecord | Mapping[str, Any], path: str | Path) -> None:
         line = json.dumps(record.to_dict(), allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise ModelFormatError(
-            f"the run is not stored, it is not valid JSON: {error}; a figure that is NaN or "
-            f"infinite means that training diverged"
+            f"the run is not stored, because it is not valid JSON: {error}; a figure that is NaN "
+            f"or infinite means that training diverged"
         ) from error
     target = Path(path)
     with storing(target):
@@ -83,7 +85,9 @@ def _append(line: bytes, target: Path, run: str | None) -> None:
 def _contains_run(content: bytes, run: str) -> bool:
     name = json.dumps(run).encode()
     lines = (line for line in content.split(b"\n") if name in line)
-    return any(not isinstance(found := _read(line), str) and found.run == run for line in lines)
+    return any(
+        not isinstance(found := parse_line(line), str) and found.run == run for line in lines
+    )
 
 
 def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRecord], list[str]]:
@@ -91,28 +95,19 @@ def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRe
 
     Args:
         path: the store.
-        superseded: whether to return superseded runs, too.
+        superseded: whether to also return superseded runs.
 
     Raises:
         DataNotFoundError: the file does not exist.
-        ModelFormatError: it is not a file, cannot be read, or is larger than `LARGEST_STORE`.
+        ModelFormatError: the path is not a file, cannot be read, or exceeds `LARGEST_STORE`.
     """
     source = Path(path)
-    try:
-        check_file(source, LARGEST_STORE)
-        with source.open("rb") as file:
-            lock_descriptor(file.fileno())
-            lines = file.read().split(b"\n")
-    except FileNotFoundError as error:
-        raise DataNotFoundError(f"no runs are stored in {source}: is the path right?") from error
-    except OSError as error:
-        raise ModelFormatError(f"{source} holds no runs: {error}") from error
     records: list[RunRecord] = []
     problems: list[str] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(b"".join(read_chunks(source)).split(b"\n"), start=1):
         if not line.strip():
             continue
-        found = _read(line)
+        found = parse_line(line)
         if isinstance(found, str):
             problems.append(f"{source}, line {number} is left out: {found}")
         elif superseded or found.superseded is None:
@@ -120,8 +115,32 @@ def read_runs(path: str | Path, *, superseded: bool = False) -> tuple[list[RunRe
     return records, problems
 
 
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the content of a store in parts of whole lines and at least `CHUNK` bytes.
+
+    The last part may be smaller, and its last line may lack the newline. Raises the errors of
+    `read_runs`.
+    """
+    try:
+        check_file(path, LARGEST_STORE)
+        with path.open("rb") as file:
+            # Locked only until the size is known, because complete lines never change.
+            lock_descriptor(file.fileno())
+            left = file.seek(0, os.SEEK_END)
+            unlock_descriptor(file.fileno())
+            file.seek(0)
+            while chunk := file.read(min(CHUNK, left)):
+                chunk += file.readline(left - len(chunk))
+                left -= len(chunk)
+                yield chunk
+    except FileNotFoundError as error:
+        raise DataNotFoundError(f"no runs are stored in {path}: is the path right?") from error
+    except OSError as error:
+        raise ModelFormatError(f"{path} contains no runs: {error}") from error
+
+
 def versions() -> JSONObject:
-    """Return the versions of Python and of the libraries, and facts of the machine.
+    """Return the versions of Python and the libraries, and properties of the machine.
 
     The libraries are not imported.
     """
@@ -136,8 +155,8 @@ def versions() -> JSONObject:
     }
 
 
-def _read(line: bytes) -> RunRecord | str:
-    """Return the record of a line, or a message about what is wrong with it."""
+def parse_line(line: bytes) -> RunRecord | str:
+    """Return the record of a line, or an error message."""
     try:
         found = json.loads(
             line.decode(),
@@ -146,7 +165,7 @@ def _read(line: bytes) -> RunRecord | str:
             parse_int=_whole,
         )
     except (ValueError, RecursionError) as error:
-        return f"not a whole JSON line ({error})"
+        return f"not a complete JSON line ({error})"
     try:
         return RunRecord.parse(found)
     except ModelFormatError as error:

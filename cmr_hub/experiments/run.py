@@ -1,4 +1,4 @@
-"""Run one experiment: compute features, train, measure the test split, and make the record."""
+"""Run an experiment: compute features, train, evaluate the test split, and create the record."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_UNKNOWN = 0.5
-"""Share of unknown words above which training warns."""
+"""Share of unknown words above which a warning is logged."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Experiment:
     zero_shot: ZeroShot | None = None
 
     def summary(self) -> str:
-        """Return the figures as plain text, compared with zero-shot if it was measured."""
+        """Return the figures as plain text, compared with zero-shot figures if available."""
         if self.zero_shot is None:
             return self.figures.table()
         comparison = against_zero_shot(self.record.to_dict())
@@ -82,7 +82,7 @@ class Experiment:
 
     @property
     def report(self) -> RetrievalReport:
-        """Return the figures of the test split, without those of single captions."""
+        """Return the figures of the test split, except those of single captions."""
         return self.figures.report
 
     @property
@@ -107,7 +107,7 @@ def run_experiment(
     device: str = "cpu",
     progress: bool = False,
 ) -> Experiment:
-    """Train on the training split and measure once on the test split.
+    """Train on the training split and evaluate once on the test split.
 
     In a dataset without classes, each caption is a pair and only the paired item is relevant.
 
@@ -126,7 +126,7 @@ def run_experiment(
         cache: cache of features. Default: the user's cache.
         checkpoints: directory for checkpoints, to resume the run; see `train_projectors`.
         snapshots: also embed the test split at a few epochs, for display only.
-        report_to: called with the figures of every epoch and at last with those of the test split,
+        report_to: called with the figures of every epoch and finally with those of the test split,
             named `test/…`; see `ReportTo`.
         device: device to train projectors on; encoders stay on their own device.
         progress: show progress bars.
@@ -147,7 +147,7 @@ def run_experiment(
     pretrained = image_encoder
     frozen = fine_tuning is None and text_fine_tuning is None
     if snapshots and not (frozen and isinstance(method, Preset)):
-        raise TrainingError("snapshots are kept of projectors that are trained alone, by epochs")
+        raise TrainingError("snapshots need a preset and frozen encoders: do not fine-tune")
     zero_shot = None
     if isinstance(method, Preset) and method.residual:
         _refuse_two_spaces(method, train, image_encoder, text_encoder)
@@ -238,7 +238,7 @@ def _refuse_two_spaces(
     image_encoder: ImageEncoder | None,
     text_encoder: TextEncoder | None,
 ) -> None:
-    """Check that features can share a space before they are computed, which may take long."""
+    """Check that the features can share a space, before they are computed."""
     if isinstance(train, FeatureDataset):
         dims = train.image_features.shape[1], train.text_features.shape[1]
         preset.common_dim(*dims, len(train.classes))
@@ -247,9 +247,9 @@ def _refuse_two_spaces(
 
 
 def _warn_of_unknown_words(dataset: PairDataset | FeatureDataset, encoder: TextEncoder) -> None:
-    """Log a warning if the encoder does not know most words of sentences that it was not fitted on.
+    """Log a warning if the encoder does not know most words of the held-out sentences.
 
-    These are those of the validation split or, if there is none, of the test split.
+    These are the sentences of the validation split or, if there is none, of the test split.
     """
     held_out = dataset.split("validation" if "validation" in dataset.split_names else "test")
     if isinstance(held_out, FeatureDataset):
@@ -260,7 +260,7 @@ def _warn_of_unknown_words(dataset: PairDataset | FeatureDataset, encoder: TextE
     if unknown > _MOST_UNKNOWN * count:
         logger.warning(
             "%s knows only %.0f%% of the words of the held-out sentences: words that it was not "
-            "trained on cannot be searched for. Add training sentences, or take a pretrained text "
+            "trained on cannot be searched for. Add training sentences, or use a pretrained text "
             "encoder for their language",
             encoder.name,
             100 * (1 - unknown / count),
@@ -276,7 +276,7 @@ def _zero_shot(
     text_encoder: TextEncoder | None,
     cache: FeatureCache,
 ) -> ZeroShot:
-    """Measure features that share a space, embedded by an untrained adapter."""
+    """Evaluate features that share a space, embedded by an untrained adapter."""
     features = feature_reader(dataset, preset, image_encoder, text_encoder, cache)
     splits = training_splits(dataset, preset, seed, features)
     untrained = untrained_adapter(splits.final.texts.shape[1])

@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from cmr_hub.experiments.tables import Significance, holm, significance, split_overlap
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cmr_hub.experiments.run_index import RunIndex
     from cmr_hub.experiments.run_record import RunRecord
 
 FACTORS: Final = ("method", "texts", "images", "objective", "protocol", "dataset")
@@ -30,77 +33,65 @@ METRICS: Final = {
 
 DIRECTIONS: Final = {"average": "avg", "image→text": "i2t", "text→image": "t2i"}
 
-_CLOSED_FORM: Final = "closed form"
-_FIELDS: Final = (
-    "image_weights",
-    "fine_tuned",
-    "text_options",
-    "text_fine_tuned",
-    "trained_on",
-    "split",
-)
-"""Fields that affect the result, apart from the factors and the settings of the method."""
-
-
-def metric_of(record: RunRecord, metric: str, direction: str) -> float | None:
-    """Return a figure of a run; a missing average is computed as the mean of both directions.
-
-    Args:
-        record: record of the run.
-        metric: a key of `METRICS`.
-        direction: a key of `DIRECTIONS`.
-    """
-    name, at, depth = METRICS[metric].partition("@")
-    way = DIRECTIONS[direction]
-    if way != "avg" or (record.figure(f"{name}_avg") is not None and not at):
-        return record.figure(f"{name}_{way}{at}{depth}")
-    both = [record.figure(f"{name}_{one}{at}{depth}") for one in ("i2t", "t2i")]
-    known = [figure for figure in both if figure is not None]
-    return sum(known) / 2 if len(known) == 2 else None
-
 
 @dataclass(frozen=True, eq=False)
 class RunGroup:
     """Runs that differ only in the seed.
 
     Attributes:
-        factors: factors by name; see `FACTORS`.
-        settings: all other settings that affect the result, flattened.
-        records: records by seed.
+        index: the index of all runs.
+        rows: rows of its runs in the index, in the order of their seeds.
+        facts: JSON text of `factors` and `settings`.
     """
 
-    factors: Mapping[str, str]
-    settings: Mapping[str, str]
-    records: Mapping[int, RunRecord]
+    index: RunIndex
+    rows: npt.NDArray[np.int64]
+    facts: str
+
+    @cached_property
+    def factors(self) -> dict[str, str]:
+        """Factors by name; see `FACTORS`."""
+        return json.loads(self.facts)[0]  # type: ignore[no-any-return]
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """All other settings that affect the result, flattened."""
+        return json.loads(self.facts)[1]  # type: ignore[no-any-return]
 
     @cached_property
     def key(self) -> str:
         """A short, stable identifier for URLs."""
-        facts = json.dumps([dict(self.factors), dict(self.settings)], sort_keys=True)
-        return hashlib.sha256(facts.encode()).hexdigest()[:10]
+        return hashlib.sha256(self.facts.encode()).hexdigest()[:10]
 
     @property
     def n(self) -> int:
         """Number of seeds."""
-        return len(self.records)
+        return len(self.rows)
 
     @cached_property
     def terms(self) -> tuple[str, ...]:
         """The names of the losses of its objective; empty for a closed form."""
-        objective = self.first.settings.get("objective", {})
-        return tuple(objective) if isinstance(objective, dict) else ()
+        return tuple(json.loads(self.index.table["terms"][int(self.rows[0])].as_py()))
 
-    @property
-    def first(self) -> RunRecord:
-        """The record of its smallest seed."""
-        return self.records[min(self.records)]
+    def load(self) -> list[RunRecord]:
+        """Read the whole records, in the order of their seeds. Raises ModelFormatError."""
+        return self.index.load(self.rows)
+
+    def load_first(self) -> RunRecord:
+        """Read the record of the smallest seed. Raises ModelFormatError."""
+        return self.index.load(self.rows[:1])[0]
 
     def values(self, metric: str, direction: str) -> dict[int, float]:
-        """Return a metric by seed, for the seeds that have it."""
-        found = {
-            seed: metric_of(record, metric, direction) for seed, record in self.records.items()
-        }
-        return {seed: value for seed, value in sorted(found.items()) if value is not None}
+        """Return a metric by seed, for the seeds that have it.
+
+        Args:
+            metric: a key of `METRICS`.
+            direction: a key of `DIRECTIONS`.
+        """
+        figures = self.index.figure(METRICS[metric], DIRECTIONS[direction], self.rows)
+        seeds = self.index.numbers["seed"][self.rows]
+        known = ~np.isnan(figures)
+        return dict(zip(seeds[known].tolist(), figures[known].tolist(), strict=True))
 
     def mean(self, metric: str, direction: str) -> float | None:
         """Return the mean over seeds; None without values."""
@@ -116,7 +107,7 @@ class RunGroup:
         """Return MAP@all by class, as the mean over seeds; empty without classes."""
         ways = _ways(direction)
         found: defaultdict[str, list[float]] = defaultdict(list)
-        for record in self.records.values():
+        for record in self.load():
             names = record.classes or []
             for way in ways:
                 for label, figure in (getattr(record, f"per_class_map_{way}") or {}).items():
@@ -127,12 +118,11 @@ class RunGroup:
 
     def precision_recall(self, direction: str) -> tuple[list[float], list[float]] | None:
         """Return recall levels and the interpolated precision at them, as the mean over seeds."""
+        records = self.load()
         curves = [
-            getattr(record, f"pr_curve_{way}")
-            for record in self.records.values()
-            for way in _ways(direction)
+            getattr(record, f"pr_curve_{way}") for record in records for way in _ways(direction)
         ]
-        levels = self.first.pr_recall
+        levels = records[0].pr_recall
         complete = [curve for curve in curves if curve and len(curve) == len(levels or [])]
         if not levels or len(complete) < len(curves):
             return None
@@ -150,56 +140,22 @@ def _ways(direction: str) -> tuple[str, ...]:
     return ("i2t", "t2i") if way == "avg" else (way,)
 
 
-def grouped(records: Iterable[RunRecord]) -> list[RunGroup]:
-    """Group records, in the order of first appearance; the first record of each seed counts.
+def grouped(index: RunIndex) -> list[RunGroup]:
+    """Group runs, in the order of first appearance; the first run of each seed counts.
 
     The settings of closed-form methods are ignored, because validation may choose different ones
     for every seed.
     """
-    found: dict[object, tuple[dict[str, str], dict[str, str], dict[int, RunRecord]]] = {}
-    for record in records:
-        factors, settings = _factors(record), _settings(record)
-        key = tuple(factors.values()), tuple(sorted(settings.items()))
-        runs = found.setdefault(key, (factors, settings, {}))[2]
-        runs.setdefault(record.seed, record)
-    return [RunGroup(*parts) for parts in found.values()]
-
-
-def _factors(record: RunRecord) -> dict[str, str]:
-    seed, protocol = record.seed, record.protocol
-    tuned = record.fine_tuned or {}
-    layers = record.text_fine_tuned or {}
-    objective = record.objective
-    return {
-        "dataset": record.dataset,
-        # A protocol with a new split for every seed is one protocol.
-        "protocol": "random-{seed}" if protocol == f"random-{seed}" else protocol,
-        "images": record.image_encoder + _tuned(tuned.get("blocks"), "block"),
-        "texts": record.text_encoder + _tuned(layers.get("layers"), "layer"),
-        "method": record.preset,
-        "objective": objective if isinstance(objective, str) else json.dumps(objective),
-    }
-
-
-def _tuned(count: Any, part: str) -> str:
-    return f", {count} {part}{'s' * (count != 1)} fine-tuned" if count else ""
-
-
-def _settings(record: RunRecord) -> dict[str, str]:
-    chosen = {name: value for name in _FIELDS if (value := getattr(record, name)) is not None}
-    if record.nested is not None:  # each split may have chosen other settings
-        chosen["nested"] = True
-    elif record.objective != _CLOSED_FORM:
-        chosen |= record.settings
-    return dict(_flat(chosen))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+    facts = index.table["facts"].combine_chunks()
+    numbers, seeds = facts.indices.to_numpy(), index.numbers["seed"]
+    rows = np.lexsort((seeds, numbers))
+    is_new = np.diff(numbers[rows], prepend=-1) != 0
+    rows = rows[is_new | (np.diff(seeds[rows], prepend=0) != 0)]
+    parts = np.split(rows, np.flatnonzero(np.diff(numbers[rows])) + 1)
+    return [
+        RunGroup(index, part, facts.dictionary[int(numbers[part[0]])].as_py())
+        for part in sorted((part for part in parts if len(part)), key=np.min)
+    ]
 
 
 def chosen(
@@ -209,7 +165,7 @@ def chosen(
 ) -> list[RunGroup]:
     """Return the groups whose factors have wanted values and whose objective has all the terms.
 
-    A factor without wanted values is not filtered by.
+    A factor without wanted values does not filter.
     """
     return [
         group
@@ -220,13 +176,13 @@ def chosen(
 
 
 def telling_factors(groups: Sequence[RunGroup]) -> list[str]:
-    """Return the factors in which groups differ; the method if there are none."""
+    """Return the factors in which the groups differ, or the method if there are none."""
     telling = [name for name in FACTORS if len({group.factors[name] for group in groups}) > 1]
     return telling or ["method"]
 
 
 def grouped_names(groups: Sequence[RunGroup], apart: str) -> list[str]:
-    """Name each group without one factor, so that groups that differ only in it share a name."""
+    """Name each group, ignoring one factor: groups that differ only in it share a name."""
     telling = [name for name in telling_factors(groups) if name != apart]
     return [name or "all" for name in _factor_names(groups, telling)]
 
@@ -294,11 +250,11 @@ def ranked(groups: Iterable[RunGroup], metric: str, direction: str) -> list[RunG
 def against(
     groups: Iterable[RunGroup], reference: RunGroup, metric: str, direction: str
 ) -> list[Significance | None]:
-    """Test the difference of each group to the reference, paired over seeds, as `cmr report` does.
+    """Test the difference of each group to the reference, paired over seeds, like `cmr report`.
 
-    None for the reference itself and for groups without a common seed.
+    The result is None for the reference itself and for groups without a common seed.
     """
-    baseline, overlap = reference.values(metric, direction), split_overlap(reference.first)
+    baseline, overlap = reference.values(metric, direction), split_overlap(reference.load_first())
     return holm(
         [
             None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmr_hub.errors import ModelFormatError, shown
 from cmr_hub.types import JSONObject
 
-_Number: TypeAlias = float | int | None
-_Numbers: TypeAlias = list[float | int] | None
-_Named: TypeAlias = dict[str, float | int | None] | None
+_Whole: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+# The JSON parser of pydantic makes a float of an integer that is too large.
+_Real: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-(2**63), lt=2**63)] | _Whole
+_Number: TypeAlias = _Real | None
+_Numbers: TypeAlias = list[_Real] | None
+_Named: TypeAlias = dict[str, _Number] | None
 
 
 class Figures(BaseModel):
-    """The figures of a run; None if not measured, e.g. an accuracy without a classifier.
+    """The figures of a run; None if not measured, such as an accuracy without a classifier.
 
     `i2t` is image to text, `t2i` text to image, `avg` the mean of both.
     """
@@ -44,7 +47,7 @@ class Figures(BaseModel):
     validation_map: _Number = None
 
     def figure(self, name: str) -> float | None:
-        """Return a figure by name, e.g. `map_avg` or `recall_i2t@10`; None if not measured."""
+        """Return a figure by name, such as `map_avg` or `recall_i2t@10`; None if not measured."""
         name, _, depth = name.partition("@")
         value = getattr(self, name, None)
         if depth and value is not None:
@@ -59,7 +62,7 @@ class Figures(BaseModel):
 class RunRecord(Figures):
     """One line of the results store.
 
-    Unknown keys are kept, because other releases may have written them.
+    Unknown keys are preserved, because other releases may have written them.
     """
 
     dataset: str
@@ -69,9 +72,9 @@ class RunRecord(Figures):
     preset: str
     """The preset or the baseline."""
     objective: str | dict[str, Any]
-    seed: int
-    epochs: int
-    seconds: float | int
+    seed: _Whole
+    epochs: _Whole
+    seconds: _Real
     """Training time, including the time before a resumed run was interrupted."""
     versions: dict[str, Any]
     """See `results.versions`."""
@@ -83,7 +86,7 @@ class RunRecord(Figures):
     fine_tuned: dict[str, Any] | None = None
     text_fine_tuned: dict[str, Any] | None = None
     trained_on: dict[str, Any] | None = None
-    """Dataset and protocol that the model was trained on, if it is evaluated on another."""
+    """Dataset and protocol of the training, if the model is evaluated on another dataset."""
     split: str | None = None
     pairs: dict[str, Any] | None = None
     """Number of pairs of each split."""
@@ -97,10 +100,10 @@ class RunRecord(Figures):
     cell: str | None = None
     """Key of the cell of a grid."""
     run: str | None = None
-    """Identifies a training: a resumed one is stored once."""
+    """Identifier of the training, so that a resumed run is stored once."""
     finished: str | None = None
     superseded: str | None = None
-    """Why and when another run took its place; such runs stay in the store, outside the tables."""
+    """Why and when another run replaced this one; it remains in the store but not in the tables."""
 
     def before_training(self) -> RunRecord | None:
         """Return the same run with the figures of `zero_shot`; None if it has none."""
@@ -127,7 +130,9 @@ class RunRecord(Figures):
                 names = ", ".join(".".join(map(str, place)) for place in missing)
                 raise ModelFormatError(f"without {names}, so the run must be repeated") from error
             first = problems[0]
-            place = ".".join(map(str, first["loc"]))
+            # A number may be of two types; the last part of its place names one of them.
+            place = ".".join(map(str, first["loc"])).removesuffix(".constrained-float")
+            cause = "; training diverged" if first["type"] == "finite_number" else ""
             raise ModelFormatError(
-                f"{place}: {first['msg']}, not {shown(first['input'])}"
+                f"{place}: {first['msg']}, not {shown(first['input'])}{cause}"
             ) from error

@@ -25,7 +25,7 @@ Direction = Literal["i2t", "t2i"]
 
 @dataclass(frozen=True)
 class SpaceItem:
-    """Facts about an item of a space, for display only."""
+    """Description of an item of a space, for display only."""
 
     id: str
     label: str | None = None
@@ -52,6 +52,7 @@ class Space:
         stages: images and texts at earlier epochs.
         epoch: epoch of `images` and `texts`; 0 if unknown.
         kept: share of the squared length of the full vectors that the stored ones keep.
+        n_items: number of items of the gallery, of which `items` may be a sample.
     """
 
     images: FloatArray
@@ -62,6 +63,7 @@ class Space:
     stages: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     epoch: int = 0
     kept: float = 1.0
+    n_items: int | None = None
 
     @cached_property
     def classes(self) -> list[str]:
@@ -176,7 +178,7 @@ def answers(space: Space, direction: Direction, depth: int = 10) -> Answers:
     """
     queries, gallery = space.sides(direction)
     if not len(queries) or not len(gallery):
-        raise QueryError("this space has only one modality: nothing can be asked across")
+        raise QueryError("this space has only one modality, so there is nothing to retrieve")
     wanted, given = space.relevant(direction)
     count = len(space.classes)
     ap, first = [], []

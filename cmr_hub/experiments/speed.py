@@ -1,4 +1,4 @@
-"""Measure how long a model takes to encode pictures and sentences on this machine."""
+"""Measure the time that a model takes to encode pictures and sentences."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Encodes(Protocol):
 
 @dataclass(frozen=True)
 class EncodingSpeed:
-    """Seconds per picture and per sentence, as medians over the turns."""
+    """Seconds per picture and per sentence, as medians over the repetitions."""
 
     picture_alone: float
     picture_in_batch: float
     sentence_alone: float
     sentence_in_batch: float
     batch: int
-    """Batch size of the figures in a batch."""
+    """Batch size."""
     turns: int
     threads: int
     """Number of CPU threads that torch used."""
@@ -54,10 +54,10 @@ def measure_encoding(
     threads: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> EncodingSpeed:
-    """Measure how long a model takes to encode single items and batches.
+    """Measure the time that a model takes to encode single items and batches.
 
-    The pictures are random noise and already decoded: the time includes resizing to the model's
-    input size, but not reading and decoding files. One warm-up turn precedes each measurement.
+    The pictures are random noise in memory: the time includes resizing to the model's input size,
+    but not reading and decoding files. One warm-up run precedes each measurement.
 
     Args:
         model: the model to measure.
@@ -67,7 +67,7 @@ def measure_encoding(
         clock: returns the time in seconds.
 
     Raises:
-        CMRError: raised by the model's `encode_images` and `encode_texts`.
+        CMRError: an error of the model's `encode_images` or `encode_texts`.
     """
     pictures, sentences = _pictures(batch), _sentences(batch)
     count = torch.get_num_threads() if threads is None else threads

@@ -77,7 +77,7 @@ def stored_spaces(results: str | Path) -> tuple[list[StoredSpace], list[str]]:
 
 
 def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None = None) -> Space:
-    """Read the vectors; items are taken from `known` by id, if it has them.
+    """Read the vectors and items; items are taken from `known` by id, if available.
 
     Raises:
         ModelFormatError: the file is damaged.
@@ -90,7 +90,7 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
             labels = file.get_tensor("labels").astype(np.int64)
             ids, classes = _names(facts["ids"]), _names(facts["classes"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{stored.path} holds no embeddings: {error}") from error
+        raise ModelFormatError(f"{stored.path} contains no embeddings: {error}") from error
     count = len(ids)
     finite = np.isfinite(images).all() and np.isfinite(texts).all()
     if (
@@ -100,7 +100,7 @@ def read_stored_space(stored: StoredSpace, known: Mapping[str, SpaceItem] | None
         or labels.shape != (count,)
         or not finite
     ):
-        raise ModelFormatError(f"{stored.path}: its parts do not fit each other")
+        raise ModelFormatError(f"{stored.path} is damaged: its arrays do not match")
     names = [classes[label] if 0 <= label < len(classes) else None for label in labels]
     items = tuple(
         (known or {}).get(id_) or SpaceItem(id_, name) for id_, name in zip(ids, names, strict=True)

@@ -37,7 +37,7 @@ class Measure:
             "5" of a record's `recall_i2t`.
         compared: the figure by which rows are ranked and compared.
         meaning: description of that figure.
-        remark: a remark to print above the table; may be empty.
+        remark: text to print above the table; may be empty.
     """
 
     columns: tuple[Column, ...]
@@ -118,7 +118,7 @@ class Significance:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference survives the correction, if there was one."""
+        """Whether the difference is significant, after the correction if there was one."""
         p = self.p if self.p_holm is None else self.p_holm
         return p is not None and p < LEVEL
 
@@ -126,7 +126,7 @@ class Significance:
 def significance(
     first: Mapping[int, float], second: Mapping[int, float], overlap: float = 0.0
 ) -> Significance | None:
-    """Compare figures by a t-test paired over seeds, which cancels effects common to both.
+    """Compare figures by a t-test paired over seeds, which cancels common effects of a seed.
 
         t = d̄ / (s_d √(1/n + overlap)),  interval d̄ ± t_{n−1, .975} · s_d √(1/n + overlap)
 
@@ -161,8 +161,8 @@ def significance(
 def holm(compared: Sequence[Significance | None]) -> list[Significance | None]:
     """Correct the p-values of several comparisons by Holm's step-down method.
 
-    The k-th smallest of m p-values is multiplied by m − k + 1; none is below a smaller one's.
-    Comparisons without a p-value stay as they are and are not counted.
+    The k-th smallest of m p-values is multiplied by m − k + 1, and the results are made monotonic.
+    Comparisons without a p-value are unchanged and not counted.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6 (1979).
@@ -195,7 +195,7 @@ class RowResult:
 
     @property
     def overlap(self) -> float:
-        """Test pairs / training pairs if each seed has a split of its own; see `significance`."""
+        """Test pairs / training pairs if each seed has a separate split; see `significance`."""
         return max((split_overlap(record) for record in self.records.values()), default=0.0)
 
     def against(self, other: RowResult, figure: str) -> Significance | None:
@@ -205,7 +205,7 @@ class RowResult:
 
     @property
     def n(self) -> int:
-        """Seeds that have been run."""
+        """Number of seeds that have been run."""
         return len(self.records)
 
     def values(self, figure: str) -> dict[int, float]:
@@ -247,12 +247,12 @@ class TableResult:
 
     @property
     def reference(self) -> RowResult:
-        """The row that the others are compared with."""
+        """The row with which the others are compared."""
         return next(row for row in self.rows if row.row.label == self.table.reference)
 
     @property
     def shown(self) -> list[RowResult]:
-        """The rows, each with its zero-shot row below it, if it has one."""
+        """The rows, each followed by its zero-shot row if it has one."""
         pairs = ((row, row.zero_shot) for row in self.rows)
         return [row for pair in pairs for row in pair if row is not None]
 
@@ -269,7 +269,7 @@ class TableResult:
 
     @property
     def tied(self) -> list[RowResult]:
-        """The rows that the first of `ranked` is not significantly better than, after Holm."""
+        """The rows that are not significantly worse than the best one, after Holm's correction."""
         first, *others = self.ranked
         tests = holm([first.against(row, self.measure.compared) for row in others])
         return [

@@ -42,7 +42,7 @@ class Transfer:
 
     @property
     def report(self) -> RetrievalReport:
-        """Return the figures without those of single captions."""
+        """Return the figures, except those of single captions."""
         return self.figures.report
 
     def table(self) -> str:
@@ -61,9 +61,9 @@ def evaluate_transfer(
 ) -> Transfer:
     """Evaluate a model on a split of another dataset.
 
-    Texts without a word in the model's vocabulary are included and rank by chance; the record
-    counts them as `test_texts_without_known_word`. Items without a picture or a text are left out,
-    and so are those that `measured_items` leaves out; their number is logged.
+    Texts without a word in the model's vocabulary are included and rank at chance level; the record
+    counts them as `test_texts_without_known_word`. Items without a picture or a text, and those
+    that `measured_items` excludes, are left out; their number is logged.
 
     Args:
         model: a model with its encoders.
@@ -82,8 +82,8 @@ def evaluate_transfer(
     images, texts = model.image.encoder, model.text.encoder
     if isinstance(dataset, FeatureDataset) or images is None or texts is None:
         raise CMRError(
-            "only a model with both encoders can be measured on another dataset, and only on one "
-            "of pictures and sentences: features of different datasets have nothing in common"
+            "only a model with both encoders can be evaluated on another dataset, and only on one "
+            "of pictures and sentences: features of different datasets are not comparable"
         )
     started = time.perf_counter()
     part = measured_items(complete_items(dataset.split(split), labelled=False))
@@ -95,7 +95,7 @@ def evaluate_transfer(
     if starts_from_features(trained):
         untrained = untrained_adapter(images.dim)
         zero_shot = measure_split(untrained, untrained, part, images, texts, cache).report
-    # For a pretrained model, whose training was not recorded.
+    # The training of a pretrained model was not recorded.
     defaults = {"preset": "none", "objective": "none", "seed": 0, "epochs": 0}
     encoders = ("text_options", "image_weights", "fine_tuned", "text_fine_tuned")
     record = RunRecord.parse(

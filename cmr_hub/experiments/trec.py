@@ -1,4 +1,4 @@
-"""Rankings and judgements as TREC files, which the tools of information retrieval read."""
+"""Write rankings and relevance judgements as TREC files, for information retrieval tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray, LabelArray
 
 DEPTH = 1000
-"""Hits written for each query, as is usual at TREC."""
+"""Number of hits written for each query, as is usual at TREC."""
 
 
 def write_trec(
@@ -33,16 +33,17 @@ def write_trec(
     """Write `<kind>-image-to-text.run` and `.qrels`, and the same for text to image.
 
     A line of a run is `query Q0 hit rank score cmr-hub`, a line of judgements `query 0 item gain`.
-    The first `DEPTH` hits of a query are written. The score is the number of items that rank
+    The first `DEPTH` hits of each query are written. The score is the number of items that rank
     lower, not the cosine, because other tools break ties of scores by the names of items. Spaces
-    and the like in ids are percent-encoded.
+    and special characters in ids are percent-encoded.
 
     Args:
-        folder: Folder of the files, which are replaced.
-        kind: What is relevant, as the beginning of their names.
+        folder: Folder of the files; existing ones are replaced.
+        kind: Kind of relevance, as the prefix of the file names.
         images: (Ni, d) vectors.
         texts: (Nt, d) vectors.
-        image_ids: Ni ids. A text has the id of its image or, with `text_owner`, that and `#n`.
+        image_ids: Ni ids. A text has the id of its image, with the suffix `#n` if `text_owner` is
+            given.
         text_owner: (Nt,) row of the image of each text. Default: text i belongs to image i.
         labels: (Ni,) or (Ni, C) labels: the gain is the number of shared labels. Default: only the
             paired items are relevant, with gain 1.

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from cmr_hub.datasets import PairDataset, load_dataset
 from cmr_hub.datasets.features import FeatureDataset
 from cmr_hub.encoders.feature_cache import FeatureCache
-from cmr_hub.encoders.images import image_encoder
+from cmr_hub.encoders.images.concat import image_encoders
 from cmr_hub.encoders.texts import text_encoder
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.artifacts import TestEmbeddings
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Materials:
-    """What all workers need: local paths and the broken pictures."""
+    """Local paths and broken pictures, which every worker needs."""
 
     image_weights: Mapping[str, Path]
     cache: Path | None
@@ -77,7 +77,7 @@ def load_other_data(other: OtherData) -> PairDataset:
     choice = other.dataset
     whole = load_dataset(choice.name, check_images=False, **located(choice))
     if isinstance(whole, FeatureDataset):
-        raise CMRError(f"{choice} is features: a model can be tested on pictures and sentences")
+        raise CMRError(f"{choice} has features: a model is tested on pictures and sentences")
     return whole.split(other.split)
 
 
@@ -87,7 +87,7 @@ def build_text_encoder(choice: Choice) -> TextEncoder:
 
 
 class Workbench:
-    """Runs cells in one worker, and caches datasets and image encoders between them."""
+    """Run cells in one worker, and cache datasets and image encoders between them."""
 
     def __init__(self, materials: Materials) -> None:
         self.materials = materials
@@ -120,7 +120,7 @@ class Workbench:
     def image_encoder(self, name: str) -> ImageEncoder:
         """Return the image encoder with this name, using its local weights if given."""
         if name not in self._encoders:
-            self._encoders[name] = image_encoder(name, self.materials.image_weights.get(name))
+            self._encoders[name] = image_encoders(name, self.materials.image_weights)
         return self._encoders[name]
 
     def run(self, cell: Cell) -> Finished:
@@ -199,14 +199,16 @@ class Workbench:
         """Evaluate the trained model on other data, and return the record."""
         if experiment.model is None:
             name = experiment.record.preset
-            raise CMRError(f"{name} is no pair of projectors: it cannot be tested on other data")
+            raise CMRError(
+                f"{name} is not a pair of projectors, so it cannot be tested on other data"
+            )
         dataset = self.other_data(other)
         record = evaluate_transfer(experiment.model, dataset, other.split, self.cache).record
         return record.model_copy(update={"seconds": experiment.record.seconds + record.seconds})
 
 
 _workbench: Workbench
-_DIED = "its process died; with too little memory, take fewer --workers"
+_DIED = "its process died; if memory is short, use fewer --workers"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -218,7 +220,7 @@ def run_all(
     If a process dies, only its current cell fails. Closing the generator ends the processes.
     """
     waiting = list(reversed(cells))
-    # Not "fork", because torch's threads do not survive a fork.
+    # "fork" does not work, because torch's threads do not survive it.
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
     pools: list[ProcessPoolExecutor] = []
@@ -275,8 +277,8 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _prepare_worker(materials: Materials, alive: Connection) -> None:
-    global _workbench  # noqa: PLW0603 - it reaches a process of a pool in no other way
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    global _workbench  # noqa: PLW0603 - the only way to pass it to a process of a pool
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles Ctrl-C
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     tqdm.set_lock(threading.RLock())  # the default lock would leak if this process is killed
     logging.getLogger("cmr_hub").setLevel(logging.ERROR)  # the runner has logged the warnings

@@ -1,4 +1,4 @@
-"""Building a gallery from a dataset."""
+"""Build a gallery from a dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_gallery(
 ) -> Gallery:
     """Build an in-memory gallery from the items of a dataset.
 
-    Items that have neither a picture nor a word known to the model are skipped; their number is
+    Items with neither a picture nor a word that the model knows are skipped. Their number is
     logged.
 
     Raises:
@@ -43,10 +43,10 @@ def build_gallery(
         if path is not None or model.text.knows(sentences)
     ]
     if not items:
-        raise CMRError(f"this model can search nothing in {dataset.name}")
+        raise CMRError(f"{dataset.name} has no picture and no word that the model knows")
     if len(items) < len(dataset):
         logger.warning(
-            "%d of %d items are left out of the gallery: no picture and no known word",
+            "skipped %d of %d items that have no picture and no known word",
             len(dataset) - len(items),
             len(dataset),
         )

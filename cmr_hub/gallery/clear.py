@@ -1,4 +1,4 @@
-"""How much a hit stands out: its score compared with those of neutral sentences."""
+"""Compare the score of a hit with the scores of neutral sentences for the same item."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError, ModelFormatError, QueryError, StorageError, UnknownWordsError
 from cmr_hub.gallery.neutral import neutral_sentences
 from cmr_hub.gallery.query import number
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,15 +30,16 @@ logger = logging.getLogger(__name__)
 NOTHING_CLEAR = "Nothing here stands out for this query."
 FEWEST = 100
 """Minimum number of sentences for a useful mean and standard deviation."""
+_NOT_NEUTRAL = "the scores of neutral sentences must be a mean and a factor, both float32"
 
 
 @dataclass(frozen=True, eq=False)
 class Neutral:
-    """Mean and standard deviation of the scores of neutral sentences with any item.
+    """Mean and standard deviation of the scores of neutral sentences for any item.
 
     If m and C are the mean and the covariance of the sentences' unit vectors, their scores with an
     item v have the mean v·m and the variance v'Cv. Both can be computed for every item, including
-    items added later. An item that scores high for any query never stands out.
+    items added later. An item with high scores for all queries does not stand out.
 
     Attributes:
         mean: (d,) float32, m.
@@ -55,9 +56,9 @@ class Neutral:
         shapes_match = self.mean.ndim == 1 and self.factor.shape[1:] == self.mean.shape
         arrays = (self.mean, self.factor)
         if not shapes_match or any(array.dtype != np.float32 for array in arrays):
-            raise ModelFormatError("scores of neutral sentences: not a mean and a factor")
+            raise ModelFormatError(_NOT_NEUTRAL)
         if not all(np.isfinite(array).all() for array in arrays):
-            raise ModelFormatError("scores of neutral sentences: not finite")
+            raise ModelFormatError("the scores of neutral sentences are not finite")
 
     @classmethod
     def of_vectors(cls, vectors: FloatArray) -> Self:
@@ -71,17 +72,17 @@ class Neutral:
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Restore the statistics from the output of `arrays`. Raises ModelFormatError."""
         if arrays.keys() != {"mean", "factor"}:
-            raise ModelFormatError("scores of neutral sentences: not a mean and a factor")
+            raise ModelFormatError(_NOT_NEUTRAL)
         return cls(arrays["mean"], arrays["factor"])
 
     def arrays(self) -> dict[str, FloatArray]:
-        """Return both arrays by name."""
+        """Return the mean and the factor by name."""
         return {"mean": self.mean, "factor": self.factor}
 
     def z(
         self, scores: npt.NDArray[np.float64], vectors: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64]:
-        """Standardise the scores of a text with n items: z = (score - mean) / spread.
+        """Standardise the scores of a text for n items: z = (score - mean) / spread.
 
         Args:
             scores: (n,) cosine similarities.
@@ -98,7 +99,7 @@ class Neutral:
         return z
 
     def spreads(self, vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return the (n,) standard deviations of neutral scores for (n, d) vectors."""
+        """Return the (n,) standard deviations of the neutral scores of (n, d) vectors."""
         _, factor = self._wide
         spreads: npt.NDArray[np.float64] = np.linalg.norm(
             vectors.astype(np.float64) @ factor.T, axis=1
@@ -113,7 +114,7 @@ class Neutral:
 def neutral_for(
     stored: Neutral | None, modality: Modality | None, clear: float | None
 ) -> Neutral | None:
-    """Return the neutral scores to compare a query with; None unless the query is a text.
+    """Return the neutral scores for a text query, and None for other queries.
 
     Raises:
         QueryError: `clear` is given but there are no neutral scores, or it is not finite.
@@ -132,28 +133,28 @@ def neutral_for(
 
 
 def neutral_of(model: CrossModalModel) -> Neutral | None:
-    """Compute the neutral scores of a model, cached by the model's fingerprint.
+    """Compute the neutral scores of a model, or read them from the cache.
 
-    Sentences without a known word are skipped. Returns None if the model has no text encoder or
+    Sentences without a known word are skipped. Return None if the model has no text encoder or if
     fewer than `FEWEST` sentences remain.
     """
     sentences = neutral_sentences()
     digest = hashlib.sha256("\n".join((model.fingerprint, *sentences)).encode()).hexdigest()
     path = default_cache_home() / f"neutral-{digest[:32]}.safetensors"
-    cached = kept_arrays(path)
+    cached = load_arrays(path)
     if cached is not None:
         return Neutral.of_arrays(cached)
     try:
         vectors = _vectors(model, sentences)
-    except CMRError:  # a model of precomputed features
+    except CMRError:  # the model has no text encoder
         return None
     if sum(map(len, vectors)) < FEWEST:
         return None
     neutral = Neutral.of_vectors(np.concatenate(vectors))
     try:
-        keep_arrays(path, neutral.arrays())
+        save_arrays(path, neutral.arrays())
     except (OSError, StorageError) as error:
-        logger.warning("%s; the sentences will be encoded again next time", error)
+        logger.warning("%s; the neutral sentences will be encoded again next time", error)
     return neutral
 
 

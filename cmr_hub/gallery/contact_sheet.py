@@ -28,10 +28,10 @@ small { opacity: .7; }
 
 
 class Hits(list[Hit]):
-    """The hits of a search, best first. A notebook shows them with their pictures."""
+    """Hits of a search, best first, which a notebook displays with their pictures."""
 
     def _repr_html_(self) -> str:
-        # In a frame of its own, so that its style does not change the notebook's.
+        # In an iframe, so that the style of the page does not change the notebook.
         page = html.escape(contact_sheet(self, f"{len(self)} hits"), quote=True)
         height = 120 + 270 * -(-len(self) // 4)
         style = f"width: 100%; height: {height}px; border: 0"
@@ -44,12 +44,12 @@ def contact_sheet(
     nothing: str = "Nothing was found.",
     notes: Sequence[str] = (),
 ) -> str:
-    """Return the HTML of the page; it needs no other file and no network.
+    """Return a self-contained HTML page, which needs no other file and no network.
 
     Args:
-        hits: the hits, in the order of the page.
+        hits: hits in the order of the page.
         title: title of the page.
-        nothing: text to show if there are no hits.
+        nothing: text of a page without hits.
         notes: sentences below the title.
     """
     tiles = "\n".join(_tile(hit) for hit in hits) or f"<p>{html.escape(nothing)}</p>"
@@ -89,7 +89,7 @@ def _tile(hit: Hit) -> str:
 
 
 def _figure(hit: Hit, alt: str, lines: Sequence[str]) -> str:
-    """Return a picture with lines of HTML below it, the last of which is its path."""
+    """Return a picture with a caption: lines of HTML, followed by the path."""
     path = f"<small>{html.escape(str(hit.path or hit.id))}</small>"
     return (
         f"<figure><div>{_picture(hit.path, alt)}</div><figcaption>"

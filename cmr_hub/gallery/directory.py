@@ -1,4 +1,4 @@
-"""The directory of a gallery, with a writer's lock and atomic commits."""
+"""Directory of a gallery, with a writer lock and atomic commits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LONGEST_NOTE = 1_000
 
 
 class GalleryDirectory:
-    """Content-addressed files and a manifest that lists those in use.
+    """Content-addressed files, and a manifest that lists the files in use.
 
     A write adds files and then replaces the manifest. If the process is killed, the directory
-    holds either the old or the new gallery; the next writer removes files that no manifest lists.
+    has either the old or the new gallery. The next writer removes files that are not listed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -32,7 +32,7 @@ class GalleryDirectory:
         self._lock = FileLock(self.path / _LOCK, timeout=0)
 
     def claim(self) -> bool:
-        """Create the directory if needed; return whether it is new.
+        """Create the directory if it does not exist; return whether it is new.
 
         Raises:
             ModelFormatError: the path exists and is not a gallery.
@@ -52,17 +52,16 @@ class GalleryDirectory:
         return is_new
 
     def forget_lock(self) -> None:
-        """Remove the lock file; only safe if no other process uses the directory yet."""
+        """Remove the lock file, which is only safe if no other process uses the directory yet."""
         (self.path / _LOCK).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the writer's lock; reentrant, and released when the process ends.
+        """Hold the writer lock, which is reentrant and is released when the process ends.
 
         Raises:
-            GalleryInUseError: another process holds it.
-            ModelFormatError: the lock or the writer's note is a link, whose target would be
-                overwritten.
+            GalleryInUseError: another process holds the lock.
+            ModelFormatError: a lock file is a link, whose target would be overwritten.
         """
         for name in (_LOCK, _WRITER):
             if (self.path / name).is_symlink():
@@ -91,7 +90,7 @@ class GalleryDirectory:
             self._lock.release()
 
     def add(self, kind: str, suffix: str, write: Callable[[Path], None]) -> tuple[str, FileRecord]:
-        """Write a file, sync it to disk and name it by its content.
+        """Write a file, sync it to disk and name it after its checksum.
 
         Raises:
             StorageError: the disk is full or read-only.
@@ -105,7 +104,7 @@ class GalleryDirectory:
                 name = f"{kind}-{sha256[:16]}.{suffix}"
                 size = temporary.stat().st_size
                 target = self.path / name
-                # Windows does not replace a file that is mapped.
+                # Windows cannot replace a memory-mapped file.
                 if not (target.is_file() and sha256_of_file(target) == sha256):
                     move(temporary, target)
             finally:
@@ -118,11 +117,12 @@ class GalleryDirectory:
         manifest.write(self.path)
         for entry in self.path.iterdir():
             if _is_ours(entry.name) and entry.name not in manifest.files:
-                with suppress(OSError):  # a file in use is left to the next writer
+                with suppress(OSError):  # if the file is in use, the next writer removes it
                     entry.unlink()
 
     def clear(self) -> None:
-        """Remove all files of the gallery, the manifest first so that no partial one remains."""
+        """Remove all files of the gallery. The manifest is first, so that no partial gallery
+        remains."""
         (self.path / FILE_NAME).unlink(missing_ok=True)
         for entry in self.path.iterdir():
             if _is_ours(entry.name):

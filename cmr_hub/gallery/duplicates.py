@@ -1,4 +1,4 @@
-"""Duplicates in a gallery: the same bytes, the same picture, and pictures that are alike."""
+"""Find duplicates in a gallery: identical files, copies of a picture, and similar pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Kind: TypeAlias = Literal["same bytes", "same picture", "alike"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 ALIKE: Final = 0.97
-"""Minimum cosine similarity of the vectors of pictures that are alike."""
+"""Default of the minimum cosine similarity of pictures that are alike."""
 _BLOCK = 256
 
 
@@ -35,8 +35,8 @@ class Duplicates:
     """A group of duplicates.
 
     Attributes:
-        kind: "same bytes"; "same picture", such as a smaller copy; or "alike".
-        hits: the items in the order of the gallery; `score` is the similarity to the first.
+        kind: "same bytes", "same picture" (for example a smaller copy) or "alike".
+        hits: items in the order of the gallery; `score` is the similarity to the first item.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Duplicates:
 
 
 def facts_of(hit: Hit) -> list[str]:
-    """Return the size in pixels and bytes and the date of a picture, as far as they are known."""
+    """Return the size in pixels, the size in bytes and the date of a picture; "" if unknown."""
     facts = hit.metadata
     width, height, size = (facts.get(name) for name in ("width", "height", "size"))
     taken = facts.get("taken") or facts.get("modified")
@@ -71,10 +71,10 @@ def not_compared(items: pa.Table) -> int:
 def find_duplicates(
     store: Store, kinds: Sequence[str], alike: float, *, progress: bool = False
 ) -> list[Duplicates]:
-    """Return the groups of duplicates of a gallery; see `Gallery.duplicates`."""
+    """Implement `Gallery.duplicates`."""
     for kind in listed("kinds", kinds, str):
         if kind not in KINDS:
-            raise QueryError(f"{shown(kind)} is not a kind of duplicates: {', '.join(KINDS)}")
+            raise QueryError(f"unknown kind {shown(kind)}; choose from: {', '.join(KINDS)}")
     if not 0 < alike <= 1:
         raise QueryError(f"alike must be above 0 and at most 1, not {shown(alike)}")
     table = store.table()
@@ -85,7 +85,7 @@ def find_duplicates(
     if "same bytes" in kinds:
         groups["same bytes"] = _grouped(range(len(ids)), contents)
     if "same picture" in kinds:
-        # One of each content, since copies of the same bytes are a group of their own.
+        # One item per content, because identical files already form a group.
         groups["same picture"] = _grouped(_firsts(contents), pictures)
     if "alike" in kinds:
         rows = store.rows([ids[row] for row in _firsts(pictures)])
@@ -113,7 +113,7 @@ def find_duplicates(
 
 
 def _column(table: pa.Table, name: str) -> list[str]:
-    """Return a column of the items, with their id where it has no value."""
+    """Return a column; missing values are replaced by the id of the item."""
     ids: list[str] = table.column("id").to_pylist()
     if name not in table.column_names:
         return ids
@@ -121,7 +121,7 @@ def _column(table: pa.Table, name: str) -> list[str]:
 
 
 def _files(table: pa.Table) -> list[str]:
-    """Return the video of each row that is a frame of one, and the id of each other row."""
+    """Return the path of the video for each frame, and the id for each other row."""
     paths, ids = (table.column(name).to_pylist() for name in ("path", "id"))
     is_frame = [False] * len(ids)
     if TIME in table.column_names:
@@ -133,9 +133,9 @@ def _files(table: pa.Table) -> list[str]:
 
 
 def _one_of_each(groups: Sequence[Sequence[int]], files: Sequence[str]) -> list[list[int]]:
-    """Keep of each group the first row of each file, and of groups of the same files the first.
+    """Keep the first row of each file in a group, and the first of several groups of equal files.
 
-    Frames of one video are no duplicates, and two videos are duplicates once.
+    Frames of one video are not duplicates, and a pair of videos is reported once.
     """
     kept: dict[tuple[str, ...], list[int]] = {}
     for group in groups:
@@ -180,10 +180,10 @@ def _grouped(rows: Sequence[int], keys: Sequence[str]) -> list[list[int]]:
 
 
 def _alike(vectors: FloatArray, threshold: float, *, progress: bool) -> list[IntArray]:
-    """Group vectors: each is as similar as the threshold to the first of its group.
+    """Group vectors whose similarity to the first vector of the group reaches the threshold.
 
     Every vector is compared with every later one, in blocks of matrix products. Groups are not
-    chained, so that a hundred pictures of a slow change do not become one group.
+    chained, so that a long series of gradually changing pictures does not become one group.
     """
     is_free = np.ones(len(vectors), dtype=bool)
     groups = []

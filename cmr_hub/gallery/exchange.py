@@ -1,4 +1,4 @@
-"""Writing a gallery for other programs, and making one of vectors from elsewhere."""
+"""Export a gallery for other programs, and import vectors that they computed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _Read: TypeAlias = "tuple[dict[str, Any], dict[Modality, VectorColumn]]"
 
 FORMATS: Final = ("parquet", "csv", "npz", "fiftyone", "lance")
 VECTORS: Final[Mapping[Modality, str]] = {"image": "image_vector", "text": "text_vector"}
-"""Columns of the vectors; null for an item that has none."""
+"""Columns of the vectors; null for an item without a vector."""
 OTHER_NAMES: Final = ("vector", "vectors", "embedding", "embeddings", "image_vectors")
-"""Other names of the column of pictures' vectors, as LanceDB and other programs have them."""
+"""Names of the column of image vectors in LanceDB and other programs."""
 _ROWS: Final = 8_192
 _MOST_SHOWN: Final = 3
 
@@ -49,18 +49,18 @@ _MOST_SHOWN: Final = 3
 def export_gallery(
     store: Store, out: str | Path, format: str | None = None, *, where: str | None = None
 ) -> int:
-    """Write the items of a gallery with their vectors to a file or a folder, in one step.
+    """Write the items of a gallery with their vectors to a file or a folder, atomically.
 
     Args:
-        store: the rows of the gallery.
+        store: storage of the gallery.
         out: the file, or for FiftyOne and LanceDB a new folder.
-        format: one of `FORMATS`. Default: that of the ending.
+        format: one of `FORMATS`. Default: the extension of `out`.
             parquet: a table with the columns of the items and `VECTORS`, lists of float32.
-            csv: the same; lists are JSON text.
-            npz: `ids`, `paths`, `labels`, `sentences` (JSON text), and for each modality its
-                `image_vectors` with their `image_rows`.
+            csv: the same table with lists as JSON text.
+            npz: `ids`, `paths`, `labels`, `sentences` (JSON text), and for each modality the
+                vectors and their row numbers, for example `image_vectors` and `image_rows`.
             fiftyone: for `fiftyone.Dataset.from_dir(…, fiftyone.types.FiftyOneDataset)`. The
-                pictures stay where they are; items without one are left out.
+                pictures are not copied; items without a picture are omitted.
             lance: a LanceDB table, NAME.lance; needs the package pylance.
         where: a condition on the columns; see `Gallery.search`.
 
@@ -80,10 +80,10 @@ def export_gallery(
             f"{known_names(chosen, FORMATS)}"
         )
     if chosen in ("fiftyone", "lance") and out.exists():
-        raise QueryError(f"{out} exists already; choose the name of a new folder")
+        raise QueryError(f"{out} already exists; choose the name of a new folder")
     table = store.table(None if where is None else Where(where))
     if taken := set(VECTORS.values()) & set(table.column_names):
-        raise QueryError(f"the gallery has a column {min(taken)} of its own; rename it first")
+        raise QueryError(f"the gallery already has a column {min(taken)}; rename it first")
     parts = _parts(store, table)
     write = {"parquet": _parquet, "csv": _csv, "npz": _npz, "fiftyone": _fiftyone, "lance": _lance}
     write[chosen](out, _schema(store, table), parts)
@@ -98,14 +98,14 @@ def import_vectors(
     ids: str | Path | None = None,
     model_name: str | None = None,
 ) -> Gallery:
-    """Make a gallery of vectors that were computed elsewhere with the same model.
+    """Create a gallery from vectors that another program computed with the same model.
 
     Vectors are scaled to length 1, which changes no cosine similarity.
 
     Args:
-        source: a Parquet file, a LanceDB table (NAME.lance) or an .npz file as `export_gallery`
-            writes; or an .npy file of one vector per row. Vectors in columns of another name
-            (`OTHER_NAMES`) are those of pictures.
+        source: a Parquet file, a LanceDB table (NAME.lance) or an .npz file in the format of
+            `export_gallery`; or an .npy file with one vector per row. A column with one of
+            `OTHER_NAMES` has image vectors.
         out: a new directory for the gallery.
         model: the model that made the vectors.
         ids: a file with one id per line, for an .npy file.
@@ -113,16 +113,16 @@ def import_vectors(
 
     Raises:
         DataFormatError: the file cannot be read, or has no ids or no vectors; a vector is zero, not
-            finite, or of other dimensions than the model's; or ids are missing or not unique.
-        ModelFormatError: the columns cannot be those of a gallery, or `out` is not empty.
+            finite, or has another dimension than the model; or ids are missing or not unique.
+        ModelFormatError: a gallery cannot have these columns, or `out` is not empty.
     """
     source, out = Path(source), Path(out)
     if holds_gallery(out):
-        raise QueryError(f"{out} is a gallery already; choose the name of a new directory")
+        raise QueryError(f"{out} is already a gallery; choose the name of a new directory")
     read = {".parquet": _read_parquet, ".lance": _read_lance, ".npz": _read_npz, ".npy": _read_npy}
     if source.suffix.lower() not in read:
         raise DataFormatError(
-            f"{source} has none of the endings that can be read: {', '.join(read)}"
+            f"{source} cannot be imported: its extension is none of {', '.join(read)}"
         )
     try:
         columns, vectors = read[source.suffix.lower()](source, None if ids is None else Path(ids))
@@ -132,7 +132,7 @@ def import_vectors(
         raise DataFormatError(f"{source} cannot be imported: {error}") from error
     if not any(map(len, found.values())):
         names = ", ".join((*VECTORS.values(), *OTHER_NAMES))
-        raise DataFormatError(f"{source} has no vectors in a column of one of the names {names}")
+        raise DataFormatError(f"{source} has no vectors: none of its columns is called {names}")
     store = LocalStore(model.fingerprint, model_name)
     Gallery(store, model).add_vectors(
         table, image_embeddings=found.get("image"), text_embeddings=found.get("text")
@@ -152,7 +152,7 @@ def _schema(store: Store, table: pa.Table) -> pa.Schema:
 
 
 def _parts(store: Store, table: pa.Table) -> Iterator[tuple[pa.Table, Segment]]:
-    """Yield the items in parts, each with its vectors in the same order."""
+    """Yield the items in parts, with their vectors in the same order."""
     for start in range(0, len(table), _ROWS):
         part = table.slice(start, _ROWS).combine_chunks()
         rows = store.rows(part.column("id").to_pylist())
@@ -173,15 +173,12 @@ def _batches(
 def _vector_column(rows: Segment, field: pa.Field) -> pa.Array:
     values = np.zeros((len(rows), field.type.list_size), np.float32)
     is_missing = np.ones(len(rows), dtype=bool)
-    column = rows.vectors.get(_modality(field.name))
+    (modality,) = (name for name, vectors in VECTORS.items() if vectors == field.name)
+    column = rows.vectors.get(modality)
     if column is not None:
         values[column.rows], is_missing[column.rows] = column.matrix, False
     flat = pa.array(values.ravel())
     return pa.FixedSizeListArray.from_arrays(flat, type=field.type, mask=pa.array(is_missing))
-
-
-def _modality(column: str) -> Modality:
-    return next(name for name, own in VECTORS.items() if own == column)
 
 
 def _parquet(out: Path, schema: pa.Schema, parts: Iterator[tuple[pa.Table, Segment]]) -> None:
@@ -208,7 +205,7 @@ def _csv(out: Path, schema: pa.Schema, parts: Iterator[tuple[pa.Table, Segment]]
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    """Return lists as JSON text, and other columns as they are."""
+    """Convert a column of lists to JSON text; return other columns unchanged."""
     if not pa.types.is_nested(column.type):
         return column
     if pa.types.is_fixed_size_list(column.type):
@@ -262,14 +259,14 @@ def _fiftyone(out: Path, schema: pa.Schema, parts: Iterator[tuple[pa.Table, Segm
 
 
 def _sample(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item as FiftyOne writes a sample; its field `id` is FiftyOne's own."""
+    """Convert an item to a FiftyOne sample, whose field `id` is reserved for FiftyOne."""
     known = {name: value for name, value in item.items() if value is not None}
     sample = {"filepath": known.pop("path"), "tags": [], "_media_type": "image"}
     sample["item_id"] = known.pop("id")
     sample["captions"] = known.pop("sentences", [])
     if (label := known.pop("label", None)) is not None:
         sample["ground_truth"] = {"_cls": "Classification", "tags": [], "label": label}
-    # FiftyOne has its own fields of these names.
+    # FiftyOne has fields with these names.
     return sample | {
         f"own_{name}" if name in ("filepath", "tags", "metadata") else name: value
         for name, value in known.items()
@@ -288,8 +285,7 @@ def _pylance() -> Any:
         import lance
     except ImportError as error:
         raise CMRError(
-            "tables of LanceDB need the package pylance, which is not installed: "
-            "pip install pylance"
+            "LanceDB tables need the package pylance, which is not installed: pip install pylance"
         ) from error
     return lance
 
@@ -306,7 +302,7 @@ def _read_lance(path: Path, _: Path | None) -> _Read:
     try:
         table = lance.dataset(str(path)).to_table()
     except (OSError, ValueError) as error:
-        raise DataFormatError(f"it is no table of LanceDB: {error}") from error
+        raise DataFormatError(f"it is not a LanceDB table: {error}") from error
     return _of_table(table)
 
 
@@ -328,9 +324,11 @@ def _of_column(name: str, column: pa.ChunkedArray) -> VectorColumn:
         lengths = set(pc.list_value_length(present).unique().to_pylist())
         numbers = pc.list_flatten(present).cast(pa.float32()).to_numpy(zero_copy_only=False)
     except (pa.ArrowException, TypeError) as error:
-        raise DataFormatError(f"the column {name} has no lists of numbers: {error}") from error
+        raise DataFormatError(
+            f"the column {name} does not have lists of numbers: {error}"
+        ) from error
     if len(lengths) > 1:
-        raise DataFormatError(f"the vectors in {name} are of different lengths: {sorted(lengths)}")
+        raise DataFormatError(f"the vectors in {name} have different lengths: {sorted(lengths)}")
     return VectorColumn(numbers.reshape(len(rows), -1), rows)
 
 
@@ -354,7 +352,9 @@ def _read_npz(path: Path, _: Path | None) -> _Read:
 
 def _read_npy(path: Path, ids: Path | None) -> _Read:
     if ids is None:
-        raise DataFormatError("an .npy file has no ids: give a file with one per line with --ids")
+        raise DataFormatError(
+            "an .npy file has no ids: give a file with one id per line with --ids"
+        )
     matrix = _arrays(path)["vectors"]
     names = read_bytes(ids).decode("utf-8-sig").splitlines()
     if len(names) != len(matrix):
@@ -372,15 +372,15 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _checked(name: Modality, column: VectorColumn, dim: int) -> VectorColumn:
-    """Return finite vectors of length 1. Raises DataFormatError for others."""
+    """Scale vectors to length 1. Raises DataFormatError if they are invalid."""
     matrix: FloatArray = np.asarray(column.matrix, np.float32)
     if not len(column):
         return VectorColumn(np.empty((0, dim), np.float32), column.rows)
     if matrix.ndim != 2 or matrix.shape[1] != dim:
         shape = " × ".join(map(str, matrix.shape))
         raise DataFormatError(
-            f"the {name} vectors are {shape} numbers, but those of the model have {dim} "
-            "dimensions: name the model that made them with --model"
+            f"the {name} vectors have the shape {shape}, but the model has {dim} dimensions: "
+            "give the model that made the vectors with --model"
         )
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
@@ -388,18 +388,18 @@ def _checked(name: Modality, column: VectorColumn, dim: int) -> VectorColumn:
     if len(wrong):
         rows = ", ".join(str(int(column.rows[one])) for one in wrong[:_MOST_SHOWN])
         raise DataFormatError(
-            f"{len(wrong):,} {name} vectors are zero or not finite, e.g. those of the rows {rows}: "
-            "leave these items out"
+            f"{len(wrong):,} {name} vectors are zero or not finite, e.g. in the rows {rows}: "
+            "remove these items"
         )
     return VectorColumn((matrix / lengths).astype(np.float32), column.rows.astype(np.int64))
 
 
 def _items(columns: Mapping[str, Any], folder: Path) -> pa.Table:
-    """Return the table of items of some columns, with paths relative to a folder made absolute."""
+    """Return the table of items, with relative paths joined to a folder."""
     given = dict(columns)
     ids = given.pop("id", given.pop("ids", None))
     if ids is None:
-        raise DataFormatError("it has no column id")
+        raise DataFormatError("it has no column called id")
     names = [None if one is None else str(one) for one in _list(ids)]
     unclear = [row for row, name in enumerate(names) if not name or not is_clean(name)]
     if unclear:
@@ -437,7 +437,7 @@ def _list(column: pa.ChunkedArray | Sequence[Any]) -> list[Any]:
 
 
 def _sentences(value: object) -> list[str]:
-    """Return the sentences of a cell: a list, JSON text of one, or one text."""
+    """Return the sentences in a cell, which is a list, a list as JSON text, or one sentence."""
     if isinstance(value, str):
         try:
             listed = json.loads(value)

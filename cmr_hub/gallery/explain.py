@@ -1,6 +1,6 @@
-"""Explaining a hit by words of the query, regions of the picture and training classes.
+"""Explain a hit by words of the query, regions of the picture and training classes.
 
-The methods are model-agnostic: a part of the query or the picture is removed and the score is
+The methods work with any model: a part of the query or the picture is removed, and the score is
 computed again.
 
 Any change of the query or the picture changes the score slightly. The scores of neutral sentences
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, ImageSource, Modality
 
 MOST_WORDS = 64
-"""Maximum number of words explained; the rest of a longer text is ignored."""
+"""Maximum number of explained words; the rest of a longer text is ignored."""
 CELLS = 8
 """Number of rows and of columns of a saliency map."""
 CLEAR_WORD = 1.0
-"""Minimum |z| of a word that stands out. With an unrelated picture, fewer than a twentieth of a
-caption's words reach it."""
+"""Minimum |z| of a word that stands out. With an unrelated picture, fewer than 5 % of the words of
+a caption reach it."""
 CLEAR_PLACE = 3.0
-"""Minimum z of a cell that stands out. For fewer than a twentieth of neutral sentences does any of
-the 64 cells reach it."""
+"""Minimum z of a cell that stands out. Fewer than 5 % of neutral sentences reach it in any of
+the 64 cells."""
 _WINDOW = 2
 
 
@@ -48,12 +48,12 @@ class WordContribution:
     known: bool
     """Whether the model knows the word; the score of an unknown word is 0."""
     score: float
-    """By how much the hit's cosine similarity drops without the word; negative if it rises."""
+    """Decrease of the cosine similarity without the word; negative if it increases."""
     wanted: bool
     """False for a word of a part with a negative weight."""
     z: float | None = None
-    """`score` divided by the standard deviation of the scores of neutral sentences with the same
-    item; None if these are not available."""
+    """`score` divided by the standard deviation of the scores of neutral sentences for the same
+    item; None without neutral scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +61,12 @@ class Saliency:
     """A map of the regions of a picture that make it similar to a query."""
 
     cells: FloatArray
-    """(CELLS, CELLS): by how much the cosine similarity drops when the cell is covered."""
+    """(CELLS, CELLS): decrease of the cosine similarity when the cell is covered."""
     box: tuple[float, float, float, float]
-    """The crop that the network sees: left, top, right, bottom, in [0, 1]."""
+    """Part of the picture that the encoder sees: left, top, right, bottom, in [0, 1]."""
     z: FloatArray | None = None
-    """(CELLS, CELLS): `cells` standardised by the drops of neutral sentences for the same cell;
-    None if these are not available."""
+    """(CELLS, CELLS): `cells` standardised by the decreases for neutral sentences; None without
+    neutral scores."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class ClassScore:
 
     name: str
     score: float
-    """Cosine similarity to the centroid of the class's training items, in [-1, 1]."""
+    """Cosine similarity to the centroid of the training items of the class, in [-1, 1]."""
 
 
 def strengths(z: npt.ArrayLike, least: float) -> npt.NDArray[np.float64]:
     """Map z-scores to opacities in [0, 1].
 
     The opacity is 0 below `least`, .5 at `least`, and 1 from twice `least`. The scale is fixed, so
-    that the same z looks the same everywhere.
+    that equal z-scores always look the same.
     """
     sizes = np.abs(np.asarray(z, dtype=np.float64))
     return np.where(sizes >= least, np.minimum(sizes / (2 * least), 1), 0)
@@ -98,8 +98,8 @@ def word_contributions(
 
     The contribution of word t is c_t = cos(q, v) − cos(q₋ₜ, v), where q₋ₜ is the vector of the
     query without that word (Li et al. 2016, arXiv 1612.08220, "erasure"). If no other word is
-    known, q₋ₜ has no direction and its cosine counts as 0. Words interact, so the contributions
-    need not sum to the score.
+    known, q₋ₜ is zero, and so is its cosine. Words interact, so the contributions do not sum to the
+    score.
 
     Args:
         model: the model that encoded the query.
@@ -164,7 +164,7 @@ def saliency(
         model: a model with an image encoder.
         picture: the picture of the hit.
         vector: (d,) unit vector of the query.
-        neutral: scores of neutral sentences, for a z of every cell; text queries only.
+        neutral: scores of neutral sentences, to compute `z`; for text queries only.
 
     Raises:
         CMRError: the model has no image encoder.
@@ -213,13 +213,13 @@ def nearest_classes(
         count: maximum number of classes.
 
     Raises:
-        QueryError: the vector has another width.
+        QueryError: the vector has another dimension than the model.
     """
     if model.centroids is None:
         return []
     row = np.asarray(vector, dtype=np.float32)
     if row.shape != (model.dim,):
-        raise QueryError(f"a vector of {model.dim} numbers is needed, not of shape {row.shape}")
+        raise QueryError(f"the vector must have the shape ({model.dim},), not {row.shape}")
     (scores,) = model.centroids.similarity(row[None], modality)
     order = np.argsort(-scores, kind="stable")[:count]
     return [

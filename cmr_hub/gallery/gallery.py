@@ -1,4 +1,4 @@
-"""The gallery: pictures and texts with their vectors, stored and searched."""
+"""A gallery stores pictures and texts with their vectors, and searches them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cmr_hub.errors import ModelFormatError, QueryError, shown
+from cmr_hub.atomic import storing
+from cmr_hub.datasets.images import read_file
+from cmr_hub.errors import ImageError, ModelFormatError, QueryError, shown
 from cmr_hub.gallery.clear import neutral_for, neutral_of
 from cmr_hub.gallery.contact_sheet import Hits
 from cmr_hub.gallery.duplicates import ALIKE, KINDS, Duplicates, find_duplicates
-from cmr_hub.gallery.embed import embedded
-from cmr_hub.gallery.items import Item, listed
+from cmr_hub.gallery.items import Item, listed, split_root
 from cmr_hub.gallery.label import COLUMN, label_store
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.pages import Page, picture_of, search_pages
-from cmr_hub.gallery.pictures import copy_pictures
 from cmr_hub.gallery.query import Query, chosen_target, modality, query_vector, unit_rows
-from cmr_hub.gallery.segment import segment_of
+from cmr_hub.gallery.segment import encode_items, segment_of
 from cmr_hub.gallery.text_in_pictures import TextCondition, TextQuery
 from cmr_hub.hit import Explanation, Hit
 from cmr_hub.models.zero_shot import TEMPLATE
@@ -44,11 +44,11 @@ class Gallery:
 
     Args:
         store: storage of the rows.
-        model: encodes the items and queries. Without a model, only vectors can be queried and
-            nothing can be added.
+        model: model that encodes items and queries. Without a model, queries must be vectors, and
+            no items can be added.
 
     Raises:
-        ModelFormatError: the vectors of the store were made by another model.
+        ModelFormatError: another model made the vectors of the store.
 
     Example:
         >>> gallery = Gallery.create("pets", load())                        # doctest: +SKIP
@@ -79,7 +79,7 @@ class Gallery:
 
         Args:
             directory: a new or empty directory; None keeps the gallery in memory.
-            model: the model that encodes the items.
+            model: model that encodes the items.
             model_name: the name under which `cmr_hub.load` finds the model.
 
         Raises:
@@ -102,11 +102,12 @@ class Gallery:
 
         Args:
             directory: directory of the gallery.
-            model: the model that made its vectors.
+            model: model that made the vectors.
             root: new location of the pictures' common folder, if it has moved.
 
         Raises:
-            ModelFormatError: it is not a gallery, is incomplete, or is of another version or model.
+            ModelFormatError: the directory is not a gallery, the gallery is incomplete, or it was
+                written by another version or with another model.
         """
         store = LocalStore.open(directory, root=root)
         try:
@@ -128,13 +129,13 @@ class Gallery:
         Args:
             items: a table as returned by `items.items_table`.
             image_embeddings: (N, d) unit vectors, row i for item i; or a `VectorColumn` if only
-                some items have one; or None.
-            text_embeddings: same as `image_embeddings`, for the texts.
+                some items have a vector; or None.
+            text_embeddings: like `image_embeddings`, for the texts.
             model_id: fingerprint of the model that made the vectors.
 
         Raises:
-            ModelFormatError: vectors are missing, differ in width, are not finite or not of length
-                1, or the table is invalid.
+            ModelFormatError: vectors are missing, have different dimensions, are not finite or not
+                of length 1, or the table is invalid.
         """
         gallery = cls(LocalStore(model_id))
         gallery.add_vectors(
@@ -184,7 +185,7 @@ class Gallery:
 
         Raises:
             QueryError: an id already exists (use `update`), or the gallery has no model.
-            ModelFormatError: the items do not make a table.
+            ModelFormatError: the items do not form a table.
             CMRError: an item has neither a picture nor a known word; nothing is added.
             ImageError: a picture cannot be read; nothing is added.
         """
@@ -192,7 +193,7 @@ class Gallery:
         existing = self.store.rows([item.id for item in rows])
         if len(existing):
             raise QueryError(
-                f"{len(existing)} ids are in the gallery already, e.g. "
+                f"{len(existing)} ids are already in the gallery, e.g. "
                 f"{shown(existing.items['id'][0].as_py())}: update() replaces them"
             )
         self.update(rows, cache=cache, progress=progress)
@@ -200,14 +201,14 @@ class Gallery:
     def update(
         self, items: Iterable[Item], *, cache: FeatureCache | None = None, progress: bool = False
     ) -> None:
-        """Add items, replacing those with the same ids. See `add`."""
+        """Add items, replacing existing items with the same ids. See `add`."""
         if self.model is None:
             raise QueryError(
-                "nothing can be added to a gallery that was opened without its model: "
+                "items can only be added to a gallery with its model: open it with "
                 "Gallery.open(directory, model)"
             )
         self.store.put(
-            embedded(self.model, listed("items", items, Item), cache=cache, progress=progress)
+            encode_items(self.model, listed("items", items, Item), cache=cache, progress=progress)
         )
         self.calibrate()
 
@@ -223,10 +224,10 @@ class Gallery:
         self.calibrate()
 
     def calibrate(self) -> None:
-        """Compute the scores of neutral sentences, if not stored yet, so that hits have a `z`.
+        """Store the scores of neutral sentences if they are missing, so that hits have a `z`.
 
-        Methods that add items call this. Does nothing if the model has no text encoder. Those of
-        the gallery that comes with the model are reused.
+        Methods that add items call this method. It does nothing if the model has no text encoder.
+        If the model comes with a gallery, the scores of that gallery are reused.
         """
         if self.model is None or self.store.neutral is not None:
             return
@@ -239,9 +240,9 @@ class Gallery:
             self.store.keep_neutral(neutral)
 
     def remove(self, ids: Iterable[str] = (), *, where: str | None = None) -> int:
-        """Remove items by id or condition; return how many were removed.
+        """Remove items by id or condition; return the number of removed items.
 
-        `cmr index` leaves these pictures out until `--restore`, except in Milvus.
+        Except in Milvus, `cmr index` skips these pictures unless `--restore` is given.
 
         Raises:
             QueryError: the condition cannot be parsed.
@@ -263,21 +264,24 @@ class Gallery:
     ) -> dict[str | None, int]:
         """Write the most probable class name of each picture into a column.
 
-        The stored vectors are classified as in `CrossModalModel.classify`. The probability is
+        The stored vectors are classified as in `CrossModalModel.classify`. The probabilities are
         written to the column `<column>_probability`. Items without a picture get null. See
         `label_store`.
 
         Args:
             names, template, temperature: as for `classify`.
-            column: name of the column; `label` replaces the labels of the dataset.
-            min_probability: write null if the probability is lower.
+            column: name of the column. `label` replaces the labels of the dataset.
+            min_probability: write null for lower probabilities.
             progress: show a progress bar.
 
         Returns:
-            Number of pictures per name, most frequent first; the key None counts those without.
+            Number of pictures per name, most frequent first. The key None counts pictures without a
+            name.
         """
         if self.model is None:
-            raise QueryError("naming pictures needs the model: Gallery.open(directory, model)")
+            raise QueryError(
+                "labelling needs the model: open the gallery with Gallery.open(directory, model)"
+            )
         return label_store(
             self.store,
             self.model,
@@ -305,56 +309,58 @@ class Gallery:
     ) -> list[Hit]:
         """Return the items most similar to a text, a picture, a vector or a `Mix`.
 
-        If text was read in the pictures (`index_folder(ocr=True)`), a hit whose text has words of
-        the query moves up: the ranking by similarity is fused with one by words, see
-        `fusion.fused`. `Hit.score` remains the similarity. Of a query such as
-        `airport text:"gate 12"`, each hit has the phrase in its text; if it is the whole query, the
-        score is 0 if the model does not know the words.
+        If text was read in the pictures (`index_folder(ocr=True)`), pictures whose text has words
+        of the query move up: the ranking by similarity is fused with a ranking by words, see
+        `fusion.fused`. `Hit.score` remains the similarity. For a query such as
+        `airport text:"gate 12"`, the text of every hit has the phrase. If a query has only phrases
+        and the model does not know their words, the scores are 0.
 
         Args:
             query: a text (`str`), a picture (`Path`, PIL image, the `bytes` of a file, or a uint8
                 array (H, W, 3) or (H, W)), a vector (an array (d,)), or a weighted sum of these
                 (`Mix`).
             k: maximum number of hits.
-            target: compare with the items' pictures ("image") or texts ("text"). Default: the
-                pictures, if the gallery has any.
+            target: compare with the pictures ("image") or the texts ("text") of the items. Default:
+                the pictures, if the gallery has any.
             offset: number of best hits to skip: page 3 of 10 hits is offset=20.
             where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008", and on
                 `modality`, which is 'image', 'text' or 'pair'.
             min_score: minimum cosine similarity of a hit.
-            distinct: return one of each group of the same picture or video, with the number of the
-                others in `Hit.duplicates`; False for all; a number, e.g. .98, to skip also items
+            distinct: True returns one hit per picture or video and counts its other copies or
+                frames in `Hit.duplicates`. False returns all. A number, e.g. .98, also skips items
                 whose similarity to a better hit is higher.
             clear: minimum `z` of a hit; only the 1,000 best scores are considered.
-            query_modality: modality of a query vector; only hits of a text have a `z`.
-            text: text to seek in the pictures beside a query vector. Default: that of the query.
+            query_modality: modality of a query vector; only the hits of a text query have a `z`.
+            text: text to search for in the pictures if the query is a vector. Default: the text of
+                the query.
 
         Returns:
-            Hits, best first; ties in the order of the gallery.
+            Hits, best first; ties keep the order of the gallery.
 
         Raises:
             QueryError: the query or another argument is invalid.
             UnknownWordsError, ImageError: the model cannot encode the query.
         """
         neutral = neutral_for(self.store.neutral, query_modality or modality(query), clear)
-        asked = TextQuery.of(query if text is None else text)
-        plain = _condition(where)
-        condition: Where | TextCondition | None = plain
-        if asked.phrases:
+        text_query = TextQuery.of(query if text is None else text)
+        column_condition = _condition(where)
+        condition: Where | TextCondition | None = column_condition
+        if text_query.phrases:
             if not self.store.has_text:
                 raise QueryError(
                     'text:"…" needs a local gallery with the text in its pictures: '
                     "cmr index FOLDER --out gallery --ocr"
                 )
-            condition = TextCondition(asked.phrases, plain)
-        sought = asked if asked.phrases or (asked.words and self.store.has_text) else None
-        if asked.phrases and isinstance(query, np.ndarray) and not query.any():
+            condition = TextCondition(text_query.phrases, column_condition)
+        uses_text = text_query.phrases or (text_query.words and self.store.has_text)
+        if text_query.phrases and isinstance(query, np.ndarray) and not query.any():
             vector = query.astype(np.float64)
         else:
             vector = query_vector(self.model, query)
-        if not vector.any():  # only text is sought, and the model does not know its words
+        if not vector.any():  # the query has only phrases, whose words the model does not know
             neutral = None
-        page = Page(k, offset, condition, min_score, distinct, clear, neutral, sought)
+        searched = text_query if uses_text else None
+        page = Page(k, offset, condition, min_score, distinct, clear, neutral, searched)
         return Hits(self._search(vector[None], chosen_target(target, self.targets), page)[0])
 
     def search_many(
@@ -366,7 +372,7 @@ class Gallery:
         *,
         where: str | None = None,
     ) -> list[list[Hit]]:
-        """Search with (Q, d) vectors at once; returns the same hits as `search` for each."""
+        """Search with (Q, d) vectors at once; return the hits of `search` for each vector."""
         page = Page(k, offset, _condition(where))
         return self._search(unit_rows(vectors), chosen_target(target, self.targets), page)
 
@@ -385,10 +391,10 @@ class Gallery:
         """Return the items most similar to an item of the gallery, without the item itself.
 
         Args:
-            id: id of the item. Its picture is the query, or its text if it has no picture. Its
-                copies are not returned either, unless `distinct` is False.
+            id: id of the item. Its picture is the query, or its text if it has no picture. Copies
+                of the picture are only returned if `distinct` is False.
             k, offset, where, min_score, distinct, clear: as for `search`.
-            target: modality to compare with; default the query's own.
+            target: modality to compare with. Default: the modality of the query.
 
         Raises:
             QueryError: the item does not exist, or an argument is invalid.
@@ -397,7 +403,7 @@ class Gallery:
         if not len(row):
             raise QueryError(f"there is no item {shown(id)} in the gallery")
         if not row.vectors:
-            raise QueryError(f"the item {shown(id)} has no vector to compare with others")
+            raise QueryError(f"the item {shown(id)} has no vector to search with")
         own: Modality = "image" if "image" in row.vectors else "text"
         vector = row.vectors[own].matrix[0]
         page = Page(k, offset)
@@ -425,20 +431,20 @@ class Gallery:
     ) -> list[Duplicates]:
         """Return groups of duplicates, in the order of the kinds and of the gallery.
 
-        Nothing is removed. Items of the same bytes or the same picture were found when their folder
-        was indexed (`copies.PictureGroups`); with Milvus, only those of the same bytes are.
+        Nothing is removed. Copies of the same picture were found when their folder was indexed
+        (`copies.PictureGroups`). In Milvus, only identical files are found.
 
         Args:
-            kinds: some of "same bytes", "same picture" (such as a smaller copy) and "alike". A
-                group has one item of each group of the kinds before.
-            alike: minimum cosine similarity of the vectors to that of the first of its group. Each
-                picture is compared with each other one, which takes minutes for 100,000.
+            kinds: some of "same bytes", "same picture" (for example a smaller copy) and "alike". A
+                group has one item of each group of the previous kinds.
+            alike: minimum cosine similarity to the first picture of a group. All pairs of pictures
+                are compared, which takes minutes for 100,000 pictures.
             progress: show a progress bar.
         """
         return find_duplicates(self.store, kinds, alike, progress=progress)
 
     def explain(self, hit: Hit, target: Modality = "image") -> Explanation:
-        """Return a hit's rank and score, and the training class nearest to it.
+        """Return the rank and score of a hit, and the training class nearest to it.
 
         Raises:
             QueryError: the item no longer exists, or has no vector of this modality.
@@ -452,7 +458,7 @@ class Gallery:
         return Explanation(hit.rank, hit.score, len(self), name)
 
     def vectors(self, target: Modality) -> FloatArray:
-        """Return the (n, d) vectors of one modality, in the order of the `items` that have one."""
+        """Return the (n, d) vectors of one modality, in the order of the items that have one."""
         rows = self.store.rows(self.items.column("id").to_pylist())
         if target not in rows.vectors:
             raise QueryError(f"this gallery has no {target} vectors")
@@ -462,13 +468,13 @@ class Gallery:
         """Write a copy to a directory atomically, replacing an existing gallery.
 
         Args:
-            directory: a new directory or one of a gallery.
-            root: the folder that `copy_pictures` copied to, relative to `directory`; default: the
-                pictures stay where they are.
+            directory: a new directory, or the directory of a gallery.
+            root: future folder of the pictures, relative to `directory`. Default: their current
+                folder.
 
         Raises:
             ModelFormatError: the directory exists and is not a gallery.
-            GalleryInUseError: another process is writing to it.
+            GalleryInUseError: another process is writing to the directory.
         """
         if not isinstance(self.store, LocalStore):
             raise QueryError("only a local gallery can be saved to a directory")
@@ -477,12 +483,24 @@ class Gallery:
     def copy_pictures(self, directory: str | Path) -> None:
         """Copy the pictures of all items, keeping their paths below their common folder.
 
-        A saved gallery can then be opened with `root=directory`.
+        A frame of a video is copied as a picture with the same name. A saved gallery can then be
+        opened with `root=directory`.
 
         Raises:
             ImageError: a picture is missing or cannot be read.
         """
-        copy_pictures(self.items, Path(directory))
+        root, relative = split_root(self.items)
+        if root is None:
+            return
+        for name in filter(None, relative.column("path").to_pylist()):
+            target = Path(directory) / name
+            try:
+                content = read_file(Path(root) / name)
+            except (OSError, ImageError) as error:
+                raise ImageError(f"cannot copy {Path(root) / name}: {error}") from error
+            with storing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
 
     def _search(
         self, queries: npt.NDArray[np.float64], target: Modality, page: Page
@@ -491,8 +509,8 @@ class Gallery:
             return [[] for _ in queries]
         if queries.shape[1] != self.dim:
             raise QueryError(
-                f"the gallery's vectors have {self.dim} numbers, the query has "
-                f"{queries.shape[1]}: was it made by another model?"
+                f"the vectors of the gallery have {self.dim} dimensions, the query has "
+                f"{queries.shape[1]}: was it encoded by another model?"
             )
         if self.model is not None:
             queries = self.model.without_slot(queries, target)
@@ -505,7 +523,7 @@ def _condition(text: str | None) -> Where | None:
         return None
     if not isinstance(text, str):
         raise QueryError(f'a condition is a text, e.g. "year >= 2008", not {shown(text)}')
-    # Importing the SQL parser takes a tenth of the time of a search from the shell.
+    # Importing the SQL parser takes 10 % of the time of a search from the shell.
     from cmr_hub.gallery.where import Where
 
     return Where(text)

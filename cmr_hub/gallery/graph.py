@@ -1,8 +1,8 @@
 """An approximate index: HNSW over vectors quantised to 8 bits.
 
-This is FAISS's implementation of hierarchical navigable small worlds (Malkov and Yashunin 2018,
-arXiv 1603.09320). Each vector is a node with links to its neighbours; a search walks from node to
-node and keeps the `ef` best seen.
+Hierarchical navigable small worlds (Malkov and Yashunin 2018, arXiv 1603.09320), implemented by
+FAISS. Each vector is a node with links to its neighbours. A search walks from node to node and
+keeps the `ef` best nodes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Graph:
 
     Args:
         dim: dimension of the vectors.
-        bounds: minimum and maximum of their values, quantised in 256 steps; values outside are
-            clipped.
+        bounds: minimum and maximum of the values, which are quantised in 256 steps. Values
+            outside are clipped.
     """
 
     def __init__(self, dim: int, bounds: tuple[float, float]) -> None:
@@ -57,7 +57,7 @@ class Graph:
 
     @classmethod
     def for_vectors(cls, matrices: Sequence[FloatArray]) -> Self:
-        """Create an empty graph with bounds that fit these vectors."""
+        """Create an empty graph for the range of values of these vectors."""
         bounds = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
         return cls(matrices[0].shape[1], bounds)
 
@@ -80,7 +80,7 @@ class Graph:
     def search(
         self, query: FloatArray, count: int, share: float, bits: npt.NDArray[np.uint8] | None
     ) -> tuple[FloatArray, IntArray]:
-        """Return approximately the nearest of the selected vectors.
+        """Return the approximate nearest neighbours among the selected vectors.
 
         Args:
             query: (d,) float32.
@@ -108,7 +108,7 @@ class Graph:
         return self.of_arrays(self.arrays(), self.index.d, len(self))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return vectors and links as arrays, for storage."""
+        """Return the vectors and links as arrays that can be stored."""
         hnsw, storage = self.index.hnsw, self._codes
         low, width = faiss.vector_to_array(storage.sq.trained)
         return {
@@ -124,7 +124,7 @@ class Graph:
         """Restore a graph from the output of `arrays`.
 
         Raises:
-            ModelFormatError: the arrays are not a graph of `count` vectors of `dim` numbers.
+            ModelFormatError: the arrays are not a graph of `count` vectors of dimension `dim`.
         """
         try:
             codes, bounds, links, levels, entry = (np.asarray(arrays[name]) for name in _PARTS)
@@ -145,7 +145,9 @@ class Graph:
                 f"the graph lacks parts, or they are damaged: {error}"
             ) from error
         if not sound or offsets is None:
-            raise ModelFormatError(f"the graph is not one of {count} vectors of {dim} numbers")
+            raise ModelFormatError(
+                f"the arrays are not a graph of {count} vectors of dimension {dim}"
+            )
         faiss.copy_array_to_vector(codes.ravel(), storage.codes)
         faiss.copy_array_to_vector(links, hnsw.neighbors)
         faiss.copy_array_to_vector(levels, hnsw.levels)
@@ -172,7 +174,7 @@ def _is_sound(
     places: npt.NDArray[np.int64],
     entry: npt.NDArray[np.int64],
 ) -> bool:
-    """Check all links, as FAISS does not: a link out of range would read arbitrary memory."""
+    """Check all links. FAISS does not, and would read arbitrary memory through a wrong link."""
     count = len(levels)
     start, top = entry
     if levels.min() < 1 or offsets[-1] != len(links) or not 0 <= start < count:
@@ -192,9 +194,9 @@ def _is_sound(
 
 @contextmanager
 def faiss_threads(count: int) -> Iterator[None]:
-    """Set the number of FAISS threads inside the context.
+    """Set the number of FAISS threads within the context.
 
-    It is restored afterwards, because FAISS and torch may share one OpenMP runtime.
+    The number is restored afterwards, because FAISS and torch may share one OpenMP runtime.
     """
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count)

@@ -1,9 +1,10 @@
-"""Moving large arrays to huge pages (2 MiB instead of 4 KiB).
+"""Move large arrays to huge pages (2 MiB instead of 4 KiB).
 
-A walk through a graph touches thousands of places in hundreds of megabytes. With small pages most
-of them miss the TLB, and the prefetcher stops at page boundaries. Most Linux distributions leave
-the choice to the program (`madvise`). In alternating runs, a search among a million vectors takes
-2.5 ms with huge pages and 3.4 ms without; one among 100,000, without a graph, 2.7 and 3.2 ms.
+A walk through a graph reads thousands of addresses in hundreds of megabytes. With small pages, most
+reads miss the TLB, and the prefetcher stops at page boundaries. Most Linux distributions let the
+program choose (`madvise`). In alternating runs, a search among a million vectors takes
+2.5 ms with huge pages and 3.4 ms without. A search among 100,000 vectors, without a graph, takes
+2.7 and 3.2 ms.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ THREAD: Final = "vectors to large pages"
 _PAGE: Final = 2 * 2**20
 _WORTH_IT: Final = 8 * _PAGE
 _COLLAPSE: Final = 25
-"""`MADV_COLLAPSE` (Linux 6.1): do immediately what the kernel would otherwise do later."""
+"""`MADV_COLLAPSE` (Linux 6.1): move the memory now instead of in the background."""
 
 
 def in_huge_pages(owner: object, *arrays: npt.NDArray[Any]) -> None:
-    """Move arrays to huge pages in the background; does nothing if the system cannot.
+    """Move arrays to huge pages in the background, if the system supports it.
 
     Args:
-        owner: owner of the memory, kept alive until the move is done.
+        owner: object that owns the memory. It is kept alive until the move is complete.
         arrays: arrays in that memory.
     """
     advice = getattr(mmap, "MADV_HUGEPAGE", None)
@@ -44,5 +45,5 @@ def in_huge_pages(owner: object, *arrays: npt.NDArray[Any]) -> None:
             for flag in (advice, _COLLAPSE):
                 madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), flag)
 
-    # Half a gigabyte takes up to a second; the first search must not wait for it.
+    # In a thread, because half a gigabyte takes up to a second and would delay the first search.
     Thread(target=move, args=(owner,), name=THREAD, daemon=True).start()

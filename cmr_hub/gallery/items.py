@@ -1,4 +1,4 @@
-"""The items of a gallery: an Arrow table with four standard columns and any others."""
+"""Items of a gallery: an Arrow table with four standard columns and any other columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from cmr_hub.errors import ModelFormatError, QueryError, shown
 from cmr_hub.gallery.values import readable
-from cmr_hub.paths import common_folder, is_of_windows, kept_path
+from cmr_hub.paths import common_folder, is_of_windows, stored_path
 
 if TYPE_CHECKING:
     from cmr_hub.types import IntArray
@@ -26,7 +26,7 @@ COLUMNS = {
     "sentences": pa.list_(pa.string()),
     "label": pa.string(),
 }
-"""The first columns of every table of items; all but `id` may be null."""
+"""The first columns of every table of items. All except `id` may be null."""
 
 MODALITY = "modality"
 """A virtual column for conditions: `image`, `text` or `pair`."""
@@ -38,31 +38,31 @@ PICTURE_HASH = "picture_hash"
 """The column of perceptual hashes (see `indexing.copies`)."""
 
 COPY_OF = "copy_of"
-"""The column with the id of the first copy of the same picture; null for the first itself."""
+"""The column with the id of the first copy of the same picture; null for the first copy."""
 
 TEXT = "text_in_picture"
-"""The column with the text that was read in a picture: "" if there is none, null if not read."""
+"""The column with the text in a picture: "" if there is none, null if it was not read."""
 
 TEXT_PROBLEM = "text_problem"
-"""A fact of a picture whose text cannot be read: why. Not a column."""
+"""The fact, not a column, with the reason why the text in a picture cannot be read."""
 
 VIDEO = "video"
 """The column with the path of the video of a frame, relative to the indexed folder."""
 
 TIME = "time"
-"""The column with the seconds of a frame in its video."""
+"""The column with the time of a frame in its video, in seconds."""
 
 SCENES = "scenes"
-"""The column with the number of frames of a video that were found."""
+"""The column with the number of frames that were selected from a video."""
 
 INTERNAL = ("sha256", "size", "modified", "name", ZERO_SHOT_COLUMNS, PICTURE_HASH, COPY_OF)
-"""Columns that indexing needs; they mean nothing to a visitor."""
+"""Columns that only indexing needs. User interfaces hide them."""
 
 RESERVED = (
     *("folder", "sha256", "size", "modified", PICTURE_HASH, COPY_OF, TEXT),
     ZERO_SHOT_COLUMNS,
 )
-"""Columns that the package fills in itself; values of a source are ignored."""
+"""Columns that the package computes; values from a source are ignored."""
 
 FACT_TYPES = {
     "taken": pa.timestamp("us"),
@@ -77,27 +77,27 @@ FACT_TYPES = {
     "height": pa.int64(),
     "orientation": pa.string(),
 }
-"""Columns of `datasets.camera.camera_facts`, unless the metadata has a column of that name."""
+"""Columns of `datasets.camera.camera_facts`, unless the metadata has a column of the same name."""
 
 FRAME_ID = "^([0-9a-f]{32})#t=.*$"
-"""Matches the id of a frame, which begins as those of all frames of its video."""
+"""Matches the id of a frame. The group is the same for all frames of a video."""
 
 _LONGEST = 16_384
 """Maximum bytes of an id or a path; no system has longer paths."""
 NOT_RELATIVE = r"(^|/)\.{0,2}(/|$)"
-"""Matches a path with a part that is empty, `.` or `..`, which may lead out of its root folder."""
+"""Matches a path with a part that is empty, `.` or `..`, which may lead out of the root folder."""
 NOT_ABSOLUTE = (
     r"^([^/a-zA-Z]|[a-zA-Z]([^:]|$)|[a-zA-Z]:([^/]|$)|$)"
     r"|^/(/?$|//|/[.?]/|\.{1,2}(/|$))|[^/]/\.{0,2}(/|$)"
 )
-"""Matches a path that is absolute neither here nor on Windows, has such a part, or is a device."""
+"""Matches a path that is not absolute on POSIX or Windows, has such a part, or is a device."""
 
 
 _FIELDS: dict[str, tuple[Any, str]] = {
-    "id": (str, "a text"),
+    "id": (str, "a string"),
     "path": (str | os.PathLike | None, "a path"),
-    "label": (str | None, "a text or None"),
-    "metadata": (Mapping, "values by name"),
+    "label": (str | None, "a string or None"),
+    "metadata": (Mapping, "a mapping"),
 }
 T = TypeVar("T")
 
@@ -117,13 +117,13 @@ class Item:
     def __post_init__(self) -> None:
         for name, (kind, what) in _FIELDS.items():
             if not isinstance(value := getattr(self, name), kind):
-                raise QueryError(f"the {name} of an item is {what}, not {shown(value)}")
-        # A text is a sequence of letters too.
+                raise QueryError(f"the {name} of an item must be {what}, not {shown(value)}")
+        # A single string would be taken as a sequence of sentences.
         object.__setattr__(self, "sentences", tuple(listed("sentences", self.sentences, str)))
 
 
 def listed(name: str, values: Iterable[T], kind: type[T]) -> list[T]:
-    """Return values as a list. Raises QueryError for a single one, or for one of another type."""
+    """Return values as a list. Raises QueryError unless they are an iterable of `kind`."""
     if isinstance(values, kind | str | bytes) or not isinstance(values, Iterable):
         raise QueryError(f"{name} must be a list, not {shown(values)}")
     found = list(values)
@@ -146,7 +146,7 @@ def items_table(items: Iterable[Item]) -> pa.Table:
         columns = {
             "id": pa.array([item.id for item in rows], pa.string()),
             "path": pa.array(
-                [None if item.path is None else kept_path(item.path) for item in rows],
+                [None if item.path is None else stored_path(item.path) for item in rows],
                 pa.string(),
             ),
             "sentences": pa.array([list(item.sentences) for item in rows], pa.list_(pa.string())),
@@ -155,23 +155,23 @@ def items_table(items: Iterable[Item]) -> pa.Table:
         for name in others:
             if name in columns or name == MODALITY:
                 raise ModelFormatError(
-                    f"metadata cannot be called {shown(name)}: choose another name"
+                    f"metadata cannot have the name {shown(name)}: choose another name"
                 )
             columns[name] = pa.array([item.metadata.get(name) for item in rows])
     except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
-        raise ModelFormatError(f"the items do not make a table: {error}") from error
+        raise ModelFormatError(f"the items do not form a table: {error}") from error
     return checked_items(pa.table(columns))
 
 
 def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
-    """Validate a table; put the standard columns first, with the right types, in one chunk.
+    """Validate a table. Return it in one chunk, with the standard columns first.
 
     Args:
         table: a table of items from any source.
-        relative: whether the paths are relative, as returned by `split_root`.
+        relative: whether the paths are relative, as `split_root` returns them.
 
     Raises:
-        ModelFormatError: a column is missing, has another type or values that Python cannot
+        ModelFormatError: a column is missing, has a wrong type, or has values that Python cannot
             represent; an id is null or not unique; or a path is not absolute.
     """
     missing = [name for name in COLUMNS if name not in table.column_names]
@@ -181,10 +181,13 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
         raise ModelFormatError("two columns of the items have the same name")
     if MODALITY in table.column_names:
         raise ModelFormatError(f"no column of the items can be called {MODALITY!r}")
-    if "sha256" in table.column_names and _is_integer(table, "modified"):
-        # Galleries of earlier versions have a number of nanoseconds.
+    names = table.column_names
+    # Galleries of earlier versions have a number of nanoseconds.
+    if {"sha256", "modified"} <= set(names) and pa.types.is_integer(
+        table.schema.field("modified").type
+    ):
         times = pc.divide(table.column("modified"), 1000).cast(pa.timestamp("us"))
-        table = table.set_column(table.column_names.index("modified"), "modified", times)
+        table = table.set_column(names.index("modified"), "modified", times)
     others = [name for name in table.column_names if name not in COLUMNS]
     table = table.select([*COLUMNS, *others]).combine_chunks()
     for place, (name, kind) in enumerate(COLUMNS.items()):
@@ -202,10 +205,6 @@ def checked_items(table: pa.Table, *, relative: bool = False) -> pa.Table:
     return table
 
 
-def _is_integer(table: pa.Table, name: str) -> bool:
-    return name in table.column_names and pa.types.is_integer(table.schema.field(name).type)
-
-
 def _check_keys(table: pa.Table, *, relative: bool) -> None:
     """Raise ModelFormatError for missing, duplicate or overlong ids, and for invalid paths."""
     ids = table.column("id")
@@ -215,7 +214,7 @@ def _check_keys(table: pa.Table, *, relative: bool) -> None:
         counts = pc.value_counts(ids)
         first = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()
         raise ModelFormatError(
-            f"{first['counts']} items have the id {shown(first['values'])}: ids must differ"
+            f"{first['counts']} items have the id {shown(first['values'])}: ids must be unique"
         )
     for name in ("id", "path"):
         longest = pc.max(pc.binary_length(table.column(name))).as_py() or 0
@@ -228,16 +227,16 @@ def _check_keys(table: pa.Table, *, relative: bool) -> None:
 
 
 def picked(table: pa.Table, rows: IntArray) -> pa.Table:
-    """Return the rows of a table with these numbers."""
+    """Return the rows of a table at these positions."""
     numbers = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
-    # Not pa.array, which imports pandas to check whether it was given a Series.
+    # Not pa.array, which imports pandas to check for a Series.
     return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, numbers]))
 
 
 def picture_ids(table: pa.Table) -> pa.ChunkedArray:
-    """Return an id for each row that rows of the same picture or video have in common.
+    """Return an id for each row that is the same for all copies of a picture or frames of a video.
 
-    That is the id of the first copy of a picture, and of a frame the part that is of its video.
+    This is the id of the first copy of a picture, or the prefix of the id of a frame.
     """
     ids = table.column("id")
     own = ids
@@ -255,11 +254,11 @@ def probability_column(column: str) -> str:
 
 
 def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
-    """Replace columns of a table, or append those that it does not have.
+    """Replace columns of a table, or append new columns.
 
     Args:
         table: a table of items.
-        columns: the columns and `id`, by which rows are matched; rows without a match get null.
+        columns: the columns and `id`, by which rows are matched. Rows without a match get null.
     """
     positions = pc.index_in(table.column("id"), value_set=columns.column("id"))
     for name in columns.column_names:
@@ -276,12 +275,13 @@ def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
 def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:
     """Return the deepest common folder of all paths, and the table with paths relative to it.
 
-    The folder is None if no item has a path, and "" if paths of several drives stay absolute.
+    The folder is None if no item has a path. It is "" if the paths are on several drives and
+    remain absolute.
     """
     ends = pc.min_max(table.column("path")).as_py()
     if ends["min"] is None:
         return None, table
-    # A common prefix of the first and the last path is a prefix of all paths between them.
+    # A common prefix of the first and the last path is a prefix of all paths.
     root = common_folder([posixpath.dirname(ends["min"]), posixpath.dirname(ends["max"])])
     if not root:
         return root, table
@@ -290,7 +290,7 @@ def split_root(table: pa.Table) -> tuple[str | None, pa.Table]:
 
 
 def join_root(table: pa.Table, root: str | None) -> pa.Table:
-    """Make relative paths absolute again; the root may be another folder.
+    """Make relative paths absolute, below the same or another root folder.
 
     Raises:
         ModelFormatError: a path is absolute or leads out of the folder.
@@ -301,7 +301,7 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
     if root is None:
         raise ModelFormatError("the items have relative paths, but no root folder is stored")
     if os.sep == "\\" or is_of_windows(root):
-        # A backslash would lead out of the root as well.
+        # `..` between backslashes would lead out of the root as well.
         paths = pc.replace_substring(paths, "\\", "/")
         table = _with_paths(table, paths)
     if not root:
@@ -309,7 +309,7 @@ def join_root(table: pa.Table, root: str | None) -> pa.Table:
         return table
     if pc.any(_matches(table, NOT_RELATIVE)).as_py():
         raise ModelFormatError("a path of the items leads out of their root folder")
-    # Not binary_join_element_wise, which imports pandas to make a scalar of the root.
+    # Not binary_join_element_wise, which imports pandas to convert the root to a scalar.
     joined = pc.utf8_replace_slice(paths, start=0, stop=0, replacement=root.rstrip("/") + "/")
     return _with_paths(table, joined)
 
@@ -326,7 +326,7 @@ def joined_tables(tables: Sequence[pa.Table]) -> pa.Table:
         return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except pa.ArrowException as error:
         raise ModelFormatError(
-            f"the items have a column of two types: {error}; give one of them another name"
+            f"a column of the items has two types: {error}; rename one of the columns"
         ) from error
 
 

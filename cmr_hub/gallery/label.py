@@ -1,12 +1,11 @@
-"""Zero-shot labels for the pictures of a gallery, computed from the stored vectors."""
+"""Compute zero-shot labels for the pictures of a gallery from the stored vectors."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -51,8 +50,8 @@ def label_store(
 ) -> dict[str | None, int]:
     """Label all pictures of a gallery in one commit; see `Gallery.label`.
 
-    Existing values of the columns are replaced. Later indexing keeps the labels of unchanged
-    pictures and leaves new rows null.
+    Existing values of the columns are replaced. Indexing keeps the labels of unchanged pictures;
+    new rows get null.
 
     Raises:
         QueryError: there are no picture vectors, or a name, a template or the column is invalid;
@@ -106,30 +105,25 @@ def label_store(
 def _best(
     store: Store, ids: Sequence[str], classes: FloatArray, temperature: float
 ) -> dict[str, tuple[int, float]]:
-    """Return the index and probability of the best class by id; only items with a picture."""
+    """Return the index and probability of the best class by id, for items with a picture."""
     rows = store.rows(ids)
     if "image" not in rows.vectors:
         return {}
     column = rows.vectors["image"]
     row_ids = rows.items.column("id").to_pylist()
     best = {}
-    for block_rows, matrix in _blocks(column.rows, column.matrix, max(1, _CELLS // len(classes))):
-        probabilities = class_probabilities(matrix, classes, temperature)
-        top = probabilities.argmax(axis=1)
-        for row, index, probability in zip(block_rows, top, probabilities.max(axis=1), strict=True):
+    size = max(1, _CELLS // len(classes))
+    for start in range(0, len(column), size):
+        block = slice(start, start + size)
+        probabilities = class_probabilities(column.matrix[block], classes, temperature)
+        top = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+        for row, (index, probability) in zip(column.rows[block], top, strict=True):
             best[row_ids[row]] = (int(index), float(probability))
     return best
 
 
-def _blocks(
-    rows: np.ndarray, matrix: FloatArray, size: int
-) -> Iterator[tuple[np.ndarray, FloatArray]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size], matrix[start : start + size]
-
-
 def _written(table: pa.Table) -> list[list[str]]:
-    """Return, for each row, the names of its columns with zero-shot labels."""
+    """Return the names of the columns with zero-shot labels of each row."""
     if ZERO_SHOT_COLUMNS not in table.column_names:
         return [[] for _ in range(len(table))]
     return [names or [] for names in table.column(ZERO_SHOT_COLUMNS).to_pylist()]
@@ -137,7 +131,7 @@ def _written(table: pa.Table) -> list[list[str]]:
 
 def _refuse_column(column: Any, table: pa.Table) -> None:
     if not isinstance(column, str) or not column.strip() or not is_clean(column):
-        raise QueryError(f"{shown(column)} is not a valid name of a column")
+        raise QueryError(f"{shown(column)} is not a valid column name")
     written = {name for labels in _written(table) for name in labels}
     allowed_by_name = {
         column: {*written, "label"},

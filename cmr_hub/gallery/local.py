@@ -1,8 +1,9 @@
-"""The local store: rows in memory, or in a directory that survives a kill."""
+"""Local storage of a gallery, in memory or in a directory."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -31,7 +32,7 @@ from cmr_hub.gallery.stored import (
     write_rows,
 )
 from cmr_hub.gallery.vectors import refuse_other_lengths
-from cmr_hub.paths import kept_path
+from cmr_hub.paths import stored_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,15 +46,18 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, Modality
 
 EXACT_LIMIT = 200_000
-"""Maximum number of vectors for exact search; see docs/scale.md for the curve."""
+"""Maximum number of vectors for exact search; measured in docs/scale.md."""
 TAIL_LIMIT = 10_000
 """Maximum number of new vectors compared one by one before they are added to the graph."""
+
+_CHECK_EVERY = 1e-3
+"""Minimum seconds between two looks at the manifest: one search reads the rows several times."""
 
 
 class LocalStore:
     """A store on this machine; implements `store.Store`.
 
-    Changes made to the directory by other processes or stores are read before each answer.
+    Changes that other processes or stores make to the directory are read before each result.
 
     Args:
         model_id: fingerprint of the model that makes the vectors.
@@ -70,12 +74,13 @@ class LocalStore:
         self._root: str | None = None
         self._writing = RLock()
         self._stamp: tuple[int, int, int] | None = None
+        self._checked = 0.0
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the path of a directory, or the contents of a store in memory.
 
-        A copy opens the same directory, so both see what either writes.
+        A copy opens the same directory, so changes by either are visible to both.
         """
         if self.directory is not None:
             return {"directory": self.directory.path, "root": self._root}
@@ -103,20 +108,21 @@ class LocalStore:
         store.directory.claim()
         with store.directory.writing():
             if holds_gallery(store.directory.path):
-                raise ModelFormatError(f"{directory} is a gallery already: open it, or remove it")
+                raise ModelFormatError(f"{directory} is already a gallery: open it, or remove it")
             store._commit(Rows())
         return store
 
     @classmethod
     def open(cls, directory: str | Path, *, root: str | Path | None = None) -> Self:
-        """Open a gallery; verifies the checksums of small files only.
+        """Open a gallery, and verify the checksums of small files.
 
         Args:
             directory: directory of the gallery.
             root: new location of the pictures' common folder, if it has moved.
 
         Raises:
-            ModelFormatError: it is not a gallery, is incomplete, or is of another version.
+            ModelFormatError: the directory is not a gallery, the gallery is incomplete, or another
+                version wrote it.
         """
         stamp = _stamp_of(Path(directory))
         manifest, rows = read_rows(Path(directory), root)
@@ -125,32 +131,32 @@ class LocalStore:
         store._manifest, store._rows, store._stamp = manifest, rows, stamp
         store._neutral = read_neutral(store.directory.path, manifest)
         store._dismissed = read_dismissed(store.directory.path, manifest)
-        store._root = None if root is None else kept_path(root)
+        store._root = None if root is None else stored_path(root)
         return store
 
     def __len__(self) -> int:
-        return len(self._now())
+        return len(self._current())
 
     @property
     def dim(self) -> int | None:
-        return self._now().dim
+        return self._current().dim
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        return tuple(self._now().vector_counts)
+        return tuple(self._current().vector_counts)
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
-        return self._now().vector_counts
+        return self._current().vector_counts
 
     @property
     def changes(self) -> int:
-        self._now()
+        self._current()
         return self._changes
 
     @property
     def neutral(self) -> Neutral | None:
-        self._now()
+        self._current()
         return self._neutral
 
     def keep_neutral(self, neutral: Neutral) -> None:
@@ -160,8 +166,8 @@ class LocalStore:
 
     @property
     def removed(self) -> int:
-        """Number of removed rows that still take up space until `compact`."""
-        return len(self._now().removed)
+        """Number of removed rows that occupy space until `compact`."""
+        return len(self._current().removed)
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
         if not len(rows):
@@ -188,7 +194,7 @@ class LocalStore:
 
     @property
     def dismissed(self) -> pa.Table:
-        self._now()
+        self._current()
         return self._dismissed
 
     def set_dismissed(self, dismissed: pa.Table) -> None:
@@ -198,7 +204,7 @@ class LocalStore:
 
     @property
     def copies(self) -> Mapping[str, int]:
-        return self._now().copies
+        return self._current().copies
 
     def set_columns(self, columns: pa.Table) -> None:
         with self.writing():
@@ -207,28 +213,28 @@ class LocalStore:
             self._commit(Rows(changed, old.removed, old.graphs))
 
     def table(self, where: Where | None = None) -> pa.Table:
-        rows = self._now()  # a snapshot: another thread may be writing
+        rows = self._current()  # a snapshot, because another thread may be writing
         if where is None or not len(rows):
             return rows.items
         return rows.table.filter(pa.array(rows.filtered(where)))
 
     def table_below(self, folder: str) -> pa.Table:
-        items = self._now().items
+        items = self._current().items
         # The filter drops items without a path, for which the condition is null.
         return items.filter(pc.starts_with(items.column("path"), f"{folder.rstrip('/')}/"))
 
     def table_sized(self, sizes: Collection[int]) -> pa.Table:
-        items = self._now().items
+        items = self._current().items
         if "size" not in items.column_names:
             return items.slice(0, 0)
         wanted = pa.array(list(sizes), pa.int64())
         return items.filter(pc.is_in(items.column("size"), value_set=wanted))
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        return self._now().known(ids)
+        return self._current().known(ids)
 
     def rows(self, ids: Sequence[str]) -> Segment:
-        rows = self._now()
+        rows = self._current()
         return rows.take(rows.numbers(ids))
 
     def search(
@@ -238,11 +244,11 @@ class LocalStore:
         target: Modality,
         where: Where | TextCondition | None = None,
     ) -> list[Found]:
-        return self._now().search(queries, count, target, where)
+        return self._current().search(queries, count, target, where)
 
     @property
     def has_text(self) -> bool:
-        return self._now().has_text
+        return self._current().has_text
 
     def search_words(
         self,
@@ -252,10 +258,10 @@ class LocalStore:
         target: Modality,
         where: Where | TextCondition | None = None,
     ) -> list[tuple[float, Found]]:
-        return self._now().search_words(query, words, count, target, where)
+        return self._current().search_words(query, words, count, target, where)
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Update the graph of each modality that has more than `EXACT_LIMIT` vectors."""
+        """Update the graph of each modality with more than `EXACT_LIMIT` vectors."""
         with self.writing():
             rows, graphs = self._rows, dict(self._rows.graphs)
             for target in rows.vector_counts:
@@ -271,28 +277,28 @@ class LocalStore:
                 self._commit(Rows(rows.segments, rows.removed, graphs))
 
     def compact(self, *, progress: bool = False) -> None:
-        """Merge all segments into one and free the space of removed rows."""
+        """Merge all segments, and free the space of removed rows."""
         with self.writing():
             if len(self._rows.segments) > 1 or self.removed:
                 self._commit(self._rows.merged(0))
             self.optimise(progress=progress)
 
     def verify(self) -> None:
-        """Read everything and check it for damage and consistency.
+        """Read all files, and check them for damage and consistency.
 
         Raises:
-            ModelFormatError: something is wrong; the message names the file.
+            ModelFormatError: a file is damaged; the message names it.
         """
         if self.directory is not None and self._manifest is not None:
             path = self.directory.path
             manifest, rows = read_rows(path, None, whole=True)
             where = f"{path}: "
         else:
-            manifest, rows, where = None, self._now(), ""
+            manifest, rows, where = None, self._current(), ""
         ids = rows.items.column("id").to_pylist()
         if len(set(ids)) < len(ids):
             raise ModelFormatError(
-                f"{where}{len(ids) - len(set(ids))} rows have an id of another row: index again"
+                f"{where}{len(ids) - len(set(ids))} rows have the id of another row: index again"
             )
         for target in rows.vector_counts:
             for column in rows.columns(target):
@@ -303,7 +309,7 @@ class LocalStore:
             expect(f"{where}vectors", rows.vector_counts, manifest.vectors)
 
     def facts(self) -> dict[str, str]:
-        rows = self._now()
+        rows = self._current()
         engines = {name: "graph" if name in rows.graphs else "exact" for name in self.targets}
         facts = {
             "search": ", ".join(f"{name}: {engine}" for name, engine in engines.items()),
@@ -311,7 +317,9 @@ class LocalStore:
             "removed": f"{self.removed:,} rows that `cmr gallery compact` would free",
         }
         if len(self._dismissed):
-            facts["left out"] = f"{len(self._dismissed):,} removed pictures, in later indexing"
+            facts["left out"] = (
+                f"{len(self._dismissed):,} removed pictures, which `cmr index` skips"
+            )
         if self._manifest is not None:
             size = sum(record.bytes or 0 for record in self._manifest.files.values())
             facts["on disk"] = f"{size / 2**20:,.1f} MiB, {len(self._manifest.segments)} segments"
@@ -319,13 +327,13 @@ class LocalStore:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock out other writers, then read what they have written.
+        """Lock out other writers, after reading their changes.
 
         Threads that write to a gallery in memory wait for each other.
 
         Raises:
             GalleryInUseError: another process or thread is writing to the directory.
-            ModelFormatError: the gallery was replaced by one of another model.
+            ModelFormatError: a gallery of another model has replaced this gallery.
         """
         if self.directory is None:
             with self._writing:
@@ -333,11 +341,11 @@ class LocalStore:
             return
         with self.directory.writing(), self._writing:
             if self._manifest is not None:
-                self._follow(self.directory.path)
+                self._reload(self.directory.path)
             yield
 
     def discard(self, *, keep_folder: bool = False) -> None:
-        """Remove the gallery from disk; other files stay, and then the folder stays too."""
+        """Remove the gallery from disk, and its folder if it has no other files."""
         if self.directory is not None:
             with self.directory.writing():
                 self.directory.clear()
@@ -350,44 +358,47 @@ class LocalStore:
         """Write a compact copy to another directory, replacing an existing gallery.
 
         Args:
-            directory: a new or empty directory, or one of a gallery.
-            root: future folder of the pictures, relative to `directory`; default: their current
-                location.
+            directory: a new or empty directory, or the directory of a gallery.
+            root: future folder of the pictures, relative to `directory`. Default: their current
+                folder.
 
         Raises:
             ModelFormatError: the directory exists and is not a gallery.
-            GalleryInUseError: another process is writing to it.
+            GalleryInUseError: another process is writing to the directory.
         """
         copy = LocalStore(self.model_id, self.model_name)
         copy.directory, copy._neutral = GalleryDirectory(directory), self._neutral
         is_new = copy.directory.claim()
         with copy.directory.writing():
-            rows = self._now()
+            rows = self._current()
             needs_merge = len(rows.segments) > 1 or len(rows.removed)
             copy._commit(rows.merged(0) if needs_merge else rows, keep_files=False, root=root)
             copy.optimise()
         if is_new:
             copy.directory.forget_lock()
 
-    def _now(self) -> Rows:
-        """Return the current rows, reading the changes of other writers first.
+    def _current(self) -> Rows:
+        """Return the rows after reading the changes of other writers.
 
         Raises:
-            ModelFormatError: the gallery was replaced by one of another model or an incomplete one.
+            ModelFormatError: an incomplete gallery or one of another model has replaced this one.
         """
-        if self.directory is not None and self._manifest is not None:
+        now = time.monotonic()
+        is_due = now - self._checked > _CHECK_EVERY
+        if is_due and self.directory is not None and self._manifest is not None:
             stamp = _stamp_of(self.directory.path)
-            # While a thread writes, its own rows are current; a removed gallery stays open here.
+            # If this store is writing, its rows are current. A removed gallery remains open.
             is_new = stamp is not None and stamp != self._stamp
             if is_new and self._writing.acquire(blocking=False):
                 try:
-                    self._follow(self.directory.path)
+                    self._reload(self.directory.path)
                 finally:
                     self._writing.release()
+            self._checked = now
         return self._rows
 
-    def _follow(self, path: Path) -> None:
-        """Read what others have written since. The caller holds the lock of this process."""
+    def _reload(self, path: Path) -> None:
+        """Read the changes of other writers. The caller holds `_writing`."""
         stamp = _stamp_of(path)
         current = Manifest.read(path)
         if current.model_id != self.model_id:
@@ -403,16 +414,16 @@ class LocalStore:
         self._stamp = stamp
 
     def _commit(self, rows: Rows, *, keep_files: bool = True, root: str | None = None) -> None:
-        """Make these rows the content of the gallery, reusing files already written."""
+        """Replace the content of the gallery by these rows, reusing existing files."""
         rows = _merged_tail(rows)
         if self.directory is not None:
             old = self._manifest.files if self._manifest is not None and keep_files else {}
-            names = self.model_id, self.model_name
             manifest = write_rows(
                 self.directory,
                 rows,
                 old,
-                *names,
+                self.model_id,
+                self.model_name,
                 neutral=self._neutral,
                 dismissed=self._dismissed,
                 root=root,
@@ -425,9 +436,9 @@ class LocalStore:
 
 
 def _merged_tail(rows: Rows) -> Rows:
-    """Merge the last segments so that each segment is at least twice as long as all after it.
+    """Merge the last segments so that each segment is at least twice as long as all later ones.
 
-    This keeps their number small, and a row is rewritten only once per doubling of the gallery.
+    This limits the number of segments, and rewrites a row only once per doubling of the gallery.
     """
     covered = max((part.segments for part in rows.graphs.values()), default=0)
     first = last = len(rows.segments) - 1
@@ -439,12 +450,12 @@ def _merged_tail(rows: Rows) -> Rows:
 
 
 def _stamp_of(directory: Path) -> tuple[int, int, int] | None:
-    """Return a stamp that changes when the manifest is replaced; None if there is no manifest.
+    """Return a value that changes when the manifest is replaced; None without a manifest.
 
-    It takes microseconds, so it can be called before every answer.
+    It takes microseconds, so it can be called before every result.
     """
     try:
-        # Not Path.stat: making the path takes ten times as long.
+        # Not Path.stat: creating the path takes ten times as long.
         status = os.stat(f"{directory}/{FILE_NAME}")  # noqa: PTH116
     except OSError:
         return None
@@ -462,7 +473,7 @@ def _extended(
     *,
     progress: bool,
 ) -> Graph:
-    """Add the vectors that are not in the graph yet; create the graph if there is none."""
+    """Add the missing vectors to a graph, which is created if it is None."""
     from cmr_hub.gallery.graph import Graph
 
     graph = graph or Graph.for_vectors(columns)

@@ -1,4 +1,4 @@
-"""The manifest of a gallery's directory: the list of its files with their checksums."""
+"""Manifest of a gallery directory: its files with their checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ FORMAT_VERSION: Literal[2] = 2
 FILE_NAME = "manifest.json"
 FILE_PATTERN = re.compile(r"[a-z]+(-[0-9a-f]{16})?\.(safetensors|parquet)")
 CHECKED_WHOLE = 64 * 2**20
-"""Maximum size of files verified when a gallery is opened; `cmr gallery verify` checks all."""
+"""Maximum size of files that are verified when a gallery is opened. `cmr gallery verify` verifies
+all files."""
 
 _CONFIG = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -32,7 +33,7 @@ class FileRecord(BaseModel):
 
     sha256: str
     bytes: int | None = Field(ge=0)
-    """None in galleries of format 1, which did not store it."""
+    """None in galleries of format 1."""
 
 
 class SegmentRecord(BaseModel):
@@ -44,7 +45,7 @@ class SegmentRecord(BaseModel):
     vectors: str
     count: int = Field(ge=1)
     root: str | None
-    """Folder of the items' relative paths: absolute, or relative to the gallery's directory."""
+    """Folder of the relative paths of items: absolute, or relative to the gallery directory."""
 
 
 class GraphRecord(BaseModel):
@@ -54,14 +55,14 @@ class GraphRecord(BaseModel):
 
     file: str
     segments: int = Field(ge=1)
-    """The graph contains the vectors of this many first segments."""
+    """Number of first segments whose vectors are in the graph."""
 
 
 class Manifest(BaseModel):
-    """The content of `manifest.json`, without its own `sha256`.
+    """Content of `manifest.json`, except its own `sha256`.
 
     All other files are immutable, so replacing this file changes the gallery atomically. Readers of
-    the old manifest go on reading the files that it lists.
+    the old manifest continue to read the files that it lists.
     """
 
     model_config = _CONFIG
@@ -76,28 +77,28 @@ class Manifest(BaseModel):
     count: int = Field(ge=0)
     """Number of rows that were not removed."""
     vectors: dict[Modality, int]
-    """Number of vectors of those rows."""
+    """Number of vectors of these rows."""
     segments: list[SegmentRecord]
     removed: str | None
-    """File with the numbers of removed rows, counted through all segments."""
+    """File with the numbers of removed rows, which count through all segments."""
     graphs: dict[Modality, GraphRecord]
     files: dict[str, FileRecord]
     neutral: str | None = None
     """File with the scores of neutral sentences (`clear.Neutral`); missing in older galleries."""
     dismissed: str | None = None
-    """File with the pictures that indexing leaves out, since they were removed from the gallery."""
+    """File with the removed pictures, which indexing skips."""
 
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
         for name in files:
             if not FILE_PATTERN.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name of a gallery's file")
+                raise ValueError(f"{name!r} is not the name of a gallery file")
         return files
 
     @model_validator(mode="after")
     def _listed(self) -> Self:
-        """Refuse files without a checksum; with `_inside`, also those of another folder."""
+        """Refuse files without a checksum. Together with `_inside`, also refuse files elsewhere."""
         names = {name for part in self.segments for name in (part.items, part.vectors)}
         names |= {graph.file for graph in self.graphs.values()}
         names |= {name for name in (self.removed, self.neutral, self.dismissed) if name is not None}
@@ -118,7 +119,7 @@ class Manifest(BaseModel):
         """Read and validate `manifest.json`, but not the files that it lists.
 
         Raises:
-            ModelFormatError: it is missing, damaged, or of another version.
+            ModelFormatError: the file is missing or damaged, or has an unsupported version.
         """
         path = directory / FILE_NAME
         try:
@@ -143,15 +144,15 @@ class Manifest(BaseModel):
         try:
             return cls.model_validate(_of_format_1(content) if version == 1 else content)
         except (ValidationError, KeyError, TypeError, AttributeError) as error:
-            raise ModelFormatError(f"{path} is not a gallery's manifest: {error}") from error
+            raise ModelFormatError(f"{path} is not the manifest of a gallery: {error}") from error
 
     def check(self, directory: Path, *, whole: bool = False) -> None:
-        """Verify the checksums of the small files, or of all files if `whole`.
+        """Verify the checksums of small files, or of all files if `whole`.
 
         Raises:
             FileNotFoundError: a file is missing.
             ModelFormatError: a file cannot be read, is damaged, or links out of the directory; the
-                message names it.
+                message names the file.
         """
         total = 0
         for name, record in self.files.items():

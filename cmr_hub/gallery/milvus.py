@@ -1,8 +1,8 @@
-"""The distributed store: a Milvus server or cluster, through `pymilvus`.
+"""Storage of a gallery in a Milvus server or cluster, through `pymilvus`.
 
 There is one collection per modality, `<name>_image` and `<name>_text`, because Milvus before 2.4
-allows one vector per row, and `<name>_neutral` (see `milvus_neutral`). A row stores its item twice:
-as text, which searches return, and as JSON by column, which conditions are evaluated on.
+allows only one vector per row. `<name>_neutral` is described in `milvus_neutral`. A row stores its
+item twice: as text, which searches return, and as JSON by column, for conditions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MAX_ID, _MAX_ITEM, _MAX_HITS = 256, 65_535, 16_384
 _INDEX = {"M": 32, "efConstruction": 200}
 _EF = 320
 _TRUSTED = 10
-"""Seconds for which an answer is assumed to be current."""
+"""Number of seconds for which a result is assumed to be current."""
 _PAIR = f'columns["{MODALITY}"] == "pair"'
 _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 
@@ -50,17 +50,17 @@ _ONLY_TEXT = f'columns["{MODALITY}"] == "text"'
 class MilvusStore:
     """A store in a Milvus server; implements `store.Store`.
 
-    When `put` and `remove` return, the change is in Milvus' log. Both are idempotent: rows are
-    identified by their id, which `cmr index` derives from the content.
+    When `put` and `remove` return, the change is in the log of Milvus. Both are idempotent: rows
+    are identified by their id, which `cmr index` derives from the content.
 
     Args:
         address: address of the server and the collections.
-        model_id: fingerprint of the model that makes the vectors; default: as stored.
+        model_id: fingerprint of the model that makes the vectors. Default: the stored one.
         model_name: the name under which `cmr_hub.load` finds the model.
 
     Raises:
         CMRError: `pymilvus` is not installed, or the server does not answer.
-        ModelFormatError: the collections are of another model, or do not exist.
+        ModelFormatError: another model made the collections, or they do not exist.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class MilvusStore:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Token and certificates are read from the environment again, so no pickle contains them.
+        # The token and certificates are read from the environment, so that no pickle contains them.
         return _reopened, (str(self.address),)
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ class MilvusStore:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Does nothing: Milvus allows concurrent writers."""
+        """Do nothing, because Milvus allows concurrent writers."""
         yield
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
@@ -126,10 +126,10 @@ class MilvusStore:
         items = rows.items.to_pylist()
         ids = [item["id"] for item in items]
         if max(len(id_.encode()) for id_ in ids) > _MAX_ID:
-            raise ModelFormatError(f"an id in Milvus has at most {_MAX_ID} bytes")
+            raise ModelFormatError(f"ids in Milvus must have at most {_MAX_ID} bytes")
         numbers = {name: column.rows.tolist() for name, column in rows.vectors.items()}
         pairs = set(numbers.get("image", ())) & set(numbers.get("text", ()))
-        # Before anything is removed, as an item may be too long.
+        # Before rows are removed, because this raises an error if an item is too long.
         entities = {
             target: [
                 _entity(items[row], "pair" if row in pairs else target, vector)
@@ -137,8 +137,8 @@ class MilvusStore:
             ]
             for target, column in rows.vectors.items()
         }
-        # A run that was killed resumes with what `table` does not list. `table` reads the image
-        # vectors, so these are written last.
+        # After a kill, indexing resumes with the items that `table` does not list. `table` reads
+        # the image vectors, so these are written last.
         self.remove(replacing)
         for target in get_args(Modality):
             with_vector = set(numbers.get(target, ()))
@@ -152,7 +152,7 @@ class MilvusStore:
 
     @property
     def dismissed(self) -> pa.Table:
-        """None: a server does not store which pictures were removed."""
+        """Empty, because removed pictures are not recorded in Milvus."""
         return NONE_DISMISSED
 
     def set_dismissed(self, dismissed: pa.Table) -> None:
@@ -160,17 +160,17 @@ class MilvusStore:
 
     @property
     def copies(self) -> Mapping[str, int]:
-        """None: `copy_of` is not written to a server, where finding copies would read all rows."""
+        """Empty. To find copies, all rows would be read from the server."""
         return {}
 
     def remove(self, ids: Sequence[str], *, dismiss: bool = False) -> int:
         known = self.known(ids)
-        for target in self.targets:  # pictures first: see `_complete`
+        for target in self.targets:  # pictures first, see `_complete`
             self._delete(target, ids)
         return len(known)
 
     def set_columns(self, columns: pa.Table) -> None:
-        """Replace columns batch by batch; after a kill, call it again to finish."""
+        """Replace columns batch by batch. After a kill, call this again to finish."""
         for part in _batches(self.table().column("id").to_pylist()):
             self.put(self.rows(part).with_columns(columns))
 
@@ -178,7 +178,7 @@ class MilvusStore:
         return self._table("" if where is None else milvus_condition(where))
 
     def table_below(self, folder: str) -> pa.Table:
-        # All paths that begin with `folder/`: "0" is the character after "/".
+        # All paths that begin with `folder/`, because "0" is the character after "/".
         path, start = 'columns["path"]', folder.rstrip("/")
         first, last = json.dumps(f"{start}/"), json.dumps(f"{start}0")
         return self._table(f"{path} >= {first} and {path} < {last}")
@@ -224,7 +224,7 @@ class MilvusStore:
             nothing = np.empty((0, queries.shape[1]), np.float32)
             return [Found([], np.empty(0), nothing) for _ in queries]
         if count > _MAX_HITS:
-            raise QueryError(f"Milvus returns at most {_MAX_HITS:,} hits: ask for fewer")
+            raise QueryError(f"Milvus returns at most {_MAX_HITS:,} hits: request fewer")
         answers = self.server.call(
             "search",
             self._collection(target),
@@ -239,7 +239,7 @@ class MilvusStore:
 
     @property
     def has_text(self) -> bool:
-        """False: Milvus cannot search for words."""
+        """False, because words cannot be searched for in Milvus."""
         return False
 
     def search_words(
@@ -253,14 +253,15 @@ class MilvusStore:
         return []
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Flush the collections; Milvus builds its indexes itself."""
+        """Flush the collections. Milvus builds the indexes."""
         for target in tqdm(sorted(self.existing), "flushing", disable=None if progress else True):
             self.server.call("flush", self._collection(target))
 
     def compact(self, *, progress: bool = False) -> None:
-        """Ask Milvus to free the space of removed rows, which it does asynchronously.
+        """Let Milvus free the space of removed rows asynchronously.
 
-        This also removes incomplete pairs left by a killed process, so nobody should be writing.
+        This also removes the incomplete pairs of killed processes, so there must be no other
+        writer.
         """
         self._delete("text", sorted(self._pairs("text") - self._pairs("image")))
         self.optimise(progress=progress)
@@ -268,10 +269,10 @@ class MilvusStore:
             self.server.call("compact", self._collection(target))
 
     def verify(self) -> None:
-        """Read everything and compare both collections.
+        """Read all rows, and compare the collections.
 
         Raises:
-            ModelFormatError: something is wrong; the message says what.
+            ModelFormatError: ids are not unique, vectors are invalid, or pairs are incomplete.
         """
         pairs: dict[str, set[str]] = {}
         for target in self.existing:
@@ -290,7 +291,7 @@ class MilvusStore:
         incomplete = pairs.get("image", set()) ^ pairs.get("text", set())
         if incomplete:
             raise ModelFormatError(
-                f"{self.address}: {len(incomplete)} pairs have one vector, e.g. "
+                f"{self.address}: {len(incomplete)} pairs have only one vector, e.g. "
                 f"{shown(min(incomplete))}: index again, then compact"
             )
 
@@ -340,7 +341,7 @@ class MilvusStore:
         self.dim = dim
 
     def _load(self, name: str) -> None:
-        """Make a collection searchable; create its index if a killed process did not."""
+        """Make a collection searchable. Create its index if it is missing after a kill."""
         if not self.server.call("list_indexes", name):
             indexes = self.server.client.prepare_index_params()
             indexes.add_index("vector", index_type="HNSW", metric_type="IP", params=_INDEX)
@@ -352,30 +353,25 @@ class MilvusStore:
             for part in _batches(ids):
                 self.server.call("delete", self._collection(target), ids=part)
 
-    def _get(
-        self, target: Modality, ids: Sequence[str], fields: list[str]
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the existing rows of these ids."""
-        name = self._collection(target)
-        for part in _batches(ids):
-            yield from self.server.call("get", name, ids=part, output_fields=["id", *fields])
-
     def _complete(
         self, ids: Sequence[str], fields: list[str]
     ) -> Iterator[tuple[Modality, dict[str, Any]]]:
-        """Yield the rows of these ids without incomplete pairs, as `table` does.
+        """Yield the rows with these ids except incomplete pairs, as `table` does.
 
-        A process killed between the two vectors of a pair leaves the text vector. If it counted, a
-        resumed run would give the picture another id.
+        A process that is killed while it writes a pair leaves only the text vector. If that row
+        counted, the next run would give the picture another id.
         """
         with_image: set[str] = set()
+        fields = ["id", "columns", *fields]
         for target in self.targets:
-            for row in self._get(target, ids, ["columns", *fields]):
-                if target == "image":
-                    with_image.add(row["id"])
-                elif row["columns"][MODALITY] == "pair" and row["id"] not in with_image:
-                    continue
-                yield target, row
+            name = self._collection(target)
+            for part in _batches(ids):
+                for row in self.server.call("get", name, ids=part, output_fields=fields):
+                    if target == "image":
+                        with_image.add(row["id"])
+                    elif row["columns"][MODALITY] == "pair" and row["id"] not in with_image:
+                        continue
+                    yield target, row
 
     def _pairs(self, target: Modality) -> set[str]:
         return {row["id"] for row in self._rows(target, _PAIR, [])}
@@ -430,7 +426,7 @@ def _item(text: str) -> Item:
 
 
 def _table_of(items: Sequence[Item]) -> pa.Table:
-    """Return the table of items; a column is text if other folders have other types in it."""
+    """Return the table of items; a column with several types of values becomes text."""
     types: dict[str, set[type]] = {}
     for item in items:
         for name, value in item.metadata.items():
@@ -452,7 +448,7 @@ def _table_of(items: Sequence[Item]) -> pa.Table:
 
 
 def _found(answer: Sequence[dict[str, Any]], query: npt.NDArray[np.float64]) -> Found:
-    """Convert Milvus' hits, scoring them again in float64."""
+    """Convert the hits of Milvus, with scores in float64."""
     entities = [hit["entity"] for hit in answer]
     vectors = np.array([entity["vector"] for entity in entities], dtype=np.float32)
     vectors = vectors.reshape(len(entities), len(query))

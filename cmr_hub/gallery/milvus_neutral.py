@@ -1,4 +1,4 @@
-"""Scores of neutral sentences, stored in a collection of a Milvus server."""
+"""Store the scores of neutral sentences in a collection of a Milvus server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INDEX = {"index_type": "FLAT", "metric_type": "IP"}
 def write_neutral(server: MilvusServer, name: str, neutral: Neutral) -> None:
     """Store the mean as row 0 and the rows of the factor from row 1 in the collection `name`.
 
-    The mean is written last, so that an incomplete collection has none. Each row also stores the
+    The mean is written last, so that an incomplete collection has no mean. Each row also stores the
     number of rows of the factor.
     """
     from pymilvus import DataType
@@ -47,7 +47,7 @@ def write_neutral(server: MilvusServer, name: str, neutral: Neutral) -> None:
 
 
 def read_neutral(server: MilvusServer, name: str) -> Neutral | None:
-    """Read what `write_neutral` wrote; None if it is missing or not complete yet.
+    """Read the output of `write_neutral`; None if it is missing or incomplete.
 
     Raises:
         ModelFormatError: rows of the factor are missing.
@@ -66,7 +66,9 @@ def read_neutral(server: MilvusServer, name: str) -> Neutral | None:
         for row in server.call("get", name, ids=ids, output_fields=fields):
             vectors[row["id"]] = row["vector"]
     if len(vectors) < count:
-        raise ModelFormatError(f"{name}: {count - len(vectors)} rows are missing; drop it")
+        raise ModelFormatError(
+            f"{name}: {count - len(vectors)} rows are missing; drop this collection"
+        )
     factor = [vectors[number] for number in range(1, count + 1)]
     return Neutral(
         np.array(mean[0]["vector"], dtype=np.float32), np.array(factor, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The address of a Milvus server, and calls to it with retries."""
+"""Address of a Milvus server, and a connection that retries calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CA_VARIABLE = "CMR_MILVUS_CA"
 
 _CONNECT_SECONDS, _RETRY_SECONDS = 10.0, 60.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0
-# Milvus has no class for transient errors: it is unreachable, starting or overloaded.
+# Milvus has no class for transient errors of an unreachable, starting or overloaded server.
 _TRANSIENT = re.compile(
     "unavailable|connect|timeout|deadline|not ready|rate limit|not healthy|not (fully )?loaded|"
     "no available|not found in shard|closed|retry",
@@ -33,10 +33,10 @@ class MilvusAddress:
     """The address of a gallery in a Milvus server.
 
     Attributes:
-        uri: `http://host:19530`; with `https://` the connection is encrypted.
+        uri: `http://host:19530`, or `https://` for an encrypted connection.
         collection: prefix of the names of its collections.
         token: `user:password` or an API key; empty without authentication.
-        ca: file with the trusted certificates, for a server with a self-signed one.
+        ca: file with trusted certificates, for a server with a self-signed certificate.
     """
 
     uri: str
@@ -49,24 +49,27 @@ class MilvusAddress:
             parts = urlsplit(self.uri)
             parts.port  # noqa: B018 - raises if it is not a number up to 65535
         except ValueError as error:
-            raise QueryError(f"{shown(self.uri)} is not a server's address: {error}") from error
+            raise QueryError(
+                f"{shown(self.uri)} is not the address of a server: {error}"
+            ) from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in "/":
             raise QueryError(
-                f"{shown(self.uri)} is not a server's address: give one like http://host:19530"
+                f"{shown(self.uri)} is not the address of a server, e.g. http://host:19530"
             )
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,200}", self.collection):
             raise QueryError(
-                f"{shown(self.collection)} is not a valid name: use letters, digits and _ only"
+                f"{shown(self.collection)} is not a valid name: use only letters, digits and _"
             )
 
     @classmethod
     def is_one(cls, name: str | Path) -> bool:
-        """Return whether a gallery's name is a server address."""
+        """Return whether the name of a gallery is a server address."""
         return str(name).startswith(("http://", "https://"))
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Parse `http://host:19530/collection`; read token and certificates from the environment.
+        """Parse `http://host:19530/collection`, and read token and certificates from the
+        environment.
 
         Raises:
             QueryError: the address is invalid.
@@ -100,12 +103,12 @@ class MilvusServer:
         except ImportError as error:
             raise CMRError("Milvus needs an extra: pip install 'cmr-hub[cluster]'") from error
         self.address = address
-        # It logs every error with a traceback, even if the next attempt succeeds.
+        # pymilvus logs every error with a traceback, even if the next attempt succeeds.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         options: dict[str, Any] = {"token": address.token}
         if address.ca is not None:
             if not address.ca.is_file():
-                raise CMRError(f"there is no file {address.ca} with certificates")
+                raise CMRError(f"the certificates {address.ca} do not exist")
             options |= {"secure": True, "server_pem_path": str(address.ca)}
         try:
             self.client = self._with_retries(
@@ -114,7 +117,7 @@ class MilvusServer:
             )
         except CMRError as error:
             raise CMRError(
-                f"{error}. Is it running? Are the token and the TLS settings right?"
+                f"{error}. Is the server running? Are the token and the TLS settings correct?"
             ) from error
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -136,7 +139,7 @@ class MilvusServer:
         iterator.close()
 
     def _with_retries(self, work: Callable[[float], Any], seconds: float) -> Any:
-        """Call `work` with the remaining seconds until it succeeds or none remain."""
+        """Call `work` with the remaining number of seconds, until it succeeds or the time is up."""
         from pymilvus.exceptions import MilvusException
 
         end, wait = time.monotonic() + seconds, _FIRST_WAIT

@@ -1,4 +1,4 @@
-"""Translating a condition on items into a Milvus filter."""
+"""Translate a condition on items to a Milvus filter."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 def milvus_condition(where: Where | TextCondition) -> str:
     """Return a Milvus filter that selects the same rows as the condition.
 
-    Times are stored as text, year first, so they compare as text.
+    Times are stored as text that begins with the year, so they compare as text.
 
-    Milvus has no three-valued logic, and a null column does not exist in a row's JSON. So each
-    comparison first checks that its column exists, and NOT is pushed down to the comparisons.
-    Milvus has no schema for these columns either: '5' does not equal 5, and a column that exists in
-    no row is null in all.
+    Milvus has no three-valued logic, and null columns are missing from the JSON of a row. So each
+    comparison also checks that its column exists, and NOT is pushed down to the comparisons. The
+    columns have no schema: '5' does not equal 5, and an unknown column is null in all rows.
 
     Raises:
-        QueryError: it uses ILIKE, near, or LIKE for more than a prefix, which Milvus does not
-            support.
+        QueryError: the condition uses ILIKE, near, or LIKE for more than a prefix, which Milvus
+            does not support.
     """
     if not isinstance(where, Where):
         raise QueryError("the text in pictures cannot be searched in Milvus")
@@ -71,7 +70,7 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
             start = pattern.removesuffix("%")
             if start == pattern or set(start) & {"%", "_", "\\"}:
                 raise QueryError(
-                    f"Milvus supports LIKE for prefixes only, e.g. 'abc%', not {shown(pattern)}"
+                    f"Milvus supports LIKE only for prefixes, e.g. 'abc%', not {shown(pattern)}"
                 )
             test = f"{name} like {_value(pattern)}"
             test = test if wanted else f"not ({test})"
@@ -93,7 +92,7 @@ def _leaf(node: exp.Expr, *, wanted: bool) -> str:
 
 
 def _name(column: str) -> str:
-    """Return a column as a key of the row's JSON; it may be any text."""
+    """Return the expression for a column, whose name may be any text."""
     return f"columns[{json.dumps(column)}]"
 
 

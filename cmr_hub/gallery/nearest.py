@@ -1,6 +1,6 @@
-"""Nearest-neighbour search in memory: exact, or with a graph if there are many vectors.
+"""Nearest-neighbour search in memory, exact or with a graph.
 
-FAISS finds candidates in 32, 16 or 8 bits; they are scored again in float64, row by row.
+FAISS finds candidates in 32, 16 or 8 bits, which are scored again in float64.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
 
 SCAN_LIMIT = 25_000
-"""If a filter selects at most this many vectors of a graph, they are compared one by one."""
+"""Maximum number of selected vectors of a graph that are compared one by one."""
 SPARE = 16
-"""Number of extra candidates, so that near ties can be resolved exactly."""
+"""Number of extra candidates, to resolve near ties exactly."""
 _BATCH = 4
 ROUGH_FROM = 5_000
-"""Minimum number of vectors for a first pass in 16 bits, which halves the memory to read."""
+"""Minimum number of vectors for a first pass in 16 bits, which halves the memory traffic."""
 _ROUGH_ERROR = 1.01 * 2.0**-11
-"""Maximum change of a score by rounding to 16 bits (IEEE half precision), which changes components
-by at most a factor of 2⁻¹¹, so the vector, of length 1 within `NORM_TOLERANCE`, moves by at most
-2⁻¹¹ of its length, and so does a score (Cauchy-Schwarz)."""
+"""Maximum error of a score in half precision. Rounding changes each component by at most a factor
+of 2⁻¹¹. So the vector, of length 1 within `NORM_TOLERANCE`, moves by at most 2⁻¹¹ of its length,
+and the score changes by at most as much (Cauchy-Schwarz)."""
 _TINY_ERROR = 2.0**-25
-"""Maximum change of components below 2⁻¹⁴, which half precision spaces evenly."""
+"""Maximum error of components below 2⁻¹⁴, which are evenly spaced in half precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Selection:
 
     Attributes:
         size: number of selected vectors.
-        places: positions within each column; None for all of a column.
+        places: selected positions in each column; None selects the entire column.
         in_graph: number of selected vectors in the graph.
         bits: one bit per vector of the graph; None if all are selected.
     """
@@ -60,7 +60,7 @@ class NearestVectors:
 
     Args:
         columns: vectors with their row numbers, which increase through all columns.
-        graph: graph of the vectors of the first columns; optional.
+        graph: optional graph of the vectors of the first columns.
     """
 
     def __init__(self, columns: Sequence[VectorColumn], graph: Graph | None = None) -> None:
@@ -80,7 +80,7 @@ class NearestVectors:
         return int(self.starts[-1])
 
     def select(self, passes: npt.NDArray[np.bool_]) -> Selection:
-        """Select the vectors of the table rows for which the mask is true."""
+        """Select the vectors of the rows for which the mask is true."""
         masks = [passes[column.rows] for column in self.columns]
         places = tuple(np.flatnonzero(mask) for mask in masks)
         size = sum(map(len, places))
@@ -95,10 +95,11 @@ class NearestVectors:
     ) -> list[tuple[IntArray, npt.NDArray[np.float64], FloatArray]]:
         """Return rows, float64 scores and vectors of the `count` best for (Q, d) unit queries.
 
-        Results are sorted by score, then by row number. Without a graph they are exact: a row that
-        FAISS omits scores at most the last candidate's score plus the rounding error of 16 bits or
-        float32. If that bound reaches the last result, candidates are fetched in 32 bits, and then
-        more of them.
+        Results are sorted by score, then by row number. Without a graph they are exact: the score
+            of
+        a row that FAISS omits is at most the score of the last candidate plus the rounding error.
+        If this bound reaches the last result, candidates are fetched in 32 bits, and then more of
+        them.
         """
         count = min(count, among.size)
         if not count:
@@ -106,7 +107,7 @@ class NearestVectors:
                 (np.empty(0, np.int64), np.empty(0), np.empty((0, queries.shape[1]), np.float32))
             ] * len(queries)
         exact = not self._uses_graph(count, among)
-        # With a graph there are so many vectors that a 16-bit copy would take too much memory.
+        # With a graph, there are too many vectors for a 16-bit copy in memory.
         few = self.graph is None and among is self.everything and len(queries) < _BATCH
         rough = few and len(self) >= ROUGH_FROM
         rounding = (queries.shape[1] + 2) * float(np.finfo(np.float32).eps)
@@ -122,25 +123,26 @@ class NearestVectors:
             # below it by more than twice the error is not among the best.
             found = places[approximate >= approximate[count - 1] - 2 * error] if exact else places
             while True:
-                vectors = self._take(found)
+                vectors = self._gather(found, self._matrices)
                 scores = (vectors.astype(np.float64) * query).sum(axis=1)
                 order = np.lexsort((found, -scores))[:count]
                 if len(order) == count and (
                     not exact or fetched == among.size or scores[order[-1]] > last + error
                 ):
                     break
-                # Also if the graph found too few, which happens with selective filters.
+                # A graph can also return too few candidates, if a filter selects few vectors.
                 fetched = min(among.size, fetched if error > rounding else 2 * fetched)
                 again = query[None].astype(np.float32)
                 ((wider, found),) = self._candidates(again, fetched, among, exact=True)
                 last, error = wider[-1], rounding
-            results.append((self._rows(found[order]), scores[order], vectors[order]))
+            rows = self._gather(found[order], [column.rows for column in self.columns])
+            results.append((rows, scores[order], vectors[order]))
         return results
 
     def _uses_graph(self, count: int, among: Selection) -> bool:
         if self.graph is None or among.in_graph <= SCAN_LIMIT:
             return False
-        # A graph does not pay if a large part of the vectors is requested.
+        # A graph is slower if a large part of the vectors is requested.
         return count * 20 < among.in_graph
 
     def _candidates(
@@ -148,13 +150,16 @@ class NearestVectors:
     ) -> list[tuple[FloatArray, IntArray]]:
         """Return approximate scores and positions of the `fetch` best for each query."""
         first = 0 if exact else self.covered
-        if self._is_small(queries, among):
-            return self._few_candidates(queries, fetch)
+        few = self.graph is None and among is self.everything and len(queries) < _BATCH
+        if few and len(self) < ROUGH_FROM:  # NumPy is fast enough, so FAISS is not imported
+            scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
+            return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
         from cmr_hub.gallery.graph import faiss_threads
 
         scan = self._scan_roughly if rough else self._scan
         found = []
-        # For a few queries, more threads cost more than they gain.
+        # For a few queries, one thread is faster.
         with faiss_threads(threads() if len(queries) >= _BATCH else 1):
             parts = [scan(queries, fetch, part, among) for part in range(first, len(among.places))]
             for at, query in enumerate(queries):
@@ -162,7 +167,7 @@ class NearestVectors:
                 if not exact and self.graph is not None:
                     share = among.in_graph / len(self.graph)
                     lists.append(self.graph.search(query, fetch, share, among.bits))
-                if len(lists) == 1:  # best first already
+                if len(lists) == 1:  # already sorted
                     found += lists
                     continue
                 scores, places = (np.concatenate(part) for part in zip(*lists, strict=True))
@@ -170,21 +175,10 @@ class NearestVectors:
                 found.append((scores[best], places[best]))
         return found
 
-    def _is_small(self, queries: FloatArray, among: Selection) -> bool:
-        """Return whether NumPy is fast enough, so that FAISS need not be imported."""
-        few = self.graph is None and among is self.everything and len(queries) < _BATCH
-        return few and len(self) < ROUGH_FROM
-
-    def _few_candidates(self, queries: FloatArray, fetch: int) -> list[tuple[FloatArray, IntArray]]:
-        """Do the same as `_candidates` for all vectors, without FAISS."""
-        scores = np.hstack([queries @ matrix.T for matrix in self._matrices])
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
-        return list(zip(np.take_along_axis(scores, best, axis=1), best, strict=True))
-
     def _scan(
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
-        """Compare with the selected vectors of one column; return (Q, ≤ fetch) arrays."""
+        """Compare queries with the selected vectors of one column; return (Q, ≤ fetch) arrays."""
         import faiss
 
         matrix, places = self._matrices[part], among.places[part]
@@ -206,7 +200,7 @@ class NearestVectors:
     def _scan_roughly(
         self, queries: FloatArray, fetch: int, part: int, among: Selection
     ) -> tuple[FloatArray, IntArray]:
-        """Compare with all vectors of one column, in 16 bits."""
+        """Compare queries with all vectors of one column in 16 bits."""
         import faiss
 
         from cmr_hub.gallery.graph import view
@@ -218,18 +212,14 @@ class NearestVectors:
             index = faiss.IndexScalarQuantizer(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
             index.add(matrix)
             in_huge_pages(index, view(index.codes))
-            self._rough[part] = index  # only when complete: other threads may be searching
+            self._rough[part] = (
+                index  # after it is complete, because other threads may be searching
+            )
         scores, found = index.search(queries, min(fetch, len(matrix)))
         return scores, found + self.starts[part]
 
-    def _rows(self, places: IntArray) -> IntArray:
-        """Convert positions among the vectors to rows of the table."""
-        return self._gather(places, [column.rows for column in self.columns])
-
-    def _take(self, places: IntArray) -> FloatArray:
-        return self._gather(places, self._matrices)
-
     def _gather(self, places: IntArray, parts: Sequence[npt.NDArray[np.generic]]) -> np.ndarray:
+        """Return the values at these positions among the vectors, from one array per column."""
         if len(parts) == 1:
             return np.asarray(parts[0][places])
         owner = np.searchsorted(self.starts, places, side="right") - 1

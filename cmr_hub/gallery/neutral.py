@@ -1,8 +1,8 @@
-"""About 1,000 everyday captions, for estimating the distribution of scores by chance.
+"""About 1,000 everyday captions, to estimate the distribution of scores of unrelated sentences.
 
-There are fourteen topics of twelve things each, every thing without context and in five
-surroundings. All topics have equal weight, so that the sentences favour no kind of picture. They
-were written for this purpose and taken from no dataset.
+There are fourteen topics of twelve things. Each thing occurs without context and in five
+surroundings. All topics have equal weight, so that the sentences do not favour a kind of picture.
+They were written for this purpose and are not from a dataset.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ _TOPICS = (
 
 
 def neutral_sentences() -> list[str]:
-    """Return the sentences; they are distinct and always the same."""
+    """Return the sentences, which are distinct and always the same."""
     return [
         " ".join(filter(None, words))
         for things, surroundings in _TOPICS

@@ -1,4 +1,4 @@
-"""Messages about words of a query that the model does not understand."""
+"""Messages about unknown words and negations in a query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEGATIONS: Final = frozenset(
 
 
 def unknown_words(model: CrossModalModel, query: Query) -> list[str]:
-    """Return the distinct words of a query that the model does not know, in order."""
+    """Return the distinct words of a query that the model does not know."""
     texts = query_texts(without_phrases(query))
     return unique(word for text in texts for word in model.unknown_words(text))
 
@@ -33,14 +33,14 @@ def query_notes(query: Query, unknown: Sequence[str], instead: str) -> list[str]
 
     Args:
         query: the query.
-        unknown: its words that the model does not know.
-        instead: how to exclude something, e.g. "with --without".
+        unknown: words of the query that the model does not know.
+        instead: how to exclude something, for example "with --without".
     """
-    return [*filter(None, (left_out(unknown), _not_understood(query, instead)))]
+    return [*filter(None, (left_out(unknown), _negation_note(query, instead)))]
 
 
 def left_out(unknown: Sequence[str]) -> str:
-    """Return a message that lists unknown words; empty if there are none."""
+    """Return a message that lists unknown words, or "" if there are none."""
     if not unknown:
         return ""
     shown = ", ".join(word[:_LETTERS] for word in unknown[:_SHOWN])
@@ -51,8 +51,8 @@ def left_out(unknown: Sequence[str]) -> str:
     )
 
 
-def _not_understood(query: Query, instead: str) -> str:
-    """Return a warning that "no dogs" finds dogs; empty if there is no negation."""
+def _negation_note(query: Query, instead: str) -> str:
+    """Return a warning that "no dogs" finds dogs, or "" without a negation."""
     found = next(
         (
             word

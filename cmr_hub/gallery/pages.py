@@ -1,11 +1,11 @@
-"""Paginating and filtering the hits of a query."""
+"""Paginate and filter the hits of a query."""
 
 from __future__ import annotations
 
 import operator
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from cmr_hub.types import Modality
 
 CLEAR_AMONG = 1_000
-"""Number of best scores among which hits that stand out are sought. Without a limit, a query that
-matches nothing would be compared with everything."""
+"""Number of best hits among which hits that stand out are searched for. Without a limit, a query
+without a match would be compared with all items."""
 _FRAME_ID = re.compile(FRAME_ID)
 _SPARE = 8
-"""Extra hits to fetch if some may be copies, since fetching again is a second search."""
+"""Number of extra hits to fetch if some may be copies, to avoid a second search."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Page:
     """The requested part of a ranking; see `Gallery.search`.
 
     Raises:
-        QueryError: k or offset is too small or not an integer, or another one is not a number.
+        QueryError: k or offset is too small or not an integer, or another argument is not a number.
     """
 
     k: int
@@ -48,12 +48,12 @@ class Page:
     distinct: bool | float = True
     clear: float | None = None
     neutral: Neutral | None = None
-    """Scores of neutral sentences, for z; optional."""
+    """Optional scores of neutral sentences, to compute `z`."""
     text: TextQuery | None = None
-    """What is sought in the text in pictures; see `text_in_pictures`."""
+    """Words and phrases to search for in the text in pictures."""
 
     def __post_init__(self) -> None:
-        # Small NumPy integers would overflow at 127 or 255.
+        # To Python integers, because small NumPy integers overflow at 127 or 255.
         for name in ("k", "offset"):
             object.__setattr__(self, name, _integer(name, getattr(self, name)))
         for name in ("min_score", "distinct", "clear"):
@@ -74,7 +74,7 @@ def _integer(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise QueryError(f"{name} must be a whole number, not {shown(value)}") from None
+        raise QueryError(f"{name} must be an integer, not {shown(value)}") from None
 
 
 def search_pages(
@@ -95,17 +95,21 @@ def search_pages(
         fetched, by_vector = first, best
         while True:
             found = fused(by_vector, by_words) if by_words else by_vector
-            neutral = page.neutral if found.items else None  # nothing has no width
+            neutral = (
+                page.neutral if found.items else None
+            )  # without items, the vectors have no dimension
             z = None if neutral is None else neutral.z(found.scores, found.vectors)
-            kept = _kept(found, z, page)
+            passing = _passing(found, z, page)
             # Some hits were filtered out, and the store may have more.
-            is_short = len(kept) < last and len(by_vector.items) == fetched < limit
+            is_short = len(passing) < last and len(by_vector.items) == fetched < limit
             if is_unfiltered or not is_short or not page.admits(by_vector.scores[-1]):
                 break
             fetched = min(2 * fetched, limit)
             (by_vector,) = store.search(query[None], fetched, target, page.where)
-        shown = kept[page.offset : last]
-        excerpts = _excerpts([found.items[index] for index in shown], page.text)
+        shown = passing[page.offset : last]
+        excerpts: list[str | None] = [None] * len(shown)
+        if page.text is not None:
+            excerpts = page.text.excerpts([found.items[index][TEXT] for index in shown])
         pages.append(
             [
                 hit_of(
@@ -113,7 +117,7 @@ def search_pages(
                     float(found.scores[index]),
                     rank,
                     None if z is None else float(z[index]),
-                    copies.get(picture_of(found.items[index]), 1) - 1,
+                    copies.get(picture_of(found.items[index]), 1) - 1 if copies else 0,
                     excerpt,
                 )
                 for rank, (index, excerpt) in enumerate(
@@ -122,12 +126,6 @@ def search_pages(
             ]
         )
     return pages
-
-
-def _excerpts(items: Sequence[Mapping[str, Any]], text: TextQuery | None) -> list[str | None]:
-    if text is None:
-        return [None] * len(items)
-    return text.excerpts([item[TEXT] for item in items])
 
 
 def hit_of(
@@ -142,7 +140,7 @@ def hit_of(
     return Hit(
         rank=rank,
         id=item["id"],
-        # Vectors have length 1 up to rounding errors.
+        # Rounding errors can lead out of [-1, 1].
         score=min(max(score, -1.0), 1.0),
         file=item["path"],
         sentences=tuple(item["sentences"] or ()),
@@ -155,14 +153,15 @@ def hit_of(
 
 
 def picture_of(item: Mapping[str, Any]) -> str:
-    """Return the same for an item as `items.picture_ids`."""
-    frame = _FRAME_ID.match(item["id"])
-    own = item["id"] if frame else item.get(COPY_OF) or item["id"]
-    return _FRAME_ID.sub(r"\1", own)
+    """Return the id of the picture or video of an item, as `items.picture_ids` does."""
+    own: str = item["id"]
+    if not _FRAME_ID.match(own):
+        own = item.get(COPY_OF) or own
+    return _FRAME_ID.sub(r"\1", own) if "#" in own else own
 
 
-def _kept(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:
-    """Return the indices of hits that pass all thresholds, `distinct` included."""
+def _passing(found: Found, z: npt.NDArray[np.float64] | None, page: Page) -> list[int]:
+    """Return the indices of the hits that pass all thresholds, including `distinct`."""
     indices = [
         index
         for index, score in enumerate(found.scores)

@@ -33,9 +33,9 @@ UNWANTED_WEIGHT: Final = 0.3
 
 @dataclass(frozen=True)
 class Mix:
-    """A weighted sum of queries; a negative weight means that the part is not wanted.
+    """A weighted sum of queries. Parts with a negative weight are unwanted; see `mixed`.
 
-    Each part is normalised to length 1 before weighting; see `mixed` for negative weights.
+    Each part is normalised to length 1 before weighting.
 
     Example:
         >>> Mix((1, Path("beach.jpg")), (0.6, "at night"), (-0.4, "people"))  # doctest: +SKIP
@@ -54,7 +54,7 @@ class Mix:
 
 
 def modality(query: Query) -> Modality | None:
-    """Return the modality of a query; None for a vector or a mix of anything but texts."""
+    """Return the modality of a query; None for a vector, or a mix that does not only have texts."""
     if isinstance(query, Mix):
         kinds = {modality(part) for _, part in query.parts}
         return "text" if kinds == {"text"} else None
@@ -80,10 +80,10 @@ def number(name: str, value: Any) -> float:
 
 
 def chosen_target(target: Modality | None, available: Sequence[Modality]) -> Modality:
-    """Return the modality to search; by default pictures, or texts if there are no pictures.
+    """Return the modality to search. Default: images, or texts if there are no images.
 
     Raises:
-        QueryError: not a modality, or the gallery has no vectors of it.
+        QueryError: `target` is not a modality, or the gallery has no vectors of it.
     """
     if target is not None and target not in get_args(Modality):
         raise QueryError(f"target must be 'image' or 'text', not {shown(target)}")
@@ -115,7 +115,7 @@ def without_phrases(query: Query) -> Query | None:
 def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.float64]:
     """Encode a query as a (d,) unit vector.
 
-    If it has only `text:` phrases, this is the vector of their text, or zero if the model knows
+    A query with only `text:` phrases has the vector of their text, which is zero if the model knows
     none of the words.
 
     Raises:
@@ -136,7 +136,9 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
             weights = [weight for weight, _ in plain.parts]
             rows = [query_vector(model, part) for _, part in plain.parts]
             if len({len(row) for row in rows}) > 1:
-                raise QueryError("the vectors of a mix differ in width: they are not of one model")
+                raise QueryError(
+                    "the vectors of a mix have different dimensions: they are from different models"
+                )
             vector = mixed(weights, rows)
         case str():
             refuse_file_name(plain)
@@ -156,14 +158,14 @@ def query_vector(model: CrossModalModel | None, query: Query) -> npt.NDArray[np.
 def mixed(
     weights: Sequence[float], rows: Sequence[npt.NDArray[np.float64]]
 ) -> npt.NDArray[np.float64]:
-    """Return the vector of a mix; it is not normalised.
+    """Return the vector of a mix, which is not normalised.
 
-    With w the weighted sum of the wanted parts, ŵ = w / |w|, and u_i the unit vectors of the parts
-    with a negative weight -a_i:
+    Let w be the weighted sum of the wanted parts, ŵ = w / |w|, and u_i the unit vectors of the
+    parts with a negative weight -a_i. Then
 
         q = w - Σ a_i (u_i - max(0, u_i·ŵ) ŵ)
 
-    The component that an unwanted part shares with the wanted ones is not subtracted: "an animal"
+    The component that an unwanted part shares with the wanted parts is not subtracted: "an animal"
     without "a cow" moves away from cows, not from animals.
 
     Args:
@@ -197,7 +199,7 @@ def unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise QueryError("a query vector has non-finite values")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not lengths.all():
-        raise QueryError("a query vector is zero: it has no direction to search in")
+        raise QueryError("a query vector is zero: its cosine similarity is undefined")
     unit: npt.NDArray[np.float64] = rows / lengths
     return unit
 
@@ -214,7 +216,7 @@ def _numbers(query: Any) -> npt.NDArray[np.float64]:
 def _model(model: CrossModalModel | None) -> CrossModalModel:
     if model is None:
         raise QueryError(
-            "a gallery that was opened without its model can be searched by vector only: "
-            "open it with Gallery.open(directory, model)"
+            "without its model, a gallery can only be searched by vector: open it with "
+            "Gallery.open(directory, model)"
         )
     return model

@@ -1,4 +1,4 @@
-"""An immutable snapshot of the rows of a gallery, searched in this process."""
+"""An immutable snapshot of the rows of a gallery, which is searched in this process."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ _FILTERS = 64
 
 @dataclass(frozen=True, eq=False)
 class GraphPart:
-    """A lazily loaded graph of all vectors of the first `segments` segments."""
+    """A graph of all vectors of the first `segments` segments, loaded on first use."""
 
     segments: int
     load: Callable[[], Graph]
     record: GraphRecord | None = None
-    """Record of its file, if it has one; then each `load` reads the file again."""
+    """Record of the file of the graph, if any. Each `load` then reads the file again."""
 
     def load_own(self) -> Graph:
-        """Return a private copy that can be added to."""
+        """Return a private copy, to which vectors can be added."""
         graph = self.load()
         return graph if self.record is not None else graph.copy()
 
 
 class Rows:
-    """Consecutive segments, some of whose rows were removed. Immutable.
+    """Immutable sequence of segments, with some rows removed.
 
     Args:
-        segments: the segments; rows are numbered through all of them.
+        segments: the segments. Row numbers count through all segments.
         removed: numbers of removed rows, increasing.
         graphs: graphs by modality.
     """
@@ -90,7 +90,7 @@ class Rows:
 
     @cached_property
     def table(self) -> pa.Table:
-        """Items of all rows, including the removed ones."""
+        """Items of all rows, including removed rows."""
         return joined_tables([segment.items for segment in self.segments])
 
     @property
@@ -108,7 +108,7 @@ class Rows:
 
     @cached_property
     def vector_counts(self) -> dict[Modality, int]:
-        """Number of vectors by modality, without those of removed rows."""
+        """Number of vectors by modality, without removed rows."""
         counts: dict[Modality, int] = {}
         for name in ("image", "text"):
             counts[name] = sum(
@@ -118,17 +118,17 @@ class Rows:
 
     @cached_property
     def copies(self) -> dict[str, int]:
-        """Number of rows by `items.picture_ids`, of those that several rows have in common."""
+        """Number of rows of each picture or video that has several; see `items.picture_ids`."""
         if not {COPY_OF, VIDEO} & set(self.table.column_names):
             return {}
         counts = pc.value_counts(picture_ids(self.items))
-        # Not to_numpy or pc.greater with a number, which import pandas.
+        # Not to_numpy or pc.greater, which import pandas.
         values, numbers = counts.field("values"), np.from_dlpack(counts.field("counts"))
         return {values[at].as_py(): int(numbers[at]) for at in np.flatnonzero(numbers > 1)}
 
     @cached_property
     def has_text(self) -> bool:
-        """Whether there is a column of the text in pictures."""
+        """Whether there is a column with the text in pictures."""
         return any(TEXT in segment.column_names for segment in self.segments)
 
     def columns(self, target: Modality) -> list[VectorColumn]:
@@ -140,7 +140,7 @@ class Rows:
         ]
 
     def in_graph(self, target: Modality) -> int:
-        """Return the number of vectors in a graph."""
+        """Return the number of vectors in the graph of a modality."""
         covered = self.graphs[target].segments if target in self.graphs else 0
         return sum(len(segment.vectors.get(target, ())) for segment in self.segments[:covered])
 
@@ -153,14 +153,14 @@ class Rows:
         return found
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return the ids among these that exist."""
+        """Return the existing ids among these."""
         numbers = self.numbers(ids)
         if not len(numbers):
             return set()
         return set(self.table.column("id").take(pa.array(numbers)).to_pylist())
 
     def take(self, numbers: IntArray) -> Segment:
-        """Return rows, given in increasing order, as one segment."""
+        """Return rows as one segment; their numbers must be increasing."""
         parts = []
         for segment, start, end in zip(self.segments, self.starts, self.starts[1:], strict=False):
             local = numbers[(numbers >= start) & (numbers < end)] - start
@@ -169,16 +169,16 @@ class Rows:
         return joined(parts)
 
     def filtered(self, where: Where | TextCondition) -> npt.NDArray[np.bool_]:
-        """Return a mask of existing rows that satisfy a condition, also on `modality`."""
+        """Return a mask of the rows that satisfy a condition, which may use `modality`."""
         mask: npt.NDArray[np.bool_] = self.alive.copy()
         if len(mask):
             mask &= where.mask(self.table.append_column(MODALITY, self._modalities()))
         return mask
 
     def merged(self, first: int) -> Rows:
-        """Merge the segments from `first` on and drop their removed rows.
+        """Merge the segments from `first` on, without removed rows.
 
-        Graphs must cover earlier segments only; if `first` is 0, they are dropped.
+        Graphs must cover only earlier segments. If `first` is 0, they are dropped.
         """
         start = int(self.starts[first])
         kept = [
@@ -193,8 +193,8 @@ class Rows:
         return Rows(segments, self.removed[self.removed < start], graphs)
 
     def nearest(self, target: Modality) -> NearestVectors:
-        """Return the index of one modality, creating it on first use."""
-        # Locked: a second thread would load the graph again, and selections belong to one index.
+        """Return the index of one modality, which is created on first use."""
+        # Locked, because a second thread would load the graph again and use another index.
         with self._making_nearest:
             if target not in self._nearest:
                 from cmr_hub.gallery.nearest import NearestVectors
@@ -245,25 +245,32 @@ class Rows:
         return groups
 
     def _records(self, numbers: IntArray) -> list[dict[str, Any]]:
-        # Value by value: to take ten rows out of a table takes Arrow twice as long.
+        # Value by value, because `take` of ten rows of a table takes twice as long.
         return [
-            {name: values[row].as_py() for name, values in self._values.items()}
+            {
+                name: None if values is None else values[row].as_py()
+                for name, values in self._values.items()
+            }
             for row in numbers.tolist()
         ]
 
     @cached_property
-    def _values(self) -> dict[str, pa.Array | pa.ChunkedArray]:
-        """The columns of the table, most of which are one array."""
+    def _values(self) -> dict[str, pa.Array | pa.ChunkedArray | None]:
+        """Columns of the table by name, as one array if possible; None if all values are null."""
         return {
-            name: column.chunk(0) if column.num_chunks == 1 else column
+            name: None
+            if column.null_count == len(column)
+            else column.chunk(0)
+            if column.num_chunks == 1
+            else column
             for name, column in zip(self.table.column_names, self.table.columns, strict=True)
         }
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Load the items in the background while the body runs, which must not need them.
+        """Load the items in a thread while the body of the context runs without them.
 
-        Items of a million rows take a second to load, and so does a graph.
+        A million items take a second to load, and so does a graph.
         """
         if "table" in vars(self):
             yield

@@ -1,4 +1,4 @@
-"""Segments: rows of a gallery that were written together. They are immutable."""
+"""Immutable segments of rows that were written together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from cmr_hub.datasets.parquet import ParquetTable
-from cmr_hub.errors import ModelFormatError
+from cmr_hub.errors import CMRError, ModelFormatError, shown
 from cmr_hub.gallery.items import (
+    Item,
     checked_items,
+    items_table,
     join_root,
     joined_tables,
     picked,
@@ -27,7 +29,9 @@ from cmr_hub.types import Modality
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.gallery.manifest import SegmentRecord
+    from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.types import IntArray
 
 
@@ -37,7 +41,7 @@ class Segment:
     Args:
         items: a table as returned by `items.items_table`.
         vectors: vectors by modality.
-        record: record of the stored segment that already contains all these vectors; optional.
+        record: record of the stored segment that has the same vectors; optional.
     """
 
     def __init__(
@@ -66,12 +70,12 @@ class Segment:
         )
 
     def with_columns(self, columns: pa.Table) -> Segment:
-        """Return the same vectors with other columns of items; see `items.with_columns`."""
+        """Return a segment with replaced or added columns; see `items.with_columns`."""
         return Segment(with_columns(self.items, columns), self.vectors, self.record)
 
 
 class StoredSegment(Segment):
-    """A segment in files: items are loaded lazily, vectors are memory-mapped."""
+    """A segment in files. Items are loaded on first use; vectors are memory-mapped."""
 
     record: SegmentRecord
 
@@ -79,7 +83,7 @@ class StoredSegment(Segment):
         self.record = record
         self._root = root
         self._reading = Lock()
-        # Open the file now: it stays readable if a writer removes it.
+        # Open the file now, so that it remains readable if a writer removes it.
         self._path = directory / record.items
         try:
             self._file = ParquetTable(self._path)
@@ -98,12 +102,12 @@ class StoredSegment(Segment):
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the columns of items, which are not loaded."""
+        """Names of the columns of items; this does not load the items."""
         return list(self._file.schema.names)
 
     @cached_property
     def items(self) -> pa.Table:
-        """The table, with absolute paths."""
+        """The table of items, with absolute paths."""
         try:
             with self._reading:  # an open Parquet file is not thread-safe
                 table = self._file.table()
@@ -112,18 +116,51 @@ class StoredSegment(Segment):
             raise ModelFormatError(f"{self._path}: {error}") from error
 
 
+def encode_items(
+    model: CrossModalModel,
+    items: Sequence[Item],
+    *,
+    cache: FeatureCache | None = None,
+    progress: bool = False,
+) -> Segment:
+    """Encode the picture and the sentences of items; sentences need a known word.
+
+    Raises:
+        CMRError: the model has no encoders, or an item has neither a picture nor a known word.
+        ModelFormatError: the items do not form a table.
+        ImageError: a picture cannot be read.
+    """
+    if not (model.image.has_encoder and model.text.has_encoder):
+        raise CMRError("a model of precomputed features cannot embed pictures and sentences")
+    table = items_table(items)
+    image_rows = np.flatnonzero([item.path is not None for item in items])
+    text_rows = np.flatnonzero([model.text.knows(item.sentences) for item in items])
+    empty = np.setdiff1d(np.arange(len(items)), np.union1d(image_rows, text_rows))
+    if len(empty):
+        raise CMRError(
+            f"{len(empty)} items have neither a picture nor a word that the model knows, "
+            f"e.g. {shown(items[empty[0]].id)}: leave them out"
+        )
+    paths = [path for item in items if (path := item.path) is not None]
+    images = model.image.encode(paths, cache=cache, progress=progress)
+    texts = model.encode_documents([items[int(row)].sentences for row in text_rows])
+    return Segment(
+        table, {"image": VectorColumn(images, image_rows), "text": VectorColumn(texts, text_rows)}
+    )
+
+
 def segment_of(
     items: pa.Table,
     images: npt.ArrayLike | VectorColumn | None,
     texts: npt.ArrayLike | VectorColumn | None,
     dim: int | None,
 ) -> Segment:
-    """Validate items with precomputed vectors and return them as a segment.
+    """Create a segment from items with precomputed vectors, after validating them.
 
     Args:
         items: a table as returned by `items.items_table`.
         images, texts: (N, d) rows, or a `VectorColumn` if only some items have a vector.
-        dim: dimension of the vectors in the gallery; None if it has none.
+        dim: dimension of the existing vectors of the gallery; None if there are none.
 
     Raises:
         ModelFormatError: see `Gallery.from_vectors`.
@@ -139,10 +176,12 @@ def segment_of(
         raise ModelFormatError("a gallery needs image_embeddings, text_embeddings, or both")
     widths = {column.matrix.shape[1] for column in vectors.values() if len(column)}
     if len(widths) > 1:
-        raise ModelFormatError("image and text vectors differ in width: they are not of one model")
+        raise ModelFormatError(
+            "image and text vectors have different dimensions: they are from different models"
+        )
     if widths and dim is not None and widths != {dim}:
         raise ModelFormatError(
-            f"the vectors have {widths.pop()} numbers, those of the gallery have {dim}"
+            f"the vectors have {widths.pop()} dimensions, those of the gallery have {dim}"
         )
     return Segment(table, vectors)
 
@@ -151,7 +190,7 @@ def joined(segments: Sequence[Segment]) -> Segment:
     """Concatenate segments."""
     starts = np.cumsum([0, *map(len, segments)])
     vectors: dict[Modality, VectorColumn] = {}
-    for name in _modalities(segments):
+    for name in dict.fromkeys(name for segment in segments for name in segment.vectors):
         columns = [
             segment.vectors[name].moved(int(start))
             for segment, start in zip(segments, starts, strict=False)
@@ -165,7 +204,7 @@ def joined(segments: Sequence[Segment]) -> Segment:
 
 
 def write_vectors(path: Path, vectors: Mapping[Modality, VectorColumn], count: int) -> None:
-    """Write `image` and `text`, and `image.rows` or `text.rows` if only some rows have a vector."""
+    """Write `image` and `text`, and their `.rows` if only some rows have a vector."""
     arrays: dict[str, Sequence[npt.NDArray[Any]]] = {}
     for name, column in vectors.items():
         arrays[name] = [column.matrix]
@@ -175,7 +214,7 @@ def write_vectors(path: Path, vectors: Mapping[Modality, VectorColumn], count: i
 
 
 def read_vectors(path: Path, count: int) -> dict[Modality, VectorColumn]:
-    """Read what `write_vectors` wrote, without checking the lengths of the vectors.
+    """Read the output of `write_vectors`, without checking the lengths of the vectors.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -196,7 +235,3 @@ def read_vectors(path: Path, count: int) -> dict[Modality, VectorColumn]:
     if arrays:
         raise ModelFormatError(f"{path}: unknown modality {', '.join(arrays)}")
     return vectors
-
-
-def _modalities(segments: Sequence[Segment]) -> list[Modality]:
-    return list(dict.fromkeys(name for segment in segments for name in segment.vectors))

@@ -1,4 +1,4 @@
-"""Converting a gallery to a space of image and text vectors."""
+"""Convert a gallery to a space of image and text vectors."""
 
 from __future__ import annotations
 
@@ -8,34 +8,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from cmr_hub.errors import QueryError
 from cmr_hub.experiments.space import Space, SpaceItem
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from cmr_hub.gallery.store import Store
     from cmr_hub.training.snapshots import Stages
 
 Snapshots = tuple[Sequence[str], "Stages"]
 
+MAX_VECTORS = 50_000
+"""Number of vectors that a page can show and that a map of them can be computed of."""
 
-def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
-    """Return all items of a store with their vectors.
+
+def space_of(
+    store: Store, snapshots: Snapshots | None = None, max_vectors: int = MAX_VECTORS
+) -> Space:
+    """Return the items of a store with their vectors.
 
     Args:
         store: store of a gallery.
+        max_vectors: approximate maximum number of vectors; of a larger gallery, a random sample of
+            the items is returned, the same in every call.
         snapshots: ids of pairs and their vectors by epoch, as saved by training. They become
-            stages if the pairs are exactly the items that have both vectors.
+            stages if the pairs are exactly the items with both vectors.
 
     Raises:
         QueryError: the store has no vectors.
     """
-    rows = store.rows(store.table().column("id").to_pylist())
+    ids = store.table().column("id")
+    count = len(ids)
+    vectors = sum(store.vector_counts.values())
+    if vectors > max_vectors:
+        # The stream of RandomState is frozen; that of numpy's Generator may change.
+        shuffled = np.random.RandomState(0).permutation(count)
+        ids = ids.take(pa.array(np.sort(shuffled[: count * max_vectors // vectors])))
+    rows = store.rows(ids.to_pylist())
     width = next((column.matrix.shape[1] for column in rows.vectors.values()), None)
     if width is None:
-        raise QueryError("this gallery is empty: there is nothing to show")
+        raise QueryError("this gallery has no vectors: there is nothing to show")
     nothing = np.empty((0, width), np.float32), np.empty(0, np.int64)
     (images, image_rows), (texts, text_rows) = (
         (np.asarray(rows.vectors[name].matrix, np.float32), rows.vectors[name].rows)
@@ -64,7 +77,7 @@ def space_of(store: Store, snapshots: Snapshots | None = None) -> Space:
                 for number, pair in snapshots[1].items()
                 if number < epoch
             }
-    return Space(images, texts, image_rows, text_rows, items, stages, epoch)
+    return Space(images, texts, image_rows, text_rows, items, stages, epoch, n_items=count)
 
 
 def labelled_by(space: Space, table: pa.Table, column: str) -> Space:
@@ -73,7 +86,7 @@ def labelled_by(space: Space, table: pa.Table, column: str) -> Space:
     Args:
         space: space of a gallery.
         table: items of that gallery.
-        column: a text column; items that are null or missing there get no label.
+        column: a text column. Items with null, or without a row, get no label.
     """
     ids, labels = table.column("id").to_pylist(), table.column(column).to_pylist()
     label_by_id = dict(zip(ids, labels, strict=True))

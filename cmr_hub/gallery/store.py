@@ -1,4 +1,4 @@
-"""The interface of a gallery's storage, which is local or on servers."""
+"""Interface of the storage of a gallery, which is local or on a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Found:
     Attributes:
         items: the n items with all columns.
         scores: (n,) cosine similarities.
-        vectors: (n, d) vectors that were compared.
+        vectors: (n, d) vectors of the items.
     """
 
     items: Sequence[Mapping[str, Any]]
@@ -51,33 +51,33 @@ class Store(Protocol):
 
     @property
     def targets(self) -> tuple[Modality, ...]:
-        """Modalities that have vectors."""
+        """Modalities with vectors."""
 
     @property
     def vector_counts(self) -> dict[Modality, int]:
-        """Number of vectors by modality, without modalities that have none."""
+        """Number of vectors by modality, for modalities with vectors."""
 
     def __len__(self) -> int: ...
 
     @property
     def changes(self) -> int:
-        """A number that changes whenever rows change, so that cached answers can be dropped."""
+        """A number that changes whenever rows change, to invalidate caches."""
 
     @property
     def neutral(self) -> Neutral | None:
-        """Scores of neutral sentences with its items; None if not stored."""
+        """Scores of neutral sentences; None if they are not stored."""
 
     def keep_neutral(self, neutral: Neutral) -> None:
         """Store the scores of neutral sentences."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Lock out other writers; raises GalleryInUseError if there is one."""
+        """Lock out other writers. Raises GalleryInUseError if another process is writing."""
 
     def put(self, rows: Segment, *, replacing: Sequence[str] = ()) -> None:
-        """Add rows, replacing those with the same ids and those in `replacing`, in one step."""
+        """Add rows in one step, replacing rows with the same ids and the rows `replacing`."""
 
     def remove(self, ids: Sequence[str], *, dismiss: bool = False) -> int:
-        """Remove rows; return how many existed.
+        """Remove rows; return the number of removed rows.
 
         Args:
             ids: ids of the rows.
@@ -86,36 +86,36 @@ class Store(Protocol):
 
     @property
     def dismissed(self) -> pa.Table:
-        """Pictures that indexing leaves out: `path`, `sha256` and `size`."""
+        """Pictures that indexing skips: `path`, `sha256` and `size`."""
 
     def set_dismissed(self, dismissed: pa.Table) -> None:
         """Replace `dismissed`."""
 
     @property
     def copies(self) -> Mapping[str, int]:
-        """Number of rows of the same picture or video by `items.picture_ids`, if several."""
+        """Number of rows of each picture or video that has several; see `items.picture_ids`."""
 
     def set_columns(self, columns: pa.Table) -> None:
         """Add or replace columns of all rows, without changing vectors.
 
         Args:
-            columns: `id` and the columns; rows of other ids get null.
+            columns: `id` and the columns. Rows with other ids get null.
         """
 
     def table(self, where: Where | None = None) -> pa.Table:
         """Return all items, or those that satisfy a condition."""
 
     def table_below(self, folder: str) -> pa.Table:
-        """Return all items whose path is below a folder."""
+        """Return the items whose path is below a folder."""
 
     def table_sized(self, sizes: Collection[int]) -> pa.Table:
-        """Return all items whose file has one of these numbers of bytes."""
+        """Return the items whose file has one of these sizes in bytes."""
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return the ids among these that exist."""
+        """Return the existing ids among these."""
 
     def rows(self, ids: Sequence[str]) -> Segment:
-        """Return rows by id with their vectors, in any order; unknown ids are ignored."""
+        """Return rows with their vectors, in any order. Unknown ids are ignored."""
 
     def search(
         self,
@@ -124,7 +124,7 @@ class Store(Protocol):
         target: Modality,
         where: Where | TextCondition | None = None,
     ) -> list[Found]:
-        """Return the `count` most similar items that satisfy a condition, per (Q, d) unit query."""
+        """Return the `count` most similar items that satisfy a condition, for (Q, d) queries."""
 
     @property
     def has_text(self) -> bool:
@@ -140,18 +140,18 @@ class Store(Protocol):
     ) -> list[tuple[float, Found]]:
         """Return the `count` items with the largest share of the words in their text.
 
-        Those of the same share (see `text_in_pictures.covered`) are one group, in which the items
-        most similar to the (d,) unit query come first.
+        Items with the same share (see `text_in_pictures.covered`) form a group, in the order of
+        their similarity to the (d,) unit query.
         """
 
     def optimise(self, *, progress: bool = False) -> None:
-        """Update the search indexes after rows were added."""
+        """Update the search indexes after adding rows."""
 
     def compact(self, *, progress: bool = False) -> None:
         """Free the space of removed rows."""
 
     def verify(self) -> None:
-        """Read everything; raises ModelFormatError if something is wrong."""
+        """Read all data. Raises ModelFormatError if it is damaged."""
 
     def facts(self) -> dict[str, str]:
-        """Return facts about the storage by name, for display."""
+        """Return facts about the storage for display."""

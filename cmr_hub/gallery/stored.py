@@ -1,11 +1,11 @@
-"""Reading and writing the rows of a gallery in its directory."""
+"""Read and write the rows of a gallery in its directory."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,15 +25,17 @@ from cmr_hub.gallery.manifest import (
 from cmr_hub.gallery.rows import GraphPart, Rows
 from cmr_hub.gallery.segment import Segment, StoredSegment, write_vectors
 from cmr_hub.gallery.tensors import map_tensors, write_tensors
-from cmr_hub.paths import absolute, common_folder, is_of_windows, kept_path
+from cmr_hub.paths import absolute, common_folder, is_of_windows, stored_path
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from cmr_hub.gallery.directory import GalleryDirectory
     from cmr_hub.gallery.graph import Graph
-    from cmr_hub.types import IntArray, Modality
+    from cmr_hub.types import Modality
 
 DISMISSED = pa.schema({"path": pa.string(), "sha256": pa.string(), "size": pa.int64()})
-"""Columns of the pictures that indexing leaves out."""
+"""Columns of the pictures that indexing skips."""
 NONE_DISMISSED = pa.Table.from_batches([], DISMISSED)  # empty_table() imports pandas
 _TRIES = 10
 
@@ -49,21 +51,29 @@ def write_rows(
     dismissed: pa.Table | None = None,
     root: str | None = None,
 ) -> Manifest:
-    """Write the parts of the rows that are not in the directory yet.
+    """Write the missing files of the rows to the directory.
 
     Args:
-        directory: the directory; the caller holds its writer's lock.
+        directory: the directory, whose writer lock the caller holds.
         rows: new content of the gallery.
         existing: current files of the gallery, which are reused.
-        model_id, model_name: for the manifest.
-        neutral: scores of neutral sentences; optional.
-        dismissed: pictures that indexing leaves out; optional.
-        root: future folder of the pictures of new segments; default: their current location.
+        model_id, model_name: identification of the model in the manifest.
+        neutral: optional scores of neutral sentences.
+        dismissed: optional pictures that indexing skips.
+        root: future folder of the pictures of new segments. Default: their current folder.
 
     Returns:
         The manifest to commit.
     """
     files: dict[str, FileRecord] = {}
+
+    def add_arrays(kind: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+        blocks = {name: [array] for name, array in arrays.items()}
+        name, files[name] = directory.add(
+            kind, "safetensors", lambda path: write_tensors(path, blocks)
+        )
+        return name
+
     segments = []
     for segment in rows.segments:
         if isinstance(segment, StoredSegment) and segment.record.items in existing:
@@ -78,8 +88,15 @@ def write_rows(
             graphs[target] = part.record
             files[part.record.file] = existing[part.record.file]
         else:
-            graphs[target] = _write_graph(directory, part, files)
-    removed = _write_removed(directory, rows.removed, files) if len(rows.removed) else None
+            graph_file = add_arrays("graph", part.load().arrays())
+            graphs[target] = GraphRecord(file=graph_file, segments=part.segments)
+    removed = add_arrays("removed", {"rows": rows.removed}) if len(rows.removed) else None
+    neutral_file = None if neutral is None else add_arrays("neutral", neutral.arrays())
+    dismissed_file = None
+    if dismissed:
+        dismissed_file, files[dismissed_file] = directory.add(
+            "dismissed", "parquet", lambda path: pq.write_table(dismissed, path, compression="zstd")
+        )
     return Manifest(
         format_version=FORMAT_VERSION,
         model_id=model_id,
@@ -91,15 +108,15 @@ def write_rows(
         removed=removed,
         graphs=graphs,
         files=files,
-        neutral=None if neutral is None else _write_neutral(directory, neutral, files),
-        dismissed=None if not dismissed else _write_dismissed(directory, dismissed, files),
+        neutral=neutral_file,
+        dismissed=dismissed_file,
     )
 
 
 def read_rows(
     directory: Path, root: str | Path | None, *, whole: bool = False, known: Rows | None = None
 ) -> tuple[Manifest, Rows]:
-    """Read the rows of a directory; start again if a writer replaces them meanwhile.
+    """Read the rows of a directory, and retry if a writer replaces them meanwhile.
 
     Segments of `known` that still exist are reused.
     """
@@ -107,7 +124,7 @@ def read_rows(
     for _ in range(_TRIES):
         try:
             manifest.check(directory, whole=whole)
-            folder = None if root is None else kept_path(root)
+            folder = None if root is None else stored_path(root)
             return manifest, rows_of(directory, manifest, folder, known)
         except FileNotFoundError as error:
             before, manifest = manifest, Manifest.read(directory)
@@ -116,7 +133,7 @@ def read_rows(
                     f"{error.filename} is missing: the gallery is incomplete; "
                     "make a new one with `cmr index`"
                 ) from error
-    raise ModelFormatError(f"{directory} changes faster than it can be read; try again")
+    raise ModelFormatError(f"{directory} changes while it is read; try again")
 
 
 def rows_of(
@@ -166,7 +183,7 @@ def _write_segment(
     )
     before = segment.record
     if before is not None and before.vectors in existing:
-        # Only the items are new; rewriting a million vectors would write a gigabyte.
+        # Only the items are new, and a million vectors have a gigabyte.
         vectors, files[before.vectors] = before.vectors, existing[before.vectors]
         # Keep a relative root, so that gallery and pictures can be moved together.
         if before.root and not (before.root.startswith("/") or is_of_windows(before.root)):
@@ -180,35 +197,6 @@ def _write_segment(
     return SegmentRecord(
         items=items, vectors=vectors, count=len(segment), root=shared and (root or shared)
     )
-
-
-def _write_graph(
-    directory: GalleryDirectory, part: GraphPart, files: dict[str, FileRecord]
-) -> GraphRecord:
-    arrays = {name: [array] for name, array in part.load().arrays().items()}
-    name, files[name] = directory.add(
-        "graph", "safetensors", lambda path: write_tensors(path, arrays)
-    )
-    return GraphRecord(file=name, segments=part.segments)
-
-
-def _write_removed(
-    directory: GalleryDirectory, rows: IntArray, files: dict[str, FileRecord]
-) -> str:
-    name, files[name] = directory.add(
-        "removed", "safetensors", lambda path: write_tensors(path, {"rows": [rows]})
-    )
-    return name
-
-
-def _write_neutral(
-    directory: GalleryDirectory, neutral: Neutral, files: dict[str, FileRecord]
-) -> str:
-    arrays = {name: [array] for name, array in neutral.arrays().items()}
-    name, files[name] = directory.add(
-        "neutral", "safetensors", lambda path: write_tensors(path, arrays)
-    )
-    return name
 
 
 def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
@@ -227,17 +215,8 @@ def read_neutral(directory: Path, manifest: Manifest) -> Neutral | None:
     return neutral
 
 
-def _write_dismissed(
-    directory: GalleryDirectory, dismissed: pa.Table, files: dict[str, FileRecord]
-) -> str:
-    name, files[name] = directory.add(
-        "dismissed", "parquet", lambda path: pq.write_table(dismissed, path, compression="zstd")
-    )
-    return name
-
-
 def read_dismissed(directory: Path, manifest: Manifest) -> pa.Table:
-    """Read the pictures that indexing leaves out. Raises ModelFormatError."""
+    """Read the pictures that indexing skips. Raises ModelFormatError."""
     if manifest.dismissed is None:
         return NONE_DISMISSED
     path = directory / manifest.dismissed
@@ -261,8 +240,8 @@ def _folders(directory: Path, manifest: Manifest, root: str | None) -> list[str 
     common = common_folder(known) if all(known) else ""
     if not common:
         raise ModelFormatError(
-            f"{directory} has pictures on several drives: they have no common folder that "
-            f"{root} could replace"
+            f"{directory} has pictures on several drives: there is no common folder that {root} "
+            "could replace"
         )
     return [
         None

@@ -1,9 +1,9 @@
-"""Writing safetensors files block by block and memory-mapping them.
+"""Write safetensors files block by block, and memory-map them.
 
-The format (https://huggingface.co/docs/safetensors): eight bytes with the length of a JSON header,
-the header, and the arrays' bytes one after the other. A gallery can be larger than memory, but the
-library's `save` needs everything in memory twice, its `load_file` copies, and `safe_open` does not
-expose the file offsets of arrays, which NumPy needs to map them.
+The format (https://huggingface.co/docs/safetensors) is eight bytes with the length of a JSON
+header, the header, and the bytes of the arrays. A gallery can be larger than memory, but `save` of
+the library needs all arrays in memory twice, `load_file` copies them, and `safe_open` does not
+expose the file offsets that NumPy needs to map them.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _DAMAGED = ArithmeticError, AttributeError, LookupError, RecursionError, TypeErr
 
 
 def write_tensors(path: Path, arrays: Mapping[str, Sequence[npt.NDArray[Any]]]) -> None:
-    """Write named arrays, each given as blocks that are concatenated along the first axis."""
+    """Write named arrays. Each is a list of blocks, which are concatenated along the first axis."""
     header: dict[str, Any] = {}
     offset = 0
-    # The widest types first, so that every array is aligned.
+    # The widest types are first, so that every array is aligned.
     ordered = sorted(arrays.items(), key=lambda item: -item[1][0].dtype.itemsize)
     for name, blocks in ordered:
         shape = (sum(len(block) for block in blocks), *blocks[0].shape[1:])
@@ -60,8 +60,8 @@ def map_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the memory-mapped, read-only arrays of a file.
 
     Raises:
-        ModelFormatError: it is not a safetensors file, or is incomplete.
-        OSError: it cannot be read.
+        ModelFormatError: the file is not a safetensors file, or is incomplete.
+        OSError: the file cannot be read.
     """
     file_size = path.stat().st_size
     try:
@@ -85,5 +85,5 @@ def _map(path: Path, start: int, file_size: int, entry: dict[str, Any]) -> npt.N
         raise ValueError("an array is not within the file")
     if not size:
         return np.empty(shape, dtype)
-    # Indexing rows of a memmap takes ten times as long as of a plain array.
+    # As a plain array, because indexing the rows of a memmap takes ten times as long.
     return np.asarray(np.memmap(path, dtype, "r", start + first, shape))

@@ -1,4 +1,4 @@
-"""Searching the text that was read in pictures."""
+"""Search the text in pictures."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_WORDS: Final = 16
 _EXCERPT: Final = 30
-"""Letters before and after the first word that was found."""
-_FUNCTION_WORDS: Final = frozenset(
+"""Number of characters before and after the first match in an excerpt."""
+_STOP_WORDS: Final = frozenset(
     {
         *("an", "the", "this", "that", "these", "those", "some", "any", "of", "on", "in", "at"),
         *("to", "by", "for", "from", "with", "without", "into", "over", "under", "near", "and"),
@@ -35,7 +35,7 @@ _FUNCTION_WORDS: Final = frozenset(
         *("one", "two"),
     }
 )
-"""Words that say nothing about what is in a picture, and are on many signs."""
+"""Words that are on many signs and do not describe a picture."""
 _LETTER: Final = r"\pL\pM\pN"
 _UNSPACED: Final = "".join(rf"\p{{{name}}}" for name in UNSPACED_SCRIPTS)
 _START: Final = rf"(?:^|[^{_LETTER}]|[{_UNSPACED}])"
@@ -44,12 +44,12 @@ _END: Final = rf"(?:$|[^{_LETTER}]|[{_UNSPACED}])"
 
 @dataclass(frozen=True)
 class TextQuery:
-    """What a query seeks in the text in pictures.
+    """Words and phrases to search for in the text in pictures.
 
     Attributes:
-        words: raise the rank of a picture.
-        phrases: `text:"gate 12"`; each must be in the text of a picture. Capitals and what is
-            between the words do not count.
+        words: words that raise the rank of a picture.
+        phrases: phrases that a picture must have, from `text:"gate 12"`. Case and the characters
+            between words are ignored.
     """
 
     words: tuple[str, ...] = ()
@@ -57,23 +57,23 @@ class TextQuery:
 
     @classmethod
     def of(cls, query: Query) -> TextQuery:
-        """Return what a query seeks: its texts but those that are not wanted.
+        """Extract the words and phrases of the texts of a query, except unwanted texts.
 
         Raises:
-            QueryError: there is no word in a phrase.
+            QueryError: a phrase has no word.
         """
         parts = [split_phrases(text) for text in _wanted(query)]
         found = unique(word for rest, _ in parts for word in words(rest))
         phrases = unique(phrase for _, every in parts for phrase in every)
         for phrase in phrases:
             if not whole_words(phrase):
-                raise QueryError(f'there is no word in text:"{phrase}"')
+                raise QueryError(f'text:"{phrase}" has no word to search for')
         return cls(
-            tuple(word for word in found if not _says_nothing(word))[:_MOST_WORDS], tuple(phrases)
+            tuple(word for word in found if not _is_stop_word(word))[:_MOST_WORDS], tuple(phrases)
         )
 
     def excerpts(self, texts: Sequence[str | None]) -> list[str | None]:
-        """Return of each text the part around the first word or phrase; None if none is in it."""
+        """Return the part of each text around the first match; None without a match."""
         patterns = [*map(_word_pattern, self.words), *map(_phrase_pattern, self.phrases)]
         column = pa.array(texts, pa.string())
         every = (pc.find_substring_regex(column, one, ignore_case=True) for one in patterns)
@@ -87,13 +87,13 @@ class TextQuery:
 
 @dataclass(frozen=True)
 class TextCondition:
-    """A condition that all of these phrases are in the text in a picture, and perhaps another."""
+    """A condition that the text in a picture has all phrases, with another optional condition."""
 
     phrases: tuple[str, ...]
     where: Where | None = None
 
     def mask(self, table: pa.Table) -> npt.NDArray[np.bool_]:
-        """Return an (N,) bool mask of the table rows that satisfy the condition."""
+        """Return an (N,) bool mask of the rows that satisfy the condition."""
         mask = np.ones(len(table), dtype=bool) if self.where is None else self.where.mask(table)
         for phrase in self.phrases:
             mask &= _matches(table.column(TEXT), _phrase_pattern(phrase))
@@ -103,19 +103,19 @@ class TextCondition:
 def covered(
     texts: pa.ChunkedArray, words: Sequence[str], alive: npt.NDArray[np.bool_]
 ) -> tuple[IntArray, npt.NDArray[np.float64]]:
-    """Return the rows with a word in their text, and the share of the words that it has.
+    """Return the rows whose text has a word of a query, and the share of the words that it has.
 
-    Words are weighted by how rare they are among the texts (the inverse document frequency of
-    BM25); how often a word is in a text does not count, as on signs and receipts it says little.
-    The texts are scanned: 100,000 take less than a tenth of a second, and need no index.
+    Words are weighted by the inverse document frequency of BM25. Term frequencies are ignored,
+    because they mean little on signs and receipts. There is no index: a scan of 100,000 texts takes
+    less than 0.1 seconds.
 
     Args:
-        texts: the texts of all rows.
-        words: the words of a query.
-        alive: mask of the rows that count.
+        texts: texts of all rows.
+        words: words of a query.
+        alive: mask of the rows that were not removed.
     """
     texts = texts.cast(pa.string())
-    # Letters first: several words with their ends are too much for one automaton of RE2.
+    # First without word boundaries, with which several words are too many for one RE2 automaton.
     rows = np.flatnonzero(_matches(texts, "|".join(map(_letters, words))) & alive)
     if not len(rows):
         return rows, np.empty(0)
@@ -124,7 +124,7 @@ def covered(
     lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy()
     frequency = has_word.sum(axis=1)
     weights = np.log1p((np.count_nonzero(lengths[alive]) - frequency + 0.5) / (frequency + 0.5))
-    # Rounded, so that rows with the same words have the same share.
+    # Rounded, so that rows with the same words have equal shares.
     shares = np.round(weights @ has_word / weights.sum(), 9)
     return rows[shares > 0], shares[shares > 0]
 
@@ -135,8 +135,8 @@ def _wanted(query: Query) -> list[str]:
     return [query] if isinstance(query, str) else []
 
 
-def _says_nothing(word: str) -> bool:
-    return word in _FUNCTION_WORDS or (len(word) == 1 and word.isascii() and word.isalpha())
+def _is_stop_word(word: str) -> bool:
+    return word in _STOP_WORDS or (len(word) == 1 and word.isascii() and word.isalpha())
 
 
 def _word_pattern(word: str) -> str:
@@ -149,7 +149,7 @@ def _phrase_pattern(phrase: str) -> str:
 
 
 def _letters(word: str) -> str:
-    # RE2 ignores case, but casefold() also makes two letters of one.
+    # RE2 ignores case, but casefold() has also replaced ß by ss.
     return re.escape(word).replace("ss", "(?:ss|ß)").replace("'", "['’]")
 
 
@@ -161,7 +161,7 @@ def _matches(texts: pa.ChunkedArray, pattern: str) -> npt.NDArray[np.bool_]:
 
 
 def _excerpt(text: str, place: int) -> str:
-    """Return the words around a place, which is a number of bytes."""
+    """Return the words around a position in bytes."""
     at = len(text.encode()[:place].decode(errors="ignore"))
     first = text.rfind(" ", 0, max(0, at - _EXCERPT)) + 1
     last = text.find(" ", at + _EXCERPT)

@@ -1,4 +1,4 @@
-"""Restricting columns of items to Arrow types and values that Python can represent."""
+"""Restrict columns of items to Arrow types and values that Python can represent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cmr_hub.errors import ModelFormatError, shown
 _HOW: Final = "give numbers, text, dates, or lists of them"
 _DAY: Final = 86_400
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
-"""The first day of year 1 and the last day of year 9999, as days since 1970-01-01."""
+"""First day of year 1 and last day of year 9999, in days since 1970-01-01."""
 _UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -38,7 +38,7 @@ def readable(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _readable_type(name: str, kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911
-    """Return the type that a column is converted to."""
+    """Return the type to which a column is converted."""
     types = pa.types
     if types.is_timestamp(kind):
         try:
@@ -110,7 +110,7 @@ def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
     if pa.types.is_time(kind):
         first, last = 0, a_day
     elif pa.types.is_timestamp(kind) and kind.tz is not None:
-        first, last = first + a_day, last - a_day  # room for the offset of the time zone
+        first, last = first + a_day, last - a_day  # the offset of a time zone is at most a day
     if ends["min"] < first or ends["max"] >= last:
         raise ModelFormatError(
             f"the column {shown(name)} has a date or a time out of range: dates must be in the "
@@ -119,14 +119,14 @@ def _check_range(name: str, column: pa.ChunkedArray | pa.Array) -> None:
 
 
 def common_type(types: set[type]) -> type:
-    """Return the type of a column with values of these types: str for several kinds of values."""
+    """Return the common type of values of these types; str if they have none."""
     if len(types) == 1:
         return next(iter(types))
     return float if types == {int, float} else str
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text; a whole number is written without a point."""
+    """Return a value as text; integral floats have no decimal point."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, list | dict):

@@ -1,4 +1,4 @@
-"""Unit vectors of one modality, for all rows of a table or for some."""
+"""Unit vectors of one modality, for all or some rows of a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class VectorColumn:
-    """Vectors and the rows of the table that they belong to.
+    """Vectors and their rows in the table.
 
     Attributes:
         matrix: (n, d) float32 unit vectors.
@@ -34,7 +34,7 @@ class VectorColumn:
 
     @classmethod
     def full(cls, matrix: FloatArray) -> Self:
-        """Create a column with one vector for every row."""
+        """Create a column with a vector for every row."""
         return cls(matrix, np.arange(len(matrix)))
 
     def moved(self, start: int) -> VectorColumn:
@@ -42,7 +42,7 @@ class VectorColumn:
         return VectorColumn(self.matrix, self.rows + start)
 
     def take(self, rows: IntArray) -> VectorColumn:
-        """Return the vectors of the given rows of the table, renumbered 0, 1, ..."""
+        """Return the vectors of these rows of the table, renumbered 0, 1, ..."""
         positions = np.searchsorted(self.rows, rows)
         positions[positions == len(self.rows)] = 0
         exist = self.rows[positions] == rows if len(self.rows) else np.zeros(len(rows), dtype=bool)
@@ -71,10 +71,12 @@ def checked_vectors(
         rows = np.arange(count)
     if len(array) != len(rows) or len(rows) > count:
         raise ModelFormatError(
-            f"{len(array)} {name} vectors for {min(len(rows), count)} items: give one for each"
+            f"{len(array)} {name} vectors for {min(len(rows), count)} items: give one each"
         )
     if len(rows) and (rows[0] < 0 or rows[-1] >= count or (np.diff(rows) <= 0).any()):
-        raise ModelFormatError(f"the rows of the {name} vectors are not those of {count} items")
+        raise ModelFormatError(
+            f"the rows of the {name} vectors are not increasing numbers below {count}"
+        )
     if lengths:
         refuse_other_lengths(name, array)
     return VectorColumn(array, np.asarray(rows, dtype=np.int64))
@@ -83,10 +85,10 @@ def checked_vectors(
 def refuse_other_lengths(name: str, matrix: FloatArray) -> None:
     """Raise ModelFormatError unless all vectors are finite and of length 1."""
     lengths = np.sqrt(np.einsum("nd,nd->n", matrix, matrix))
-    wrong = ~(np.abs(lengths - 1) <= NORM_TOLERANCE)  # a NaN is wrong too
+    wrong = ~(np.abs(lengths - 1) <= NORM_TOLERANCE)  # also true for NaN
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ModelFormatError(
-            f"{np.count_nonzero(wrong)} of {len(matrix)} {name} vectors are not of length 1; the "
-            f"first is row {row}, of length {lengths[row]:.4g}"
+            f"{np.count_nonzero(wrong)} of {len(matrix)} {name} vectors do not have length 1; the "
+            f"first is row {row}, with length {lengths[row]:.4g}"
         )

@@ -1,4 +1,4 @@
-"""Conditions on the columns of items, written as in SQL: `label = 'dog' AND year >= 2008`."""
+"""Conditions on the columns of items, in SQL syntax: `label = 'dog' AND year >= 2008`."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Where:
 
     Columns are compared with constants by `=`, `<>`, `<`, `<=`, `>`, `>=`, `IN`, `BETWEEN`,
     `LIKE` and `IS NULL`, combined with `AND`, `OR`, `NOT` and parentheses. `near(48.2, 16.4, 10)`
-    is true within 10 km of that latitude and longitude. As in SQL, a row is not selected if the
+    is true within 10 km of this latitude and longitude. As in SQL, a row is not selected if the
     result is unknown because a column is null.
 
     Args:
-        text: the condition. It is never executed as SQL; only its syntax tree is read.
+        text: the condition. It is never executed as SQL; only its syntax tree is evaluated.
 
     Raises:
-        QueryError: it cannot be parsed, or uses anything else.
+        QueryError: the condition cannot be parsed, or uses other syntax.
 
     Example:
         >>> Where("year >= 2008").mask(pa.table({"year": [2007, 2008, None]})).tolist()
@@ -81,7 +81,7 @@ class Where:
             raise QueryError(f"the condition {shown(text)} is not one expression: {_HELP}")
         self.tree: exp.Expr = parsed[0].transform(_with_not, copy=False)
         for node in self.tree.walk():
-            # Options that are not evaluated below may change the meaning, as SYMMETRIC does.
+            # Other options, such as SYMMETRIC, may change the meaning.
             if any(value for name, value in node.args.items() if name not in _ARGUMENTS):
                 raise refuse(node)
 
@@ -92,7 +92,7 @@ class Where:
         return hash(self.text)
 
     def mask(self, table: pa.Table) -> npt.NDArray[np.bool_]:
-        """Return an (N,) bool mask of the table rows that satisfy the condition.
+        """Return an (N,) bool mask of the rows that satisfy the condition.
 
         Raises:
             QueryError: a column does not exist, or a value cannot be compared with it.
@@ -106,10 +106,10 @@ class Where:
 
 
 def near_condition(text: str) -> str:
-    """Return the condition for a place and a distance: "48.2,16.4,10km" or "…,500m" or "…,6mi".
+    """Convert a place and a distance, e.g. "48.2,16.4,10km" or "…,500m" or "…,6mi".
 
     Raises:
-        QueryError: it is anything else.
+        QueryError: the text has another form.
     """
     found = _PLACE.fullmatch(text)
     if found is None:
@@ -121,7 +121,7 @@ def near_condition(text: str) -> str:
 
 
 def comparison(node: exp.Expr) -> tuple[str, str, Any]:
-    """Return column, operator and value of `column < value` or `value > column`."""
+    """Return the column, operator and value of `column < value` or `value > column`."""
     left, right, sign = node.this, node.expression, COMPARISONS[type(node)]
     if not isinstance(left, exp.Column):
         left, right, sign = right, left, _MIRRORED.get(sign, sign)
@@ -129,14 +129,14 @@ def comparison(node: exp.Expr) -> tuple[str, str, Any]:
 
 
 def column_name(node: exp.Expr) -> str:
-    """Return the name of a column. Raises QueryError if the node is anything else."""
+    """Return the name of a column. Raises QueryError if the node is not a column."""
     if not isinstance(node, exp.Column):
         raise QueryError(f"{shown(node.sql())} is not the name of a column: {_HELP}")
     return str(node.name)
 
 
 def literal(node: exp.Expr) -> Any:
-    """Return the value of a constant: str, int, float or bool."""
+    """Return the value of a constant, which is a str, int, float or bool."""
     match node:
         case exp.Neg():
             value = literal(node.this)
@@ -157,7 +157,7 @@ def refuse(node: exp.Expr) -> QueryError:
 
 
 def _with_not(node: exp.Expr) -> exp.Expr:
-    """Rewrite `NOT LIKE` as NOT and LIKE, which not all versions of sqlglot do."""
+    """Rewrite `NOT LIKE` as NOT and LIKE, as only some versions of sqlglot do."""
     if node.args.get("negate"):
         node.set("negate", None)
         return exp.Not(this=node)
@@ -209,12 +209,14 @@ def _like(table: pa.Table, node: exp.Like | exp.ILike) -> pa.ChunkedArray:
 
 
 def _near(table: pa.Table, values: list[Any]) -> pa.ChunkedArray:
-    """Compare great-circle distances from a place by the haversine formula."""
+    """Compare the great-circle distances from a place (haversine formula)."""
     if len(values) != 3 or not all(type(value) in (int, float) for value in values):
         raise QueryError("near takes a latitude, a longitude and kilometres: near(48.2, 16.4, 10)")
     latitude, longitude, kilometres = values
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise QueryError("latitudes are from -90 to 90 degrees, longitudes from -180 to 180")
+        raise QueryError(
+            "latitudes must be between -90 and 90 degrees, longitudes between -180 and 180"
+        )
     rows = [
         _column(table, name).cast(pa.float64()).to_numpy(zero_copy_only=False)
         for name in ("latitude", "longitude")
@@ -235,8 +237,8 @@ def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
         value = f"{value}-01-01"[:10]
     scalar = pa.scalar(value)
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    # 2008 is cast to a text column, '2008' to a numeric one and '2008-05-01' to a date; but 2008.5
-    # must not be truncated for an integer column.
+    # 2008 is cast for a text column, '2008' for a numeric column and '2008-05-01' for a date
+    # column. 2008.5 is not cast for an integer column, because this would truncate it.
     try:
         if is_text or isinstance(value, str):
             scalar = scalar.cast(column.type)
@@ -246,7 +248,7 @@ def _compare(table: pa.Table, name: str, sign: str, value: Any) -> Any:
 
 
 def _other_type(name: str, kind: pa.DataType, value: object) -> QueryError:
-    """Return the error for a value that cannot be compared with those of a column."""
+    """Return the error for a value that cannot be compared with a column."""
     values = "numbers"
     if pa.types.is_temporal(kind):
         values = "times, such as '2021-06' or '2021-06-01 12:30:00'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ def requirements(*extras: str) -> list[str]:
         applies = requirement.marker is None or any(
             requirement.marker.evaluate({"extra": extra}) for extra in extras
         )
-        if applies and requirement.name != "cmr-hub":  # an extra may include other extras
+        if applies and requirement.name != "cmr-hub":  # some extras include others
             pinned.add(f"{requirement.name}=={version_here(requirement.name, extras)}")
     return sorted(pinned)
 
@@ -40,8 +41,8 @@ def version_here(package: str, extras: tuple[str, ...]) -> str:
         return metadata.version(package).split("+")[0]
     except metadata.PackageNotFoundError as error:
         raise CMRError(
-            f"the packages of a Space must be installed, so that their versions can be pinned "
-            f"({package} is missing): pip install 'cmr-hub[{','.join(extras)}]'"
+            f"{package} is not installed, so the Space cannot pin its version: "
+            f"pip install 'cmr-hub[{','.join(extras)}]'"
         ) from error
 
 
@@ -63,7 +64,7 @@ def copy_package(space: Path, *, releases: bool) -> None:
 
 
 def files_in(folder: Path) -> dict[str, Path]:
-    """Return all files by relative path, except hidden files, `__pycache__` and links."""
+    """Map relative paths to files, without hidden files, `__pycache__` and links."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -75,9 +76,9 @@ def files_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def copy_files(folder: Path, target: Path) -> None:
-    """Copy the files that `files_in` returns to another folder."""
-    for name, path in files_in(folder).items():
+def copy_files(files: Mapping[str, Path], target: Path) -> None:
+    """Copy files into a folder under their relative paths."""
+    for name, path in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / name)
 
@@ -87,4 +88,4 @@ def refuse_foreign(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         readme = out / "README.md"
         if not (readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8")):
-            raise CMRError(f"{out} was not made by `cmr space`; give a new directory")
+            raise CMRError(f"{out} was not made by `cmr space`: choose a new directory")

@@ -40,15 +40,15 @@ def write_card(
     Args:
         directory: a directory written by `save_pretrained`.
         into: directory for the card; default: `directory`.
-        load_name: the name that users will pass to `load`, e.g. `user/name` on the Hub; default:
-            name of the directory.
+        load_name: the name that users will pass to `load`, for example `user/name` on the Hub;
+            default: name of the directory.
         results: folder of results with other seeds of the same run, for the standard deviation.
 
     Returns:
         The path of the card.
 
     Raises:
-        ModelFormatError: it is not a model directory, or its training record is invalid.
+        ModelFormatError: `directory` is not a model directory, or its training record is invalid.
         CMRError: matplotlib is not installed.
     """
     model = load(Path(directory))
@@ -89,7 +89,7 @@ def _text(model: CrossModalModel, directory: Path, load_name: str, results: Path
 
 
 def _seeds(training: JSONObject, results: Path | None) -> list[JSONObject]:
-    """Return one record per seed of the same run; for this model's seed, its own record."""
+    """Return one record per seed of the same run; the record of the model replaces its seed."""
     if results is None or not (results / RUNS).is_file() or "map_i2t" not in training:
         return []
     records, _ = read_runs(results / RUNS)

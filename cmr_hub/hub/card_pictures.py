@@ -26,7 +26,7 @@ _MARKERS: Final[dict[Modality, str]] = {"image": "o", "text": "x"}
 def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes | None:
     """Plot the losses and the validation score by epoch as PNG; None without a history.
 
-    If the run selected the number of epochs before the final training, the selection is shown.
+    If the number of epochs was selected in a first phase, that phase is plotted.
     """
     rows = [row for row in history if row.get("phase", "select") == "select"] or list(history)
     if len(rows) < 2:

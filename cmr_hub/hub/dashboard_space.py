@@ -1,6 +1,6 @@
-"""Building a Docker Space that shows the dashboard of a folder of results.
+"""Build a Docker Space that shows the dashboard of a folder of results.
 
-It is a Docker Space because the Hub runs Streamlit only in Docker.
+The Hub runs Streamlit only in Docker.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
     from huggingface_hub import SpaceCard, SpaceCardData
 
     refuse_foreign(Path(out))
-    if not files_in(results):
-        raise DataNotFoundError(f"there are no results in {results}: give their folder")
+    files = files_in(results)
+    if not files:
+        raise DataNotFoundError(f"there are no results in {results}: pass the folder with them")
     data = SpaceCardData(
         title="Results of CMR Hub",
         emoji="📊",
@@ -83,9 +84,9 @@ def build_dashboard_space(out: str | Path, results: Path) -> Path:
         (fresh / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
         needed = "".join(f"{line}\n" for line in requirements("dashboard", "study"))
         (fresh / "requirements.txt").write_text(needed, encoding="utf-8")
-        copy_files(results, fresh / "results")
+        copy_files(files, fresh / "results")
         copy_package(fresh, releases=True)
-        # Streamlit reads the settings of its working directory.
+        # Streamlit reads the settings in its working directory.
         (fresh / _SETTINGS).parent.mkdir()
         (fresh / _SETTINGS).write_bytes((fresh / Path(APP).parent / _SETTINGS).read_bytes())
     return Path(out)

@@ -33,11 +33,11 @@ def publication(
 ) -> Iterator[Upload]:
     """Prepare the upload of a model directory; generate a card unless one was written by hand.
 
-    A generated card is generated again, because it has to show the name of the repository.
+    An earlier generated card is replaced, because the card shows the name of the repository.
 
     Raises:
         ModelFormatError: the model cannot be loaded, so it is not uploaded either.
-        HubError: an encoder of the model is not on this machine, and downloads are not allowed.
+        HubError: an encoder of the model is not cached, and downloads are not allowed.
     """
     CrossModalModel.from_pretrained(directory, allow_download=allow_download)
     upload = model_upload(
@@ -64,7 +64,7 @@ def _is_handwritten(card: Path, directory: Path, results: Path) -> bool:
 def space_publication(
     repository: str, commit: str, *, private: bool | None = None
 ) -> Iterator[Upload]:
-    """Prepare the upload of a Space that searches with a commit of a repository of this name."""
+    """Prepare the upload of a Space that searches with a commit of the model `repository`."""
     with TemporaryDirectory() as folder:
         space = build_space(Path(folder) / "space", repository, revision=commit)
         yield _whole_folder(space, repository, "space", private=private, space_sdk="gradio")
@@ -81,7 +81,7 @@ def results_publication(
     """
     files = files_in(results)
     if not files:
-        raise DataNotFoundError(f"there are no results in {results}: give their folder")
+        raise DataNotFoundError(f"there are no results in {results}: pass the folder with them")
     with TemporaryDirectory() as folder:
         card = Path(folder) / CARD
         card.write_text(_RESULTS_CARD.format(repository=repository), encoding="utf-8")

@@ -1,8 +1,7 @@
-"""Building a Gradio Space: the search page of one model."""
+"""Build a Gradio Space: the search page of one model."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +9,14 @@ from cmr_hub.atomic import atomic_directory
 from cmr_hub.errors import CMRError, HubError
 from cmr_hub.hub.bundle import (
     MADE_BY,
+    copy_files,
     copy_package,
     refuse_foreign,
     requirements,
     version_here,
 )
 from cmr_hub.hub_download import is_repository
-from cmr_hub.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, with_retries
 from cmr_hub.models.card_data import about
 from cmr_hub.models.config import EncoderConfig, ModelConfig, read_config
 from cmr_hub.models.cross_modal import CrossModalModel
@@ -65,7 +65,7 @@ def build_space(
         model: a model directory, which is copied, or a repository on the Hub, `user/name`, which
             the Space downloads when it is built.
         revision: revision of the repository; the Space is pinned to its current commit.
-        allow_download: download the encoder of a model directory, to check that it exists.
+        allow_download: download the encoder of a model directory to check that it exists.
 
     Raises:
         CMRError: `out` contains anything else, or the model has no gallery with pictures.
@@ -93,16 +93,12 @@ def extras_for(*encoders: EncoderConfig | None) -> tuple[str, ...]:
 
 def _with_model(fresh: Path, directory: Path, *, allow_download: bool) -> None:
     CrossModalModel.from_pretrained(directory, allow_download=allow_download)
-    names = model_files(directory)
     if not (directory / GALLERY).is_dir() or not (directory / PICTURES).is_dir():
         raise CMRError(
-            f"{directory} has no gallery with pictures, so there is nothing to search: load the "
-            "model and save it with model.save_pretrained(..., pictures=True)"
+            f"{directory} has no gallery with pictures to search: load the model and save it "
+            "with model.save_pretrained(..., pictures=True)"
         )
-    for name in names:
-        target = fresh / "model" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(directory / name, target)
+    copy_files({name: directory / name for name in model_files(directory)}, fresh / "model")
     config = read_config(directory / CONFIG)
     _write_page(fresh, "model", None, directory.resolve().name, config)
 
@@ -111,14 +107,14 @@ def _with_repository(fresh: Path, repository: str, revision: str | None) -> None
     from huggingface_hub import HfApi, hf_hub_download
 
     with hub_errors(repository):
-        info = patiently(lambda: HfApi().model_info(repository, revision=revision))
+        info = with_retries(lambda: HfApi().model_info(repository, revision=revision))
         commit = str(info.sha)
-        config = Path(patiently(lambda: hf_hub_download(repository, CONFIG, revision=commit)))
+        config = Path(with_retries(lambda: hf_hub_download(repository, CONFIG, revision=commit)))
     names = [file.rfilename for file in info.siblings or []]
     if not any(name.startswith(f"{PICTURES}/") for name in names):
         raise HubError(
-            f"{repository} has no gallery with pictures, so there is nothing to search: publish "
-            "the model with its pictures"
+            f"{repository} has no gallery with pictures to search: publish the model with its "
+            "pictures"
         )
     files = ",".join(name for name in names if not name.startswith("."))
     _write_page(

@@ -143,13 +143,13 @@ def loss_class(loss: LossLike) -> type[Loss]:
     if isinstance(loss, str):
         named: type[Loss] = LOSSES[loss]
         return named
-    found = loss if isinstance(loss, type) else type(loss)
-    if not LOSSES.is_one(found):
+    kind = loss if isinstance(loss, type) else type(loss)
+    if not LOSSES.accepts(kind):
         raise CMRError(
-            f"a loss is a name, a subclass of cmr_hub.losses.Loss or one of its objects, not "
+            "a loss must be a name, a subclass of cmr_hub.losses.Loss or an instance of one, not "
             f"{shown(loss)}"
         )
-    return found
+    return kind
 
 
 def loss_name(loss: LossLike) -> str:
@@ -158,8 +158,8 @@ def loss_name(loss: LossLike) -> str:
         return loss
     kind = loss_class(loss)
     place = f"{kind.__module__}:{kind.__qualname__}"
-    own = {place: name for name, place in _PLACES.items()}
-    return own.get(place) or LOSSES.name_of(kind) or place
+    builtin = {place: name for name, place in _PLACES.items()}
+    return builtin.get(place) or LOSSES.name_of(kind) or place
 
 
 def loss_options(loss: LossLike) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def build_loss(loss: LossLike, /, dim: int, n_classes: int, **options: Any) -> L
     """Build a loss for a common space of `dim` dimensions and `n_classes` classes.
 
     Args:
-        loss: a name, a class, or an object, which is copied so that training does not change it.
+        loss: a name, a class, or an instance, which is copied so that training does not change it.
         dim: dimension d of the common space.
         n_classes: number of classes.
-        options: options of the loss; not allowed for an object.
+        options: options of the loss; not allowed for an instance.
 
     Raises:
         UnknownNameError: no loss has this name.
@@ -187,7 +187,10 @@ def build_loss(loss: LossLike, /, dim: int, n_classes: int, **options: Any) -> L
     kind = loss_class(loss)
     if not isinstance(loss, str | type):
         if options:
-            raise CMRError(f"{kind.__name__} is built already: give {', '.join(options)} to it")
+            raise CMRError(
+                f"{kind.__name__} is already an instance: pass {', '.join(options)} to its "
+                "constructor"
+            )
         return copy.deepcopy(loss)
     name = loss if isinstance(loss, str) else kind.__name__
     allowed = loss_options(loss)
@@ -195,10 +198,9 @@ def build_loss(loss: LossLike, /, dim: int, n_classes: int, **options: Any) -> L
         if option not in allowed:
             known = ", ".join(allowed) if allowed else "none"
             raise CMRError(f"loss {name!r} has no option {shown(option)}; its options: {known}")
-    wanted = inspect.signature(kind).parameters
+    parameters = inspect.signature(kind).parameters
     sizes = {"dim": dim, "n_classes": n_classes}
-    sizes = {size: value for size, value in sizes.items() if size in wanted}
     try:
-        return kind(**sizes, **options)
+        return kind(**{size: sizes[size] for size in sizes if size in parameters}, **options)
     except (TypeError, ValueError) as error:
         raise CMRError(f"loss {name!r} cannot be built with {shown(options)}: {error}") from error

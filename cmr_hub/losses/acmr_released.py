@@ -1,4 +1,4 @@
-"""The objective that ACMR's released code actually minimises."""
+"""The objective that ACMR's released code minimises."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class ACMRReleasedLoss(Loss):
         n_classes: number of classes.
 
     Inputs:
-        images, texts: (B, dim), not normalised. labels: (B,), or (B, n_classes) multi-hot: CE then
-        has each class in equal parts as target. `observe` must be called with the
+        images, texts: (B, dim), not normalised. labels: (B,), or (B, n_classes) multi-hot: the
+        target of CE then has equal parts of the classes. `observe` must be called with the
         features of the batch before each call; otherwise CMRError is raised.
 
     Logs:
@@ -66,7 +66,7 @@ class ACMRReleasedLoss(Loss):
             *(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
         )
         for layer in [self.classifier, *self.modality_classifier]:
-            nn.init.xavier_uniform_(layer.weight)  # as TensorFlow's slim layers start
+            nn.init.xavier_uniform_(layer.weight)  # the default of TensorFlow's slim layers
             nn.init.zeros_(layer.bias)
         self.classifier.requires_grad_(False)
         self._features: tuple[Tensor, Tensor] | None = None
@@ -109,7 +109,7 @@ class ACMRReleasedLoss(Loss):
         if features is None or any(len(rows) != len(labels) for rows in features):
             raise CMRError(
                 "ACMRReleasedLoss chooses its negatives by the input features: call "
-                "observe(image_features, text_features) with this batch's rows before the loss"
+                "observe(image_features, text_features) with the rows of this batch first"
             )
         other = ~same_class(labels)
         image_rows, text_rows = (unit(rows) for rows in features)

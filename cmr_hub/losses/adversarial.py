@@ -5,17 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn.functional import cross_entropy
 
 from cmr_hub.losses.base import Loss, require_positive
-from cmr_hub.losses.gradient_reversal import gradient_reversal
+
+
+class _GradientReversal(Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, strength: float) -> Tensor:
+        ctx.strength = strength
+        return z.view_as(z)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.strength * gradients[0], None
+
+
+def gradient_reversal(z: Tensor, strength: float) -> Tensor:
+    """Apply R_λ(z) = z with ∂R_λ/∂z = −λI.
+
+    Args:
+        z: tensor of any shape.
+        strength: λ ≥ 0; with 0 there is no gradient.
+
+    References:
+        Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015,
+        arXiv 1409.7495.
+    """
+    result: Tensor = _GradientReversal.apply(z, strength)  # type: ignore[no-untyped-call]
+    return result
 
 
 class AdversarialLoss(Loss):
-    """Train a classifier D to distinguish images from texts, and the projectors to prevent that.
+    """Train a classifier D to distinguish images from texts, and the projectors to confuse it.
 
     Equation:
         L = mean over the 2B rows z of CE(D(R_λ(z)), modality of z)

@@ -12,7 +12,7 @@ from cmr_hub.errors import CMRError, shown
 
 
 class Loss(nn.Module, ABC):
-    """Base of all losses.
+    """Base class of all losses.
 
     A loss may have parameters (a classifier, proxies), which are trained with the projectors.
     `logs` contains additional detached scalars for the history (an accuracy, λ).
@@ -21,13 +21,13 @@ class Loss(nn.Module, ABC):
         images: (B, d) outputs z of the image projector, not normalised.
         texts: (B, d) outputs of the text projector; `images[i]` and `texts[i]` are a pair.
         labels: (B,) int64 classes in [0, n_classes), or (B, n_classes) floats, 1 for every class of
-            an item and otherwise 0. With `takes_unlabelled` also −1, or a row of zeros, for none.
+            an item and otherwise 0. With `takes_unlabelled`, −1 or a row of zeros means no label.
     """
 
     takes_unlabelled: ClassVar[bool] = False
     log_line: ClassVar[str] = ""
-    """Format of a line to print after every step, with `epoch`, `step`, `steps` (of an epoch),
-    `time` (seconds since training began) and the names in `logs`."""
+    """Format string of a line to print after every step. Its fields are `epoch`, `step`, `steps`
+    (per epoch), `time` (seconds since training began) and the names in `logs`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,22 +38,26 @@ class Loss(nn.Module, ABC):
         """Return the loss of a batch, a scalar; zero if there is nothing to learn from it."""
 
     def schedule(self, progress: float) -> None:
-        """Called before every step with the share of training done, in [0, 1]."""
+        """Update scheduled values before every step; `progress` in [0, 1] is the share done."""
 
     def observe(self, image_features: Tensor, text_features: Tensor) -> None:
-        """Called before `forward` with the batch's input features; most losses ignore it."""
+        """Receive the input features of the batch before `forward`; most losses ignore them."""
 
     def observe_items(self, items: Tensor) -> None:
-        """Called before `forward` with the (B,) item of each pair of the batch, if items have
-        several pairs, one per caption. Most losses ignore it."""
+        """Receive the (B,) items of the pairs of the batch before `forward`.
+
+        Called only if items have several pairs, one per caption. Most losses ignore it.
+        """
 
     def observe_label_weights(self, weights: Tensor) -> None:
-        """Called before `forward` with the (B,) weight of the label of each pair of the batch, if
-        weights are not equal. Most losses ignore it."""
+        """Receive the (B,) label weights of the pairs of the batch before `forward`.
+
+        Called only if the weights differ. Most losses ignore it.
+        """
 
 
-def nothing(images: Tensor, texts: Tensor) -> Tensor:
-    """Return a zero in the graph of the batch, the loss if there is nothing to learn from it."""
+def zero_loss(images: Tensor, texts: Tensor) -> Tensor:
+    """Return a zero that depends on the batch, so that `backward` works with nothing to learn."""
     return 0.0 * (images.sum() + texts.sum())
 
 

@@ -20,9 +20,9 @@ class CMPMLoss(Loss):
         p_ij = softmaxⱼ(vᵢ · wⱼ / ‖wⱼ‖),  q_ij = [yᵢ = yⱼ] / Σₖ [yᵢ = yₖ],  ε = 10⁻⁸
 
     Inputs:
-        images, texts: (B, d); only the side projected on is normalised, the length of the anchor
-        is its confidence. labels: (B,), −1 for none: such a row matches only its partner. Or
-        (B, classes) multi-hot: [yᵢ = yⱼ] then means that they share a class.
+        images, texts: (B, d); only the side projected on is normalised, because the length of the
+        anchor is its confidence. labels: (B,), where a row with −1 (no label) matches only its
+        partner; or (B, classes) multi-hot, where [yᵢ = yⱼ] means that they share a class.
 
     References:
         Zhang and Lu, Deep Cross-Modal Projection Learning for Image-Text Matching, ECCV 2018,

@@ -7,11 +7,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.base import Loss, zero_loss
 from cmr_hub.losses.unit import SMALLEST_NORM
 
 _CONSTANT: Final = 1e-5
-"""Length of the differences to the mean, relative to that of the values, that is only rounding."""
+"""Norm of the centred values, relative to the norm of the values, that is only rounding error."""
 
 
 class PearsonLoss(Loss):
@@ -20,8 +20,8 @@ class PearsonLoss(Loss):
     Equation:
         L = 1 − meanₖ r(V[:, k], W[:, k]),  r(x, y) = ⟨x − x̄, y − ȳ⟩ / (‖x − x̄‖ ‖y − ȳ‖)
 
-        r is zero, and has no gradient, for a dimension that is constant in the batch: one with
-        ‖x − x̄‖ ≤ 1e-5 ‖x‖, because in float32 the difference of a constant to its mean is not zero.
+        r is zero, without gradient, for a dimension that is constant in the batch. The test is
+        ‖x − x̄‖ ≤ 1e-5 ‖x‖, because in float32 a constant minus its mean is not exactly zero.
 
     Inputs:
         images, texts: (B, d), not normalised (r does not depend on the scale). labels: ignored.
@@ -40,7 +40,7 @@ class PearsonLoss(Loss):
 
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         if len(images) < 2:
-            return nothing(images, texts)
+            return zero_loss(images, texts)
         v, w = (_standardised(z) for z in (images, texts))
         return 1 - (v * w).sum(0).mean()
 

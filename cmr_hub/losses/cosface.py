@@ -28,8 +28,8 @@ class CosFaceLoss(Loss):
 
     Inputs:
         images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: the
-        margin holds for every class of an item, and CE has them in equal parts as target (the
-        paper has one class an item).
+        margin applies to every class of an item, and the target of CE has equal parts of them (the
+        paper has one class per item).
 
     References:
         Wang et al., CosFace: Large Margin Cosine Loss, CVPR 2018, arXiv 1801.09414, equation 4.

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from cmr_hub.losses.base import Loss, nothing, require_positive
+from cmr_hub.losses.base import Loss, require_positive, zero_loss
 
 
 class DCCALoss(Loss):
@@ -18,8 +18,8 @@ class DCCALoss(Loss):
 
         S are the covariances of images and texts (over B − 1), ‖·‖_* the sum of the singular
         values. T is computed as L₁⁻¹ S₁₂ L₂⁻ᵀ with the Cholesky factors L of S + rI, which differs
-        from T only by rotations and has a finite gradient if eigenvalues coincide. Always in
-        float64, because a small r needs double precision.
+        from T only by rotations and has a finite gradient if eigenvalues coincide. The computation
+        is always in float64, because a small r needs double precision.
 
     Args:
         ridge: r.
@@ -46,11 +46,11 @@ class DCCALoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         size, dim = images.shape
         if size < 2:
-            return nothing(images, texts)
+            return zero_loss(images, texts)
         v, w = ((z - z.mean(0)).double() / math.sqrt(size - 1) for z in (images, texts))
         ridge = self.ridge * torch.eye(dim, dtype=v.dtype, device=v.device)
         left, right = (torch.linalg.cholesky(z.T @ z + ridge) for z in (v, w))
-        half = torch.linalg.solve_triangular(left, v.T @ w, upper=False)
-        whole = torch.linalg.solve_triangular(right, half.T, upper=False)
-        correlations: Tensor = torch.linalg.svdvals(whole)
+        whitened = torch.linalg.solve_triangular(left, v.T @ w, upper=False)
+        whitened = torch.linalg.solve_triangular(right, whitened.T, upper=False)
+        correlations: Tensor = torch.linalg.svdvals(whitened)
         return -correlations.sum().to(images.dtype)

@@ -35,20 +35,20 @@ def objective_spec(
         if isinstance(objective, str):
             return {objective: {}}
         term = loss_name(objective)
-        # Names of torch modules must not contain dots, as `module:class` does.
+        # Names of torch modules must not contain dots, but `module:class` may.
         return {term.rpartition(":")[2].rpartition(".")[2]: {"loss": objective}}
     spec = {}
     for name, part in objective.items():
         if not isinstance(name, str):
-            raise CMRError(f"the terms of an objective go by names, not by {shown(name)}")
+            raise CMRError(f"the names of an objective's terms must be strings, not {shown(name)}")
         spec[name] = dict(part) if isinstance(part, Mapping) else {"loss": part}
     return spec
 
 
 def described(spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return a description in JSON values, with classes and objects replaced by their names.
+    """Return a description in JSON values, with classes and instances replaced by their names.
 
-    Public attributes of an object that are plain values are added like options.
+    Public attributes of an instance that are plain values are added like options.
     """
     plain = {}
     for term, description in spec.items():

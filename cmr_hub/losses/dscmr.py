@@ -13,7 +13,7 @@ from cmr_hub.losses.unit import unit
 
 
 class DSCMRLoss(Loss):
-    """Discrimination in the label space and in the common space, and distance of the pairs.
+    """Discrimination in the label space and in the common space, plus the distance of the pairs.
 
     Equation:
         L = J₁ + 10⁻³ J₂ + 0.1 J₃

@@ -28,8 +28,8 @@ class FUMELoss(Loss):
 
     Inputs:
         images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: then
-        j ≠ y are the classes that an item has not, and μ_y is the largest μ of those that it has
-        (the paper has one class an item).
+        j ≠ y are the other classes, and μ_y is the largest μ of the classes of the item (the paper
+        has one class per item).
 
     References:
         Duan et al., Fuzzy Multimodal Learning for Trusted Cross-Modal Retrieval, CVPR 2025.

@@ -64,7 +64,7 @@ class InfoNCELoss(Loss):
 
     def schedule(self, progress: float) -> None:
         if self.log_scale is not None:
-            # Not in `forward`, where a clamped value would get no gradient.
+            # A value clamped in `forward` would get no gradient.
             with torch.no_grad():
                 self.log_scale.clamp_(max=math.log(_LARGEST_SCALE))
 
@@ -83,8 +83,8 @@ class InfoNCELoss(Loss):
         if self.mask_same_item and items is not None:
             if len(items) != len(images):
                 raise CMRError(
-                    f"InfoNCELoss was told the items of {len(items)} pairs and given "
-                    f"{len(images)}: call observe_items with this batch's before the loss"
+                    f"observe_items received {len(items)} items for a batch of {len(images)} "
+                    "pairs: call it with the items of this batch before the loss"
                 )
             same = (items[:, None] == items) & (own[:, None] != own)
             similarity = similarity.masked_fill(same, -torch.inf)

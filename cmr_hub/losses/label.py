@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.base import Loss, zero_loss
 from cmr_hub.losses.targets import has_label, soft_targets
 
 
@@ -53,7 +53,7 @@ class LabelLoss(Loss):
         if not known.all():
             images, texts, labels = images[known], texts[known], labels[known]
             if not len(labels):
-                return nothing(images, texts)
+                return zero_loss(images, texts)
         logits = self.classifier(images), self.classifier(texts)
         targets = soft_targets(labels, images)
         if weights is None:

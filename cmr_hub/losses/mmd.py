@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.base import Loss, zero_loss
 from cmr_hub.losses.unit import unit
 
 
@@ -38,7 +38,7 @@ class MMDLoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         size = len(images)
         if size < 2:
-            return nothing(images, texts)
+            return zero_loss(images, texts)
         joint = torch.cat([unit(images), unit(texts)])
         kernel = self.kernel(joint)
         within = kernel[:size, :size] + kernel[size:, size:]
@@ -50,7 +50,7 @@ class MMDLoss(Loss):
         """Return the (N, N) kernel values k of all pairs of rows."""
         squares = rows.square().sum(1)
         distance = (squares[:, None] + squares - 2 * rows @ rows.T).clamp_min(0)
-        # One exponential is enough for all five, because halving c squares the Gaussian.
+        # One exponential is enough for all five kernels, because halving c squares the Gaussian.
         gaussian = torch.exp(-distance / (4 * self.bandwidth(distance)))
         total = gaussian
         for _ in range(4):

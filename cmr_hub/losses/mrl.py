@@ -31,7 +31,7 @@ class MRLLoss(Loss):
 
     Inputs:
         images, texts: (B, dim), normalised inside. labels: (B,), or (B, n_classes) multi-hot: L_r
-        then has the mean over the classes of an item (the paper has one class an item).
+        is then averaged over the classes of an item (the paper has one class per item).
 
     References:
         Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021, equations 5, 7, 8.
@@ -50,7 +50,7 @@ class MRLLoss(Loss):
         if not 0 <= beta <= 1:
             raise CMRError(f"beta must lie in [0, 1], not {shown(beta)}")
         if n_classes < 2:
-            raise CMRError("MRL needs two classes or more: it contrasts a class with the others")
+            raise CMRError("MRL needs at least two classes, because it contrasts them")
         self.beta = beta
         self.temperature = temperature
         self.centres = nn.Parameter(nn.init.orthogonal_(torch.empty(n_classes, dim)))
@@ -66,7 +66,7 @@ class MRLLoss(Loss):
             weights = soft_targets(labels, images).repeat(2, 1)[rows, classes]
             logits = logits[rows]
         others = logits.scatter(1, classes[:, None], -torch.inf)
-        # log(1 − p) as a difference of two sums, which is exact if p is near one.
+        # log(1 − p) as a difference of two logsumexps, which is accurate if p is near one.
         clustering = (weights * (others.logsumexp(1) - logits.logsumexp(1))).sum() / len(v)
         contrast = multimodal_contrastive(v, w, self.temperature)
         return self.beta * clustering + (1 - self.beta) * contrast

@@ -17,7 +17,7 @@ class NormSoftmaxLoss(CosFaceLoss):
         scale: σ, the inverse of the paper's temperature .05.
 
     Inputs:
-        images, texts: (B, dim), normalised inside. labels: as of `CosFaceLoss`.
+        images, texts: (B, dim), normalised inside. labels: see `CosFaceLoss`.
 
     References:
         Zhai and Wu, Classification is a Strong Baseline for Deep Metric Learning, BMVC 2019,

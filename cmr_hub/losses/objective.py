@@ -36,7 +36,12 @@ class Objective(nn.Module):
         self.terms = dict(terms)
         self.losses = nn.ModuleDict()
         for name, term in self.terms.items():
-            _check_weight(name, term.weight)
+            weight = term.weight
+            is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            if not (is_number and math.isfinite(weight) and weight >= 0):
+                raise CMRError(
+                    f"the weight of {shown(name)} must be a number, 0 or more, not {shown(weight)}"
+                )
             if "/" in name:
                 raise CMRError(f"a term cannot be called {shown(name)}: use letters and hyphens")
             try:
@@ -51,8 +56,8 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum, and its parts for the history.
 
-        For the inputs, (B, d), (B, d) and (B,) or (B, classes), see `Loss`. The detached parts are
-        the unweighted value of each term under its name, and each of its logs under "term/log".
+        The inputs are those of `Loss`: (B, d), (B, d) and (B,) or (B, classes). The detached parts
+        are the unweighted value of each term under its name, and each of its logs under "term/log".
         Raises CMRError if shapes do not match or the batch is empty.
         """
         if images.shape != texts.shape or images.shape[:1] != labels.shape[:1] or not len(labels):
@@ -75,8 +80,8 @@ class Objective(nn.Module):
         """Return the lines that terms print after a step.
 
         Args:
-            parts: parts of `forward` by name.
-            place: number of the epoch, from 1; of the step in it, from 0; and of its steps.
+            parts: parts returned by `forward`.
+            place: epoch, from 1; step in the epoch, from 0; number of steps per epoch.
             seconds: seconds since training began.
         """
         epoch, step, steps = place
@@ -131,7 +136,7 @@ def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: 
     """Build an objective from the description in a preset or a TOML file.
 
     Args:
-        spec: for each term name, "weight" (default 1), "loss" (a name, a class or an object;
+        spec: for each term name, "weight" (default 1), "loss" (a name, a class or an instance;
             default: the name of the term) and the options of the loss:
             {"label": {}, "hard": {"loss": "triplet", "margin": 0.3}}.
         dim: dimensions of the common space.
@@ -143,16 +148,7 @@ def build_objective(spec: Mapping[str, Mapping[str, Any]], dim: int, n_classes: 
     for term, description in spec.items():
         options = dict(description)
         loss, weight = options.pop("loss", term), options.pop("weight", 1.0)
-        _check_weight(term, weight)
         if sizes := options.keys() & {"dim", "n_classes"}:
-            raise CMRError(f"loss {term!r} has no option {min(sizes)!r}: it is filled in")
+            raise CMRError(f"loss {term!r} has no option {min(sizes)!r}: it is set automatically")
         terms[term] = Term(build_loss(loss, dim, n_classes, **options), weight)
     return Objective(terms)
-
-
-def _check_weight(term: str, weight: float) -> None:
-    is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-    if not (is_number and math.isfinite(weight) and weight >= 0):
-        raise CMRError(
-            f"the weight of {shown(term)} must be a number, 0 or more, not {shown(weight)}"
-        )

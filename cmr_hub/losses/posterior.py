@@ -48,7 +48,7 @@ class PosteriorLoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         if images.shape[1] < self.n_classes:
             raise CMRError(
-                f"the posterior loss needs {self.n_classes} posteriors a row, not "
+                f"the posterior loss needs {self.n_classes} posteriors per row, not "
                 f"{images.shape[1]}: use a projector with a posterior output"
             )
 

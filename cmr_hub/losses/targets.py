@@ -26,9 +26,10 @@ def multi_hot(labels: Tensor, n_classes: int) -> Tensor:
 
 
 def soft_targets(labels: Tensor, like: Tensor) -> Tensor:
-    """Return the target of a cross-entropy: classes, or rows that share 1 among their classes.
+    """Return the target of a cross-entropy: class indices, or rows with equal parts per class.
 
-    Rows have the type of `like`; a row without a class is zero, and so is its cross-entropy.
+    Rows have the dtype of `like` and sum to 1. A row without a class is zero, and so is its
+    cross-entropy.
     """
     if labels.ndim == 1:
         return labels

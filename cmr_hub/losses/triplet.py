@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cmr_hub.errors import UnknownNameError
-from cmr_hub.losses.base import Loss, nothing, require_positive
+from cmr_hub.losses.base import Loss, require_positive, zero_loss
 from cmr_hub.losses.targets import same_class
 from cmr_hub.losses.unit import unit
 
@@ -35,18 +35,17 @@ class TripletLoss(Loss):
             "batch-hard": the farthest p and the nearest n.
 
     Inputs:
-        images, texts: (B, d), normalised inside. labels: (B,), −1 for none; or
-        (B, classes) multi-hot: of a's class are the rows that share one with it. If all do, the
-        loss is zero.
+        images, texts: (B, d), normalised inside. labels: (B,), −1 for none; or (B, classes)
+        multi-hot: rows have a's class if they share one with it. If all rows do, the loss is zero.
 
     References:
         Schroff et al., FaceNet, CVPR 2015, arXiv 1503.03832 (semi-hard).
         Hermans et al., In Defense of the Triplet Loss, 2017, arXiv 1703.07737 (batch-hard).
 
     When to prefer:
-        "random" first; "semi-hard" when the loss with "random" has converged near zero;
-        "batch-hard" only with clean labels and a warm start, because it may collapse all rows into
-        one point.
+        Try "random" first, then "semi-hard" when the loss with "random" has converged near zero.
+        Use "batch-hard" only with clean labels and a warm start, because it may collapse all rows
+        into one point.
     """
 
     takes_unlabelled = True
@@ -62,7 +61,7 @@ class TripletLoss(Loss):
     def forward(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         same = same_class(labels)
         if same.all():
-            return nothing(images, texts)
+            return zero_loss(images, texts)
         distance = 2 - 2 * unit(images) @ unit(texts).T
         return (self._hinges(distance, same) + self._hinges(distance.T, same)).mean() / 2
 

@@ -1,4 +1,4 @@
-"""Normalise vectors, safely for zeros."""
+"""Normalise vectors without dividing by zero."""
 
 from __future__ import annotations
 

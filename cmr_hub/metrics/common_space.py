@@ -31,7 +31,8 @@ def silhouette(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
         s(z) = (b − a) / max(a, b),  a: mean distance to the other items of z's class,
                                      b: minimum mean distance to another class
 
-    With unit vectors the mean distance to a class with mean μ is 1 − z·μ, so no pair is computed.
+    The mean distance of a unit vector z to a class with mean μ is 1 − z·μ, so no pairwise distance
+    is computed.
     Source: Rousseeuw, Silhouettes, 1987.
 
     Args:
@@ -105,9 +106,9 @@ def cluster(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Clustering | None:
     count = len(np.unique(classes[known]))
     if count < 2 or len(np.unique(rows, axis=0)) < count:
         return None
-    found = KMeans(count, n_init=4, random_state=0).fit_predict(rows)
-    by_size = np.argsort(np.argsort(-np.bincount(found, minlength=count), kind="stable"))
-    clusters = by_size[found]
+    numbers = KMeans(count, n_init=4, random_state=0).fit_predict(rows)
+    by_size = np.argsort(np.argsort(-np.bincount(numbers, minlength=count), kind="stable"))
+    clusters = by_size[numbers]
     table = contingency_matrix(classes[known], clusters[known])
     return Clustering(
         clusters,
@@ -117,7 +118,7 @@ def cluster(vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Clustering | None:
 
 
 def unit_rows(rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Scale (N, d) rows to length 1; rows of zeros stay."""
+    """Scale (N, d) rows to length 1; rows of zeros are unchanged."""
     array = np.asarray(rows, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
     return array / np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""MAP of searching images with images by the distance of their features."""
+"""MAP of image-to-image search by the distance of features."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def content_based_map(features: npt.ArrayLike, labels: npt.ArrayLike) -> MeanAve
     shuffle = np.random.RandomState(0).permutation(len(rows))
     rows, classes = rows[shuffle], classes[shuffle]
     distances = cdist(rows, rows)
-    np.fill_diagonal(distances, np.inf)  # the last of its own ranking, which is then cut off
+    np.fill_diagonal(distances, np.inf)  # ranks each query last in its own ranking, to cut it off
     order = np.argsort(distances, axis=1, kind="stable")[:, :-1]
     relevant = ranked_shared_labels(classes, classes, order) > 0
     figures = average_precision(relevant)

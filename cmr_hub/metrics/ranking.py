@@ -1,12 +1,14 @@
-"""Rank a gallery for every query by cosine similarity, with ties broken fairly."""
+"""Rank a gallery for every query by cosine similarity, with ties broken without bias."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.cores import threads
 from cmr_hub.errors import QueryError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 SCORES_AT_ONCE = 2**22
 """Maximum number of scores in memory at a time (32 MB of float64)."""
+_SORTED_AT_ONCE = 2**16
+"""Maximum number of scores that a thread sorts at a time, so that they stay in the cache."""
 
 
 def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
@@ -24,11 +28,11 @@ def rank(queries: npt.ArrayLike, gallery: npt.ArrayLike) -> IntArray:
     The score is cosine similarity in float64; a zero row has score 0 with everything.
 
     Ties are broken by a fixed shuffle of the gallery, the same for all queries and calls. Breaking
-    them by gallery index would reward order: galleries are mostly sorted by class, so a model that
-    maps everything to one point would get a MAP of twice chance (on 20 classes of 10). Breaking
-    them for or against the query would reward or punish ties. A shuffle independent of labels gives
-    such a model chance level and keeps every figure reproducible. Identical gallery rows are tied
-    exactly, because their score is computed once.
+    them by gallery index would be biased: galleries are often sorted by class, so a model that maps
+    everything to one point would get a MAP of twice the chance level (with 20 classes of 10).
+    Breaking them for or against the query would reward or punish ties. A shuffle independent of
+    labels gives such a model chance level and keeps every score reproducible. Identical gallery
+    rows are tied exactly, because their score is computed once.
 
     Args:
         queries: (Nq, d) finite vectors of any length.
@@ -59,9 +63,14 @@ def ranked_chunks(
     shuffle = np.random.RandomState(0).permutation(count)
     negative, copies = _distinct(-gallery_rows[shuffle])
     step = max(1, SCORES_AT_ONCE // count)
-    for start in range(0, len(query_rows), step):
-        rows = slice(start, min(start + step, len(query_rows)))
-        yield rows, shuffle[_argsort_stable((query_rows[rows] @ negative.T)[:, copies])]
+    block = max(1, _SORTED_AT_ONCE // count)
+    with ThreadPoolExecutor(threads()) as pool:
+        for start in range(0, len(query_rows), step):
+            rows = slice(start, min(start + step, len(query_rows)))
+            scores = query_rows[rows] @ negative.T
+            parts = [scores[first : first + block] for first in range(0, len(scores), block)]
+            orders = pool.map(lambda part: shuffle[_argsort_stable(part[:, copies])], parts)
+            yield rows, np.concatenate(list(orders))
 
 
 def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -74,7 +83,7 @@ def _unit_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
             f"{name}: {np.count_nonzero(~finite)} of {len(array)} rows are not finite, "
             f"the first is row {np.argmin(finite)}; did training diverge?"
         )
-    # Scaled first, so that squares of very large or small numbers neither overflow nor underflow.
+    # Scaling first avoids overflow and underflow of the squares.
     largest = np.abs(array).max(axis=1, keepdims=True)
     array = array / np.where(largest > 0, largest, 1)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)

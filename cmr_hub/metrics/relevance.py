@@ -1,6 +1,6 @@
-"""Relevance by labels, of items with one class each or with several.
+"""Relevance by labels, for items with one or several classes.
 
-Labels are (N,) numbers or names of classes, with numbers below 0 for none, or (N, C) rows with a 1
+Labels are (N,) class numbers or names, where numbers below 0 mean no class, or (N, C) rows with a 1
 for every class of an item and otherwise 0. Items are relevant to each other if they share a class.
 """
 
@@ -25,7 +25,7 @@ def is_labelled(labels: npt.NDArray[Any]) -> BoolArray:
 
 
 def shared_labels(queries: npt.NDArray[Any], gallery: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the (Nq, Ng) number of classes that each query shares with each gallery item."""
+    """Return the (Nq, Ng) numbers of classes that each query shares with each gallery item."""
     shared: npt.NDArray[Any]
     if queries.ndim == 2:
         shared = queries.astype(np.float32) @ gallery.T.astype(np.float32)
@@ -37,11 +37,11 @@ def shared_labels(queries: npt.NDArray[Any], gallery: npt.NDArray[Any]) -> npt.N
 def ranked_shared_labels(
     queries: npt.NDArray[Any], gallery: npt.NDArray[Any], order: IntArray
 ) -> npt.NDArray[Any]:
-    """Return the number of classes that each query shares with the items of its ranking.
+    """Return the numbers of classes that each query shares with the items of its ranking.
 
     Args:
         queries, gallery: labels.
-        order: (Nq, K) the gallery items in the ranking of each query.
+        order: (Nq, K) gallery items in the order of each query's ranking.
     """
     shared: npt.NDArray[Any]
     if queries.ndim == 2:
@@ -52,14 +52,14 @@ def ranked_shared_labels(
 
 
 def check_labels(name: str, labels: npt.NDArray[np.generic], expected: int) -> None:
-    """Raise QueryError unless these are the labels of the expected number of items."""
+    """Raise QueryError unless there are labels for the expected number of items."""
     if labels.ndim not in (1, 2) or len(labels) != expected:
         raise QueryError(
             f"{name}: expected {expected} labels, or {expected} rows of 0 and 1, got shape "
             f"{labels.shape}"
         )
     if labels.ndim == 2 and not ((labels == 0) | (labels == 1)).all():
-        raise QueryError(f"{name}: rows of several labels hold only 0 and 1")
+        raise QueryError(f"{name}: rows of several labels must contain only 0 and 1")
 
 
 def check_same_classes(queries: npt.NDArray[np.generic], gallery: npt.NDArray[np.generic]) -> None:

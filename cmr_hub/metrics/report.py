@@ -226,8 +226,8 @@ def evaluate_retrieval(
         image_embeddings: (Ni, d) vectors.
         text_embeddings: (Nt, d) vectors in the same space.
         labels: (Ni,) classes of the images, as numbers or names; a text has the class of its
-            image. For several labels an item, (Ni, C) rows of 0 and 1: items that share a label
-            are relevant, and nDCG is measured. None if there are no classes: only the paired item
+            image. For several labels per item, (Ni, C) rows of 0 and 1: items that share a label
+            are relevant, and nDCG is computed. None if there are no classes: only the paired item
             is then relevant.
         text_owner: (Nt,) row of the image that each text belongs to, if images have several
             texts. Default: text i belongs to image i.
@@ -245,12 +245,14 @@ def evaluate_retrieval(
     owner = np.arange(n_texts) if text_owner is None else np.asarray(text_owner)
     if text_owner is None and n_texts != n_images:
         raise QueryError(
-            f"{n_images} images and {n_texts} texts are not pairs: say with text_owner which "
-            f"image each text belongs to"
+            f"{n_images} images and {n_texts} texts are not pairs: pass the image of each text as "
+            f"text_owner"
         )
     check_length("text_owner", owner, n_texts)
     if not np.issubdtype(owner.dtype, np.integer) or not np.isin(owner, images).all():
-        raise QueryError(f"text_owner must hold image rows, whole numbers from 0 to {n_images - 1}")
+        raise QueryError(
+            f"text_owner must contain image rows, whole numbers from 0 to {n_images - 1}"
+        )
     names = None if labels is None else np.asarray(labels)
     if names is None:
         if predicted_image_labels is not None or predicted_text_labels is not None:

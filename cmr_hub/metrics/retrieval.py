@@ -86,7 +86,7 @@ def mean_average_precision(
     Args:
         queries: (Nq, d) vectors; the gallery is ranked by `ranking.rank`.
         gallery: (Ng, d) vectors.
-        query_labels: (Nq,) labels, or (Nq, C) rows of 0 and 1 for several labels an item.
+        query_labels: (Nq,) labels, or (Nq, C) rows of 0 and 1 for several labels per item.
         gallery_labels: (Ng,) or (Ng, C).
         k: depth; None for MAP@all.
         denominator: see `average_precision`.
@@ -94,16 +94,15 @@ def mean_average_precision(
     Raises:
         QueryError: lengths differ, values are not finite, or no query has relevant items.
     """
-    wanted, given = np.asarray(query_labels), np.asarray(gallery_labels)
-    check_labels("query labels", wanted, len(np.asarray(queries)))
-    check_labels("gallery labels", given, len(np.asarray(gallery)))
-    check_same_classes(wanted, given)
-    figures = np.concatenate(
-        [
-            average_precision(ranked_shared_labels(wanted[rows], given, order) > 0, k, denominator)
-            for rows, order in ranked_chunks(queries, gallery)
-        ]
-    )
+    of_queries, of_gallery = np.asarray(query_labels), np.asarray(gallery_labels)
+    check_labels("query labels", of_queries, len(np.asarray(queries)))
+    check_labels("gallery labels", of_gallery, len(np.asarray(gallery)))
+    check_same_classes(of_queries, of_gallery)
+    chunks = []
+    for rows, order in ranked_chunks(queries, gallery):
+        relevance = ranked_shared_labels(of_queries[rows], of_gallery, order) > 0
+        chunks.append(average_precision(relevance, k, denominator))
+    figures = np.concatenate(chunks)
     empty = int(np.count_nonzero(np.isnan(figures)))
     return MeanAveragePrecision(mean(figures), k, denominator, len(figures), empty)
 
@@ -239,8 +238,8 @@ def mean(figures: Figures) -> float:
 def bootstrap_interval(figures: Figures, draws: int = 1000) -> tuple[float, float]:
     """Return the 95 % percentile interval of the mean over queries, by resampling queries.
 
-    It says how much a figure would change with other queries of the same kind, for a fixed model
-    and gallery. The draws are the same in every call.
+    The interval estimates how much the mean would vary with other queries of the same kind, for a
+    fixed model and gallery. The draws are the same in every call.
 
     Source: Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979).
     """

@@ -1,4 +1,4 @@
-"""Scores of validation pairs, to choose epochs and settings by."""
+"""Scores of validation pairs, by which epochs and settings are chosen."""
 
 from __future__ import annotations
 
@@ -17,21 +17,19 @@ _DEPTH = 10
 
 
 def validation_map(images: FloatArray, texts: FloatArray, labels: LabelArray) -> float:
-    """Return MAP@all averaged over both directions, to choose the epoch by.
+    """Return MAP@all averaged over both directions.
 
-    Without any label only the paired item is relevant, and MAP is the mean reciprocal rank.
+    Without any label, only the paired item is relevant, and MAP is the mean reciprocal rank.
     """
     if not is_labelled(labels).any():
         labels = np.arange(len(labels))
-    i2t = mean_average_precision(images, texts, labels, labels).value
-    t2i = mean_average_precision(texts, images, labels, labels).value
-    return (i2t + t2i) / 2
+    return _map_of_both_directions(images, labels, texts, labels)
 
 
 def caption_figures(
     images: FloatArray, sentences: FloatArray, owners: IntArray, labels: LabelArray
 ) -> dict[str, float]:
-    """Measure retrieval between sentences and pictures.
+    """Compute retrieval scores between sentences and pictures.
 
     Args:
         images: (n, d) vectors.
@@ -40,8 +38,9 @@ def caption_figures(
         labels: (n,) labels, -1 for none; or (n, C) rows of 0 and 1.
 
     Returns:
-        `recall@1` and `recall@10` of searching a sentence's picture among all and, if there are
-        labels, `map` of the labelled pictures and their sentences, averaged over both directions.
+        `recall@1` and `recall@10` of finding the picture of a sentence among all pictures and, if
+        there are labels, `map` of the labelled pictures and their sentences, averaged over both
+        directions.
     """
     own = np.concatenate(
         [order == owners[rows, None] for rows, order in ranked_chunks(sentences, images)]
@@ -49,27 +48,33 @@ def caption_figures(
     figures = {f"recall@{k}": mean(recall_at_k(own, k)) for k in (1, 10)}
     known = is_labelled(labels)
     if known.any():
-        told = known[owners]
-        shown, said = images[known], sentences[told]
-        shown_labels, said_labels = labels[known], labels[owners[told]]
-        there = mean_average_precision(shown, said, shown_labels, said_labels).value
-        back = mean_average_precision(said, shown, said_labels, shown_labels).value
-        figures["map"] = (there + back) / 2
+        rows = known[owners]
+        image_side = images[known], labels[known]
+        text_side = sentences[rows], labels[owners[rows]]
+        figures["map"] = _map_of_both_directions(*image_side, *text_side)
     return figures
 
 
+def _map_of_both_directions(
+    images: FloatArray, image_labels: LabelArray, texts: FloatArray, text_labels: LabelArray
+) -> float:
+    i2t = mean_average_precision(images, texts, image_labels, text_labels).value
+    t2i = mean_average_precision(texts, images, text_labels, image_labels).value
+    return (i2t + t2i) / 2
+
+
 class CaptionScore:
-    """Retrieval score of validation captions, to choose epochs and settings by.
+    """Retrieval score of validation captions.
 
     The score of a dataset is the share of captions whose picture is among the first ten hits, or
-    among the first tenth for fewer than a hundred pictures. With labels, it is the mean of that and
-    of the class MAP of both directions, with all captions of an item as one text. The result is the
-    mean over the datasets.
+    among the first tenth for fewer than a hundred pictures. With labels, it is the mean of this
+    share and the class MAP of both directions, with all captions of an item as one text. The result
+    is the mean over the datasets.
 
     Args:
         items: (N,) item of each pair.
-        whole: (N,) whether its text is all captions of the item together.
-        sources: (N,) index of its dataset.
+        whole: (N,) whether the text of the pair is all captions of the item together.
+        sources: (N,) index of the dataset of each pair.
     """
 
     def __init__(self, items: IntArray, whole: BoolArray, sources: IntArray) -> None:
@@ -84,17 +89,18 @@ class CaptionScore:
         """Return the score of (N, d) unit vectors of the pairs and their labels."""
         figures = []
         for single, gallery, owner, documents in self._parts:
-            found = []
+            parts = []
             if len(single):
                 depth = min(_DEPTH, -(-len(gallery) // _DEPTH))
                 scores = texts[single] @ images[gallery].T
                 own = scores[np.arange(len(owner)), owner]
-                found.append(float(((scores > own[:, None]).sum(axis=1) < depth).mean()))
+                parts.append(float(((scores > own[:, None]).sum(axis=1) < depth).mean()))
             if len(documents):
-                given = labels[documents]
-                shown, told = images[documents], texts[documents]
-                i2t = mean_average_precision(shown, told, given, given).value
-                t2i = mean_average_precision(told, shown, given, given).value
-                found.append((i2t + t2i) / 2)
-            figures.append(np.mean(found))
+                own_labels = labels[documents]
+                parts.append(
+                    _map_of_both_directions(
+                        images[documents], own_labels, texts[documents], own_labels
+                    )
+                )
+            figures.append(np.mean(parts))
         return float(np.mean(figures))

@@ -1,4 +1,4 @@
-"""Write the model card: the template `model_card.md`, filled in from a model and its record."""
+"""Write the model card from the template `model_card.md`, a model and its training record."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cmr_hub.models.card_encoders import (
 )
 from cmr_hub.models.card_figures import Figure, as_table, figures, zero_shot_figures
 from cmr_hub.models.zero_shot_comparison import against_zero_shot
+from cmr_hub.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard, ModelCardData
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 TEMPLATE: Final = "model_card.md"
-_MADE_HERE: Final = {"compact": "compact, made as docs/sketch-release.md of CMR Hub tells"}
+_MADE_HERE: Final = {"compact": "compact, see docs/sketch-release.md of CMR Hub"}
 _BASE_MODELS: Final = {"offline-minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 class Described(Protocol):
-    """The properties of a model that a card needs, e.g. of a `CrossModalModel`."""
+    """The properties of a `CrossModalModel` that a card needs."""
 
     @property
     def dim(self) -> int: ...
@@ -69,7 +70,7 @@ def model_card(
         pictures: picture files next to the card, by their captions.
 
     Raises:
-        ModelFormatError: the model's training record cannot be understood.
+        ModelFormatError: the training record of the model cannot be read.
     """
     from huggingface_hub import ModelCard
 
@@ -96,21 +97,16 @@ def model_card(
             parts=[part.sentence for part in parts],
             licence=_licence(data, parts),
             is_english=not is_pretrained(model.text),
-            is_trained=has_projectors(model),
+            is_trained=model.image.projector is not None or model.text.projector is not None,
             training=_training(training) if training else {},
-            versions=training.get("versions", {}) | {"cmr_hub": _version(training)},
+            versions={"cmr_hub": __version__} | training.get("versions", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(
-            f"the model's training record cannot be understood ({type(error).__name__}: {error}): "
-            "train it again, or write its card by hand"
+            f"the training record of the model cannot be read ({type(error).__name__}: {error}): "
+            "train the model again, or write its card by hand"
         ) from error
     return card
-
-
-def has_projectors(model: Described) -> bool:
-    """Return whether the model has a trained projector; a pretrained dual encoder has none."""
-    return model.image.projector is not None or model.text.projector is not None
 
 
 def _card_data(
@@ -171,26 +167,26 @@ def _licence_name(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str
 def _licence(data: Sequence[About], parts: Sequence[PretrainedPart]) -> str:
     if _open(data, parts):
         return "The code and these weights are under Apache-2.0."
-    found = ["The code is under Apache-2.0."]
+    sentences = ["The code is under Apache-2.0."]
     if data or not parts:
-        found.append(
+        sentences.append(
             "The weights were learnt from data whose terms are above: use them where those terms "
             "allow it."
         )
     if parts:
         names = " and ".join(part.name for part in parts)
-        found.append(
+        sentences.append(
             f"The weights of {names} keep the licence that they were published under: read it "
             "before you use this model."
         )
-    return " ".join(found)
+    return " ".join(sentences)
 
 
 def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | list[str] | None:
     """Return the repositories on the Hub that parts of the model come from."""
-    named = [part.name for part in parts if part.commit is not None]
-    if named:
-        return named if len(named) > 1 else named[0]
+    repositories = [part.name for part in parts if part.commit is not None]
+    if repositories:
+        return repositories if len(repositories) > 1 else repositories[0]
     if training.get("text_encoder") not in ("sentence", "concat"):
         return None
     source = (training.get("text_options") or {}).get("source", "offline-minilm")
@@ -199,21 +195,21 @@ def _base_model(training: JSONObject, parts: Sequence[PretrainedPart]) -> str | 
 
 def _limits(model: Described) -> list[str]:
     """Describe the limitations of the model."""
-    found = encoder_limits(model.image, model.text)
-    found.append(
-        "It counts poorly, and combines poorly, above all on photographs: “two dogs, one black and "
-        "one white” finds dogs."
+    limits = encoder_limits(model.image, model.text)
+    limits.append(
+        "It counts objects and combines attributes poorly, above all on photographs: “two dogs, "
+        "one black and one white” finds dogs."
     )
     if model.classes:
-        found.append(
-            f"It was taught {len(model.classes)} classes ({', '.join(model.classes)}) and is at "
-            "its best there."
+        limits.append(
+            f"It works best on its {len(model.classes)} training classes "
+            f"({', '.join(model.classes)})."
         )
-    return found
+    return limits
 
 
 def _training(training: JSONObject) -> dict[str, str]:
-    """Return the training facts that the record has, by their names on the card."""
+    """Return the facts in the training record by their names on the card."""
     settings = training.get("settings", {})
     versions = training.get("versions", {})
     pairs = training.get("pairs")
@@ -234,7 +230,7 @@ def _training(training: JSONObject) -> dict[str, str]:
         "batch size, learning rate": settings
         and ", ".join(f"{settings[key]:g}" for key in ("batch_size", "learning_rate")),
         "seed": training.get("seed"),
-        "time": f"{training['seconds']:.0f} s, {_trained(training)}"
+        "time": f"{training['seconds']:.0f} s, {_trained_parts(training)}"
         if "seconds" in training
         else None,
         "hardware": versions
@@ -245,13 +241,7 @@ def _training(training: JSONObject) -> dict[str, str]:
     return {name: str(text) for name, text in texts.items() if text not in (None, "", {})}
 
 
-def _trained(training: JSONObject) -> str:
+def _trained_parts(training: JSONObject) -> str:
     if training.get("fine_tuned") or training.get("text_fine_tuned"):
         return "the projectors and the last layers of an encoder"
-    return "the projectors; the encoders were trained before and stand still"
-
-
-def _version(training: JSONObject) -> str:
-    from cmr_hub.version import __version__
-
-    return str(training.get("versions", {}).get("cmr_hub", __version__))
+    return "the projectors on frozen encoders"

@@ -43,7 +43,7 @@ ABOUT: Final = {
 }
 ABOUT["wikipedia-features"] = ABOUT["wikipedia"]
 
-UNKNOWN: Final = About("", "data of whoever trained it", "not stated here: ask them")
+UNKNOWN: Final = About("", "custom data", "not stated; ask the author of the model")
 
 
 def about(dataset: str) -> About:

@@ -34,57 +34,57 @@ class PretrainedPart:
     def link(self) -> str:
         """The name as a Markdown link."""
         if self.commit is None:
-            return f"`{self.name}`, whose files are the model's own"
+            return f"`{self.name}`, whose files are in the model directory"
         return f"[{self.name}]({_PAGE}/{self.name}/tree/{self.commit})"
 
     @property
     def sentence(self) -> str:
-        """A sentence that says what it encodes in the model."""
+        """A sentence that describes what the encoder is used for."""
         return f"{' and '.join(self.reads).capitalize()} are encoded by {self.link}."
 
 
 def pretrained_parts(image: ImageTower, text: TextTower) -> list[PretrainedPart]:
     """Return the distinct pretrained encoders of a model, without building them."""
-    found: dict[tuple[str, str | None], list[str]] = {}
+    parts: dict[tuple[str, str | None], list[str]] = {}
     for tower, reads in ((image, "pictures"), (text, "sentences")):
         if is_pretrained(tower):
             name = str(tower.encoder_name).removeprefix(PREFIX)
             commit = str(tower.encoder_source).rpartition("@")[2]
             key = name, None if tower.encoder_source == "file" else commit
-            found.setdefault(key, []).append(reads)
-    return [PretrainedPart(*key, tuple(reads)) for key, reads in found.items()]
+            parts.setdefault(key, []).append(reads)
+    return [PretrainedPart(*key, tuple(reads)) for key, reads in parts.items()]
 
 
 def is_pretrained(tower: ImageTower | TextTower) -> bool:
-    """Return whether the encoder is a pretrained one that a library reads."""
+    """Return whether sentence-transformers or open_clip reads the encoder."""
     return str(tower.encoder_name).startswith(PREFIX)
 
 
 def encoder_limits(image: ImageTower, text: TextTower) -> list[str]:
     """Describe the limitations of the encoders."""
-    found = []
-    words = _vocabulary(text)
+    limits = []
+    words = _vocabulary_size(text)
     if words:
-        found.append(f"It knows {words:,} English words and leaves out all others.")
+        limits.append(f"It knows {words:,} English words and ignores all others.")
     elif not is_pretrained(text):
-        found.append("English only.")
+        limits.append("English only.")
     else:
-        found.append("It knows the languages that its text encoder was trained on, and no others.")
+        limits.append("It supports only the languages that its text encoder was trained on.")
     if text.encoder_name in _WITHOUT_ORDER:
-        found.append(
-            "It does not see the order of words: “a dog on a man” and “a man on a dog” are the "
-            "same to it."
+        limits.append(
+            "It ignores the order of words: it does not distinguish “a dog on a man” from “a man "
+            "on a dog”."
         )
     name = str(image.encoder_name)
     kind = image_encoder_class(name) if name in IMAGE_ENCODERS else None
     if kind is not None and issubclass(kind, NetworkEncoder):
         side = kind.preprocessing.crop
-        found.append(f"It looks at {side} × {side} pixels of a picture: what is small is lost.")
-    return found
+        limits.append(f"It reduces pictures to {side} × {side} pixels, so small objects are lost.")
+    return limits
 
 
-def _vocabulary(text: TextTower) -> int:
-    """Return the size of the encoder's vocabulary; 0 for one that reads parts of words."""
+def _vocabulary_size(text: TextTower) -> int:
+    """Return the size of the vocabulary of the encoder; 0 for subword tokens."""
     if text.encoder_name is None or is_pretrained(text) or text.encoder is None:
         return 0
     settings = text.encoder.state()[0]

@@ -30,7 +30,7 @@ class Figure:
         name: name of the metric.
         pictures: number of pictures in the gallery, if the record has it.
         value: value for this model's weights.
-        spread: values of all seeds, including this model's.
+        spread: values of all seeds, including the seed of this model.
         zero_shot: whether it was measured on the features before training.
     """
 
@@ -46,7 +46,7 @@ class Figure:
 
     @property
     def metric(self) -> str:
-        """The name with the protocol and the number of pictures, for comparisons."""
+        """The name with the protocol and the number of pictures."""
         return ", ".join([self.name, self.protocol, *self._count])
 
     @property
@@ -80,10 +80,10 @@ def figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figu
     if "figures" in training:
         return [
             figure
-            for dataset, found in training["figures"].items()
-            for figure in _of_release(dataset, found)
+            for dataset, measured in training["figures"].items()
+            for figure in _release_figures(dataset, measured)
         ]
-    return list(_of_run(training, seeds)) if "map_i2t" in training else []
+    return list(_run_figures(training, seeds)) if "map_i2t" in training else []
 
 
 def zero_shot_figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) -> list[Figure]:
@@ -94,14 +94,14 @@ def zero_shot_figures(training: JSONObject, seeds: Sequence[JSONObject] = ()) ->
         {key: record[key] for key in ("dataset", "protocol")} | record["zero_shot"]
         for record in (training, *seeds)
     ]
-    return [replace(figure, zero_shot=True) for figure in _of_run(before[0], before[1:])]
+    return [replace(figure, zero_shot=True) for figure in _run_figures(before[0], before[1:])]
 
 
-def as_table(found: Sequence[Figure]) -> list[list[str]]:
+def as_table(figures: Sequence[Figure]) -> list[list[str]]:
     """Return the cells of a table with a header, a row per place and a column per metric."""
-    names = list(dict.fromkeys(figure.name for figure in found))
+    names = list(dict.fromkeys(figure.name for figure in figures))
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    for figure in found:
+    for figure in figures:
         rows.setdefault(figure.place, {})[figure.name] = figure.shown
     return [
         ["on", "protocol", *names],
@@ -109,7 +109,7 @@ def as_table(found: Sequence[Figure]) -> list[list[str]]:
     ]
 
 
-def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]:
+def _run_figures(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]:
     dataset, protocol = record["dataset"], record["protocol"]
     for key, name in _MAP.items():
         if record[key] is None:  # no relevant items
@@ -125,15 +125,15 @@ def _of_run(record: JSONObject, seeds: Sequence[JSONObject]) -> Iterator[Figure]
         )
 
 
-def _of_release(dataset: str, found: JSONObject) -> Iterator[Figure]:
-    place = about(dataset).title, found["protocol"], found["split"]
-    count = int(found["pictures"])
+def _release_figures(dataset: str, measured: JSONObject) -> Iterator[Figure]:
+    place = about(dataset).title, measured["protocol"], measured["split"]
+    count = int(measured["pictures"])
     for cut in _CUTS:
-        value = float(found["sentences"][f"recall_at_{cut}"])
+        value = float(measured["sentences"][f"recall_at_{cut}"])
         yield Figure(*place, "recall", f"Recall@{cut} text→image", value, count)
     for key, name in _MAP.items():
-        if key in found:
-            yield Figure(*place, "map", name, float(found[key]), count)
+        if key in measured:
+            yield Figure(*place, "map", name, float(measured[key]), count)
 
 
 def _short(value: float) -> str:

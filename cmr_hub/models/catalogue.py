@@ -1,7 +1,6 @@
 """Short names of pretrained dual encoders, with published facts about each.
 
-Nothing in the table was measured here: each fact has the URL of its source, and facts without a
-source are None.
+All facts are published ones with the URL of their source; facts without a source are None.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class NumberFact(_Strict):
     value: Annotated[int, Field(gt=0)]
     source: Source
     note: str = ""
-    """What the number counts, if the source rounds or leaves something out."""
+    """Remark on the number, for example if the source rounds it."""
 
 
 class TextFact(_Strict):
@@ -76,7 +75,7 @@ class CatalogueEntry(_Strict):
     listed: Source
     """Source of the repository's name."""
     revision: TextFact | None = None
-    """Commit with safetensors, if the main branch is not known to have them."""
+    """Commit that has safetensors, if the main branch may not have them."""
     download: NumberFact | None = None
     """Size of the download in bytes."""
     dimension: NumberFact | None = None
@@ -128,9 +127,9 @@ def resolve(name: str) -> CatalogueEntry | None:
 
 def default_revision(repository: str) -> str | None:
     """Return the commit to load a repository from by default; None for its main branch."""
-    found = (entry.revision for entry in list_models() if entry.repository == repository)
-    fact = next(found, None)
-    return None if fact is None else fact.value
+    revisions = (entry.revision for entry in list_models() if entry.repository == repository)
+    revision = next(revisions, None)
+    return None if revision is None else revision.value
 
 
 def suggestions(name: str) -> list[str]:

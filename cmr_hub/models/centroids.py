@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class ClassCentroids:
     """The mean direction of the training items of each class, per modality.
 
-    The class of an embedding is that of the nearest centroid, for every objective, even if it
-    trains a classifier. A class without items is never predicted.
+    The predicted class is the class of the nearest centroid, even if the objective trains a
+    classifier. A class without items is never predicted.
     """
 
     images: FloatArray
@@ -32,7 +32,8 @@ class ClassCentroids:
     ) -> ClassCentroids:
         """Fit on (N, d) unit vectors and (N,) or (N, n_classes) labels, as in `PairedFeatures`.
 
-        Classes without items get a zero row."""
+        Classes without items get a zero row.
+        """
 
         def means(rows: FloatArray) -> FloatArray:
             if labels.ndim == 2:

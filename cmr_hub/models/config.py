@@ -33,7 +33,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 def _stays_inside(name: str) -> str:
     parts = name.split("/")
     if {"", ".", ".."} & set(parts) or PureWindowsPath(name).anchor or "\\" in name:
-        raise ValueError(f"{name[:80]!r} is not the relative path of a file in the directory")
+        raise ValueError(f"{name[:80]!r} is not a relative path inside the directory")
     if not name.isprintable() or len(name) > 1000:
         raise ValueError("the name of a file is too long or has control characters")
     return name
@@ -74,38 +74,28 @@ class ProjectorConfig(_Strict):
         return self.linear_share if isinstance(self.linear_share, list) else [self.linear_share]
 
     @model_validator(mode="after")
-    def _room_for_a_class(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.output.startswith("posterior") and self.dim < 3:
             raise ValueError("posteriors need at least 3 dimensions: a class and two slots")
-        return self
-
-    @model_validator(mode="after")
-    def _room_for_the_row(self) -> Self:
         if self.residual and (self.in_dim != self.dim or self.output != "linear"):
-            raise ValueError("a residual projector has dim = in_dim and the output 'linear'")
-        return self
-
-    @model_validator(mode="after")
-    def _equal_blocks(self) -> Self:
+            raise ValueError("a residual projector needs dim = in_dim and the output 'linear'")
         widths = (*self.hidden, self.dim - sum(self._linear_dims))
         if self.blocks != 1 and (self.output != "sphere" or any(n % self.blocks for n in widths)):
-            raise ValueError("blocks are equal parts of the output 'sphere' and of hidden layers")
-        return self
-
-    @model_validator(mode="after")
-    def _room_for_the_linear_part(self) -> Self:
-        if not self.linear_dim and not self.linear_share:
-            return self
+            raise ValueError("blocks need the output 'sphere', and must divide all widths equally")
         takes_linear = self.output in ("sphere", "softmax")
         dims, shares = self._linear_dims, self._linear_shares
         fits = len(dims) == len(shares) and all(dims) and all(shares) and sum(shares) < 1
-        if not takes_linear or not fits or sum(dims) >= self.dim:
-            raise ValueError("a linear part has a share in (0, 1) of a 'sphere' or a 'softmax'")
+        if (self.linear_dim or self.linear_share) and (
+            not takes_linear or not fits or sum(dims) >= self.dim
+        ):
+            raise ValueError(
+                "a linear part needs the output 'sphere' or 'softmax', and a share in (0, 1)"
+            )
         return self
 
     @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out unused settings, for older releases that do not have them."""
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out unused settings, which older releases do not know."""
         fields: dict[str, Any] = handler(self)
         if not self.residual:
             del fields["residual"]
@@ -121,8 +111,8 @@ class EncoderConfig(_Strict):
 
     `source` is `file` if its weights or vocabulary are in the model's directory, otherwise
     `torchvision:NAME`, `package:NAME` or `hf:REPOSITORY@COMMIT`. `fingerprint` identifies
-    everything that affects the features; None for a fitted text encoder, whose files are in the
-    manifest. `sha256` is the hash of the files of a pretrained encoder.
+    everything that affects the features. It is None for a fitted text encoder, whose files are in
+    the manifest. `sha256` is the hash of the files of a pretrained encoder.
     """
 
     name: str
@@ -133,7 +123,7 @@ class EncoderConfig(_Strict):
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether it is a pretrained encoder that a library reads."""
+        """Whether sentence-transformers or open_clip reads the encoder."""
         return self.sha256 is not None
 
 
@@ -146,12 +136,13 @@ class TowerConfig(_Strict):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.encoder is None and self.projector is None:
-            raise ValueError("a tower has an encoder, a projector, or both")
+            raise ValueError("a tower needs an encoder, a projector, or both")
         if self.encoder is not None and self.projector is not None:
             dims = self.projector.in_dim, self.encoder.dim
             if dims[0] != dims[1]:
                 raise ValueError(
-                    f"the projector takes rows of {dims[0]} numbers, its encoder gives {dims[1]}"
+                    f"the projector takes rows of {dims[0]} numbers, but its encoder returns "
+                    f"{dims[1]}"
                 )
         return self
 
@@ -167,8 +158,8 @@ class ModelConfig(_Strict):
     """Everything in a saved model except its tensors.
 
     `files` is the manifest with the SHA-256 of every other required file, which detects incomplete
-    copies. (The gallery has a separate manifest; the card may be edited.) `training` is a free-form
-    record of the training and its figures, for the card.
+    copies. It leaves out the gallery, which has a separate manifest, and the card, which may be
+    edited. `training` is a free-form record of the training and its figures, for the card.
     """
 
     format_version: Literal[2] = FORMAT_VERSION
@@ -190,7 +181,7 @@ def read_config(path: Path) -> ModelConfig:
     if not path.is_file():
         raise ModelFormatError(f"{path.parent} is not a model directory: it has no {path.name}")
     if path.stat().st_size > _MAX_BYTES:
-        raise ModelFormatError(f"{path} is larger than {_MAX_BYTES:,} bytes: not a model's config")
+        raise ModelFormatError(f"{path} is larger than the {_MAX_BYTES:,} bytes of a model config")
     try:
         content = read_json(path, _MAX_BYTES)
     except (OSError, ValueError, RecursionError) as error:
@@ -202,7 +193,7 @@ def read_config(path: Path) -> ModelConfig:
             "Install the cmr-hub release that wrote it, or train again."
         )
     if version == 1:
-        content = _of_format_1(content)
+        content = _upgrade_format_1(content)
     try:
         return ModelConfig.model_validate_json(json.dumps(content))
     except ValidationError as error:
@@ -213,17 +204,17 @@ def read_config(path: Path) -> ModelConfig:
         raise ModelFormatError(f"{path} is not a valid model config: {problems}") from error
 
 
-def _of_format_1(content: dict[str, Any]) -> dict[str, Any]:
+def _upgrade_format_1(content: dict[str, Any]) -> dict[str, Any]:
     """Convert a config of format 1, which has no towers; validation reports its errors."""
-    found = {name: value for name, value in content.items() if name not in _FORMAT_1}
-    found["format_version"] = FORMAT_VERSION
+    upgraded = {name: value for name, value in content.items() if name not in _FORMAT_1}
+    upgraded["format_version"] = FORMAT_VERSION
     for side in ("image", "text"):
         projector, encoder = (content.get(f"{side}_{part}") for part in ("projector", "encoder"))
         if isinstance(encoder, str):
             encoder = {"name": encoder, "source": "file"}
         if isinstance(encoder, dict) and isinstance(projector, dict):
             encoder = {"dim": projector.get("in_dim"), **encoder}
-        found[f"{side}_tower"] = {"encoder": encoder, "projector": projector}
+        upgraded[f"{side}_tower"] = {"encoder": encoder, "projector": projector}
         if projector is None:
-            found[f"{side}_projector"] = None  # so that validation reports it
-    return found
+            upgraded[f"{side}_projector"] = None  # so that validation reports it
+    return upgraded

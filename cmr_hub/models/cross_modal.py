@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 
 class CrossModalModel:
-    """Encodes pictures and sentences into one common space, and searches there.
+    """A model that encodes pictures and sentences into one common space, and searches there.
 
     Args:
         image: the image tower: an encoder, a projector, or both in sequence.
         text: the text tower, with the same output dimension d.
-        classes: names of the classes it was trained with; may be empty.
-        centroids: centroids of those classes; None without classes.
+        classes: names of the training classes; may be empty.
+        centroids: centroids of the classes; None without classes.
         training: record of the training and its figures, as JSON; saved in `config.json`.
         history: one row per epoch with every named part; saved in `history.json`.
         source: the argument with which `cmr_hub.load` loads this model again, if any.
@@ -71,11 +71,11 @@ class CrossModalModel:
     ) -> None:
         if image.dim != text.dim:
             raise ModelFormatError(
-                f"no common space: the image tower gives {image.dim} dimensions, "
+                f"the towers have no common space: the image tower has {image.dim} dimensions, "
                 f"the text tower {text.dim}"
             )
         if bool(classes) != (centroids is not None):
-            raise ModelFormatError("a model has both classes and centroids, or neither")
+            raise ModelFormatError("a model must have both classes and centroids, or neither")
         self.image, self.text = image, text
         self.classes = tuple(classes)
         self.centroids = centroids
@@ -94,13 +94,12 @@ class CrossModalModel:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        trained = self.training.get("dataset")
         facts = {
             "model": self.source or "in memory",
             "image encoder": self.image.encoder_name,
             "text encoder": self.text.encoder_name,
             "dimensions": self.dim,
-            "trained on": trained,
+            "trained on": self.training.get("dataset"),
             "classes": ", ".join(self.classes),
             "gallery": None if self.gallery is None else f"{len(self.gallery):,} items",
         }
@@ -114,7 +113,7 @@ class CrossModalModel:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that affects an embedding; galleries refuse other models by it."""
+        """SHA-256 of everything that affects embeddings; galleries compare it to refuse others."""
         digest = hashlib.sha256()
         for projector in (self.image.projector, self.text.projector):
             if projector is not None:
@@ -127,7 +126,7 @@ class CrossModalModel:
     def to(self, device: str = "auto", *, precision: str | None = None) -> Self:
         """Move the encoders to a device; embeddings are always returned as float32.
 
-        Encoders that use another backend by default are run by torch afterwards.
+        Encoders that use another backend by default use torch afterwards.
 
         Args:
             device: `auto` (the first accelerator, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -144,18 +143,18 @@ class CrossModalModel:
         return self
 
     def with_backend(self, backend: str, *, int8: bool = False) -> Self:
-        """Return this model with its networks run by another runtime, on the CPU.
+        """Return a copy of this model whose networks run on the CPU with another runtime.
 
         A network is exported when it is first needed, checked against torch, and cached in
         `$CMR_CACHE_HOME/exports`; its torch weights are then freed unless they are used elsewhere.
-        The gallery is not attached; `cmr_hub.load` does both.
+        The gallery is not attached; use `cmr_hub.load` to attach one.
 
         Args:
             backend: `onnx` (ONNX Runtime) or `openvino`; `torch` returns this model; `auto` uses
                 ONNX Runtime for encoders that are much faster with it and export within seconds,
                 and torch for all others and if an export fails.
-            int8: use 8-bit weights, which are faster and slightly less accurate. The fingerprint
-                changes, so galleries of the other model are refused. In float32 it stays the same.
+            int8: use 8-bit weights, which are faster and slightly less accurate. They change the
+                fingerprint, so existing galleries are refused. float32 does not change it.
 
         Raises:
             UnknownNameError: there is no such backend.
@@ -163,14 +162,14 @@ class CrossModalModel:
                 missing, or the network cannot be exported.
         """
         placement = backend_placement(backend, int8=int8)
-        is_unasked = backend == "auto"
-        if backend == "torch" or (is_unasked and not has_onnx_runtime()):
+        is_auto = backend == "auto"
+        if backend == "torch" or (is_auto and not has_onnx_runtime()):
             return self
         image, text = self.image, self.text
-        if image.exports_quickly or not is_unasked:
-            image = image.run_by(export_image_encoder, placement, unasked=is_unasked)
-        if text.exports_quickly or not is_unasked:
-            text = text.run_by(export_text_encoder, placement, unasked=is_unasked)
+        if image.exports_quickly or not is_auto:
+            image = image.run_by(export_image_encoder, placement, fallback=is_auto)
+        if text.exports_quickly or not is_auto:
+            text = text.run_by(export_text_encoder, placement, fallback=is_auto)
         return type(self)(
             image,
             text,
@@ -195,7 +194,7 @@ class CrossModalModel:
             images: N pictures: paths, `PIL.Image` objects, bytes of files, or uint8 arrays
                 (H, W, 3) in RGB or (H, W) in grey.
             batch_size: number of pictures per pass of the network. Default: depends on the device.
-            on_error: what to do if a picture cannot be read. "raise": raise `ImageError`. "none":
+            on_error: action if a picture cannot be read. "raise": raise `ImageError`. "none":
                 fill its row with NaN, so that row i still belongs to picture i. "skip": leave out
                 its row and log a warning.
             progress: show a progress bar.
@@ -242,31 +241,31 @@ class CrossModalModel:
             CMRError: the model was trained without classes.
         """
         if self.centroids is None:
-            raise CMRError("this model was trained without classes and cannot name one")
+            raise CMRError("this model was trained without classes: use `classify` instead")
         return [self.classes[index] for index in self.centroids.predict(embeddings, modality)]
 
     def without_slot(
         self, queries: npt.NDArray[np.float64], target: Modality
     ) -> npt.NDArray[np.float64]:
-        """Return (Q, d) query vectors to compare with vectors of a modality.
+        """Return (Q, d) query vectors to compare with vectors of the modality `target`.
 
         Posteriors have a slot for each modality (see `Projector`), which makes their inner product
-        across modalities the probability of one class. Within a modality both vectors fill the
-        same slot, so it is emptied in the queries. Other vectors are returned as they are.
+        across modalities the probability of the same class. Within a modality both vectors fill
+        the same slot, so it is set to zero in the queries. Other vectors are returned unchanged.
         """
         tower = self.image if target == "image" else self.text
         output = "" if tower.projector is None else tower.projector.settings["output"]
         if not output.startswith("posterior"):
             return queries
-        found = queries.copy()
-        found[:, int(output[-1]) - 2] = 0.0
-        return found
+        queries = queries.copy()
+        queries[:, int(output[-1]) - 2] = 0.0
+        return queries
 
     @property
     def logit_scale(self) -> float:
         """Factor of the cosines before the softmax of `classify`, 1 / temperature.
 
-        A pretrained dual encoder has a learnt one.
+        Pretrained dual encoders have learnt it.
         """
         return self.text.logit_scale or DEFAULT_LOGIT_SCALE
 
@@ -288,7 +287,7 @@ class CrossModalModel:
         Args:
             images: N pictures; see `encode_images`.
             names: names of C classes, as used in captions.
-            template: a text with `{}` for the name, or several, whose vectors are averaged.
+            template: a text with `{}` for the name; or several, whose vectors are averaged.
             temperature: T. Default: 1 / `logit_scale`.
             progress: show a progress bar.
 
@@ -310,7 +309,7 @@ class CrossModalModel:
     def unknown_words(self, text: str) -> list[str]:
         """Return the distinct words of a text outside the vocabulary, which search ignores.
 
-        Networks that read parts of words have no unknown words.
+        Networks with subword tokens have no unknown words.
         """
         return self.text.unknown_words(text)
 
@@ -329,7 +328,7 @@ class CrossModalModel:
     ) -> list[Hit]:
         """Return the items of the attached gallery that are nearest to a sentence or a picture.
 
-        Give either `text` or `image`.
+        Pass either `text` or `image`.
 
         Args:
             text: a sentence.
@@ -338,10 +337,10 @@ class CrossModalModel:
             target: search pictures (`"image"`) or texts (`"text"`). Default: pictures, if the
                 gallery has any.
             offset: number of best hits to skip; page 3 with 10 hits per page is offset=20.
-            where: a condition on the columns, e.g. "label = 'dog' AND year >= 2008".
+            where: a condition on the columns, for example "label = 'dog' AND year >= 2008".
             min_score: minimum cosine similarity of a hit, in [-1, 1].
-            distinct: return one of each group of the same picture; False for all; a number, e.g.
-                .98, to leave out also items more similar than this to a better hit.
+            distinct: True returns one hit for each group of identical pictures, False all of them;
+                a number such as .98 also leaves out items more similar than this to a better hit.
             clear: minimum `z` of a hit, in standard deviations; see `Gallery.search`.
 
         Returns:
@@ -353,17 +352,17 @@ class CrossModalModel:
             UnknownWordsError, ImageError: raised by the encoders.
         """
         if (text is None) == (image is None):
-            raise QueryError("give one query: either a text or an image")
+            raise QueryError("pass one query: either a text or an image")
         if self.gallery is None:
             raise QueryError(
-                "this model has no gallery to search in; set model.gallery, "
-                "or load a model directory that was saved with one"
+                "this model has no gallery to search: set model.gallery, or load a model "
+                "directory that was saved with one"
             )
         if image is not None:
             vector = self.encode_images([image])[0]
         else:
             if not isinstance(text, str):
-                raise QueryError(f"a sentence is a text, not {shown(text)}")
+                raise QueryError(f"text must be a string, not {shown(text)}")
             refuse_file_name(text)
             vector = self.encode_texts([text])[0]
         kind: Modality = "text" if image is None else "image"
@@ -386,18 +385,24 @@ class CrossModalModel:
         image encoder's weights if they cannot be downloaded again, `history.json`, `gallery/`.
 
         Args:
-            directory: a new or empty directory, or a model's, which is replaced.
+            directory: a new or empty directory, or an earlier model directory to replace.
             pictures: copy the gallery's pictures into `pictures/`, so that the directory can be
                 moved to another machine. Otherwise the gallery stores their paths.
 
         Raises:
-            ModelFormatError: the directory has files that are not a model's; it is unchanged.
+            ModelFormatError: the directory has other files; it is not changed.
         """
         refuse_foreign_directory(Path(directory))
         with atomic_directory(directory) as fresh:
             if self.gallery is not None and pictures:
                 self.gallery.copy_pictures(fresh / PICTURES)
-            write_parts(self._parts(), fresh)
+            write_parts(
+                ModelParts(
+                    *(self.image, self.text, self.classes),
+                    *(self.centroids, self.training, self.history),
+                ),
+                fresh,
+            )
             if self.gallery is not None:
                 self.gallery.save(fresh / GALLERY, root=f"../{PICTURES}" if pictures else None)
 
@@ -414,8 +419,8 @@ class CrossModalModel:
     ) -> str:
         """Upload the model with its card to a repository on the Hub, as one commit.
 
-        Model files in the repository are replaced. `cmr publish` does the same for a directory,
-        after showing the changes and asking for confirmation.
+        Existing model files are replaced. `cmr publish` uploads a directory in the same way, after
+        showing the changes and asking for confirmation.
 
         Args:
             repo_id: `user/name`; created if it does not exist.
@@ -428,7 +433,7 @@ class CrossModalModel:
         Raises:
             HubError: the upload failed; the repository is unchanged.
         """
-        # Imported here, because loading a model needs neither templates nor the Hub.
+        # Imported here because loading a model needs neither templates nor the Hub.
         from cmr_hub.models.card import model_card
         from cmr_hub.models.upload import model_upload
 
@@ -461,14 +466,14 @@ class CrossModalModel:
     ) -> Self:
         """Load a model saved by `save_pretrained`; its embeddings are bit-identical.
 
-        The gallery is not attached; `cmr_hub.load` does both. The image encoder's network is built
-        when it is first needed.
+        The gallery is not attached; use `cmr_hub.load` to attach it. The network of the image
+        encoder is built when it is first needed.
 
         Args:
             name: a directory, or a repository on the Hub, `user/name`.
             revision, token, cache_dir, local_files_only, force_download: options for repositories,
                 as in huggingface_hub; see `HubSource`.
-            allow_download: also download encoders that the model refers to, when they are needed.
+            allow_download: also download the encoders that the model refers to when needed.
 
         Raises:
             ModelFormatError: a file is missing or damaged, could run code, or does not match the
@@ -480,7 +485,7 @@ class CrossModalModel:
                 name, revision, token, cache_dir, local_files_only, force_download
             ).read(choose_model_files, partial(cls._read_guarded, allow_download))
         with downloads(allowed=allow_download):
-            return cls._read(Path(name))
+            return cls(**vars(read_parts(Path(name))))
 
     @classmethod
     def _read_guarded(cls, allow_download: bool, directory: Path) -> Self:
@@ -491,21 +496,4 @@ class CrossModalModel:
     def read_downloaded(cls, directory: Path) -> Self:
         """Read a downloaded directory, which must not refer to local files."""
         refuse_local_sources(directory)
-        return cls._read(directory)
-
-    @classmethod
-    def _read(cls, directory: Path) -> Self:
-        parts = read_parts(directory)
-        return cls(
-            parts.image,
-            parts.text,
-            classes=parts.classes,
-            centroids=parts.centroids,
-            training=parts.training,
-            history=parts.history,
-        )
-
-    def _parts(self) -> ModelParts:
-        return ModelParts(
-            self.image, self.text, self.classes, self.centroids, self.training, self.history
-        )
+        return cls(**vars(read_parts(directory)))

@@ -45,8 +45,8 @@ _RUN_CODE: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"
 def inspect_directory(directory: Path) -> None:
     """Refuse files that could run code, block, fill the memory or lead to other files.
 
-    Inspects the directory, its gallery, its pictures and its encoders. Other folders are never
-    read, and `read_config` refuses a directory without a config.
+    The directory and its folders of gallery, pictures and encoders are inspected, because only
+    these are read. `read_config` refuses a directory without a config.
 
     Raises:
         ModelFormatError: there is a pickle or a program; a link out of the directory (links of the
@@ -54,23 +54,27 @@ def inspect_directory(directory: Path) -> None:
             that is too large or sparse; or a safetensors file with an invalid header.
     """
     if not (directory / CONFIG).is_file():
-        return  # `read_config` refuses it
+        return
     allowed, total = home_of(directory), 0
     for entry in _entries(directory):
         refuse_code(entry.name, str(directory))
         path = Path(entry.path)
         if entry.is_symlink() and not path.resolve().is_relative_to(allowed):
             raise ModelFormatError(
-                f"{path} is a link that leads out of the model directory; put the file there itself"
+                f"{path} is a link that leads out of the model directory: replace it by the file"
             )
         if entry.is_dir():
             continue
         if not path.exists():
-            raise ModelFormatError(f"{path} is a link to nothing")
+            raise ModelFormatError(f"{path} is a broken link: remove it, or restore its file")
         if not entry.is_file():
-            raise ModelFormatError(f"{path} is neither a file nor a folder; remove it")
+            raise ModelFormatError(f"{path} is neither a file nor a folder: remove it")
         refuse_size(entry.name, entry.stat().st_size, str(directory))
-        total += _checked(path, directory, shared=entry.stat().st_nlink > 1)
+        has_hard_links = entry.stat().st_nlink > 1
+        try:
+            total += check_file(path, LARGEST, below=directory if has_hard_links else None)
+        except OSError as error:
+            raise ModelFormatError(f"{path} cannot be read: {error}") from error
         if total > MOST_BYTES:
             raise ModelFormatError(f"{directory} has more than {MOST_BYTES:,} bytes")
         if entry.name.endswith(".safetensors"):
@@ -81,8 +85,8 @@ def refuse_code(name: str, where: str) -> None:
     """Raise ModelFormatError for a file that could run code when it is read."""
     if name.lower().endswith(_RUN_CODE):
         raise ModelFormatError(
-            f"{where} holds {name}, which can run code when it is read: such a directory is not "
-            "loaded. A model is JSON and safetensors; remove the file, or convert it"
+            f"{where} has the file {name}, which can run code when it is read, so the directory is "
+            "not loaded. A model consists of JSON and safetensors: remove the file, or convert it"
         )
 
 
@@ -91,7 +95,7 @@ def refuse_size(name: str, size: int, where: str) -> None:
     limit = MAX_BYTES.get(name)
     if limit is not None and size > limit:
         raise ModelFormatError(
-            f"{where}/{name} is larger than {limit:,} bytes: not a model's ({size:,})"
+            f"{where}/{name} has {size:,} bytes, more than the {limit:,} allowed for a model"
         )
 
 
@@ -99,15 +103,15 @@ def refuse_local_sources(directory: Path) -> None:
     """Refuse a downloaded model that refers to local files.
 
     Raises:
-        ModelFormatError: the weights of an encoder are neither in the directory nor in a package
-            nor in a repository on the Hub with its commit.
+        ModelFormatError: the weights of an encoder are neither in the directory, nor in a package,
+            nor in a repository on the Hub at a commit.
     """
     for source in _sources(_content(directory / SETTINGS_FILE)):
         on_hub = isinstance(source, str) and is_repository(source) and not Path(source).exists()
         if source != OFFLINE_MINILM and not on_hub:
             raise _refused(directory / SETTINGS_FILE, source)
     config = _content(directory / CONFIG)
-    # The training record is left out, because no files are read from it.
+    # The training record may name any source, because no files are read from it.
     parts = [config.get(part) for part in _WITH_SOURCES] if isinstance(config, dict) else []
     for source in _sources(parts):
         if not (isinstance(source, str) and _SOURCE.fullmatch(source)):
@@ -116,14 +120,14 @@ def refuse_local_sources(directory: Path) -> None:
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
     """Yield the entries of the directory, and of its gallery, pictures and encoders recursively."""
-    within = [entry.path for entry in _sorted(directory) if entry.name in _READ_INSIDE]
+    folders = [entry.path for entry in _sorted(directory) if entry.name in _READ_INSIDE]
     yield from _sorted(directory)
-    while within:
-        for entry in _sorted(within.pop()):
+    while folders:
+        for entry in _sorted(folders.pop()):
             yield entry
             # Links to folders are checked like other links, but not followed.
             if entry.is_dir(follow_symlinks=False):
-                within.append(entry.path)
+                folders.append(entry.path)
 
 
 def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
@@ -133,16 +137,8 @@ def _sorted(folder: str | Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _checked(path: Path, directory: Path, *, shared: bool) -> int:
-    """Check a file and return its size; `shared`: it has several hard links."""
-    try:
-        return check_file(path, LARGEST, below=directory if shared else None)
-    except OSError as error:
-        raise ModelFormatError(f"{path} cannot be read: {error}") from error
-
-
 def _content(file: Path) -> dict[str, Any] | list[Any]:
-    """Return the JSON in a file; empty if it is missing or invalid, which its reader reports."""
+    """Return the JSON in a file; empty if it is missing or invalid, which is reported later."""
     try:
         content = read_json(file)
     except (OSError, ValueError, RecursionError):
@@ -152,8 +148,8 @@ def _content(file: Path) -> dict[str, Any] | list[Any]:
 
 def _refused(file: Path, source: object) -> ModelFormatError:
     return ModelFormatError(
-        f"{file} takes weights from {shown(source)}: a downloaded model may not read "
-        "other files of this machine, and of the Hub only a commit"
+        f"{file} takes weights from {shown(source)}, but a downloaded model may not read other "
+        "files of this machine, and may use repositories on the Hub only at a commit"
     )
 
 

@@ -18,21 +18,21 @@ def with_one_scale(projector: Projector) -> Projector:
     With D the scales and s any number, W D (x − μ) = (W D / s) · s (x − μ): the scales move into
     the weights of the first layer.
     """
-    each = projector.scaling.scale
-    if not each.ndim:
+    scales = projector.scaling.scale
+    if not scales.ndim:
         return projector
-    one = each.mean()
+    mean = scales.mean()
     scaling = InputScaling(projector.in_dim)
     scaling.mean.copy_(projector.scaling.mean)
-    scaling.scale.copy_(one)
-    _layers(projector)[0].weight.mul_(each / one)
+    scaling.scale.copy_(mean)
+    _layers(projector)[0].weight.mul_(scales / mean)
     projector.scaling = scaling
     return projector
 
 
 @torch.no_grad()
 def beside(projectors: Sequence[Projector]) -> Projector:
-    """Combine projectors of the same shape into one, whose cosine is the mean of theirs.
+    """Combine projectors of the same shape into one, whose cosine is the mean of their cosines.
 
     Hidden layers are concatenated, each last layer is connected only to its own hidden layer, and
     every block of the output is normalised separately.
@@ -50,7 +50,8 @@ def beside(projectors: Sequence[Projector]) -> Projector:
     plain = first.blocks == 1 and first.linear is None
     if not same or first.output != "sphere" or first.residual or not plain:
         raise ModelFormatError(
-            "only projectors onto a sphere, of one shape and with one input scaling, become one"
+            "only projectors with the output 'sphere', equal shapes and equal input scaling can be "
+            "combined"
         )
     count, settings = len(projectors), first.settings
     joint = Projector(
@@ -76,9 +77,9 @@ def with_class_names(
 ) -> tuple[Projector, Projector]:
     """Add a linear part for the class names of the image encoder, without training.
 
-    In addition to the network's output, a picture gets Σ_c p_c n_c and a text its feature row t,
+    The output of pictures is extended by Σ_c p_c n_c and the output of texts by their feature row,
     both minus their training means. p are the class posteriors at the end of the picture's row,
-    n_c the text features of the name of class c. So "a panda" finds pandas even if no training
+    n_c the text features of the name of class c. "a panda" then finds pandas even if no training
     picture shows one.
 
     Source: Norouzi et al., Zero-Shot Learning by Convex Combination of Semantic Embeddings, ICLR
@@ -94,16 +95,16 @@ def with_class_names(
         ModelFormatError: the output is not "sphere", or the share is not in (0, 1).
     """
     count, dim = names.shape
-    of_images = torch.zeros(dim, images.in_dim)
-    of_images[:, -count:] = nn.functional.normalize(names).T
+    weight = torch.zeros(dim, images.in_dim)
+    weight[:, -count:] = nn.functional.normalize(names).T
     return (
-        with_linear(images, of_images, share),
+        with_linear(images, weight, share),
         with_linear(texts, torch.eye(texts.in_dim), share),
     )
 
 
 def with_linear(projector: Projector, weight: Tensor, share: float) -> Projector:
-    """Put a linear map of the scaled row beside the output, with this share of the cosine.
+    """Append a linear map of the scaled row to the output, with this share of the cosine.
 
     The shares of existing linear parts are multiplied by 1 − share, like that of the network.
 

@@ -30,7 +30,7 @@ class Projection:
     Args:
         settings: settings of the projector.
         arrays: float32 tensors by their names in torch; see `shapes`. Their values must not change
-            once `sha256` was asked for.
+            once `sha256` has been used.
     """
 
     def __init__(self, settings: JSONObject, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
@@ -46,7 +46,7 @@ class Projection:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the arrays, computed once: opening a gallery compares it several times."""
+        """SHA-256 of the arrays, cached because opening a gallery compares it several times."""
         return sha256_of_arrays(self.arrays)
 
     def projection(self) -> Projection:
@@ -63,7 +63,7 @@ class Projection:
         activate = _ACTIVATIONS[self.settings["activation"]]
         last = scaled = (rows - mean) * scale
         for number, (weight, bias) in enumerate(self._layers):
-            last = self._of_blocks(activate(last), weight) if number else _times(last, weight)
+            last = self._block_product(activate(last), weight) if number else _times(last, weight)
             last += bias
         if self.settings.get("residual"):
             return rows + last / scale
@@ -71,12 +71,12 @@ class Projection:
             case "sphere":
                 parts = last.reshape(len(last), self._blocks, last.shape[1] // self._blocks)
                 unit = _normalised(parts).reshape(last.shape)
-                return self._beside_linear(unit, scaled) if self._linear else unit
+                return self._with_linear(unit, scaled) if self._linear else unit
             case "softmax":
                 posterior = _softmax(last)
                 if not self._linear:
                     return posterior
-                return self._beside_linear(_normalised(posterior), scaled)
+                return self._with_linear(_normalised(posterior), scaled)
             case "tanh":
                 np.tanh(last, out=last)
             case "posterior-0" | "posterior-1" as output:
@@ -87,19 +87,19 @@ class Projection:
                 return np.hstack([posterior, *(slots if output[-1] == "0" else slots[::-1])])
         return last
 
-    def _beside_linear(self, unit: FloatArray, scaled: FloatArray) -> FloatArray:
+    def _with_linear(self, unit: FloatArray, scaled: FloatArray) -> FloatArray:
         dims, shares = zip(*self._linear, strict=True)
         rows = _times(scaled, self.arrays["linear.weight"])
         parts = np.split(rows, np.cumsum(dims)[:-1], axis=1)
-        beside = [
+        linear = [
             _normalised(part) * np.float32(share**0.5)
             for part, share in zip(parts, shares, strict=True)
         ]
-        own = ((1 - sum(shares)) / self._blocks) ** 0.5
-        return np.hstack([unit * np.float32(own), *beside])
+        factor = ((1 - sum(shares)) / self._blocks) ** 0.5
+        return np.hstack([unit * np.float32(factor), *linear])
 
-    def _of_blocks(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
-        """Apply a layer after the first, whose blocks are connected only to their own units."""
+    def _block_product(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
+        """Multiply by the weight of a layer after the first; see `BlockLinear`."""
         if self._blocks == 1:
             return _times(rows, weight)
         parts = np.split(rows, self._blocks, axis=1), np.split(weight, self._blocks)
@@ -130,7 +130,7 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
     slots = 2 if settings["output"].startswith("posterior") else 0
     linear = sum(part for part, _ in _linear_parts_of(settings))
     widths = [settings["in_dim"], *settings["hidden"], settings["dim"] - slots - linear]
-    found: dict[str, tuple[int, ...]] = {
+    tensors: dict[str, tuple[int, ...]] = {
         "scaling.mean": (settings["in_dim"],),
         "scaling.scale": (),
     }
@@ -139,10 +139,10 @@ def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
         before, after = widths[number : number + 2]
         if number:
             before //= blocks  # see `BlockLinear`
-        found |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
+        tensors |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
     if linear:
-        found["linear.weight"] = (linear, settings["in_dim"])
-    return found
+        tensors["linear.weight"] = (linear, settings["in_dim"])
+    return tensors
 
 
 def _layer_names(settings: JSONObject) -> list[str]:
@@ -152,13 +152,12 @@ def _layer_names(settings: JSONObject) -> list[str]:
 
 def _times(rows: FloatArray, weight: FloatArray) -> FloatArray:
     """Return rows · weightᵀ."""
-    # One row is computed without threads: as fast, and it does not wait for a busy core.
-    found: FloatArray = np.vecdot(weight, rows)[np.newaxis] if len(rows) == 1 else rows @ weight.T
-    return found
+    # For one row, vecdot without threads is as fast and does not wait for a busy core.
+    return np.vecdot(weight, rows)[np.newaxis] if len(rows) == 1 else rows @ weight.T
 
 
 def _normalised(rows: FloatArray) -> FloatArray:
-    """Normalise rows along the last axis; rows of zeros stay."""
+    """Normalise rows along the last axis; rows of zeros are not changed."""
     lengths = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
     unit: FloatArray = rows / np.maximum(lengths, _LEAST_LENGTH)
     return unit
@@ -166,5 +165,5 @@ def _normalised(rows: FloatArray) -> FloatArray:
 
 def _softmax(rows: FloatArray) -> FloatArray:
     powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-    found: FloatArray = powers / powers.sum(axis=1, keepdims=True)
-    return found
+    posterior: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    return posterior

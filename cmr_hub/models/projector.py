@@ -29,10 +29,10 @@ class InputScaling(nn.Module):
     """Centre and scale: x' = 10 (x − μ) / √(mean ‖x − μ‖²), fitted to the training rows.
 
     One scale for all dimensions suits dense network features as well as sparse TF-IDF rows, where
-    dividing by each word's deviation would inflate rare words.
+    dividing by the deviation of each word would inflate rare words.
 
-    With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k²: all
-    dimensions have nearly the same weight, except those that hardly vary.
+    With `each`, x'_k = (x_k − μ_k) / √(σ_k² + σ²/100), σ² the mean of the variances σ_k². All
+    dimensions then have nearly the same weight, except those that hardly vary.
 
     Args:
         dim: length d of a feature row.
@@ -114,19 +114,18 @@ class Projector(nn.Module):
             linear map L of the scaled row x', and its share a of the cosine:
             z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), with y of dim − linear_dim dimensions;
             for "softmax", y is softmax(y), and the radius 1. L is set and not trained; see
-            `with_linear`. For several linear parts, lists with an entry for each; every part is
-            normalised separately.
-        residual: add the network's output to the row. With s the scale and μ the mean of the
+            `with_linear`. Lists define several linear parts; each is normalised separately.
+        residual: add the output of the network to the row. With s the scale and μ the mean of the
             `InputScaling`, and the last layer initialised to zero,
 
                 z = x + g(x),  g(x) = network(s (x − μ)) / s,
 
             so an untrained projector is the identity, and cosines do not depend on the scale of
-            the rows. For the two towers of a dual encoder (CLIP, SigLIP), which already share a
-            space. Requires dim = in_dim and output "linear".
-            Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019, for
-            identity initialisation; Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3,
-            for features of a dual encoder, there as α g(x) + (1 − α) x.
+            the rows. Use it for the two towers of a dual encoder (CLIP, SigLIP), which already
+            share a space. Requires dim = in_dim and output "linear".
+            Source: Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019
+            (identity initialisation); Gao et al., CLIP-Adapter, 2021, arXiv 2110.04544, equation 3
+            (features of a dual encoder, as α g(x) + (1 − α) x).
 
     Raises:
         ModelFormatError: a residual projector has different dimensions or another output; blocks
@@ -150,24 +149,24 @@ class Projector(nn.Module):
         super().__init__()
         self.linear_parts = linear_parts(linear_dim, linear_share)
         linear_dims = sum(part for part, _ in self.linear_parts)
-        own = dim - linear_dims
-        if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, own))):
+        out_dim = dim - linear_dims
+        if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, out_dim))):
             raise ModelFormatError(
-                f"blocks are equal parts of a sphere's rows, and of hidden layers: {blocks} of "
-                f"{[*hidden, own]} dimensions with the output {shown(output)} are not"
+                f"{blocks} blocks need the output 'sphere', and widths that they divide equally, "
+                f"not {shown(output)} and {[*hidden, out_dim]}"
             )
         takes_linear = output in ("sphere", "softmax")
         shares = [share for _, share in self.linear_parts]
         in_range = all(share > 0 for share in shares) and sum(shares) < 1
-        if linear_dims and (not takes_linear or own < 1 or not in_range):
+        if linear_dims and (not takes_linear or out_dim < 1 or not in_range):
             raise ModelFormatError(
-                f"a linear part of {linear_dim} of {dim} dimensions, with a share of "
-                f"{linear_share} and the output {shown(output)}, cannot be: it takes a share in "
-                "(0, 1) of the rows of a sphere or a softmax"
+                "a linear part needs the output 'sphere' or 'softmax', fewer dimensions than the "
+                f"output and a share in (0, 1), not {shown(output)}, {linear_dim} of {dim} and "
+                f"{linear_share}"
             )
         if residual and (in_dim != dim or output != "linear"):
             raise ModelFormatError(
-                f"a residual projector adds to its row: it needs as many dimensions and the output "
+                "a residual projector needs equal dimensions of input and output and the output "
                 f"'linear', not {in_dim} → {dim} and {shown(output)}"
             )
         self.in_dim, self.dim, self.output, self.radius = in_dim, dim, output, radius
@@ -181,7 +180,8 @@ class Projector(nn.Module):
             "output": output,
             "radius": float(radius),
         }
-        if residual:  # otherwise left out, so that older fingerprints and files stay the same
+        # Unused settings are left out, so that older fingerprints and files remain valid.
+        if residual:
             self.settings["residual"] = True
         if blocks != 1:
             self.settings["blocks"] = blocks
@@ -195,7 +195,7 @@ class Projector(nn.Module):
             }
             self.linear = nn.Linear(in_dim, linear_dims, bias=False).requires_grad_(False)
         # The slots of a posterior are not outputs of the last layer.
-        widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else own]
+        widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else out_dim]
         self.scaling = InputScaling(in_dim)
         layers: list[nn.Module] = [nn.Dropout(dropout[0])]
         for number, (before, after) in enumerate(pairwise(widths)):
@@ -220,11 +220,11 @@ class Projector(nn.Module):
             case "sphere":
                 parts: Tensor = F.normalize(last.unflatten(1, (self.blocks, -1)), dim=2)
                 parts = parts.flatten(1) / self.blocks**0.5
-                return self._beside_linear(parts, scaled) * self.radius
+                return self._with_linear(parts, scaled) * self.radius
             case "softmax":
                 last = last.softmax(1)
                 if self.linear is not None:
-                    last = self._beside_linear(F.normalize(last), scaled)
+                    last = self._with_linear(F.normalize(last), scaled)
             case "tanh":
                 return last.tanh()
             case "posterior-0" | "posterior-1":
@@ -236,16 +236,16 @@ class Projector(nn.Module):
                 )
         return last
 
-    def _beside_linear(self, unit_rows: Tensor, scaled: Tensor) -> Tensor:
+    def _with_linear(self, unit_rows: Tensor, scaled: Tensor) -> Tensor:
         if self.linear is None:
             return unit_rows
         dims, shares = zip(*self.linear_parts, strict=True)
         parts = self.linear(scaled).split(list(dims), 1)
-        beside = [F.normalize(part) * share**0.5 for part, share in zip(parts, shares, strict=True)]
-        return torch.cat([unit_rows * (1 - sum(shares)) ** 0.5, *beside], 1)
+        linear = [F.normalize(part) * share**0.5 for part, share in zip(parts, shares, strict=True)]
+        return torch.cat([unit_rows * (1 - sum(shares)) ** 0.5, *linear], 1)
 
     def projection(self) -> Projection:
-        """Return a NumPy copy of the current state, unaffected by later training."""
+        """Return a NumPy copy of the current state, which later training does not change."""
         arrays = {
             name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()
         }
@@ -255,7 +255,7 @@ class Projector(nn.Module):
     def embed(self, rows: FloatArray) -> FloatArray:
         """Map (N, in_dim) features to (N, dim) float32 unit vectors of the common space.
 
-        Dropout is always off. On the CPU the result is bit-identical to that of `projection`.
+        Dropout is always off. On the CPU the result is bit-identical to `projection().embed`.
         """
         if self.scaling.mean.device.type == "cpu":
             return self.projection().embed(rows)

@@ -25,7 +25,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     """Return the types and shapes of the tensors, by name.
 
     safetensors checks that the header is complete, that the size of every tensor matches its shape,
-    and that tensors fill the file without gaps; it maps the file and reads none of them.
+    and that tensors fill the file without gaps, without reading the tensors.
 
     Raises:
         ModelFormatError: the file is not a complete safetensors file (with a separate message for
@@ -36,23 +36,23 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     length = int.from_bytes(start, "little")
     if _MAX_HEADER < length <= path.stat().st_size - 8:
         raise ModelFormatError(
-            f"{path} has a header of {length:,} bytes, more than the {_MAX_HEADER:,} that a model "
-            "needs"
+            f"{path} has a header of {length:,} bytes, more than the {_MAX_HEADER:,} allowed for "
+            "a model"
         )
     try:
         with safe_open(path, framework="numpy") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
-            found = {
-                name: TensorInfo(one.get_dtype(), tuple(one.get_shape()))
-                for name, one in slices.items()
+            header = {
+                name: TensorInfo(tensor.get_dtype(), tuple(tensor.get_shape()))
+                for name, tensor in slices.items()
             }
     except (SafetensorError, OSError, ValueError) as error:
         if start.startswith(_PICKLES):
             raise ModelFormatError(
-                f"{path} is a pickle by another name: it could run code, and is not read"
+                f"{path} is a renamed pickle, which could run code and is not read"
             ) from error
-        raise ModelFormatError(f"{path} is not a whole safetensors file: {error}") from error
-    for name, info in found.items():
+        raise ModelFormatError(f"{path} is not a valid safetensors file: {error}") from error
+    for name, info in header.items():
         if info.dtype not in _DTYPES:
-            raise ModelFormatError(f"{path}: {name} is of the type {info.dtype}, which is not read")
-    return found
+            raise ModelFormatError(f"{path}: {name} has the unsupported type {info.dtype}")
+    return header

@@ -1,4 +1,4 @@
-"""The interface of a gallery that is attached to a model."""
+"""The interface that a model requires of its gallery."""
 
 from __future__ import annotations
 

@@ -28,16 +28,14 @@ from cmr_hub.models.config import (
 from cmr_hub.models.files import (
     check_tensors,
     checksums,
-    describe_projector,
-    filled_projector,
     read_history,
     read_tensors,
-    refuse_without_tensors,
     tensor_shapes,
     verify_files,
 )
 from cmr_hub.models.inspection import inspect_directory
 from cmr_hub.models.names import CONFIG, ENCODERS, HISTORY, IMAGE_WEIGHTS, TENSORS
+from cmr_hub.models.projection import Projection, shapes
 from cmr_hub.models.safetensors_header import read_header
 from cmr_hub.models.towers import ImageTower, TextTower
 
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.pretrained.backbone import Backbone
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.encoders.texts.base import TextEncoder
-    from cmr_hub.models.projection import Projection
     from cmr_hub.types import JSONObject
 
 E = TypeVar("E", "ImageEncoder", "TextEncoder")
@@ -58,7 +55,7 @@ E = TypeVar("E", "ImageEncoder", "TextEncoder")
 
 @dataclass(frozen=True)
 class ModelParts:
-    """All parts of a `CrossModalModel` except its gallery; see there."""
+    """All parts of a `CrossModalModel` except its gallery."""
 
     image: ImageTower
     text: TextTower
@@ -71,21 +68,21 @@ class ModelParts:
 def write_parts(parts: ModelParts, directory: Path) -> None:
     """Write a model into a directory.
 
-    Files that exist there, such as the gallery's pictures, are added to the manifest.
+    Existing files, such as the pictures of the gallery, are added to the manifest.
 
     Raises:
         ModelFormatError, WeightsError: an encoder cannot be loaded in order to save it.
-        CMRError: an encoder is run by a backend other than torch.
+        CMRError: an encoder uses another backend than torch.
     """
     parts = replace(parts, image=parts.image.movable, text=parts.text.movable)
     for tower in (parts.image, parts.text):
         encoder: ImageEncoder | TextEncoder | None = tower.encoder
         if encoder is not None and encoder.placement.backend != "torch":
             raise CMRError(
-                f"a model is saved with the weights of torch, not with those of "
-                f"{encoder.placement.backend}: load it without a backend and save that"
+                f"a model that uses {encoder.placement.backend} cannot be saved: load it without "
+                "a backend, and save that model"
             )
-    # Not save_file, whose files only their owner can read.
+    # `save_file` makes files that only their owner can read.
     (directory / TENSORS).write_bytes(save(_tensors(parts)))
     image = TowerConfig(
         encoder=_write_image_encoder(parts.image.encoder, directory),
@@ -112,12 +109,14 @@ def read_parts(directory: Path) -> ModelParts:
     Raises:
         ModelFormatError: a file is missing or damaged, could run code, or does not match the
             config; the message names it.
-        NotInstalledError: no installed package provides its image or text encoder.
+        NotInstalledError: no installed package provides the image or text encoder.
     """
     inspect_directory(directory)
     config = read_config(directory / CONFIG)
-    refuse_without_tensors(directory, config)
-    # Shapes first, then the checksums of all files.
+    if TENSORS not in config.files:
+        raise ModelFormatError(f"{directory / CONFIG} has no checksum of {TENSORS}")
+    if not (directory / TENSORS).is_file():
+        raise ModelFormatError(f"{directory} is incomplete: {TENSORS} is missing")
     towers = {"image_projector": config.image_tower, "text_projector": config.text_tower}
     projectors = {
         part: tower.projector for part, tower in towers.items() if tower.projector is not None
@@ -125,9 +124,11 @@ def read_parts(directory: Path) -> ModelParts:
     check_tensors(read_header(directory / TENSORS), tensor_shapes(config, projectors))
     verify_files(directory, config.files)
     tensors = read_tensors(directory / TENSORS)
-    filled = {
-        part: filled_projector(projector, tensors, part) for part, projector in projectors.items()
-    }
+    filled = {}
+    for part, projector in projectors.items():
+        settings = projector.model_dump()
+        arrays = {name: tensors[f"{part}.{name}"] for name in shapes(settings)}
+        filled[part] = Projection(settings, arrays)
     networks = Backbones()
     centroids = None
     if config.classes:
@@ -149,7 +150,7 @@ def read_parts(directory: Path) -> ModelParts:
 
 
 def _described(projector: Projection | None) -> ProjectorConfig | None:
-    return None if projector is None else describe_projector(projector)
+    return None if projector is None else ProjectorConfig(**projector.settings)
 
 
 def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> EncoderConfig | None:
@@ -161,14 +162,14 @@ def _write_image_encoder(encoder: ImageEncoder | None, directory: Path) -> Encod
         return None
     sha256 = None
     if isinstance(encoder, PretrainedImageEncoder):
-        sha256 = _keep_files(encoder.backbone.files, directory)
+        sha256 = _copy_files(encoder.backbone.files, directory)
     elif encoder.source == "file" and isinstance(encoder, NetworkEncoder):
         weights = {name: value.numpy() for name, value in encoder.state.items()}
         (directory / IMAGE_WEIGHTS).write_bytes(save(to_half(weights)))
     elif encoder.source == "file":
         raise ModelFormatError(
             f"the weights of the image encoder {encoder.name} cannot be saved: make it a subclass "
-            "of cmr_hub.encoders.NetworkEncoder, or set its `source` to what has them"
+            "of cmr_hub.encoders.NetworkEncoder, or set its `source` to a package or repository"
         )
     return EncoderConfig(
         name=encoder.name,
@@ -190,28 +191,28 @@ def _write_text_encoder(encoder: TextEncoder | None, directory: Path) -> Encoder
             source=encoder.source,
             dim=encoder.dim,
             fingerprint=encoder.fingerprint,
-            sha256=_keep_files(encoder.backbone.files, directory),
+            sha256=_copy_files(encoder.backbone.files, directory),
         )
     save_text_encoder(encoder, directory)
     return EncoderConfig(name=encoder.name, source="file", dim=encoder.dim)
 
 
-def _keep_files(files: PretrainedFiles, directory: Path) -> str:
-    """Copy a pretrained encoder's files unless they are in a repository; return their SHA-256."""
+def _copy_files(files: PretrainedFiles, directory: Path) -> str:
+    """Copy the files of a pretrained encoder unless a repository has them; return their SHA-256."""
     if files.repository is None:
         files.copy_to(_folder(directory, files.sha256))
     return files.sha256
 
 
 def _folder(directory: Path, sha256: str) -> Path:
-    """Return the folder of a pretrained encoder's files, which both towers may share."""
+    """Return the folder of the files of a pretrained encoder, which both towers may share."""
     return directory / ENCODERS / sha256[:16]
 
 
 def _read_image_encoder(
     config: EncoderConfig | None, directory: Path, networks: Backbones
 ) -> Lazy[ImageEncoder] | None:
-    """Return the image encoder; name and files are checked now, weights when it is built."""
+    """Return the image encoder; check its name and files now, its weights when it is built."""
     if config is None:
         return None
     if config.is_pretrained:
@@ -281,7 +282,7 @@ def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:
         return PretrainedFiles.of(folder, label=config.name.removeprefix("hf:"))
     if not config.source.startswith("hf:"):
         raise ModelFormatError(
-            f"{directory / CONFIG}: {shown(config.source)} is no source of an encoder"
+            f"{directory / CONFIG}: {shown(config.source)} is not a valid source of an encoder"
         )
     return locate(config.source, only_hub=True)
 
@@ -289,8 +290,8 @@ def _files_of(config: EncoderConfig, directory: Path) -> PretrainedFiles:
 def _verified(files: PretrainedFiles, config: EncoderConfig) -> PretrainedFiles:
     if files.sha256 != config.sha256:
         raise ModelFormatError(
-            f"the files of {config.name} are not those that the model was saved with "
-            "(SHA-256 differs)"
+            f"the files of {config.name} differ from the files that the model was saved with "
+            "(other SHA-256): restore them, or download the model again"
         )
     return files
 
@@ -299,17 +300,18 @@ def _same(encoder: E, config: EncoderConfig) -> E:
     """Raise ModelFormatError if the encoder differs from the one the model was saved with."""
     if encoder.fingerprint != config.fingerprint or encoder.dim != config.dim:
         raise ModelFormatError(
-            f"the model was trained with other weights or another preprocessing of "
-            f"{config.name} than this release and {config.source} give"
+            f"the model was trained with other weights or another preprocessing of {config.name} "
+            f"than this release has for {config.source}: install the release that saved it, or "
+            "train it again"
         )
     return encoder
 
 
 def _stored(projector: Projection) -> Mapping[str, npt.NDArray[Any]]:
-    """Return the tensors, as float16 if all values fit exactly, as in releases, else float32."""
+    """Return the tensors as float16 if that is exact for all of them, else as float32."""
     halves = to_half(projector.arrays)
-    rounded = all(one.dtype == np.float16 for one in halves.values())
-    return halves if rounded else projector.arrays
+    is_exact = all(array.dtype == np.float16 for array in halves.values())
+    return halves if is_exact else projector.arrays
 
 
 def _tensors(parts: ModelParts) -> dict[str, npt.NDArray[Any]]:
@@ -326,5 +328,5 @@ def _tensors(parts: ModelParts) -> dict[str, npt.NDArray[Any]]:
     if parts.centroids is not None:
         tensors["centroids.images"] = parts.centroids.images
         tensors["centroids.texts"] = parts.centroids.texts
-    # safetensors writes raw memory, so a transposed view would be read back wrongly.
+    # safetensors writes raw memory, so a transposed view would be read incorrectly.
     return {name: np.asarray(value, order="C") for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Towers, each of which maps one modality into the common space."""
+"""The image tower and the text tower, which map their modality into the common space."""
 
 from __future__ import annotations
 
@@ -39,63 +39,61 @@ class _Tower(ABC, Generic[E]):
     """An encoder, a projector, or both in sequence.
 
     Args:
-        encoder: computes features; a `Lazy` one is built when it is needed; None for a model of
-            precomputed features.
-        projector: maps features into the common space, of which a copy is made; None if the
-            encoder does this itself.
+        encoder: encoder that computes features; a `Lazy` one is built when it is needed; None for
+            a model of precomputed features.
+        projector: projector into the common space, which is copied; None if the encoder already
+            maps into it.
 
     Raises:
-        ModelFormatError: there is neither, or their dimensions differ.
+        ModelFormatError: both are None, or their dimensions differ.
     """
 
     _reads: str
 
     def __init__(self, encoder: E | Lazy[E] | None, projector: _Trained | None) -> None:
         if encoder is None and projector is None:
-            raise ModelFormatError("a tower has an encoder, a projector, or both")
-        self._encoder = encoder
+            raise ModelFormatError("a tower needs an encoder, a projector, or both")
+        self._encoder: Any = encoder
         self.projector = None if projector is None else projector.projection()
         self._before: Self | None = None
-        own: Any = encoder
-        if self.projector is not None and own is not None and own.dim != self.projector.in_dim:
+        dim = getattr(encoder, "dim", None)
+        if self.projector is not None and dim not in (None, self.projector.in_dim):
             raise ModelFormatError(
-                f"the projector takes rows of {self.projector.in_dim} numbers, "
-                f"the encoder of {self._reads} gives {own.dim}"
+                f"the projector takes rows of {self.projector.in_dim} numbers, but the encoder of "
+                f"{self._reads} returns {dim}"
             )
 
     @property
     def encoder(self) -> E | None:
         """The encoder, built now if necessary; None for precomputed features."""
-        return self._encoder.get() if isinstance(self._encoder, Lazy) else self._encoder
+        is_lazy = isinstance(self._encoder, Lazy)
+        encoder: E | None = self._encoder.get() if is_lazy else self._encoder
+        return encoder
 
     @property
     def has_encoder(self) -> bool:
-        """Whether it has an encoder; does not build it."""
+        """Whether the tower has an encoder; does not build it."""
         return self._encoder is not None
 
     @property
     def encoder_name(self) -> str | None:
         """Name of the encoder; does not build it."""
-        own: Any = self._encoder
-        return None if own is None else str(own.name)
+        return None if self._encoder is None else str(self._encoder.name)
 
     @property
     def encoder_source(self) -> str | None:
         """Source of the encoder's weights, see `EncoderConfig`; does not build it."""
-        own: Any = self._encoder
-        return None if own is None else str(getattr(own, "source", "file"))
+        return None if self._encoder is None else str(getattr(self._encoder, "source", "file"))
 
     @property
     def dim(self) -> int:
         """Dimension d of the common space."""
-        own: Any = self.projector or self._encoder
-        return int(own.dim)
+        return int((self.projector or self._encoder).dim)
 
     @property
     def in_dim(self) -> int:
         """Dimension of the features that `embed` accepts."""
-        own: Any = self._encoder
-        return int(own.dim) if self.projector is None else self.projector.in_dim
+        return int(self._encoder.dim) if self.projector is None else self.projector.in_dim
 
     @property
     def required_encoder(self) -> E:
@@ -103,8 +101,8 @@ class _Tower(ABC, Generic[E]):
         encoder = self.encoder
         if encoder is None:
             raise CMRError(
-                f"this model was trained on precomputed features and cannot read {self._reads}; "
-                f"give feature rows to model.{self._attribute}.embed instead"
+                f"this model was trained on precomputed features and cannot read {self._reads}: "
+                f"pass rows of features to model.{self._attribute}.embed"
             )
         return encoder
 
@@ -119,26 +117,22 @@ class _Tower(ABC, Generic[E]):
 
     def to(self, placement: Placement) -> None:
         """Move the encoder to a device and precision; the small projector stays on the CPU."""
-        encoder: Any = self._encoder
-        if encoder is not None:
-            encoder.to(placement)
+        if self._encoder is not None:
+            self._encoder.to(placement)
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Identifies everything that affects the features; empty for precomputed features."""
+        """Identifier of everything that affects the features; empty for precomputed features."""
 
     @property
     @abstractmethod
     def exports_quickly(self) -> bool:
-        """Whether another backend may run the encoder by default; does not build it."""
+        """Whether the encoder may use another backend by default; does not build it."""
 
     @property
     def movable(self) -> Self:
-        """This tower run by torch again, unless its backend was chosen explicitly.
-
-        For other devices and machines.
-        """
+        """The tower to save or to move to a device: with torch, unless a backend was chosen."""
         return self if self._before is None else self._before
 
     def run_by(
@@ -146,32 +140,32 @@ class _Tower(ABC, Generic[E]):
         export: Callable[[E | Lazy[E], Placement], E],
         placement: Placement,
         *,
-        unasked: bool = False,
+        fallback: bool = False,
     ) -> Self:
-        """Return this tower with its encoder exported to another backend on first use.
+        """Return a copy of the tower whose encoder is exported to another backend on first use.
 
         Args:
-            export: exports an encoder, built or not, to the backend of the placement.
+            export: function that exports an encoder, built or not, to the backend.
             placement: backend and precision.
-            unasked: if the export fails, use torch and log the reason.
+            fallback: if the export fails, use torch and log the reason.
         """
-        own: Any = self._encoder
-        if own is None:
+        encoder = self._encoder
+        if encoder is None:
             return self
 
         def build() -> E:
             try:
-                return export(own, placement)
+                return export(encoder, placement)
             except (CMRError, OSError) as error:
-                if not unasked:
+                if not fallback:
                     raise
-                logger.warning("%s is run by torch, which is slower: %s", own.name, error)
+                logger.warning("%s uses torch, which is slower: %s", encoder.name, error)
                 return self.required_encoder
 
-        source = getattr(own, "source", "file")
-        lazy = Lazy(build, own.name, source, own.dim, placement.marked(self.identity))
+        facts = (encoder.name, str(self.encoder_source), encoder.dim)
+        lazy = Lazy(build, *facts, placement.marked(self.identity))
         other = type(self)(lazy, self.projector)
-        other._before = self if unasked else None
+        other._before = self if fallback else None
         return other
 
     @property
@@ -180,7 +174,7 @@ class _Tower(ABC, Generic[E]):
 
 
 class ImageTower(_Tower[ImageEncoder]):
-    """Maps pictures into the common space; see `_Tower`."""
+    """The tower that maps pictures into the common space; see `_Tower`."""
 
     _reads = "pictures"
 
@@ -223,11 +217,11 @@ class ImageTower(_Tower[ImageEncoder]):
         )
         if on_error != "none":
             return self.embed(rows)
-        read = np.isfinite(rows).all(axis=1)
-        found = np.full((len(rows), self.dim), np.nan, dtype=np.float32)
-        if read.any():
-            found[read] = self.embed(rows[read])
-        return found
+        is_read = np.isfinite(rows).all(axis=1)
+        vectors = np.full((len(rows), self.dim), np.nan, dtype=np.float32)
+        if is_read.any():
+            vectors[is_read] = self.embed(rows[is_read])
+        return vectors
 
     def encode_pixels(self, pixels: Any) -> FloatArray:
         """Encode preprocessed pictures as (N, d) float32 unit vectors."""
@@ -235,13 +229,13 @@ class ImageTower(_Tower[ImageEncoder]):
 
 
 class TextTower(_Tower[TextEncoder]):
-    """Maps texts into the common space; see `_Tower`."""
+    """The tower that maps texts into the common space; see `_Tower`."""
 
     _reads = "text"
 
     @property
     def identity(self) -> str:
-        """Identifies everything that affects the features; empty for precomputed features."""
+        """Identifier of everything that affects the features; empty for precomputed features."""
         if isinstance(self._encoder, Lazy):
             return self._encoder.fingerprint
         return "" if self._encoder is None else self._encoder.identity
@@ -249,8 +243,7 @@ class TextTower(_Tower[TextEncoder]):
     @property
     def exports_quickly(self) -> bool:
         """See `_Tower`."""
-        own = self._encoder
-        return isinstance(own, TextEncoder) and own.exports_quickly
+        return isinstance(self._encoder, TextEncoder) and self._encoder.exports_quickly
 
     def encode(
         self,
@@ -277,7 +270,7 @@ class TextTower(_Tower[TextEncoder]):
         if check:
             for document in documents:
                 if not encoder.knows(document):
-                    raise UnknownWordsError(_nothing_known(encoder, document))
+                    raise UnknownWordsError(_unknown_words_message(encoder, document))
         if cache is not None:
             return self.embed(cache.encode_texts(encoder, documents, progress=progress))
         return self.embed(encoder.transform(documents))
@@ -293,16 +286,18 @@ class TextTower(_Tower[TextEncoder]):
         export: Callable[[TextEncoder | Lazy[TextEncoder], Placement], TextEncoder],
         placement: Placement,
         *,
-        unasked: bool = False,
+        fallback: bool = False,
     ) -> Self:
-        own = self._encoder
         # Encoders that count or look up words have no network to export.
-        if isinstance(own, TextEncoder) and not own.has_network:
+        if isinstance(self._encoder, TextEncoder) and not self._encoder.has_network:
             return self
-        return super().run_by(export, placement, unasked=unasked)
+        return super().run_by(export, placement, fallback=fallback)
 
     def knows(self, document: Document) -> bool:
-        """Return whether a word is in the vocabulary. Raises CMRError without an encoder."""
+        """Return whether a word of the document is in the vocabulary.
+
+        Raises CMRError without an encoder.
+        """
         return self.required_encoder.knows(document)
 
     def unknown_words(self, text: str) -> list[str]:
@@ -322,7 +317,7 @@ def refuse_single(items: object, name: str) -> None:
     if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.ndim < 4:
         raise QueryError(
             f"{name} must be a list of pictures; got one array of shape {items.shape}: "
-            "put it into a list, or give an array (pictures, height, width, 3)"
+            "put it into a list, or pass an array (pictures, height, width, 3)"
         )
 
 
@@ -335,18 +330,18 @@ def refuse_file_name(text: str) -> None:
     word = text.strip()
     if len(word.split()) == 1 and word.lower().endswith(IMAGE_ENDINGS):
         raise QueryError(
-            f"{word[:200]!r} is the name of a picture's file, and a text is only read for its "
-            f"words. To search with the picture give Path({word[:200]!r}) in Python, --image on "
-            "the command line, or the picture itself on the page; to search for the words leave "
-            "the ending out"
+            f"{word[:200]!r} is the name of a picture file, but a text is searched for its words. "
+            f"To search with the picture, pass Path({word[:200]!r}) in Python, use --image on the "
+            "command line, or upload it on the page; to search for the words, leave out the "
+            "extension"
         )
 
 
-def _nothing_known(encoder: TextEncoder, document: Document) -> str:
+def _unknown_words_message(encoder: TextEncoder, document: Document) -> str:
     text = " ".join(document)
     unknown = encoder.unknown_words(text)
     if not unknown:
         return "the text has no words; type a sentence"
-    shown = ", ".join(word[:40] for word in unknown[:8])
+    words = ", ".join(word[:40] for word in unknown[:8])
     more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-    return f"no word of the text is known to this model: {shown}{more}; use other words"
+    return f"no word of the text is known to this model: {words}{more}; use other words"

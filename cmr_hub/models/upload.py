@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from cmr_hub.checksums import sha256_of_file
-from cmr_hub.hub_errors import hub_errors, patiently
+from cmr_hub.hub_errors import hub_errors, with_retries
 from cmr_hub.models.files import is_model_file, model_files
 from cmr_hub.models.names import GALLERY, PICTURES
 from cmr_hub.version import __version__
@@ -66,13 +66,13 @@ class Upload:
     space_sdk: str | None = None
 
     def changes(self) -> list[Change]:
-        """Compare with the repository, without uploading anything.
+        """Compare the files with the repository, without uploading anything.
 
         Raises:
             HubError: the Hub cannot be reached.
         """
         with hub_errors(self.repository, self.token):
-            return patiently(self._compare)
+            return with_retries(self._compare)
 
     def send(self, message: str) -> Sent:
         """Upload the changed files, and retry after connection errors.
@@ -86,8 +86,8 @@ class Upload:
         Raises:
             HubError: the upload failed.
         """
-        with hub_errors(self.repository, self.token), self._made():
-            commit = patiently(lambda: self._commit(message))
+        with hub_errors(self.repository, self.token), self._created():
+            commit = with_retries(lambda: self._commit(message))
         return Sent(str(commit.pr_url or commit.commit_url), str(commit.oid))
 
     @property
@@ -97,17 +97,17 @@ class Upload:
         return HfApi(token=self.token, library_name="cmr-hub", library_version=__version__)
 
     def _compare(self) -> list[Change]:
-        there = self._listing()
-        found = [
-            Change(path, _compared(file, there.get(path)), file.stat().st_size)
+        remote = self._listing()
+        changes = [
+            Change(path, _compared(file, remote.get(path)), file.stat().st_size)
             for path, file in sorted(self.files.items())
         ]
         gone = [
             Change(path, "gone", file.size)
-            for path, file in sorted(there.items())
+            for path, file in sorted(remote.items())
             if path not in self.files and self.owns(path)
         ]
-        return found + gone
+        return changes + gone
 
     def _listing(self) -> dict[str, RepoFile]:
         """Return the files of the branch, or of the main branch if it does not exist yet."""
@@ -127,13 +127,13 @@ class Upload:
         return {}
 
     @contextmanager
-    def _made(self) -> Iterator[None]:
+    def _created(self) -> Iterator[None]:
         """Create repository and branch if necessary; on an error, remove them again."""
         where: dict[str, Any] = {"repo_id": self.repository, "repo_type": self.kind}
         api, undo = self._api, []
         try:
-            if not patiently(lambda: api.repo_exists(**where)):
-                patiently(
+            if not with_retries(lambda: api.repo_exists(**where)):
+                with_retries(
                     lambda: api.create_repo(
                         **where, private=self.private, exist_ok=True, space_sdk=self.space_sdk
                     )
@@ -142,15 +142,15 @@ class Upload:
             # A pull request starts from the main branch.
             if self.branch is not None and not self.create_pr:
                 branch = self.branch
-                known = patiently(lambda: api.list_repo_refs(**where)).branches
+                known = with_retries(lambda: api.list_repo_refs(**where)).branches
                 if branch not in {ref.name for ref in known}:
-                    patiently(lambda: api.create_branch(**where, branch=branch, exist_ok=True))
+                    with_retries(lambda: api.create_branch(**where, branch=branch, exist_ok=True))
                     undo.append(lambda: api.delete_branch(**where, branch=branch))
             yield
         except BaseException:
             for step in reversed(undo):
-                with suppress(Exception):  # the first error is raised
-                    patiently(step)
+                with suppress(Exception):  # so that the first error is raised
+                    with_retries(step)
             raise
 
     def _commit(self, message: str) -> Any:
@@ -167,7 +167,7 @@ class Upload:
                     )
                 )
         with warnings.catch_warnings():
-            # The table of a gallery belongs in the model's repository.
+            # The Hub warns of the table of the gallery, which belongs to the model.
             warnings.filterwarnings("ignore", ".*about to commit a data file")
             return self._api.create_commit(
                 self.repository,
@@ -182,7 +182,7 @@ class Upload:
 def model_upload(directory: Path, repository: str, **options: Any) -> Upload:
     """Return the upload of a model directory.
 
-    The gallery is included only if its pictures are in the directory: without them it is useless
+    The gallery is included only if its pictures are in the directory. Without them it is useless
     on other machines and would reveal local paths.
     """
     names = model_files(directory)
@@ -192,15 +192,12 @@ def model_upload(directory: Path, repository: str, **options: Any) -> Upload:
     return Upload(repository, files, owns=is_model_file, **options)
 
 
-def _compared(file: Path, there: RepoFile | None) -> Literal["new", "changed", "same"]:
-    if there is None:
+def _compared(file: Path, remote: RepoFile | None) -> Literal["new", "changed", "same"]:
+    if remote is None:
         return "new"
-    own = sha256_of_file(file) if there.lfs else _git_sha1(file)
-    return "same" if own == (there.lfs.sha256 if there.lfs else there.blob_id) else "changed"
-
-
-def _git_sha1(file: Path) -> str:
-    """Return git's hash of a file's content."""
+    if remote.lfs:
+        return "same" if sha256_of_file(file) == remote.lfs.sha256 else "changed"
     content = file.read_bytes()
-    header = f"blob {len(content)}\0".encode()
-    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+    blob = f"blob {len(content)}\0".encode() + content  # what git hashes
+    is_same = hashlib.sha1(blob, usedforsecurity=False).hexdigest() == remote.blob_id
+    return "same" if is_same else "changed"

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 TEMPLATE = "a photo of {}"
 DEFAULT_LOGIT_SCALE = 8.0
-"""Default for models without a learnt one; it gave the best calibrated probabilities on average
-for nine models trained here (results/zero-shot.json)."""
+"""Default for models without a learnt scale. It gave the best calibrated probabilities on average
+over nine models that were trained with this library (results/zero-shot.json)."""
 MAX_TEXTS = 100_000
-"""Maximum of names times templates; ImageNet's 1,000 classes with CLIP's 80 templates are fewer."""
+"""Maximum number of names times templates, above 1,000 ImageNet classes times CLIP's 80."""
 MAX_LETTERS = 1_000
 _PLACE = "{}"
 
@@ -92,13 +92,18 @@ def class_vectors(
     names = _checked_names(names, len(templates))
     bare = _bare_vectors(model, names)
     total = np.zeros(bare.shape)
-    for one in templates:
-        texts = [one.replace(_PLACE, name) for name in names]
-        total += bare if one == _PLACE else model.encode_texts(texts)
+    for text in templates:
+        total += (
+            bare
+            if text == _PLACE
+            else model.encode_texts([text.replace(_PLACE, name) for name in names])
+        )
     lengths = np.linalg.norm(total, axis=1, keepdims=True)
     if not lengths.all():
         name = names[int(np.argmin(lengths))]
-        raise QueryError(f"the vectors of the templates of {shown(name)} cancel out: use others")
+        raise QueryError(
+            f"the vectors of the templates of {shown(name)} cancel out: use other templates"
+        )
     return np.asarray(total / lengths, dtype=np.float32)
 
 
@@ -127,7 +132,7 @@ def class_probabilities(
 
 
 def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
-    """Return the given temperature or, if it is None, the model's 1 / `logit_scale`.
+    """Return the temperature; if it is None, 1 / `logit_scale` of the model.
 
     Raises:
         QueryError: the temperature is not a number above 0.
@@ -142,15 +147,17 @@ def softmax_temperature(model: DualEncoder, temperature: float | None) -> float:
 def _checked_templates(template: str | Sequence[str]) -> list[str]:
     templates = [template] if isinstance(template, str) else list(template)
     if not templates:
-        raise QueryError(f"give a template for the sentences, e.g. {TEMPLATE!r}")
-    for one in templates:
-        if not isinstance(one, str) or not is_clean(one) or len(one) > MAX_LETTERS:
-            raise QueryError(f"{shown(one)} is no text of at most {MAX_LETTERS:,} letters")
-        # Only {} is replaced, because str.format lets a template read attributes of the name.
-        if one.count(_PLACE) != 1 or set(one.replace(_PLACE, "")) & {"{", "}"}:
+        raise QueryError(f"pass a template for the sentences, for example {TEMPLATE!r}")
+    for text in templates:
+        if not isinstance(text, str) or not is_clean(text) or len(text) > MAX_LETTERS:
             raise QueryError(
-                f"the template {shown(one)} must have the name's place {{}} once and no other "
-                f"braces, as {TEMPLATE!r} does"
+                f"a template must be a text of at most {MAX_LETTERS:,} letters, not {shown(text)}"
+            )
+        # Only {} is replaced, because str.format lets a template read attributes of the name.
+        if text.count(_PLACE) != 1 or set(text.replace(_PLACE, "")) & {"{", "}"}:
+            raise QueryError(
+                f"the template {shown(text)} must contain {{}} for the name once and no other "
+                f"braces, for example {TEMPLATE!r}"
             )
     return templates
 
@@ -160,26 +167,26 @@ def _checked_names(names: Sequence[str], templates: int) -> list[str]:
         raise QueryError(f"names must be a list; got the single text {shown(names)}")
     names = list(names)
     if not names:
-        raise QueryError("give the names of some classes to choose from")
+        raise QueryError("pass the name of at least one class")
     if len(names) * templates > MAX_TEXTS:
         raise QueryError(
-            f"{len(names):,} names with {templates:,} templates are too many: at most "
-            f"{MAX_TEXTS:,} texts are compared"
+            f"{len(names):,} names with {templates:,} templates are too many: use at most "
+            f"{MAX_TEXTS:,} texts"
         )
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name.strip() or not is_clean(name):
-            raise QueryError(f"{shown(name)} is no name of a class")
+            raise QueryError(f"{shown(name)} is not a valid class name: pass a text")
         if len(name) > MAX_LETTERS:
             raise QueryError(f"the name {shown(name)}… is longer than {MAX_LETTERS:,} letters")
         if name in seen:
-            raise QueryError(f"the name {shown(name)} is there twice: classes must differ")
+            raise QueryError(f"the name {shown(name)} is repeated: class names must differ")
         seen.add(name)
     return names
 
 
 def _bare_vectors(model: DualEncoder, names: Sequence[str]) -> FloatArray:
-    """Return (C, d) vectors of the names without template, and refuse names of unknown words."""
+    """Return (C, d) vectors of the names without template; refuse names of unknown words only."""
     try:
         return model.encode_texts(names)
     except UnknownWordsError:

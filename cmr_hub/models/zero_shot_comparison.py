@@ -29,7 +29,7 @@ def against_zero_shot(record: JSONObject) -> str:
         record: record of a run, with the figures of the untrained features in `zero_shot`.
 
     Returns:
-        A text; empty if the run has no such figures.
+        A text; empty if the run has no zero-shot figures.
     """
     before = record.get("zero_shot")
     if not before:
@@ -44,11 +44,11 @@ def against_zero_shot(record: JSONObject) -> str:
         for key, name in _COMPARED.items()
         if record.get(key) is not None and before.get(key) is not None
     ]
-    better = [said for said, difference in compared if difference > 0]
-    worse = [said for said, difference in compared if difference < 0]
-    found = []
+    better = [text for text, difference in compared if difference > 0]
+    worse = [text for text, difference in compared if difference < 0]
+    sentences = []
     if better:
-        found.append(f"Training added to zero-shot on the test pairs: {', '.join(better)}.")
+        sentences.append(f"Training improved on zero-shot on the test pairs: {', '.join(better)}.")
     if worse:
-        found.append(f"Training ended BELOW zero-shot on the test pairs: {', '.join(worse)}.")
-    return " ".join(found) or "Training changed nothing on the test pairs."
+        sentences.append(f"Training ended BELOW zero-shot on the test pairs: {', '.join(worse)}.")
+    return " ".join(sentences) or "Training changed nothing on the test pairs."

@@ -1,4 +1,4 @@
-"""Figures of groups of runs: bars, differences, heat maps, curves."""
+"""Plot groups of runs as bars, differences, heat maps and curves."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.tables import Significance
 
 _BAR = 22  # pixels
-_GAP = 1.5  # from one row to the next, in bars
-_DIGITS_UP_TO = 26  # columns of a heat map
+_GAP = 1.5  # distance of two rows, in bars
+_DIGITS_UP_TO = 26  # maximum number of columns of a heat map with numbers in its tiles
 
 
 def bars(
@@ -30,12 +30,12 @@ def bars(
 ) -> go.Figure:
     """Plot a bar per group with mean ± standard deviation, and a dot per seed.
 
-    The `customdata` of bars and dots is the group's index in `groups`.
+    The `customdata` of a bar or dot is the index of its group.
 
     Args:
-        groups, names: groups and their names; groups of the same name are drawn together.
+        groups, names: groups and their names; groups with the same name share a row.
         metric, direction: as in `experiments.run_groups`.
-        series: meaning of each group's colour; None for one colour.
+        series: category of each group, shown by colour; None for one colour.
     """
     rows = list(dict.fromkeys(names))
     members = {name: [group for group, n in enumerate(names) if n == name] for name in rows}
@@ -77,7 +77,7 @@ def bars(
     ]
     figure.add_scatter(
         x=[value for value, _, _ in dots],
-        # Spread vertically, so that equal values do not hide each other.
+        # Shift dots vertically by seed, so that equal values do not hide each other.
         y=[heights[index] + 0.13 * (seed % 5 - 2) for _, index, seed in dots],
         mode="markers",
         marker={"color": "white", "size": 6, "line": {"color": "#333333", "width": 1.2}},
@@ -107,7 +107,7 @@ def _hover(group: RunGroup, name: str, kind: str, metric: str, direction: str) -
 def differences(
     compared: Sequence[Significance], names: Sequence[str], metric: str, direction: str
 ) -> go.Figure:
-    """Plot each difference to a reference with its 95 % interval; filled if significant."""
+    """Plot the differences to a reference with 95 % intervals; significant ones are filled."""
     figure = go.Figure()
     for index, title, symbol in ((0, "significant", ""), (6, "not significant", "-open")):
         rows = [n for n, one in enumerate(compared) if one.significant == (index == 0)]
@@ -140,7 +140,7 @@ def differences(
 
 
 def heat(grid: FactorGrid, metric: str, direction: str, row: str, column: str) -> go.Figure:
-    """Plot the best mean for every pair of values of two factors as a heat map."""
+    """Plot a heat map of the best mean for every pair of values of two factors."""
     values = [
         [None if group is None else group.mean(metric, direction) for group in line]
         for line in grid.best
@@ -185,7 +185,7 @@ def _tiles(
 ) -> go.Figure:
     """Plot a labelled tile for each pair of names.
 
-    The axes are numeric: two names that are shortened to the same text must not share a tile.
+    The axes are numeric, because two long names may be shortened to the same text.
     """
     tiles = go.Heatmap(
         z=values,
@@ -217,7 +217,7 @@ def _tiles(
 def precision_recall(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
 ) -> go.Figure:
-    """Plot interpolated precision over recall, one line per name."""
+    """Plot interpolated precision over recall with one line per name."""
     figure = go.Figure()
     for index, (name, (levels, precision)) in enumerate(curves.items()):
         figure.add_scatter(
@@ -235,7 +235,7 @@ def precision_recall(
 
 
 def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    """Plot MAP@all by class as a heat map, one column per name."""
+    """Plot a heat map of MAP@all by class with one column per name."""
     classes = list(dict.fromkeys(name for figures in groups.values() for name in figures))
     values = [[figures.get(name) for figures in groups.values()] for name in classes]
     hover = [
@@ -249,22 +249,22 @@ def per_class(groups: Mapping[str, Mapping[str, float]]) -> go.Figure:
 
 
 def confusion(answers: Answers, classes: Sequence[str], depth: int) -> go.Figure:
-    """Plot, for the queries of each class, the share of every class among the first hits."""
+    """Plot the share of every class among the first `depth` hits of the queries of each class."""
     shares = np.asarray(answers.confusion).tolist()
     hover = [
         [
-            f"asked {plain(asked)}, found {plain(found)}:<br>{share:.0%} of the first {depth}"
-            for found, share in zip(classes, line, strict=True)
+            f"query {plain(row)}, hit {plain(column)}:<br>{share:.0%} of the first {depth}"
+            for column, share in zip(classes, line, strict=True)
         ]
-        for asked, line in zip(classes, shares, strict=True)
+        for row, line in zip(classes, shares, strict=True)
     ]
     return _tiles(
         shares,
         classes,
         classes,
         hover,
-        down="asked",
-        across="found",
+        down="class of the query",
+        across="class of the hit",
         zmin=0,
         zmax=1,
         texttemplate="",

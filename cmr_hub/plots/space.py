@@ -1,4 +1,4 @@
-"""An interactive map of a space, with images and texts as points."""
+"""Plot an interactive map of a space with images and texts as points."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ ColourBy = Literal["class", "modality", "pair loss", "first hit", "cluster"]
 COLOURINGS: tuple[ColourBy, ...] = ("class", "modality", "pair loss", "first hit", "cluster")
 
 _HOLLOW = "-open"
-_LEGEND_COLUMNS = 3
-_LEGEND_ROW = 22
-"""Least number of entries side by side in a legend, and pixels of a row of them."""
+_LEGEND_COLUMNS = 3  # minimum number of entries in a row of the legend
+_LEGEND_ROW = 22  # pixels
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Points with the same style: one trace and one entry of the legend."""
+    """Points with the same style, which form one trace and one entry of the legend."""
 
     name: str
     points: IntArray
@@ -50,17 +49,17 @@ def space_map(
 ) -> go.Figure:
     """Plot images as filled and texts as hollow points.
 
-    The `customdata` of a point is its index, with images before texts.
+    The `customdata` of a point is its index; images come before texts.
 
     Args:
         space: the space.
         coordinates: (Ni + Nt, k), k = 2 or 3.
         colour_by: meaning of the colours.
-        right: (Ni + Nt,) whether the best answer to each point is right; for "first hit".
+        right: (Ni + Nt,) whether the first hit of each point is relevant; for "first hit".
         clusters: (Ni + Nt,) cluster of each point; for "cluster".
-        limits: limits of each axis, so that several maps can be compared.
-        pairs: draw a line from each image to its text.
-        marked: indices of points to ring and label with their rank.
+        limits: range of each axis; needed to compare several maps.
+        pairs: whether to draw a line from each image to its text.
+        marked: indices of hits, which are circled and labelled with their rank.
     """
     figure = go.Figure()
     flat = coordinates.shape[1] == 2
@@ -114,7 +113,7 @@ def space_map(
                 showlegend=False,
             )
         )
-    # Plotly gives a legend below the map at most half of the height; the rest would scroll.
+    # Plotly limits a legend below the map to half of the height, and scrolls the rest.
     rows = -(-sum(layer.listed for layer in layers) // _LEGEND_COLUMNS)
     finish(
         figure,
@@ -146,7 +145,7 @@ def space_map(
 
 
 def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
-    """Return the range of each axis over all maps, with a margin."""
+    """Return the range of each axis over all maps, extended by a margin."""
     low = np.min([one.min(0) for one in maps], axis=0)
     high = np.max([one.max(0) for one in maps], axis=0)
     margin = np.maximum(0.05 * (high - low), 1e-3)
@@ -154,7 +153,7 @@ def map_limits(maps: Sequence[FloatArray]) -> list[tuple[float, float]]:
 
 
 def images_only(space: Space, rows: FloatArray) -> Space:
-    """Return a space of the same images with other vectors, (Ni, D) rows, and no texts."""
+    """Return a space of the same images with other (Ni, D) vectors and without texts."""
     nothing = np.empty((0, rows.shape[1]), np.float32)
     return Space(rows, nothing, space.image_rows, np.empty(0, np.int64), space.items)
 
@@ -164,7 +163,7 @@ def _axes(coordinates: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def _segments(space: Space, coordinates: FloatArray) -> npt.NDArray[np.float32]:
-    """Return (3P, k) lines from each image to its text, separated by NaN."""
+    """Return the (3P, k) ends of lines from images to their texts, separated by NaN."""
     image, text = space.pairs.T
     gap = np.full((len(image), coordinates.shape[1]), np.nan, np.float32)
     ends = [coordinates[image], coordinates[len(space.images) + text], gap]

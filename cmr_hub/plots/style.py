@@ -1,4 +1,4 @@
-"""The common style of all figures, with a colour-blind-safe palette."""
+"""Common style of all figures, with a palette for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS: Final = (
     "#7F7F7F",
     "#B8A800",
 )
-"""Okabe and Ito's palette, with black and yellow replaced by a grey and an ochre that are visible
+"""Okabe and Ito's palette; grey and ochre replace black and yellow, so that all colours are visible
 on black and on white."""
 DASHES: Final = ("solid", "dash", "dot")
 SYMBOLS: Final = ("circle", "square", "diamond", "cross")
@@ -40,7 +40,7 @@ def plain(text: object) -> str:
 
 def short(text: str, length: int = _LONG) -> str:
     """Shorten a name to fit next to an axis, and escape it."""
-    # Long names often differ only at the end, so it is kept.
+    # Keep the end, because long names often differ only there.
     end = length // 3
     return plain(text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}")
 
@@ -70,7 +70,7 @@ def finish(figure: go.Figure, *, height: int = 420, **layout: Any) -> go.Figure:
         "zerolinecolor": GRID,
         "linecolor": MUTED,
         "automargin": True,
-        # Any other value measures every label, which takes longer than the rest of the layout.
+        # With any other value, Plotly measures every label, which is slow.
         "ticklabeloverflow": "allow",
     }
     figure.update_xaxes(**axes)
@@ -85,7 +85,7 @@ def file_name(text: str) -> str:
 
 
 def as_html(figure: go.Figure, title: str) -> bytes:
-    """Return a self-contained HTML page with the figure; it needs no network."""
+    """Return a self-contained HTML page with the figure."""
     page = go.Figure(figure).update_layout(
         template="plotly_white", paper_bgcolor="white", plot_bgcolor="white"
     )

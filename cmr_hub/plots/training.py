@@ -1,4 +1,4 @@
-"""Training curves of several runs, one figure per logged quantity."""
+"""Plot training curves of several runs with one figure per logged quantity."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ NAMES = {
     "adversarial/modality_accuracy": "modality classifier, accuracy",
     "adversarial/lambda": "λ of the gradient reversal",
     "learning_rate": "learning rate",
-    "seconds": "seconds an epoch",
+    "seconds": "seconds per epoch",
 }
-"""Titles of columns; other columns are titled by their names."""
+"""Titles of columns; the default title of a column is its name."""
 _FIRST = tuple(NAMES)[:2]
 _LAST = tuple(NAMES)[2:]
 _ACMR = {"label_loss": "label", "triplet_loss": "triplet", "domain_loss": "adversarial"}
-"""ACMR's names of losses that are plotted together with ours."""
+"""Names of losses in logs of ACMR, and our names of the same losses."""
 _DASH = {"final": "dash", "log": "dot"}
 
 
 def quantities(runs: Mapping[str, Sequence[Curve]]) -> list[str]:
-    """Return the columns of all runs: loss and validation first, settings last."""
+    """Return the names of all columns: loss and validation first, settings last."""
     found = dict.fromkeys(
         _quantity(name) for curves in runs.values() for curve in curves for name in curve.columns
     )
@@ -51,9 +51,10 @@ def title(quantity: str) -> str:
 def training(
     runs: Mapping[str, Sequence[Curve]], quantity: str, *, smoothing: float = 0, log: bool = False
 ) -> go.Figure:
-    """Plot one column of all runs by epoch; behind a smoothed line the original is drawn pale.
+    """Plot one column of all runs by epoch.
 
-    A run has the same colour in every figure; its final phase is dashed.
+    A run has the same colour in every figure. Final phases are dashed. With `smoothing`, the
+    original curve is also drawn, in a pale colour.
     """
     figure = go.Figure()
     for index, (name, curves) in enumerate(runs.items()):

@@ -1,4 +1,4 @@
-"""Running jobs in separate processes, so that the page stays responsive."""
+"""Run jobs in separate processes, so that the page stays responsive."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cmr_hub.atomic import atomic_file, storing
 from cmr_hub.errors import CMRError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class JobState:
 
     Attributes:
         is_running: whether the job is running.
-        share: fraction of the work that is done, in [0, 1].
-        problem: why the job failed; empty if it did not.
+        share: completed fraction of the work, in [0, 1].
+        problem: error message; empty if the job has not failed.
     """
 
     is_running: bool
@@ -32,7 +35,7 @@ class JobState:
 
 
 class Background:
-    """Starts `python -m MODULE ...` once per key and reports its progress.
+    """Run `python -m MODULE ...` once per key and report its progress.
 
     Args:
         folder: folder for progress files.
@@ -45,9 +48,9 @@ class Background:
         atexit.register(self.stop_all)
 
     def state(self, key: str, command: Callable[[], Sequence[str]]) -> JobState:
-        """Return the state of a job; start it if it is not running.
+        """Return the state of a job; start the job if it is not running.
 
-        The end of a job is reported once; the next call starts it again.
+        The end of a job is reported once. The next call starts the job again.
 
         Args:
             key: name of the job.
@@ -80,11 +83,36 @@ class Background:
         if exit_code == 0:
             return JobState(is_running=False, share=1.0)
         is_reason = message and _share(message) is None
-        problem = message if is_reason else "the process that computed it ended too early"
+        problem = (
+            message
+            if is_reason
+            else "the background process stopped unexpectedly; reload the page to try again"
+        )
         return JobState(is_running=False, problem=problem)
 
+    def result(
+        self, key: str, read: Callable[[], T | None], command: Callable[[], Sequence[str]]
+    ) -> tuple[T | None, JobState]:
+        """Return the stored result of a job, or None and the state of the started job.
+
+        Args:
+            key: name of the job.
+            read: returns the stored result, or None if it is missing or damaged.
+            command: see `state`.
+        """
+        finished = JobState(is_running=False, share=1.0)
+        result = read()
+        if result is None:
+            job = self.state(key, command)
+            if job.is_running or job.problem:
+                return None, job
+            result = read()
+            if result is None:  # the file was damaged in the meantime
+                return None, self.state(key, command)
+        return result, finished
+
     def stop(self, key: str) -> None:
-        """End a job that is no longer needed."""
+        """Stop a job."""
         with self._lock:
             process = self._running.pop(key, None)
         if process is not None:
@@ -92,7 +120,7 @@ class Background:
             process.wait()
 
     def stop_all(self) -> None:
-        """End all jobs."""
+        """Stop all jobs."""
         for key in list(self._running):
             self.stop(key)
 
@@ -104,14 +132,14 @@ class Background:
 
 
 def progress_file(folder: Path, key: str) -> Path:
-    """Return the file to which a process writes its progress or, at the end, its error."""
+    """Return the file to which a process writes its progress or its error message."""
     return folder / f"{key}.progress"
 
 
 def work(folder: Path, key: str, do: Callable[[Callable[[float], None]], None]) -> None:
-    """Run a job in its process; `do` receives a function that reports the fraction done.
+    """Run a job in its process; `do` receives a function that reports the completed fraction.
 
-    A CMRError becomes the job's problem, and the process exits with 1.
+    The message of a CMRError becomes the problem of the job, and the process exits with 1.
     """
     file = progress_file(folder, key)
 

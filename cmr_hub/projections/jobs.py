@@ -1,4 +1,4 @@
-"""Computing maps in background processes and caching them on disk."""
+"""Compute maps in background processes and cache them on disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.atomic import atomic_file
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.errors import ModelFormatError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 from cmr_hub.projections.methods import Progress, ProjectionOptions, project_stages
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 VERSION: Final = 2
-"""Version of the methods; increase it to invalidate cached maps."""
+"""Version of the methods; a new version invalidates cached maps."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapInput:
-    """(N, d) rows of the same points at several times; see `project_stages`."""
+    """(N, d) rows of the same points at several stages; see `project_stages`."""
 
     stages: Sequence[FloatArray]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all values."""
+        """SHA-256 of all rows."""
         return sha256_of_arrays({f"{number:04}": rows for number, rows in enumerate(self.stages)})
 
 
@@ -46,9 +46,9 @@ class MapState:
     """The state of a map.
 
     Attributes:
-        maps: (N, k) coordinates of every stage; None until they are computed.
-        share: fraction of the work that is done, in [0, 1].
-        problem: why the map cannot be computed; empty if nothing is wrong.
+        maps: (N, k) coordinates for each stage; None until the map is computed.
+        share: completed fraction of the work, in [0, 1].
+        problem: error message; empty if there is no error.
     """
 
     maps: list[FloatArray] | None = None
@@ -57,7 +57,7 @@ class MapState:
 
 
 class MapJobs:
-    """Caches maps in a folder and computes missing ones in the background.
+    """Cache maps in a folder and compute missing ones in the background.
 
     Args:
         folder: folder of the cache.
@@ -67,35 +67,27 @@ class MapJobs:
         self.folder = Path(folder)
         self.background = Background(self.folder)
 
-    def key(self, given: MapInput, options: ProjectionOptions) -> str:
-        """Return a hash of the rows and of all options that affect the result."""
-        facts = json.dumps([VERSION, options.used(), given.digest], sort_keys=True)
+    def key(self, points: MapInput, options: ProjectionOptions) -> str:
+        """Return a hash of the rows and of all options that affect the map."""
+        facts = json.dumps([VERSION, options.used(), points.digest], sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
-    def state(self, given: MapInput, options: ProjectionOptions) -> MapState:
-        """Return the cached map; otherwise start its computation and return its progress."""
-        key = self.key(given, options)
+    def state(self, points: MapInput, options: ProjectionOptions) -> MapState:
+        """Return the cached map, or start to compute it and return the progress."""
+        key = self.key(points, options)
         file = self.folder / f"{key}.safetensors"
-        maps = _read_map(file, given)
-        if maps is not None:
-            return MapState(maps, 1.0)
 
         def command() -> list[str]:
-            rows = {f"{n:04}": np.ascontiguousarray(stage) for n, stage in enumerate(given.stages)}
+            rows = {f"{n:04}": np.ascontiguousarray(stage) for n, stage in enumerate(points.stages)}
             with atomic_file(self._input(key)) as path:
                 path.write_bytes(save(rows, {"options": options.model_dump_json()}))
             return ["cmr_hub.projections.jobs", str(self.folder), key]
 
-        job = self.background.state(key, command)
-        if not (job.is_running or job.problem):
-            maps = _read_map(file, given)
-            if maps is not None:
-                return MapState(maps, 1.0)
-            job = self.background.state(key, command)  # the file was damaged since
-        return MapState(share=job.share, problem=job.problem)
+        maps, job = self.background.result(key, lambda: _read_map(file, points), command)
+        return MapState(maps, job.share, job.problem)
 
     def compute(self, key: str) -> None:
-        """Compute a map from its input file, in the background process."""
+        """Compute a map from its input file and store it; run in the background process."""
         source = self._input(key)
         try:
             with safe_open(source, framework="numpy") as file:
@@ -108,7 +100,7 @@ class MapJobs:
         def do(report: Progress) -> None:
             maps = project_stages(stages, options, report)
             named = {f"{number:04}": stage for number, stage in enumerate(maps)}
-            keep_arrays(self.folder / f"{key}.safetensors", named)
+            save_arrays(self.folder / f"{key}.safetensors", named)
 
         work(self.folder, key, do)
 
@@ -116,11 +108,11 @@ class MapJobs:
         return self.folder / f"{key}.input"
 
 
-def _read_map(path: Path, given: MapInput) -> list[FloatArray] | None:
-    """Read a map; returns None if it is missing or damaged, so that it is computed again."""
-    arrays = kept_arrays(path) or {}
+def _read_map(path: Path, points: MapInput) -> list[FloatArray] | None:
+    """Return a stored map, or None if it is missing or damaged."""
+    arrays = load_arrays(path) or {}
     maps = [arrays[name] for name in sorted(arrays)]
-    lengths = [len(rows) for rows in given.stages]
+    lengths = [len(rows) for rows in points.stages]
     is_valid = all(rows.ndim == 2 and rows.dtype.kind == "f" for rows in maps)
     if not is_valid or lengths != [len(rows) for rows in maps]:
         return None

@@ -1,4 +1,4 @@
-"""The content of a gallery as files that a browser reads: items, vectors and pictures."""
+"""Write the items, vectors and pictures of a gallery as files that a browser reads."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _SENTENCES: Final = 3
 _NOT_SHOWN: Final = (
     *INTERNAL,
     *COLUMNS,
-    # A person publishes pictures, and seldom wants to tell where they live.
-    *("latitude", "longitude"),
+    "latitude",  # the place of a photograph may be private
+    "longitude",
 )
 
 
 def shown_items(items: Sequence[JSONObject], pictures: Sequence[bool]) -> list[JSONObject]:
-    """Return what the page shows of each item. Paths are left out, but for the file's name."""
+    """Return the data that the page shows for each item, without paths except the file name."""
     return [
         {
             "id": item["id"],
@@ -60,7 +60,7 @@ def shown_items(items: Sequence[JSONObject], pictures: Sequence[bool]) -> list[J
 
 
 def filters(items: Sequence[JSONObject]) -> list[JSONObject]:
-    """Return the columns of texts with few distinct values, the class first, with the values."""
+    """Return the text columns with few distinct values, and their values; the class is first."""
     found = []
     names = [name for name in (items[0] if items else ()) if name not in _NOT_SHOWN]
     for name in ("label", *names):
@@ -73,9 +73,9 @@ def filters(items: Sequence[JSONObject]) -> list[JSONObject]:
 
 
 def ranges(items: Sequence[JSONObject]) -> list[JSONObject]:
-    """Return the columns of days and of numbers, days first, with ends and the value of each item.
+    """Return the date and number columns with their ranges and the value of each item.
 
-    The value is None where an item has none; days are written as 2021-06-30.
+    Dates come first, and are written as 2021-06-30. A missing value is None.
     """
     found: list[JSONObject] = []
     for name in (name for name in (items[0] if items else ()) if name not in _NOT_SHOWN):
@@ -86,24 +86,24 @@ def ranges(items: Sequence[JSONObject]) -> list[JSONObject]:
             isinstance(value, int | float) and not isinstance(value, bool) for value in filled
         ):
             continue
-        rows = [_ordered(value) for value in values]
+        rows = [_comparable(value) for value in values]
         distinct = {*rows} - {None}
         if len(distinct) > 1:
-            ends = {"min": min(distinct), "max": max(distinct)}
+            limits = {"min": min(distinct), "max": max(distinct)}
             title = name.replace("_", " ")
             kind = "day" if is_day else "number"
-            found.append({"column": name, "title": title, "kind": kind, **ends, "rows": rows})
+            found.append({"column": name, "title": title, "kind": kind, **limits, "rows": rows})
     return sorted(found, key=lambda one: one["kind"] != "day")[:MOST_RANGES]
 
 
-def _ordered(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()[:10]
     return value if value not in (None, "") and isfinite(value) else None
 
 
 def examples(items: Sequence[JSONObject]) -> JSONObject:
-    """Return short sentences and some items with pictures, to try."""
+    """Return short sentences and some items with pictures as example queries."""
     places = np.unique(np.linspace(0, len(items) - 1, min(_EXAMPLES, len(items))).astype(int))
     chosen = [items[place] for place in places]
     shortest = {min(item["sentences"], key=len): None for item in chosen if item["sentences"]}
@@ -118,35 +118,35 @@ def write_vectors(
 ) -> JSONObject:
     """Write the (n, d) vectors of one modality: 8-bit integers to scan, and float16 to score.
 
-    `NAME.bin` holds, each for all n vectors and little-endian: scales and rounding errors ‖v − sq‖
-    (float32), mean and spread of the scores of neutral sentences (float32), and q (int8).
-    `NAME-exact.bin` holds v (float16).
+    `NAME.bin` contains these little-endian arrays for all n vectors: scale s, rounding error
+    ‖v − sq‖, and mean and spread of the scores of neutral sentences as float32, then q as int8.
+    `NAME-exact.bin` contains v as float16.
 
     Args:
         folder: folder to write to.
         name: modality.
         column: the vectors.
-        neutral: scores of neutral sentences; without them mean and spread are 0.
+        neutral: scores of neutral sentences; if None, mean and spread are 0.
     """
     rows = np.asarray(column.matrix, dtype=np.float64)
     scales = np.abs(rows).max(axis=1, keepdims=True).clip(1e-12) / 127
-    whole = np.rint(rows / scales)
-    errors = np.linalg.norm(rows - scales * whole, axis=1)
+    integers = np.rint(rows / scales)
+    errors = np.linalg.norm(rows - scales * integers, axis=1)
     mean = spread = np.zeros(len(rows))
     if neutral is not None:
         mean, spread = rows @ neutral.mean.astype(np.float64), neutral.spreads(rows)
     numbers = np.stack([scales[:, 0], errors, mean, spread]).astype("<f4")
-    (folder / f"{name}.bin").write_bytes(numbers.tobytes() + whole.astype(np.int8).tobytes())
+    (folder / f"{name}.bin").write_bytes(numbers.tobytes() + integers.astype(np.int8).tobytes())
     (folder / f"{name}-exact.bin").write_bytes(rows.astype("<f2").tobytes())
     is_full = np.array_equal(column.rows, np.arange(len(column)))
     return {"count": len(rows), "rows": None if is_full else column.rows.tolist()}
 
 
 def write_pictures(folder: Path, paths: Sequence[str | None]) -> list[bool]:
-    """Write a smaller copy of each picture, encoded anew, so that no EXIF data is published.
+    """Write smaller copies of pictures, encoded again, so that no EXIF data is published.
 
     Returns:
-        For each path whether there is a picture; one that cannot be read is left out.
+        For each path whether a picture was written; unreadable pictures are skipped.
     """
 
     def write(numbered: tuple[int, str | None]) -> bool:

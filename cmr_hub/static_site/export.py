@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from cmr_hub.checksums import sha256_of_file
 from cmr_hub.encoders.backends.onnx_runtime import OnnxRuntimeSession
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.images.preprocessing import PIXELS, Preprocessing, Squashing
+from cmr_hub.encoders.optional import optional_import
 from cmr_hub.errors import CMRError
-from cmr_hub.static_site.halves import with_half_weights
 from cmr_hub.static_site.tokens import text_input
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from cmr_hub.models.projection import Projection
     from cmr_hub.types import Arrays, FloatArray, JSONObject
 
-logger = logging.getLogger(__name__)
-
 IMAGE: Final = "image.onnx"
 TEXT: Final = "text.onnx"
 PREPROCESSING: Final = "preprocessing.json"
@@ -39,11 +36,13 @@ MANIFEST: Final = "manifest.json"
 LEAST_COSINE: Final = {"float32": 0.9999, "int8": 0.99}
 MOST_RECALL_LOST: Final = 0.01
 _BATCH: Final = 8
+_LEAST_SIZE: Final = 256
+"""Minimum size of tensors stored as float16; smaller ones are shapes, biases and scales."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures and a sentence for each, to check an export on."""
+    """Pictures with a sentence for each, used to check an export."""
 
     pictures: Sequence[Path]
     sentences: Sequence[str]
@@ -63,14 +62,14 @@ def export_model(model: CrossModalModel, out: str | Path, *, int8: bool = False)
     """Write a model as `image.onnx`, `text.onnx`, plain JSON and a manifest with SHA-256.
 
     `image.onnx` maps `pixels` (N, 3, H, W) to unit vectors `rows` (N, d), and `text.onnx` maps the
-    inputs that `tokens.json` names to `rows`. Networks compute in float32; the weights
-    of matrix products are stored as float16, or with `int8` as 8-bit integers.
+    inputs that `tokens.json` names to `rows`. Networks compute in float32; the weights of matrix
+    products are stored as float16, or with `int8` as 8-bit integers.
 
-    The export is compared with torch on the captioned pictures of the package.
+    The exported vectors are compared with those of torch on the captioned pictures of the package.
 
     Args:
         model: a model run by torch on the CPU, with both encoders.
-        out: a new directory, or one of an earlier export.
+        out: a new directory, or the directory of an earlier export.
         int8: store the weights of matrix products as 8-bit integers, with a scale per column.
 
     Returns:
@@ -78,16 +77,19 @@ def export_model(model: CrossModalModel, out: str | Path, *, int8: bool = False)
 
     Raises:
         CMRError: an encoder cannot be exported, the exported vectors differ from those of torch,
-            or `out` is another directory.
+            or `out` contains anything else.
     """
     target = Path(out)
     if target.exists() and any(target.iterdir()) and not (target / MANIFEST).is_file():
-        raise CMRError(f"{target} is not empty and holds no exported model; give a new directory")
+        raise CMRError(
+            f"{target} is not empty and contains no exported model; choose a new directory"
+        )
     precision = "int8" if int8 else "float32"
     with atomic_directory(target) as fresh:
-        shown = _export_image_tower(model, fresh, int8=int8)
-        said = _export_text_tower(model, fresh, int8=int8)
-        check = _check(model, fresh, Pairs.included(), precision, shown, said)
+        prepare_images = _export_image_tower(model, fresh, int8=int8)
+        prepare_text = _export_text_tower(model, fresh, int8=int8)
+        pairs = Pairs.included()
+        check = _check(model, fresh, pairs, precision, prepare_images, prepare_text)
         names = (IMAGE, TEXT, PREPROCESSING, TOKENS)
         manifest = {
             "format_version": 1,
@@ -111,7 +113,7 @@ def export_model(model: CrossModalModel, out: str | Path, *, int8: bool = False)
 def _export_image_tower(
     model: CrossModalModel, fresh: Path, *, int8: bool
 ) -> Callable[[Sequence[Path]], Arrays]:
-    """Write the image tower; return what prepares its input."""
+    """Write the image tower, and return the function that prepares its input."""
     from cmr_hub.datasets.images import read_image
     from cmr_hub.encoders.backends.calibration import photographs
 
@@ -119,8 +121,8 @@ def _export_image_tower(
     own = encoder.preprocessing
     if not isinstance(own, Preprocessing):
         raise CMRError(
-            f"the pictures of {encoder.name} are prepared by a library of Python, which no browser "
-            "runs; only the image encoders of this package can be exported"
+            f"a Python library preprocesses the pictures of {encoder.name}, which browsers cannot "
+            "run; only the image encoders of this package can be exported"
         )
     _write_json(fresh / PREPROCESSING, _preprocessing(own))
 
@@ -133,7 +135,7 @@ def _export_image_tower(
         model.image.projector,
         prepared(photographs(2, 0)),
         fresh / IMAGE,
-        is_quick=isinstance(encoder, NetworkEncoder),  # the check below finds what tracing misses
+        is_quick=isinstance(encoder, NetworkEncoder),  # the final check detects errors of tracing
         int8=int8,
     )
     return lambda paths: prepared([read_image(path, enough=own.enough) for path in paths])
@@ -153,7 +155,7 @@ def _preprocessing(own: Preprocessing) -> JSONObject:
 def _export_text_tower(
     model: CrossModalModel, fresh: Path, *, int8: bool
 ) -> Callable[[str], Arrays]:
-    """Write the text tower; return what prepares its input."""
+    """Write the text tower, and return the function that prepares its input."""
     encoder = model.text.required_encoder
     read = text_input(encoder)
     _write_json(fresh / TOKENS, read.definition)
@@ -191,11 +193,14 @@ def _write(
     from cmr_hub.encoders.backends.quantise import quantise_weights
 
     if not encoder.placement.is_reference:
-        raise CMRError(f"{encoder.name} must be run by torch on the CPU: load the model with that")
-    own = network if network is not None else encoder.network
-    if own is None:
-        raise CMRError(f"{encoder.name} cannot be exported: it is no network of torch")
-    parts: list[nn.Module] = [own]
+        raise CMRError(
+            f"only torch on the CPU can export {encoder.name}; load the model with device='cpu' "
+            "and backend='torch'"
+        )
+    module = network if network is not None else encoder.network
+    if module is None:
+        raise CMRError(f"{encoder.name} cannot be exported, because it is not a torch network")
+    parts: list[nn.Module] = [module]
     projector: nn.Module | None = None
     if projection is not None:
         from cmr_hub.models.projector import Projector
@@ -216,7 +221,34 @@ def _write(
         simplify(traced, simple)
         if int8:
             quantise_weights(simple, small)
-        with_half_weights(small if int8 else simple, file)
+        _with_half_weights(small if int8 else simple, file)
+
+
+def _with_half_weights(file: Path, target: Path) -> None:
+    """Write a network as one file, with large float32 matrices as float16 and a cast for each.
+
+    Runtimes apply the casts when they load the network, and compute in float32. Weights of
+    convolutions are not rounded, because they are few, and rounding them changes the vectors of
+    EfficientNet-Lite2 more than rounding all others.
+    """
+    onnx: Any = optional_import("onnx", "export to ONNX")
+    model = onnx.load(str(file))
+    convolutions = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    casts = []
+    for tensor in model.graph.initializer:
+        is_float = tensor.data_type == onnx.TensorProto.FLOAT
+        if not is_float or tensor.name in convolutions or np.prod(tensor.dims) < _LEAST_SIZE:
+            continue
+        name, half = tensor.name, f"{tensor.name}_half"
+        array = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        if not np.isfinite(array).all():
+            continue
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, half))
+        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [type(node).FromString(node.SerializeToString()) for node in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+    onnx.save(model, str(target))
 
 
 def _check(
@@ -224,23 +256,25 @@ def _check(
     fresh: Path,
     pairs: Pairs,
     precision: str,
-    shown: Callable[[Sequence[Path]], Arrays],
-    said: Callable[[str], Arrays],
+    prepare_images: Callable[[Sequence[Path]], Arrays],
+    prepare_text: Callable[[str], Arrays],
 ) -> JSONObject:
-    """Compare the export with torch. Raises CMRError if it finds other vectors."""
-    show, say = OnnxRuntimeSession(fresh / IMAGE), OnnxRuntimeSession(fresh / TEXT)
+    """Compare the export with torch. Raises CMRError if the vectors differ."""
+    image_session, text_session = (OnnxRuntimeSession(fresh / name) for name in (IMAGE, TEXT))
     usable = [
         (path, text)
         for path, text in zip(pairs.pictures, pairs.sentences, strict=True)
         if model.text.knows((text,))
     ]
-    known, sentences = [path for path, _ in usable], [text for _, text in usable]
-    starts = range(0, len(known), _BATCH)
+    paths, sentences = [path for path, _ in usable], [text for _, text in usable]
+    starts = range(0, len(paths), _BATCH)
     found = (
-        np.concatenate([show(shown(known[start : start + _BATCH])) for start in starts]),
-        np.concatenate([say(said(text)) for text in sentences]),
+        np.concatenate(
+            [image_session(prepare_images(paths[start : start + _BATCH])) for start in starts]
+        ),
+        np.concatenate([text_session(prepare_text(text)) for text in sentences]),
     )
-    expected = model.encode_images(known), model.encode_texts(sentences)
+    expected = model.encode_images(paths), model.encode_texts(sentences)
     images, texts = (
         float((ours.astype(np.float64) * theirs).sum(axis=1).min())
         for ours, theirs in zip(found, expected, strict=True)
@@ -249,13 +283,13 @@ def _check(
     least = LEAST_COSINE[precision]
     if not min(images, texts) >= least or not before - after <= MOST_RECALL_LOST:
         raise CMRError(
-            f"the model exported in {precision} finds other vectors than torch: least cosine "
-            f"{images:.5f} for pictures and {texts:.5f} for sentences ({least} is needed), "
+            f"the model exported in {precision} computes other vectors than torch: minimum cosine "
+            f"{images:.5f} for pictures and {texts:.5f} for sentences ({least} is required), "
             f"Recall@10 {after:.3f} instead of {before:.3f}"
             + ("; export it without --int8" if precision == "int8" else "")
         )
     return {
-        "pairs": len(known),
+        "pairs": len(paths),
         "image_cosine": round(images, 6),
         "text_cosine": round(texts, 6),
         "recall_at_10": round(after, 4),
@@ -264,13 +298,13 @@ def _check(
 
 
 def _public_name(source: str | None) -> str:
-    """Return the name of a model, without the folders of this machine."""
+    """Return the name of a model without the path on this machine."""
     name = source or "a model"
     return Path(name).name if Path(name).is_dir() else name
 
 
 def _recall_at_10(images: FloatArray, texts: FloatArray) -> float:
-    """Return the share of sentences with their picture among the ten nearest."""
+    """Return the fraction of sentences whose picture is among the ten nearest."""
     scores = texts @ images.T
     better = (scores > np.diag(scores)[:, np.newaxis]).sum(axis=1)
     return float((better < 10).mean())

@@ -1,4 +1,4 @@
-"""The files of onnxruntime-web, which runs networks in browsers, from the npm registry."""
+"""Download onnxruntime-web, which runs networks in browsers, from the npm registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION: Final = "1.30.0"
 SHA512: Final = (
     "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 )
-"""Of the package's archive, in base64 as in a `package-lock.json`."""
+"""SHA-512 of the package's archive in base64, as in a `package-lock.json`."""
 FILES: Final = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -32,7 +32,7 @@ GPU_FILES: Final = (
     "ort-wasm-simd-threaded.jspi.mjs",
     "ort-wasm-simd-threaded.jspi.wasm",
 )
-"""The same with WebGPU, for browsers that have it; loaded to index the visitor's pictures."""
+"""The runtime with WebGPU, which browsers that support it load to index the visitor's pictures."""
 LICENCES: Final = ("LICENSE", "ThirdPartyNotices.txt")
 REGISTRY: Final = "https://registry.npmjs.org"
 _MOST: Final = 64 * 2**20
@@ -40,10 +40,11 @@ _SECONDS: Final = 60
 
 
 def runtime(*, allow_download: bool = False) -> Path:
-    """Return the folder of `FILES` and `GPU_FILES` in the cache, fetched once if `allow_download`.
+    """Return the folder of `FILES` and `GPU_FILES` in the cache; download them if needed.
 
     Raises:
-        CMRError: they are not in the cache, cannot be fetched, or have another SHA-512.
+        CMRError: the files are not in the cache and must not be downloaded, the download fails, or
+            its SHA-512 is wrong.
     """
     folder = default_cache_home() / f"onnxruntime-web-{VERSION}"
     if all((folder / name).is_file() for name in (*FILES, *GPU_FILES)):
@@ -53,23 +54,25 @@ def runtime(*, allow_download: bool = False) -> Path:
     if not allow_download:
         raise CMRError(
             f"onnxruntime-web {VERSION}, which runs the model in the browser, is not in "
-            f"{folder.parent}: give --allow-download to fetch it once ({address}, 33 MB)"
+            f"{folder.parent}: use --allow-download to download it once ({address}, 33 MB)"
         )
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS) as reply:  # noqa: S310 - the registry
             content = reply.read(_MOST)
     except OSError as error:
-        raise CMRError(f"cannot fetch {address}: {error}; try again with a network") from error
+        raise CMRError(
+            f"cannot download {address}: {error}; check the network connection and try again"
+        ) from error
     keep_runtime(content, folder)
     return folder
 
 
 def keep_runtime(content: bytes, folder: Path) -> None:
-    """Unpack `FILES` and `GPU_FILES` from an archive. Raises CMRError if it is another one."""
+    """Unpack `FILES` and `GPU_FILES` from an archive. Raises CMRError for a wrong SHA-512."""
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
         raise CMRError(
-            f"the archive of onnxruntime-web {VERSION} has another SHA-512 than expected; it is "
-            "not used"
+            f"the archive of onnxruntime-web {VERSION} has another SHA-512 than expected and was "
+            "not used; try again, or check NPM_CONFIG_REGISTRY"
         )
     with (
         tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive,
@@ -83,10 +86,10 @@ def keep_runtime(content: bytes, folder: Path) -> None:
 
 
 def copy_runtime(source: Path, target: Path) -> None:
-    """Copy the runtime, with ONNX Runtime's licence and the notices of what it contains."""
+    """Copy the runtime with the licence and the third-party notices of ONNX Runtime."""
     target.mkdir()
     for name in (*FILES, *GPU_FILES):
         shutil.copyfile(source / name, target / name)
     own = Path(str(metadata.distribution("onnxruntime").locate_file("onnxruntime")))
-    for name in LICENCES:  # the npm package comes without them
+    for name in LICENCES:  # the npm package lacks these files
         shutil.copyfile(own / name, target / name)

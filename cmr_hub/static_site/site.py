@@ -1,4 +1,4 @@
-"""Building a static site that searches a gallery in the visitor's browser."""
+"""Build a static site that searches a gallery in the visitor's browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ASSETS: Final = Path(__file__).with_name("assets")
 _SERVED: Final = PACKAGE / "apps" / "search_page" / "assets"
-"""Styles and scripts of the served page, which this one shares."""
+"""Styles and scripts that are shared with the served page."""
 _SHARED: Final = ("results", "viewer", "examples")
 _README: Final = """---
 title: {title}
@@ -46,11 +46,11 @@ custom_headers:
 
 # {heading}
 
-Type a sentence to find pictures, or give a picture to find similar ones and their sentences. All is
-computed in your browser: nothing that you type or choose leaves your machine. The page has {count}
-items, uses the model {model} and was {made_by} of CMR Hub.
+Type a sentence to find pictures, or choose a picture to find similar pictures and sentences.
+Everything is computed in your browser: nothing that you type or choose leaves your machine. The
+page has {count} items, uses the model {model} and was {made_by} of CMR Hub.
 
-To try it: `python -m http.server --directory FOLDER`, then open http://localhost:8000.
+To try it, run `python -m http.server --directory FOLDER` and open http://localhost:8000.
 """
 
 
@@ -62,14 +62,14 @@ def build_static_site(
     int8: bool = False,
     allow_download: bool = False,
 ) -> JSONObject:
-    """Write a folder that any file server, or a static Space on the Hub, can serve.
+    """Write a folder for any file server or for a static Space on the Hub.
 
     Args:
-        gallery: a gallery with its model, run by torch on the CPU.
+        gallery: a gallery with its model, which torch runs on the CPU.
         out: a new or empty directory, or an earlier site.
         title: title of the page.
         int8: see `export_model`.
-        allow_download: fetch onnxruntime-web from npm if it is not in the cache.
+        allow_download: whether to download onnxruntime-web from npm if it is not in the cache.
 
     Returns:
         The content of `site.json`.
@@ -136,7 +136,7 @@ def _write_data(gallery: Gallery, fresh: Path, heading: str, model: JSONObject) 
 
 
 def _codes(items: list[JSONObject], one: JSONObject) -> list[int]:
-    """Return the number of the value of each item in a filter, −1 for none."""
+    """Return the index of each item's value in a filter; −1 if there is none."""
     number = {value: place for place, value in enumerate(one["values"])}
     return [number.get(item[one["column"]], -1) for item in items]
 
@@ -148,7 +148,7 @@ def _write_page(fresh: Path, heading: str) -> None:
     page = (_ASSETS / "index.html").read_text("utf-8").replace("{{title}}", html.escape(heading))
     (fresh / "index.html").write_text(page, "utf-8")
     shutil.copyfile(_SERVED / "page.css", fresh / "page.css")
-    # The served page's components run with these four names in scope.
+    # The components of the served page expect these four names in scope.
     dom = (_SERVED / "dom.js").read_text("utf-8")
     parts = [
         f"export const {name} = (element, props, trigger, watch) => {{\n{dom}\n"
@@ -159,20 +159,20 @@ def _write_page(fresh: Path, heading: str) -> None:
 
 
 def _write_worker(fresh: Path) -> None:
-    """Write the service worker with the files to keep and their hash as its version."""
-    # These are kept when they are first used.
+    """Write the service worker with the list of files to cache; their hash is its version."""
+    # These files are cached when they are first used.
     later = {"README.md", *(f"runtime/{name}" for name in GPU_FILES)}
-    kept = {
+    cached = {
         name: path
         for name, path in files_in(fresh).items()
         if not name.startswith("pictures/") and name not in later
     }
     digest = hashlib.sha256()
-    for name, path in kept.items():
+    for name, path in cached.items():
         digest.update(f"{name}\n".encode() + path.read_bytes())
     head = (
         f"const VERSION = {json.dumps(digest.hexdigest()[:16])};\n"
-        f"const FILES = {json.dumps(['./', *kept])};\n"
+        f"const FILES = {json.dumps(['./', *cached])};\n"
     )
     body = (_ASSETS / "sw.js").read_text("utf-8")
     (fresh / "sw.js").write_text(head + body, "utf-8")

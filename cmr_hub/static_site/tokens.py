@@ -1,4 +1,4 @@
-"""The input of text encoders, described so that a browser can prepare it."""
+"""Describe the input of text encoders, so that a browser can prepare it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ IDS: Final = "ids"
 
 @dataclass(frozen=True)
 class TextInput:
-    """How a text becomes the input of a network.
+    """Conversion of texts to the input of a network.
 
     Attributes:
         definition: the tokeniser as JSON.
-        prepare: makes the input of one text.
-        example: the input of two texts.
+        prepare: returns the input for one text.
+        example: the input for two texts.
         rows: maps inputs to feature rows with the network.
         network: the module that `rows` runs.
         is_quick: whether the network can be exported by tracing it.
@@ -44,14 +44,14 @@ class TextInput:
 
 
 def text_input(encoder: TextEncoder) -> TextInput:
-    """Describe the input of an encoder. Raises CMRError for one that no browser can run."""
+    """Describe the input of an encoder. Raises CMRError if browsers cannot run the encoder."""
     if isinstance(encoder, SentenceEncoder):
         return _of_sentences(encoder)
     if encoder.name == "text-cnn":
         return _of_words(encoder)  # type: ignore[arg-type]
     raise CMRError(
-        f"the text encoder {encoder.name} cannot be exported for a browser: only sentence (with a "
-        "WordPiece tokeniser) and text-cnn can"
+        f"the text encoder {encoder.name} cannot be exported for a browser; use sentence (with a "
+        "WordPiece tokeniser) or text-cnn"
     )
 
 
@@ -69,27 +69,27 @@ def _of_sentences(encoder: SentenceEncoder) -> TextInput:
     )
 
 
-def _wordpiece(described: str, max_tokens: int) -> JSONObject:
+def _wordpiece(tokeniser: str, max_tokens: int) -> JSONObject:
     """Return the parts of a `tokenizer.json` that a browser needs.
 
     Raises:
-        CMRError: it is not the tokeniser of BERT.
+        CMRError: the tokeniser is not that of BERT.
     """
-    whole: Any = json.loads(described)
-    model, normaliser = whole["model"], whole.get("normalizer") or {}
+    content: Any = json.loads(tokeniser)
+    model, normaliser = content["model"], content.get("normalizer") or {}
     kinds = (
         model.get("type", "WordPiece"),
         normaliser.get("type"),
-        (whole.get("pre_tokenizer") or {}).get("type"),
+        (content.get("pre_tokenizer") or {}).get("type"),
     )
     if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer"):
         raise CMRError(
-            "the text encoder has another tokeniser than BERT's, which no browser runs here: "
-            f"{', '.join(map(str, kinds))}"
+            "the text encoder cannot be exported for a browser: its tokeniser is not that of BERT, "
+            f"but {', '.join(map(str, kinds))}"
         )
     vocabulary = sorted(model["vocab"], key=model["vocab"].__getitem__)
     if [model["vocab"][word] for word in vocabulary] != list(range(len(vocabulary))):
-        raise CMRError("the vocabulary of the text encoder's tokeniser has gaps")
+        raise CMRError("the text encoder cannot be exported: the ids of its vocabulary have gaps")
     lower = bool(normaliser["lowercase"])
     accents = normaliser.get("strip_accents")
     return {
@@ -101,7 +101,7 @@ def _wordpiece(described: str, max_tokens: int) -> JSONObject:
         "longest": model["max_input_chars_per_word"],
         "lower": lower,
         "strip_accents": lower if accents is None else bool(accents),
-        "special": [one["content"] for one in whole["added_tokens"] if one["special"]],
+        "special": [one["content"] for one in content["added_tokens"] if one["special"]],
         "first": "[CLS]",
         "last": "[SEP]",
         "max_tokens": max_tokens,

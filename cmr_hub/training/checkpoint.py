@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 
-_DAMAGED = SafetensorError, OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError
-
-
 @dataclass
 class Progress:
     """The progress of a training phase.
@@ -67,7 +64,7 @@ def write_checkpoint(
     text = json.dumps(facts)
     metadata = {"progress": text, "sha256": _digest(text, tensors)}
     with atomic_file(path) as temporary:
-        # Not save_file, whose files only their owner can read.
+        # `save_file` makes files that only their owner can read.
         temporary.write_bytes(save(dict(tensors), metadata))
 
 
@@ -84,26 +81,29 @@ def read_checkpoint(path: Path, key: str) -> tuple[Progress, dict[str, Tensor]] 
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata["sha256"] != _digest(metadata["progress"], tensors):
-            raise ValueError("its checksum is not right")
+            raise ValueError("its checksum does not match")
         facts = json.loads(metadata["progress"])
-        found = facts.pop("key")
+        stored_key = facts.pop("key")
         if facts["best_score"] is None:
             facts["best_score"] = float("-inf")
         progress = Progress(**facts)
-    except _DAMAGED as error:
+    except (
+        *(SafetensorError, OSError, AttributeError, KeyError),
+        *(RecursionError, TypeError, ValueError),
+    ) as error:
         raise TrainingError(
             f"the checkpoint {path} is damaged ({error}); remove it to start again"
         ) from error
-    if found != key:
+    if stored_key != key:
         raise TrainingError(
-            f"the checkpoint {path} is of a run with another preset, seed, data or encoder; "
-            "go on with the same settings, choose another output directory, or remove it"
+            f"the checkpoint {path} belongs to a run with another preset, seed, data or encoder; "
+            "use the same settings, choose another output directory, or remove it"
         )
     return progress, tensors
 
 
 def joined(parts: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> dict[str, Tensor]:
-    """Flatten parts and optimizer state into `part/name` and `optimizer/weight/slot`."""
+    """Flatten parts and the optimizer state into `part/name` and `optimizer/weight/slot`."""
     tensors = {
         f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()
     }
@@ -115,7 +115,7 @@ def joined(parts: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> d
 def parted(
     tensors: Mapping[str, Tensor], optimizer: Optimizer
 ) -> defaultdict[str, dict[str, Tensor]]:
-    """Undo `joined`: return the parts, and load its state into the optimizer."""
+    """Undo `joined`: return the parts, and load the state of the optimizer."""
     parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
@@ -126,8 +126,8 @@ def parted(
         index, _, slot = name.partition("/")
         # The fused optimizer needs states with the strides of the weights.
         like = weights[int(index)]
-        kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-        state["state"].setdefault(int(index), {})[slot] = kept
+        strided = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        state["state"].setdefault(int(index), {})[slot] = strided
     optimizer.load_state_dict(state)
     return parts
 

@@ -25,7 +25,7 @@ Score: TypeAlias = "Callable[[FloatArray, FloatArray, LabelArray], float]"
 
 @dataclass(frozen=True)
 class Captions:
-    """The items of N pairs, if each caption of an item is a separate pair.
+    """The item of each of N pairs, if each caption of an item is a separate pair.
 
     Attributes:
         items: (N,) int64 rows of `PairedFeatures.images`; several pairs share one.
@@ -56,7 +56,7 @@ class PairedFeatures:
         texts: (N, Dt) float32. To fine-tune the sentence encoder: (N, S, T, D) float16; see
             `finetune_text`.
         labels: (N,) int64 in [0, n_classes), or −1 for no label, which few objectives accept; or
-            (N, n_classes) float32, 1 for every class of a pair and otherwise 0.
+            (N, n_classes) float32, 1 for every class of a pair, otherwise 0.
         n_classes: number of classes of the dataset.
         captions: the item of each pair, if items have several pairs.
 
@@ -76,21 +76,21 @@ class PairedFeatures:
         lengths = {len(image_rows), len(self.texts), len(self.labels)}
         if len(lengths) != 1 or 0 in lengths:
             raise TrainingError(
-                f"training needs as many images as texts and labels, and some of each; got "
-                f"{len(image_rows)}, {len(self.texts)} and {len(self.labels)}"
+                "training needs equal numbers of images, texts and labels, at least one of each; "
+                f"got {len(image_rows)}, {len(self.texts)} and {len(self.labels)}"
             )
         if self.captions is not None and not (
             self.captions.items.min() >= 0 and self.captions.items.max() < len(self.images)
         ):
-            raise TrainingError(f"captions are of items 0 to {len(self.images) - 1}")
+            raise TrainingError(f"the items of captions must lie in [0, {len(self.images)})")
         if not (np.isfinite(self.images).all() and np.isfinite(self.texts).all()):
             raise TrainingError("the features have values that are not finite")
         if self.labels.ndim == 2:
             if self.labels.shape[1] != self.n_classes:
-                raise TrainingError(f"rows of labels have {self.n_classes} columns, one per class")
+                raise TrainingError(f"labels must have {self.n_classes} columns, one per class")
         elif self.labels.min() < -1 or self.labels.max() >= self.n_classes:
             raise TrainingError(
-                f"labels lie in [0, {self.n_classes}), or are -1 for none; found "
+                f"labels must lie in [0, {self.n_classes}), or be -1 for none; got "
                 f"{self.labels.min()} to {self.labels.max()}"
             )
 
@@ -109,8 +109,8 @@ class PairedFeatures:
             images = images[indices]
         else:
             captions = self.captions.subset(indices)
-            kept, items = np.unique(captions.items, return_inverse=True)
-            images, captions = images[kept], replace(captions, items=items)
+            rows, items = np.unique(captions.items, return_inverse=True)
+            images, captions = images[rows], replace(captions, items=items)
         return PairedFeatures(
             images, self.texts[indices], self.labels[indices], self.n_classes, captions
         )
@@ -134,12 +134,11 @@ class PairedFeatures:
     @cached_property
     def sha256(self) -> str:
         """Hash of all values, because a resumed run must use the same data."""
-        classes = np.array(self.n_classes)
         arrays: dict[str, npt.NDArray[Any]] = {
             "i": self.images,
             "t": self.texts,
             "y": self.labels,
-            "n": classes,
+            "n": np.array(self.n_classes),
         }
         if self.captions is not None:
             arrays |= {"items": self.captions.items, "whole": self.captions.whole}
@@ -157,10 +156,10 @@ def validation_score(pairs: PairedFeatures) -> Score:
 
 @dataclass(frozen=True)
 class TrainingSplits:
-    """The pairs that a method may learn from, without the test pairs.
+    """The pairs that a method may use for training and selection, without the test pairs.
 
     Attributes:
-        fit: pairs to learn from while settings are chosen.
+        fit: pairs to train on while settings are chosen.
         validation: pairs to choose settings on (the number of epochs, a ridge, ...).
         refit: all training pairs, if `validation` is a part of them; the method is trained again
             on these with the chosen settings. None if the protocol has a validation split.
@@ -176,7 +175,7 @@ class TrainingSplits:
         return self.fit if self.refit is None else self.refit
 
     def thinned(self, most: int, seed: int) -> TrainingSplits:
-        """Limit the pairs to learn from to `most`, for methods that compare all with each other."""
+        """Limit the training pairs to `most`, for methods that compare all pairs of rows."""
         refit = None if self.refit is None else self.refit.thinned(most, seed)
         return TrainingSplits(self.fit.thinned(most, seed), self.validation, refit)
 

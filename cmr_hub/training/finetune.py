@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cmr_hub.datasets.images import read_image
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.images.preprocessing import Preprocessing
 from cmr_hub.errors import TrainingError
 from cmr_hub.memory import require_memory
@@ -29,7 +29,7 @@ _CHUNK = 64  # batch size of the trained blocks without gradients
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How the image encoder is fine-tuned.
+    """Options for fine-tuning the image encoder.
 
     Args:
         blocks: number of last blocks to train; see `ImageEncoder.blocks`.
@@ -45,20 +45,20 @@ class FineTuning:
     def __post_init__(self) -> None:
         if self.blocks < 1 or self.views < 1 or not self.learning_rate > 0:
             raise TrainingError(
-                "fine-tuning wants at least one block, at least one view and a learning rate "
+                "fine-tuning needs at least one block, at least one view and a learning rate "
                 f"above 0, not {self.blocks}, {self.views} and {self.learning_rate}"
             )
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
+        """Return JSON values for records."""
         return asdict(self)
 
 
 class ImageTail(nn.Module):
     """The last blocks of an image encoder, which map activations of the frozen blocks to features.
 
-    Always in evaluation mode: batch norm keeps its pretrained statistics, because the training
-    pictures are too few to estimate better ones.
+    The blocks stay in evaluation mode: batch norm keeps its pretrained statistics, because the
+    training pictures are too few to estimate better ones.
 
     Args:
         blocks: blocks from `ImageEncoder.cut`; they are copied.
@@ -111,20 +111,20 @@ def view_activations(
         progress: show a progress bar.
 
     Returns:
-        (N, V, ...) activations; view 0 is the one that `encoder.encode` uses, the others are
+        (N, V, ...) activations. View 0 is the one that `encoder.encode` uses; the others are
         random.
 
     Raises:
         TrainingError: the activations do not fit into memory.
         ImageError: a picture cannot be read; the message names it.
-        CMRError: the encoder has fewer blocks.
+        CMRError: the encoder has fewer blocks than `tuning`.
     """
     if not images:
-        raise TrainingError("there are no pictures to fine-tune with")
+        raise TrainingError("fine-tuning needs at least one picture")
     frozen, _ = encoder.cut(tuning.blocks)
     prepare = encoder.preprocessing
     if not isinstance(prepare, Preprocessing):
-        raise TrainingError(f"{encoder.name} has no random views to be fine-tuned with")
+        raise TrainingError(f"{encoder.name} cannot be fine-tuned: it has no random views")
 
     def work(row: int) -> npt.NDArray[np.float16]:
         picture, generator = read_image(images[row]), np.random.default_rng((seed, row))
@@ -132,25 +132,25 @@ def view_activations(
         views += [prepare.augmented(picture, generator) for _ in range(tuning.views - 1)]
         batch = torch.stack(views).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            found = torch.cat([frozen(few) for few in batch.split(encoder.batch_size)])
-        activations: npt.NDArray[np.float16] = found.half().numpy()
+            rows = torch.cat([frozen(part) for part in batch.split(encoder.batch_size)])
+        activations: npt.NDArray[np.float16] = rows.half().numpy()
         return activations
 
     shape = (len(images), *work(0).shape)
     require_memory(
-        # Twice, because the split into training and validation pairs makes a copy.
+        # Double, because the split into training and validation pairs makes a copy.
         2 * 2 * int(np.prod(shape, dtype=np.int64)),
         f"fine-tuning {encoder.name} with {shape[1]} views of {shape[0]} pictures",
-        "take fewer views, or fewer blocks where these have smaller inputs",
+        "use fewer views, or fewer blocks if their inputs are smaller",
     )
-    kept = np.empty(shape, dtype=np.float16)
+    activations = np.empty(shape, dtype=np.float16)
     bar = tqdm(
-        side_by_side(work, range(len(images))),
+        thread_map(work, range(len(images))),
         total=len(images),
         desc=f"{encoder.name} views",
         unit="image",
         disable=None if progress else True,
     )
-    for row, found in enumerate(bar):
-        kept[row] = found
-    return kept
+    for row, views in enumerate(bar):
+        activations[row] = views
+    return activations

@@ -22,7 +22,7 @@ _DOCUMENTS = 64  # batch size without gradients
 
 @dataclass(frozen=True)
 class TextFineTuning:
-    """How the sentence encoder is fine-tuned.
+    """Options for fine-tuning the sentence encoder.
 
     Args:
         layers: number of last transformer layers to train.
@@ -35,20 +35,20 @@ class TextFineTuning:
     def __post_init__(self) -> None:
         if self.layers < 1 or not self.learning_rate > 0:
             raise TrainingError(
-                "fine-tuning texts wants at least one layer and a learning rate above 0, not "
+                "fine-tuning texts needs at least one layer and a learning rate above 0, not "
                 f"{self.layers} and {self.learning_rate}"
             )
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
+        """Return JSON values for records."""
         return asdict(self)
 
 
 class TextTail(nn.Module):
     """The last layers of a sentence encoder, which map token states of the others to features.
 
-    Always in evaluation mode: every step samples the sentences of a document, and dropout in
-    addition to that only costs time.
+    The layers stay in evaluation mode: every step samples the sentences of a document, and
+    dropout in addition only costs time.
 
     Args:
         layers: layers from `SentenceEncoder.last_layers`; they are copied.
@@ -77,12 +77,12 @@ class TextTail(nn.Module):
         tokens = states[document, sentence].any(-1)
         lengths = tokens.sum(-1)
         rows = torch.zeros(len(states), states.shape[-1], device=states.device)
-        for few in lengths.argsort(stable=True).split(_CHUNK):
-            if len(few):
-                longest = int(lengths[few].max())
-                inputs = states[document[few], sentence[few], :longest].float()
-                vectors = self.layers(inputs, tokens[few, :longest])
-                rows = rows.index_add(0, document[few], vectors)
+        for batch in lengths.argsort(stable=True).split(_CHUNK):
+            if len(batch):
+                longest = int(lengths[batch].max())
+                inputs = states[document[batch], sentence[batch], :longest].float()
+                vectors = self.layers(inputs, tokens[batch, :longest])
+                rows = rows.index_add(0, document[batch], vectors)
         return normalize(rows, dim=1)
 
     def draw(self, states: Tensor) -> Tensor:
@@ -97,8 +97,8 @@ class TextTail(nn.Module):
             .argsort(1)
             .argsort(1)
         )
-        wanted = ((1 - torch.rand(len(exists), device=exists.device)) * exists.sum(1)).ceil()
-        features: Tensor = self(states, exists & (order < wanted[:, None]))
+        counts = ((1 - torch.rand(len(exists), device=exists.device)) * exists.sum(1)).ceil()
+        features: Tensor = self(states, exists & (order < counts[:, None]))
         return features
 
     @torch.no_grad()
@@ -108,5 +108,5 @@ class TextTail(nn.Module):
 
 
 def _sentences(states: Tensor) -> Tensor:
-    """Return the (B, S) mask of existing sentences, whose first token's state is never zero."""
+    """Return the (B, S) mask of existing sentences: the state of their first token is not zero."""
     return states[:, :, 0].any(-1)

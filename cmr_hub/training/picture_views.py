@@ -1,4 +1,4 @@
-"""Deterministic augmented views of a picture, so that training has several features of it."""
+"""Deterministic augmented views of pictures, so that training has several features of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PictureView:
 
     @property
     def name(self) -> str:
-        """Identifies the view in the feature cache."""
+        """The key of the view in the feature cache."""
         return f"view {self.number}, {_AREA[0]} to {_AREA[1]}"
 
     def __call__(self, picture: Image.Image, key: bytes) -> Image.Image:
@@ -35,6 +35,5 @@ class PictureView:
         side = generator.uniform(*_AREA) ** 0.5
         width, height = max(1, side * picture.width), max(1, side * picture.height)
         left, top = generator.uniform(size=2) * (picture.width - width, picture.height - height)
-        box = (int(left), int(top), int(left + width), int(top + height))
-        cut = picture.crop(box)
-        return ImageOps.mirror(cut) if generator.uniform() < 0.5 else cut
+        view = picture.crop((int(left), int(top), int(left + width), int(top + height)))
+        return ImageOps.mirror(view) if generator.uniform() < 0.5 else view

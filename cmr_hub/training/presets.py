@@ -46,8 +46,8 @@ class Preset:
 
     Args:
         name: name of the preset.
-        objective: the terms of the objective by name: `{"triplet": {"weight": 1.0, ...}}`; the
-            key `loss` is the name, the class or an instance of the loss. Default: the name of
+        objective: the terms of the objective by name: `{"triplet": {"weight": 1.0, ...}}`. The
+            key `loss` is the name, the class or an instance of the loss; default: the name of
             the term.
         image_hidden, text_hidden: hidden widths of the projectors.
         dim: dimension d of the common space; None for posteriors, where it follows from the
@@ -55,13 +55,13 @@ class Preset:
         activation, dropout, output, radius: see `Projector`; with output "posterior", images use
             slot 0 and texts slot 1.
         residual: use projectors that start as the identity and add to the features, which must
-            share a space already; see `Projector`. The start counts as epoch 0 and is kept if no
-            epoch scores better on the validation pairs.
+            already share a space; see `Projector`. The untrained identity is epoch 0, which is
+            used if no epoch scores better on the validation pairs.
         learning_rate, betas, weight_decay: settings of AdamW.
         batch_size: number of pairs per step.
         epochs: maximum number of epochs; schedules, such as that of λ, run over all of them.
-        shuffle: shuffle the pairs in each epoch; "once": in one order for all epochs, drawn from
-            the seed. The pairs of some datasets are sorted by class.
+        shuffle: shuffle the pairs in each epoch; "once": use one random order for all epochs. The
+            pairs of some datasets are sorted by class.
         drop_last: drop the last batch if it is not full.
         early_stopping: choose the number of epochs by validation. Otherwise train on all training
             pairs for `epochs`.
@@ -69,26 +69,27 @@ class Preset:
         validation_fraction: share of the training pairs, stratified by class, to choose the
             number of epochs on if the protocol has no validation split. The projectors are then
             trained again on all training pairs for that number of epochs.
-        linear_expert: for posteriors: multiply those of the trained projectors by those of
-            logistic regressions; see `with_linear_experts`.
+        linear_expert: multiply the posteriors of the projectors by the posteriors of logistic
+            regressions; see `with_linear_experts`.
         rows: definition of a pair: "items", a picture with all its captions; "sentences", a
             picture with one caption, plus a picture with all captions if the item has a label.
             Data without labels always uses sentences.
         cosine: decay the learning rate to zero along a cosine over `epochs`.
         warmup: number of epochs of linear warm-up of the learning rate.
-        standardise: scale each dimension of the features by its own deviation; see `InputScaling`.
+        standardise: divide each dimension of the features by its standard deviation; see
+            `InputScaling`.
         views: number of views of each picture, of which each step uses a random one: unmodified,
             mirrored, and from the third on random crops; see `PictureView`.
-        seeds: number of projector pairs to train with different seeds and combine, so that the
-            cosine is the mean of theirs; see `beside`.
+        seeds: number of projector pairs to train with different seeds. They are combined so that
+            the cosine is the mean of their cosines; see `beside`.
         text_dropout: `dropout` of the text projector, if different.
         label_weights: weight of the labels by the name of the dataset. Default: 1. Only with
             rows="sentences".
-        class_names: share of the cosine given to the names of the image encoder's classes, which
-            needs no training; see `with_class_names`. 0 for none. Ignored for image encoders
-            without class names and for text encoders that are not pretrained.
+        class_names: share of the class names of the image encoder in the cosine, which needs no
+            training; see `with_class_names`. 0 for none. Ignored for image encoders without class
+            names and for text encoders that are not pretrained.
         supervised: refuse data without labels even if the losses do not need them, because the
-            method that the preset is named after does.
+            method that the preset reproduces does.
 
     Raises:
         TrainingError: settings contradict each other.
@@ -129,21 +130,21 @@ class Preset:
     def __post_init__(self) -> None:
         if min(self.views, self.seeds) < 1 or not 0 <= self.warmup <= self.epochs:
             raise TrainingError(
-                "at least one view and one seed, and a warm-up within the epochs, are wanted, not "
-                f"{self.views}, {self.seeds} and {self.warmup}"
+                f"{self.name} needs at least one view and one seed, and a warm-up within its "
+                f"epochs, not views={self.views}, seeds={self.seeds}, warmup={self.warmup}"
             )
         if self.class_names and (self.output != "sphere" or not 0 < self.class_names < 1):
             raise TrainingError(
-                f"{self.name} cannot give class names a share of {self.class_names}: that wants "
-                "the output 'sphere', and a share in (0, 1)"
+                f"{self.name} cannot use class_names={self.class_names}: class names need the "
+                "output 'sphere' and a share in (0, 1)"
             )
         if self.seeds > 1 and (self.output != "sphere" or self.residual):
             raise TrainingError(
-                f"{self.name} cannot put {self.seeds} trainings side by side: that wants the "
-                "output 'sphere'"
+                f"{self.name} cannot combine {self.seeds} seeds: that needs the output 'sphere' "
+                "without residual projectors"
             )
         if self.standardise and self.residual:
-            raise TrainingError(f"{self.name} adds to its features: it cannot standardise them")
+            raise TrainingError(f"{self.name} is residual, so it cannot standardise its features")
 
     def as_dict(self) -> JSONObject:
         """Return JSON values for records and checkpoints."""
@@ -151,7 +152,7 @@ class Preset:
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(plain).items()
-            # Unused settings are left out, so that older records and keys stay the same.
+            # Unused settings are left out, so that older records and keys remain valid.
             if (value is not None or key == "dim")
             and key != "supervised"  # does not affect the result
             and (key, value) not in _OFF.items()
@@ -182,13 +183,13 @@ class Preset:
             return n_classes + 2 if self.dim is None else self.dim
         if image_dim != text_dim:
             raise TrainingError(
-                f"{self.name} adds to features that share a space already. It needs two encoders "
-                "into one space, such as the image and the text side of a dual encoder (CLIP, "
-                f"SigLIP); these give {image_dim} and {text_dim} numbers"
+                f"{self.name} adds to features that already share a space. It needs the image and "
+                "the text encoder of one dual encoder (CLIP, SigLIP); these features have "
+                f"{image_dim} and {text_dim} dimensions"
             )
         if self.dim not in (None, image_dim):
             raise TrainingError(
-                f"the common space of {self.name} is that of the features, of {image_dim} "
+                f"the common space of {self.name} is the space of the features, with {image_dim} "
                 f"dimensions: leave out dim = {self.dim}"
             )
         return image_dim
@@ -221,11 +222,13 @@ def _third(name: str, weight: float) -> dict[str, dict[str, Any]]:
 
 _PRESETS = (
     # Wang et al. 2017, "Adversarial Cross-Modal Retrieval": tanh, 200 dimensions, batches of 64
-    # and the three losses follow the paper. Weights and dropout are ours, because it states none,
-    # and so is the hinge over both distances of the triplet; its penalty of weights is left out.
+    # and the three losses follow the paper. The paper does not state weights and dropout; ours,
+    # like the hinge over both distances of the triplet, are our choice. Its weight penalty is
+    # left out.
     _ours("acmr-paper", _third("adversarial", 0.1), activation="tanh", supervised=True),
-    # As in the released code (see `ACMRReleasedLoss`): 50 epochs over pairs in one order. It is a
-    # random one, because the release's data are not sorted by class, but Pascal Sentence is.
+    # As in the released code (see `ACMRReleasedLoss`): 50 epochs over pairs in one order. The
+    # order is random, because the data of the release are not sorted by class, but Pascal
+    # Sentence is.
     Preset(
         name="acmr-released",
         objective={"acmr-released": {}},
@@ -257,8 +260,8 @@ _PRESETS = (
     _ours("cosface", {"cosface": {"scale": 10.0, "margin": 0.1}}),
     _ours("proxy-anchor", {"proxy-anchor": {"alpha": 4.0}}),
     _ours("dcca", {"dcca-ey": {}}, output="linear", dim=32),
-    # Ours: class posteriors of each modality, from a network and a linear classifier combined,
-    # ranked by the probability of the same class.
+    # Our own method: class posteriors of each modality, combined from a network and a linear
+    # classifier, and ranked by the probability of the same class.
     _ours(
         "cmr-best",
         {"posterior": {}},
@@ -268,10 +271,10 @@ _PRESETS = (
         weight_decay=0.01,
         linear_expert=LinearExpert(image_penalty=0.01, text_penalty=0.03, temperature=0.35),
     ),
-    # For the two sides of a dual encoder, whose features share a space. With classes, items of
-    # the same class and the paired item are positives; without, both terms are InfoNCE. Settings
-    # were chosen within the training pairs of Pascal Sentence 800/200, on features mapped into
-    # one space by CCA and InfoNCE on Flickr8k.
+    # For dual encoders, whose features share a space. With classes, items of the same class and
+    # the paired item are positives; without classes, both terms are InfoNCE. Settings were chosen
+    # within the training pairs of Pascal Sentence 800/200, on features mapped into one space by
+    # CCA and InfoNCE on Flickr8k.
     Preset(
         name="adapter",
         objective={
@@ -318,8 +321,8 @@ CAPTIONS = Preset(
     views=2,
     class_names=0.25,
 )
-"""InfoNCE between sentences and pictures, plus a shared classifier for pairs with labels. For data
-without labels, and for several datasets at once.
+"""InfoNCE between sentences and pictures, plus a shared classifier for pairs with labels. Use it
+for data without labels and for several datasets at once.
 
 Settings were chosen on 1,000 training pictures of Flickr8k, 200 of Pascal Sentence and 500
 sketches, none from a test or validation split. Labels of sketches have a higher weight, because

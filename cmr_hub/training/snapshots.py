@@ -1,4 +1,4 @@
-"""Embeddings at a few epochs of a training, for display only."""
+"""Embeddings of the same pairs at a few epochs of training, for display only."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Embed: TypeAlias = "Callable[[PairedFeatures], tuple[FloatArray, FloatArray]]"
 
 
 class Snapshots:
-    """Embeds the same pairs before training and after epochs 1, 2, 4, 8, ...
+    """Embed the same pairs before training and after epochs 1, 2, 4, 8, ...
 
     Args:
         pairs: pairs to embed.
         ids: ids of the pairs.
-        folder: folder to store the embeddings in during training, so that it can be resumed.
+        folder: folder to store the embeddings in, so that a resumed training has all of them.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Snapshots:
         self.file = None if folder is None else Path(folder) / SNAPSHOTS
         self.stages: Stages = {}
         if self.file is not None and self.file.exists():
-            found, stages = read_snapshots(self.file)
-            self.stages = stages if found == self.ids else {}
+            ids, stages = read_snapshots(self.file)
+            self.stages = stages if ids == self.ids else {}
 
     def __call__(self, epoch: int, embed: Embed) -> None:
         """Embed the pairs if `epoch` is 0 or a power of two; called after every epoch."""
@@ -55,8 +55,8 @@ class Snapshots:
             write_snapshots(self.file, self.ids, self.stages)
 
     def until(self, epoch: int, embeddings: tuple[FloatArray, FloatArray]) -> Stages:
-        """Return the stages before an epoch, and the final embeddings at that epoch."""
-        before = {at: rows for at, rows in self.stages.items() if at < epoch}
+        """Return the stages before `epoch`, and the final embeddings as the stage of `epoch`."""
+        before = {stage: rows for stage, rows in self.stages.items() if stage < epoch}
         return before | {epoch: embeddings}
 
 
@@ -90,7 +90,7 @@ def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
                 for epoch in epochs
             }
     except (OSError, SafetensorError, TypeError, ValueError) as error:
-        raise ModelFormatError(f"{path} holds no snapshots of a training: {error}") from error
+        raise ModelFormatError(f"{path} contains no training snapshots: {error}") from error
     shapes = {rows.shape for pair in stages.values() for rows in pair}
     finite = all(np.isfinite(rows).all() for pair in stages.values() for rows in pair)
     if (
@@ -98,7 +98,9 @@ def read_snapshots(path: str | Path) -> tuple[tuple[str, ...], Stages]:
         or not finite
         or any(len(shape) != 2 or shape[0] != len(ids) for shape in shapes)
     ):
-        raise ModelFormatError(f"{path}: the snapshots do not fit each other")
+        raise ModelFormatError(
+            f"{path}: ids and snapshots do not match, or have values that are not finite"
+        )
     return ids, stages
 
 

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray
 
 ReportTo: TypeAlias = "Callable[[dict[str, float], int], object]"
-"""Called with figures of an epoch, e.g. `{"final/loss": .3}`, and its number over all phases.
-`wandb.log` and `mlflow.log_metrics` are such functions."""
+"""Function of the figures of an epoch, for example `{"final/loss": .3}`, and its number over all
+phases, such as `wandb.log` and `mlflow.log_metrics`."""
 
 Tails: TypeAlias = "tuple[ImageTail | None, TextTail | None]"
 
@@ -94,7 +94,7 @@ def train_projectors(
     device: str = "cpu",
     progress: bool = False,
 ) -> TrainedProjectors:
-    """Train on the fit part and keep the epoch that scores best on the validation part.
+    """Train on the fit part and restore the epoch that scores best on the validation part.
 
     For residual projectors the untrained identity counts as epoch 0. If the splits have a `refit`
     part, the projectors are then trained on it from scratch for the chosen number of epochs. A
@@ -104,7 +104,7 @@ def train_projectors(
     to an uninterrupted one on the same machine.
 
     Args:
-        splits: pairs to learn from and pairs to choose the number of epochs on.
+        splits: pairs to train on and pairs to choose the number of epochs on.
         preset: training settings.
         seed: random seed of weights, order of pairs, dropout and mining.
         score: score to maximise on `validation`. Default: `validation_score`.
@@ -112,8 +112,8 @@ def train_projectors(
             `splits` are then its inputs, (N, V, ...) activations of V views of each picture.
         text_tail: layers of the sentence encoder to fine-tune; a copy is trained. The texts of
             `splits` are then its inputs, (N, S, T, D) states of T tokens of S sentences.
-        checkpoints: directory for checkpoints; a run resumes from those it finds there.
-        snapshots: embeds its pairs at a few epochs of the phase that returns the projectors.
+        checkpoints: directory for checkpoints; a run resumes from existing ones.
+        snapshots: embed its pairs at a few epochs of the phase that returns the projectors.
         report_to: called with the figures of every epoch; see `ReportTo`.
         device: torch device to train on, in float32. Only the CPU is bit-reproducible.
         progress: show a progress bar, and print the log lines of losses that have one.
@@ -125,8 +125,8 @@ def train_projectors(
     """
     if preset.seeds > 1 and (image_tail or text_tail or snapshots):
         raise TrainingError(
-            f"{preset.name} puts {preset.seeds} trainings side by side, which fine-tune no encoder "
-            "and keep no snapshots: take seeds=1 for either"
+            f"{preset.name} combines {preset.seeds} seeds, which excludes fine-tuning and "
+            "snapshots: use seeds=1"
         )
     score = score or validation_score(splits.validation)
     home = None if checkpoints is None else Path(checkpoints)
@@ -135,27 +135,26 @@ def train_projectors(
     # The networks are small, so threads would mostly wait for each other, and many times longer
     # when another program uses a core. Parallel runs use the other cores.
     with torch_threads(1), torch.random.fork_rng(devices=[]):
-        found = [
+        members = [
             _train(
                 splits, preset, member, score, home, tails, snapshots, reporter, device, progress
             )
             for member in _members(seed, preset.seeds)
         ]
-    first = found[0]
-    if len(found) == 1:
-        return first
+    if len(members) == 1:
+        return members[0]
     return replace(
-        first,
-        image_projector=beside([trained.image_projector for trained in found]),
-        text_projector=beside([trained.text_projector for trained in found]),
-        history=[row for trained in found for row in trained.history],
-        epochs=max(trained.epochs for trained in found),
+        members[0],
+        image_projector=beside([trained.image_projector for trained in members]),
+        text_projector=beside([trained.text_projector for trained in members]),
+        history=[row for trained in members for row in trained.history],
+        epochs=max(trained.epochs for trained in members),
     )
 
 
 @dataclass
 class _Reporter:
-    """Numbers the epochs of all phases in one row, as trackers want steps that only grow."""
+    """Number the epochs over all phases, because trackers need increasing steps."""
 
     report_to: ReportTo
     earlier: int = 0
@@ -166,27 +165,19 @@ class _Reporter:
         self.report_to(phase, self.earlier + row["epoch"])
 
 
-@dataclass(frozen=True)
-class _Member:
-    """The seed of one of several combined trainings, and the suffix of its phase names."""
+def _members(seed: int, count: int) -> list[tuple[int, str]]:
+    """Return the seed of each combined training and the suffix of its phase names.
 
-    seed: int
-    suffix: str = ""
-
-
-def _members(seed: int, count: int) -> list[_Member]:
-    """Return the members; the first uses `seed` itself, as a single training does."""
-    others = (np.random.SeedSequence((seed, number)) for number in range(1, count))
-    return [
-        _Member(seed),
-        *(_Member(int(s.generate_state(1)[0]), f"-{n}") for n, s in enumerate(others, start=2)),
-    ]
+    The first one uses `seed` itself, as a single training does.
+    """
+    others = [(_derived_seed(seed, number), f"-{number + 1}") for number in range(1, count)]
+    return [(seed, ""), *others]
 
 
 def _train(
     splits: TrainingSplits,
     preset: Preset,
-    member: _Member,
+    member: tuple[int, str],
     score: Score,
     home: Path | None,
     tails: Tails,
@@ -195,13 +186,15 @@ def _train(
     device: str,
     progress: bool,
 ) -> TrainedProjectors:
+    seed, suffix = member
+
     def phase(name: str, data: PairedFeatures) -> _Phase:
-        return _Phase(name + member.suffix, data, preset, member.seed, home, tails, device)
+        return _Phase(name + suffix, data, preset, seed, home, tails, device)
 
     if not preset.early_stopping:
-        whole = phase("final", splits.final)
-        whole.run(preset.epochs, snapshots=snapshots, reporter=reporter, progress=progress)
-        return _result(whole, preset.epochs)
+        final = phase("final", splits.final)
+        final.run(preset.epochs, snapshots=snapshots, reporter=reporter, progress=progress)
+        return _result(final, preset.epochs)
     select = phase("select", splits.fit)
     select.run(
         preset.epochs,
@@ -222,8 +215,8 @@ def _train(
 def remove_checkpoints(home: Path) -> None:
     """Remove the checkpoints of a finished run.
 
-    The files with the run's identifier are removed last, in case this is interrupted and the run
-    resumed.
+    The files with the run's identifier are removed last, so that the run can be resumed if the
+    removal is interrupted.
     """
     phases = ["final.safetensors", "select.safetensors"]  # of the first seed
     others = [file for file in home.glob("*.safetensors") if file.name not in phases]
@@ -256,8 +249,8 @@ def _share_of_rate(preset: Preset, done: float) -> float:
     return (1 + math.cos(math.pi * left)) / 2
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+def _derived_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 class _Networks(nn.Module):
@@ -295,8 +288,8 @@ class _Networks(nn.Module):
         self.objective = build_objective(preset.objective, dim, max(1, data.n_classes))
         if self.objective.needs_labels and not data.labelled.all():
             raise TrainingError(
-                f"{int((~data.labelled).sum())} of {len(data)} pairs have no label, and "
-                f"{', '.join(self.objective.needs_labels)} cannot do without"
+                f"{int((~data.labelled).sum())} of {len(data)} pairs have no label, which "
+                f"{', '.join(self.objective.needs_labels)} needs: choose another objective"
             )
         for side, rows in ((self.image_projector, images), (self.text_projector, texts)):
             if preset.standardise:
@@ -315,8 +308,8 @@ class _Networks(nn.Module):
             texts if self.text_tail is None else self.text_tail.plain(texts),
         )
 
-    def drawn(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, Di) and (B, Dt) features of a batch, of a random view of each item."""
+    def sample(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B, Di) and (B, Dt) features of a random view of each item of a batch."""
         if self.image_tail is None and images.ndim == 3:
             chosen = torch.randint(images.shape[1], (len(images),))
             images = images[torch.arange(len(images), device=images.device), chosen]
@@ -395,8 +388,8 @@ class _Phase:
         if self.preset.residual and validation is not None and score is not None and not self.best:
             self._keep(self._score(validation, score))
         state.finished |= state.epoch >= epochs
-        what = f"training ({self.name})"
-        with Meter(epochs, what, "epoch", done=state.epoch, show=progress) as bar:
+        title = f"training ({self.name})"
+        with Meter(epochs, title, "epoch", done=state.epoch, show=progress) as bar:
             while not state.finished:
                 row = self._epoch(bar if progress else None)
                 if snapshots is not None:
@@ -429,7 +422,7 @@ class _Phase:
         started = time.perf_counter()
         before = sum(past["seconds"] for past in self.progress.history)
         preset, state = self.preset, self.progress
-        torch.manual_seed(_epoch_seed(self.seed, state.epoch))
+        torch.manual_seed(_derived_seed(self.seed, state.epoch))
         self.networks.train()
         order = torch.arange(len(self.data))
         if preset.shuffle:
@@ -467,7 +460,7 @@ class _Phase:
     def _step(self, batch: Tensor, schedule: float) -> tuple[float, dict[str, Tensor]]:
         networks = self.networks
         items = batch if self.items is None else self.items[batch]
-        images, texts = networks.drawn(
+        images, texts = networks.sample(
             self.images[items].to(networks.device), self.texts[batch].to(networks.device)
         )
         networks.objective.schedule(schedule)
@@ -493,7 +486,10 @@ class _Phase:
     def _score(self, validation: PairedFeatures, score: Score) -> float:
         value = score(*self._embed(validation), validation.labels)
         if not np.isfinite(value):
-            raise TrainingError(f"the score of the validation pairs is {value}: none can be chosen")
+            raise TrainingError(
+                f"the score of the validation pairs is {value}, so no epoch can be chosen: lower "
+                f"the learning rate (now {self.preset.learning_rate:g})"
+            )
         return value
 
     def _embed(self, pairs: PairedFeatures) -> tuple[FloatArray, FloatArray]:
@@ -519,10 +515,10 @@ class _Phase:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _resume(self, key: str) -> None:
-        found = None if self.file is None else read_checkpoint(self.file, key)
-        if found is None:
+        checkpoint = None if self.file is None else read_checkpoint(self.file, key)
+        if checkpoint is None:
             return
-        self.progress, tensors = found
+        self.progress, tensors = checkpoint
         states = parted(tensors, self.optimizer)
         self.networks.load_state_dict(states["networks"])
         self.best = states["best"]

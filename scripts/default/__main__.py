@@ -12,7 +12,7 @@ from scripts.default.release import release
 
 app = typer.Typer(
     help=(
-        "Make the models that come with the package. The model `photos` needs only `release`; the "
+        "Train the models bundled with the package. The model `photos` needs only `release`; the "
         "model `sketch` needs `distill`, `align` and `release`, in this order."
     ),
     no_args_is_help=True,

@@ -17,25 +17,24 @@ if TYPE_CHECKING:
 
 def align(
     datasets: NamedDatasets,
-    out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
+    out: Annotated[Path, typer.Option(help="Directory for the weights and their history.")],
     encoder: Annotated[
         Path | None,
-        typer.Option(help="Weights of compact to start from, as `distill` writes them."),
+        typer.Option(help="Initial weights of compact, from `distill`."),
     ] = None,
     text_option: TextOptions = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
-    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 4,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs.")] = None,
+    views: Annotated[int, typer.Option(min=1, help="Number of views of each picture.")] = 4,
     seed: Seed = 0,
     threads: Threads = 1,
     cache: Cache = None,
 ) -> None:
-    """Trains the image encoder `compact` and the text encoder `text-cnn` on each other.
+    """Train the image encoder `compact` and the text encoder `text-cnn` jointly.
 
-    Only training splits are looked at, and a twentieth of them is held out to watch the training.
-    Without --encoder it starts from random weights. A run that was stopped goes on where it was
-    when the same command is given again. OUT then holds encoder.safetensors (the weights, 16 bits),
-    text_encoder.json and .safetensors, alignment.json (what was asked for) and history.jsonl (a
-    line an epoch).
+    Only training splits are used, and a twentieth of them is held out to monitor training. Without
+    --encoder, training starts from random weights. If the same command is repeated, an interrupted
+    run is resumed. OUT then contains encoder.safetensors (float16 weights), text_encoder.json and
+    .safetensors, alignment.json (the settings) and history.jsonl (one line per epoch).
 
     Example: `python -m scripts.default align flickr8k sketches --encoder
     compact/encoder.safetensors --out aligned`
@@ -60,7 +59,7 @@ def align(
     words = TextCNNEncoder(**named_options(text_option))
     loaded = load_pairs(datasets)
     pictures = captioned_pictures(loaded, seed)
-    with exclusive_lock(out, "give another --out"):
+    with exclusive_lock(out, "choose another --out"):
         facts = {
             "datasets": {dataset.name: dataset.protocol for dataset in loaded},
             "pictures": len(pictures.images),

@@ -1,10 +1,9 @@
-"""Alignment: an image encoder and the convolutions of a text encoder learn, end to end, from
-pictures and the sentences beside them.
+"""Alignment: train an image encoder and the convolutions of a text encoder end to end on pictures
+with sentences.
 
-Two projectors bring both sides into one space, where an objective works on them: by default each
-picture finds its own sentence in the batch (InfoNCE), and where there are labels, one classifier
-tells the classes of both. The projectors have then done their work; a model is trained on the
-encoders as on any others.
+Two projectors map both sides into a common space for the objective: by default InfoNCE over the
+batch and, if there are labels, a common classifier. The projectors are then discarded; a model is
+trained on the encoders like on any others.
 """
 
 from __future__ import annotations
@@ -36,26 +35,27 @@ if TYPE_CHECKING:
     from scripts.default.captioned import Captioned
     from scripts.default.views import PixelViews
 
-_CHUNK = 64  # pictures through the network at a time, where no gradient is wanted
-_MANY = 512  # pictures whose features say how to scale the projector's input
-_LIGHT = 0.5  # sentences name colours: they must stay what they are called
-# A mirrored picture no longer fits a sentence with one of these.
+_CHUNK = 64  # batch size without gradients
+_MANY = 512  # pictures on whose features the input scaling of the projectors is fitted
+_LIGHT = 0.5  # weak, because colours must still match the sentences that name them
+# A mirrored picture no longer matches a sentence with one of these words.
 _SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Alignment(Schedule):
-    """How encoder and projectors are trained: a `Schedule`, and
+    """Settings of the alignment, in addition to a `Schedule`.
 
     Args:
-        projector_learning_rate: of the projectors and the objective's own weights, at its
-            highest; `learning_rate` is the encoder's.
-        objective: as `build_objective` takes it.
-        dim: of the common space.
-        image_hidden, text_hidden, dropout: of the projectors, whose rows lie on a sphere.
-        radius: of the sphere.
-        alike: pictures of one class come in runs of so many. Their sentences differ in no more
-            than colour, number and place, which a batch of all classes would never ask for.
+        projector_learning_rate: maximum learning rate of the projectors and of the weights of the
+            objective; `learning_rate` is that of the encoder.
+        objective: see `build_objective`.
+        dim: dimension of the common space.
+        image_hidden, text_hidden, dropout: settings of the projectors, whose outputs lie on a
+            sphere.
+        radius: radius of the sphere.
+        alike: number of pictures of one class in a row. Their sentences differ only in colour,
+            number and place, which a batch of all classes would not require to distinguish.
     """
 
     epochs: int = 30
@@ -79,27 +79,27 @@ class Alignment(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size < 2:
-            raise TrainingError("a batch of at least 2 is wanted: others are what to tell apart")
+            raise TrainingError("alignment needs a batch size of at least 2, for negatives")
         if min(self.dim, self.alike, *self.image_hidden, *self.text_hidden) < 1:
             raise TrainingError(
-                "a common space and hidden layers of at least 1 unit, and runs of at least 1 "
-                "picture, are wanted"
+                "alignment needs a common space and hidden layers of at least 1 unit, and at least "
+                "1 picture of a class in a row"
             )
         if self.projector_learning_rate <= 0:
             raise TrainingError(
-                f"a learning rate above 0 is wanted, not {self.projector_learning_rate}"
+                f"alignment needs a learning rate above 0, not {self.projector_learning_rate}"
             )
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """What alignment gives.
+    """The result of alignment.
 
     Attributes:
-        encoder, text_encoder: ready to encode.
+        encoder, text_encoder: trained encoders.
         history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts,
-            `seconds` of the processor, and `held_out`: the figures of each dataset's held-out
-            pictures, seen whole, among each other.
+            `seconds` of CPU time, and `held_out`: the figures of retrieval among each dataset's
+            held-out pictures, uncropped.
     """
 
     encoder: CompactEncoder
@@ -119,30 +119,30 @@ def align(
     save: Callable[[Aligned], None] | None = None,
     progress: bool = False,
 ) -> Aligned:
-    """Trains a compact encoder and a text encoder on pictures and their sentences.
+    """Train a compact image encoder and a text encoder on pictures and their sentences.
 
-    In a step each picture of the batch comes in one of its views, mirrored every other time
-    unless the sentence speaks of left or right, with one of its sentences. Sentences without a
-    word that the text encoder knows are left out.
+    In each step, a picture is represented by a random view and a random sentence. Half of the views
+    are mirrored, unless the sentence contains left or right. Sentences without a word that the text
+    encoder knows are left out.
 
-    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine with as many threads.
+    The random numbers of every epoch depend only on (seed, epoch), so that a resumed run ends with
+    the same bits as an uninterrupted one, on the same machine with the same number of threads.
 
     Args:
-        views: of `pictures.images`, in their order.
-        pictures: what to learn from, and what is held out.
-        text_encoder: fitted; best on the sentences that are not held out. Its word vectors stand
-            still.
-        settings: how to train.
-        seed: of weights, order, views, sentences and augmentation.
-        encoder: to start from; random weights without it.
-        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
-        save: called with what there is after each measurement, and at the end.
-        progress: show a bar.
+        views: views of `pictures.images`, in their order.
+        pictures: training and held-out pictures.
+        text_encoder: fitted text encoder, best on the sentences that are not held out. Its word
+            vectors are not trained.
+        settings: training settings.
+        seed: random seed of weights, order, views, sentences and augmentation.
+        encoder: initial image encoder. Default: random weights.
+        checkpoints: directory of checkpoints, from which the run is resumed.
+        save: called with the current result after each evaluation, and at the end.
+        progress: show a progress bar.
 
     Raises:
-        TrainingError: nothing to train on, pairs without label and a loss that wants one, a loss
-            that is not finite, or a checkpoint that is damaged or of another run.
+        TrainingError: there is nothing to train on, a loss needs labels that are missing, the loss
+            is not finite, or a checkpoint is damaged or belongs to another run.
     """
     if len(views) != len(pictures.images):
         raise TrainingError(f"{len(views)} rows of views for {len(pictures.images)} pictures")
@@ -154,47 +154,47 @@ def align(
 
 
 class _Sentences:
-    """All sentences, those of one picture beside each other.
+    """All sentences, grouped by picture.
 
     Attributes:
-        ids: (M, T) int64, as `padded` makes them.
-        owner: (M,) int64, the picture of each.
-        sided: (M,) bool, whether it says left or right.
-        first, count: (N,) int64, where those of a picture start and how many there are.
+        ids: (M, T) int64 token ids; see `padded`.
+        owner: (M,) int64 picture of each sentence.
+        sided: (M,) bool, whether a sentence contains left or right.
+        first, count: (N,) int64 first row and number of the sentences of each picture.
     """
 
     def __init__(self, pictures: Captioned, encoder: TextCNNEncoder) -> None:
-        told = [
+        pairs = [
             (owner, sentence)
             for owner, sentences in enumerate(pictures.sentences)
             for sentence in sentences
             if encoder.knows((sentence,))
         ]
-        if not told:
+        if not pairs:
             raise TrainingError("no sentence has a word that the text encoder knows")
-        self.ids = padded(encoder.token_ids([sentence for _, sentence in told]))
-        self.owner = torch.tensor([owner for owner, _ in told], dtype=torch.int64)
+        self.ids = padded(encoder.token_ids([sentence for _, sentence in pairs]))
+        self.owner = torch.tensor([owner for owner, _ in pairs], dtype=torch.int64)
         self.sided = torch.tensor(
-            [_SIDES.search(sentence) is not None for _, sentence in told], dtype=torch.bool
+            [_SIDES.search(sentence) is not None for _, sentence in pairs], dtype=torch.bool
         )
         self.count = torch.bincount(self.owner, minlength=len(pictures.images))
         self.first = self.count.cumsum(0) - self.count
 
     def draw(self, pictures: Tensor) -> Tensor:
-        """One sentence of each picture: (B,) rows of `ids`."""
+        """Draw one sentence of each picture, as (B,) rows of `ids`."""
         drawn = (torch.rand(len(pictures)) * self.count[pictures]).long()
         return self.first[pictures] + drawn
 
     def of(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """All sentences of these pictures: (m,) rows, and (m,) positions in `pictures`."""
-        place = torch.full((len(self.count),), -1, dtype=torch.int64)
-        place[pictures] = torch.arange(len(pictures))
-        found = place[self.owner]
-        return (found >= 0).nonzero()[:, 0], found[found >= 0]
+        """Return the (m,) rows of all sentences of these pictures, and their (m,) positions."""
+        position = torch.full((len(self.count),), -1, dtype=torch.int64)
+        position[pictures] = torch.arange(len(pictures))
+        positions = position[self.owner]
+        return (positions >= 0).nonzero()[:, 0], positions[positions >= 0]
 
 
 class _Heads(nn.Module):
-    """All that is trained beside the encoder."""
+    """The modules that are trained in addition to the image encoder."""
 
     def __init__(self, reader: TextCNN, n_classes: int, settings: Alignment) -> None:
         super().__init__()
@@ -233,11 +233,11 @@ class _Run(Run[Aligned]):
         self.text_encoder, self.encoder = text_encoder, encoder
         self.settings = settings
         self.labels = torch.from_numpy(pictures.labels)
-        kept = ~pictures.held_out & (sentences.count > 0).numpy()
-        rows = torch.from_numpy(np.flatnonzero(kept))
+        is_used = ~pictures.held_out & (sentences.count > 0).numpy()
+        rows = torch.from_numpy(np.flatnonzero(is_used))
         if len(rows) < 2:
             raise TrainingError(
-                "alignment wants at least two pictures that are not held out and have a sentence "
+                "alignment needs at least two pictures that are not held out and have a sentence "
                 "with a word that the text encoder knows"
             )
         torch.manual_seed(seed)
@@ -251,10 +251,10 @@ class _Run(Run[Aligned]):
         if needing and (self.labels[rows] < 0).any():
             raise TrainingError(
                 f"{int((self.labels[rows] < 0).sum())} of {len(rows)} pictures have no label, and "
-                f"{', '.join(needing)} cannot do without"
+                f"{', '.join(needing)} needs them"
             )
         few = rows[torch.randperm(len(rows))[:_MANY]]
-        # In training mode: the batch norms of random weights know no statistics yet.
+        # In training mode, because the batch norms of random weights have no statistics yet.
         with torch.no_grad():
             found = [
                 self._features(chunk, settings.size_at(0))
@@ -272,17 +272,17 @@ class _Run(Run[Aligned]):
         )
 
     def _features(self, pictures: Tensor, size: int) -> Tensor:
-        """(n, d) features of the pictures seen whole."""
-        found: Tensor = self.network(resized(self.views.pixels[pictures, 0], size))
-        return found
+        """Return the (n, d) features of the uncropped pictures."""
+        features: Tensor = self.network(resized(self.views.pixels[pictures, 0], size))
+        return features
 
     @torch.no_grad()
-    def _read(self, told: Tensor) -> Tensor:
-        """(m, D) rows of these sentences."""
-        return torch.cat([self.heads.reader(ids) for ids in self.sentences.ids[told].split(_MANY)])
+    def _read(self, rows: Tensor) -> Tensor:
+        """Return the (m, D) features of these sentences."""
+        return torch.cat([self.heads.reader(ids) for ids in self.sentences.ids[rows].split(_MANY)])
 
     def order(self) -> Tensor:
-        """Runs of pictures of one class, or of none, in any order."""
+        """Return runs of pictures of one class, or without a class, in random order."""
         mixed = super().order()
         sorted_ = mixed[self.labels[mixed].argsort(stable=True)]
         same = sorted_.split(
@@ -293,13 +293,13 @@ class _Run(Run[Aligned]):
 
     def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         chosen = torch.randint(self.views.pixels.shape[1], (len(batch),))
-        told = self.sentences.draw(batch)
+        sentences = self.sentences.draw(batch)
         pixels = self.views.pixels[batch, chosen]
-        mirrored = (torch.rand(len(batch)) < 0.5) & ~self.sentences.sided[told]
+        mirrored = (torch.rand(len(batch)) < 0.5) & ~self.sentences.sided[sentences]
         pixels[mirrored] = pixels[mirrored].flip(2)
         with low_precision():
             features = self.network(varied(pixels, size, _LIGHT))
-        ids = self.sentences.ids[told]
+        ids = self.sentences.ids[sentences]
         longest = int((ids != NOTHING).sum(1).max())
         images, texts = features.float(), self.heads.reader(ids[:, :longest])
         objective = self.heads.objective
@@ -312,20 +312,20 @@ class _Run(Run[Aligned]):
 
     @torch.no_grad()
     def measure(self, size: int) -> dict[str, Any]:
-        """The figures of each dataset's held-out pictures, seen whole at `size` pixels."""
+        """Return the figures of each dataset's held-out pictures, uncropped, at `size` pixels."""
         self.network.eval()
-        asked = torch.from_numpy(self.pictures.held_out) & (self.sentences.count > 0)
+        has_queries = torch.from_numpy(self.pictures.held_out) & (self.sentences.count > 0)
         figures = {}
         for number, name in enumerate(self.pictures.sources):
             of_source = torch.from_numpy(self.pictures.source == number)
-            rows = (asked & of_source).nonzero()[:, 0]
+            rows = (has_queries & of_source).nonzero()[:, 0]
             if not len(rows):
                 continue
             features = torch.cat([self._features(chunk, size) for chunk in rows.split(_CHUNK)])
-            told, owner = self.sentences.of(rows)
+            sentences, owner = self.sentences.of(rows)
             figures[name] = caption_figures(
                 self.heads.image.embed(features.numpy()),
-                self.heads.text.embed(self._read(told).numpy()),
+                self.heads.text.embed(self._read(sentences).numpy()),
                 owner.numpy(),
                 self.pictures.labels[rows.numpy()],
             )
@@ -360,5 +360,5 @@ class _Run(Run[Aligned]):
 
 
 def _parts(pictures: Tensor) -> int:
-    """Into how many chunks of much the same size, none of them of one picture."""
+    """Return the number of chunks of similar size, none of which is a single picture."""
     return max(1, len(pictures) // _CHUNK)

@@ -1,4 +1,4 @@
-"""A release, whole: trained, measured once, and saved with its gallery."""
+"""Build a release: train it, evaluate it once, and save it with its gallery."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from scripts.default.canonical import CanonicalPart
 
 GALLERY_SCENES: Sequence[int] = (*range(238), 6625, 12685)
-"""Of the test split; the last two are what the README's example asks for."""
-BESIDE_PHOTOGRAPHS: Final = (*range(78), 6625, 12685)
-"""Fewer of them, where photographs come first."""
+"""Scenes of the test split; the last two match the query in the README."""
+SCENES_WITH_PHOTOGRAPHS: Final = (*range(78), 6625, 12685)
+"""Scenes of a gallery that also has photographs."""
 GALLERY_WIDTH: Final = 400
 CREDITS: Final = "credits.jsonl"
 _CREDITED: Final = ("title", "author", "licence", "source")
@@ -53,30 +53,30 @@ def build_release(
     seed: int = 0,
     progress: bool = False,
 ) -> JSONObject:
-    """Trains on the training splits, measures each held-out split once, saves, and writes the card.
+    """Train a model, evaluate each held-out split once, save the model and write its card.
 
     Args:
-        out: a new, empty or older model directory.
-        datasets: what to learn from and to measure on; a dataset's test split or, where it has
-            none, its validation split is for measuring.
-        preset: how to train.
-        image_encoder, text_encoder: frozen.
-        cache: where features are kept.
+        out: a new, empty or existing model directory.
+        datasets: datasets to train on; they are evaluated on their test split or, if there is none,
+            on their validation split.
+        preset: training settings.
+        image_encoder, text_encoder: frozen encoders.
+        cache: cache of features.
         canonical: see `train_release`.
-        photographs: a folder of pictures with `credits.jsonl`, as `make photographs` writes it,
-            to stand in the gallery before the sketches.
-        seed: Random seed.
-        progress: show bars.
+        photographs: folder of pictures with `credits.jsonl`, from `make photographs`, to put into
+            the gallery before the sketches.
+        seed: random seed.
+        progress: show progress bars.
 
     Returns:
-        How it was trained and, under "figures", what was measured by dataset; see `measure`.
+        The training record, with the figures of each dataset under "figures"; see `measure`.
 
     Raises:
-        CMRError: as `train_release`, or a dataset has nothing to measure on.
+        CMRError: as `train_release`, or a dataset has no split to evaluate on.
     """
-    whole = joined([dataset.split("train") for dataset in datasets])
+    train = joined([dataset.split("train") for dataset in datasets])
     model = train_release(
-        whole,
+        train,
         preset,
         image_encoder,
         text_encoder,
@@ -91,7 +91,7 @@ def build_release(
         items = []
         if photographs is not None:
             items = photograph_items(photographs, Path(folder) / "photographs")
-        scenes = GALLERY_SCENES if photographs is None else BESIDE_PHOTOGRAPHS
+        scenes = GALLERY_SCENES if photographs is None else SCENES_WITH_PHOTOGRAPHS
         items += sketch_items(scenes, Path(folder) / "sketches" if items else Path(folder))
         model.gallery = Gallery.create(None, model)
         model.gallery.add(items)
@@ -103,17 +103,17 @@ def build_release(
 
 
 def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -> JSONObject:
-    """What a model finds in the held-out split of a dataset.
+    """Evaluate a model on the held-out split of a dataset.
 
     Returns:
         `split`, `pictures`, and text→image `recall_at_1`, `_5`, `_10` of a picture by one of its
-        sentences: over all sentences (`sentences`) and over each picture's longest (`longest`),
-        which tells most. With labels `map_i2t`, `map_t2i` and `map_avg` (MAP@all, relevant = same
-        class, an item's sentences together one text).
+        sentences: over all sentences (`sentences`) and over each picture's longest, most specific
+        sentence (`longest`). With labels also `map_i2t`, `map_t2i` and `map_avg` (MAP@all, relevant
+        = same class, all sentences of an item as one text).
     """
     split = next((name for name in ("test", "validation") if name in dataset.split_names), None)
     if split is None:
-        raise CMRError(f"{dataset.name} has no test or validation split to measure on")
+        raise CMRError(f"{dataset.name} has no test or validation split to evaluate on")
     part = dataset.split(split)
     longest = tuple((max(texts, key=len),) if texts else () for texts in part.sentences)
     found: JSONObject = {"protocol": dataset.protocol, "split": split, "pictures": len(part)}
@@ -127,22 +127,22 @@ def measure(model: CrossModalModel, dataset: PairDataset, cache: FeatureCache) -
 
 
 def photograph_items(source: Path, folder: Path) -> list[Item]:
-    """Photographs with their captions and with what their licences want to be told."""
+    """Return the photographs with their captions and the credits that their licences require."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns(CREDITS))
     lines = (source / CREDITS).read_text(encoding="utf-8").splitlines()
     return [
         Item(
-            id=f"photograph-{Path(told['file_name']).stem}",
-            path=(folder / told["file_name"]).absolute(),
-            sentences=tuple(told["captions"]),
-            metadata={"kind": "photograph", **{name: told[name] for name in _CREDITED}},
+            id=f"photograph-{Path(credit['file_name']).stem}",
+            path=(folder / credit["file_name"]).absolute(),
+            sentences=tuple(credit["captions"]),
+            metadata={"kind": "photograph", **{name: credit[name] for name in _CREDITED}},
         )
-        for told in map(json.loads, lines)
+        for credit in map(json.loads, lines)
     ]
 
 
 def sketch_items(scenes: Sequence[int], folder: Path) -> list[Item]:
-    """Draws held-out sketches into a folder, small enough to ship."""
+    """Draw held-out sketches into a folder, as small files."""
     folder.mkdir(exist_ok=True)
     items = []
     for number in scenes:

@@ -1,4 +1,4 @@
-"""Pictures with their sentences out of the training splits of datasets, some of them held out."""
+"""Pictures with sentences from the training splits of datasets, some of which are held out."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Captioned:
-    """Pictures with their sentences, of which some are held out to measure the training.
+    """Pictures with sentences, some of which are held out to monitor training.
 
     Attributes:
-        images: N pictures, all of training splits.
-        sentences: N tuples, none of them empty.
-        labels: (N,) int64 in [0, n_classes), -1 where there is none.
+        images: N pictures, all from training splits.
+        sentences: N non-empty tuples.
+        labels: (N,) int64 in [0, n_classes), or -1 for no label.
         n_classes: number of classes.
         sources: names of the datasets.
-        source: (N,) int64, which of them a picture is of.
+        source: (N,) int64 index of each picture's dataset.
         held_out: (N,) bool.
     """
 
@@ -44,16 +44,16 @@ class Captioned:
 def captioned_pictures(
     datasets: Sequence[PairDataset], seed: int, *, share: float = 0.05
 ) -> Captioned:
-    """The pictures with sentences of the training splits, classes of one name made one.
+    """Return the pictures with sentences of the training splits; classes of equal name are merged.
 
     Args:
-        datasets: with a training split; nothing else of them is looked at.
-        seed: of the choice of what is held out.
-        share: held out of each dataset, and of each of its classes.
+        datasets: datasets with a training split; their other splits are not used.
+        seed: random seed of the held-out pictures.
+        share: share to hold out of each dataset and each of its classes.
 
     Raises:
         UnknownNameError: a dataset has no training split.
-        DataFormatError: no dataset, or one given twice.
+        DataFormatError: there is no dataset, or one is repeated.
     """
     parts = []
     for dataset in datasets:

@@ -1,4 +1,4 @@
-"""How the encoders of a release came to be: quality against the time that training took."""
+"""Quality of a release's encoders against training time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 HISTORY = "history.jsonl"
-_ASKED = ("distillation.json", "alignment.json")
+_SETTINGS = ("distillation.json", "alignment.json")
 COLUMNS = ["training", "epoch", "minutes", "dataset", "figure", "value"]
 _SHOWN = {"recall@10": "Recall@10, text→image", "map": "MAP of the class, both ways"}
 
 
 def quality_curve(distilled: Path | None, aligned: Path) -> list[dict[str, Any]]:
-    """What the held-out pictures gave after each epoch of alignment.
+    """Return the figures of the held-out pictures after each epoch of alignment.
 
     Args:
-        distilled: as `distill` wrote it, if the encoder started there: its time counts.
-        aligned: as `align` wrote it.
+        distilled: output directory of `distill`, if the encoder started from it; its training time
+            is included.
+        aligned: output directory of `align`.
 
     Returns:
-        Rows of `epoch`, `minutes` since the start of training, `dataset`, `figure`, `value`.
+        Rows of `epoch`, `minutes` since the start of training, `dataset`, `figure` and `value`.
 
     Raises:
         DataFormatError: a history cannot be read.
@@ -53,27 +54,27 @@ def quality_curve(distilled: Path | None, aligned: Path) -> list[dict[str, Any]]
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of history.jsonl, an epoch each. Raises DataFormatError."""
+    """Read history.jsonl, one row per epoch. Raises DataFormatError."""
     file = folder / HISTORY
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise DataFormatError(f"{file} cannot be read: {error}") from error
     if not rows or not all(isinstance(row, dict) and "seconds" in row for row in rows):
-        raise DataFormatError(f"{file} is no history of a training")
+        raise DataFormatError(f"{file} is not a training history")
     return rows
 
 
 def keep_record(training: Path, home: Path) -> None:
-    """Copies what a training was asked for and its history, an epoch a line, to `home`.
+    """Copy the settings and the history of a training to `home`.
 
-    Raises DataFormatError: there is nothing of that kind in `training`.
+    Raises DataFormatError if `training` does not contain them.
     """
     read_history(training)
-    asked = [training / name for name in _ASKED if (training / name).is_file()]
-    if not asked:
-        raise DataFormatError(f"{training} has none of {', '.join(_ASKED)}")
-    for source in (*asked, training / HISTORY):
+    settings = [training / name for name in _SETTINGS if (training / name).is_file()]
+    if not settings:
+        raise DataFormatError(f"{training} has none of {', '.join(_SETTINGS)}")
+    for source in (*settings, training / HISTORY):
         with atomic_file(home / source.name) as file:
             file.write_bytes(source.read_bytes())
 
@@ -81,7 +82,7 @@ def keep_record(training: Path, home: Path) -> None:
 def write_quality_curves(
     curves: Mapping[str, Sequence[Mapping[str, Any]]], table: Path, picture: Path
 ) -> None:
-    """Writes the curves, by the name of the training, as CSV and as a picture."""
+    """Write the curves, by the name of the training, as CSV and as a plot."""
     with atomic_file(table) as path, path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def distill(
     datasets: NamedDatasets,
     teacher: Annotated[Path, typer.Option(help="Weights of mobilenet_v2 as safetensors.")],
-    out: Annotated[Path, typer.Option(help="A directory for the weights and their history.")],
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
-    views: Annotated[int, typer.Option(min=1, help="Views drawn of each picture.")] = 8,
+    out: Annotated[Path, typer.Option(help="Directory for the weights and their history.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs.")] = None,
+    views: Annotated[int, typer.Option(min=1, help="Number of views of each picture.")] = 8,
     seed: Seed = 0,
     threads: Threads = 1,
     cache: Cache = None,
 ) -> None:
-    """Trains the image encoder `compact` from random weights to see what mobilenet_v2 sees.
+    """Distil the image encoder `compact` from mobilenet_v2, starting from random weights.
 
-    Only training splits are looked at. A run that was stopped goes on where it was when the same
-    command is given again. OUT then holds encoder.safetensors (the weights, 16 bits),
-    projection.safetensors (a linear map from their features to the teacher's),
-    distillation.json (what was asked for) and history.jsonl (a line an epoch).
+    Only training splits are used. If the same command is repeated, an interrupted run is resumed.
+    OUT then contains encoder.safetensors (float16 weights), projection.safetensors (a linear map
+    from its features to the teacher's), distillation.json (the settings) and history.jsonl (one
+    line per epoch).
 
     Example: `python -m scripts.default distill flickr8k pascal-sentence --teacher
     mobilenet_v2.safetensors --out compact`
@@ -53,7 +53,7 @@ def distill(
     encoder = MobileNetV2Encoder(read_weights(teacher), "file")
     loaded = load_pairs(datasets)
     pictures = training_pictures(loaded, seed)
-    with exclusive_lock(out, "give another --out"):
+    with exclusive_lock(out, "choose another --out"):
         facts = {
             "datasets": {dataset.name: dataset.protocol for dataset in loaded},
             "pictures": len(pictures.images),

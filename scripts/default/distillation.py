@@ -1,8 +1,8 @@
-"""Distillation: a small network learns, from random weights, to see what a large one sees.
+"""Distillation: train a small network from random weights to predict the features of a large one.
 
-No label is used. The teacher's features of each view are the targets, over the whole view and over
-each quarter of it, and its class probabilities are matched beside them (Hinton et al. 2015,
-arXiv 1503.02531; Romero et al. 2015, FitNets, arXiv 1412.6550).
+No labels are used. The targets are the teacher's features of each view and of each quarter of it,
+and its class probabilities (Hinton et al. 2015, arXiv 1503.02531; Romero et al. 2015, FitNets,
+arXiv 1412.6550).
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
     from cmr_hub.types import FloatArray, ImageSource, IntArray
 
-_CHUNK = 64  # views through the network at a time, where no gradient is wanted
+_CHUNK = 64  # batch size without gradients
 
 
 @dataclass(frozen=True)
 class Distillation(Schedule):
-    """How the student is trained: a `Schedule`, and
+    """Settings of the distillation, in addition to a `Schedule`.
 
     Args:
-        cells: weight of the features of the quarters, beside 1 for those of the whole view.
+        cells: weight of the features of the quarters, relative to those of the whole view.
         logits: weight of the class probabilities.
-        temperature: T of the class probabilities.
-        mix: share of the pictures of a batch that have one or two quarters replaced by another's.
+        temperature: temperature T of the class probabilities.
+        mix: share of the pictures of a batch in which one or two quarters are replaced by those of
+            another picture.
     """
 
     epochs: int = 180
@@ -61,11 +62,11 @@ class Distillation(Schedule):
 
 @dataclass(frozen=True)
 class Pictures:
-    """Photographs to distil on, of which some are held out to measure it.
+    """Photographs for distillation, some of which are held out to monitor it.
 
     Attributes:
-        images: N pictures, all of training splits.
-        labels: (N,) int64 classes, -1 where there is none; used to measure, never to train.
+        images: N pictures, all from training splits.
+        labels: (N,) int64 classes, -1 for none; used for evaluation only.
         held_out: (N,) bool.
     """
 
@@ -77,13 +78,13 @@ class Pictures:
 def training_pictures(
     datasets: Sequence[PairDataset], seed: int, *, unlabelled: float = 0.05, labelled: float = 0.2
 ) -> Pictures:
-    """The pictures of the training splits, some of them held out.
+    """Return the pictures of the training splits, some of which are held out.
 
     Args:
-        datasets: with a training split; nothing else of them is looked at.
-        seed: of the choice.
-        unlabelled: share held out of the pictures without label.
-        labelled: share held out of each class, where there are labels.
+        datasets: datasets with a training split; their other splits are not used.
+        seed: random seed of the held-out pictures.
+        unlabelled: share to hold out of the pictures without a label.
+        labelled: share to hold out of each class.
 
     Raises:
         UnknownNameError: a dataset has no training split.
@@ -94,8 +95,7 @@ def training_pictures(
     first_class = 0
     for dataset in datasets:
         part = dataset.split("train")
-        kept = np.array([image is not None for image in part.images])
-        part = part.subset(kept)
+        part = part.subset(np.array([image is not None for image in part.images]))
         generator = np.random.default_rng((seed, len(images)))
         own = part.single_labels
         chosen.append(held_out(own, generator, unlabelled=unlabelled, labelled=labelled))
@@ -107,16 +107,16 @@ def training_pictures(
 
 @dataclass(frozen=True)
 class Distilled:
-    """What distillation gives.
+    """The result of distillation.
 
     Attributes:
-        encoder: the student, ready to encode.
-        projection: the linear map from its features to the teacher's, standardised: "weight"
+        encoder: the trained student.
+        projection: linear map from its features to the teacher's standardised features: "weight"
             (D, d) and "bias" (D,).
         history: one row per epoch: `epoch` from 1, `size`, `learning_rate`, `loss` and its parts
-            `features`, `cells`, `logits`, `seconds` of the processor; every few epochs also
-            `held_out_cosine`, `held_out_explained`, `held_out_agreement` and, where there are
-            labels, `held_out_probe`; see `measure`.
+            `features`, `cells`, `logits`, `seconds` of CPU time; every few epochs also
+            `held_out_cosine`, `held_out_explained`, `held_out_agreement` and, if there are labels,
+            `held_out_probe`; see `measure`.
     """
 
     encoder: CompactEncoder
@@ -125,11 +125,11 @@ class Distilled:
 
 
 class Targets:
-    """The teacher's features in the units that the student learns: mean 0 and deviation 1.
+    """The teacher's features, standardised to mean 0 and deviation 1.
 
     Args:
-        targets: (N, V, CELLS, D) of the training pictures.
-        classifier: (K, D + 1) of the teacher.
+        targets: (N, V, CELLS, D) features of the training pictures.
+        classifier: (K, D + 1) classifier of the teacher.
     """
 
     def __init__(self, targets: Tensor, classifier: Tensor) -> None:
@@ -140,12 +140,12 @@ class Targets:
         self.classifier = classifier
 
     def standardised(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, CELLS, D) features → (B, D) of the whole view and (B, CELLS, D)."""
+        """Standardise (B, CELLS, D) features, as (B, D) of the whole view and (B, CELLS, D)."""
         whole = (cells.mean(1) - self.mean) / self.whole_std
         return whole, (cells - self.mean) / self.cell_std
 
     def logits(self, whole: Tensor) -> Tensor:
-        """(B, D) standardised features of the whole view → (B, K)."""
+        """Return the (B, K) logits of (B, D) standardised features of the whole view."""
         features = whole * self.whole_std + self.mean
         return F.linear(features, self.classifier[:, :-1], self.classifier[:, -1])
 
@@ -153,17 +153,19 @@ class Targets:
 def distillation_loss(
     whole: Tensor, cells: Tensor, taught: Tensor, targets: Targets, settings: Distillation
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of one batch and its parts.
+    """Return the loss of a batch and its parts.
 
     L = mean (z − t)² + c · mean (z_cell − t_cell)² + λ T² KL(softmax(l_t / T) ‖ softmax(l_z / T))
 
     with z, t the student's and teacher's standardised features, l their logits under the
-    teacher's classifier, c, λ and T `cells`, `logits` and `temperature` of the settings.
+    teacher's classifier, and c, λ and T `cells`, `logits` and `temperature` of the settings.
 
     Args:
-        whole: (B, D) the student's features of whole views, standardised.
-        cells: (B, CELLS, D) of their quarters.
-        taught: (B, CELLS, D) the teacher's, as they are.
+        whole: (B, D) standardised features of whole views, from the student.
+        cells: (B, CELLS, D) standardised features of their quarters, from the student.
+        taught: (B, CELLS, D) features from the teacher, not standardised.
+        targets: the standardisation.
+        settings: weights and temperature.
     """
     whole_target, cell_target = targets.standardised(taught)
     student = targets.logits(whole).float() / settings.temperature
@@ -181,18 +183,18 @@ def distillation_loss(
 
 
 def augment(pixels: Tensor, taught: Tensor, size: int, mix: float) -> tuple[Tensor, Tensor]:
-    """A batch of views as the student is to see them, and the teacher's features of the same.
+    """Augment a batch of views together with the teacher's features.
 
-    Quarters are taken from another view of the batch (CutMix, Yun et al. 2019, arXiv 1905.04899,
-    along the teacher's cells, so that each cell keeps its own target); half of the views are
-    mirrored; all are shifted a little, resized, and changed in brightness, contrast and colour.
+    Quarters are replaced by those of another view of the batch (CutMix, Yun et al. 2019, arXiv
+    1905.04899, along the teacher's cells, so that each cell keeps its own target); half of the
+    views are mirrored; all are shifted, resized, and changed in brightness, contrast and colour.
     Random numbers come from torch's generator.
 
     Args:
         pixels: (B, S, S, 3) uint8.
-        taught: (B, CELLS, D).
-        size: of the student's input.
-        mix: share of the views with foreign quarters.
+        taught: (B, CELLS, D) features from the teacher.
+        size: input size of the student.
+        mix: share of the views with replaced quarters.
 
     Returns:
         (B, 3, size, size) float32, normalised, and (B, CELLS, D).
@@ -212,7 +214,7 @@ def augment(pixels: Tensor, taught: Tensor, size: int, mix: float) -> tuple[Tens
     return varied(pixels, size), taught
 
 
-# Which quarters (top left, top right, bottom left, bottom right) can come from another view.
+# Sets of quarters (top left, top right, bottom left, bottom right) that may be replaced.
 _QUARTERS = torch.tensor(
     [
         [cell in group for cell in range(CELLS)]
@@ -232,9 +234,9 @@ class _Student(nn.Module):
         self.projection = nn.Linear(CompactEncoder.dim, dim)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) → (B, D) of the whole view and (B, CELLS, D)."""
+        """Map (B, 3, H, W) pixels to (B, D) features of the whole view and (B, CELLS, D)."""
         *body, head = self.network.children()
-        for block in (*body, next(head.children())):  # all but the pool over positions
+        for block in (*body, next(head.children())):  # all layers except the final pooling
             pixels = block(pixels)
         cells = F.adaptive_avg_pool2d(pixels, GRID).flatten(2).transpose(1, 2)
         both = torch.cat([pixels.mean((2, 3))[:, None], cells], dim=1)
@@ -253,29 +255,29 @@ def distill(
     save: Callable[[Distilled], None] | None = None,
     progress: bool = False,
 ) -> Distilled:
-    """Trains a compact encoder from random weights to predict the teacher's features.
+    """Train a compact encoder from random weights to predict the teacher's features.
 
-    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine with as many threads.
+    The random numbers of every epoch depend only on (seed, epoch), so that a resumed run ends with
+    the same bits as an uninterrupted one, on the same machine with the same number of threads.
 
     Args:
-        views: of `pictures.images`, in their order.
-        pictures: what is held out, and labels to measure with.
-        classifier: (K, D + 1) of the teacher.
-        settings: how to train.
-        seed: of weights, order, views and augmentation.
-        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
-        save: called with what there is after each measurement, and at the end.
-        progress: show a bar.
+        views: views of `pictures.images`, in their order.
+        pictures: held-out pictures, and labels for evaluation.
+        classifier: (K, D + 1) classifier of the teacher.
+        settings: training settings.
+        seed: random seed of weights, order, views and augmentation.
+        checkpoints: directory of checkpoints, from which the run is resumed.
+        save: called with the current result after each evaluation, and at the end.
+        progress: show a progress bar.
 
     Raises:
-        TrainingError: nothing to train on, the loss is not finite, or a checkpoint is damaged or
-            of another run.
+        TrainingError: there is nothing to train on, the loss is not finite, or a checkpoint is
+            damaged or belongs to another run.
     """
     if len(views) != len(pictures.images):
         raise TrainingError(f"{len(views)} rows of views for {len(pictures.images)} pictures")
     if np.count_nonzero(~pictures.held_out) < 2:
-        raise TrainingError("distillation wants at least two pictures that are not held out")
+        raise TrainingError("distillation needs at least two pictures that are not held out")
     with torch.random.fork_rng(devices=[]):
         run = _Run(views, pictures, classifier, settings, seed, checkpoints)
         run.train(save, progress=progress)
@@ -311,13 +313,13 @@ class _Run(Run[Distilled]):
 
     @torch.no_grad()
     def measure(self, size: int) -> dict[str, float]:
-        """How well the student does on the held-out pictures, seen whole at `size` pixels.
+        """Evaluate the student on the held-out pictures, uncropped, at `size` pixels.
 
-        `held_out_cosine`: mean cosine of its and the teacher's standardised features;
+        `held_out_cosine`: mean cosine of the student's and the teacher's standardised features;
         `held_out_explained`: share of the teacher's variance explained, 1 − Σ (z − t)² / Σ t²;
         `held_out_agreement`: share of pictures with the same most probable class;
-        `held_out_probe`: accuracy of a logistic regression on the student's features, fitted on
-        the labelled training pictures, on the labelled held-out ones.
+        `held_out_probe`: accuracy on the labelled held-out pictures of a logistic regression on
+        the student's features, fitted on the labelled training pictures.
         """
         out = torch.from_numpy(np.flatnonzero(self.pictures.held_out))
         if not len(out):
@@ -345,7 +347,7 @@ class _Run(Run[Distilled]):
         return figures
 
     def _features(self, rows: Tensor, size: int) -> Tensor:
-        """(n, d) features of the pictures seen whole."""
+        """Return the (n, d) features of the uncropped pictures."""
         self.student.eval()
         found = []
         for chunk in rows.split(_CHUNK):
@@ -372,7 +374,7 @@ class _Run(Run[Distilled]):
 def probe_accuracy(
     fit: FloatArray, fit_labels: IntArray, test: FloatArray, test_labels: IntArray
 ) -> float:
-    """Accuracy of a logistic regression on standardised features, C = 0.01."""
+    """Return the accuracy of a logistic regression on standardised features, C = 0.01."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -1,4 +1,4 @@
-"""Epochs of pictures through a network: the schedule, the steps and the checkpoints."""
+"""Training loop of image networks: schedule, steps and checkpoints."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_CHECKPOINT_SECONDS = 120.0  # the least time between two checkpoints: what a kill can cost
+_CHECKPOINT_SECONDS = 120.0  # minimum time between checkpoints, which a kill may lose
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, how fast and at what size a network is trained.
+    """Schedule of epochs, learning rates and input sizes.
 
     Args:
-        epochs: in each, every picture comes once, in one of its views.
-        batch_size: pictures a step.
-        learning_rate: of AdamW, at its highest: it rises over the first `warmup` epochs and
-            falls to zero as a cosine.
-        weight_decay: of AdamW; not for batch norms and biases.
-        warmup: epochs.
-        sizes: pixels of the network's input and the share of the epochs that are trained at it,
-            in this order ("progressive resizing": small pictures first, for speed).
-        validate_every: epochs between two measurements on the held-out pictures.
+        epochs: number of epochs, each with one view of every picture.
+        batch_size: pictures per step.
+        learning_rate: maximum learning rate of AdamW; it rises over the first `warmup` epochs and
+            falls to zero along a cosine.
+        weight_decay: weight decay of AdamW, except for batch norms and biases.
+        warmup: number of warm-up epochs.
+        sizes: input sizes in pixels and the share of the epochs at each, in this order
+            ("progressive resizing": small pictures first, for speed).
+        validate_every: number of epochs between evaluations on the held-out pictures.
     """
 
     epochs: int
@@ -62,16 +62,16 @@ class Schedule:
         shares = sum(share for _, share in self.sizes)
         if min(self.epochs, self.batch_size, self.validate_every) < 1 or self.learning_rate <= 0:
             raise TrainingError(
-                "training wants at least one epoch, pictures in a batch and a learning rate "
-                f"above 0, not {self.epochs}, {self.batch_size} and {self.learning_rate}"
+                "training needs at least one epoch, a batch of at least one picture and a learning "
+                f"rate above 0, not {self.epochs}, {self.batch_size} and {self.learning_rate}"
             )
         if abs(shares - 1) > 1e-6 or any(size < 32 for size, _ in self.sizes):
             raise TrainingError(
-                f"sizes of 32 pixels or more with shares that sum to 1 are wanted, not {self.sizes}"
+                f"sizes must be 32 pixels or more, with shares that sum to 1, not {self.sizes}"
             )
 
     def size_at(self, epoch: int) -> int:
-        """The network's input in epoch `epoch`, from 0."""
+        """Return the input size in an epoch, counted from 0."""
         reached = 0.0
         for size, share in self.sizes:
             reached += share * self.epochs
@@ -80,29 +80,29 @@ class Schedule:
         return self.sizes[-1][0]
 
     def rate_at(self, epoch: float, highest: float) -> float:
-        """The learning rate in epoch `epoch`, from 0, of weights for which it is `highest` once."""
+        """Return the learning rate in an epoch, counted from 0, for the maximum `highest`."""
         warm = min(1.0, (epoch + 0.05) / self.warmup) if self.warmup else 1.0
         fallen = 0.5 * (1 + np.cos(np.pi * min(1.0, epoch / self.epochs)))
         return float(highest * warm * fallen)
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
+        """Return JSON values, for records."""
         return asdict(self)
 
 
 class Run(ABC, Generic[Result]):
-    """One training, from the start or from its checkpoint.
+    """A training run, from the start or from its checkpoint.
 
-    Every epoch draws its random numbers from (seed, epoch) alone, so a resumed run ends with the
-    same bits as one that was never stopped, on the same machine with as many threads.
+    The random numbers of every epoch depend only on (seed, epoch), so that a resumed run ends with
+    the same bits as an uninterrupted one, on the same machine with the same number of threads.
 
     Args:
-        parts: what is trained, by name.
-        settings: how to train.
-        seed: of order, views and augmentation; the weights are there already.
+        parts: modules to train, by name.
+        settings: training settings.
+        seed: random seed of order, views and augmentation; the weights are already initialised.
         rows: (N,) int64, the pictures to train on.
-        checkpoints: a directory; a run that finds its checkpoint there goes on from it.
-        rates: the highest learning rate of each part; by default that of the settings.
+        checkpoints: directory of checkpoints, from which the run is resumed.
+        rates: maximum learning rate of each part. Default: that of the settings.
     """
 
     name: ClassVar[str]
@@ -134,30 +134,30 @@ class Run(ABC, Generic[Result]):
         self.saved_at = time.monotonic()
 
     def order(self) -> Tensor:
-        """(N,) the pictures of `rows` as they come in the next epoch."""
+        """Return the (N,) pictures of `rows` in the order of the next epoch."""
         return self.rows[torch.randperm(len(self.rows))]
 
     @abstractmethod
     def loss(self, batch: Tensor, size: int, done: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of the pictures (B,) `batch` at `size` pixels, and its parts by name.
+        """Return the loss of the (B,) pictures `batch` at `size` pixels, and its parts by name.
 
-        `done` is the share of the training that lies behind, in [0, 1).
+        `done` is the completed share of the training, in [0, 1).
         """
 
     @abstractmethod
     def measure(self, size: int) -> dict[str, Any]:
-        """Figures of the held-out pictures, for the history."""
+        """Return figures of the held-out pictures, for the history."""
 
     @abstractmethod
     def result(self) -> Result:
-        """What there is so far."""
+        """Return the current result."""
 
     @abstractmethod
     def facts(self) -> list[Any]:
-        """JSON values that tell this run from others: settings, seed, data."""
+        """Return JSON values that identify this run: settings, seed and data."""
 
     def train(self, save: Callable[[Result], None] | None, *, progress: bool) -> None:
-        """Trains to the end; `save` is called after each measurement."""
+        """Train to the end, and call `save` after each evaluation."""
         key = hashlib.sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()
         self._resume(key)
         state, settings = self.progress, self.schedule
@@ -188,7 +188,7 @@ class Run(ABC, Generic[Result]):
             part.train()
         size = settings.size_at(state.epoch)
         order = self.order()
-        # The last, smaller batch is left out: batch norm would give it too much weight.
+        # The last, smaller batch is left out, because batch norm would give it too much weight.
         batches = order.split(settings.batch_size)
         if len(batches) > 1 and len(batches[-1]) < settings.batch_size:
             batches = batches[:-1]

@@ -1,4 +1,4 @@
-"""Training items set aside to watch a training; nothing is chosen by them."""
+"""Hold out training items to monitor training; nothing is selected by them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 def held_out(
     labels: IntArray, generator: np.random.Generator, *, unlabelled: float, labelled: float
 ) -> npt.NDArray[np.bool_]:
-    """(N,) which items to set aside.
+    """Return a (N,) mask of the items to hold out.
 
     Args:
         labels: (N,) classes, -1 for none.
-        unlabelled: share of the items without label.
+        generator: random generator.
+        unlabelled: share of the items without a label.
         labelled: share of each class.
     """
     chosen = np.zeros(len(labels), dtype=bool)

@@ -1,4 +1,4 @@
-"""A trained encoder and the history of its training as files."""
+"""Save a trained encoder and its training history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def write_outcome(
     encoder: NetworkEncoder, history: Iterable[Mapping[str, Any]], folder: Path
 ) -> None:
-    """Writes encoder.safetensors (weights in 16 bits) and history.jsonl (a line an epoch)."""
+    """Write encoder.safetensors (float16 weights) and history.jsonl (one line per epoch)."""
     halves = {
         name: value.half() if value.is_floating_point() else value
         for name, value in encoder.state.items()

@@ -1,4 +1,4 @@
-"""bfloat16 where the processor computes in it."""
+"""Mixed precision in bfloat16, on processors that support it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 
 def low_precision() -> torch.autocast:
-    """A context in which convolutions and matrix products take bfloat16, if that is faster here.
+    """Return a context in which convolutions and matrix products use bfloat16 if it is fast.
 
-    With AVX-512 BF16 or AMX a step of training takes about half the time; elsewhere bfloat16 is
-    emulated and slow, and nothing changes.
+    With AVX-512 BF16 or AMX, a training step takes about half the time. On other processors
+    bfloat16 is emulated and slow, so the context has no effect.
     """
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.autocast("cpu", torch.bfloat16, enabled=native)

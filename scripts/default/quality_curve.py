@@ -11,14 +11,16 @@ from cmr_hub.cli.options import console
 
 
 def quality_curve(
-    distilled: Annotated[Path, typer.Option(help="As `distill` wrote it.")],
-    aligned: Annotated[Path, typer.Option(help="As `align --encoder` wrote it after that.")],
-    undistilled: Annotated[Path, typer.Option(help="As `align` wrote it from random weights.")],
-    results: Annotated[Path, typer.Option(help="Where the curves are written.")] = Path("results"),
+    distilled: Annotated[Path, typer.Option(help="Output directory of `distill`.")],
+    aligned: Annotated[Path, typer.Option(help="Output directory of `align --encoder` after it.")],
+    undistilled: Annotated[
+        Path, typer.Option(help="Output directory of `align` from random weights.")
+    ],
+    results: Annotated[Path, typer.Option(help="Folder to write the curves to.")] = Path("results"),
 ) -> None:
-    """Quality of the release's encoders against training time, with and without distillation.
+    """Plot the quality of the encoders against training time, with and without distillation.
 
-    What the trainings were asked for and their histories are kept beside it.
+    The settings and histories of the trainings are stored next to the plot.
 
     Example: `python -m scripts.default quality-curve --distilled compact --aligned aligned
     --undistilled aligned-random`

@@ -16,40 +16,40 @@ from cmr_hub.errors import CMRError
 
 
 class Recipe(StrEnum):
-    """Which of the models that come with the package."""
+    """Models bundled with the package."""
 
     PHOTOS = "photos"
     SKETCH = "sketch"
 
 
 def release(
-    recipe: Annotated[Recipe, typer.Argument(help="Which model to make.")],
+    recipe: Annotated[Recipe, typer.Argument(help="Model to train.")],
     datasets: NamedDatasets,
-    out: Annotated[Path, typer.Option(help="A new directory for the release.")],
+    out: Annotated[Path, typer.Option(help="New directory for the release.")],
     figures: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write how it was trained and what was measured; by default "
-            "results/RECIPE.json."
+            help="File for the settings and the figures of the model. Default: results/RECIPE.json."
         ),
     ] = None,
     aligned: Annotated[
-        Path | None, typer.Option(help="Of sketch: the encoders, as `align` wrote them.")
+        Path | None,
+        typer.Option(help="For sketch: the encoders, in the output directory of `align`."),
     ] = None,
     image_encoder_name: Annotated[
-        str, typer.Option("--image-encoder", help="Of photos: as `cmr train` takes it.")
+        str, typer.Option("--image-encoder", help="For photos: as in `cmr train`.")
     ] = "efficientnet_lite2",
     text_encoder_name: Annotated[
-        str, typer.Option("--text-encoder", help="Of photos: as `cmr train` takes it.")
+        str, typer.Option("--text-encoder", help="For photos: as in `cmr train`.")
     ] = "sentence",
     seed: Seed = 0,
     cache: Cache = None,
 ) -> None:
-    """Trains a model that comes with the package.
+    """Train a model that is bundled with the package.
 
-    Learns from the training splits, measures each held-out split once, and saves the model with a
-    gallery, pictures included: of photos the photographs that come with the package and some
-    sketches, of sketch sketches only.
+    Train on the training splits, evaluate each held-out split once, and save the model with a
+    gallery and its pictures: for photos the photographs bundled with the package and some sketches,
+    for sketch only sketches.
 
     Examples: `python -m scripts.default release photos flickr8k pascal-sentence
     sketches:4000/1000 --out photos`, `python -m scripts.default release sketch flickr8k
@@ -67,7 +67,9 @@ def release(
     from scripts.default.train import SKETCH
 
     if (recipe is Recipe.SKETCH) != (aligned is not None):
-        raise CMRError("sketch wants --aligned DIRECTORY, as `align` wrote it; photos has none")
+        raise CMRError(
+            "sketch requires --aligned DIRECTORY, the output of `align`; photos does not use it"
+        )
     figures = figures or Path(f"results/{recipe.value}.json")
     loaded = load_pairs(datasets)
     if aligned is not None:
@@ -75,7 +77,7 @@ def release(
         images = image_encoder("compact", aligned / "encoder.safetensors")
         texts = load_text_encoder(aligned)
     else:
-        # Two trainings side by side find more than one.
+        # Averaging two trainings improves recall.
         preset, canonical = replace(CAPTIONS, seeds=2), CanonicalPart()
         photographs = PHOTOGRAPHS
         images = image_encoder(image_encoder_name)

@@ -1,7 +1,7 @@
-"""How a release is trained: projectors for captions, on frozen encoders of our own.
+"""Train a release: projectors for captions, on frozen encoders.
 
-The objective draws a picture to its own sentence (InfoNCE) and, where there is a label, to its
-class; what is a pair, see `pair_rows`.
+The objective matches each picture with its sentence (InfoNCE) and, if there is a label, with its
+class. For the training pairs see `pair_rows`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SKETCH = Preset(
     name="sketch",
-    # Sharp, so that pictures of one class can lie close together and still be told apart.
+    # A low temperature separates pictures of one class although they are close together.
     objective={"infonce": {"temperature": 0.02}, "label": {"weight": 10.0}},
     image_hidden=(512,),
     text_hidden=(512,),
@@ -49,7 +49,7 @@ SKETCH = Preset(
     validation_fraction=0.05,
     rows="sentences",
 )
-"""How the small model of drawings is trained; `photos` is trained by the preset `captions`."""
+"""Settings of the model `sketch`; `photos` is trained with the preset `captions`."""
 
 
 def train_release(
@@ -63,28 +63,28 @@ def train_release(
     seed: int = 0,
     progress: bool = False,
 ) -> CrossModalModel:
-    """Trains on the whole of `dataset`.
+    """Train on all items of `dataset`.
 
     Args:
-        dataset: training items, joined; items without a picture or a text are left out. Their ids
-            start with the name of the dataset that they are from (see `joined`).
-        preset: how to train; with early stopping a part of the items first chooses the number of
-            epochs.
-        image_encoder, text_encoder: fitted; they stay as they are.
-        cache: where features are kept.
+        dataset: joined training items; items without a picture or a text are left out. Their ids
+            begin with the name of their dataset (see `joined`).
+        preset: training settings; with early stopping, the number of epochs is first chosen on a
+            part of the items.
+        image_encoder, text_encoder: fitted encoders, which are not trained.
+        cache: cache of features.
         canonical: a linear part to add to the trained projectors.
-        seed: Random seed.
-        progress: show bars.
+        seed: random seed.
+        progress: show progress bars.
 
     Raises:
-        TrainingError: too few items, or none with a label.
+        TrainingError: there are too few items, or none has a label.
         ImageError: a picture cannot be read.
     """
     started = time.perf_counter()
-    whole = complete_pairs(dataset, preset)
-    if isinstance(whole, FeatureDataset) or not (whole.labels >= 0).any():
-        raise TrainingError("a release wants pictures, and some items with a label")
-    dataset = whole
+    complete = complete_pairs(dataset, preset)
+    if isinstance(complete, FeatureDataset) or not (complete.labels >= 0).any():
+        raise TrainingError("a release needs pictures, and some items with a label")
+    dataset = complete
     learnt = learn(
         dataset,
         preset,
@@ -95,7 +95,7 @@ def train_release(
         progress=progress,
     )
     if not (isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector)):
-        raise TrainingError("a release is a pair of projectors")
+        raise TrainingError("a release must be a pair of projectors")
     images, texts = learnt.images, learnt.texts
     if canonical is not None:
         pairs, names = learnt.splits.final, source_names(dataset)

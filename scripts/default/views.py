@@ -1,8 +1,8 @@
-"""What a student learns from: views of pictures, and what the teacher sees in each of them.
+"""Views of pictures for training, with the teacher's features of each view.
 
-Student and teacher look at the same piece of a picture ("consistent teaching", Beyer et al. 2022,
-Knowledge distillation: a good teacher is patient and consistent, arXiv 2106.05237). The pieces are
-drawn once, so that the teacher sees each only once and a step of training decodes nothing.
+Student and teacher get the same crop of a picture ("consistent teaching", Beyer et al. 2022,
+Knowledge distillation: a good teacher is patient and consistent, arXiv 2106.05237). The crops are
+drawn once, so that the teacher encodes each only once and training steps decode no pictures.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.feature_cache import image_key
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.errors import TrainingError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from scripts.default.augmentation import normalised
 from scripts.default.precision import low_precision
 
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 GRID = 2  # the teacher's feature map is averaged over GRID × GRID cells
 CELLS = GRID * GRID
-_FEW = 8  # views at a time through the teacher: more are slower
+_FEW = 8  # batch size of the teacher; larger batches are slower
 _LEAST_AREA = 0.2
 _ASPECT = 4 / 3
 
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """Which views are drawn.
+    """Settings of the views.
 
     Args:
-        views: of each picture. The first is its whole centre square, as the teacher sees pictures;
-            the others are random boxes of 20 to 100 % of its area and an aspect ratio of 3:4 to
-            4:3, squashed to a square.
+        views: number of views of each picture. The first is its centre square, the usual input of
+            the teacher; the others are random boxes of 20 to 100 % of its area and an aspect ratio
+            of 3:4 to 4:3, resized to a square.
         size: side of a stored view, in pixels.
-        teacher_size: side of what the teacher sees; ≡ 1 mod 32 for `mobilenet_v2`.
-        seed: of the boxes.
+        teacher_size: side of the teacher's input; ≡ 1 mod 32 for `mobilenet_v2`.
+        seed: random seed of the boxes.
     """
 
     views: int = 8
@@ -60,18 +60,18 @@ class ViewSettings:
     def __post_init__(self) -> None:
         if self.views < 1 or self.size < 32 or self.teacher_size < 33:
             raise TrainingError(
-                "distillation wants at least one view, of at least 32 pixels for the student and "
+                "distillation needs at least one view, of at least 32 pixels for the student and "
                 f"33 for the teacher, not {self.views}, {self.size} and {self.teacher_size}"
             )
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
+        """Return JSON values, for records."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Views:
-    """V views of each of N pictures with the teacher's features of them.
+    """V views of each of N pictures, with the teacher's features.
 
     Attributes:
         pixels: (N, V, size, size, 3) uint8.
@@ -107,7 +107,7 @@ class Teacher:
         self.classifier = torch.cat([linear.weight, linear.bias[:, None]], dim=1).detach()
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 → (B, CELLS, D) float32."""
+        """Map (B, S, S, 3) uint8 pixels to (B, CELLS, D) float32 features."""
         with torch.inference_mode(), low_precision():
             found = self._map(normalised(pixels.permute(0, 3, 1, 2)))
         cells = nn.functional.adaptive_avg_pool2d(found.float(), GRID)
@@ -122,18 +122,19 @@ def draw_views(
     *,
     progress: bool = False,
 ) -> Views:
-    """Draws views of pictures and asks the teacher about each; what is on disk is read again.
+    """Draw views of pictures and encode them with the teacher, or read them from the cache.
 
-    Boxes depend on the seed and the picture's content alone: another list of pictures draws the
-    same views of the same picture.
+    The boxes depend only on the seed and the content of the picture, not on the other pictures.
 
     Args:
         images: N pictures.
-        home: a folder for the views; a killed run goes on from what is there.
-        progress: show a bar.
+        teacher: the teacher.
+        settings: settings of the views.
+        home: folder of cached views, from which an interrupted run continues.
+        progress: show a progress bar.
 
     Raises:
-        TrainingError: no pictures.
+        TrainingError: there are no pictures.
         ImageError: a picture cannot be read; the message names it.
     """
     facts = [teacher.encoder.fingerprint, settings.as_dict(), CELLS, _LEAST_AREA, _ASPECT]
@@ -145,9 +146,9 @@ def draw_views(
         picture = read_image(image)
         others = _random_boxes(picture, key, settings.views - 1, settings.seed, _LEAST_AREA)
         boxes = [_centre(*picture.size), *others]
-        seen = _cut(picture, boxes, settings.teacher_size).split(_FEW)
-        taught = torch.cat([teacher(few) for few in seen])
-        return {"pixels": _cut(picture, boxes, settings.size), "targets": taught.half()}
+        batches = _cut(picture, boxes, settings.teacher_size).split(_FEW)
+        features = torch.cat([teacher(batch) for batch in batches])
+        return {"pixels": _cut(picture, boxes, settings.size), "targets": features.half()}
 
     keys = _fill({"pixels": pixels, "targets": targets}, images, facts, draw, home, progress)
     return Views(pixels, targets, keys)
@@ -155,15 +156,15 @@ def draw_views(
 
 @dataclass(frozen=True)
 class PixelSettings:
-    """Which views are drawn where there is no teacher.
+    """Settings of the views without a teacher.
 
     Args:
-        views: of each picture: the whole of it, squashed to a square as the encoder will see it,
-            then random boxes as in `ViewSettings`.
+        views: number of views of each picture. The first is the whole picture, resized to a square
+            as the encoder does; the others are random boxes as in `ViewSettings`.
         size: side of a view, in pixels.
-        least_area: the least share of the picture in a box. More than a teacher needs: sentences
-            tell of the whole picture.
-        seed: of the boxes.
+        least_area: minimum share of the picture in a box. It is larger than with a teacher, because
+            sentences describe the whole picture.
+        seed: random seed of the boxes.
     """
 
     views: int = 4
@@ -174,12 +175,12 @@ class PixelSettings:
     def __post_init__(self) -> None:
         if self.views < 1 or self.size < 32 or not 0 < self.least_area <= 1:
             raise TrainingError(
-                "at least one view of at least 32 pixels, and a least area in (0, 1], are wanted, "
-                f"not {self.views}, {self.size} and {self.least_area}"
+                "training needs at least one view of at least 32 pixels, and a least area in "
+                f"(0, 1], not {self.views}, {self.size} and {self.least_area}"
             )
 
     def as_dict(self) -> JSONObject:
-        """Plain JSON values, for records."""
+        """Return JSON values, for records."""
         return asdict(self)
 
 
@@ -206,7 +207,7 @@ def draw_pixels(
     *,
     progress: bool = False,
 ) -> PixelViews:
-    """As `draw_views`, without a teacher."""
+    """Draw views of pictures without a teacher; see `draw_views`."""
     side = settings.size
     pixels = torch.empty((len(images), settings.views, side, side, 3), dtype=torch.uint8)
 
@@ -221,16 +222,16 @@ def draw_pixels(
 
 
 def _fill(
-    kept: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     images: Sequence[ImageSource],
     facts: list[Any],
     draw: Callable[[ImageSource, bytes], dict[str, Tensor]],
     home: str | Path,
     progress: bool,
 ) -> tuple[str, ...]:
-    """Row i of each tensor of `kept` becomes what the disk has of picture i, or `draw` gives.
+    """Fill row i of each tensor with the views of picture i, from the cache or from `draw`.
 
-    Returns the keys of the pictures. `facts` tell these views from others of the same picture.
+    Return the keys of the pictures. `facts` are part of the cache key.
     """
     if not images:
         raise TrainingError("there are no pictures to draw views of")
@@ -240,16 +241,16 @@ def _fill(
     def work(row: int) -> None:
         name = hashlib.sha256(base + keys[row]).hexdigest()[:32]
         file = Path(home) / name[:2] / f"{name}.safetensors"
-        rows = {part: tensor[row] for part, tensor in kept.items()}
-        found = _read(file, rows)
-        if found is None:
-            found = draw(images[row], keys[row])
-            keep_arrays(file, {part: tensor.numpy() for part, tensor in found.items()})
+        rows = {part: tensor[row] for part, tensor in tensors.items()}
+        views = _read(file, rows)
+        if views is None:
+            views = draw(images[row], keys[row])
+            save_arrays(file, {part: tensor.numpy() for part, tensor in views.items()})
         for part, tensor in rows.items():
-            tensor.copy_(found[part])
+            tensor.copy_(views[part])
 
     bar = tqdm(
-        side_by_side(work, range(len(images))),
+        thread_map(work, range(len(images))),
         total=len(images),
         desc="views",
         unit="picture",
@@ -261,9 +262,9 @@ def _fill(
 
 
 def _read(file: Path, rows: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    arrays = kept_arrays(file)
+    arrays = load_arrays(file)
     if arrays is None:
-        return None  # not there, or damaged: drawn again
+        return None  # missing or damaged
     found = {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def kinds(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -278,7 +279,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 def _random_boxes(
     picture: Image.Image, key: bytes, count: int, seed: int, least_area: float
 ) -> list[Box]:
-    """The same for the same picture and seed."""
+    """Return random boxes, which depend only on the picture's key and the seed."""
     generator = np.random.default_rng((seed, int.from_bytes(key)))
     return [_random_box(*picture.size, generator, least_area) for _ in range(count)]
 
@@ -299,7 +300,7 @@ def _random_box(width: int, height: int, generator: np.random.Generator, least_a
 
 
 def _cut(picture: Image.Image, boxes: Sequence[Box], side: int) -> Tensor:
-    """(V, side, side, 3) uint8: each box, resized."""
+    """Return (V, side, side, 3) uint8 crops, resized to squares."""
     how = Image.Resampling.BILINEAR
     squares = [np.array(picture.resize((side, side), how, box=box)) for box in boxes]
     return torch.from_numpy(np.stack(squares))

@@ -1,4 +1,4 @@
-"""An illustrated world: pictures drawn from seeds, sentences that are true of them.
+"""Synthetic pictures drawn from random seeds, with sentences that describe them correctly.
 
 Example:
     >>> from cmr_hub_sketches import draw, make_scene, sentences

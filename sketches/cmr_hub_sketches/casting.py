@@ -1,4 +1,4 @@
-"""Who may appear where: plausible places, companions and secondary objects."""
+"""Plausible places, companions and secondary objects of each class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spot:
-    """A place where a class may be, what it is on there, and in which poses ("" is any)."""
+    """A possible place of a class, what it stands on, and its poses there ("" is any pose)."""
 
     setting: str
     stance: str = "ground"
@@ -77,7 +77,7 @@ SPOTS: dict[str, tuple[Spot, ...]] = {
         *_spots("office, bedroom, living room", "table", "monitor"),
     ),
 }
-"""The spots of each class; one named twice is twice as likely."""
+"""The spots of each class; a repeated spot is twice as likely."""
 
 MOST: dict[str, int] = {
     "train": 2,
@@ -87,7 +87,7 @@ MOST: dict[str, int] = {
     "aeroplane": 3,
     "tv monitor": 3,
 }
-"""How many of a class a picture has at most, where that is fewer than four."""
+"""Maximum number of objects of a class in a picture, if it is below four."""
 
 _ROOM = ("cat", "dog", "person", "chair", "potted plant")
 COMPANIONS: dict[str, tuple[str, ...]] = {
@@ -109,15 +109,15 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "office": _ROOM,
     "bedroom": _ROOM,
 }
-"""Which classes may join the main one, by setting."""
+"""Possible classes of the companion, by setting."""
 
 ROAD_COMPANIONS = ("person", "dog", "bicycle", "motorbike")
-"""Which of them may stand at a road."""
+"""Possible classes of the companion at a road."""
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A secondary object: where it goes, how high it is in the picture, how many at most."""
+    """A secondary object with its position, its height in the picture and its maximum number."""
 
     prop: str
     relation: str
@@ -150,7 +150,7 @@ TABLE_CUES = (
     Cue("vase", "table", (52, 64)),
     Cue("table lamp", "table", (66, 80)),
 )
-"""What may stand beside the main object on a table."""
+"""Secondary objects next to the main object on a table."""
 
 CUES: dict[str, tuple[Cue, ...]] = {
     "sky": _SKY[:2],
@@ -232,7 +232,7 @@ CUES: dict[str, tuple[Cue, ...]] = {
     "office": (*_WALL, _FLOOR[0], _FLOOR[1]),
     "bedroom": (_WALL[0], _FLOOR[0], _FLOOR[1]),
 }
-"""The secondary objects of each setting."""
+"""Secondary objects of each setting."""
 
 FREE_WALL: dict[str, tuple[tuple[float, float, float], ...]] = {
     "living room": ((136, 82, 38), (246, 82, 62)),
@@ -240,4 +240,4 @@ FREE_WALL: dict[str, tuple[tuple[float, float, float], ...]] = {
     "office": ((160, 92, 36), (254, 128, 44)),
     "bedroom": ((62, 82, 50), (252, 82, 46)),
 }
-"""Where pictures may hang in each room: (middle, lower edge, half the width that is free)."""
+"""Free parts of the wall of each room: (middle, lower edge, half of the free width)."""

@@ -1,4 +1,4 @@
-"""Colours with names, and what light does to them."""
+"""Named colours, and the effect of light on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RGB: TypeAlias = tuple[int, int, int]
 """Red, green and blue in 0..255."""
 
 Tone: TypeAlias = Callable[[RGB], RGB]
-"""What the light of the hour does to every colour of a picture."""
+"""A function that applies the light of a scene to a colour."""
 
 COLOURS: dict[str, RGB] = {
     "red": (212, 46, 48),
@@ -24,7 +24,7 @@ COLOURS: dict[str, RGB] = {
     "white": (246, 245, 240),
     "grey": (142, 148, 154),
 }
-"""The colours that sentences speak of."""
+"""Colours that sentences name."""
 
 FUR: dict[str, RGB] = COLOURS | {
     "orange": (224, 138, 62),
@@ -33,7 +33,7 @@ FUR: dict[str, RGB] = COLOURS | {
     "grey": (140, 144, 150),
     "black": (52, 50, 54),
 }
-"""The same words on an animal."""
+"""Colours of fur, by the same names."""
 
 INK: RGB = (38, 40, 48)
 STEEL: RGB = (176, 184, 194)
@@ -42,23 +42,23 @@ LAMP: RGB = (255, 226, 140)
 
 
 def mix(first: RGB, second: RGB, share: float) -> RGB:
-    """`share` of the second colour in the first."""
+    """Mix two colours; `share` is the share of the second one."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def lighter(colour: RGB, share: float) -> RGB:
-    """Towards white."""
+    """Mix a colour with white."""
     return mix(colour, (255, 255, 255), share)
 
 
 def darker(colour: RGB, share: float) -> RGB:
-    """Towards a blue black, as shadows are."""
+    """Mix a colour with a bluish black, like a shadow."""
     return mix(colour, (18, 20, 34), share)
 
 
 def lit_by(light: tuple[float, float, float], haze: RGB = (0, 0, 0), share: float = 0) -> Tone:
-    """The tone of a light with these shares of red, green and blue, behind some haze."""
+    """Return the tone of a light with these shares of red, green and blue, behind some haze."""
 
     def tone(colour: RGB) -> RGB:
         red, green, blue = (

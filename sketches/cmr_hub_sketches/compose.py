@@ -1,4 +1,4 @@
-"""From a seed to a scene: choosing what is to be seen and finding room for it."""
+"""Compose a scene from a seed: choose its objects and place them."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from cmr_hub_sketches.scene import Group, Place, Scene
 from cmr_hub_sketches.settings import INDOORS, OUTDOORS, WALLS
 
 SIZES = {"small": 0.74, "medium": 0.85, "large": 1.0}
-"""How much of the room there is the main things take."""
+"""Share of the available space that the main objects take."""
 TABLE_TOP = 186
-"""Where a table in the foreground begins."""
+"""y of the far edge of a table in the foreground."""
 _LEFT, _RIGHT, _TOP = 8.0, 312.0, 20.0
 _INDOOR_HORIZON = 70.0
 _INDOOR_GROUND = 166.0
 _OFTEN = {"sunny": 3, "cloudy": 2, "rainy": 1.5, "snowy": 2.5, "foggy": 1}
 _FACING = ("car", "bus", "train")
-"""These may come towards the viewer, and then are seen from the front."""
+"""Classes that may come towards the viewer, drawn from the front."""
 
 
 def make_scene(seed: int, label: str | None = None) -> Scene:
-    """The scene of a seed: always the same one.
+    """Return the scene of a seed, always the same one.
 
     Args:
-        seed: any whole number from 0 on.
-        label: one of `CLASSES`; by default the seeds take turns through all of them.
+        seed: a whole number of at least 0.
+        label: one of `CLASSES`. Default: consecutive seeds cycle through all classes.
 
     Raises:
-        UnknownNameError: no such class.
-        ValueError: a negative seed.
+        UnknownNameError: there is no such class.
+        ValueError: the seed is negative.
     """
     if seed < 0:
         raise ValueError(f"a seed must be 0 or more, not {seed}")
@@ -53,12 +53,12 @@ def make_scene(seed: int, label: str | None = None) -> Scene:
         label = CLASSES[seed % len(CLASSES)]
     elif label not in CLASSES:
         raise UnknownNameError("class of sketches", label, list(CLASSES))
-    # Text seeds are hashed by the standard library in a way that is the same everywhere.
+    # The standard library hashes text seeds in the same way on every platform.
     return _Composer(Random(f"sketch {seed} {label}"), seed, label).scene()
 
 
 class _Composer:
-    """Makes one scene; knows what already stands where."""
+    """Compose a scene, keeping track of the occupied space."""
 
     def __init__(self, dice: Random, seed: int, label: str) -> None:
         self.dice = dice
@@ -78,7 +78,7 @@ class _Composer:
         time, weather = self._air()
         most = MOST.get(self.kind.name, 4)
         count = dice.choices(range(1, most + 1), (5, 3, 2, 2)[:most])[0]
-        # Three or four small ones would be specks.
+        # Three or four small objects would be too small to recognise.
         size = dice.choice(list(SIZES)[count > 2 :])
         with_companion = dice.random() < 0.45
         main = self._main(count, size, beside=with_companion)
@@ -118,13 +118,13 @@ class _Composer:
         pose = dice.choice(poses)
         facing = kind.name in _FACING and pose == "front"
         if facing and self.spot.stance in ("road", "track"):
-            count = 1  # there is one lane
+            count = 1  # the road has one lane
         spare = 84 if beside and self.spot.stance not in ("air", "table", "track") else 0
         if facing and self.spot.stance != "ground":
             spare = 0
         shift = dice.choice((-spare, spare))
         left, right = max(_LEFT, _LEFT + shift), min(_RIGHT, _RIGHT + shift)
-        # A single thing that fills the picture is too near; a row of four has nothing to spare.
+        # A single object that fills the picture is too near; a row of four needs all of the space.
         share = SIZES[size] * (0.88, 0.96, 1.0, 1.0)[count - 1] * (0.86 if facing else 1.0)
         places = self._fit(kind, pose, count, left, right, share)
         return Group(kind.name, pose, places, self._colours(kind, count), "main")
@@ -140,7 +140,7 @@ class _Composer:
     def _fit(
         self, kind: Kind, pose: str, count: int, left: float, right: float, share: float
     ) -> tuple[Place, ...]:
-        """As large as fits between left and right, times `share`."""
+        """Place objects as large as fits between left and right, times `share`."""
         dice, stance = self.dice, self.spot.stance
         width, height = kind.poses[pose]
         base = self._base(stance, pose)
@@ -189,11 +189,11 @@ class _Composer:
         return round(self.dice.uniform(low, high), 2)
 
     def _lowest(self) -> float:
-        """How far down things in the air may come."""
+        """Return the largest y of objects in the air."""
         return 200.0 if self.spot.setting == "sky" else self.horizon + 60
 
     def _depth(self, base: float, depth: float, height: float) -> float:
-        """The foot of a thing `depth` rows behind the first."""
+        """Return the lower edge of an object `depth` rows behind the first."""
         if depth == 0:
             return base
         step = {"road": 20.0, "track": 40.0, "table": 10.0}.get(self.spot.stance)
@@ -204,7 +204,7 @@ class _Composer:
         return base - depth * step
 
     def _shrink(self, y: float, base: float) -> float:
-        """Perspective: how much smaller a thing is at y than at base."""
+        """Return the scale of an object at y, relative to base, by perspective."""
         if self.spot.stance in ("air", "table"):
             return 1.0
         return (y - self.horizon) / (base - self.horizon)
@@ -234,7 +234,7 @@ class _Composer:
         return None
 
     def _join(self, size: tuple[float, float], relation: str, near: Place) -> Place | None:
-        """A place for one more thing, in right perspective, or None where there is no room."""
+        """Return a place for another object in correct perspective, or None without space."""
         dice = self.dice
         group = self.room.hull()
         for _ in range(16):
@@ -329,9 +329,9 @@ class _Composer:
         return place if self._admits(cue, box_of(size, place)) else None
 
     def _admits(self, cue: Cue, box: Box) -> bool:
-        """Whether there is room for a secondary object; if so, it is taken."""
+        """Return whether there is space for a secondary object, and occupy it."""
         room = self.room
-        if cue.prop in ("rainbow", "rug"):  # others may stand in front of these
+        if cue.prop in ("rainbow", "rug"):  # other objects may stand in front of them
             return room.seen(box) >= 0.5
         if cue.relation in ("front", "table"):
             fits = room.touched_by(box) <= 0.04
@@ -342,7 +342,7 @@ class _Composer:
         return fits
 
     def _prop_foot(self, cue: Cue, height: float) -> float:
-        """How far down in the picture a secondary object stands or hangs."""
+        """Return the lower edge of a secondary object."""
         sea = self.spot.setting == "sea"
         back = (self.ground, self.ground + (0 if sea else 20))
         if self.spot.stance in ("road", "track"):
@@ -361,7 +361,7 @@ class _Composer:
 
 
 def _formation(count: int, shape: float, stance: str) -> Sequence[tuple[float, float]]:
-    """(along, depth) of each thing, in widths and rows; the hindmost first."""
+    """Return (along, depth) of each object, in widths and rows, from back to front."""
     if stance == "air":
         return (
             ((0, 0), (0.56, 1))

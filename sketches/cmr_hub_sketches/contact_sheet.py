@@ -1,4 +1,4 @@
-"""An overview of all classes on one sheet: `python -m cmr_hub_sketches.contact_sheet PNG`."""
+"""Draw an overview of all classes: `python -m cmr_hub_sketches.contact_sheet PNG`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCKS = 2
 
 
 def save_contact_sheet(path: str | Path) -> None:
-    """Five pictures of every class, with its name above, as one PNG of 1536 × 1346.
+    """Draw five pictures of every class below its name, as one PNG of 1536 × 1346 pixels.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -46,7 +46,7 @@ def save_contact_sheet(path: str | Path) -> None:
 def main(
     path: Annotated[Path, typer.Argument(metavar="PNG", help="The file to write.")],
 ) -> None:
-    """Draws an overview of all classes."""
+    """Draw an overview of all classes."""
     save_contact_sheet(path)
     print(f"The overview is in {path}.")
 

@@ -1,4 +1,4 @@
-"""Sketches as a dataset: drawn into the cache when first read."""
+"""The dataset of sketches, which are drawn into the cache when first read."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ HOME_PAGE = "cmr_hub_sketches"
 
 
 def read(root: str | Path | None = None, protocol: str = "4000/1000") -> PairDataset:
-    """Draws what is missing and reads it.
+    """Draw missing pictures and read the dataset.
 
-    Protocols: `<train>/<test>` or `<train>/<validation>/<test>`, numbers of pictures. A split's
-    first pictures are the same whatever its size, and no two splits share a seed.
+    Protocols: `<train>/<test>` or `<train>/<validation>/<test>`, as numbers of pictures. The first
+    pictures of a split do not depend on its size, and no two splits share a seed.
 
-    The pictures lie in `<root>/<edition>/<split>/`, with captions, label and ground truth in
-    `metadata.jsonl`: an ImageFolder. `root` is `sketches` in the cache by default; the edition is
-    a hash of the drawing code, so that old pictures are never taken for new ones. A run that was
-    stopped goes on where it was. Their checksums lie in `<root>/<edition>-<split>.sha256`, as
-    `sha256sum` writes them: what does not match is drawn again.
+    The pictures are stored in `<root>/<edition>/<split>/`, with captions, label and ground truth in
+    `metadata.jsonl`, as an ImageFolder. `root` is `sketches` in the cache by default; the edition
+    is a hash of the drawing code, so that outdated pictures are never used. An interrupted run is
+    resumed. The checksums are stored in `<root>/<edition>-<split>.sha256`, in the format of
+    `sha256sum`; pictures that do not match are drawn again.
 
     Raises UnknownNameError, StorageError and OSError (a picture cannot be drawn).
     """
@@ -55,7 +55,7 @@ def read(root: str | Path | None = None, protocol: str = "4000/1000") -> PairDat
 
 
 def split_sizes(protocol: str) -> dict[str, int]:
-    """How many pictures each split has. Raises UnknownNameError."""
+    """Return the number of pictures of each split. Raises UnknownNameError."""
     numbers = [int(part) for part in protocol.split("/")] if _is_sizes(protocol) else []
     if not any(numbers):
         known = ["4000/1000", "<train>/<test>", "<train>/<validation>/<test>"]
@@ -70,7 +70,7 @@ def _is_sizes(protocol: str) -> bool:
 
 @cache
 def edition() -> str:
-    """Sixteen digits that change with the drawing code, its words and its renderer."""
+    """Return a hash of the drawing code, its vocabulary and the version of the renderer."""
     digest = hashlib.sha256(version("resvg_py").encode())
     folder = Path(__file__).parent
     for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
@@ -79,7 +79,7 @@ def edition() -> str:
 
 
 def record(split: str, number: int) -> JSONObject:
-    """One line of the metadata: file, captions, label, seed and ground truth."""
+    """Return a row of the metadata: file, captions, label, seed and ground truth."""
     scene = split_scene(split, number)
     return {
         "file_name": file_name(number),
@@ -91,15 +91,15 @@ def record(split: str, number: int) -> JSONObject:
 
 
 def _complete(folder: Path, split: str, count: int) -> None:
-    """Pictures first, then the metadata, then the checksums: what each names is there."""
+    """Write missing pictures, then the metadata, then the checksums, so that all of them exist."""
     listed = folder.parent.with_name(f"{folder.parent.name}-{split}.sha256")
     known = _checksums(listed)
     names = [METADATA, *(file_name(number) for number in range(count))]
     _remove_damaged([folder / name for name in names if name in known], known)
     paint_missing(folder, split, count)
     metadata = folder / METADATA
-    told = len(metadata.read_bytes().splitlines()) if metadata.is_file() else 0
-    if told < count:
+    lines_written = len(metadata.read_bytes().splitlines()) if metadata.is_file() else 0
+    if lines_written < count:
         known.pop(METADATA, None)
         with atomic_file(metadata) as temporary, temporary.open("w", encoding="utf-8") as file:
             for number in range(max(count, len(known))):
@@ -113,7 +113,7 @@ def _complete(folder: Path, split: str, count: int) -> None:
 
 
 def _checksums(listed: Path) -> dict[str, str]:
-    """SHA-256 by the name of the file; a line that is damaged is left out."""
+    """Read SHA-256 checksums by file name, ignoring damaged lines."""
     text = listed.read_text(encoding="utf-8", errors="replace") if listed.is_file() else ""
     found = [
         re.fullmatch(r"([0-9a-f]{64})  ([0-9]{6}\.jpg|metadata\.jsonl)", line)
@@ -123,7 +123,7 @@ def _checksums(listed: Path) -> dict[str, str]:
 
 
 def _remove_damaged(files: Sequence[Path], known: dict[str, str]) -> None:
-    """Removes files that are not as they were written, and forgets their checksums."""
+    """Remove files that do not match their checksums, and the checksums."""
     for file in files:
         if not file.is_file() or sha256_of_file(file) != known[file.name]:
             with storing(file):

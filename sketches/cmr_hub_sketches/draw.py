@@ -1,4 +1,4 @@
-"""From a scene to a picture."""
+"""Draw a scene as a picture."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _HANGING = {"sky", "wall"}
 
 
 def draw(scene: Scene, width: int = WIDTH) -> Image.Image:
-    """The picture of a scene in RGB, `width` pixels wide and three quarters of that high.
+    """Draw a scene in RGB, `width` pixels wide and three quarters of the width high.
 
     Raises:
-        ValueError: a width below 32 or above 4096, or not a multiple of 4.
+        ValueError: the width is below 32, above 4096, or not a multiple of 4.
     """
-    # Heavy to load, and not needed to make scenes or sentences.
+    # Slow to import, and not needed for scenes and sentences.
     import resvg_py
     from PIL import Image
 
@@ -56,7 +56,7 @@ def draw(scene: Scene, width: int = WIDTH) -> Image.Image:
 
 
 def svg(scene: Scene) -> str:
-    """The picture of a scene as SVG."""
+    """Draw a scene as SVG."""
     air = Air(
         scene.time,
         scene.weather or ("clear" if scene.time == "night" else "sunny"),
@@ -82,7 +82,7 @@ def svg(scene: Scene) -> str:
 
 
 def _order(group: Group, place: Place) -> tuple[int, float]:
-    """Painter's order: what hangs, what lies flat, then all that stands, from far to near."""
+    """Return the drawing order: hanging objects, rugs, then standing objects from far to near."""
     if group.relation in _HANGING:
         return (0, place.y)
     return (1, 0.0) if group.kind == "rug" else (2, place.y)

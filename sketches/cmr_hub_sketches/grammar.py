@@ -1,4 +1,4 @@
-"""Five English sentences about a scene; each is true of its picture."""
+"""Generate five correct English sentences about a scene."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PRONOUNS = {"man": "him", "woman": "her", "boy": "him", "girl": "her"}
 
 
 def sentences(scene: Scene) -> tuple[str, str, str, str, str]:
-    """Five different sentences; always the same ones for a scene.
+    """Return five different sentences, always the same ones for a scene.
 
-    All name the main things, their number, colour and place; one tells everything, the others
-    leave out the hour, the companion or the secondary objects.
+    All of them name the main objects, their number, colour and place. One sentence is complete; the
+    others leave out the time of day, the companion or the secondary objects.
     """
     dice = Random(f"sentences {scene.seed} {scene.label}")
     teller = _Teller(scene, dice)
@@ -32,12 +32,12 @@ def sentences(scene: Scene) -> tuple[str, str, str, str, str]:
 
 
 def article(phrase: str) -> str:
-    """The phrase with "a" or "an" in front."""
+    """Return the phrase with "a" or "an"."""
     return f"{'an' if phrase[0].lower() in 'aeiou' else 'a'} {phrase}"
 
 
 def joined(parts: list[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Join parts as "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -47,7 +47,7 @@ def _finished(sentence: str) -> str:
 
 
 class _Teller:
-    """Words the parts of one scene, anew at every call."""
+    """Generate phrases about a scene, which differ between calls."""
 
     def __init__(self, scene: Scene, dice: Random) -> None:
         self.scene = scene
@@ -56,27 +56,27 @@ class _Teller:
     # Whole sentences
 
     def all(self) -> str:
-        """Everything there is to tell."""
+        """Return a sentence about the whole scene."""
         told = f"{self._main()} {self._verb()} {self._way()} {self._moment()}"
         return self._with(told, self._company() + self._props())
 
     def moment_first(self) -> str:
-        """Hour and weather, then what happens."""
+        """Return a sentence that begins with the time of day and weather."""
         return f"{self._moment()}, {self._main()} {self._verb()} {self._way()}"
 
     def there_is(self) -> str:
-        """The thing, its place and its company."""
+        """Return a sentence about the main objects, their place and their companion."""
         main, company = self._main(), self._company()
         be = "is" if main.startswith(("a ", "an ")) else "are"
         told = f"there {be} {main} {self._place()}"
         return self._with(told, company) if company else f"{told} {self._moment()}"
 
     def caption(self) -> str:
-        """As people write under pictures: without a finite verb."""
+        """Return a caption without a finite verb."""
         return f"{self._main()} {self._participle()} {self._way()} {self._moment()}"
 
     def shown(self) -> str:
-        """What the picture shows, with the secondary objects."""
+        """Return a sentence about the main and the secondary objects."""
         start = self.dice.choice(
             ("this picture shows", "we see", "here we can see", "you can see", "a picture of")
         )
@@ -89,7 +89,7 @@ class _Teller:
         return self._thing(self.scene.main)
 
     def _thing(self, group: Group) -> str:
-        """ "a red bus", "two women in green", "two cars, one red and one blue"."""
+        """Return a phrase such as "a red bus" or "two cars, one red and one blue"."""
         dice, count = self.dice, group.count
         noun = dice.choice(_nouns(group))
         if not group.colours:
@@ -129,7 +129,7 @@ class _Teller:
         return words.VERBS.get(action, words.VERBS[scene.stance])
 
     def _verb(self) -> str:
-        """The verb, agreeing with the number."""
+        """Return the verb in singular or plural."""
         singular, plural, _ = self.dice.choice(self._verbs())
         return plural if self.scene.main.count > 1 else singular
 
@@ -139,7 +139,7 @@ class _Teller:
     # Place and time
 
     def _way(self) -> str:
-        """Where something moves, if it is on a road; else its place."""
+        """Return the direction of movement on a road, otherwise the place."""
         choice, scene = self.dice.choice, self.scene
         if scene.stance != "road" or self.dice.random() < 0.4:
             return self._place()
@@ -167,7 +167,7 @@ class _Teller:
         return f"{told}, with {joined(others)}" if others else told
 
     def _company(self) -> list[str]:
-        """ "a brown dog to the left of them", or nothing."""
+        """Return a phrase such as "a brown dog to the left of them", or nothing."""
         other, main = self.scene.companion, self.scene.main
         if other is None:
             return []
@@ -183,7 +183,7 @@ class _Teller:
         return [f"{self._thing(other)} {where}"]
 
     def _props(self) -> list[str]:
-        """ "two trees in the background" for each direction in which there is something."""
+        """Return a phrase such as "two trees in the background" for each position."""
         parts: dict[str, list[str]] = {}
         for group in self.scene.props:
             parts.setdefault(group.relation, []).append(self._thing(group))

@@ -1,4 +1,4 @@
-"""The drawing kit: shapes and paints that become one SVG text."""
+"""Drawing of shapes and paints as SVG."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from cmr_hub_sketches.colours import INK, RGB, Tone, darker, lighter
 
 Point: TypeAlias = tuple[float, float]
 Paint: TypeAlias = RGB | str
-"""A colour, which the light of the hour will change, or a finished SVG paint."""
+"""A colour, to which the light of the scene is applied, or a finished SVG paint."""
 
 
 def number(value: float) -> str:
-    """At most two decimals: enough for a picture, and the same on every machine."""
+    """Format with at most two decimals, so that the text is the same on every machine."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
 
 
 def xy(text: str) -> list[Point]:
-    """Points written short: "0 -4, 12.5 3"."""
+    """Parse points such as "0 -4, 12.5 3"."""
     pairs = (pair.split() for pair in text.split(","))
     return [(float(x), float(y)) for x, y in pairs]
 
 
 def line_path(points: Sequence[Point], *, closed: bool = False) -> str:
-    """Straight lines through the points."""
+    """Return the path of straight lines through the points."""
     path = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
     return path + "Z" if closed else path
 
 
 def curve_path(points: Sequence[Point], *, closed: bool = False) -> str:
-    """A smooth curve through the points (a Catmull-Rom spline as Bézier curves)."""
+    """Return a smooth path through the points (a Catmull-Rom spline as Bézier curves)."""
     count = len(points)
 
     def at(index: int) -> Point:
@@ -54,9 +54,9 @@ def curve_path(points: Sequence[Point], *, closed: bool = False) -> str:
 
 
 def limb_path(points: Sequence[Point], widths: Sequence[float], bare: float = 0) -> str:
-    """A tapered limb: a smooth line through the points, so wide at each, with round ends.
+    """Return the path of a tapered limb: a smooth line of given widths, with round ends.
 
-    With `bare`, the open outline of a limb that grows out of a body: without this share of it.
+    With `bare`, return the open outline of a limb attached to a body, without this share of it.
     """
     spine, thick = _sampled(points, widths)
     left, right = [], []
@@ -79,7 +79,7 @@ def limb_path(points: Sequence[Point], widths: Sequence[float], bare: float = 0)
 
 
 def _sampled(points: Sequence[Point], widths: Sequence[float]) -> tuple[list[Point], list[float]]:
-    """Six points on each part of a Catmull-Rom spline, and the width at each."""
+    """Return six points on each part of a Catmull-Rom spline, with the width at each."""
     spine, thick = [], []
     last = len(points) - 1
     for index in range(last):
@@ -105,10 +105,10 @@ def _sampled(points: Sequence[Point], widths: Sequence[float]) -> tuple[list[Poi
 
 
 class Art:
-    """An SVG drawing that grows shape by shape, the last on top. y points down.
+    """An SVG drawing, to which shapes are added from back to front; y points down.
 
     Args:
-        tone: the light that every colour is seen in.
+        tone: light that is applied to every colour.
     """
 
     def __init__(self, tone: Tone) -> None:
@@ -117,7 +117,7 @@ class Art:
         self._definitions: dict[str, str] = {}
 
     def svg(self, width: int, height: int) -> str:
-        """The finished text; `width` × `height` is what the coordinates span."""
+        """Return the SVG text; the coordinates span `width` × `height`."""
         definitions = "".join(
             content.replace("@", name) for content, name in self._definitions.items()
         )
@@ -128,7 +128,7 @@ class Art:
 
     @contextmanager
     def lit(self, tone: Tone) -> Iterator[None]:
-        """Another light for what is drawn inside."""
+        """Use another light inside the context."""
         before, self._tone = self._tone, tone
         try:
             yield
@@ -145,7 +145,7 @@ class Art:
         mirrored: bool = False,
         turn: float = 0,
     ) -> Iterator[None]:
-        """Moves the origin, scales, mirrors left and right, and turns by degrees clockwise."""
+        """Move the origin, scale, mirror horizontally, and rotate clockwise by degrees."""
         across = f"{scale * (-1 if mirrored else 1):.4f}"
         spin = f" rotate({number(turn)})" if turn else ""
         self._body.append(
@@ -158,7 +158,7 @@ class Art:
 
     @contextmanager
     def inside(self, path: str) -> Iterator[None]:
-        """Cuts what is drawn inside to a path."""
+        """Clip shapes inside the context to a path."""
         name = self._define(f'<clipPath id="@"><path d="{path}"/></clipPath>')
         self._body.append(f'<g clip-path="url(#{name})">')
         try:
@@ -169,18 +169,18 @@ class Art:
     # Paints
 
     def down(self, top: Paint, bottom: Paint) -> str:
-        """A paint that goes from one colour at the top to another at the bottom."""
+        """Return a vertical gradient from one colour to another."""
         return self._gradient('x1="0" y1="0" x2="0" y2="1"', ((0, top, 1), (1, bottom, 1)))
 
     def shade(self, colour: RGB, light: float = 0.16, dark: float = 0.2) -> str:
-        """A surface lit from above."""
+        """Return the paint of a surface lit from above."""
         top, bottom = lighter(colour, light), darker(colour, dark)
         return self._gradient(
             'x1="0" y1="0" x2="0.15" y2="1"', ((0, top, 1), (0.45, colour, 1), (1, bottom, 1))
         )
 
     def round(self, colour: RGB, light: float = 0.3, dark: float = 0.28) -> str:
-        """An upright cylinder lit from the left."""
+        """Return the paint of an upright cylinder lit from the left."""
         stops = (
             (0.0, darker(colour, dark * 0.6), 1.0),
             (0.3, lighter(colour, light), 1.0),
@@ -190,22 +190,22 @@ class Art:
         return self._gradient('x1="0" y1="0" x2="1" y2="0"', stops)
 
     def ball(self, colour: RGB, light: float = 0.4, dark: float = 0.25) -> str:
-        """A ball lit from the upper left."""
+        """Return the paint of a ball lit from the upper left."""
         stops = ((0, lighter(colour, light), 1), (0.5, colour, 1), (1, darker(colour, dark), 1))
         return self._gradient('cx="0.35" cy="0.3" r="0.75"', stops, "radial")
 
     def glow(self, colour: RGB, strength: float = 0.8) -> str:
-        """Light that fades outwards; the hour does not change it."""
+        """Return light that fades outwards, independent of the scene's light."""
         own = _hex(colour)
         stops = ((0, own, strength), (0.3, own, strength * 0.45), (1, own, 0))
         return self._gradient('cx="0.5" cy="0.5" r="0.5"', stops, "radial")
 
     def fade(self, colour: Paint, start: float, end: float) -> str:
-        """One colour whose opacity changes from top to bottom."""
+        """Return one colour whose opacity changes from top to bottom."""
         return self._gradient('x1="0" y1="0" x2="0" y2="1"', ((0, colour, start), (1, colour, end)))
 
     def light(self, colour: RGB) -> str:
-        """A colour that shines by itself: the hour does not change it."""
+        """Return a luminous colour, independent of the scene's light."""
         return _hex(colour)
 
     def _gradient(
@@ -235,7 +235,7 @@ class Art:
         width: float = 0,
         opacity: float = 1,
     ) -> None:
-        """A filled path, with an outline where `line` is given."""
+        """Draw a filled path, with an outline if `line` is given."""
         self._add(f'path d="{path}"', fill, line, width, opacity)
 
     def polygon(
@@ -246,7 +246,7 @@ class Art:
         width: float = 0,
         opacity: float = 1,
     ) -> None:
-        """A filled area with corners."""
+        """Draw a filled polygon."""
         self.path(line_path(points, closed=True), fill, line, width, opacity)
 
     def blob(
@@ -257,7 +257,7 @@ class Art:
         width: float = 0,
         opacity: float = 1,
     ) -> None:
-        """A filled area whose edge curves through the points."""
+        """Draw a filled area whose edge curves through the points."""
         self.path(curve_path(points, closed=True), fill, line, width, opacity)
 
     def limb(
@@ -269,7 +269,7 @@ class Art:
         width: float = 0,
         bare: float = 0,
     ) -> None:
-        """A tapered limb; see `limb_path`."""
+        """Draw a tapered limb; see `limb_path`."""
         if not bare:
             self.path(limb_path(points, widths), fill, line, width)
             return
@@ -279,11 +279,11 @@ class Art:
     def stroke(
         self, points: Sequence[Point], line: Paint, width: float, opacity: float = 1
     ) -> None:
-        """Straight lines."""
+        """Draw straight lines."""
         self._add(f'path d="{line_path(points)}"', None, line, width, opacity)
 
     def curve(self, points: Sequence[Point], line: Paint, width: float, opacity: float = 1) -> None:
-        """A smooth line."""
+        """Draw a smooth line."""
         self._add(f'path d="{curve_path(points)}"', None, line, width, opacity)
 
     def rect(
@@ -298,7 +298,7 @@ class Art:
         line_width: float = 0,
         opacity: float = 1,
     ) -> None:
-        """A rectangle by its upper left corner, perhaps with round corners."""
+        """Draw a rectangle from its upper left corner, optionally with round corners."""
         corner = f' rx="{number(radius)}"' if radius else ""
         place = f'x="{number(x)}" y="{number(y)}"'
         size = f'width="{number(width)}" height="{number(height)}"'
@@ -315,7 +315,7 @@ class Art:
         width: float = 0,
         opacity: float = 1,
     ) -> None:
-        """An ellipse around (x, y); a circle where `ry` is left out."""
+        """Draw an ellipse around (x, y), or a circle without `ry`."""
         other = rx if ry is None else ry
         place = f'cx="{number(x)}" cy="{number(y)}" rx="{number(rx)}" ry="{number(other)}"'
         self._add(f"ellipse {place}", fill, line, width, opacity)
@@ -323,7 +323,7 @@ class Art:
     def _add(
         self, shape: str, fill: Paint | None, line: Paint | None, width: float, opacity: float
     ) -> None:
-        # Opacity of the paints, not of the shape: that would need a layer of its own, and time.
+        # The opacity of the whole shape would need a separate layer, which is slower.
         style = "none" if fill is None else self._paint(fill)
         text = f'<{shape} fill="{style}"'
         if line is not None:

@@ -1,4 +1,4 @@
-"""The words of the sentences: names, verbs and places, with their synonyms."""
+"""Vocabulary of the sentences: nouns, verbs and places, with synonyms."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
     "sofa": (_noun("sofa"), _noun("couch", "couches")),
     "train": (_noun("train"),),
     "tv monitor": (_noun("television"), _noun("TV")),
-    # Secondary objects; what is not here is called by its name.
+    # Secondary objects; others are called by their names.
     "flowers": (
         _noun("bunch of {} flowers", "bunches of {} flowers"),
         _noun("clump of {} flowers", "clumps of {} flowers"),
@@ -71,7 +71,7 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
     "house": (_noun("house"), _noun("cottage")),
     "picture": (_noun("{} picture"), _noun("framed {} picture")),
 }
-"""How things are called; {} is where the colour goes if not in front."""
+"""Nouns of each kind; {} marks the position of the colour, if it is not in front."""
 
 POSE_NOUNS: dict[tuple[str, str], tuple[Noun, ...]] = {
     ("aeroplane", "airliner flying"): (_noun("aeroplane"), _noun("plane"), _noun("airliner")),
@@ -105,7 +105,7 @@ POSE_NOUNS: dict[tuple[str, str], tuple[Noun, ...]] = {
         _noun("old TV"),
     ),
 }
-"""Names that only one pose of a kind has."""
+"""Nouns of a single pose."""
 
 PEOPLE: dict[str, tuple[Noun, ...]] = {
     "man": (_noun("man", "men"), _noun("person", "people")),
@@ -130,17 +130,17 @@ PARTS: dict[str, tuple[Noun, ...]] = {
         ("showing {a} picture", "showing {colour} pictures"),
     ),
 }
-"""Kinds that are not coloured themselves, but a part of them is; for one thing and for many."""
+"""Kinds of which only a part is coloured, in singular and plural."""
 
 STRIPED = ("lighthouse", "parasol")
-"""These are painted in their colour and white."""
+"""Kinds that are striped in their colour and white."""
 
 ADJECTIVES: dict[tuple[str, str], tuple[str, ...]] = {
     ("cat", "orange"): ("orange", "ginger"),
     ("cow", "black and white"): ("black and white", "black-and-white"),
     ("dog", "golden"): ("golden", "golden-haired"),
 }
-"""Other words for the colour of a kind."""
+"""Synonyms of the colour of a kind."""
 
 STAND: Verb = ("stands", "stand", "standing")
 _PARKED: Verb = ("is parked", "are parked", "parked")
@@ -177,11 +177,11 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "standing": (STAND,),
     "sailing": (("sails", "sail", "sailing"), ("floats", "float", "floating")),
 }
-"""By pose, and where the pose says nothing by what a thing is on."""
+"""Verbs by pose or, for other poses, by what the object stands on."""
 
 PARKED = (_PARKED, STAND)
 PARKING = ("car", "bicycle", "motorbike", "aeroplane", "bus")
-"""These are parked when they are on the ground."""
+"""Kinds that are parked when they are on the ground."""
 
 PLACES: dict[str, tuple[str, ...]] = {
     "sea": ("on the sea", "on the open sea", "out at sea"),
@@ -206,7 +206,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "office": ("in an office",),
     "bedroom": ("in a bedroom",),
 }
-"""Where things are."""
+"""Phrases for settings."""
 
 ACROSS: dict[str, tuple[str, ...]] = {
     "hills": ("through the hills", "through green hills"),
@@ -216,7 +216,7 @@ ACROSS: dict[str, tuple[str, ...]] = {
     "snow": ("through the snow", "across snowy fields"),
     "meadow": ("through a meadow", "across a green meadow"),
 }
-"""Where a road or a track leads."""
+"""Phrases for the direction of a road or a track."""
 
 OVER: dict[str, tuple[str, ...]] = {
     "sky": ("in the sky", "high above the clouds", "in the sky above the clouds"),
@@ -225,7 +225,7 @@ OVER: dict[str, tuple[str, ...]] = {
     "hills": ("over green hills", "above the hills"),
     "desert": ("over the desert", "above the desert"),
 }
-"""What one flies over."""
+"""Phrases for objects in the air."""
 
 WAYS = {"road": ("on a road",), "track": ("on the rails", "on the railway", "on a track")}
 STREETS = ("along a street", "along a city street", "down a street in town")
@@ -245,7 +245,7 @@ MOMENTS: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("day", None): ("in the daytime", "by day", "in daylight"),
     ("night", None): ("at night", "in the evening", "after dark"),
 }
-"""Hour and weather."""
+"""Phrases for time of day and weather."""
 
 SURROUNDINGS: dict[str, tuple[str, ...]] = {
     "sky": ("in the sky",),
@@ -255,4 +255,4 @@ SURROUNDINGS: dict[str, tuple[str, ...]] = {
     "floor": ("by the wall",),
     "table": ("on the table",),
 }
-"""Where secondary objects are."""
+"""Phrases for the positions of secondary objects."""

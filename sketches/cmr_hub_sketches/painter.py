@@ -1,6 +1,6 @@
-"""Drawing the pictures of a split into a folder, side by side in processes of their own.
+"""Draw the pictures of a split into a folder, in parallel processes.
 
-`python -m cmr_hub_sketches.painter FOLDER SPLIT COUNT WORKERS WORKER` is one of them.
+`python -m cmr_hub_sketches.painter FOLDER SPLIT COUNT WORKERS WORKER` runs one of them.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from cmr_hub_sketches.draw import draw
 from cmr_hub_sketches.objects import CLASSES
 from cmr_hub_sketches.scene import Scene
 
-_FEW = 20  # so many are drawn before other processes have started
+_FEW = 20  # number of pictures that are drawn while another process starts
 
 
 def split_scene(split: str, number: int) -> Scene:
-    """Scene `number` of a split: classes take turns, and no two splits share a seed.
+    """Return scene `number` of a split; the classes alternate.
 
-    The seeds of the splits are interleaved, so that a split of any size has its own.
+    The seeds of the splits are interleaved, so that no two splits of any size share a seed.
     """
     seed = number * len(SPLITS) + SPLITS.index(split)
     return make_scene(seed, CLASSES[number % len(CLASSES)])
 
 
 def file_name(number: int) -> str:
-    """The picture's file within its split's folder."""
+    """Return the file name of a picture in the folder of its split."""
     return f"{number:06d}.jpg"
 
 
 def paint(folder: Path, split: str, numbers: Iterable[int]) -> Iterator[int]:
-    """Draws these scenes into `folder`, each file whole or not at all; yields what is done."""
+    """Draw scenes into `folder`, writing each file atomically; yield the number of each scene."""
     for number in numbers:
         with atomic_file(folder / file_name(number)) as temporary:
             picture = draw(split_scene(split, number))
@@ -51,16 +51,16 @@ def paint(folder: Path, split: str, numbers: Iterable[int]) -> Iterator[int]:
 
 
 def missing(folder: Path, numbers: Iterable[int]) -> list[int]:
-    """The scenes that have no picture in `folder` yet."""
+    """Return the scenes without a picture in `folder`."""
     known = {path.name for path in folder.iterdir()}
     return [number for number in numbers if file_name(number) not in known]
 
 
 def paint_missing(folder: Path, split: str, count: int) -> None:
-    """Draws the first `count` pictures of a split, but for those that are there already.
+    """Draw the first `count` pictures of a split, except existing ones.
 
     Raises:
-        StorageError: the disk is full, or may only be read.
+        StorageError: the disk is full or read-only.
         OSError: a picture cannot be drawn.
     """
     with storing(folder):
@@ -79,9 +79,9 @@ def paint_missing(folder: Path, split: str, count: int) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes what killed runs left: no picture takes a minute to write."""
+    """Remove temporary files of killed runs; no picture takes a minute to write."""
     for path in folder.glob(".*.tmp"):
-        with suppress(OSError):  # another run has swept it, or nothing may be written here
+        with suppress(OSError):  # already removed by another run, or the folder is read-only
             if time.time() - path.stat().st_mtime > 60:
                 path.unlink()
 
@@ -89,9 +89,9 @@ def _sweep(folder: Path) -> None:
 def _paint_side_by_side(
     folder: Path, split: str, count: int, workers: int, bar: tqdm[None]
 ) -> None:
-    """One process a core. Threads would wait for each other: the renderer keeps Python's lock.
+    """Draw with one process per core; threads do not help, as the renderer holds Python's lock.
 
-    They are commands, not `multiprocessing`: that would run the caller's script once more.
+    The processes are commands, because `multiprocessing` would run the caller's script again.
     """
     command = [sys.executable, "-m", __name__, str(folder), split, str(count), str(workers)]
     processes: list[subprocess.Popen[str]] = []
@@ -123,7 +123,7 @@ def _paint_side_by_side(
                 for _ in pool.map(follow, processes):
                     pass
             except BaseException:
-                # On Ctrl-C too: the pool waits for its threads, and they for the processes.
+                # Also on Ctrl-C: the pool waits for its threads, which wait for the processes.
                 for process in processes:
                     process.kill()
                 raise

@@ -1,4 +1,4 @@
-"""Which parts of a picture are taken, and what hides what."""
+"""Occupied parts of a picture, and the objects that hide each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SAMPLES = 6
 
 @dataclass(frozen=True)
 class Box:
-    """What a thing covers. One whose foot is lower stands nearer and hides the others."""
+    """The area that an object covers; a box with a lower bottom edge is nearer and hides others."""
 
     left: float
     top: float
@@ -20,23 +20,23 @@ class Box:
 
 
 def box_of(size: tuple[float, float], place: Place) -> Box:
-    """The box of a thing of this width and height in centimetres."""
+    """Return the box of an object of this width and height in centimetres."""
     half = size[0] * place.scale / 2
     return Box(place.x - half, place.y - size[1] * place.scale, place.x + half, place.y)
 
 
 class Room:
-    """The boxes of all things that have found their place."""
+    """The boxes of all placed objects."""
 
     def __init__(self) -> None:
         self._boxes: list[Box] = []
 
     def fill(self, box: Box) -> None:
-        """Takes a place."""
+        """Add the box of an object."""
         self._boxes.append(box)
 
     def hull(self) -> Box:
-        """The box around all."""
+        """Return the bounding box of all objects."""
         return Box(
             min(box.left for box in self._boxes),
             min(box.top for box in self._boxes),
@@ -45,7 +45,7 @@ class Room:
         )
 
     def seen(self, box: Box) -> float:
-        """The share of a new box that nothing nearer hides."""
+        """Return the share of a new box that no nearer object hides."""
         hiding = [other for other in self._boxes if other.bottom > box.bottom]
         seen = 0
         for row in range(_SAMPLES):
@@ -56,17 +56,17 @@ class Room:
         return seen / _SAMPLES**2
 
     def hidden_by(self, box: Box) -> float:
-        """The largest share of anything further back that a new box hides."""
+        """Return the largest share of an object further back that a new box hides."""
         behind = (other for other in self._boxes if other.bottom <= box.bottom)
         return max((_covered(other, box) for other in behind), default=0.0)
 
     def touched_by(self, box: Box) -> float:
-        """The largest share of a new box that it has in common with anything."""
+        """Return the largest share of a new box that overlaps with an object."""
         return max((_covered(box, other) for other in self._boxes), default=0.0)
 
 
 def _covered(box: Box, by: Box) -> float:
-    """The share of a box that another one covers."""
+    """Return the share of a box that another box covers."""
     across = min(box.right, by.right) - max(box.left, by.left)
     down = min(box.bottom, by.bottom) - max(box.top, by.top)
     if across <= 0 or down <= 0:

@@ -1,4 +1,4 @@
-"""What is to be seen in a picture: the one truth that drawing and sentences both follow."""
+"""The content of a picture, from which both the drawing and the sentences are made."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cmr_hub.types import JSONObject
 
 @dataclass(frozen=True)
 class Place:
-    """Where one thing stands.
+    """The position of an object.
 
     Attributes:
-        x, y: the middle of its foot in a picture of 320 × 240.
-        scale: picture units a centimetre.
-        mirrored: it faces left.
-        seed: of the details that no sentence names.
+        x, y: middle of its lower edge, in a picture of 320 × 240.
+        scale: picture units per centimetre.
+        mirrored: whether the object faces left.
+        seed: random seed of the details that no sentence names.
     """
 
     x: float
@@ -27,14 +27,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Group:
-    """Things of one kind and pose.
+    """Objects of one kind and pose.
 
     Attributes:
         kind: a class or a secondary object.
         pose: one of the kind's poses.
-        places: one for each thing.
-        colours: one for each thing; empty where the kind has no colour of its own.
-        relation: where the group is: "main", "left", "right", "behind" (of the main group),
+        places: the position of each object.
+        colours: the colour of each object; empty if the kind has no colours.
+        relation: position of the group: "main", "left", "right", "behind" (of the main group),
             "sky", "back", "front", "wall", "floor" or "table".
     """
 
@@ -46,7 +46,7 @@ class Group:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of objects."""
         return len(self.places)
 
 
@@ -55,16 +55,16 @@ class Scene:
     """A picture before it is drawn.
 
     Attributes:
-        seed: what it was made from.
-        main: what the picture is about; its kind is the picture's class.
-        companion: things of another class beside or behind the main ones.
+        seed: random seed of the scene.
+        main: main objects; their kind is the class of the picture.
+        companion: objects of another class next to or behind the main objects.
         props: secondary objects.
-        setting: the place.
-        stance: what the main things are on: "ground", "road", "track", "water", "air" or "table".
-        wall: the colour of the walls; None outdoors.
+        setting: name of the setting.
+        stance: what the main objects are on: "ground", "road", "track", "water", "air" or "table".
+        wall: colour of the walls; None outdoors.
         time: "day", "sunset" or "night".
         weather: None indoors.
-        size: of the main things in the picture: "small", "medium" or "large".
+        size: size of the main objects in the picture: "small", "medium" or "large".
     """
 
     seed: int
@@ -80,7 +80,7 @@ class Scene:
 
     @property
     def label(self) -> str:
-        """The picture's class."""
+        """Class of the picture."""
         return self.main.kind
 
     @property
@@ -90,7 +90,7 @@ class Scene:
         return (self.main, *companion, *self.props)
 
     def truth(self) -> JSONObject:
-        """What a sentence may say, ready for JSON. Two scenes with the same truth look alike."""
+        """Return the facts that a sentence may state, as JSON values."""
         return {
             "setting": self.setting,
             "on": self.stance,

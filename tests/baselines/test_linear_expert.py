@@ -78,13 +78,13 @@ def test_the_product_is_the_geometric_mean_of_both(splits):
 )
 def test_other_networks_are_refused(splits, changes):
     images = network(splits.final.images, 0, **changes)
-    with pytest.raises(TrainingError, match="one hidden layer of rectified units"):
+    with pytest.raises(TrainingError, match="one hidden ReLU layer"):
         with_linear_experts(images, network(splits.final.texts, 1), splits, EXPERT)
 
 
 def test_a_class_without_pairs(splits):
     kept = splits.refit.subset(np.flatnonzero(splits.refit.labels > 0))
-    with pytest.raises(TrainingError, match="pairs of all 4 classes; there are some of 3"):
+    with pytest.raises(TrainingError, match="pairs of all 4 classes; there are pairs of 3"):
         with_linear_experts(
             network(kept.images, 0),
             network(kept.texts, 1),

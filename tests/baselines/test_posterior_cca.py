@@ -9,7 +9,7 @@ from cmr_hub.baselines.cca import CCABaseline
 from cmr_hub.baselines.posterior import PosteriorBaseline
 from cmr_hub.baselines.posterior_cca import SHARES, PosteriorCCABaseline
 from cmr_hub.metrics.validation import validation_map
-from cmr_hub.models.files import describe_projector
+from cmr_hub.models.config import ProjectorConfig
 from cmr_hub.models.projector import Projector
 
 
@@ -31,7 +31,7 @@ def test_its_cosine_is_the_weighted_sum_of_those_of_its_parts(splits, pairs):
     expected = (1 - share) * classes + share * partners
     np.testing.assert_allclose(cosines(fitted, asked), expected, atol=1e-5)
     # PyTorch, NumPy and a projector built again from its file agree.
-    again = Projector(**describe_projector(fitted.images).model_dump())
+    again = Projector(**ProjectorConfig(**fitted.images.settings).model_dump())
     again.load_state_dict(fitted.images.state_dict())
     rows = fitted.images.embed(asked.images)
     np.testing.assert_array_equal(again.embed(asked.images), rows)

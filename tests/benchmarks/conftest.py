@@ -1,4 +1,4 @@
-"""The modules of `benchmarks/`, which import each other by their short names."""
+"""Import the modules of `benchmarks/`, which import each other by their short names."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ NAMES = ("rows", "plans", "table")
 
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
-    """Gives a module by its name; its results are in a folder of the test."""
+    """Return a function that imports a module by name; its results are in a temporary folder."""
     monkeypatch.syspath_prepend(str(HOME / "benchmarks"))
     for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -23,7 +23,7 @@ def bench(monkeypatch, tmp_path):
 
 @pytest.fixture
 def row():
-    """Makes a row of ours and one peer, whose turns have this spread."""
+    """Return a function that creates a result row with our figures and those of one peer."""
 
     def make(spread=0.01, load=0.1, ratio=2.0, **more):
         ours = {"seconds": 0.002, "spread": 0.01, "settings": "as it comes"}

@@ -1,4 +1,4 @@
-"""Rivals take turns, and only what a quiet machine measured is published."""
+"""Competitors alternate, and only results from a quiet machine are published."""
 
 import json
 import subprocess
@@ -10,8 +10,9 @@ import pytest
 HOME = Path(__file__).parents[2]
 
 
-def test_turns_leave_out_the_one_that_warms_up(bench):
+def test_turns_leave_out_the_round_that_warms_up(bench, monkeypatch):
     rows = bench("rows")
+    monkeypatch.setattr(rows, "TURN_SECONDS", 0.0)
     took = {"ours": iter([9.0, 1.0, 2.0, 4.0]), "peer": iter([9.0, 3.0, 4.0, 20.0])}
     prepared = []
     rivals = {
@@ -30,6 +31,15 @@ def test_turns_leave_out_the_one_that_warms_up(bench):
     assert prepared == ["ours", "peer"] * 4
 
 
+def test_a_turn_is_the_median_of_short_rounds(bench):
+    rows = bench("rows")
+    took = iter([50.0, *([9.0] * 4 + [1.0] * 5), *([9.0] * 4 + [2.0] * 5)])
+    rivals = {"ours": rows.Rival(lambda: rows.Took(next(took)), against=None)}
+    row = rows.measure("a step", rivals, turns=2)
+    assert row["rivals"]["ours"]["turns"] == [1.0, 2.0]
+    assert row["rounds"] == 9
+
+
 def test_a_figure_that_a_work_returns_is_not_its_time(bench):
     assert bench("rows").seconds(lambda: 9.0) < 1
 
@@ -43,7 +53,7 @@ def test_the_best_setting_is_chosen_after_each_has_warmed_up(bench):
 
 def test_a_spread_is_of_the_middle_turns(bench):
     spread = bench("rows").spread
-    assert spread([1.0, 1.0, 1.0, 1.0, 50.0]) == 0  # one that was disturbed
+    assert spread([1.0, 1.0, 1.0, 1.0, 50.0]) == 0  # one disturbed turn
     assert spread([0.8, 0.9, 1.0, 1.1, 1.2]) == pytest.approx(0.2)
     assert spread([1.0]) == 0
 
@@ -68,14 +78,27 @@ def test_a_busy_machine_publishes_nothing(bench, row, tmp_path, load, spread, pu
     assert "busy" not in rows.read(path)
 
 
-def test_a_row_is_fresh_until_the_code_or_a_version_changes(bench, row):
+def test_a_row_is_fresh_until_its_code_or_a_version_changes(bench, row, monkeypatch, tmp_path):
     rows = bench("rows")
-    there = row(code="c", versions=rows.versions())
-    assert rows.fresh(there, "c")
-    assert not rows.fresh(there, "d")
-    assert not rows.fresh({**there, "versions": {}}, "c")
-    assert not rows.fresh(None, "c")
-    assert rows.code("rows") != rows.code("table")
+    monkeypatch.setattr(rows, "HOME", tmp_path)
+    file = tmp_path / "a.py"
+    file.write_text('def f():\n    "Add."\n    return 1 + 1\n')
+    there = row(code={"files": "a.py", "hash": rows.code(["a.py"])}, versions=rows.versions())
+    assert rows.fresh(there)
+    assert not rows.fresh({**there, "versions": {}})
+    assert not rows.fresh(None)
+    file.write_text('def f():\n    """Add two numbers."""\n    return 1 + 1  # two\n')
+    assert rows.fresh(there)
+    file.write_text('def f():\n    "Add."\n    return 1 + 2\n')
+    assert not rows.fresh(there)
+    file.unlink()
+    assert not rows.fresh(there)
+
+
+def test_the_files_of_a_row_are_those_that_its_process_imported(bench):
+    files = bench("rows").used()
+    assert "cmr_hub/atomic.py" in files
+    assert set(files) <= set(bench("rows").used(all_of_it=True))
 
 
 QUICK = """
@@ -91,7 +114,7 @@ class module:
     def function():
         return json.loads({now!r})
 sys.modules["module"] = module
-rows.code = lambda *modules: "c"
+rows.code = lambda files: "c"
 rows.read = lambda: {{"step": json.loads({was!r})}}
 runpy.run_module("benchmarks", run_name="__main__")
 """

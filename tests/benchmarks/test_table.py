@@ -1,4 +1,4 @@
-"""The documents show what stands in `results/benchmarks.json`, and the tables are read right."""
+"""The documentation shows the results in `results/benchmarks.json`, correctly formatted."""
 
 import json
 from pathlib import Path

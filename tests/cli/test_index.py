@@ -108,7 +108,7 @@ def test_looking_after_a_gallery(cmr, indexed, tmp_path):
         (["search", "GALLERY", "flame", "--where", "label ="], "cannot understand the condition"),
         (["search", "EMPTY", "flame"], "no gallery in"),
         (["gallery", "info", "EMPTY"], "not a gallery"),
-        (["gallery", "remove", "GALLERY"], "say what to remove"),
+        (["gallery", "remove", "GALLERY"], "give the items to remove"),
         (["index", "EMPTY", "--out", "NEW"], "no pictures in"),
         (["index", "NEW", "--out", "NEW"], "not a folder"),
         (["index", "EMPTY", "--out", "PICTURES"], "is not a gallery"),
@@ -159,9 +159,9 @@ def test_all_that_is_passed_over_is_in_the_log(cmr, saved_model, colour_folder, 
     command = ("index", folder, "--out", tmp_path / "g", "--model", saved_model)
     code, out, _ = cmr(*command, "--log", tmp_path / "log.txt")
     assert code == 0
-    assert "passed over: 5 .jpg: it is not a JPEG" in out
-    assert "passed over: 1 .mp4: it is not a video that can be read" in out
-    assert "and 2 more; --log FILE names them all" in out
+    assert "skipped: 5 .jpg: it is not a JPEG" in out
+    assert "skipped: 1 .mp4: it is not a video that can be read" in out
+    assert "and 2 more; --log FILE lists all" in out
     lines = (tmp_path / "log.txt").read_text().splitlines()
     names = [*(f"broken{number}.jpg" for number in range(5)), "film.mp4"]
     assert [line.split("\t")[0] for line in lines] == [str(folder / name) for name in names]

@@ -47,7 +47,7 @@ def test_counts_and_what_can_be_asked_for(cmr, gallery, names, saved_model):
     assert counts == {name: labels.count(name) for name in set(labels)}
     assert sum(counts.values()) == 36
     unused = 3 - len(counts)
-    assert (f"{unused} names match no picture best" in out) == bool(unused)
+    assert (f"{unused} names are not the best match of any picture" in out) == bool(unused)
     model = load(saved_model)
     best = next(iter(counts))
     code, out, _ = cmr(
@@ -107,10 +107,10 @@ def test_lines_of_names(tmp_path, names):
     ("arguments", "message"),
     [
         (["GALLERY", "--names", "ABSENT"], "cannot read the names"),
-        (["GALLERY", "--names", "EMPTY"], "give the names"),
+        (["GALLERY", "--names", "EMPTY"], "name of at least one class"),
         (["GALLERY", "--names", "UNKNOWN"], "the class 'wug'"),
         (["GALLERY", "--names", "NAMES", "--column", "sha256"], "is reserved"),
-        (["GALLERY", "--names", "NAMES", "--column", ""], "not a valid name of a column"),
+        (["GALLERY", "--names", "NAMES", "--column", ""], "not a valid column name"),
         (["GALLERY", "--names", "NAMES", "--template", "a photo"], "once and no other braces"),
         (["GALLERY", "--names", "NAMES", "--model", "sketch"], "of model"),
         (["GALLERY", "--names", "NAMES", "--min-probability", "2"], "between 0 and 1, not 2.0"),

@@ -160,7 +160,7 @@ def test_more_like_it(gallery, oracle, paths):
 def test_evaluate_wants_a_dataset(cmr, clip, colour_folder):
     code, _, err = cmr("evaluate", clip)
     assert code == 2
-    assert "does not record which dataset it was trained on: give one with --dataset" in err
+    assert "does not record its training dataset: give a dataset with --dataset" in err
     arguments = ("--dataset", "folder", "--root", colour_folder, "--split", "test", "--json")
     code, out, err = cmr("evaluate", clip, *arguments, "--device", "cpu")
     assert code == 0, err

@@ -99,7 +99,7 @@ def test_paths_for_other_programs(cmr, make_own) -> None:
     own = make_own(*(Item(str(at), Path(name)) for at, name in enumerate(names)), Item("text"))
     _, out, err = cmr("search", own, "a dog", "--paths")
     assert out == f"{names[0]}\n{names[1]}\n"
-    assert "2 hits without a path of one line were left out" in err
+    assert "2 hits without a path, or with line breaks in it, were skipped" in err
     assert cmr("search", own, "a dog", "--paths", "--json")[0] == 2
 
 
@@ -115,7 +115,7 @@ def test_a_hit_is_opened(cmr, opened, make_own) -> None:
     assert opened == [FIRST[2].path.as_uri()] * 2
     code, _, err = cmr("search", "sketch", "a dog", "-k", 3, "--open", 4)
     assert code == 2
-    assert "there is no hit of this rank among the 3 found" in err
+    assert "there is no hit with this rank among the 3 hits" in err
     code, _, err = cmr("search", make_own(Item("text")), "a dog", "--open", 1)
     assert code == 2
     assert "has no picture" in err

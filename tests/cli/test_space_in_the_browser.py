@@ -27,7 +27,7 @@ def test_onnx_exports_a_model_directory_without_its_path(few_pairs, tmp_path) ->
         app, ["space", "onnx", str(tmp_path / "home" / "mine"), "--out", str(out)]
     )
     assert ran.exit_code == 0, ran.output
-    assert "On 20 pictures with sentences the least cosine with torch is 1.0" in ran.output
+    assert "On 20 pictures with sentences, the minimum cosine with torch is 1.0" in ran.output
     assert json.loads((out / MANIFEST).read_text())["model"] == "mine"
     assert all(str(tmp_path) not in path.read_text() for path in out.glob("*.json"))
 
@@ -39,5 +39,5 @@ def test_static_says_what_is_missing(monkeypatch, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "give --allow-download to fetch it once" in capsys.readouterr().err
+    assert "use --allow-download to download it once" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()

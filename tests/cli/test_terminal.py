@@ -17,8 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmr_hub import load
-from cmr_hub.cli.json_text import json_text
-from cmr_hub.cli.terminal import LONGEST, Terminal, cell, printable
+from cmr_hub.cli.terminal import LONGEST, Terminal, cell, json_text, printable
 from cmr_hub.errors import ImageError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table

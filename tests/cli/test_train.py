@@ -54,8 +54,8 @@ def test_adapter_on_encoders_of_one_length(cmr, command, colour_folder, tmp_path
 def test_adapter_wants_two_encoders_into_one_space(cmr, command, tmp_path):
     code, _, err = cmr(*command)
     assert code == 2
-    assert "error: adapter adds to features that share a space already." in err
-    assert "these give 1280 and 100 numbers" in err
+    assert "error: adapter adds to features that already share a space." in err
+    assert "these features have 1280 and 100 dimensions" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -27,7 +27,7 @@ from cmr_hub.datasets.wikipedia import LISTS, _read_paragraphs, read_lists
 from cmr_hub.datasets.wikipedia_features import _read_matrices
 from cmr_hub.gallery.indexing.exclude import Excluded
 from cmr_hub.gallery.indexing.folder import folder_entries
-from cmr_hub.gallery.indexing.unpack import unpack_pictures
+from cmr_hub.gallery.indexing.hub import unpack_pictures
 
 
 def picture(kind: str, mode: str = "RGB", **options: object) -> bytes:

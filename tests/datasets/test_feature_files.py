@@ -139,7 +139,7 @@ def test_a_path_is_enough_and_without_splits_a_part_is_held_out(arrays, tmp_path
 
 def test_a_method_that_needs_one_class_refuses(arrays, tmp_path):
     path = write(tmp_path, "npz", arrays)
-    with pytest.raises(TrainingError, match=r"several labels an item.*exactly one.*supcon"):
+    with pytest.raises(TrainingError, match=r"several labels per item.*exactly one.*supcon"):
         cmr_hub.train("features", root=path, preset="posterior")
 
 
@@ -191,9 +191,9 @@ def test_nothing_is_unpickled(tmp_path):
     ("change", "message"),
     [
         ({"texts": np.eye(3)}, r"row i of the images.*\[30\] and \[3\]"),
-        ({"texts": None}, "no texts to the images"),
+        ({"texts": None}, "no texts for the images"),
         ({"images": np.full((COUNT, 2), np.nan)}, "not finite"),
-        ({"split": np.array(["train"] * 29 + ["fold1"])}, "'fold1' is another"),
+        ({"split": np.array(["train"] * 29 + ["fold1"])}, "including 'fold1'"),
         ({"split": np.array(["train"])}, "there are 1"),
         ({"labels": np.full((COUNT, 2), 3)}, "rows of 0 and 1"),
     ],
@@ -226,7 +226,7 @@ def test_protocols_that_name_nothing(arrays, tmp_path, protocol, message):
         ("mine.npz", b"\x80\x04K\x01.", "cannot be read"),  # a pickle
         ("mine.mat", b"damaged", "as a MATLAB file"),
         ("mine.parquet", b"PAR1", "not Parquet"),
-        ("mine.npy", b"", "give the folder"),
+        ("mine.npy", b"", "pass its folder"),
         ("mine.txt", b"1 2 3", "is none of"),
     ],
 )

@@ -88,7 +88,7 @@ def test_what_was_fetched_before_is_kept(server, tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(fetch, "_TRIES", 1)
         server.most = 0
-        with pytest.raises(CMRError, match=r"broke off\. Give the same command again"):
+        with pytest.raises(CMRError, match=r"was lost\. Run the same command again"):
             download(server.url("a"), tmp_path / "a")
     (tmp_path / "a.part").write_bytes(CONTENT[:5000])
     server.most, server.asked = None, []
@@ -108,9 +108,9 @@ def test_a_part_of_something_else_is_not_used(server, tmp_path, change: str) -> 
 
 
 def test_what_is_not_there(server, tmp_path) -> None:
-    with pytest.raises(CMRError, match="cannot be fetched: 404"):
+    with pytest.raises(CMRError, match="cannot be downloaded: 404"):
         download(server.url("absent"), tmp_path / "a")
-    with pytest.raises(CMRError, match=r"cannot be fetched: .*refused"):
+    with pytest.raises(CMRError, match=r"cannot be downloaded: .*refused"):
         download("http://127.0.0.1:9/a", tmp_path / "a")
 
 
@@ -155,7 +155,7 @@ def test_an_archive_that_is_there_is_not_fetched_again(server, tiny, tmp_path) -
 
 def test_another_checksum(server, tiny, tmp_path) -> None:
     server.files["a.zip"] = zipped({"top/list": b"two", "top/images/1.jpg": b"picture"})
-    with pytest.raises(DataFormatError, match="another SHA-256"):
+    with pytest.raises(DataFormatError, match="the SHA-256 of"):
         fetch_dataset("wikipedia", tmp_path / "w")
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 

@@ -237,7 +237,7 @@ def test_nothing_to_read(tmp_path, monkeypatch):
     with pytest.raises(DataNotFoundError, match=r"(?s)has no metadata.*file_name.*CMR_DATA_HOME"):
         load_dataset("folder", tmp_path)
     write_jsonl(tmp_path, {"file_name": "none.jpg", "text": "x"})
-    with pytest.raises(DataNotFoundError, match=r"(?s)no whole pair.*missing image: 1"):
+    with pytest.raises(DataNotFoundError, match=r"(?s)no complete pair.*missing image: 1"):
         load_dataset("folder", tmp_path)
     monkeypatch.delenv("CMR_DATA_HOME", raising=False)
     with pytest.raises(DataNotFoundError, match=r"(?s)CMR_DATA_HOME is not set.*8k-pictures"):

@@ -42,5 +42,5 @@ def test_items_keep_their_class_and_their_split():
 def test_what_cannot_be_joined():
     part = dataset("a", [0], ("x",), "train")
     for given in ([], [part, part]):
-        with pytest.raises(DataFormatError, match="different datasets"):
+        with pytest.raises(DataFormatError, match="at least one dataset"):
             joined(given)

@@ -75,7 +75,7 @@ def test_flickr30k_reports_what_it_leaves_out(tmp_path):
 @pytest.mark.parametrize("content", ["no json", "{}", '{"images": [{"filename": "1.jpg"}]}'])
 def test_another_table_is_refused(tmp_path, content):
     (tmp_path / "dataset_coco.json").write_text(content)
-    with pytest.raises(DataFormatError, match="not Karpathy's table"):
+    with pytest.raises(DataFormatError, match="not in Karpathy's format"):
         Coco(tmp_path)
 
 

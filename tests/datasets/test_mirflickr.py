@@ -48,5 +48,5 @@ def test_what_is_wrong_is_told(root, tmp_path):
     with pytest.raises(DataNotFoundError, match="meta/tags"):
         MIRFlickr25k(root / "meta")
     (root / "mirflickr25k_annotations_v080" / "sky.txt").write_text("im1.jpg")
-    with pytest.raises(DataFormatError, match=r"sky\.txt is not a list of numbers"):
+    with pytest.raises(DataFormatError, match=r"sky\.txt is not a list of picture numbers"):
         MIRFlickr25k(root)

@@ -160,7 +160,7 @@ def test_absent_data_wrong_folder_and_nothing_usable(root, tmp_path):
         load_dataset("pascal-sentence", root)
     shutil.rmtree(root / "sentence")
     (root / "sentence").mkdir()
-    with pytest.raises(DataNotFoundError, match=r"(?s)no whole pair.*missing text: 24"):
+    with pytest.raises(DataNotFoundError, match=r"(?s)no complete pair.*missing text: 24"):
         load_dataset("pascal-sentence", root)
 
 

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cmr_hub.datasets.protocols import listed_split, random_seed, stratified_holdout, tail_split
+from cmr_hub.datasets.protocols import random_seed, stratified_holdout, tail_split
 
 
 @pytest.fixture
@@ -44,10 +44,6 @@ def test_random_split_keeps_the_sizes_and_depends_on_the_seed_only(shuffled):
     # The order in which the items are given does not matter.
     turned = tail_split(ids[::-1], labels[::-1], validation=1, test=2, seed=0)
     np.testing.assert_array_equal(turned[::-1], drawn[0])
-
-
-def test_listed_split():
-    assert listed_split(2, 1, 3).tolist() == ["train"] * 2 + ["validation"] + ["test"] * 3
 
 
 def test_random_seed():

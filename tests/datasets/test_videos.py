@@ -14,7 +14,7 @@ from films import BLUE, GREEN, RED, film, sound
 from PIL import Image
 
 from cmr_hub.datasets import videos
-from cmr_hub.datasets.images import is_there, looks_like_picture, read_file, read_image
+from cmr_hub.datasets.images import looks_like_picture, picture_exists, read_file, read_image
 from cmr_hub.datasets.videos import Video, clock, frame_of, frame_suffix, video_format
 from cmr_hub.errors import ImageError
 
@@ -149,14 +149,14 @@ def test_a_file_of_such_a_name_is_itself(tmp_path) -> None:
     path = film(tmp_path / "a.mp4")
     named = tmp_path / "a.mp4#t=1"
     assert frame_of(named) == (path, 1)
-    assert is_there(named)
+    assert picture_exists(named)
     Image.new("RGB", (5, 7), "white").save(named, "PNG")
     assert frame_of(named) is None
     assert read_image(named).size == (5, 7)
     for name in ("a.mp4", "a.mp4#t=", "a.mp4#t=x", "a.mp4#t=1,5", "#t=1#x", "a.mp4#t=-1"):
         assert frame_of(tmp_path / name) is None
     path.unlink()
-    assert not is_there(tmp_path / "a.mp4#t=2")
+    assert not picture_exists(tmp_path / "a.mp4#t=2")
     with pytest.raises(ImageError, match="there is no such file"):
         read_image(tmp_path / "a.mp4#t=2")
 

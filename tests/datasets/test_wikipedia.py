@@ -241,7 +241,7 @@ def test_absent_parts_and_unknown_protocol(root, tmp_path):
     with pytest.raises(DataNotFoundError, match="no images and texts folders"):
         load_dataset("wikipedia", root)
     (root / "texts").mkdir()
-    with pytest.raises(DataNotFoundError, match=r"(?s)no whole pair.*missing text: 7"):
+    with pytest.raises(DataNotFoundError, match=r"(?s)no complete pair.*missing text: 7"):
         load_dataset("wikipedia", root)
 
 

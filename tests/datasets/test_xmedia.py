@@ -38,7 +38,7 @@ def test_xmedianet_is_read_from_its_tables(tmp_path):
     with pytest.raises(DataFormatError, match="files of test differ in length"):
         XMediaNet(tmp_path)
     (tmp_path / "img_test_list.txt").write_text("a.jpg\n")
-    with pytest.raises(DataFormatError, match="a file name and a number"):
+    with pytest.raises(DataFormatError, match="a file name and a class number"):
         XMediaNet(tmp_path)
 
 

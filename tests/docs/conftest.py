@@ -1,4 +1,4 @@
-"""A copy of the clone and a home folder, in which the commands of a page are given one by one."""
+"""Run the commands of a page one by one in a copy of the clone with its own home directory."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from pathlib import Path
 import pytest
 from documents import HOME, Block, commands, plain
 from PIL import Image
+from warm_cmr import WarmCmr
 
 from cmr_hub.gallery.local import LocalStore
 from cmr_hub.releases import release_directory
 
 SERVES = ("make demo", "cmr demo", "cmr dashboard")
-"""What commands begin with that go on until Ctrl-C."""
+"""Prefixes of the commands that run until Ctrl-C."""
 ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+")
 SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that runs the commands of a page."""
+    """Mark the tests that run the commands of a page."""
     for item in items:
         if "reader" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.documents)
 
 
 class Reader:
-    """A person with a clone, who does what a page says, in the page's order.
+    """Run the code blocks of a page in order, as a user with a clone would.
 
     Args:
         clone: a copy of the repository, with its environment in `.venv`.
-        home: the home folder.
-        environment: further variables.
+        home: the home directory.
+        warm: the process that runs `cmr`.
     """
 
-    def __init__(self, clone: Path, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, clone: Path, home: Path, warm: WarmCmr) -> None:
         self.clone, self.home = clone, home
+        self.cmr = home / "bin" / "cmr"
+        warm.command(self.cmr, clone / ".venv" / "bin" / "cmr")
         self.servers: list[subprocess.Popen[bytes]] = []
         self.address = ""
         browser = home / "browser"
@@ -60,11 +63,11 @@ class Reader:
         self.environment |= {
             "HOME": str(home),
             "PATH": os.pathsep.join(path),
-            # The copy of the package, not that which is installed in the environment; and what a
-            # page installs, which goes into the home folder and is built with what is there.
+            # Import the copy instead of the installed package. Packages that a page installs go to
+            # the home directory and are built with the installed tools.
             "PYTHONPATH": os.pathsep.join([str(clone), str(home / "site")]),
             "PIP_TARGET": str(home / "site"),
-            "PIP_NO_BUILD_ISOLATION": "0",  # pip takes it for the value of `build_isolation`
+            "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this as the value of `build_isolation`
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "BROWSER": str(browser),
@@ -72,20 +75,19 @@ class Reader:
             "HF_HUB_OFFLINE": "1",
             "CMR_CACHE_HOME": os.environ["CMR_CACHE_HOME"],
         }
-        self.environment |= environment
 
     def activate(self) -> None:
-        """As `. .venv/bin/activate` does."""
-        path = f"{self.clone}/.venv/bin{os.pathsep}{self.environment['PATH']}"
-        self.environment["PATH"] = path
+        """Do what `. .venv/bin/activate` does, with a `cmr` that starts quickly."""
+        parts = (str(self.cmr.parent), f"{self.clone}/.venv/bin", self.environment["PATH"])
+        self.environment["PATH"] = os.pathsep.join(parts)
 
     def opened(self) -> list[str]:
-        """The addresses that a browser was asked to show."""
+        """Return the URLs that were opened in the browser."""
         found = self.home / "opened"
         return found.read_text().splitlines() if found.exists() else []
 
     def follow(self, block: Block, without: Callable[[str], bool]) -> str:
-        """Does what a block says, but for the commands that `without` names; gives the output."""
+        """Run a block, except for the commands that `without` selects, and return the output."""
         if block.file is not None:
             self._new_file(block)
         elif block.language == "diff":
@@ -97,7 +99,7 @@ class Reader:
         return ""
 
     def leave(self) -> None:
-        """Ends what is served, as Ctrl-C does."""
+        """Stop the servers, as Ctrl-C does."""
         for server in self.servers:
             os.killpg(server.pid, signal.SIGINT)
         for server in self.servers:
@@ -117,12 +119,12 @@ class Reader:
                 script = ""
                 self._serve(command, block)
             else:
-                # The page has the usual port; here another may be the first free one.
+                # The page shows the default port, but the server may use another free one.
                 script += command.replace("http://127.0.0.1:7860", self.address)
         yield self._run(script, block)
 
     def _run(self, script: str, block: Block) -> str:
-        """Runs lines of bash; what they change of the environment is kept."""
+        """Run a Bash script and keep its changes to the environment variables."""
         kept = self.home / "environment"
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"{script}\nenv -0 > {kept}"],
@@ -141,13 +143,15 @@ class Reader:
         return ran.stdout
 
     def _serve(self, command: str, block: Block) -> None:
-        """Starts a server and opens its page."""
+        """Start a server and request its page."""
         log = self.home / f"server-{len(self.servers)}.log"
+        # The installed `cmr`, which gets Ctrl-C itself.
+        path = self.environment["PATH"].removeprefix(f"{self.cmr.parent}{os.pathsep}")
         with log.open("wb") as output:
             server = subprocess.Popen(
                 ["bash", "-c", f"exec {command}"],
                 cwd=self.clone,
-                env=self.environment | {"PYTHONUNBUFFERED": "1"},
+                env=self.environment | {"PYTHONUNBUFFERED": "1", "PATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -157,7 +161,7 @@ class Reader:
         end = time.monotonic() + SECONDS
         while not (found := ADDRESS.search(log.read_text())):
             assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
-            assert time.monotonic() < end, f"{block.where}: {command} gives no address"
+            assert time.monotonic() < end, f"{block.where}: {command} prints no address"
             time.sleep(0.1)
         self.address = found[0]
         while True:
@@ -167,36 +171,36 @@ class Reader:
                     return
             except OSError:
                 assert server.poll() is None, f"{block.where}: {command}\n{log.read_text()}"
-                assert time.monotonic() < end, f"{block.where}: {command} does not answer"
+                assert time.monotonic() < end, f"{block.where}: {command} does not respond"
                 time.sleep(0.1)
 
     def _new_file(self, block: Block) -> None:
         path = self.clone / str(block.file)
-        assert not path.exists(), f"{block.where}: {block.file} is there already"
+        assert not path.exists(), f"{block.where}: {block.file} already exists"
         path.parent.mkdir(exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
     def _change(self, block: Block) -> None:
-        """Applies a `diff` block, whose first line names the file."""
+        """Apply a `diff` block, whose first line names the file."""
         name, *lines = block.text.splitlines(keepends=True)
         path = self.clone / name.removeprefix(" # ").strip()
         text = path.read_text(encoding="utf-8")
         old = "".join(line[1:] for line in lines if not line.startswith("+"))
         new = "".join(line[1:] for line in lines if not line.startswith("-"))
-        assert text.count(old) == 1, f"{block.where}: these lines are not in {path.name}:\n{old}"
+        assert text.count(old) == 1, f"{block.where}: no such lines in {path.name}:\n{old}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A picture of the package's own gallery."""
+    """A picture of the included gallery of sketches."""
 
     path: Path
     sentences: list[str]
     label: str
 
     def save(self, path: Path) -> Path:
-        """As a file of another name and form."""
+        """Save the picture under another name and format."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(self.path) as image:
             image.convert("RGB").save(path)
@@ -205,7 +209,7 @@ class Sketch:
 
 @pytest.fixture(scope="session")
 def sketches() -> dict[str, list[Sketch]]:
-    """Twelve of each class."""
+    """Return twelve sketches of each class."""
     release = release_directory("sketch")
     table = LocalStore.open(release / "gallery", root=release / "pictures").table()
     found: dict[str, list[Sketch]] = {}
@@ -217,28 +221,37 @@ def sketches() -> dict[str, list[Sketch]]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of this clone. Its `.venv` is this environment, said to be up to date."""
+    """Return a copy of this clone whose `.venv` is this environment, marked as up to date."""
     clone = tmp_path / "cmr-hub"
-    ignore = shutil.ignore_patterns(".git", ".venv", "build", "runs", ".*_cache", "curves")
+    # `*.pyc.*` are compiled modules that other processes are writing.
+    left_out = (".git", ".venv", "build", "runs", ".*_cache", "curves", "*.pyc.*")
+    ignore = shutil.ignore_patterns(*left_out)
     shutil.copytree(HOME, clone, ignore=ignore)
     environment = clone / ".venv"
     environment.mkdir()
     for part in Path(sys.prefix).iterdir():
         if not part.name.startswith((".locked", ".installed")):
             (environment / part.name).symlink_to(part)
-    # All of them newer than any lock file: else make would install the copy into this environment.
+    # The stamps must be newer than the lock file; otherwise make would install the copy here.
     for stamp in (".locked", ".installed", ".installed-dev"):
         (environment / stamp).touch()
     return clone
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmCmr]:
+    process = WarmCmr()
+    yield process
+    process.end()
+
+
 @pytest.fixture
-def reader(clone: Path, tmp_path: Path) -> Iterator[Reader]:
+def reader(clone: Path, tmp_path: Path, warm: WarmCmr) -> Iterator[Reader]:
     """Someone who has just cloned the repository and knows nothing of it."""
     if sys.prefix == sys.base_prefix:
-        pytest.skip("needs a virtual environment, as `make test` makes it")
+        pytest.skip("needs a virtual environment, as created by `make test`")
     home = tmp_path / "home"
     home.mkdir()
-    person = Reader(clone, home, {})
+    person = Reader(clone, home, warm)
     yield person
     person.leave()

@@ -1,4 +1,4 @@
-"""Each command of the documents is run, in the order of its page, by someone with a fresh clone."""
+"""Run the commands of each page in order, in a fresh copy of the clone."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ from documents import HOME, PAGES, Block, blocks, every_command, prose, text_of
 from films import film
 from hub_server import TOKEN, HubServer
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from cmr_hub.cli import app
 from scripts.default.__main__ import app as scripts
 
 NOT_RUN = {
-    "make test": "it runs these tests",
-    "make test-all": "the same",
+    "make test": "runs these tests",
+    "make test-all": "runs these tests",
     "make lint": "CI runs it before the tests",
-    "make bench": "half an hour; tests/benchmarks has what writes the table",
-    "make bench FULL=1": "hours; the same",
-    "make bench FRESH=1": "half an hour; the same",
-    "make bench-quick": "three minutes; the same",
-    ".venv/bin/python -m benchmarks search-100000": "it would write another result",
-    ".venv/bin/python -m pytest tests/docs": "it runs these tests",
+    "make bench": "half an hour; tests/benchmarks tests how the table is written",
+    "make bench FULL=1": "hours; see `make bench`",
+    "make bench FRESH=1": "half an hour; see `make bench`",
+    "make bench-quick": "three minutes; see `make bench`",
+    ".venv/bin/python -m benchmarks search-100000": "would overwrite a result",
+    ".venv/bin/python -m pytest tests/docs": "runs these tests",
     "docker compose up": "needs Docker; tests/test_containers.py checks the files",
-    "hf auth login": "asks for a password of the Hub",
+    "hf auth login": "asks for a token of the Hub",
     "cmr space static photos --out site --allow-download": (
-        "fetches from npm; tests/static_site builds one of sketch"
+        "downloads from npm; tests/static_site builds a site for sketch"
     ),
-    "cmr index ~/Pictures --out gallery --watch": "goes on until Ctrl-C; tests/cli does it",
-    "python -m http.server --directory site": "serves until Ctrl-C; tests/static_site does",
-    "cmr space onnx photos --out photos-onnx": "a minute; tests/static_site exports sketch",
+    "cmr index ~/Pictures --out gallery --watch": "runs until Ctrl-C; tests/cli runs it",
+    "python -m http.server --directory site": "runs until Ctrl-C; tests/static_site serves a site",
+    "cmr space onnx photos --out photos-onnx": "takes a minute; tests/static_site exports sketch",
     "cmr index /shared/pictures --cluster ray --engine milvus --uri http://host:19530 "
     "--collection pets": "needs servers; tests/gallery/indexing/test_cluster.py runs it with them",
     'cmr search http://host:19530/pets "two dogs on a beach"': "needs a server; "
     "tests/gallery/test_milvus.py runs it with one",
     "cmr models --measure siglip siglip2 --threads 4": "downloads them; tests/cli/test_models.py "
-    "measures a model that is there",
+    "measures a local model",
     "cmr evaluate timm/vit_base_patch16_clip_224.laion400m_e32 --dataset flickr8k --root flickr8k "
-    "--split test": "downloads it, and wants Flickr8k",
+    "--split test": "downloads it and needs Flickr8k",
     "cmr train pascal-sentence --image-encoder hf:google/siglip2-base-patch16-224 "
     "--text-encoder hf:google/siglip2-base-patch16-224 --preset adapter --out runs/adapter": (
-        "downloads it; tests/cli/test_train.py trains on a tiny one"
+        "downloads it; tests/cli/test_train.py trains on a tiny encoder"
     ),
     "cmr train flickr8k --out runs/flickr8k": (
-        "wants Flickr8k; tests/cli/test_train_captions.py trains on a few pictures"
+        "needs Flickr8k; tests/cli/test_train_captions.py trains on a few pictures"
     ),
-    "cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions": "the same",
+    "cmr train flickr8k pascal-sentence sketches:6000/1000 --out runs/captions": "needs Flickr8k",
     "cmr data get wikipedia --to wikipedia": (
-        "downloads it; tests/datasets/test_fetch.py does from a server of its own"
+        "downloads it; tests/datasets/test_fetch.py downloads from a local server"
     ),
-    "pip install ./sketches": "fetches from the package index; tests have it installed",
-    # Hours of training. tests/scripts runs them on a few pictures.
+    "pip install ./sketches": "downloads packages; it is already installed for the tests",
+    # These train for hours; tests/scripts runs them on a few pictures.
     "python -m scripts.default distill flickr8k pascal-sentence "
     "--teacher mobilenet_v2.safetensors --out distill": "hours",
     "python -m scripts.default align flickr8k pascal-sentence sketches:12000/1000 "
@@ -75,9 +76,9 @@ NOT_RUN = {
     "python -m scripts.default release photos flickr8k pascal-sentence sketches:4000/1000 "
     "--out photos": "an hour",
     "python -m scripts.default quality-curve --distilled distill --aligned aligned "
-    "--undistilled undistilled": "the same",
+    "--undistilled undistilled": "needs the results of hours of training",
 }
-"""Commands that no test of this file runs, and why."""
+"""Commands that no test of this file runs, and the reasons."""
 
 LANGUAGES = {"sh", "python", "diff", "json", "mermaid", "toml"}
 
@@ -87,16 +88,16 @@ def without(command: str) -> bool:
 
 
 def follow(reader, page: str) -> list[str]:
-    """Does all that a page says; gives what each block printed."""
+    """Run all blocks of a page and return their outputs."""
     return [reader.follow(block, without) for block in blocks(page)]
 
 
-# ---- what the pages take for granted
+# ---- files that the pages assume
 
 
 @pytest.fixture
 def pictures(reader, sketches) -> Path:
-    """`~/Pictures`: some files and folders, and nothing that tells of them."""
+    """Create `~/Pictures` with some files and folders, without metadata."""
     folder = reader.home / "Pictures"
     for name, of in {"dog": "dog", "cat": "cat", "bus": "bus", "beach": "boat"}.items():
         sketches[of][0].save(folder / f"{name}.jpg")
@@ -110,7 +111,7 @@ def pictures(reader, sketches) -> Path:
 
 @pytest.fixture
 def pets(reader, sketches) -> Path:
-    """`~/Pictures/pets`: an ImageFolder of four classes, each with 8 to train and 4 to test."""
+    """Create `~/Pictures/pets`: four classes, each with 8 pictures for training and 4 to test."""
     folder = reader.home / "Pictures" / "pets"
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for name in ("dog", "cat", "bird", "horse"):
@@ -126,7 +127,7 @@ def pets(reader, sketches) -> Path:
 
 @pytest.fixture
 def datasets(reader, sketches) -> Path:
-    """`$CMR_DATA_HOME` with Pascal Sentence and postcards, as small as they can be, of sketches."""
+    """Create small copies of Pascal Sentence and postcards from sketches in `$CMR_DATA_HOME`."""
     home = reader.home / "data"
     table = []
     for name in ("bus", "cat", "dog", "motorbike", "person", "sheep"):
@@ -147,7 +148,7 @@ def datasets(reader, sketches) -> Path:
 
 @pytest.fixture
 def weights(reader, mobilenet_file) -> Path:
-    """Weights of MobileNetV2 in the clone, random ones."""
+    """Create a file of random MobileNetV2 weights in the clone."""
     return Path(shutil.copy(mobilenet_file, reader.clone / "mobilenet_v2.safetensors"))
 
 
@@ -155,7 +156,7 @@ def weights(reader, mobilenet_file) -> Path:
 
 
 def test_readme(reader, pictures) -> None:
-    """With an environment that is there already."""
+    """The environment already exists."""
     follow(reader, "README.md")
     (sheet,) = reader.opened()
     page = Path(sheet.removeprefix("file://")).read_text()
@@ -191,7 +192,7 @@ def test_search_page(reader, pictures) -> None:
 
 
 def split_json(text: str) -> Iterable[dict[str, object]]:
-    """JSON objects one after the other."""
+    """Yield the JSON objects of a text."""
     decoder = json.JSONDecoder()
     while text := text.strip():
         found, end = decoder.raw_decode(text)
@@ -241,7 +242,7 @@ def test_models(reader) -> None:
 
 
 def test_api(reader, pets) -> None:
-    """The twelve names, and an example of each call."""
+    """The page imports twelve names and has an example of each call."""
     reader.activate()
     outputs = follow(reader, "docs/api.md")
     (names,) = (block for block in blocks("docs/api.md")[:1])
@@ -287,13 +288,26 @@ def test_add_a_dataset(reader, datasets) -> None:
     assert (reader.clone / "runs/postcards/config.json").is_file()
 
 
-def test_the_study(reader, data_home, mobilenet_weights) -> None:
+def test_the_study(reader, data_home, mobilenet_weights, monkeypatch) -> None:
     reader.activate()
     reader.environment["CMR_DATA_HOME"] = str(data_home)
     (reader.clone / "mobilenet_v2.safetensors").symlink_to(mobilenet_weights)
     shutil.copytree(HOME / "results" / "curves", reader.clone / "results" / "curves")
-    (output,) = [found for found in follow(reader, "docs/study.md") if found]
-    assert re.search(r"^0 run, \d\d+ already stored, 0 failed", output, re.MULTILINE)
+    monkeypatch.chdir(reader.clone)
+    grids = [
+        command
+        for page, command in every_command()
+        if page == "docs/study.md" and command.startswith("cmr ablate ")
+    ]
+    # A missing run would train for minutes, so look for one before any command is run.
+    for command in grids:
+        plan = CliRunner().invoke(app, [*shlex.split(command)[1:], "--dry-run"]).output
+        assert re.search(r"^0 to run, \d\d+ already stored", plan, re.MULTILINE), (
+            f"store the runs of `{command}` first:\n{plan}"
+        )
+    output = "".join(follow(reader, "docs/study.md"))
+    stored = re.findall(r"^0 run, \d\d+ already stored, 0 failed", output, re.MULTILINE)
+    assert len(stored) == len(grids)
     written = (reader.clone / "results" / "report.md").read_text()
     assert written == text_of("results/report.md")
 
@@ -312,7 +326,7 @@ def test_make_installs_nothing_into_the_environment_of_the_tests(reader) -> None
     assert "pip" not in ran.stdout
 
 
-# ---- no command slips through
+# ---- every command is covered
 
 
 def test_every_page_is_followed() -> None:
@@ -342,7 +356,7 @@ def all_blocks(language: str) -> list[Block]:
 
 
 def parser(words: list[str], commands: typer.Typer = app) -> tuple[object, list[str]]:
-    """The command that the words begin with, and the rest of them."""
+    """Return the command that the words begin with, and the remaining words."""
     found = typer.main.get_command(commands)
     while words and hasattr(found, "commands") and words[0] in found.commands:
         found, words = found.commands[words[0]], words[1:]
@@ -354,7 +368,7 @@ def parser(words: list[str], commands: typer.Typer = app) -> tuple[object, list[
 
 @pytest.mark.parametrize("command", sorted({c for _, c in every_command() if c[:4] == "cmr "}))
 def test_commands_are_understood(command) -> None:
-    """Those not run too: every argument is one that the command has."""
+    """All arguments exist, including those of commands that are not run."""
     found, words = parser(shlex.split(re.split(r"<<| \| ", command)[0])[1:])
     if "--help" not in words:
         found.make_context("cmr", words)

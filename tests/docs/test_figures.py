@@ -1,4 +1,4 @@
-"""Every figure of the pages in `docs/` stands in `results/`."""
+"""Every figure in `docs/` matches a file in `results/`."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_which_copies_are_found() -> None:
     again = list(found["found"].values())
     words = " ".join(text_of("docs/your-own-pictures.md").split())
     assert (
-        f"Of {found['changed']} photographs of Pascal Sentence {again[0]} are found again as JPEG "
-        f"of quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, "
+        f"with {found['changed']} photographs of Pascal Sentence, {again[0]} copies were detected "
+        f"as JPEG of quality 20, {again[1]} at half the size, {again[2]} at a width of 160 pixels, "
         f"{again[3]} when 15 % brighter, and {again[4]} when cropped"
     ) in words
     wrong = found["different_files_called_the_same"]
-    assert f"among {found['pictures']:,} photographs {wrong} pairs" in words
+    assert f"Among {found['pictures']:,} photographs, {wrong} pairs" in words
     assert f"{found['alike_cpu_seconds']} seconds of CPU for {found['alike_vectors']:,}" in words
 
 
@@ -56,7 +56,7 @@ def test_which_shape_a_picture_is_given() -> None:
 
 
 def test_what_can_be_chosen() -> None:
-    """The lists of presets, encoders and datasets name all that there are."""
+    """The lists of encoders and datasets are complete."""
     from cmr_hub.datasets import DATASETS
     from cmr_hub.encoders.images import IMAGE_ENCODERS
     from cmr_hub.encoders.texts import TEXT_ENCODERS
@@ -67,26 +67,28 @@ def test_what_can_be_chosen() -> None:
 
 
 def test_how_much_the_tests_run() -> None:
-    """Of the lines of the package."""
+    """The line coverage is current."""
     found = json.loads(text_of("results/coverage.json"))["all"]
-    said = f"Of {found['lines']:,} lines {found['share']:.1%} are run".replace("%", " %")
+    said = f"{found['share']:.1%} of the {found['lines']:,} lines are covered".replace("%", " %")
     assert said in " ".join(text_of("docs/tests.md").split())
 
 
 def test_how_well_the_tests_test() -> None:
-    """Of the faults that were put in."""
+    """The mutation score is current."""
     found = json.loads(text_of("results/mutation.json"))
     left = found["survivors"]
     assert all(fault["why"] for fault in left)
     words = " ".join(text_of("docs/tests.md").split())
-    said = f"Of {found['mutants']:,} faults {found['killed']:,} are noticed; {len(left)} are left"
+    said = (
+        f"Of {found['mutants']:,} faults, {found['killed']:,} are detected and {len(left)} survive"
+    )
     assert said in words
 
 
 def test_what_stands_out() -> None:
     found = json.loads((HOME / "results" / "clear.json").read_text(encoding="utf-8"))
     lines = text_of("docs/search-page.md").splitlines()
-    assert f"`--clear {found['recommended']}` is a good cut" in " ".join(lines)
+    assert f"`--clear {found['recommended']}` is a good threshold" in " ".join(lines)
     for name, title in (
         ("pascal-sentence", "Pascal Sentence, 200 test pictures"),
         ("flickr8k", "Flickr8k, 1,000 validation pictures"),
@@ -101,7 +103,7 @@ def test_what_stands_out() -> None:
 
 
 def test_how_sure_names_are() -> None:
-    """The scale of zero-shot probabilities is that of the least calibration error."""
+    """The default scale of zero-shot probabilities has the lowest calibration error."""
     from cmr_hub.models.zero_shot import DEFAULT_LOGIT_SCALE
 
     found = json.loads(text_of("results/zero-shot.json"))
@@ -116,5 +118,5 @@ def test_how_sure_names_are() -> None:
     error = f"{min(errors):.3f}".replace("0.", ".")
     assert f"`model.logit_scale`, {DEFAULT_LOGIT_SCALE:g} for models" in words
     assert f"{len(own)} models were best calibrated on average (error {error})" in words
-    assert f"at {min(own)} to {max(own)}" in words
-    assert f"would be at {best(found['seen'])}, but" in words
+    assert f"ranges from {min(own)} to {max(own)}" in words
+    assert f"For `sketch` it is {best(found['seen'])}, but" in words

@@ -1,4 +1,4 @@
-"""Links lead to files and headings that are there."""
+"""Links point to existing files and headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of pretrained models says what the package's table says."""
+"""The page of pretrained models matches the catalogue of the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The licence, the citation and the list of changes."""
+"""The licence, the citation file and the changelog are consistent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cmr_hub import __version__
 
 
 def test_the_licence_is_the_whole_apache_2() -> None:
-    # Of https://www.apache.org/licenses/LICENSE-2.0.txt
+    # SHA-256 of https://www.apache.org/licenses/LICENSE-2.0.txt
     expected = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
     assert hashlib.sha256((HOME / "LICENSE").read_bytes()).hexdigest() == expected
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
@@ -23,7 +23,7 @@ def test_the_licence_is_the_whole_apache_2() -> None:
 
 def test_citation() -> None:
     found = yaml.safe_load(text_of("CITATION.cff"))
-    # What the schema of version 1.2.0 asks for.
+    # Required by the schema of version 1.2.0.
     assert {"cff-version", "message", "title", "authors"} <= found.keys()
     assert found["cff-version"] == "1.2.0"
     assert found["version"] == __version__

@@ -1,4 +1,4 @@
-"""The API reference: every public name says what it is, and all of it can be written."""
+"""Every public name has a docstring, and the API reference builds without warnings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from documents import HOME
 
 PACKAGE = HOME / "cmr_hub"
-# As in docs/make_reference.py: scripts of Streamlit.
+# Streamlit scripts, also excluded in docs/make_reference.py.
 LEFT_OUT = {"views"}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if not LEFT_OUT & {*path.parts}]
 
@@ -36,7 +36,7 @@ def names(node: ast.AST) -> Iterator[Definition]:
 
 
 def of_protocols() -> set[str]:
-    """What the package's protocols say of methods: who follows one need not say it again."""
+    """Return the documented methods of protocols; implementations need no docstring."""
     return {
         method.name
         for _, module in of_the_reference()
@@ -55,7 +55,7 @@ def test_public_names_say_what_they_are() -> None:
         for node in names(module):
             if ast.get_docstring(node) is None:
                 missing.append(f"{path}: {node.name}")
-            # A method of a class with a base may have its docstring from there.
+            # Methods may inherit their docstrings from a base class.
             if isinstance(node, ast.ClassDef) and not node.bases:
                 missing += [
                     f"{path}: {node.name}.{method.name}"
@@ -72,7 +72,7 @@ pdoc.render.configure = functools.partial(pdoc.render.configure, show_source=Fal
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Colouring the sources takes a third of the time."""
+"""Highlighting the sources takes a third of the time."""
 
 
 def test_the_reference_is_written_without_a_warning(tmp_path) -> None:

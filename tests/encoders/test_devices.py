@@ -71,7 +71,9 @@ def test_a_device_that_is_not_there(clip, name):
 
 
 def test_a_precision_that_there_is_not():
-    with pytest.raises(CMRError, match="no precision 'int8'; choose one of: float32, bfloat16"):
+    with pytest.raises(
+        CMRError, match="the precision 'int8' does not exist: choose one of float32, bfloat16"
+    ):
         Placement.of("cpu", "int8")
     for name in PRECISIONS:
         assert Placement.of("cpu", name).dtype == getattr(torch, name)
@@ -86,7 +88,7 @@ def test_auto_without_an_accelerator_is_the_reference(monkeypatch):
 
 def test_auto_takes_the_first_accelerator(monkeypatch):
     monkeypatch.setattr(devices, "devices", lambda: ["cpu", "meta:0", "meta:1"])
-    with pytest.raises(CMRError, match="the device meta holds no values"):
+    with pytest.raises(CMRError, match="the device meta stores no values"):
         Placement.of("auto")
 
 

@@ -191,7 +191,9 @@ def test_damaged_file_starts_anew(cache, paths, damage, caplog):
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
         assert encode_anew(cache, paths) == paths
-    assert ["is damaged and starts anew" in record.message for record in caplog.records] == [True]
+    assert ["is damaged and is created again" in record.message for record in caplog.records] == [
+        True
+    ]
     assert encode_anew(cache, paths) == []
 
 
@@ -327,7 +329,7 @@ def test_a_database_made_otherwise_starts_anew(cache, paths, made, caplog):
     connection.close()
     for _ in range(2):
         np.testing.assert_array_equal(cache.encode(Counting(), paths), expected(paths))
-    assert "starts anew" in caplog.text
+    assert "is created again" in caplog.text
     assert database_path.is_file()
     again = Counting()
     cache.encode(again, paths)

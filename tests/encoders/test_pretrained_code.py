@@ -72,7 +72,7 @@ def test_a_link_to_nothing(folder):
 def test_a_pipe(folder, name):
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
-    assert f"{name} is not a regular file; remove it" in refused(folder)
+    assert f"{name} is not a regular file: remove it" in refused(folder)
 
 
 # ---- what settings ask for
@@ -102,10 +102,13 @@ def test_settings_of_open_clip(folder):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ({"tokenizer_kwargs": {"trust_remote_code": True}}, "the option 'trust_remote_code'"),
-        ({"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, "the option 'bpe_path'"),
-        ({"hf_model_name": "/etc"}, "names '/etc', which is no repository"),
-        ({"hf_model_name": "../../x"}, "which is no repository"),
+        (
+            {"tokenizer_kwargs": {"trust_remote_code": True}},
+            "the tokeniser option 'trust_remote_code'",
+        ),
+        ({"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, "the tokeniser option 'bpe_path'"),
+        ({"hf_model_name": "/etc"}, "names '/etc', which is not a repository"),
+        ({"hf_model_name": "../../x"}, "which is not a repository"),
     ],
 )
 def test_settings_of_open_clip_that_are_refused(folder, text, expected):
@@ -117,9 +120,11 @@ def test_a_tokeniser_with_a_class_of_its_own(folder):
     content = json.loads(path.read_text())
     content["auto_map"] = {"AutoTokenizer": ["user/other--code.Tokenizer", None]}
     path.write_text(json.dumps(content))
-    assert "names classes of its own (auto_map)" in refused(folder)
+    assert "names custom classes (auto_map)" in refused(folder)
 
 
 def test_the_configuration_of_another_repository_is_not_fetched_unasked(folder):
-    with pytest.raises(CMRError, match=r"names 'user/none'.*not fetched unasked.*--allow-download"):
+    with pytest.raises(
+        CMRError, match=r"names 'user/none'.*not downloaded automatically.*--allow-download"
+    ):
         load(open_clip(folder, hf_model_name="user/none"))

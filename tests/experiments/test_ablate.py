@@ -183,7 +183,7 @@ def test_a_process_that_dies_while_it_starts(
 
 def test_one_runner_at_a_time(small_grid: Path, tmp_path: Path) -> None:
     other = FileLock(tmp_path / ".writer.lock")
-    with other, pytest.raises(CMRError, match="another process writes into"):
+    with other, pytest.raises(CMRError, match="another process is writing to"):
         run_grid(read_grid(small_grid), tmp_path)
     assert not (tmp_path / "runs.jsonl").exists()
 

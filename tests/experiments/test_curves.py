@@ -122,12 +122,12 @@ def test_lines_of_our_own_code_and_bare_lines() -> None:
 
 
 def test_a_log_that_cannot_be_read() -> None:
-    assert parse_acmr_log("nothing here") == (None, ["there is no line with emb_loss in it"])
+    assert parse_acmr_log("nothing here") == (None, ["there is no line with emb_loss"])
     curve, problems = parse_acmr_log(LINE.format(1, 0, 1.0) + "\nEpoch: [2] emb_loss: 3, domain")
     assert curve is not None
     assert problems == ["line 2 is left out: no domain_loss, label_loss, triplet_loss"]
     _, many = parse_acmr_log("emb_loss\n" * 30)
-    assert many[-1] == "and 20 lines more"
+    assert many[-1] == "and 20 more lines"
 
 
 def test_a_key_that_is_a_path_is_not_followed(tmp_path) -> None:

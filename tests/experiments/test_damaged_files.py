@@ -29,6 +29,7 @@ from cmr_hub.experiments.grid import read_grid
 from cmr_hub.experiments.plan import Plan
 from cmr_hub.experiments.results import append_run, read_runs
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.projections.jobs import MapInput, _read_map
 from cmr_hub.training.checkpoint import Progress, read_checkpoint, write_checkpoint
@@ -90,7 +91,9 @@ def of_runs() -> Target:
     def read(folder: Path) -> None:
         records, problems = read_runs(folder / "runs.jsonl")
         assert all(problems)
-        grouped(records)
+        index = run_index(folder / "runs.jsonl")
+        assert (index.problems, index.load(np.arange(len(index)))) == (problems, records)
+        grouped(index)
         for record in records:
             for curve in stored_curves(folder, record):
                 assert all(len(c) == len(curve.epochs) for c in curve.columns.values())

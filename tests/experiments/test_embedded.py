@@ -95,7 +95,7 @@ def test_an_adapter_helps_where_it_can(preset, labelled, validation, tmp_path):
     assert before.model_fields_set - {"validation_map"} <= record.model_fields_set
     assert experiment.model.dim == DIM
     assert experiment.model.training == record.to_dict()
-    assert "Training added to zero-shot on the test pairs: MAP@all" in experiment.summary()
+    assert "Training improved on zero-shot on the test pairs: MAP@all" in experiment.summary()
     lines = experiment.summary().splitlines()
     assert lines[1].startswith("MAP@all")
     assert lines[2].split() == [
@@ -153,7 +153,9 @@ def test_two_spaces_are_refused_before_anything_is_encoded(preset, mobilenet, co
             raise AssertionError("something was encoded")
 
     pictures = load_dataset("folder", colour_folder)
-    with pytest.raises(TrainingError, match=r"adapter .* dual encoder .*these give 1280 and \d+"):
+    with pytest.raises(
+        TrainingError, match=r"adapter .* dual encoder .*these features have 1280 and \d+"
+    ):
         run_experiment(
             *(pictures, preset, 0),
             image_encoder=mobilenet,
@@ -162,7 +164,7 @@ def test_two_spaces_are_refused_before_anything_is_encoded(preset, mobilenet, co
         )
     dataset = dual_features()
     shorter = replace(dataset, text_features=dataset.text_features[:, :5])
-    with pytest.raises(TrainingError, match="these give 12 and 5"):
+    with pytest.raises(TrainingError, match="these features have 12 and 5"):
         run_experiment(shorter, preset, 0)
 
 

@@ -154,7 +154,7 @@ def test_stored_embeddings_are_read_back(tmp_path: Path) -> None:
     assert found.kept == pytest.approx(1, abs=1e-3)
     assert found.images @ found.texts.T == pytest.approx(shown.images @ shown.texts.T, abs=5e-3)
     stored.path.write_bytes(stored.path.read_bytes()[:-50])
-    with pytest.raises(ModelFormatError, match="holds no embeddings"):
+    with pytest.raises(ModelFormatError, match="contains no embeddings"):
         read_stored_space(stored)
     found_now, problems = stored_spaces(tmp_path)
     assert found_now == []
@@ -175,5 +175,5 @@ def test_names_that_are_no_names_are_refused(tmp_path, name: str, value: str) ->
     tensors = {"images": rows, "texts": rows, "labels": np.zeros(3, np.int16)}
     path.write_bytes(save(tensors, facts | {name: value}))
     (stored,), _ = stored_spaces(tmp_path)
-    with pytest.raises(ModelFormatError, match="holds no embeddings"):
+    with pytest.raises(ModelFormatError, match="contains no embeddings"):
         read_stored_space(stored)

@@ -123,7 +123,7 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
             "unk",
         ),
         ('[{ label = "a", colour = 1 }]', r"rows\[0\] \('a'\).colour", "not permitted"),
-        ('[{ protocol = "800/200" }]', r"rows\[0\].label", "is not given"),
+        ('[{ protocol = "800/200" }]', r"rows\[0\].label", "is missing here"),
         ('[{ label = "a", dataset = "imagenet" }]', r"\('a'\).dataset", "unknown dataset"),
         ('[{ label = "a", text_encoder = {name = "bow", df = 1} }]', "text_encoder", "no option"),
         ('[{ label = "a", text_encoder = "precomputed" }]', r"\('a'\)", "both encoders"),
@@ -142,7 +142,7 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
         (
             '[{ label = "a", text_encoder = "none" }]',
             r"\('a'\)",
-            "only the method content-based does without a text encoder",
+            "every method except content-based needs a text encoder",
         ),
         (
             '[{ label = "a", method = "content-based" }]',
@@ -157,7 +157,7 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
         (
             '[{ label = "a", method = "content-based", text_encoder = "none" }]',
             "tables",
-            'stand in tables of measure = "content"',
+            'belong in tables with measure = "content"',
         ),
         (
             '[{ label = "a", test_on = { dataset = "flickr8k", split = "half" } }]',
@@ -181,8 +181,8 @@ def test_tables_without_rows_share_those_of_the_grid(tmp_path: Path) -> None:
         ),
         ('[{ label = "a", published = ["who"] }]', r"published\[0\]", "unknown published"),
         ('[{ label = "a", protocol = "random-{sed}" }]', "protocol", "{seed}"),
-        ('[{ label = "b" }]', r"tables\[0\]", "reference 'a' is no row"),
-        ('[{ label = "a" }, { label = "a" }]', r"tables\[0\]", "twice: a"),
+        ('[{ label = "b" }]', r"tables\[0\]", "reference 'a' is not a row"),
+        ('[{ label = "a" }, { label = "a" }]', r"tables\[0\]", "repeated: a"),
         ("[]", r"tables\[0\] \('t'\).rows", "at least 1"),
         ("3", r"tables\[0\].rows", "must be a list of tables"),
     ],
@@ -197,11 +197,11 @@ def test_an_error_names_its_place(tmp_path: Path, rows: str, place: str, reason:
     [
         ('"bow"', '"wob"', r"  defaults.text_encoder: unknown text encoder 'wob'"),
         ('"bow"', '"bow"\ncolour = 1', r"defaults.colour: no such field"),
-        ("[3, 5]", "[3, 3]", "each seed may stand once"),
+        ("[3, 5]", "[3, 3]", "each seed may occur only once"),
         ("[3, 5]", "[-1]", r"seeds\[0\]"),
         ("[3, 5]", "[]", "seeds"),
         ('"g"', '"G g"', "name"),
-        ('method = "acmr-paper"\n', "", r"rows\[0\] \('a'\).method: is not given"),
+        ('method = "acmr-paper"\n', "", r"rows\[0\] \('a'\).method: is missing here"),
         ("[3, 5]", "[3, 5", "cannot be read as TOML"),
     ],
 )

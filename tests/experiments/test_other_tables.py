@@ -145,5 +145,5 @@ def test_a_baseline_that_is_no_model_cannot_be_tested_elsewhere(home, tmp_path, 
     weights = {"mobilenet_v2": mobilenet_file}
     cell = planned_cells(read_grid(path), tmp_path / "results", weights)[1][0]
     data = {str(cell.settings.dataset): frozenset()}
-    with pytest.raises(CMRError, match="random is no pair of projectors"):
+    with pytest.raises(CMRError, match="random is not a pair of projectors"):
         Workbench(Materials(weights, tmp_path / "cache", data)).run(cell)

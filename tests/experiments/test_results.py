@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(
 def test_no_store(tmp_path: Path) -> None:
     with pytest.raises(DataNotFoundError, match="no runs are stored"):
         read_runs(tmp_path / "runs.jsonl")
-    with pytest.raises(ModelFormatError, match="holds no runs: it is a folder"):
+    with pytest.raises(ModelFormatError, match="contains no runs: it is a folder"):
         read_runs(tmp_path)
 
 

@@ -4,17 +4,15 @@ import statistics
 from typing import Any
 
 import pytest
-from run_records import run_record
+from run_records import groups_of, run_record
 from scipy.stats import ttest_rel
 
 from cmr_hub.experiments.run_groups import (
     against,
     chosen,
     factor_grid,
-    grouped,
     grouped_names,
     labels,
-    metric_of,
     ranked,
     telling_factors,
 )
@@ -52,21 +50,32 @@ def record(seed: int, figure: float, **changed: Any) -> RunRecord:
     return run_record(**fields | changed)
 
 
-def test_metrics_of_a_record() -> None:
-    one = record(0, 0.6)
-    assert metric_of(one, "MAP@all", "average") == 0.6
-    assert metric_of(one, "MAP@all", "image→text") == pytest.approx(0.7)
-    assert metric_of(one, "MAP@50", "text→image") == 0.2
-    assert metric_of(one, "R@5", "average") == pytest.approx(0.6)  # not recall_avg, of all depths
-    assert metric_of(one, "R@1", "text→image") == 0.3
-    assert metric_of(one, "P@1", "average") == pytest.approx(0.3)
-    assert metric_of(one, "R@10", "average") is None
-    assert metric_of(run_record(), "MAP@all", "average") is None
-    assert metric_of(record(0, 0.6, map_avg=None, map_i2t=None), "MAP@all", "average") is None
+@pytest.mark.parametrize(
+    ("changed", "metric", "direction", "expected"),
+    [
+        ({}, "MAP@all", "average", 0.6),
+        ({}, "MAP@all", "image→text", 0.7),
+        ({}, "MAP@50", "text→image", 0.2),
+        ({}, "R@5", "average", 0.6),  # not recall_avg, of all depths
+        ({}, "R@1", "text→image", 0.3),
+        ({}, "P@1", "average", 0.3),
+        ({}, "R@10", "average", None),
+        ({"recall_i2t": None}, "R@1", "average", None),
+        ({"recall_i2t": {}}, "R@1", "average", None),
+        ({"map_avg": None}, "MAP@all", "average", 0.6),  # the mean of both directions
+        ({"map_avg": None, "map_i2t": None}, "MAP@all", "average", None),
+        ({"map_avg": 2**62 + 1}, "MAP@all", "average", 2.0**62),
+    ],
+)
+def test_a_metric_of_a_run(
+    changed: dict[str, Any], metric: str, direction: str, expected: float | None
+) -> None:
+    (group,) = groups_of([record(0, 0.6, **changed)])
+    assert group.mean(metric, direction) == (expected and pytest.approx(expected))
 
 
 def test_runs_that_differ_only_in_the_seed_are_one_group() -> None:
-    groups = grouped(
+    groups = groups_of(
         [
             record(0, 0.5),
             record(1, 0.7),
@@ -84,11 +93,11 @@ def test_runs_that_differ_only_in_the_seed_are_one_group() -> None:
     assert groups[1].std("MAP@all", "average") is None
     assert groups[3].factors["images"] == "compact, 1 block fine-tuned"
     assert len({group.key for group in groups}) == 4
-    assert grouped([record(1, 0.7), record(0, 0.5)])[0].key == first.key
+    assert groups_of([record(1, 0.7), record(0, 0.5)])[0].key == first.key
 
 
 def test_a_split_for_every_seed_and_a_setting_chosen_for_every_seed_part_no_runs() -> None:
-    groups = grouped(
+    groups = groups_of(
         record(seed, 0.5, protocol=f"random-{seed}", objective="closed form", settings={"r": seed})
         for seed in (0, 1, 2)
     )
@@ -98,7 +107,7 @@ def test_a_split_for_every_seed_and_a_setting_chosen_for_every_seed_part_no_runs
 
 
 def test_choosing() -> None:
-    groups = grouped(
+    groups = groups_of(
         [
             record(0, 0.5),
             record(0, 0.6, text_encoder="glove"),
@@ -114,7 +123,7 @@ def test_choosing() -> None:
 
 
 def test_names_tell_groups_apart() -> None:
-    groups = grouped(
+    groups = groups_of(
         [
             record(0, 0.5),
             record(0, 0.5, text_encoder="glove"),
@@ -129,13 +138,13 @@ def test_names_tell_groups_apart() -> None:
     assert len(set(names)) == 4
     assert labels(groups[:1], telling_factors(groups[:1])) == ["acmr-paper"]
     assert grouped_names(groups[:2], "texts") == ["all", "all"]
-    several = grouped([record(0, 0.5), record(0, 0.5, objective="1 label")])
+    several = groups_of([record(0, 0.5), record(0, 0.5, objective="1 label")])
     assert labels(several, telling_factors(several)) == ["1 label + 1 triplet", "1 label"]
 
 
 def test_paired_differences_are_scipys() -> None:
     a, b = [0.5, 0.6, 0.7], [0.52, 0.66, 0.71]
-    groups = grouped(
+    groups = groups_of(
         [record(seed, figure) for seed, figure in enumerate(a)]
         + [record(seed, figure, preset="b") for seed, figure in enumerate(b)]
         + [record(9, 0.3, preset="alone")]
@@ -149,24 +158,25 @@ def test_paired_differences_are_scipys() -> None:
 
 
 def test_the_best_of_two_factors() -> None:
-    groups = grouped(
+    groups = groups_of(
         [record(0, 0.5), record(0, 0.6, settings={"x": 1}), record(0, 0.9, text_encoder="glove")]
     )
     grid = factor_grid(groups, "method", "texts", "MAP@all", "average")
     assert (grid.rows, grid.columns) == (["acmr-paper"], ["bow", "glove"])
     assert grid.best == [[groups[1], groups[2]]]
     assert grid.counts == [[2, 1]]
-    sparse = grouped([record(0, 0.5), record(0, 0.5, preset="b", text_encoder="glove")])
+    sparse = groups_of([record(0, 0.5), record(0, 0.5, preset="b", text_encoder="glove")])
     assert factor_grid(sparse, "method", "texts", "MAP@all", "average").best[0][1] is None
 
 
 def test_curves_and_classes_are_means() -> None:
-    group = grouped([record(0, 0.4), record(1, 0.6)])[0]
+    group = groups_of([record(0, 0.4), record(1, 0.6)])[0]
     assert group.per_class("average") == {"cat": pytest.approx(0.5), "dog": pytest.approx(0.6)}
     assert group.per_class("image→text")["dog"] == pytest.approx(0.5)
     levels, precision = group.precision_recall("average") or ([], [])
     assert levels == [0.0, 1.0]
     assert precision == pytest.approx([0.9, 0.5])
-    bare = grouped([record(0, 0.4, pr_recall=None, per_class_map_i2t={}, per_class_map_t2i={})])[0]
+    without = {"pr_recall": None, "per_class_map_i2t": {}, "per_class_map_t2i": {}}
+    (bare,) = groups_of([record(0, 0.4, **without)])
     assert bare.precision_recall("average") is None
     assert bare.per_class("average") == {}

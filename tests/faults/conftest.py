@@ -1,4 +1,4 @@
-"""Commands to be cut short, a small disk, and data that takes no time."""
+"""Commands that can be interrupted, a small disk, and small training data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from small_study import write_wikipedia
 
 @pytest.fixture(scope="session")
 def cmr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cmr]:
-    """`cmr(ARGUMENTS)`, a process."""
+    """Return a function that runs `cmr(ARGUMENTS)` in a process."""
     runner = Cmr.begin(tmp_path_factory.mktemp("printed"))
     yield runner
     runner.end()
@@ -24,7 +24,7 @@ def cmr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cmr]:
 
 @pytest.fixture(scope="session")
 def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wikipedia's lists and 3-d features that tell its classes a little, in a data folder."""
+    """Return a data folder with Wikipedia's lists and informative 3-d features."""
     home = tmp_path_factory.mktemp("data")
     write_wikipedia(home / "wikipedia")
     return home
@@ -32,7 +32,7 @@ def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Disk:
-    """A small disk of its own; where none can be mounted, files cannot grow instead."""
+    """A small separate disk, or, if none can be mounted, a limit on file sizes."""
 
     path: Path
     is_mounted: bool
@@ -42,7 +42,7 @@ class Disk:
         return self.path / "ballast"
 
     def full_at(self, at: str, **options: object) -> Cut:
-        """It becomes full when a command comes to this function."""
+        """Return a fault that fills the disk when a command calls this function."""
         ballast = str(self._ballast) if self.is_mounted else ""
         return Cut(at, "fill", path=ballast, **options)
 
@@ -70,12 +70,12 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which nothing can be written, not by root either."""
+    """Return a folder to which nobody can write, not even root."""
     path = tmp_path / "read-only"
     path.mkdir()
     is_mounted = _mounted(path, "1m,ro")
     if not is_mounted and os.geteuid() == 0:
-        pytest.skip("root writes everywhere, and no disk can be mounted here")
+        pytest.skip("root can write everywhere, and no disk can be mounted")
     if not is_mounted:
         path.chmod(0o555)
     yield path

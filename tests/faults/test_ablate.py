@@ -1,4 +1,4 @@
-"""A study that is killed, starved of room, or run twice at once."""
+"""A study that is killed, runs out of disk space, or is run twice at the same time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cells(results: Path) -> list[str]:
 
 @pytest.fixture
 def planned(grid: Path) -> list[str]:
-    """The keys of all four cells."""
+    """Return the keys of all four cells."""
     return sorted(make_plan(read_grid(grid), {})[1])
 
 
@@ -83,12 +83,12 @@ def test_two_at_once(cmr: Cmr, wikipedia: Path, grid: Path, tmp_path: Path) -> N
         time.sleep(0.01)
     second = ablate(cmr, wikipedia, grid, results)
     assert f"process {first.pid} on " in second.error
-    assert "give another --results" in second.error
-    grid.write_text("")  # there is no need to run it all
+    assert "choose another --results" in second.error
+    grid.write_text("")  # the runs are not needed
     first.kill()
     assert first.wait().code == -9
     waiting.unlink()
-    # Its note is still there, but the folder is free.
+    # The lock file still exists, but the lock is free.
     assert (results / ".writer").read_text().startswith(f"process {first.pid} on ")
     grid.write_text(GRID.replace("[0, 1]", "[0]").replace('method = "random"', 'method = "cca"'))
     cut = Cut("cmr_hub.experiments.ablate:planned_cells", "stop")

@@ -1,4 +1,4 @@
-"""Damaged entries of every cache are noticed by their checksum and made again."""
+"""Damaged cache entries are detected by their checksums and computed again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from pictures import picture
 
 from cmr_hub.apps.dashboard.raw_features import FeatureJobs
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.projections.jobs import MapInput, MapJobs
 from cmr_hub.projections.methods import ProjectionOptions
 from cmr_hub_sketches.dataset import edition, read
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.faults
 
 
 def flip(path: Path, place: int = -1) -> None:
-    """One bit of a file; its size and its name say nothing of it."""
+    """Flip one bit of a file, which changes neither its size nor its name."""
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
 
 
 def until_done(state: Callable[[], Any]) -> Any:
-    """The work goes on in another process."""
+    """Wait for work in another process."""
     end = time.monotonic() + 120
     while True:
         found = state()
@@ -44,8 +44,8 @@ def until_done(state: Callable[[], Any]) -> Any:
 def test_no_bit_of_kept_arrays_can_change_unnoticed(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "kept.safetensors"
     arrays = {"b": np.arange(6, dtype=np.float16).reshape(2, 3).T, "a": np.zeros((0, 2), np.uint8)}
-    keep_arrays(file, arrays)
-    found = kept_arrays(file)
+    save_arrays(file, arrays)
+    found = load_arrays(file)
     assert found is not None
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -54,14 +54,14 @@ def test_no_bit_of_kept_arrays_can_change_unnoticed(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for place in range(len(whole)):
         flip(file, place)
-        changed = kept_arrays(file)
+        changed = load_arrays(file)
         assert changed is None or all(np.array_equal(changed[n], arrays[n]) for n in arrays)
         file.write_bytes(whole)
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        assert kept_arrays(file) is None
+        assert load_arrays(file) is None
     file.unlink()
-    assert kept_arrays(file) is None
+    assert load_arrays(file) is None
 
 
 @pytest.mark.parametrize("name", ["test/000002.jpg", "test/metadata.jsonl", "checksums", "gone"])
@@ -132,7 +132,7 @@ def test_views(tmp_path: Path) -> None:
     files = sorted((tmp_path / "views").rglob("*.safetensors"))
     flip(files[1])
     assert torch.equal(draw_pixels(paths, settings, tmp_path / "views").pixels, first.pixels)
-    assert all(kept_arrays(file) is not None for file in files)
+    assert all(load_arrays(file) is not None for file in files)
 
 
 def test_a_cache_that_cannot_be_written_is_told_on_the_page(read_only: Path) -> None:

@@ -1,4 +1,4 @@
-"""A clock that goes back makes nothing old, and nothing unchanged."""
+"""Setting the clock back affects neither expiry nor the detection of changes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FAR = time.time() + 1e6
 
 @pytest.fixture
 def clock_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is on the disk was written in the future."""
+    """Set Python's clock back, so that all files appear to be written in the future."""
     monkeypatch.setattr(time, "time", lambda: 1e9)
 
 
 def test_what_another_process_draws_is_left_alone(tmp_path: Path, clock_back: None) -> None:
-    """Its temporary file is newer than now."""
+    """The temporary file of the other process is newer than the clock."""
     theirs = tmp_path / f".{file_name(0)}.0123.tmp"
     theirs.write_bytes(b"half")
     paint_missing(tmp_path, "test", 1)
@@ -35,7 +35,7 @@ def test_what_another_process_draws_is_left_alone(tmp_path: Path, clock_back: No
 
 
 def test_a_visitor_is_not_sent_away(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions expire by a clock that cannot be set."""
+    """Sessions expire by a monotonic clock."""
     open_now = Sessions(model, VisitorFolder())
     open_now.open("one")
     for moment in (1e9, FAR):
@@ -61,7 +61,7 @@ def test_the_dashboard_reads_what_was_written_earlier(tmp_path: Path) -> None:
     file.write_text("two")
     os.utime(file, (seconds - 3600, seconds - 3600))
     assert stamp(file) != first
-    # Another file in its place, as large, and by the clock of the very same moment.
+    # Replace it with another file of the same size and modification time.
     (tmp_path / "new").write_text("two")
     os.utime(tmp_path / "new", ns=(file.stat().st_mtime_ns, file.stat().st_mtime_ns))
     second = stamp(file)

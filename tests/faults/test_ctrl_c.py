@@ -1,4 +1,4 @@
-"""Ctrl-C in every command: exit code 130, one line, and nothing half-done."""
+"""After Ctrl-C, every command exits with code 130, prints one line, and leaves consistent files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PLACES: dict[str, tuple[str, list[str]]] = {
         ["space", "dashboard", "x"],
     ),
 }
-"""By command where it is stopped, and what it is given."""
+"""The function at which each command is interrupted, and the arguments."""
 
 SCRIPTS: dict[str, tuple[str, list[str]]] = {
     "distill": (
@@ -96,11 +96,11 @@ SCRIPTS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
 }
-"""The same of `python -m scripts.default`."""
+"""The same for `python -m scripts.default`."""
 
 
 def commands(app: typer.Typer) -> set[str]:
-    """All that there are."""
+    """Return all commands."""
     own = {
         info.name or info.callback.__name__.replace("_", "-") for info in app.registered_commands
     }
@@ -150,14 +150,14 @@ def test_stopped(
     assert ended.err.splitlines()[-1] + "\n" == STOPPED
     assert "Traceback" not in ended.err + ended.out
     left = {path.name for path in tmp_path.iterdir()} - before - {"c"}
-    # The settings of a training are there from the beginning.
+    # The settings of a training run are written at its start.
     assert left == ({"x"} if name == "align" else set())
     if name == "align":
         assert [path.name for path in (tmp_path / "x").iterdir()] == ["alignment.json"]
 
 
 def _aligned(folder: Path) -> None:
-    """What `release` starts from, with random weights."""
+    """Create the input of `release` with random weights."""
     from cmr_hub.encoders.images.compact import CompactEncoder
     from cmr_hub.encoders.texts import text_encoder
     from cmr_hub.encoders.texts.storage import save_text_encoder

@@ -1,4 +1,4 @@
-"""Sending to a Hub and fetching from it, cut short."""
+"""Interrupted uploads to and downloads from a Hub."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_repository_made_for_nothing_goes_again(
     cut = Cut("cmr_hub.models.upload:Upload._commit", "stop")
     assert publish(cmr, server, tmp_path, saved_model, cut).code == 130
     assert server.repositories == {}
-    # Nobody can clear up after a kill; what it leaves is an empty repository, to be filled.
+    # A killed process cannot clean up; it leaves an empty repository, which the next run fills.
     cut = Cut("cmr_hub.models.upload:Upload._commit")
     assert publish(cmr, server, tmp_path, saved_model, cut).code == -9
     assert list(server.repositories["model", NAME].files()) == [".gitattributes"]

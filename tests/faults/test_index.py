@@ -1,4 +1,4 @@
-"""Indexing that is killed, stopped, starved of room, run twice at once; and a clock set back."""
+"""Indexing that is killed, interrupted, out of disk space, run twice, or with a clock set back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def index(cmr: Cmr, model: Path, folder: Path, out: Path, **options: Any) -> End
 
 
 def paths(gallery: Path) -> list[str]:
-    """Of all rows, none of them twice."""
+    """Return the paths of all rows, and check that they are unique."""
     opened = Gallery.open(gallery)
     opened.store.verify()
     found: list[str] = opened.items["path"].to_pylist()
@@ -54,7 +54,7 @@ def test_killed_and_given_again(
     cmr: Cmr, saved_model: Path, folder: Path, tmp_path: Path, at: str, after: bool
 ) -> None:
     out = tmp_path / "gallery"
-    # The first commit makes the empty gallery.
+    # The first commit creates the empty gallery.
     assert index(cmr, saved_model, folder, out, cut=Cut(at, nth=3, after=after)).code == -9
     before = paths(out)
     assert len(before) == (4 if after else 2)
@@ -114,7 +114,7 @@ def test_two_at_once(cmr: Cmr, saved_model: Path, folder: Path, tmp_path: Path) 
 
 
 def test_a_clock_that_went_back(cmr: Cmr, saved_model: Path, folder: Path, tmp_path: Path) -> None:
-    """A picture that was changed before it was indexed, if one believes the clock."""
+    """A changed picture has a modification time before the time of indexing."""
     out = tmp_path / "gallery"
     assert index(cmr, saved_model, folder, out).code == 0
     before = {row["path"]: row["sha256"] for row in Gallery.open(out).items.to_pylist()}

@@ -1,4 +1,4 @@
-"""A few kills of each kind, at moments drawn by chance; `benchmarks/kills.py` does hundreds."""
+"""A few kills of each kind at random moments; `benchmarks/kills.py` runs hundreds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A home and a cache that can only be read: the default model still searches."""
+"""With a read-only home directory and cache, the default model still searches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_search(cmr: Cmr, read_only: Path) -> None:
 
 
 def test_demo(cmr: Cmr, read_only: Path) -> None:
-    """Ctrl-C is how a page is meant to end: with 0."""
+    """The page exits with code 0 on Ctrl-C."""
     running = cmr.start("demo", **nowhere(read_only))
     end = time.monotonic() + 60
     while "The page is at " not in (said := running.out.read_text()):
@@ -42,7 +42,7 @@ def test_demo(cmr: Cmr, read_only: Path) -> None:
 def test_train(
     cmr: Cmr, colour_folder: Path, mobilenet_file: Path, read_only: Path, tmp_path: Path
 ) -> None:
-    """Without a cache it goes on, and says so once; where the model cannot be kept it does not."""
+    """Without a cache, training goes on with a warning; if the model cannot be saved, it fails."""
     command = ["train", "folder", "--root", colour_folder, "--image-weights", mobilenet_file]
     command += ["--epochs", 1, "--results", tmp_path / "runs.jsonl"]
     ended = cmr(*command, "--out", tmp_path / "model", **nowhere(read_only))

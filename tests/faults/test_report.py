@@ -1,4 +1,4 @@
-"""A report that is killed, stopped, or has no room."""
+"""A report that is killed, interrupted, or out of disk space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training that is killed, stopped, starved of room, or done twice at once."""
+"""Training that is killed, interrupted, out of disk space, or run twice at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKPOINTS = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
 
 
 def command(root: Path, home: Path, *more: object) -> list[object]:
-    """A training of a second; early stopping chooses epochs, then it learns from all pairs."""
+    """Return a short training: early stopping chooses the epochs, then all pairs are used."""
     return [
         *("train", "wikipedia-features", "--root", root / "wikipedia", "--epochs", 3),
         *("--out", home / "model", "--results", home / "runs.jsonl", *more),
@@ -35,7 +35,7 @@ def records(home: Path) -> list[RunRecord]:
 
 
 def result(home: Path) -> tuple[str, dict[str, Any]]:
-    """The model, and its only record without what is another every time."""
+    """Return the model's fingerprint and its record, without the values that vary between runs."""
     (record,) = records(home)
     model = cmr_hub.load(home / "model")
     assert sorted(path.name for path in home.iterdir()) == ["model", "runs.jsonl"]
@@ -77,7 +77,7 @@ def test_killed_and_given_again(
     assert killed.code == -9
     again = cmr(*command(wikipedia, tmp_path))
     assert again.code == 0, again.err
-    for left in tmp_path.glob(".model.*.tmp"):  # the workshop of a model that was never finished
+    for left in tmp_path.glob(".model.*.tmp"):  # the temporary directory of an unfinished model
         assert left.is_dir()
         for file in sorted(left.rglob("*"), reverse=True):
             file.rmdir() if file.is_dir() else file.unlink()
@@ -206,7 +206,7 @@ def test_killed_while_features_are_cached(
 def test_features_are_not_cached_where_there_is_no_room(
     cmr: Cmr, colour_folder: Path, mobilenet_file: Path, tmp_path: Path, disk: Any
 ) -> None:
-    """A cache is no reason to stop: it is told once, and the training goes on."""
+    """Training continues without a cache and prints one warning."""
     arguments = [*pictures(colour_folder, mobilenet_file, tmp_path), "--cache", disk.path / "cache"]
     cut = disk.full_at("cmr_hub.encoders.feature_cache:FeatureCache._read")
     chunks = {"cmr_hub.encoders.feature_cache:_CHUNK": 5}
@@ -215,7 +215,7 @@ def test_features_are_not_cached_where_there_is_no_room(
     ended = cmr(*arguments, cut=cut, sets=chunks)
     assert ended.code == 0, ended.err
     assert ended.err.count("features were computed but not cached") == 1
-    assert str(disk.path / "cache") in "".join(ended.err.split())  # lines are broken anywhere
+    assert str(disk.path / "cache") in "".join(ended.err.split())  # lines may be wrapped anywhere
     disk.make_room()
     assert "not cached" not in cmr(*arguments).err
     assert len(records(tmp_path)) == 2
@@ -228,7 +228,7 @@ def test_wrong_weights_are_noticed_before_any_work(
     weights = tmp_path / "weights.safetensors"
     if content is not None:
         weights.write_bytes(content)
-    # There is no data at all: that would be the next thing to be noticed.
+    # The missing data would be the next error.
     line = cmr(*pictures(tmp_path / "absent", weights, tmp_path)).error
     assert str(weights) in line
     assert not (tmp_path / "model.checkpoints").exists()
@@ -238,7 +238,7 @@ def test_wrong_weights_are_noticed_before_any_work(
 def test_a_wrong_text_encoder_is_noticed_before_any_work(
     cmr: Cmr, tmp_path: Path, wrong: list[str]
 ) -> None:
-    # Neither the data nor the weights are there.
+    # Neither the data nor the weights exist.
     line = cmr("train", "folder", "--root", tmp_path / "absent", "--out", tmp_path / "m", *wrong)
     assert wrong[1].partition("=")[0] in line.error
     assert not list(tmp_path.iterdir())

@@ -48,7 +48,7 @@ def test_what_cannot_be_found_is_left_out_and_counted(model, dataset, caplog):
     assert [row["path"] is None for row in rows] == [True] + [False] * 9
     assert rows[1]["label"] is None
     assert len(gallery.vectors("image")) == len(gallery.vectors("text")) == 9
-    assert "2 of 12 items are left out of the gallery" in caplog.text
+    assert "skipped 2 of 12 items" in caplog.text
 
 
 def test_nothing_to_find(model, dataset):
@@ -56,7 +56,7 @@ def test_nothing_to_find(model, dataset):
         dataset.subset([]),
         replace(dataset, images=(None,) * 12, sentences=(("zyx",),) * 12),
     ):
-        with pytest.raises(CMRError, match="search nothing in folder"):
+        with pytest.raises(CMRError, match="folder has no picture and no word"):
             build_gallery(model, nothing)
 
 

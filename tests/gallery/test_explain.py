@@ -180,7 +180,7 @@ def test_classes_against_a_plain_loop(model, vector):
         np.testing.assert_allclose(
             [one.score for one in found], [score for score, _ in expected[:2]], rtol=1e-5
         )
-    with pytest.raises(QueryError, match="vector of 6 numbers"):
+    with pytest.raises(QueryError, match=r"must have the shape \(6,\)"):
         nearest_classes(model, vector[:3], "image")
 
 

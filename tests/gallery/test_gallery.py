@@ -152,7 +152,7 @@ def test_an_empty_gallery_finds_nothing(tmp_path: Path) -> None:
         ({"k": 0}, "k must be 1 or more"),
         ({"offset": -1}, "offset 0 or more"),
         ({"target": "sound"}, "target must be 'image' or 'text'"),
-        ({"query": np.ones(13)}, "12 numbers.*another model"),
+        ({"query": np.ones(13)}, "12 dimensions.*another model"),
         ({"query": np.ones((2, 12))}, "not ndarray of shape"),
         ({"query": np.zeros(12)}, "zero"),
         ({"query": np.full(12, np.nan)}, "non-finite"),
@@ -196,11 +196,11 @@ def test_a_least_score_ends_the_hunt_for_distinct_hits(
     [
         ({"image_embeddings": None, "text_embeddings": None}, "needs image_embeddings"),
         ({"image_embeddings": unit_rows(1, 9, 4)}, "9 image vectors for 10 items"),
-        ({"text_embeddings": unit_rows(1, 10, 5)}, "differ in width"),
+        ({"text_embeddings": unit_rows(1, 10, 5)}, "have different dimensions"),
         ({"image_embeddings": np.ones(10)}, "items, dimensions"),
         ({"image_embeddings": 1.01 * unit_rows(1, 10, 4)}, "10 of 10 image vectors.*length 1.01"),
         ({"image_embeddings": np.full((10, 4), np.nan)}, "length nan"),
-        ({"image_embeddings": np.zeros((10, 4))}, "first is row 0, of length 0"),
+        ({"image_embeddings": np.zeros((10, 4))}, "first is row 0, with length 0"),
     ],
 )
 def test_what_cannot_be_a_gallery(changes: dict[str, Any], message: str) -> None:
@@ -317,7 +317,7 @@ def test_whole_numbers_of_numpy(gallery: Gallery, kind: type) -> None:
 @pytest.mark.parametrize("value", [3.0, "3", None, float("nan"), [3], np.float32(3)])
 def test_what_is_no_whole_number(gallery: Gallery, value: object) -> None:
     for options in ({"k": value}, {"offset": value}):
-        with pytest.raises(QueryError, match="must be a whole number"):
+        with pytest.raises(QueryError, match="must be an integer"):
             gallery.search(np.ones(12), **options)
 
 

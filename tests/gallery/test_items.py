@@ -134,9 +134,9 @@ def test_a_wrong_table_is_refused_in_words(change: dict[str, pa.Array], message:
 def test_items_that_make_no_table_are_refused_in_words() -> None:
     with pytest.raises(ModelFormatError, match="'label'"):
         items_table([Item("a", metadata={"label": "dog"})])
-    with pytest.raises(ModelFormatError, match="do not make a table"):
+    with pytest.raises(ModelFormatError, match="do not form a table"):
         items_table([Item("a", metadata={"year": 2008}), Item("b", metadata={"year": "old"})])
-    with pytest.raises(ModelFormatError, match="do not make a table"):
+    with pytest.raises(ModelFormatError, match="do not form a table"):
         items_table([Item("a", Path("/broken\udcff.jpg"))])
     with pytest.raises(ModelFormatError, match="2 items have the id"):
         items_table([Item("a"), Item("a")])
@@ -149,10 +149,10 @@ def test_items_that_make_no_table_are_refused_in_words() -> None:
         ({"sentences": ("a dog", None)}, "sentences must be a list of str, not of None"),
         ({"sentences": 3}, "sentences must be a list"),
         ({"sentences": b"a dog"}, "sentences must be a list"),
-        ({"id": 3}, "the id of an item is a text, not 3"),
+        ({"id": 3}, "the id of an item must be a string, not 3"),
         ({"path": np.zeros((500, 500))}, r"the path .* not ndarray of shape \(500, 500\)"),
-        ({"label": 1}, "the label of an item is a text or None, not 1"),
-        ({"metadata": None}, "the metadata of an item is values by name"),
+        ({"label": 1}, "the label of an item must be a string or None, not 1"),
+        ({"metadata": None}, "the metadata of an item must be a mapping"),
     ],
 )
 def test_values_of_another_kind_are_refused(arguments: dict[str, object], message: str) -> None:

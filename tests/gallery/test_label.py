@@ -227,9 +227,9 @@ def test_pictures_of_a_moved_model_are_still_found(saved_model, tmp_path) -> Non
             for name in ("id", "path", "sentences", "modality", "sha256", "zero_shot_columns")
         ),
         ({"column": "year"}, "'year' from another source"),
-        ({"column": " "}, "not a valid name of a column"),
-        ({"column": "a\0b"}, "not a valid name of a column"),
-        ({"column": 5}, "not a valid name of a column"),
+        ({"column": " "}, "not a valid column name"),
+        ({"column": "a\0b"}, "not a valid column name"),
+        ({"column": 5}, "not a valid column name"),
         ({"min_probability": 1.5}, "between 0 and 1"),
         ({"template": "a photo"}, "once and no other braces"),
         ({"temperature": 0}, "above 0"),

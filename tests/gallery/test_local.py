@@ -74,7 +74,7 @@ def test_one_search_sees_one_state(gallery: Gallery, tmp_path: Path) -> None:
     """Rows that were there when it began stay readable until it ends."""
     gallery.save(tmp_path / "g")
     reader, writer = Gallery.open(tmp_path / "g"), Gallery.open(tmp_path / "g")
-    before = reader.store._now()
+    before = reader.store._current()
     writer.remove(where="year >= 2000")
     writer.store.compact()
     assert len(before.items) == 60
@@ -102,7 +102,7 @@ def test_a_writer_begins_with_what_the_last_one_left(gallery: Gallery, tmp_path:
 
 def test_another_gallery_is_never_written_over_or_into(gallery: Gallery, tmp_path: Path) -> None:
     gallery.save(tmp_path / "g")
-    with pytest.raises(ModelFormatError, match="a gallery already"):
+    with pytest.raises(ModelFormatError, match="already a gallery"):
         LocalStore.create(tmp_path / "g", "model-a")
     opened = Gallery.open(tmp_path / "g")
     assert len(opened) == 60

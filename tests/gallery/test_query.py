@@ -50,7 +50,7 @@ def test_only_wanted_and_only_unwanted() -> None:
     np.testing.assert_allclose(query_vector(None, Mix((1, first), (-1, first))), first)
     with pytest.raises(QueryError, match="zero"):
         query_vector(None, Mix((0, first)))
-    with pytest.raises(QueryError, match="differ in width"):
+    with pytest.raises(QueryError, match="have different dimensions"):
         query_vector(None, Mix((1, first), (-1, unit(1, 0, 0))))
 
 
@@ -66,7 +66,7 @@ def test_a_file_name_is_no_text(text: str, default) -> None:
     for query in (text, Mix((1, text)), Mix((1, "a dog"), (-1, text))):
         with pytest.raises(QueryError, match=r"Path\('.*'\).* --image"):
             query_vector(default, query)
-    with pytest.raises(QueryError, match="the name of a picture's file"):
+    with pytest.raises(QueryError, match="the name of a picture file"):
         default.search(text)
 
 

@@ -61,12 +61,30 @@ def test_snapshots_become_stages_if_they_are_of_these_items() -> None:
     assert space_of(gallery.store, (["c", "a", "x"], stages)).stages == {}
 
 
+def test_a_large_gallery_is_sampled() -> None:
+    table = items_table([Item(f"{number:02}") for number in range(40)])
+    vectors = unit(0, 40)
+    gallery = Gallery.from_vectors(
+        table, image_embeddings=vectors, text_embeddings=vectors, model_id="m"
+    )
+    space = space_of(gallery.store, max_vectors=30)
+    assert (len(space.items), space.n_items) == (15, 40)
+    ids = [item.id for item in space.items]
+    assert ids == sorted(set(ids))
+    assert ids[-1] > "20"  # not the first ones
+    assert (space.images == vectors[[int(id_) for id_ in ids]]).all()
+    assert (space.texts == space.images).all()
+    again = space_of(gallery.store, max_vectors=30)
+    assert [item.id for item in again.items] == ids
+    assert space_of(gallery.store, max_vectors=80).n_items == 40
+
+
 def test_an_empty_gallery() -> None:
     gallery = Gallery.from_vectors(
         ITEMS, image_embeddings=unit(0, 3), text_embeddings=unit(0, 3), model_id="m"
     )
     gallery.remove(["a", "b", "c"])
-    with pytest.raises(QueryError, match="empty"):
+    with pytest.raises(QueryError, match="has no vectors"):
         space_of(gallery.store)
 
 

@@ -166,9 +166,9 @@ def climb_out(folder: Path) -> None:
         (lambda folder: resign(folder, count=11), "rows: 60, but the manifest has 11"),
         (lambda folder: resign(folder, format_version=3), "format version 3, this .* up to 2"),
         (segment_without("root"), r"items-.*parquet: .*no root folder"),
-        (segment_without("items"), "manifest.json is not a gallery's"),
-        (climb_out, "manifest.json is not a gallery's"),
-        (lambda folder: resign(folder, vectors={"sound": 1}), "manifest.json is not a gallery's"),
+        (segment_without("items"), "manifest.json is not the manifest"),
+        (climb_out, "manifest.json is not the manifest"),
+        (lambda folder: resign(folder, vectors={"sound": 1}), "manifest.json is not the manifest"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "not a JSON object"),
     ],
 )

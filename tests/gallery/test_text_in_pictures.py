@@ -109,7 +109,7 @@ def test_a_phrase_is_in_the_text_of_each_hit(phrase: str, found: list[int] | Non
     gallery = gallery_of([*WRITTEN, None, ""])
     query = f'text:"{phrase}"'
     if found is None:
-        with pytest.raises(QueryError, match="no word in text"):
+        with pytest.raises(QueryError, match="has no word to search for"):
             gallery.search(np.ones(8), text=query)
         return
     hits = gallery.search(np.ones(8), text=query)

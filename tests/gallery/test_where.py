@@ -188,7 +188,7 @@ def test_what_is_no_place(text):
     [
         ("near(1, 2)", "near takes"),
         ("near(1, 2, 'x')", "near takes"),
-        ("near(91, 2, 3)", "latitudes are from"),
+        ("near(91, 2, 3)", "latitudes must be between"),
         ("near(1.2.3, 2, 3)", "."),
         ("near(1, 2, 3)", "no column 'latitude'"),
         ("far(1, 2, 3)", "not supported"),

@@ -99,13 +99,13 @@ def test_body(directory):
         "- losses: 0.5 label + 1 triplet",
         "- pairs: 800",
         "- seed: 1",
-        "- time: 7 s, the projectors;",
+        "- time: 7 s, the projectors on frozen encoders",
         "- hardware: 2 cores, x86_64, Linux",
         "- batch size, learning rate: 64, 0.0003",
-        f"It looks at {side} × {side} pixels",
-        "English words and leaves out all others",
-        "does not see the order of words",
-        "not for medical use",
+        f"It reduces pictures to {side} × {side} pixels",
+        "English words and ignores all others",
+        "ignores the order of words",
+        "for medical purposes",
         "photographs from Flickr, each its photographer's",
         "@software{cmr_hub,",
         "version = {0.1.0}",
@@ -175,7 +175,7 @@ def test_open_data_and_a_base_model(saved_model, tmp_path):
 )
 def test_a_record_that_cannot_be_understood(saved_model, tmp_path, change):
     directory = with_record(saved_model, tmp_path / "m", RECORD | change)
-    with pytest.raises(ModelFormatError, match="training record cannot be understood"):
+    with pytest.raises(ModelFormatError, match="training record of the model cannot be read"):
         card_text(directory)
 
 

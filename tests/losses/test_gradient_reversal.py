@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from cmr_hub.losses.gradient_reversal import gradient_reversal
+from cmr_hub.losses.adversarial import gradient_reversal
 
 
 def test_identity_forward_and_minus_lambda_backward() -> None:

@@ -76,5 +76,5 @@ def test_other_captions_of_a_picture_are_no_negatives(batch: Any) -> None:
 def test_items_of_another_batch_are_refused(batch: Any) -> None:
     loss = InfoNCELoss(mask_same_item=True)
     loss.observe_items(torch.arange(3))
-    with pytest.raises(CMRError, match="items of 3 pairs and given 12"):
+    with pytest.raises(CMRError, match="received 3 items for a batch of 12 pairs"):
         loss(*batch)

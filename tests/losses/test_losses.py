@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from cmr_hub.errors import CMRError, UnknownNameError
 from cmr_hub.losses import LOSSES, build_loss, loss_class, loss_options
-from cmr_hub.losses.base import Loss, nothing
+from cmr_hub.losses.base import Loss, zero_loss
 
 DIM, CLASSES = 6, 4
 
@@ -131,7 +131,7 @@ def test_one_pair_teaches_nothing_of_a_distribution_and_two_do(
 
 def test_nothing_is_zero_of_zero_rows_too() -> None:
     images, texts = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
-    value = nothing(images, texts)
+    value = zero_loss(images, texts)
     value.backward()
     assert value == 0
     assert images.grad is not None

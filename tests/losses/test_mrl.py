@@ -48,7 +48,7 @@ def test_probability_near_one_stays_finite() -> None:
 
 
 def test_one_class_is_too_few() -> None:
-    with pytest.raises(CMRError, match=r"^MRL needs two classes"):
+    with pytest.raises(CMRError, match=r"^MRL needs at least two classes"):
         MRLLoss(4, 1)
 
 

@@ -40,5 +40,5 @@ def test_a_posterior_of_zero_is_finite() -> None:
 
 
 def test_too_few_columns() -> None:
-    with pytest.raises(CMRError, match="needs 3 posteriors a row, not 2"):
+    with pytest.raises(CMRError, match="needs 3 posteriors per row, not 2"):
         PosteriorLoss(3)(torch.ones(1, 2), torch.ones(1, 2), torch.tensor([0]))

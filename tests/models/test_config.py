@@ -116,7 +116,9 @@ def test_towers_of_one_part(path, side):
     with pytest.raises(ModelFormatError, match="an encoder, a projector, or both"):
         read_config(path)
     path.write_text(changed(f"{side}.encoder.dim", 5))
-    with pytest.raises(ModelFormatError, match="takes rows of 4 numbers, its encoder gives 5"):
+    with pytest.raises(
+        ModelFormatError, match="takes rows of 4 numbers, but its encoder returns 5"
+    ):
         read_config(path)
 
 
@@ -274,5 +276,5 @@ def test_missing_or_huge(path):
         read_config(path)
     path.rmdir()
     path.write_text(json.dumps(CONFIG) + " " * 1_000_000)
-    with pytest.raises(ModelFormatError, match="larger than 1,000,000 bytes"):
+    with pytest.raises(ModelFormatError, match="larger than the 1,000,000 bytes"):
         read_config(path)

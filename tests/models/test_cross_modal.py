@@ -95,7 +95,7 @@ def test_bytes_and_pixels_are_cached_as_files_are(model, paths, tmp_path):
         (np.zeros((4, 4, 4), np.uint8), r"not uint8 of shape \(4, 4, 4\)"),
         (b"", "the file is empty"),
         (b"GIF", "it is not a JPEG"),
-        (3, "it is 3; give a path, an open picture, the bytes of a file, or a uint8 array"),
+        (3, "it is 3; pass a path, an open picture, the bytes of a file, or a uint8 array"),
         (None, "it is None; give a path"),
     ],
 )
@@ -146,7 +146,7 @@ def test_on_error(model, paths, tmp_path, caplog):
     with pytest.raises(CMRError, match="on_error must be one of raise, skip, none, not 'ignore'"):
         model.encode_images(paths, on_error="ignore")
     for size in (0, -1, 2.5):
-        with pytest.raises(CMRError, match="batch_size must be a whole number from 1 on"):
+        with pytest.raises(CMRError, match="batch_size must be an integer of at least 1"):
             model.encode_images(paths, batch_size=size)
 
 
@@ -392,7 +392,7 @@ def test_folder_of_someone_else_survives(model, tmp_path, beside):
     thesis.write_text("years")
     for name in beside:
         (tmp_path / "documents" / name).write_text("{}")
-    with pytest.raises(ModelFormatError, match="holds files that are not a model's"):
+    with pytest.raises(ModelFormatError, match="has files that are not part of a model"):
         model.save_pretrained(tmp_path / "documents")
     assert thesis.read_text() == "years"
     assert len(list((tmp_path / "documents").iterdir())) == 1 + len(beside)
@@ -459,10 +459,10 @@ def test_what_is_no_text_is_named(model, value) -> None:
         lambda: model.encode_documents([("flame", value)]),
         lambda: model.unknown_words(value),
     ):
-        with pytest.raises(QueryError, match=r"is no text: leave it out"):
+        with pytest.raises(QueryError, match=r"a text must be a string"):
             ask()
     if value is not None:
-        with pytest.raises(QueryError, match="a sentence is a text, not"):
+        with pytest.raises(QueryError, match="text must be a string, not"):
             model.search(value)
 
 
@@ -472,5 +472,5 @@ def test_what_is_no_list_of_texts(model) -> None:
             model.encode_texts(value)
         with pytest.raises(CMRError, match="documents must be a list"):
             model.encode_documents(value)
-    with pytest.raises(CMRError, match="a document is a list of sentences"):
+    with pytest.raises(CMRError, match="a document must be a list of sentences"):
         model.encode_documents([None])

@@ -31,13 +31,13 @@ def test_absent_empty_or_a_models_directory_may_be_replaced(tmp_path):
 def test_other_files_are_refused(tmp_path, files):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    with pytest.raises(ModelFormatError, match=rf"not a model's \(.*{max(files)}"):
+    with pytest.raises(ModelFormatError, match=rf"not part of a model \(.*{max(files)}"):
         refuse_foreign_directory(tmp_path)
 
 
 def test_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ModelFormatError, match="is a file; give a directory"):
+    with pytest.raises(ModelFormatError, match="is a file: choose a directory"):
         refuse_foreign_directory(tmp_path / "file")
 
 

@@ -214,5 +214,5 @@ def test_layers_side_by_side_are_one_with_a_block_diagonal_weight(blocks):
 
 
 def test_a_hidden_layer_has_room_for_all_blocks():
-    with pytest.raises(ModelFormatError, match=r"4 of \[6, 8\] dimensions"):
+    with pytest.raises(ModelFormatError, match=r"4 blocks need .* \[6, 8\]"):
         Projector(7, (6,), 8, output="sphere", blocks=4)

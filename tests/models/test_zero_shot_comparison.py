@@ -13,11 +13,14 @@ def record(map_avg, recall_avg, **changes):
 @pytest.mark.parametrize(
     ("run", "said"),
     [
-        (record(0.625, 0.25), "added to zero-shot on the test pairs: MAP@all 0.625 against 0.500."),
+        (
+            record(0.625, 0.25),
+            "improved on zero-shot on the test pairs: MAP@all 0.625 against 0.500.",
+        ),
         (record(0.375, 0.25), "BELOW zero-shot on the test pairs: MAP@all 0.375 against 0.500."),
         (record(0.625, 0.125), "@10) 0.125 against 0.250."),
         (record(0.5, 0.25), "Training changed nothing on the test pairs."),
-        (record(None, 0.5), "added to zero-shot on the test pairs: recall of the own pair"),
+        (record(None, 0.5), "improved on zero-shot on the test pairs: recall of the own pair"),
         (record(0.5, 0.25, epochs=0), "this model is the zero-shot model."),
         (record(0.5, 0.25, zero_shot=None), ""),
     ],
@@ -31,7 +34,7 @@ def test_better_and_worse_are_both_said():
     said = against_zero_shot(record(0.625, 0.125))
     assert said.index("MAP@all") < said.index("BELOW") < said.index("recall of the own pair")
     assert "BELOW" not in against_zero_shot(record(0.625, 0.5))
-    assert "added" not in against_zero_shot(record(0.375, 0.125))
+    assert "improved" not in against_zero_shot(record(0.375, 0.125))
 
 
 def test_a_run_of_before_there_was_zero_shot_says_nothing():

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from run_records import run_record
+from run_records import groups_of, run_record
 
 from cmr_hub.experiments.curves import Curve
-from cmr_hub.experiments.run_groups import factor_grid, grouped
+from cmr_hub.experiments.run_groups import factor_grid
 from cmr_hub.experiments.space import Space, SpaceItem, answers
 from cmr_hub.experiments.tables import significance
 from cmr_hub.plots.results import (
@@ -32,7 +32,7 @@ def record(seed: int, figure: float, **changed):
     return run_record(**fields | changed)
 
 
-GROUPS = grouped([record(0, 0.4), record(1, 0.6), record(0, 0.3, text_encoder="glove")])
+GROUPS = groups_of([record(0, 0.4), record(1, 0.6), record(0, 0.3, text_encoder="glove")])
 
 
 def test_bars_have_the_means_deviations_and_every_seed() -> None:
@@ -68,7 +68,7 @@ def test_names_that_are_shortened_alike_have_tiles_of_their_own() -> None:
     names = [long.format("mmd"), long.format("coral")]
     figure = heat(
         factor_grid(
-            grouped([record(0, 0.1 * n, objective=name) for n, name in enumerate(names, 1)]),
+            groups_of([record(0, 0.1 * n, objective=name) for n, name in enumerate(names, 1)]),
             *("objective", "texts", "MAP@all", "average"),
         ),
         *("MAP@all", "average", "objective", "texts"),

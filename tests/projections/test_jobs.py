@@ -83,7 +83,7 @@ def test_a_process_that_breaks_is_told_of_once(tmp_path) -> None:
     command = lambda: ["there_is_no_such_module"]  # noqa: E731
     background.state("broken", command)
     ended = until(lambda: background.state("broken", command), lambda s: not s.is_running)
-    assert ended.problem == "the process that computed it ended too early"
+    assert ended.problem.startswith("the background process stopped unexpectedly")
     assert background.state("broken", command).is_running  # tried again
     background.stop_all()
 

@@ -8,6 +8,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from cmr_hub.errors import QueryError
+from cmr_hub.projections import methods
 from cmr_hub.projections.methods import ProjectionOptions, _nearest, project_stages
 
 LABELS = np.arange(60) % 3
@@ -19,7 +20,9 @@ def rows(noise: float) -> np.ndarray:
     return centres[LABELS] + noise * generator.normal(size=(60, 10))
 
 
-def test_pca_is_scikit_learns() -> None:
+@pytest.mark.parametrize("many", [10, 10_000])
+def test_pca_is_scikit_learns(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "_MANY", many)
     options = ProjectionOptions(method="pca", metric="euclidean", dimensions=3)
     (found,) = project_stages([rows(1.0)], options)
     expected = PCA(3).fit_transform(rows(1.0))

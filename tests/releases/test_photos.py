@@ -95,7 +95,7 @@ def test_it_is_small():
 def test_a_gallery_of_the_former_default_keeps_its_model_and_is_told_of_photos(
     tmp_path, caplog, model
 ):
-    loading._tell_of_photos.cache_clear()
+    loading._recommend_photos.cache_clear()
     old = cmr_hub.load("default")
     gallery = Gallery.create(tmp_path / "gallery", old, model_name="default")
     gallery.add([Item(id="a", path=next(PHOTOGRAPHS.glob("*.webp")), sentences=("a picture",))])

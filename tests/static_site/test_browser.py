@@ -313,13 +313,13 @@ def test_a_visitor_gives_a_picture_and_conditions(visit, url, pictures, tmp_path
     window.press("#count", "Tab")
     expect(window.locator(".tile")).to_have_count(3)
     window.get_by_text("Remove the picture").click()
-    expect(status).to_have_text("Describe a picture, give one, or click an example.")
+    expect(status).to_have_text("Describe a picture, choose one, or click an example.")
     (tmp_path / "text.png").write_text("no picture")
     window.set_input_files("#picture", tmp_path / "text.png")
     expect(status).to_contain_text("This file is not a picture that your browser can read.")
     window.get_by_text("Remove the picture").click()
     window.fill("#unwanted", "a cat")
-    search_for(window, "", "Say what you want as well")
+    search_for(window, "", "The query only says what to exclude")
 
 
 def test_a_visitor_chooses_days_and_numbers(visit, squares_url) -> None:
@@ -353,7 +353,7 @@ def test_a_visitor_takes_a_photo(visit, url) -> None:
     assert window.evaluate("stopped") == 2
     window.evaluate("refused = true")
     take.click()
-    expect(status).to_contain_text("The camera may not be used: allow it")
+    expect(status).to_contain_text("This page may not use the camera; allow it")
 
 
 def test_pasted_and_dropped_pictures_are_searched(visit, url, pictures) -> None:

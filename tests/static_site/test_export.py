@@ -55,14 +55,16 @@ def test_the_networks_give_the_vectors_of_the_model(
 
 def test_an_export_that_differs_is_refused(gallery, checked_on_few, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(export.LEAST_COSINE, "float32", 1.5)
-    with pytest.raises(CMRError, match=r"in float32 finds other vectors than torch: least cosine"):
+    with pytest.raises(
+        CMRError, match=r"in float32 computes other vectors than torch: minimum cosine"
+    ):
         export_model(gallery.model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_other_folders_are_refused(gallery, tmp_path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(CMRError, match="holds no exported model"):
+    with pytest.raises(CMRError, match="contains no exported model"):
         export_model(gallery.model, tmp_path)
 
 
@@ -73,7 +75,7 @@ def test_encoders_that_no_browser_runs_are_refused(model, gallery, tmp_path) -> 
     other = type(encoder)(encoder.state, encoder.source)
     other.preprocessing = object()  # as of CLIP
     strange = CrossModalModel(ImageTower(other, Projector(512, (), 256)), gallery.model.text)
-    with pytest.raises(CMRError, match="pictures of compact are prepared by a library"):
+    with pytest.raises(CMRError, match="a Python library preprocesses the pictures of compact"):
         export_model(strange, tmp_path / "out")
 
 

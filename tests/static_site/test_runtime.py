@@ -14,13 +14,13 @@ def _empty_cache(monkeypatch, tmp_path) -> None:
 
 
 def test_nothing_is_fetched_unless_allowed() -> None:
-    with pytest.raises(CMRError, match=r"give --allow-download to fetch it once \(https://"):
+    with pytest.raises(CMRError, match=r"use --allow-download to download it once \(https://"):
         runtime()
 
 
 def test_without_a_network_it_says_what_was_tried(monkeypatch) -> None:
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9/")
-    with pytest.raises(CMRError, match=r"cannot fetch http://127\.0\.0\.1:9/onnxruntime-web/-/"):
+    with pytest.raises(CMRError, match=r"cannot download http://127\.0\.0\.1:9/onnxruntime-web/-/"):
         runtime(allow_download=True)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of alignment align: pictures of one colour and sentences that name it."""
+"""Data for the alignment tests: single-colour pictures and sentences that name the colour."""
 
 from scripts.default.alignment import Alignment
 

@@ -1,7 +1,7 @@
-"""`python alone.py COMMAND...`: runs it where there is no network but loopback.
+"""Run a command without any network except loopback: `python alone.py COMMAND...`.
 
-At the end it prints how often anything, compiled code too, looked for a way out: the kernel counts
-that for a network namespace. Linux only, and only for root.
+At the end, print how many outgoing packets found no route, including those from compiled code.
+The kernel counts these for each network namespace. Linux only; requires root.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ def enter_empty_network() -> None:
 
 
 def ways_out_sought() -> int:
-    """Connections and packets that found no route, IPv4 and IPv6."""
+    """Count the IPv4 and IPv6 packets and connections that found no route."""
     names, values = Path("/proc/self/net/snmp").read_text().splitlines()[:2]
     four = dict(zip(names.split(), values.split(), strict=True))["OutNoRoutes"]
     lines = Path("/proc/self/net/snmp6").read_text().splitlines()

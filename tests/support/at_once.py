@@ -1,4 +1,4 @@
-"""Many things done at the same time, each in a thread of its own."""
+"""Run several functions concurrently, each in its own thread."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SECONDS = 60
 
 
 def at_once(works: Iterable[Callable[[], T]]) -> list[T]:
-    """What each of these gives; the first error is raised when all have ended.
+    """Return the results of all functions; raise the first error after all have finished.
 
-    All begin together, and the interpreter goes from one thread to another far more often than it
-    usually does, so that what they must not do together comes to light.
+    All functions start at the same time, and the interpreter switches threads far more often than
+    usual, so that race conditions become visible.
     """
     chosen = list(works)
     begin = Barrier(len(chosen))

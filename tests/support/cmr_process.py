@@ -1,8 +1,8 @@
-"""`cmr` in processes that are killed, stopped or starved at a chosen point.
+"""Run `cmr` in processes that are killed, interrupted or limited at a chosen point.
 
-One process imports the heavy libraries and forks another for each command: these are processes
-that can be killed, without seconds of imports for each. Nothing of a library has run before the
-fork.
+One process imports the heavy libraries and forks a child for each command. The children can be
+killed, and no command has to wait seconds for imports. No library code except the imports runs
+before the fork.
 """
 
 from __future__ import annotations
@@ -41,18 +41,17 @@ STOPPED = "stopped; finished work is kept\n"
 
 @dataclass(frozen=True)
 class Cut:
-    """What happens to a command when it comes to a function.
+    """A fault that is injected when a command calls a function.
 
     Attributes:
-        at: `module:name` or `module:Class.name`.
-        do: `kill` (SIGKILL to this process), `stop` (SIGINT to all its processes, as Ctrl-C does),
-            `fill` (the disk of `path` becomes full) or `wait` (until `path` is removed, which is
-            made first).
-        nth: which of its calls.
-        after: when the function has done its work; else before.
-        of: only calls with this in the text of an argument count.
-        path: for `fill` a file to be made as large as can be, empty where files are limited
-            instead; for `wait` the file.
+        at: the function, as `module:name` or `module:Class.name`.
+        do: `kill` (SIGKILL to this process), `stop` (SIGINT to the process group, as Ctrl-C does),
+            `fill` (fill the disk of `path`) or `wait` (create `path` and wait until it is removed).
+        nth: the number of the call that triggers the fault.
+        after: whether the fault occurs after the function has run; otherwise before.
+        of: count only calls whose arguments contain this text.
+        path: for `fill`, the file that fills the disk, or empty to limit the size of all files
+            instead; for `wait`, the file to wait for.
     """
 
     at: str
@@ -63,7 +62,7 @@ class Cut:
     path: str = ""
 
     def arm(self) -> None:
-        """Replaces the function by one that does it."""
+        """Replace the function with a wrapper that injects the fault."""
         module, _, name = self.at.partition(":")
         owner: Any = importlib.import_module(module)
         *classes, name = name.split(".")
@@ -93,7 +92,7 @@ class Cut:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "stop":
                 os.killpg(0, signal.SIGINT)
-                time.sleep(30)  # is interrupted in the main thread
+                time.sleep(30)  # the signal interrupts this in the main thread
             case "fill" if self.path:
                 fill(Path(self.path))
             case "fill":
@@ -108,7 +107,7 @@ class Cut:
 
 
 def fill(ballast: Path) -> None:
-    """Takes all room that the disk still has."""
+    """Fill the remaining space of the disk."""
     block = bytes(2**16)
     with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(block):
@@ -117,7 +116,7 @@ def fill(ballast: Path) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, negative for a signal, and what it printed."""
+    """The result of a command: its exit code (negative for a signal) and its output."""
 
     code: int
     out: str
@@ -125,7 +124,7 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """The one line of an error that a user can mend."""
+        """Return the single line of an error that a user can fix."""
         assert self.code == 2, self.err
         assert "Traceback" not in self.err
         (line,) = [line for line in self.err.splitlines() if line.startswith("error: ")]
@@ -134,7 +133,7 @@ class Ended:
 
 @dataclass
 class Running:
-    """A command that has been started."""
+    """A running command."""
 
     pid: int
     out: Path
@@ -142,22 +141,22 @@ class Running:
     ended: Callable[[int], int]
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         os.kill(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGINT to all its processes, as Ctrl-C does."""
+        """Send SIGINT to the process group, as Ctrl-C does."""
         os.killpg(self.pid, signal.SIGINT)
 
     def wait(self) -> Ended:
-        """Until it has ended."""
+        """Wait for the command to finish and return its result."""
         code = self.ended(self.pid)
         return Ended(code, self.out.read_text(), self.err.read_text())
 
 
 @dataclass
 class Cmr:
-    """Starts commands; `home` is for what they print."""
+    """Start commands and store their output in `home`."""
 
     home: Path
     process: subprocess.Popen[str]
@@ -166,14 +165,14 @@ class Cmr:
 
     @classmethod
     def begin(cls, home: Path) -> Cmr:
-        """With the libraries imported."""
+        """Start the process that imports the libraries."""
         process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return cls(home, process)
 
     def end(self) -> None:
-        """No more commands."""
+        """Stop the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
@@ -187,15 +186,15 @@ class Cmr:
         commands: str = "cmr_hub.cli",
         **environment: str,
     ) -> Running:
-        """`cmr ARGUMENTS`; `sets` gives values to module variables, `module:name`.
+        """Start `cmr ARGUMENTS`; `sets` maps module variables, `module:name`, to values.
 
-        `commands` is the module with the commands as its `app`.
+        `commands` is the module whose `app` contains the commands.
         """
         self.count += 1
         out, err = (self.home / f"{self.count}.{kind}" for kind in ("out", "err"))
         for file in (out, err):
             file.touch()
-        told = self._asked(
+        reply = self._send(
             {
                 "arguments": [*map(str, arguments)],
                 "cut": None if cut is None else asdict(cut),
@@ -208,12 +207,12 @@ class Cmr:
                 "cwd": os.getcwd(),  # noqa: PTH109
             }
         )
-        return Running(told, out, err, lambda pid: self._asked({"wait": pid}))
+        return Running(reply, out, err, lambda pid: self._send({"wait": pid}))
 
     def __call__(self, *arguments: object, **options: Any) -> Ended:
         return self.start(*arguments, **options).wait()
 
-    def _asked(self, request: Mapping[str, object]) -> int:
+    def _send(self, request: Mapping[str, object]) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
@@ -228,16 +227,16 @@ def _serve() -> None:
     while line := sys.stdin.readline():
         request = json.loads(line)
         if "wait" in request:
-            told = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+            reply = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         else:
-            told = os.fork()
-            if not told:
+            reply = os.fork()
+            if not reply:
                 _run(request)
-        print(told, file=answers, flush=True)
+        print(reply, file=answers, flush=True)
 
 
 def _run(request: Mapping[str, Any]) -> None:
-    """The life of a command."""
+    """Run a command in the forked child."""
     code = 1
     try:
         os.setsid()
@@ -256,7 +255,7 @@ def _run(request: Mapping[str, Any]) -> None:
         for place, value in request["sets"].items():
             module, _, name = place.partition(":")
             owner = importlib.import_module(module)
-            getattr(owner, name)  # that there is none would go unseen
+            getattr(owner, name)  # fail if the variable does not exist
             setattr(owner, name, value)
         if request["cut"] is not None:
             Cut(**request["cut"]).arm()
@@ -277,5 +276,5 @@ def _run(request: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(1, str(Path(__file__).parents[2]))  # where `scripts` is
+    sys.path.insert(1, str(Path(__file__).parents[2]))  # the directory of `scripts`
     _serve()

@@ -1,8 +1,8 @@
-"""Files as they may come from outside: whole ones to which something was done, and noise.
+"""Damaged and random files for testing the readers of external files.
 
-`attack` is the whole test of a reader: whatever lies in the file, it gives a value or raises a
-CMRError that says something; soon, in little memory, and it opens no file that it has no business
-with. Run with HYPOTHESIS_PROFILE=long to try many more.
+`attack` tests a reader: for any file content, the reader must return a value or raise a CMRError
+with a message. It must do so quickly, with little memory, and without opening unrelated files.
+Run with HYPOTHESIS_PROFILE=long to test many more files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cmr_hub.errors import CMRError
 SECONDS = 20.0
 MEMORY = 700 * 2**20
 CANARY = "canary"
-"""A name that only damaged files hold, of what is outside: nobody may open it."""
+"""A path that only damaged files contain and that leads out of the folder; nobody may open it."""
 
 _PIECES = (
     b"",
@@ -59,7 +59,7 @@ _ODD: tuple[Any, ...] = (
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """The file with one to five things done to it, or any bytes at all."""
+    """Return the file content with one to five random changes, or random bytes."""
     if draw(st.integers(0, 19)) == 0:
         return draw(st.binary(max_size=200))
     data = bytearray(whole)
@@ -80,14 +80,14 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
                 start = draw(st.integers(0, max(len(data) - 1, 0)))
                 piece = data[start : start + draw(st.integers(1, 64))]
                 data[at : at + len(piece)] = piece
-            case "head" if data:  # where formats keep their numbers
+            case "head" if data:  # most formats store sizes and counts here
                 data[at % min(len(data), 64)] = draw(st.sampled_from((0, 1, 127, 128, 255)))
     return bytes(data)
 
 
 @st.composite
 def changed(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value with one to three things within it changed to what nobody expects there."""
+    """Return a JSON value with one to three unexpected changes."""
     found = json.loads(json.dumps(value))
     for _ in range(draw(st.integers(1, 3))):
         holder = {"": found}
@@ -114,23 +114,23 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
 
 
 def as_json(value: Any) -> bytes:
-    """JSON as Python's own writer has it, NaN and all."""
+    """Encode a value with Python's JSON writer, including NaN."""
     return json.dumps(value).encode()
 
 
 class TooLateError(BaseException):
-    """No reader may take it for damage of the file."""
+    """A timeout; a BaseException, so that no reader handles it as damage of the file."""
 
 
 @contextmanager
 def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
-    """What is done within ends soon, takes little memory and opens no `CANARY`.
+    """Check that the block ends in time, uses little memory and does not open `CANARY`.
 
-    A CMRError may end it, if it says something.
+    A CMRError with a message is allowed.
     """
 
     def late(*_: object) -> None:
-        raise TooLateError(f"not done after {seconds} s")
+        raise TooLateError(f"not finished after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -140,7 +140,7 @@ def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
         yield
     except CMRError as error:
         if not str(error).strip():
-            raise AssertionError("an error without a word") from error
+            raise AssertionError("the error has no message") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -150,14 +150,14 @@ def contract(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Target:
-    """A reader and a folder that it reads well.
+    """A reader and a valid folder for it.
 
     Attributes:
-        files: by relative path.
-        read: of the folder.
-        changes: what is changed as a JSON value rather than byte by byte: what makes the file's
-            bytes of the value, by the file's path.
-        seal: mends the checksums of a damaged folder, so that the damage is met further in.
+        files: file contents by relative path.
+        read: read the folder.
+        changes: for files that are changed as JSON values rather than as bytes, the function that
+            encodes the value, by path.
+        seal: recompute the checksums of a damaged folder, so that the damage reaches deeper code.
     """
 
     files: Mapping[str, bytes]
@@ -165,18 +165,18 @@ class Target:
     changes: Mapping[str, tuple[Any, Callable[[Any], bytes]]] = field(default_factory=dict)
     seal: Callable[[Path], object] | None = None
     attacked: tuple[str, ...] = ()
-    """The files that are damaged, all by default."""
+    """The files to damage; by default, all files."""
 
 
 def read_whole(target: Target) -> None:
-    """Reads the files as they are: else every damaged one might be refused for another reason."""
+    """Read the undamaged files, to ensure that a refusal is due to the damage."""
     with TemporaryDirectory() as folder:
         _write(target, Path(folder))
         target.read(Path(folder))
 
 
 def attack(target: Target, data: st.DataObject) -> None:
-    """Damages one file of the target and reads."""
+    """Damage one file of the target and read the folder."""
     with TemporaryDirectory() as folder:
         _attack(target, data, Path(folder))
 
@@ -193,7 +193,7 @@ def _attack(target: Target, data: st.DataObject, folder: Path) -> None:
     if target.seal is not None and data.draw(st.booleans(), "sealed"):
         try:
             target.seal(folder)
-        except Exception:  # what it seals is damaged beyond that
+        except Exception:  # the damage may make the checksums impossible to recompute
             return
     with contract():
         target.read(folder)
@@ -207,7 +207,7 @@ def _write(target: Target, folder: Path) -> None:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What a folder holds, by relative path."""
+    """Return the contents of a folder by relative path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -229,7 +229,7 @@ sys.addaudithook(_watch)
 
 
 def _peak(*, reset: bool = False) -> int:
-    """The most memory this process has held, since it was last asked to forget; 0 if unknown."""
+    """Return the peak memory of this process since the last reset, or 0 if unknown."""
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""The documents of the repository: their fenced blocks, commands, links and headings."""
+"""Parse the documentation: code blocks, commands, links and headings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 HOME = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in HOME.glob("docs/*.md")))
 DOCUMENTS = (*PAGES, "CHANGELOG.md")
-"""`PAGES` and those that have no commands."""
+"""`PAGES` and the pages without commands."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -19,7 +19,7 @@ FILE = re.compile(r"# file: (\S+)\n")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, its language and what is in it."""
+    """A code block: its page, line, language and text."""
 
     page: str
     line: int
@@ -32,7 +32,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The path that a block is the content of."""
+        """Return the path to which the block is written, if any."""
         found = FILE.match(self.text)
         return found[1] if found else None
 
@@ -50,7 +50,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """The commands of a shell block, each with its continued lines and what is fed to it."""
+    """Yield the commands of a shell block, with continuation lines and here-documents."""
     lines = iter(text.splitlines(keepends=True))
     for line in lines:
         command = line
@@ -64,12 +64,12 @@ def commands(text: str) -> Iterator[str]:
 
 
 def plain(command: str) -> str:
-    """A command on one line, without its comment."""
+    """Join a command into one line and remove its comment."""
     return re.sub(r"\s+#.*$", "", " ".join(command.replace("\\\n", " ").split()))
 
 
 def every_command() -> Iterator[tuple[str, str]]:
-    """(page, command) of all shell blocks."""
+    """Yield (page, command) for all shell blocks."""
     for page in PAGES:
         for block in blocks(page):
             if block.language == "sh":
@@ -78,12 +78,12 @@ def every_command() -> Iterator[tuple[str, str]]:
 
 
 def prose(page: str) -> str:
-    """A page without its fenced blocks."""
+    """Return the text of a page without code blocks."""
     return FENCE.sub("", text_of(page))
 
 
 def anchors(page: str) -> set[str]:
-    """The names that links may end in, as GitHub makes them of headings."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     names = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {name.replace(" ", "-") for name in names}

@@ -1,4 +1,4 @@
-"""Tiny videos of plain colours."""
+"""Create tiny videos of plain colours."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def film(
     tags: Mapping[str, str] | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Path:
-    """A second of each colour, with a key frame every second.
+    """Write a video with one second of each colour and a key frame every second.
 
     Args:
-        times: tenths of seconds of all frames; default every tenth.
-        turned: a, b, c and d of a display matrix.
+        times: times of all frames in tenths of seconds; by default every tenth.
+        turned: the elements a, b, c and d of a display matrix.
     """
     with av.open(path, "w", format=form, options=dict(options or {})) as container:
         container.metadata.update(tags or {})
@@ -44,7 +44,7 @@ def film(
         for at in times or range(RATE * len(colours)):
             pixels = np.empty((size[1], size[0], 3), np.uint8)
             pixels[:] = colours[min(at // RATE, len(colours) - 1)]
-            pixels[:8, :8] = 255  # a white corner says which way is up
+            pixels[:8, :8] = 255  # a white corner marks the top left
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = at, Fraction(1, RATE)
             if at % RATE == 0:
@@ -55,7 +55,7 @@ def film(
 
 
 def sound(path: Path, form: str = "mp4", *, cover: bool = False) -> Path:
-    """A tenth of a second of silence, without pictures but perhaps the cover of its record."""
+    """Write a tenth of a second of silence, without video but with optional cover art."""
     with av.open(path, "w", format=form) as container:
         stream = container.add_stream("aac", rate=48_000)
         if cover:

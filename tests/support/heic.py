@@ -1,4 +1,4 @@
-"""A real HEIC of 64 × 96 pixels, red above and blue below; pi-heif cannot write any."""
+"""A HEIC file of 64 × 96 pixels, red above and blue below; pi-heif cannot write HEIC."""
 
 import base64
 import zlib

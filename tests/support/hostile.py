@@ -1,4 +1,4 @@
-"""Model directories that must be refused: what is done to a good one, and what is then said."""
+"""Model directories that must be refused: the damage and the expected error message."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MARKER = "CMR_HOSTILE_MARKER"
 
 
 class Payload:
-    """A pickle of it makes a file when it is read."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self):
         return os.system, (f'touch "${MARKER}"',)
@@ -43,7 +43,7 @@ def config(change: Callable[[dict], object]) -> Damage:
 
 
 def sealed(damage: Damage) -> Damage:
-    """After the damage, all checksums are made right: whoever attacks can do that too."""
+    """Recompute all checksums after the damage, as an attacker could."""
 
     def both(directory: Path) -> None:
         damage(directory)
@@ -69,7 +69,7 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
 
 
 def header(change: Callable[[dict], object]) -> Damage:
-    """Rewrites the header of `model.safetensors` and leaves the tensors' bytes as they are."""
+    """Rewrite the header of `model.safetensors` and keep the bytes of the tensors."""
 
     def damage(directory: Path) -> None:
         path = directory / "model.safetensors"
@@ -127,7 +127,7 @@ def overlapping(entries: dict) -> None:
 
 
 def twice(entries: dict) -> bytes:
-    """Two places for one name: the library reads the last, and then nothing has the first."""
+    """Store two entries with the same name; the library reads the last one."""
     return json.dumps(entries).replace("centroids.images", "centroids.texts").encode()
 
 
@@ -153,7 +153,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     "no config": (lambda directory: (directory / "config.json").unlink(), "has no config.json"),
     "config of 50 MB": (
         written("config.json", b'{"format_version": 1, "x": "' + b"x" * 50_000_000 + b'"}'),
-        r"config.json is larger than 1,000,000 bytes",
+        r"config.json has .* bytes, more than the 1,000,000 allowed",
     ),
     "config is no JSON": (written("config.json", b"import os"), "config.json is not valid JSON: E"),
     "config is nested deep": (
@@ -171,11 +171,11 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a path that climbs": (
         config(lambda content: content["files"].update({"../x": "0" * 64})),
-        r"'\.\./x' is not the relative path",
+        r"'\.\./x' is not a relative path",
     ),
     "an absolute path": (
         config(lambda content: content["files"].update({"/etc/passwd": "0" * 64})),
-        "'/etc/passwd' is not the relative path",
+        "'/etc/passwd' is not a relative path",
     ),
     "a file that is not there": (
         config(lambda content: content["files"].update({"more.json": "0" * 64})),
@@ -187,7 +187,7 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a huge shape in the config": (
         config(wide),
-        r"the config asks for float32 \(1000000,",
+        r"the config requires float32 or float16 \(1000000,",
     ),
     "a shape beyond all": (
         config(lambda content: content["image_tower"]["projector"].update(in_dim=10**12)),
@@ -202,20 +202,23 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
         "unknown image encoder 'os:system'",
     ),
     # ---- the weights
-    "a pickle for weights": (pickled_instead, "holds pytorch_model.bin, which can run code"),
+    "a pickle for weights": (pickled_instead, "has the file pytorch_model.bin, which can run code"),
     "a pickle beside weights": (
         written("optimizer.PT", pickle.dumps(Payload())),
-        "holds optimizer.PT, which can run code",
+        "has the file optimizer.PT, which can run code",
     ),
     "a pickle by another name": (
         written("model.safetensors", pickle.dumps(Payload())),
-        "model.safetensors is a pickle by another name",
+        "model.safetensors is a renamed pickle",
     ),
     "a torch archive by another name": (
         written("text_encoder.safetensors", ZIP),
-        "text_encoder.safetensors is a pickle by another name",
+        "text_encoder.safetensors is a renamed pickle",
     ),
-    "a program": (written("modeling.py", b"import os"), "holds modeling.py, which can run code"),
+    "a program": (
+        written("modeling.py", b"import os"),
+        "has the file modeling.py, which can run code",
+    ),
     "a header that lies about its length": (
         written("model.safetensors", struct.pack("<Q", 2**40) + b"{}" * 100),
         "safetensors file: .*header too large",
@@ -258,15 +261,15 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a cut file": (
         lambda directory: os.truncate(directory / "model.safetensors", 5_000),
-        "not a whole safetensors file: .*metadata, file not fully covered",
+        "not a valid safetensors file: .*metadata, file not fully covered",
     ),
     "something behind the tensors": (
         lambda directory: (directory / "model.safetensors").open("ab").write(b"x" * 100),
-        "model.safetensors is not a whole .*incomplete metadata, file not fully covered",
+        "model.safetensors is not a valid .*incomplete metadata, file not fully covered",
     ),
     "a wrong dtype": (
         tensors(lambda found: found.update({"centroids.images": torch.zeros(3, 6).double()})),
-        r"centroids.images is F64 \(3, 6\), the config asks for float32",
+        r"centroids.images is F64 \(3, 6\), but the config requires float32",
     ),
     "a wrong shape": (tensors(transposed), r"layers.1.weight is F32 \(1280, 5\)"),
     "NaN weights": (
@@ -294,12 +297,12 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
         link("pictures/0.png", "/etc/passwd"),
         "0.png is a link that leads out",
     ),
-    "a link to nothing": (link("history.json", "nothing"), "history.json is a link to nothing"),
+    "a link to nothing": (link("history.json", "nothing"), "history.json is a broken link"),
     "a pipe": (fifo, "model.safetensors is neither a file nor a folder"),
     # ---- words, history, gallery
     "words of 20 MB": (
         written("text_encoder.json", b'["' + b"x" * 20_000_000 + b'"]'),
-        "text_encoder.json is larger than 16,000,000 bytes",
+        "text_encoder.json has .* bytes, more than the 16,000,000 allowed",
     ),
     "words of another kind": (
         words(lambda content: content.update(name="../../evil")),
@@ -307,16 +310,16 @@ HOSTILE: dict[str, tuple[Damage, str]] = {
     ),
     "a word that stands twice": (
         words(lambda content: content["settings"]["vocabulary"].__setitem__(0, "flame")),
-        "a word stands twice in the vocabulary",
+        "the vocabulary has a repeated word",
     ),
-    "NaN weights of words": (word_weights(np.nan), "'idf' holds values that are not finite"),
+    "NaN weights of words": (word_weights(np.nan), "'idf' has values that are not finite"),
     "history that is nested deep": (
         sealed(written("history.json", b"[" * 100_000)),
         "history.json cannot be read: maximum",
     ),
     "a gallery that is a pickle": (
         written("gallery/embeddings.safetensors", pickle.dumps(Payload())),
-        "embeddings.safetensors is a pickle by another name",
+        "embeddings.safetensors is a renamed pickle",
     ),
 }
 
@@ -328,7 +331,7 @@ def flip(path: Path) -> None:
 
 
 def hostile_copy(good: Path, to: Path, name: str) -> tuple[Path, str]:
-    """A copy of a good model directory, damaged, and what must be said about it."""
+    """Return a damaged copy of a valid model directory and the expected error message."""
     damage, message = HOSTILE[name]
     directory = shutil.copytree(good, to)
     damage(directory)

@@ -1,4 +1,4 @@
-"""What the tests let the client do, in a process whose HF_ENDPOINT is the test's server."""
+"""Client calls of the tests, run in a process whose HF_ENDPOINT is the test server."""
 
 import contextlib
 import io
@@ -18,11 +18,11 @@ SENTENCES = ["a picture of flame", "grass", "sea, sea; flame!"]
 
 
 FASTER = 50
-"""How many times sooner the Hub is asked again than in use."""
+"""Factor by which the waiting times between retries are shortened."""
 
 
 def ready() -> str:
-    """Where this process's client asks. From now on it does not wait long before it asks again."""
+    """Return the endpoint of this process's client, and shorten its waiting times from now on."""
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
 
@@ -34,7 +34,7 @@ def ready() -> str:
 
 
 def vectors(name: str | Path, pictures: list[Path] = (), **options) -> dict:
-    """What a model says of itself and of some sentences and pictures."""
+    """Return the properties of a model and its vectors of some sentences and pictures."""
     from cmr_hub import load
 
     model = load(name, **options)
@@ -48,21 +48,21 @@ def vectors(name: str | Path, pictures: list[Path] = (), **options) -> dict:
 
 
 def texts(name: str | Path, sentences: list[str], **options) -> np.ndarray:
-    """The vectors of some sentences."""
+    """Return the vectors of some sentences."""
     from cmr_hub import load
 
     return load(name, **options).encode_texts(sentences)
 
 
 def saved(name: str, directory: Path, **options) -> None:
-    """Loads a model and saves it."""
+    """Load a model and save it."""
     from cmr_hub import load
 
     load(name, **options).save_pretrained(directory)
 
 
 def with_short_name(function, short: str, repository: str, *args, **options):
-    """`function(...)` where a short name stands for a repository."""
+    """Call `function(...)` while a short name stands for a repository."""
     from cmr_hub.models import catalogue
 
     entry = catalogue.list_models()[0].model_copy(
@@ -73,21 +73,21 @@ def with_short_name(function, short: str, repository: str, *args, **options):
 
 
 def read(directory: Path) -> str:
-    """Reads a saved model without its gallery; gives its fingerprint."""
+    """Load a saved model without its gallery and return its fingerprint."""
     from cmr_hub.models.cross_modal import CrossModalModel
 
     return CrossModalModel.from_pretrained(directory).fingerprint
 
 
 def forget() -> None:
-    """Empties the cache of this process's client."""
+    """Clear the cache of this process's client."""
     from huggingface_hub import constants
 
     shutil.rmtree(constants.HF_HUB_CACHE, ignore_errors=True)
 
 
 def pictures(name: str, **options) -> list[str]:
-    """Where the gallery of a model says that its pictures are."""
+    """Return the paths of the pictures in the gallery of a model."""
     from cmr_hub import load
 
     return load(name, **options).gallery.items.column("path").to_pylist()
@@ -100,7 +100,7 @@ def push(directory: Path, name: str, **options) -> str:
 
 
 def validate(card: str) -> None:
-    """The Hub's own check of a card."""
+    """Validate a card with the Hub's own check."""
     from huggingface_hub import ModelCard
 
     ModelCard(card).validate()
@@ -109,7 +109,7 @@ def validate(card: str) -> None:
 def cmr(
     *arguments: object, answer: str = "", token: str = "", log_level: int = logging.DEBUG
 ) -> tuple[int, str, str]:
-    """`cmr ARGUMENTS`: its exit code, what it printed, and its errors with the log of everyone."""
+    """Run `cmr ARGUMENTS`; return its exit code, its output, and its errors with all logs."""
     from cmr_hub import cli
 
     out, err = io.StringIO(), io.StringIO()
@@ -136,15 +136,15 @@ def cmr(
 
 
 def refused(name: str | Path, **options) -> tuple[str, float, float]:
-    """The message of the error, and the processor's seconds and the megabytes that it took.
+    """Return the error message, the CPU seconds, and the memory in MB that the call used.
 
-    Not the clock's seconds: how busy the machine is does not matter here.
+    CPU time is used instead of wall time because the machine may be busy.
     """
     from cmr_hub import load
     from cmr_hub.errors import CMRError
 
     if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")  # the highest memory use is now the present
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak memory to the current value
     at_first, started = memory("VmRSS"), time.process_time()
     try:
         load(name, **options)
@@ -154,7 +154,7 @@ def refused(name: str | Path, **options) -> tuple[str, float, float]:
 
 
 def memory(field: str) -> float:
-    """`VmHWM`, the highest memory use, or `VmRSS`, the present one, in MB; 0 where not told."""
+    """Return `VmHWM`, the peak memory, or `VmRSS`, the current memory, in MB; 0 if unknown."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0.0
@@ -163,7 +163,7 @@ def memory(field: str) -> float:
 
 
 def same(first: dict, second: dict) -> bool:
-    """Equal to the bit."""
+    """Return whether two results are bit-identical."""
     return all(
         np.array_equal(first[key], second[key]) and first[key].dtype == second[key].dtype
         for key in ("texts", "images")

@@ -1,4 +1,4 @@
-"""What the small Hub of the tests keeps: repositories as commits of files, and what goes wrong."""
+"""Data of the test Hub: repositories as commits of files, and the faults to inject."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ def sha256(content: bytes) -> str:
 
 @dataclass
 class Repository:
-    """Branches name commits; a commit is all files by path."""
+    """A repository: branches point to commits, and a commit maps paths to files."""
 
     private: bool = False
     gated: bool = False
@@ -35,12 +35,12 @@ class Repository:
 
 @dataclass
 class Fault:
-    """A request that goes wrong.
+    """A request that fails.
 
     Attributes:
-        request: a pattern of `METHOD /path`.
-        status: what is answered; 0 cuts the connection in the middle of the answer.
-        times: how often.
+        request: a pattern that matches `METHOD /path`.
+        status: the status of the response; 0 closes the connection in the middle of the response.
+        times: how many times the request fails.
     """
 
     request: str

@@ -1,6 +1,6 @@
-"""A small Hub over HTTP: what huggingface_hub asks for to make, fill, list and read repositories.
+"""A small Hub over HTTP: the routes with which huggingface_hub creates and reads repositories.
 
-Everything is kept in memory. `faults` says which requests go wrong, and how.
+All data is kept in memory. `faults` defines which requests fail and how.
 """
 
 import base64
@@ -22,7 +22,7 @@ LARGE = re.compile(r"\.(safetensors|parquet|png|jpg|webp)$")
 
 
 class HubServer(ThreadingHTTPServer):
-    """Listens on a free port of this machine."""
+    """A server on a free port of localhost."""
 
     daemon_threads = True
 
@@ -43,10 +43,10 @@ class HubServer(ThreadingHTTPServer):
         self.lock = threading.RLock()
 
     def handle_error(self, request, client_address) -> None:
-        """A client that has gone is no news."""
+        """Ignore clients that have disconnected."""
 
     def put(self, name: str, folder: Path, branch: str = "main") -> str:
-        """Makes a repository of a folder; gives the commit."""
+        """Create a repository from a folder and return its commit."""
         repository = self.repositories.setdefault(("model", name), Repository())
         return repository.commit(
             branch,
@@ -58,7 +58,7 @@ class HubServer(ThreadingHTTPServer):
         )
 
     def counted(self) -> Counter[str]:
-        """How often each kind of request came: `GET resolve`, `POST commit`, ..."""
+        """Count the requests by kind: `GET resolve`, `POST commit`, ..."""
         names = r"resolve|revision|tree|preupload|batch|commit|upload|create|delete|branch|refs"
         return Counter(
             f"{request.split()[0]} {(re.findall(names, request) or ['info'])[-1]}"
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     server: HubServer
 
     def log_message(self, *arguments) -> None:
-        """Quiet."""
+        """Suppress log messages."""
 
     def do_GET(self) -> None:
         self.answer()
@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.route(url.path)
 
-    # ---- answers
+    # ---- responses
 
     def send(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(401, "", "Invalid credentials")
 
     def validate(self) -> None:
-        """What the Hub refuses in the head of a card."""
+        """Respond with the errors for which the Hub refuses the metadata of a card."""
         content = json.loads(self.body)["content"]
         head = re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)
         problems = []
@@ -361,7 +361,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.large[oid] = content
             self.send(
                 302,
-                # Large files are kept on another host, whose answers tell no commit.
+                # Large files are on another host, whose responses do not name the commit.
                 Location=f"{self.server.url}/cdn/{oid}".replace("127.0.0.1", "localhost"),
                 X_Repo_Commit=sha,
                 X_Linked_Etag=f'"{oid}"',
@@ -374,7 +374,7 @@ class Handler(BaseHTTPRequestHandler):
         self.bytes_of(self.server.large[oid], ETag=f'"{oid}"')
 
     def bytes_of(self, content: bytes, **headers: str) -> None:
-        """All of it, or from where the client asks for."""
+        """Return the whole content, or the range that the client requests."""
         first = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if first and int(first[1]) < len(content):
             at = int(first[1])

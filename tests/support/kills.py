@@ -1,8 +1,8 @@
-"""Commands that are killed at a moment drawn by chance, and given again until they end.
+"""Commands that are killed at random moments and started again until they finish.
 
-A kind of work is a list of commands in a folder of its own. Each may be killed several times, at a
-call that touches the disk; after each kill whatever it made must be whole, and at the end all must
-be as if nothing had happened, with nothing left behind.
+Each kind of work is a list of commands in its own folder. A command may be killed several times,
+at a call that writes to the disk. After each kill, the files must be intact. At the end, the result
+must be the same as without kills, and no temporary files may remain.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ POINTS = (
     *("pathlib:Path.replace", "pathlib:Path.rename", "pathlib:Path.unlink", "pathlib:Path.mkdir"),
     *("pathlib:Path.write_bytes", "pathlib:Path.write_text", "pathlib:Path.touch"),
 )
-"""Where a process may be killed: before such a call, or after it."""
+"""Functions before or after which a process may be killed."""
 TRIES = 40
-"""A command that has not this moment any more is given another."""
+"""Number of moments to try; a command may not reach a moment that was drawn."""
 
 
 class Work(ABC):
-    """One kind of work.
+    """Base class of the kinds of work.
 
     Args:
-        home: a folder for it alone.
-        common: what all work of this kind reads, as `prepare` made it.
+        home: a folder for this work alone.
+        common: the data created by `prepare`, which all work of this kind shares.
     """
 
     points: ClassVar[Sequence[str]] = POINTS
     calls: ClassVar[int] = 12
-    """The last call of a point that is killed at."""
+    """The highest number of a call at which a process is killed."""
     sets: ClassVar[dict[str, object]] = {}
 
     def __init__(self, home: Path, common: Path) -> None:
@@ -58,28 +58,28 @@ class Work(ABC):
 
     @classmethod
     def prepare(cls, common: Path, cmr: Cmr) -> None:
-        """Makes what all work of this kind reads."""
+        """Create the data that all work of this kind reads."""
         del cmr
         common.mkdir(parents=True)
 
     @abstractmethod
     def commands(self) -> list[list[object]]:
-        """What is done, in order."""
+        """Return the commands in order."""
 
     def environment(self) -> dict[str, str]:
-        """Variables of the commands."""
+        """Return the environment variables of the commands."""
         return {}
 
     @abstractmethod
     def check(self) -> None:
-        """What must hold after a kill."""
+        """Check the state after a kill."""
 
     @abstractmethod
     def result(self) -> Any:
-        """What must be the same however often it was killed."""
+        """Return the result, which must not depend on the number of kills."""
 
     def left(self) -> list[str]:
-        """What a finished command has left behind, and should not have."""
+        """Return the files that a finished command should not have left behind."""
         return sorted(
             str(path.relative_to(self.home))
             for path in self.home.rglob("*")
@@ -88,7 +88,7 @@ class Work(ABC):
 
 
 def run(work: Work, cmr: Cmr, kills: int, chance: random.Random) -> int:
-    """Does the work, killed up to so many times. Tells how often it was."""
+    """Run the work with at most this many kills, and return the number of kills."""
     done = 0
     for command in work.commands():
         share = 0 if not kills else -(-kills // len(work.commands()))
@@ -110,12 +110,12 @@ def run(work: Work, cmr: Cmr, kills: int, chance: random.Random) -> int:
 
 
 def _early(chance: random.Random, most: int) -> int:
-    """Which call: of many points few are come to often."""
+    """Draw the number of a call; low numbers are more likely, as many points are rarely reached."""
     return min(chance.randint(1, most), chance.randint(1, most))
 
 
 class Indexing(Work):
-    """`cmr index`, in pieces of two pictures; then again after a picture was changed."""
+    """Run `cmr index` in batches of two pictures, and again after a picture was changed."""
 
     sets: ClassVar[dict[str, object]] = {"cmr_hub.gallery.indexing.index:_COMMIT_ROWS": 2}
     count = 8
@@ -143,7 +143,7 @@ class Indexing(Work):
 
 
 class Changes(Indexing):
-    """Removing from a gallery, and making it compact."""
+    """Remove rows from a gallery and compact it."""
 
     @classmethod
     def prepare(cls, common: Path, cmr: Cmr) -> None:
@@ -175,7 +175,7 @@ class Changes(Indexing):
 
 
 class Training(Work):
-    """`cmr train` of features, with a checkpoint after every epoch."""
+    """Run `cmr train` on features, with a checkpoint after every epoch."""
 
     calls: ClassVar[int] = 30
     sets: ClassVar[dict[str, object]] = {"cmr_hub.training.trainer:_CHECKPOINT_SECONDS": 0.0}
@@ -202,7 +202,7 @@ class Training(Work):
     def result(self) -> Any:
         records, _ = read_runs(self.home / "runs.jsonl")
         found = {}
-        for record in records:  # a command that was given again after its end is another training
+        for record in records:  # repeating a finished command starts another training
             found[record.run] = {
                 name: value
                 for name, value in record.to_dict().items()
@@ -213,7 +213,7 @@ class Training(Work):
 
 
 class Ablation(Training):
-    """`cmr ablate` of four cells."""
+    """Run `cmr ablate` with four cells."""
 
     calls: ClassVar[int] = 4
     points: ClassVar[Sequence[str]] = (
@@ -238,9 +238,9 @@ class Ablation(Training):
 
 
 class Publishing(Work):
-    """`cmr publish` of a second model over a first, to a Hub of the tests."""
+    """Run `cmr publish` to replace a model on the test Hub."""
 
-    calls: ClassVar[int] = 2  # most of the points come once
+    calls: ClassVar[int] = 2  # most points are reached only once
     points: ClassVar[Sequence[str]] = (
         *(
             "huggingface_hub.hf_api:HfApi.preupload_lfs_files",
@@ -286,7 +286,7 @@ class Publishing(Work):
         return self.server.repositories["model", self.name].files()
 
     def check(self) -> None:
-        """The old model, or the new: a commit is one step."""
+        """Check that the Hub has the old or the new model, because a commit is atomic."""
         sent = self._sent["model.safetensors"]
         whole = [(self.common / seed / "model.safetensors").read_bytes() for seed in ("0", "1")]
         assert sent in whole
@@ -298,7 +298,7 @@ class Publishing(Work):
 
 
 class Features(Work):
-    """`cmr train` of pictures, whose features go into a cache."""
+    """Run `cmr train` on pictures whose features are cached."""
 
     calls: ClassVar[int] = 20
     points: ClassVar[Sequence[str]] = (
@@ -345,7 +345,7 @@ KINDS: dict[str, type[Work]] = {
 
 
 def write_colours(base: Path) -> None:
-    """Small pictures of three colours, with captions."""
+    """Write small pictures of three colours with captions."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 8), ("test", 4)):
         (base / split).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A real Milvus server on this machine, from the wheel `milvus`."""
+"""Start a real Milvus server on this machine, from the package `milvus`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-TOKEN = "root:Milvus"  # what a server that asks for passwords begins with
+TOKEN = "root:Milvus"  # the initial password of a secured server
 
 _TRIES = 3
-# A process of its own: the wheel's class changes the working directory.
+# Use a separate process because the class of the package changes the working directory.
 _START = """
 import json, sys, time
 from milvus import MilvusServer
@@ -33,20 +33,20 @@ time.sleep(3600)
 
 
 class MilvusProcess:
-    """A server with a folder of its own, started at once.
+    """A server with its own folder, started on creation.
 
     Args:
-        folder: for its files.
-        secured: it wants TLS and a password.
+        folder: the folder for its files.
+        secured: whether the server requires TLS and a password.
     """
 
     def __init__(self, folder: Path, *, secured: bool = False) -> None:
         self.folder = folder
         self.ca: Path | None = None
         self.options: dict[str, object] = {
-            # Half a minute otherwise passes before it forgets that it was killed.
+            # After a kill, the default takes half a minute to expire.
             "common.session.ttl": 5,
-            # Milliseconds; a reader who asks for all that is written waits for the next.
+            # In milliseconds; a strongly consistent read waits for the next tick.
             "proxy.timeTickInterval": 20,
         }
         with socket.socket() as probe:
@@ -69,7 +69,7 @@ class MilvusProcess:
     def start(self) -> None:
         options = json.dumps(self.options)
         command = [sys.executable, "-c", _START, str(self.folder), str(self.port), options]
-        # It looks for free ports long before it takes them: one server at a time.
+        # Milvus looks for free ports long before it binds them, so start one server at a time.
         with FileLock(Path(tempfile.gettempdir()) / "cmr-hub-milvus.lock"):
             for _ in range(_TRIES):
                 self.keeper = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -80,7 +80,7 @@ class MilvusProcess:
         raise RuntimeError(f"Milvus does not start; its logs are in {self.folder / 'logs'}")
 
     def kill(self) -> None:
-        """As when the power fails."""
+        """Kill the server, as a power failure would."""
         os.kill(self.pid, signal.SIGKILL)
         self.keeper.kill()
         self.keeper.communicate()

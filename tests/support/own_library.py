@@ -1,6 +1,6 @@
-"""What transformers and open_clip themselves give, called as their documentation says.
+"""Reference results of transformers and open_clip, called as their documentation describes.
 
-Pictures are those of `read_image`; everything is encoded one by one.
+Pictures are read with `read_image`, and all items are encoded one by one.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ HOW: dict[str, dict[str, Any]] = {
     "siglip": SIGLIP,
     "siglip2": SIGLIP,
     "siglip2-naflex": SIGLIP,
-    # As many as there are places: the published tokeniser says nothing.
+    # The number of positions; the published tokeniser does not define a maximum length.
     "chinese-clip": {**LONGEST, "max_length": 40},
     "align": SIGLIP,
 }
-"""How the processor of a family is called; others as `LONGEST`."""
+"""Processor arguments by family; other families use `LONGEST`."""
 
 
 class Transformers:
     """AutoModel and AutoProcessor.
 
     Args:
-        directory: of the model.
-        how: to prepare texts.
-        lower: texts are made lower case first, as SigLIP 2 was trained.
+        directory: directory of the model.
+        how: processor arguments for texts.
+        lower: whether to convert texts to lower case first, as in the training of SigLIP 2.
     """
 
     def __init__(self, directory: Path, how: dict[str, Any] = LONGEST, *, lower: bool = False):
@@ -45,17 +45,17 @@ class Transformers:
         self.how, self.lower = how, lower
 
     def images(self, pictures: Sequence[Path | Image.Image]) -> np.ndarray:
-        """(N, d) unit vectors."""
+        """Return (N, d) unit vectors."""
         return _unit([self._outputs("a", read_image(one)).image_embeds for one in pictures])
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, d) unit vectors."""
+        """Return (N, d) unit vectors."""
         given = [text.lower() for text in texts] if self.lower else texts
         grey = Image.new("RGB", (40, 40), "grey")
         return _unit([self._outputs(text, grey).text_embeds for text in given])
 
     def _outputs(self, text: str, picture: Image.Image) -> Any:
-        # The forward pass of both sides, which training maximises the agreement of.
+        # The joint forward pass, whose outputs are compared in training.
         given = {
             **self.processor(text=[text], return_tensors="pt", **self.how),
             **self.processor(images=[picture], return_tensors="pt"),
@@ -76,20 +76,20 @@ class OpenClip:
         self.tokenizer = open_clip.get_tokenizer(name)
 
     def images(self, pictures: Sequence[Path | Image.Image]) -> np.ndarray:
-        """(N, d) unit vectors."""
+        """Return (N, d) unit vectors."""
         with torch.inference_mode():
             shown = [self.transform(read_image(one))[None] for one in pictures]
             return _unit([self.network.encode_image(one, normalize=True) for one in shown])
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, d) unit vectors."""
+        """Return (N, d) unit vectors."""
         with torch.inference_mode():
             tokens = [self.tokenizer([text]) for text in texts]
             return _unit([self.network.encode_text(one, normalize=True) for one in tokens])
 
 
 def own_library(family: str, directory: Path) -> Transformers | OpenClip:
-    """The library of a family of `tiny_models` or `tiny_open_clip`."""
+    """Return the library of a family of `tiny_models` or `tiny_open_clip`."""
     if family.startswith("open_clip"):
         return OpenClip(directory)
     lower = family.startswith("siglip2")

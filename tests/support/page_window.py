@@ -1,10 +1,10 @@
-"""What a person does and sees on the search page, in a window of Playwright's."""
+"""Drive the search page in a Playwright browser window."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
-# A busy machine draws late.
+# Allow for slow rendering on a busy machine.
 expect.set_options(timeout=60_000)
 
 
@@ -17,7 +17,7 @@ def tiles(window, panel: str = "search"):
 
 
 def search_for(window, text: str, expected: str, panel: str = "search") -> None:
-    """Types a sentence, presses Enter and waits until the page says what is expected."""
+    """Type a sentence, press Enter and wait until the page shows the expected text."""
     field = window.locator(f"#{panel}-text textarea")
     field.fill(text)
     field.press("Enter")
@@ -25,10 +25,10 @@ def search_for(window, text: str, expected: str, panel: str = "search") -> None:
 
 
 def set_number(window, label: str, number: str) -> None:
-    """Types into the box of a slider, again if it was lost.
+    """Type a number into the box of a slider, and repeat if it was lost.
 
-    Gradio draws what lies below an accordion once more just after it was opened, faster than a
-    person types, and what was typed before is gone.
+    Gradio redraws the content of an accordion just after it was opened, which discards text that
+    was typed before.
     """
     box = window.get_by_label(f"number input for {label}").first
     for _ in range(30):

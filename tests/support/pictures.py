@@ -1,4 +1,4 @@
-"""Small pictures of noise."""
+"""Create small pictures of noise."""
 
 from __future__ import annotations
 

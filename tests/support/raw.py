@@ -1,4 +1,4 @@
-"""A camera RAW as small as LibRaw reads: DNG with an embedded preview."""
+"""Create the smallest camera RAW file that LibRaw reads: a DNG with an embedded preview."""
 
 from __future__ import annotations
 

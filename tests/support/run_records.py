@@ -1,14 +1,20 @@
-"""Records of runs that were never made."""
+"""Create run records for tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
+from cmr_hub.experiments.results import append_run
+from cmr_hub.experiments.run_groups import RunGroup, grouped
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.run_record import RunRecord
 
 
 def run_record(**fields: Any) -> RunRecord:
-    """A record with these fields, and something in those that every record has."""
+    """Return a record with these fields and placeholders in the other required fields."""
     given: dict[str, Any] = {
         "dataset": "pets",
         "protocol": "800/200",
@@ -24,3 +30,11 @@ def run_record(**fields: Any) -> RunRecord:
         **dict.fromkeys(("image_accuracy", "text_accuracy")),
     }
     return RunRecord.parse(given | fields)
+
+
+def groups_of(records: Iterable[RunRecord]) -> list[RunGroup]:
+    """The groups of these records, which are read from a store."""
+    path = Path(mkdtemp(prefix="cmr-runs-")) / "runs.jsonl"
+    for one in records:
+        append_run(one, path)
+    return grouped(run_index(path))

@@ -1,4 +1,4 @@
-"""`cmr search` in a process of its own, and what it has imported."""
+"""Run `cmr search` in a separate process and record its imports."""
 
 import json
 import os
@@ -21,7 +21,7 @@ finally:
 
 
 def searched(*arguments: str) -> tuple[list[dict[str, Any]], set[str]]:
-    """What a search prints as JSON, and the modules that it has imported."""
+    """Return the JSON output of a search and the modules that it imported."""
     run = subprocess.run(
         [sys.executable, "-c", _SEARCH.format(arguments=(*arguments, "--json"))],
         capture_output=True,

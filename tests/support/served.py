@@ -1,4 +1,4 @@
-"""Servers of their own process, on a port that nothing else has."""
+"""Run servers in separate processes on free ports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def free_port() -> int:
 def served(
     command: Sequence[str | Path], port: int, *, path: str = "", seconds: float = 120, **options
 ) -> Iterator[str]:
-    """Runs a server until the end of the block; gives its address when it answers at `path`."""
+    """Run a server until the end of the block; yield its address once it responds at `path`."""
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, **options) as process:
         try:

@@ -1,4 +1,4 @@
-"""Figures of `results/` as the documents show them."""
+"""Format figures of `results/` as the documentation shows them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def short(value: float) -> str:
 
 
 def rows(table: str) -> dict[str, dict[str, str]]:
-    """The rows of a table that were measured, by name."""
+    """Return the measured rows of a table by name."""
     with (RESULTS / f"{table}.csv").open(encoding="utf-8") as file:
         return {row["row"]: row for row in csv.DictReader(file) if row["n_seeds"] != "0"}
 
 
 def figures(table: str) -> dict[str, str]:
-    """`mean ± std` of the rows of a table."""
+    """Return `mean ± std` for the rows of a table."""
     return {
         name: f"{short(float(row['map_avg_mean']))} ± {short(float(row['map_avg_std']))}"
         for name, row in rows(table).items()
@@ -28,7 +28,7 @@ def figures(table: str) -> dict[str, str]:
 
 
 def default_rows(name: str, note: str = "") -> list[str]:
-    """What a model that comes with the package does, as rows of a table."""
+    """Return the results of an included model as table rows."""
     found = json.loads((RESULTS / name).read_text(encoding="utf-8"))["figures"]
     lines = []
     for dataset, shown in (

@@ -1,4 +1,4 @@
-"""A grid of two rows, and the features that it is run on."""
+"""A grid of two rows and the features for its runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ rows = [
 
 
 def write_wikipedia(base: Path) -> None:
-    """Wikipedia's lists and 3-d features that tell its classes a little."""
+    """Write Wikipedia's lists and 3-d features that partly separate the classes."""
     base.mkdir(parents=True)
     labels = np.arange(2866) % 10
     lines = [f"{n:032x}-1\t{n + 9000:032x}\t{label + 1}\n" for n, label in enumerate(labels)]

@@ -1,4 +1,4 @@
-"""Static sites, served as anybody can."""
+"""Serve static sites with a plain file server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKUP = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `tick`"
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serves a folder with Python's own file server; gives its address."""
+    """Serve a folder with Python's file server and yield its address."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -1,4 +1,4 @@
-"""A tiny CLIP with random weights, as transformers writes one; it reads any script by bytes."""
+"""A tiny CLIP with random weights in the format of transformers, with a byte-level tokeniser."""
 
 import json
 import os
@@ -6,23 +6,23 @@ import pickle
 from pathlib import Path
 
 DIM = 12
-"""Of the common space."""
+"""Dimension of the common space."""
 
 COMMON = ("a", "dog", "cat", "red", "green", "blue", "sea", "flame", "grass", "picture", "of")
-"""Words of one token."""
+"""Words that are single tokens."""
 
 MARKER = "CMR_CLIP_MARKER"
 
 
 class Payload:
-    """A pickle of it makes a file when it is read."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self):
         return os.system, (f'touch "${MARKER}"',)
 
 
 def write_clip(folder: Path, seed: int = 0) -> Path:
-    """Writes a CLIP of two layers a side into a folder, as `CLIPModel.save_pretrained` does."""
+    """Write a CLIP with two layers per encoder, as `CLIPModel.save_pretrained` does."""
     import torch
 
     from cmr_hub.encoders.torchvision_ops import ensure_torchvision
@@ -64,7 +64,7 @@ def write_clip(folder: Path, seed: int = 0) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = CLIPModel(config)
-        with torch.no_grad():  # as initialised all rows are nearly the same
+        with torch.no_grad():  # with the initial weights, all vectors are nearly equal
             for name, value in network.named_parameters():
                 if name.endswith("weight") and value.ndim > 1:
                     value.mul_(4)
@@ -73,7 +73,7 @@ def write_clip(folder: Path, seed: int = 0) -> Path:
 
 
 def add_what_nobody_needs(folder: Path) -> set[str]:
-    """What repositories have beside: a card, pictures, other formats, programs. Gives the names."""
+    """Add files that repositories often contain but that are not needed; return their names."""
     payload = pickle.dumps(Payload())
     (folder / "onnx").mkdir()
     files = {
@@ -92,7 +92,7 @@ def add_what_nobody_needs(folder: Path) -> set[str]:
 
 
 def _byte_signs() -> list[str]:
-    """The printable sign that stands for each byte in a byte-level vocabulary."""
+    """Return the printable character for each byte in a byte-level vocabulary."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     code = {byte: byte for byte in printable}
@@ -101,7 +101,7 @@ def _byte_signs() -> list[str]:
 
 
 def _merges(words: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Merges that put each word together from the left, and the pieces that they make."""
+    """Return merges that build each word from the left, and the resulting pieces."""
     merges: dict[tuple[str, str], None] = {}
     for word in words:
         letters = [*word[:-1], f"{word[-1]}</w>"]
@@ -112,6 +112,6 @@ def _merges(words: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def config(folder: Path, **change: object) -> None:
-    """Changes `config.json`."""
+    """Change `config.json`."""
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

@@ -1,7 +1,7 @@
-"""Tiny dual encoders with random weights, saved as their libraries save them: no network.
+"""Tiny dual encoders with random weights, saved by their libraries without a network.
 
-Their weights are drawn wide on purpose. With those that a network starts with, all pictures and all
-texts give nearly one vector, and a test could not tell a right one from a wrong one.
+Their weights have a large variance on purpose. With the usual initial weights, all pictures and
+texts have nearly the same vector, and tests could not detect a wrong one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CORPUS = [
     "一只狗在草地上奔跑",
     "ένας σκύλος τρέχει",
 ]
-"""What the tokenisers are trained on."""
+"""Texts on which the tokenisers are trained."""
 
 TEXT = {
     "hidden_size": WIDTH,
@@ -47,7 +47,7 @@ VISION = {**TEXT, "image_size": SIDE, "patch_size": PATCH}
 
 
 def spread(network: torch.nn.Module, seed: int = 0) -> Any:
-    """The network with all its weights, and its batch statistics, drawn wide."""
+    """Return the network with all weights and batch statistics drawn with a large variance."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(value: torch.Tensor, std: float, mean: float = 0.0) -> None:
@@ -73,14 +73,14 @@ def spread(network: torch.nn.Module, seed: int = 0) -> Any:
 
 
 def byte_alphabet() -> list[str]:
-    """The 256 characters that stand for bytes in the vocabularies of GPT-2 and CLIP."""
+    """Return the 256 characters that represent bytes in the vocabularies of GPT-2 and CLIP."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in shown]
     return [chr(byte) for byte in shown] + [chr(256 + number) for number in range(len(hidden))]
 
 
 def clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Words and merges of CLIP's byte-level BPE; the end of a text has the highest number."""
+    """Return the words and merges of CLIP's byte-level BPE; the end token has the highest id."""
     alphabet = byte_alphabet()
     merges = [("d", "o"), ("do", "g</w>"), ("t", "h"), ("th", "e</w>"), ("c", "a"), ("ca", "t</w>")]
     words = [*alphabet, *(f"{letter}</w>" for letter in alphabet)]
@@ -89,7 +89,11 @@ def clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def clip_tokenizer(directory: Path, *, legacy: bool = False) -> Any:
-    """CLIP's tokeniser. `legacy` writes `vocab.json` and `merges.txt` alone, as repositories do."""
+    """Return CLIP's tokeniser.
+
+    With `legacy`, write only `vocab.json` and `merges.txt`, as many repositories do, and return the
+    size of the vocabulary.
+    """
     vocabulary, merges = clip_vocabulary()
     directory.mkdir(parents=True, exist_ok=True)
     if not legacy:
@@ -101,7 +105,7 @@ def clip_tokenizer(directory: Path, *, legacy: bool = False) -> Any:
 
 
 def bert_tokenizer(**options: Any) -> Any:
-    """A WordPiece tokeniser of single characters and a few words, Chinese ones too."""
+    """Return a WordPiece tokeniser of single characters and a few words, including Chinese."""
     characters = sorted({letter for line in CORPUS for letter in line.lower() if letter != " "})
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "the", "cat", *characters]
     words += [f"##{letter}" for letter in characters]
@@ -110,7 +114,7 @@ def bert_tokenizer(**options: Any) -> Any:
 
 
 def xlm_roberta_tokenizer(**options: Any) -> Any:
-    """A Unigram tokeniser with the special tokens of XLM-R, padding at 1."""
+    """Return a Unigram tokeniser with the special tokens of XLM-R and padding id 1."""
     trained = Tokenizer(models.Unigram())
     trained.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = UnigramTrainer(
@@ -125,9 +129,10 @@ def xlm_roberta_tokenizer(**options: Any) -> Any:
 
 
 def siglip_tokenizer(directory: Path) -> Any:
-    """SigLIP's tokeniser: a SentencePiece model; without that library one that behaves alike.
+    """Return SigLIP's tokeniser, a SentencePiece model, or an equivalent without that library.
 
-    Lower case, no punctuation, no beginning; an end, which pads too; 64 tokens.
+    It lower-cases texts, removes punctuation, adds no start token, pads with the end token, and
+    uses 64 tokens.
     """
     try:
         import sentencepiece
@@ -184,7 +189,7 @@ def _like_siglip() -> Any:
 
 
 def gemma_tokenizer_file(directory: Path) -> int:
-    """Writes Gemma's `tokenizer.json`: BPE with bytes for what it does not know, and case kept.
+    """Write Gemma's `tokenizer.json`, a case-sensitive BPE with byte fallback.
 
     Returns the size of its vocabulary.
     """
@@ -199,7 +204,7 @@ def gemma_tokenizer_file(directory: Path) -> int:
     )
     made.train_from_iterator(CORPUS, trainer)
     state = json.loads(made.to_str())
-    # The bytes are words like others: only what is special is left out when a text is decoded.
+    # Bytes are ordinary tokens; decoding removes only special tokens.
     state["added_tokens"] = state["added_tokens"][:5]
     made = Tokenizer.from_str(json.dumps(state))
     made.post_processor = processors.TemplateProcessing(
@@ -245,7 +250,7 @@ def siglip(directory: Path) -> None:
 
 
 def siglip2(directory: Path) -> None:
-    """Of fixed resolution, with the files and settings of google/siglip2-base-patch16-224."""
+    """Save a SigLIP 2 of fixed resolution with the settings of google/siglip2-base-patch16-224."""
     size = gemma_tokenizer_file(directory)
     special = ("<pad>", "<eos>", "<bos>", "<unk>")
     tokenizer = {
@@ -289,8 +294,10 @@ def siglip2(directory: Path) -> None:
 
 
 def siglip2_naflex(directory: Path) -> None:
-    """Patches of a picture that keeps its aspect: 256 of 16 × 16 at most, which the processor of
-    transformers insists on."""
+    """Save a SigLIP 2 that preserves the aspect ratio, with at most 256 patches of 16 × 16.
+
+    The processor of transformers requires this number.
+    """
     size = gemma_tokenizer_file(directory)
     tokenizer = transformers.Siglip2Tokenizer.from_pretrained(
         directory, padding_side="right", model_input_names=["input_ids"]
@@ -306,7 +313,7 @@ def siglip2_naflex(directory: Path) -> None:
 
 
 def chinese_clip(directory: Path) -> None:
-    """Its published tokeniser says nothing about the longest text."""
+    """Save a Chinese CLIP; its published tokeniser does not define a maximum length."""
     tokenizer = bert_tokenizer(do_lower_case=True)
     size = {"size": {"height": SIDE, "width": SIDE}, "do_center_crop": False}
     processor = transformers.ChineseCLIPImageProcessor(**size)
@@ -348,7 +355,7 @@ def align(directory: Path) -> None:
 
 
 def metaclip_2(directory: Path) -> None:
-    """CLIP with the many-language tokeniser of XLM-R."""
+    """Save a CLIP with the multilingual tokeniser of XLM-R."""
     tokenizer = xlm_roberta_tokenizer(model_max_length=77)
     size = {"size": {"shortest_edge": SIDE}, "crop_size": {"height": SIDE, "width": SIDE}}
     processor = transformers.CLIPImageProcessor(**size)
@@ -368,7 +375,7 @@ def metaclip_2(directory: Path) -> None:
 
 
 def vision_text(directory: Path) -> None:
-    """A ViT and a BERT that were joined."""
+    """Save a dual encoder of a ViT and a BERT."""
     tokenizer = bert_tokenizer(model_max_length=40)
     processor = transformers.ViTImageProcessor(size={"height": SIDE, "width": SIDE})
     transformers.VisionTextDualEncoderProcessor(processor, tokenizer).save_pretrained(directory)
@@ -392,4 +399,4 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
     "metaclip-2": metaclip_2,
     "vision-text": vision_text,
 }
-"""Dual encoders of transformers, by name."""
+"""Dual encoders of transformers by name."""

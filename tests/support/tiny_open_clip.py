@@ -1,4 +1,4 @@
-"""Tiny models of open_clip with random weights, saved as open_clip saves them: no network."""
+"""Tiny open_clip models with random weights, saved by open_clip without a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPENAI = {
 
 
 def save(directory: Path, model: dict[str, Any], preprocess: dict[str, Any]) -> None:
-    """A model of this configuration with random weights."""
+    """Save a model of this configuration with random weights."""
     text = {name: value for name, value in model["text_cfg"].items() if name != "hf_tokenizer_name"}
     kind = open_clip.CustomTextCLIP if model.get("custom_text") else open_clip.CLIP
     given = {name: value for name, value in model.items() if name != "custom_text"}
@@ -37,7 +37,7 @@ def save(directory: Path, model: dict[str, Any], preprocess: dict[str, Any]) -> 
 
 
 def published(name: str, vision: dict[str, Any], text: dict[str, Any], space: int) -> Any:
-    """A configuration that open_clip comes with, of another size."""
+    """Return a configuration of open_clip with another size."""
     config = open_clip.get_model_config(name)
     assert config is not None
     assert set(text) - {"width", "heads", "layers", "vocab_size"} == set()
@@ -50,7 +50,7 @@ def published(name: str, vision: dict[str, Any], text: dict[str, Any], space: in
 
 
 def vit(directory: Path) -> None:
-    """ViT-B-32, 77 tokens of CLIP's own vocabulary."""
+    """Save a ViT-B-32 with 77 tokens of CLIP's vocabulary."""
     config = published(
         "ViT-B-32",
         {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
@@ -61,7 +61,7 @@ def vit(directory: Path) -> None:
 
 
 def mobileclip(directory: Path) -> None:
-    """MobileCLIP2-S0: a convolutional network of timm, and a text transformer without mask."""
+    """Save a MobileCLIP2-S0: a convolutional timm network and a text transformer without mask."""
     config = published(
         "MobileCLIP2-S0",
         {"timm_model_name": "fastvit_t8", "image_size": 64},
@@ -73,7 +73,7 @@ def mobileclip(directory: Path) -> None:
 
 
 def siglip2(directory: Path) -> None:
-    """ViT-B-16-SigLIP2, with a tokeniser of transformers beside it."""
+    """Save a ViT-B-16-SigLIP2 with a tokeniser of transformers."""
     size = gemma_tokenizer_file(directory)
     tokenizer = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -98,4 +98,4 @@ OPEN_CLIP: dict[str, Callable[[Path], None]] = {
     "open_clip-mobileclip": mobileclip,
     "open_clip-siglip2": siglip2,
 }
-"""Models of open_clip, by name."""
+"""Models of open_clip by name."""

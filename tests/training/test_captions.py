@@ -87,14 +87,14 @@ def test_the_loss_is_told_which_item_each_pair_is_of(preset, monkeypatch):
 
 def test_a_row_is_trained_with_the_picture_of_its_item(preset, monkeypatch):
     pairs, seen = captioned(views=2), []
-    drawn = trainer._Networks.drawn
+    drawn = trainer._Networks.sample
 
     def watch(self, images, texts):
         found = drawn(self, images, texts)
         seen.append(tuple(part.numpy() for part in found))
         return found
 
-    monkeypatch.setattr(trainer._Networks, "drawn", watch)
+    monkeypatch.setattr(trainer._Networks, "sample", watch)
     train_projectors(only(pairs), replace(preset, epochs=2), 0, never)
     views = set()
     for images, texts in seen:
@@ -115,7 +115,7 @@ def test_subsets_keep_the_pictures_of_their_pairs():
     assert len(pairs.thinned(7, 0)) == 7
     assert pairs.thinned(90, 0) is pairs
     assert pairs.sha256 != pairs.plain().sha256
-    with pytest.raises(TrainingError, match="captions are of items 0 to 1"):
+    with pytest.raises(TrainingError, match="the items of captions must lie in"):
         PairedFeatures(pairs.images[:2], pairs.texts, pairs.labels, 0, pairs.captions)
 
 
@@ -137,8 +137,8 @@ def test_trainings_side_by_side_are_the_mean_of_their_cosines(preset):
     pairs, asked = captioned(), captioned(seed=5).plain()
     whole = train_projectors(only(pairs), preset, 7, never)
     parts = [
-        train_projectors(only(pairs), replace(preset, seeds=1), member.seed, never)
-        for member in trainer._members(7, 3)
+        train_projectors(only(pairs), replace(preset, seeds=1), seed, never)
+        for seed, _ in trainer._members(7, 3)
     ]
     cosines = [
         trained.image_projector.embed(asked.images) @ trained.text_projector.embed(asked.texts).T
@@ -171,7 +171,7 @@ def test_trainings_side_by_side_are_resumed(preset, tmp_path):
 def test_side_by_side_nothing_is_fine_tuned_or_watched(preset):
     pairs = captioned()
     watch = Snapshots(pairs, [])
-    with pytest.raises(TrainingError, match="puts 2 trainings side by side"):
+    with pytest.raises(TrainingError, match="combines 2 seeds"):
         train_projectors(only(pairs), replace(preset, seeds=2), 0, never, snapshots=watch)
 
 
@@ -185,8 +185,8 @@ def test_standardising_is_gone_when_training_ends(preset):
     [
         ({"views": 0}, "at least one view"),
         ({"seeds": 0}, "at least one view and one seed"),
-        ({"warmup": 99.0}, "warm-up within the epochs"),
-        ({"seeds": 2, "output": "linear"}, "wants the output 'sphere'"),
+        ({"warmup": 99.0}, "warm-up within its epochs"),
+        ({"seeds": 2, "output": "linear"}, "need the output 'sphere'"),
     ],
 )
 def test_settings_that_go_against_each_other(preset, changes, match):

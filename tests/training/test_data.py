@@ -30,18 +30,18 @@ def test_subset():
         ({"images": np.ones((5, 4), np.float32)}, "got 5, 6 and 6"),
         ({"texts": np.ones((7, 2), np.float32)}, "got 6, 7 and 6"),
         ({"labels": np.zeros(1, np.int64)}, "got 6, 6 and 1"),
-        ({"n": 0}, "some of each; got 0, 0 and 0"),
+        ({"n": 0}, "one of each; got 0, 0 and 0"),
         ({"images": np.full((6, 4), np.nan, np.float32)}, "not finite"),
         ({"texts": np.full((6, 2), -np.inf, np.float32)}, "not finite"),
         (
             {"labels": np.array([0, 1, 2, 0, 1, -2])},
-            "none; found -2 to 2",
+            "none; got -2 to 2",
         ),
         (
             {"labels": np.array([0, 1, 2, 0, 1, 3])},
-            "none; found 0 to 3",
+            "none; got 0 to 3",
         ),
-        ({"n_classes": 2}, r"labels lie in \[0, 2\)"),
+        ({"n_classes": 2}, r"labels must lie in \[0, 2\)"),
     ],
 )
 def test_pairs_that_cannot_be_trained_on(options, message):

@@ -350,7 +350,7 @@ def test_what_cannot_be_fine_tuned(encoder, dataset, preset, tuning, tmp_path, m
         run(encoder, dataset, baseline("cca"), tuning)
     with pytest.raises(CMRError, match="its last 1 to 2 blocks, not in 9"):
         run(encoder, dataset, preset, replace(tuning, blocks=9))
-    with pytest.raises(TrainingError, match="no pictures"):
+    with pytest.raises(TrainingError, match="at least one picture"):
         view_activations(encoder, [], tuning, seed=0)
     (tmp_path / "half.png").write_bytes(b"\x89PNG")
     with pytest.raises(ImageError, match=r"half\.png"):

@@ -279,7 +279,7 @@ def test_experiment(mobilenet, source, dataset, preset, tuning, images_too, tmp_
 def test_what_cannot_be_fine_tuned(
     encoder, source, mobilenet, dataset, preset, tuning, monkeypatch
 ):
-    with pytest.raises(TrainingError, match="bow has no layers to fine-tune; take 'sentence'"):
+    with pytest.raises(TrainingError, match="bow has no layers to fine-tune; use 'sentence'"):
         run_experiment(
             dataset,
             preset,
@@ -292,7 +292,7 @@ def test_what_cannot_be_fine_tuned(
         with pytest.raises(TrainingError, match="at least one layer and a learning rate"):
             TextFineTuning(**({"layers": 1} | wrong))
     encoder._model.encoder.layer = torch.nn.ParameterList()
-    with pytest.raises(CMRError, match="in BERT's manner"):
+    with pytest.raises(CMRError, match="only BERT-style"):
         encoder.token_states(DOCUMENTS, 1)
     # 5 × 3 × 24 × 16 numbers of 2 bytes, twice: 22.5 KiB of a machine with 40.
     sizes = {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": 40}

@@ -48,7 +48,9 @@ def test_common_dim():
     assert PRESETS["infonce"].common_dim(1280, 300, 20) == PRESETS["infonce"].dim
     assert PRESETS["cmr-best"].common_dim(1280, 300, 20) == 22
     assert PRESETS["adapter"].common_dim(512, 512, 20) == 512
-    with pytest.raises(TrainingError, match=r"two encoders into one space.*1280 and 300 numbers"):
+    with pytest.raises(
+        TrainingError, match=r"encoder of one dual encoder.*1280 and 300 dimensions"
+    ):
         PRESETS["adapter"].common_dim(1280, 300, 20)
     with pytest.raises(TrainingError, match="leave out dim = 64"):
         replace(PRESETS["adapter"], dim=64).common_dim(512, 512, 20)

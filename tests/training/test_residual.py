@@ -129,7 +129,9 @@ def test_features_of_two_spaces_are_refused_before_training(splits, preset):
         raise AssertionError("validation was asked")
 
     shorter = replace(splits.fit, texts=splits.fit.texts[:, :5])
-    with pytest.raises(TrainingError, match=r"dual encoder.*these give 8 and 5 numbers"):
+    with pytest.raises(
+        TrainingError, match=r"dual encoder.*these features have 8 and 5 dimensions"
+    ):
         train_projectors(replace(splits, fit=shorter), preset, 0, never)
 
 

@@ -61,10 +61,10 @@ def test_files_are_read_back_and_damaged_ones_refused(tmp_path) -> None:
     assert list(stages) == [0, 4]
     assert stages[0][1] == pytest.approx(-rows, abs=5e-3)
     write_snapshots(path, ["a", "b"], {0: (rows, rows)})
-    with pytest.raises(ModelFormatError, match="do not fit"):
+    with pytest.raises(ModelFormatError, match="do not match"):
         read_snapshots(path)
     path.write_bytes(b"no")
-    with pytest.raises(ModelFormatError, match="holds no snapshots"):
+    with pytest.raises(ModelFormatError, match="contains no training snapshots"):
         read_snapshots(path)
 
 
@@ -72,5 +72,5 @@ def test_snapshots_of_whole_numbers_are_refused(tmp_path) -> None:
     rows = np.ones((1, 2), np.int64)
     tensors = {"ids": np.frombuffer(b"a", np.uint8), "000000/images": rows, "000000/texts": rows}
     (tmp_path / "s").write_bytes(save(tensors))
-    with pytest.raises(ModelFormatError, match="holds no snapshots"):
+    with pytest.raises(ModelFormatError, match="contains no training snapshots"):
         read_snapshots(tmp_path / "s")

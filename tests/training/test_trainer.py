@@ -181,7 +181,7 @@ def test_checkpoints_are_not_written_at_every_epoch(splits, preset, tmp_path, mo
 )
 def test_checkpoint_of_another_run_is_refused(splits, preset, tmp_path, change, seed):
     train_projectors(splits, preset, 0, validation_map, checkpoints=tmp_path)
-    with pytest.raises(TrainingError, match="is of a run with another preset, seed, data"):
+    with pytest.raises(TrainingError, match="belongs to a run with another preset, seed, data"):
         train_projectors(
             splits, replace(preset, **change), seed, validation_map, checkpoints=tmp_path
         )
@@ -191,7 +191,7 @@ def test_checkpoint_of_another_run_is_refused(splits, preset, tmp_path, change, 
 def test_checkpoint_of_other_data_is_refused(splits, preset, tmp_path, pairs, part):
     train_projectors(splits, preset, 0, validation_map, checkpoints=tmp_path)
     other = replace(splits, **{part: pairs(40, seed=7)})
-    with pytest.raises(TrainingError, match="is of a run with another"):
+    with pytest.raises(TrainingError, match="belongs to a run with another"):
         train_projectors(other, preset, 0, validation_map, checkpoints=tmp_path)
 
 

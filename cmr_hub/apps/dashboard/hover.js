@@ -1,5 +1,5 @@
-// Shows a card for the point under the pointer, as the page's Plotly figure reports it. The data of
-// a point is requested once and cached. All text is set as text, never as HTML.
+// Shows a card for the point that Plotly reports under the pointer. The data of a point is requested
+// once and cached. Text is never inserted as HTML.
 const known = new Map();
 
 export default function (component) {
@@ -37,7 +37,7 @@ export default function (component) {
     else state.waiting = setTimeout(() => setTriggerValue("asked", place), 60);
   };
 
-  // Streamlit may replace the figure.
+  // Streamlit may replace the figure, so its element is looked up repeatedly.
   const attach = () => {
     const figure = document.querySelector(`.st-key-${CSS.escape(data.figure)} .js-plotly-plot`);
     if (!figure || figure === state.figure || !figure.on) return;

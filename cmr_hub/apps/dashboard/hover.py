@@ -12,7 +12,7 @@ from cmr_hub.apps.dashboard.sources import thumbnail
 if TYPE_CHECKING:
     from cmr_hub.experiments.space import Space
 
-_HTML: Final = """<div class="card empty"><p class="hint">Point at a dot to see what it is.</p>
+_HTML: Final = """<div class="card empty"><p class="hint">Point at a dot to see its item.</p>
 <img alt="" hidden><p class="head"></p><p class="id"></p><div class="sentences"></div></div>"""
 _CSS: Final = """
 .card { border: 1px solid rgba(127, 127, 127, .35); border-radius: .5rem; overflow: hidden;
@@ -35,7 +35,7 @@ _card: Final = st.components.v2.component(
 
 
 def point_facts(space: Space, place: int) -> dict[str, Any]:
-    """Return the card of a point; the points are first the images, then the texts."""
+    """Return the content of the card of a point. Images come before texts among the points."""
     item = space.items[int(space.rows[place])]
     is_text = place >= len(space.images)
     return {
@@ -49,11 +49,11 @@ def point_facts(space: Space, place: int) -> dict[str, Any]:
 
 @st.fragment
 def hover_card(space: Space, name: str, figure: str) -> None:
-    """Show the card for a figure. Only this fragment runs when the data of a point is requested.
+    """Show the card of a figure. A request for the data of a point reruns only this fragment.
 
     Args:
         space: the space that the figure shows.
-        name: name of the space; another name clears the cached points.
+        name: name of the space; a different name clears the cached points.
         figure: key of the figure's container.
     """
     asked = (st.session_state.get("hover") or {}).get("asked")

@@ -1,9 +1,10 @@
-"""Show a map on a page: its settings, its progress, and the map with card and selection."""
+"""Show a map with its settings, its progress, a hover card and the selected items."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -37,12 +38,12 @@ _DIMENSIONS: Final[tuple[Dimensions, ...]] = (2, 3)
 
 @st.cache_resource
 def map_jobs() -> MapJobs:
-    """Return the map jobs, which all sessions share."""
+    """Return the map jobs shared by all sessions."""
     return MapJobs(default_cache_home() / "maps")
 
 
 def map_settings(points: int) -> ProjectionOptions:
-    """Show the controls of the method and its parameters, with limits for this many points."""
+    """Show the controls of a map; the number of points limits the number of neighbours."""
     columns = st.columns([2, 1, 1], vertical_alignment="bottom")
     method: Method = columns[0].segmented_control(
         "Map",
@@ -56,28 +57,14 @@ def map_settings(points: int) -> ProjectionOptions:
     dimensions: Dimensions = columns[1].segmented_control(
         "Dimensions", _DIMENSIONS, default=2, required=True, key="dimensions", bind="query-params"
     )
-    most_neighbours = max(points // 3 - 1, 5)
+    most = max(points // 3 - 1, 5)
     with columns[2].popover("Settings", icon=":material/tune:"):
         metric: Metric = st.selectbox("Distance", _METRICS, key="distance", bind="query-params")
-        perplexity = st.slider(
-            "Perplexity (t-SNE)",
-            2,
-            min(100, most_neighbours),
-            min(30, most_neighbours),
-            key="perplexity",
-            bind="query-params",
-        )
-        neighbours = st.slider(
-            "Neighbours (UMAP)",
-            2,
-            min(100, most_neighbours),
-            min(15, most_neighbours),
-            key="neighbours",
-            bind="query-params",
-        )
-        min_dist = st.slider(
-            "Minimum distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist", bind="query-params"
-        )
+        slider: Any = partial(st.slider, bind="query-params")
+        limits = 2, min(100, most)
+        perplexity = slider("Perplexity (t-SNE)", *limits, min(30, most), key="perplexity")
+        neighbours = slider("Neighbours (UMAP)", *limits, min(15, most), key="neighbours")
+        min_dist = slider("Minimum distance (UMAP)", 0.0, 1.0, 0.1, 0.05, key="min_dist")
     return ProjectionOptions(
         method=method,
         dimensions=dimensions,
@@ -88,36 +75,36 @@ def map_settings(points: int) -> ProjectionOptions:
     )
 
 
-def maps_of(given: MapInput, options: ProjectionOptions, slot: str) -> list[FloatArray] | None:
-    """Return the maps of all stages; None, and a progress bar, while they are computed.
+def maps_of(points: MapInput, options: ProjectionOptions, slot: str) -> list[FloatArray] | None:
+    """Return the maps of all stages; show a progress bar and return None until they are computed.
 
     Args:
-        given: the points.
+        points: the rows of the points.
         options: the method and its parameters.
-        slot: only one map is computed per slot at a time; a new one stops the previous one.
+        slot: name of a place on the page; a new map in a slot stops the previous computation.
     """
     jobs = map_jobs()
-    key = jobs.key(given, options)
+    key = jobs.key(points, options)
     previous = st.session_state.get(f"job-{slot}")
     if previous not in (None, key):
         jobs.background.stop(previous)
     st.session_state[f"job-{slot}"] = key
     try:
-        state = MapState(_pca(key, given, options)) if options.method == "pca" else None
+        state = MapState(_pca(key, points, options)) if options.method == "pca" else None
     except CMRError as error:
         state = MapState(problem=str(error))
-    state = state or jobs.state(given, options)
+    state = state or jobs.state(points, options)
     if state.problem:
         st.error(literal(state.problem))
         return None
     if state.maps is None:
-        _wait(given, options)
+        _wait(points, options)
     return state.maps
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _pca(key: str, _given: MapInput, _options: ProjectionOptions) -> list[FloatArray]:
-    return project_stages(_given.stages, _options)
+def _pca(key: str, _points: MapInput, _options: ProjectionOptions) -> list[FloatArray]:
+    return project_stages(_points.stages, _options)
 
 
 @st.fragment(run_every=_POLL_SECONDS)
@@ -132,7 +119,7 @@ def _wait(given: MapInput, options: ProjectionOptions) -> None:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def stages_of(facts: str, _space: Space) -> MapInput:
-    """Return the vectors of a space at every stored epoch, the last one at the end."""
+    """Return the vectors of a space at all stored epochs, in order."""
     return MapInput([_space.at(epoch).vectors() for epoch in (*_space.stages, _space.epoch)])
 
 
@@ -144,13 +131,13 @@ def show_map(
     *,
     beside: Callable[[], None] | None = None,
 ) -> None:
-    """Show a map with the card of the point under the pointer, and the selected items below.
+    """Show a map with a hover card on its right and the selected items below.
 
     Args:
-        space, source: the space that the map shows.
+        space, source: the space and its source.
         figure: the map.
-        title: title of the map, and name of its files.
-        beside: draws something next to the map.
+        title: title of the map, also the name of saved files.
+        beside: function that draws additional content next to the map.
     """
     left, *middle, right = st.columns([3, 3, 2] if beside else [3, 1])
     for column in middle:
@@ -167,7 +154,7 @@ def show_map(
     elif figure.layout.scene.xaxis.range:
         st.caption("Click a point to select it.")
     else:
-        st.caption("The tools at the figure's top right select points by a box or a lasso.")
+        st.caption("Select points with the box or lasso tool at the top right of the figure.")
 
 
 def _selection(space: Space, places: Sequence[int]) -> None:
@@ -175,18 +162,15 @@ def _selection(space: Space, places: Sequence[int]) -> None:
     if len(places) > _MOST_CARDS:
         st.caption(f"The first {_MOST_CARDS} are shown.")
     images = len(space.images)
+    sides = ["image" if place < images else "text" for place in places[:_MOST_CARDS]]
     cards(
-        Card(
-            space.items[int(space.rows[place])],
-            "image" if place < images else "text",
-            "image" if place < images else "text",
-        )
-        for place in places[:_MOST_CARDS]
+        Card(space.items[int(space.rows[place])], side, side)
+        for place, side in zip(places, sides, strict=False)
     )
 
 
 def places_of(space: Space, ids: Sequence[str], side: str) -> list[int]:
-    """Return the points of the images or the texts of items, in the order of the ids."""
+    """Return the point indices of items of one modality, in the order of the ids."""
     rows = space.image_rows if side == "image" else space.text_rows
     offset = 0 if side == "image" else len(space.images)
     places = {space.items[int(row)].id: offset + place for place, row in enumerate(rows)}

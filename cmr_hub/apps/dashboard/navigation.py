@@ -21,8 +21,8 @@ PAGES: Final = {
 }
 """Title and icon of each page by its name in the URL."""
 
-# Not "pages": Streamlit serves a folder of that name next to its script by itself, and then the
-# first visitor who follows a link sees a page without style and navigation.
+# Streamlit would serve a directory named "pages" automatically, and the first visitor who follows a
+# link would get a page without style and navigation.
 _FOLDER: Final = Path(__file__).parent / "views"
 
 
@@ -33,7 +33,6 @@ def page_file(name: str) -> Path:
 
 @functools.cache
 def _favicon() -> Image.Image:
-    """Draw two overlapping discs: pictures and sentences in one space."""
     size = 64
     image = Image.new("RGBA", (size, size))
     for colour, left in (("#0072B2", 2), ("#E69F00", 22)):
@@ -44,8 +43,8 @@ def _favicon() -> Image.Image:
 
 
 def main() -> None:
-    """Show the page of the URL."""
-    # Drawn here, because the browser would download a named icon from another server.
+    """Show the page that the URL selects."""
+    # For a named icon, the browser would contact another server.
     st.set_page_config(page_title="CMR Hub", page_icon=_favicon(), layout="wide")
     page = st.navigation(
         [

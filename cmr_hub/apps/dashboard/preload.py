@@ -1,6 +1,6 @@
 """Import the modules that the pages need, so that the first visitor does not wait for them.
 
-Nothing here uses Streamlit, whose caches and components need its server.
+No module here may import Streamlit, because its caches and components need a running server.
 """
 
 from importlib import import_module

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.errors import CMRError
-from cmr_hub.kept_arrays import keep_arrays, kept_arrays
 from cmr_hub.projections.background import Background, work
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureState:
-    """(Ni, D) features of the pictures that have a vector, in their order, or the problem.
+    """The state of a computation; both attributes are empty while it runs.
 
-    Both are empty while the features are computed.
+    Attributes:
+        rows: (Ni, D) features of the pictures that have a vector, in their order.
+        problem: error message.
     """
 
     rows: FloatArray | None = None
@@ -30,7 +32,7 @@ class FeatureState:
 
 
 class FeatureJobs:
-    """Computes the raw features of galleries and caches them in a folder; see `MapJobs`.
+    """Compute the raw features of galleries and cache them in a folder; see `MapJobs`.
 
     Args:
         folder: folder of the cached features.
@@ -42,38 +44,39 @@ class FeatureJobs:
         self.background = Background(self.folder)
 
     def state(self, model: str | Path, facts: str) -> FeatureState:
-        """Return the features if they are cached; otherwise start to compute them.
+        """Return the cached features, or start to compute them.
 
         Args:
             model: directory of a gallery, or of a model with a gallery.
-            facts: text that changes when the gallery changes.
+            facts: a text that changes with the gallery.
         """
         directory = str(Path(model).resolve())
         identity = f"{directory}\n{facts}\n{self.device}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        rows = _read(self.folder / f"{key}.safetensors")
-        if rows is not None:
-            return FeatureState(rows)
+        module = "cmr_hub.apps.dashboard.raw_features"
+        rows, job = self.background.result(
+            key,
+            lambda: _read(self.folder / f"{key}.safetensors"),
+            lambda: [module, str(self.folder), key, directory, self.device],
+        )
+        return FeatureState(rows, job.problem)
 
-        def command() -> list[str]:
-            module = "cmr_hub.apps.dashboard.raw_features"
-            return [module, str(self.folder), key, directory, self.device]
+    def compute(self, key: str, directory: str) -> None:
+        """Compute and store the features of a gallery; run in the background process."""
 
-        job = self.background.state(key, command)
-        if not (job.is_running or job.problem):
-            rows = _read(self.folder / f"{key}.safetensors")
-            if rows is not None:
-                return FeatureState(rows)
-            job = self.background.state(key, command)  # the file was damaged after the job
-        return FeatureState(problem=job.problem)
+        def do(_report: object) -> None:
+            rows = raw_features(directory, self.device)
+            save_arrays(self.folder / f"{key}.safetensors", {"images": rows})
+
+        work(self.folder, key, do)
 
 
 def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
-    """Return the (Ni, D) features of a gallery's pictures, using the feature cache.
+    """Compute the (Ni, D) features of a gallery's pictures with the feature cache.
 
     Raises:
-        CMRError: the gallery does not exist, its model is not on this machine or has no image
-            encoder, or a picture cannot be read.
+        CMRError: the gallery does not exist, its model is missing or has no image encoder, or a
+            picture is missing or unreadable.
     """
     from cmr_hub.encoders.feature_cache import FeatureCache
     from cmr_hub.gallery.space import space_of
@@ -82,28 +85,21 @@ def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
     gallery = open_gallery(directory, device=device)
     model = gallery.model
     if model is None or not model.image.has_encoder:
-        raise CMRError("the model of this gallery has no image encoder")
+        raise CMRError("the model of this gallery has no image encoder; select another gallery")
     space = space_of(gallery.store)
     paths = [space.items[int(row)].path for row in space.image_rows]
     files = [path for path in paths if path is not None]
     if not files or len(files) < len(paths):
-        raise CMRError("some pictures of this gallery are not on this machine")
+        raise CMRError("some pictures of this gallery are missing on this machine")
     return np.asarray(FeatureCache().encode(model.image.required_encoder, files), np.float32)
 
 
 def _read(path: Path) -> FloatArray | None:
-    rows = (kept_arrays(path) or {}).get("images")
+    rows = (load_arrays(path) or {}).get("images")
     if rows is None or rows.ndim != 2 or rows.dtype != np.float32:
         return None
     return rows if np.isfinite(rows).all() else None
 
 
-def _main(folder: Path, key: str, directory: str, device: str) -> None:
-    def do(_tell: object) -> None:
-        keep_arrays(folder / f"{key}.safetensors", {"images": raw_features(directory, device)})
-
-    work(folder, key, do)
-
-
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), *sys.argv[2:5])
+    FeatureJobs(sys.argv[1], sys.argv[4]).compute(*sys.argv[2:4])

@@ -1,6 +1,6 @@
-"""Read the folder of results, the models and the galleries that the dashboard shows.
+"""Read the results, models and galleries that the dashboard shows.
 
-Every reader caches what it read until the file changes.
+Each function caches its result until the files change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import io
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -20,8 +20,8 @@ import streamlit as st
 from cmr_hub.errors import CMRError, DataNotFoundError, ImageError, ModelFormatError
 from cmr_hub.experiments.curves import CHECKPOINTS, checkpoints_of
 from cmr_hub.experiments.plan import PLANS, RUNS, Plan, saved_plans
-from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import FACTORS, RunGroup, grouped, labels
+from cmr_hub.experiments.run_index import RunIndex, joined, run_index
 from cmr_hub.experiments.space import Answers, Direction, Space, SpaceItem, answers
 from cmr_hub.experiments.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import TableResult, table_result
@@ -30,12 +30,11 @@ from cmr_hub.models.names import CONFIG, GALLERY, PICTURES, SNAPSHOTS
 from cmr_hub.releases import RELEASES, release_directory
 
 if TYPE_CHECKING:
-    from cmr_hub.experiments.run_record import RunRecord
     from cmr_hub.gallery.gallery import Gallery
     from cmr_hub.gallery.local import LocalStore
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int, int], ...]"
-"""Path, inode, modification time and size of files; it changes when a file changes."""
+"""Path, inode, modification time and size of files, used to detect changes."""
 
 THUMBNAIL: Final = (220, 220)
 DEPTH: Final = 10
@@ -48,8 +47,8 @@ class Sources:
     """The folders that the dashboard shows.
 
     Attributes:
-        results: the folder that `cmr ablate` and `cmr train` write to.
-        models: model directories, or folders of them.
+        results: the output folder of `cmr ablate` and `cmr train`.
+        models: model directories, or folders that contain model directories.
         device, allow_download: see `load`.
     """
 
@@ -59,7 +58,7 @@ class Sources:
     allow_download: bool = False
 
     def model_directories(self) -> dict[str, Path]:
-        """Return the models by name: those in the given folders, then the releases."""
+        """Return the models by name: first those in the given folders, then the releases."""
         own = {
             str(directory): directory
             for directory in self._candidates()
@@ -68,10 +67,7 @@ class Sources:
         return own | {name: release_directory(name) for name in RELEASES if name not in own}
 
     def gallery_directories(self) -> dict[str, Path]:
-        """Return the galleries by name, in the order of the models they were saved with.
-
-        Those that were saved separately come first.
-        """
+        """Return the galleries by name: first separate galleries, then those saved with a model."""
         separate = {
             str(directory): directory
             for directory in self._candidates()
@@ -84,7 +80,7 @@ class Sources:
         }
 
     def trainings(self) -> dict[str, Path]:
-        """Return the checkpoints of unfinished trainings by the path of their model."""
+        """Return the checkpoint directories of unfinished trainings, by the path of the model."""
         return {
             str(directory): checkpoints
             for directory in self._candidates()
@@ -115,9 +111,9 @@ def sources() -> Sources:
 
 
 def stamp(*paths: Path) -> Stamp:
-    """Return the stamp of those files that exist.
+    """Return the stamp of all existing files among `paths`.
 
-    The inode detects a replaced file even if its modification time is the same.
+    The inode detects a replaced file even if its modification time is unchanged.
     """
     stamps = []
     for path in paths:
@@ -131,66 +127,63 @@ def stamp(*paths: Path) -> Stamp:
 
 @dataclass(frozen=True, eq=False)
 class RunStore:
-    """The stored runs. All sessions share them, so they must not be modified."""
+    """The stored runs. All sessions share one object, so it must not be modified."""
 
-    records: list[RunRecord]
-    problems: list[str]
-    groups: list[RunGroup] = field(default_factory=list)
+    index: RunIndex
+    groups: list[RunGroup]
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Names of all groups by their keys; new runs change only a few of them."""
+        """The names of all groups, by key. New runs change only a few of them."""
         telling = [factor for factor in FACTORS if factor != "objective"]
         names = labels(self.groups, telling)
         return {group.key: name for group, name in zip(self.groups, names, strict=True)}
 
     @cached_property
     def by_key(self) -> dict[str, RunGroup]:
-        """The groups by their keys."""
+        """The groups by key."""
         return {group.key: group for group in self.groups}
 
 
 def run_store(home: Sources) -> RunStore:
-    """Return all stored runs: those of the results, and those of `cmr train` beside the models."""
+    """Return the runs in the results folder and those that `cmr train` stored next to models."""
     paths = dict.fromkeys(folder / RUNS for folder in (home.results, *home.models))
     return _run_store(tuple(map(str, paths)), stamp(*paths))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the runs …")
 def _run_store(paths: tuple[str, ...], stamp_of_files: Stamp) -> RunStore:
-    records: list[RunRecord] = []
-    problems: list[str] = []
+    indexes = []
     for path in paths:
         try:
-            found, wrong = read_runs(path)
+            indexes.append(run_index(path))
         except DataNotFoundError:
             continue
         except ModelFormatError as error:
-            found, wrong = [], [str(error)]
-        records += found
-        problems += wrong
-    return RunStore(records, problems, grouped(records))
+            indexes.append(RunIndex(joined([]).table, [str(error)]))
+    index = joined(indexes)
+    return RunStore(index, grouped(index))
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The filled tables of all grids, or the problem with their plans."""
+    """The tables of all grids with their results, or the error in a plan."""
 
     plans: list[tuple[Plan, list[TableResult]]]
     problem: str = ""
 
 
 def tables(home: Sources) -> Tables:
-    """Return the tables that `cmr report` writes."""
+    """Return the tables that `cmr report` would write."""
     plans = sorted((home.results / PLANS).glob("*.json"))
     return _tables(str(home.results), stamp(home.results / RUNS, *plans), home)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Filling the tables …")
 def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
-    records = run_store(_home).records
     try:
         plans = saved_plans(Path(results))
+        records = run_store(_home).index.of_cells(cell for plan in plans for cell in plan.cells)
         filled = [
             (plan, [table_result(table, records) for table in plan.tables])
             for plan in plans
@@ -203,7 +196,7 @@ def _tables(results: str, stamp_of_files: Stamp, _home: Sources) -> Tables:
 
 @dataclass(frozen=True)
 class SpaceSource:
-    """A common space of a stored run or of a model directory."""
+    """A common space: of a stored run, or of a gallery or model directory."""
 
     name: str
     stored: StoredSpace | None = None
@@ -211,7 +204,7 @@ class SpaceSource:
 
 
 def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
-    """Return all spaces by their key in the URL, and the problems with other files."""
+    """Return all spaces by their key in URLs, and error messages of unreadable files."""
     found = {
         f"model:{name}": SpaceSource(
             f"{'model' if (directory / CONFIG).is_file() else 'gallery'} {name}", model=directory
@@ -226,7 +219,7 @@ def space_sources(home: Sources) -> tuple[dict[str, SpaceSource], list[str]]:
 
 
 def source_facts(source: SpaceSource) -> str:
-    """Return a text that identifies a space and changes when its files change."""
+    """Return a text that identifies a space and changes with its files."""
     if source.stored is not None:
         return repr(stamp(source.stored.path))
     return repr(_model_stamp(source.model or Path()))
@@ -259,7 +252,7 @@ def _stored_space(stored: StoredSpace, stamp_of_file: Stamp, has_items: bool) ->
 
 @st.cache_resource(max_entries=4, show_spinner="Reading pictures' names and sentences …")
 def _items(dataset: str, protocol: str, data_home: str | None) -> dict[str, SpaceItem]:
-    """Return the items of a dataset by id; empty if the dataset is not on this machine."""
+    """Return the items of a dataset by id; empty if the dataset is not available."""
     if not data_home:
         return {}
     from cmr_hub.datasets import PairDataset, load_dataset
@@ -283,12 +276,12 @@ def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
     from cmr_hub.gallery.space import space_of
     from cmr_hub.training.snapshots import read_snapshots
 
-    kept = Path(directory) / SNAPSHOTS
-    return space_of(open_store(Path(directory)), read_snapshots(kept) if kept.is_file() else None)
+    file = Path(directory) / SNAPSHOTS
+    return space_of(open_store(Path(directory)), read_snapshots(file) if file.is_file() else None)
 
 
 def zero_shot_spaces(source: SpaceSource, shown: Space) -> dict[str, Space]:
-    """Return a gallery's space labelled by each column that `cmr label` wrote, by column."""
+    """Return the space of a gallery for each column of labels that `cmr label` wrote."""
     if source.model is None:
         return {}
     return _zero_shot_spaces(str(source.model), _model_stamp(source.model), shown)
@@ -303,18 +296,18 @@ def _zero_shot_spaces(directory: str, stamp_of_files: Stamp, _shown: Space) -> d
     return {column: labelled_by(_shown, table, column) for column in zero_shot_columns(table)}
 
 
-def answers_of(source: SpaceSource, asked: Space, way: Direction, epoch: int = -1) -> Answers:
-    """Return the answers in a space at an epoch, cached until its files change."""
-    return _answers(source_facts(source), way, epoch, asked)
+def answers_of(source: SpaceSource, shown: Space, way: Direction, epoch: int = -1) -> Answers:
+    """Rank the answers to all queries of a space at an epoch."""
+    return _answers(source_facts(source), way, epoch, shown)
 
 
 @st.cache_resource(max_entries=40, show_spinner="Ranking all queries …")
-def _answers(facts: str, way: Direction, epoch: int, _asked: Space) -> Answers:
-    return answers(_asked.at(epoch), way, DEPTH)
+def _answers(facts: str, way: Direction, epoch: int, _shown: Space) -> Answers:
+    return answers(_shown.at(epoch), way, DEPTH)
 
 
 def open_store(directory: Path) -> LocalStore:
-    """Open the store of a gallery, or of a model's gallery. Raises CMRError."""
+    """Open the store of a gallery or of a model's gallery. Raises CMRError."""
     from cmr_hub.gallery.local import LocalStore
 
     pictures = directory / PICTURES
@@ -322,7 +315,7 @@ def open_store(directory: Path) -> LocalStore:
 
 
 def gallery(directory: Path) -> Gallery:
-    """Open a gallery, or a model's gallery, together with the model. Raises CMRError."""
+    """Open a gallery or a model's gallery, together with the model. Raises CMRError."""
     home = sources()
     files = stamp(directory / CONFIG, _gallery_of(directory) / FILE_NAME)
     return _gallery(str(directory), files, home.device, home.allow_download)
@@ -336,7 +329,7 @@ def _gallery(directory: str, stamp_of_files: Stamp, device: str, allow_download:
 
 
 def thumbnail(path: Path | None) -> str:
-    """Return a small copy of a picture as a data URL; empty if it cannot be read."""
+    """Return a thumbnail as a data URL, or an empty string if the picture cannot be read."""
     return "" if path is None else _thumbnail(str(path), stamp(path))
 
 

@@ -1,8 +1,7 @@
-"""Escape text for the pages, so that names from files are never interpreted as markup."""
+"""Escape names and messages, so that pages never interpret them as markup."""
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Final
 
@@ -38,25 +37,20 @@ def literal(text: object) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def escaped(text: object) -> str:
-    """Escape text for HTML."""
-    return html.escape(str(text))
-
-
 def problems(found: list[str], where: str) -> None:
-    """Warn about unreadable entries of a file, with their errors in an expander."""
+    """Warn about unreadable entries of a file, with the error messages in an expander."""
     if not found:
         return
     count = f"{len(found)} damaged {'entry' if len(found) == 1 else 'entries'}"
     st.warning(
-        f"{count} of {literal(where)} skipped; the rest is shown.", icon=":material/warning:"
+        f"{count} of {literal(where)} skipped; all others are shown.", icon=":material/warning:"
     )
     with st.expander("Errors"):
         st.text("\n".join(found[:200]))
 
 
-def nothing(what: str, *commands: str) -> None:
-    """Show why a page is empty, and the commands that fill it."""
-    st.info(what, icon=":material/inbox:")
+def nothing(reason: str, *commands: str) -> None:
+    """Show why a page is empty, and commands that create content."""
+    st.info(reason, icon=":material/inbox:")
     if commands:
         st.code("\n".join(commands), language="sh")

@@ -1,15 +1,16 @@
-"""Show figures and tables with their downloads, and cards of items."""
+"""Show figures and tables with download menus, and cards of items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import thumbnail
-from cmr_hub.apps.dashboard.text import escaped, literal
+from cmr_hub.apps.dashboard.text import literal
 from cmr_hub.plots.style import as_html, file_name
 
 if TYPE_CHECKING:
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from cmr_hub.experiments.space import SpaceItem
     from cmr_hub.experiments.table_export import Sheet, Value
 
+T = TypeVar("T")
+
 _MOST_ROWS = 40  # a table with more rows scrolls
+
+
+def choice(place: Any, label: str, options: Mapping[T, str], key: str) -> T:
+    """Show a select box for the titles of options, and keep the selection in the URL."""
+    selected: T = place.selectbox(
+        label, list(options), format_func=options.__getitem__, key=key, bind="query-params"
+    )
+    return selected
 
 
 def figure_box(
@@ -34,7 +45,7 @@ def figure_box(
         alt: description of the figure for screen readers.
 
     Returns:
-        The `customdata` of the selected points, each once, in order.
+        The sorted distinct `customdata` of the selected points.
     """
     form = st.session_state.get(f"{key}-format", "PNG")
     config = {
@@ -47,19 +58,10 @@ def figure_box(
             "scale": 2 if form == "PNG" else 1,
         },
     }
-    event: Any = None
+    chart: Any = st.plotly_chart
     with st.container(key=f"{key}-figure"):
-        if select:
-            event = st.plotly_chart(
-                figure,
-                key=key,
-                config=config,
-                on_select="rerun",
-                selection_mode=("points", "box", "lasso"),
-                alt=alt or name,
-            )
-        else:
-            st.plotly_chart(figure, key=key, config=config, alt=alt or name)
+        on_select = "rerun" if select else "ignore"
+        event = chart(figure, key=key, config=config, on_select=on_select, alt=alt or name)
     with st.popover("Save figure", icon=":material/download:", type="tertiary", key=f"{key}-save"):
         st.segmented_control(
             "Format of the camera button at the top right of the figure",
@@ -77,10 +79,10 @@ def figure_box(
             on_click="ignore",
             icon=":material/code:",
         )
-    if event is None:
+    if not select:
         return []
     places = [point.get("customdata") for point in event["selection"]["points"]]
-    # Some traces wrap it in a list.
+    # Some traces wrap `customdata` in a list.
     places = [place[0] if isinstance(place, list) and place else place for place in places]
     return sorted({place for place in places if isinstance(place, int)})
 
@@ -107,7 +109,7 @@ def sheet_box(sheet: Sheet, name: str, *, key: str, **options: Any) -> Any:
 
 
 def words_box(sheet: Sheet, name: str, *, key: str, shown: Sequence[str] = ()) -> None:
-    """Show a short table whose long cells are wrapped, with a menu that saves it.
+    """Show a short table that wraps long cells, with a menu that saves it.
 
     Args:
         sheet: the table; all its columns are saved.
@@ -124,7 +126,7 @@ def words_box(sheet: Sheet, name: str, *, key: str, shown: Sequence[str] = ()) -
 
 
 def _text(value: Value) -> str:
-    """Format a cell as Markdown; a figure and its standard deviation stay on one line."""
+    """Format a cell as Markdown. A mean and its standard deviation stay on one line."""
     if value is None:
         return "–"
     text = f"{value:.3f}" if isinstance(value, float) else literal(value)
@@ -155,7 +157,7 @@ def _save(sheet: Sheet, name: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class Card:
-    """An item in a grid, with the title `head`; `side` is "image" or "text"."""
+    """An item in a grid with a title, shown as an image or as a text."""
 
     item: SpaceItem
     head: str
@@ -165,7 +167,7 @@ class Card:
 
 
 def cards(shown: Iterable[Card]) -> None:
-    """Show a grid of items: texts as their sentences, images as their pictures if they exist."""
+    """Show a grid of items. Images without a picture are shown by their sentences."""
     st.html(f'<div class="cmr-cards">{"".join(_card(card) for card in shown)}</div>')
 
 
@@ -173,18 +175,18 @@ def _card(card: Card) -> str:
     picture = thumbnail(card.item.path) if card.side == "image" else ""
     mark = {True: " cmr-hit", False: " cmr-miss", None: ""}[card.is_hit]
     verdict = {True: " ✓ hit", False: " ✗ miss", None: ""}[card.is_hit]
-    body = [f"<b>{escaped(card.head)}{verdict}</b>"]
+    body = [f"<b>{escape(card.head)}{verdict}</b>"]
     if card.item.label:
-        body.append(f"<br>{escaped(card.item.label)}")
+        body.append(f"<br>{escape(card.item.label)}")
     if not picture and card.item.sentences:
-        body.append(f"<p>{escaped(' '.join(card.item.sentences))}</p>")
-    body.append(f"<br><small>{escaped(card.item.id)}</small>")
-    image = f'<img alt="" src="{escaped(picture)}">' if picture else ""
+        body.append(f"<p>{escape(' '.join(card.item.sentences))}</p>")
+    body.append(f"<br><small>{escape(card.item.id)}</small>")
+    image = f'<img alt="" src="{escape(picture)}">' if picture else ""
     return f'<div class="cmr-card{mark}">{image}<div>{"".join(body)}</div></div>'
 
 
 def figures(shown: Mapping[str, str]) -> None:
-    """Show single figures with their names in a row that wraps."""
+    """Show named values in a row that wraps."""
     with st.container(horizontal=True, gap="medium"):
         for name, value in shown.items():
             st.metric(name, value, width="content")
@@ -193,7 +195,7 @@ def figures(shown: Mapping[str, str]) -> None:
 def colour_keys(names: Sequence[str], colours: Sequence[str]) -> None:
     """Show one legend for several figures."""
     keys = "".join(
-        f'<span style="--key: {escaped(colour)}">{escaped(name)}</span>'
+        f'<span style="--key: {escape(colour)}">{escape(name)}</span>'
         for name, colour in zip(names, colours, strict=True)
     )
     st.html(f'<div class="cmr-keys">{keys}</div>')

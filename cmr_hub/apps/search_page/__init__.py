@@ -1,4 +1,4 @@
-"""Serve a page that finds pictures by sentences, and sentences and pictures by pictures."""
+"""Serve a page that searches pictures by sentences, and sentences and pictures by pictures."""
 
 from cmr_hub.apps.search_page.page import Page, build_page
 from cmr_hub.apps.search_page.serving import launch, serve

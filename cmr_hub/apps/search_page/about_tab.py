@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 MAX_CARD_BYTES: Final = 100_000
-"""Maximum size of a card. One crafted to be slow takes two seconds to render at this size."""
+"""Maximum size of a card. A card crafted to be slow takes two seconds to render at this size."""
 MAX_CARD_PICTURES_BYTES: Final = 8_000_000
-"""Maximum size of all pictures of a card together: every visit loads them with the page."""
+"""Maximum total size of the pictures of a card, because every visit loads all of them."""
 
 _INLINED: Final = "data:image/png;base64,"
-# Gradio's components would interpret these as templates or markup.
+# Gradio's components would interpret these characters as templates or markup.
 _MARKS: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PICTURE: Final = re.compile(r"!\[([^\[\]]*)\]\(([\w.-]+(?:/[\w.-]+)*\.png)\)")
@@ -48,16 +48,15 @@ for hit in {searched}.search({example!r}, k=5):
 
 ## As a service
 
-Answers are JSON, with the limits of the page ({letters:,} characters, pictures up to {size} MB).
-Addresses of pictures are relative to this page, and described at
-[/openapi.json]({url}/openapi.json).
+Responses are JSON. Texts have at most {letters:,} characters, and pictures at most {size} MB.
+URLs of pictures are relative to this page. [/openapi.json]({url}/openapi.json) describes the API.
 
 | | |
 |---|---|
 | `/search` | {parameters} |
-| `/encode` | `text`, or a picture as the body: its vector |
-| `/facets` | the columns and their values, for `where` |
-| `/item/ID`, `/health` | one item; whether the page answers |
+| `/encode` | returns the vector of `text`, or of a picture in the body |
+| `/facets` | returns the columns and their values, for `where` |
+| `/item/ID`, `/health` | return one item, and the status of the page |
 
 ```sh
 curl -G {url}/search -d count=5 --data-urlencode 'text={example}'
@@ -65,7 +64,7 @@ curl '{url}/search?count=5' --data-binary @picture.jpg
 curl -G {url}/encode --data-urlencode 'text={example}'
 ```
 
-The same with a queue, through Gradio's client:
+Gradio's client offers the same with a queue:
 
 ```python
 from gradio_client import Client, handle_file
@@ -94,11 +93,11 @@ def about_tab(
     Args:
         engine: the engine of the page.
         name: the model's name or path, as `load` accepts it.
-        card: directory of the model card and its pictures; if there is none, a card is made from
-            the model's training record.
+        card: directory of the model card and its pictures; default: create a card from the model's
+            training record.
         gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
             model's own.
-        examples: queries for this gallery.
+        examples: example queries for this gallery.
     """
     if gallery is None:
         opened, searched = f"from cmr_hub import load\n\nmodel = load({name!r})", "model"
@@ -108,7 +107,7 @@ def about_tab(
     example = next(filter(_PLAIN.fullmatch, examples), "a dog on a beach")
 
     def programs_text(request: gr.Request) -> str:
-        # The URL in the visitor's browser, not the address that the server listens on.
+        # Show the URL in the visitor's browser, not the address that the server listens on.
         return _PROGRAMS.format(
             opened=opened,
             searched=searched,
@@ -128,7 +127,6 @@ def about_tab(
 
 
 def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
-    """Return what the page searches, as HTML."""
     counts, facets = engine.gallery.store.vector_counts, engine.facets
     facts = {
         "pictures": f"{counts.get('image', 0):,}",
@@ -136,7 +134,7 @@ def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
         "model": name,
         "folder": facets.root if engine.is_private else None,
         "taken": facets.dates and " to ".join(facets.dates),
-        "columns": ", ".join(key for key, told in facets.columns.items() if told["count"]),
+        "columns": ", ".join(key for key, facet in facets.columns.items() if facet["count"]),
     }
     rows = "".join(
         f"<tr><td>{html.escape(key)}</td><td>{html.escape(shortened(value))}</td></tr>"
@@ -150,18 +148,19 @@ def _gallery_text(engine: Engine, gallery: str, name: str) -> str:
 def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
     """Return the model card without its front matter and with its pictures inlined.
 
-    The card may come from a stranger: it is not shown if it is too large, and neither are pictures
-    beyond `MAX_CARD_PICTURES_BYTES` in total or outside the directory.
+    The card is untrusted. It is not shown if it is larger than `MAX_CARD_BYTES`. Pictures are not
+    shown if they exceed `MAX_CARD_PICTURES_BYTES` in total or are outside the directory.
     """
-    if directory is None or not _can_be_shown(directory / CARD):
+    file = Path() if directory is None else directory / CARD
+    if directory is None or not file.is_file() or file.stat().st_size > MAX_CARD_BYTES:
         title = Path(name).name
         try:
             text = str(model_card(model, title=title, load_name=name))
         except CMRError as error:
-            # A model without a card can still be searched.
+            # A model without a card can still be used for search.
             return f"# {title}\n\nThis model has no card: {error}."
         return _FRONT_MATTER.sub("", text)
-    text = (directory / CARD).read_text(encoding="utf-8", errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
     budget = MAX_CARD_PICTURES_BYTES
 
     def inlined(found: re.Match[str]) -> str:
@@ -175,12 +174,8 @@ def card_of(model: CrossModalModel, name: str, directory: Path | None) -> str:
     return _PICTURE.sub(inlined, _FRONT_MATTER.sub("", text))
 
 
-def _can_be_shown(card: Path) -> bool:
-    return card.is_file() and card.stat().st_size <= MAX_CARD_BYTES
-
-
 def _picture(directory: Path, name: str, max_bytes: int) -> bytes | None:
-    """Return the content of a file of the directory; None if it is missing or too large."""
+    """Return the content of a file in the directory, or None if it is missing or too large."""
     path = (directory / name).resolve()
     try:
         if path.is_relative_to(directory.resolve()) and path.stat().st_size <= max_bytes:
@@ -191,10 +186,10 @@ def _picture(directory: Path, name: str, max_bytes: int) -> bytes | None:
 
 
 def shown_card(text: str) -> str:
-    """Render Markdown as HTML that has only text, tables, links and inlined pictures.
+    """Render Markdown as HTML with only text, tables, links and inlined pictures.
 
-    HTML in the Markdown is escaped, so a card can add no form, style or overlay to the page.
-    Pictures on other servers are replaced by their descriptions: showing a card makes no request.
+    HTML in the Markdown is escaped, so that a card cannot add a form, style or overlay to the page.
+    Descriptions replace pictures on other servers, so that a card makes no request.
     """
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("table")
     parser.add_render_rule("image", _shown_picture)

@@ -1,4 +1,4 @@
-"""Build the Compare tab: two models answer the same query side by side."""
+"""Build the Compare tab, which shows the results of two models for the same query."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from cmr_hub.types import JSONObject
 
 _COUNT = 12
-_EMPTY = "Search above; both models answer."
+_EMPTY = "Enter a query to search with both models."
 _ALONE = """
 ### Two models, one query
 
-This page was started with one model. Start it with others, trained with other losses, presets or
-encoders, to compare their answers to the same query over the same pictures here:
+This page was started with one model. To compare models that were trained with other losses, presets
+or encoders on the same query and the same pictures, start it with several:
 
 ```sh
 cmr train pascal-sentence --preset acmr-paper --out runs/acmr
@@ -39,7 +39,7 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     """Build the tab.
 
     Args:
-        engines: engines by the name of their model; their galleries have the same items.
+        engines: engines by the name of the model; all galleries have the same items.
     """
     if len(engines) < 2:
         gr.Markdown(_ALONE, elem_classes="about")
@@ -48,7 +48,6 @@ def compare_tab(engines: Mapping[str, Engine]) -> None:
     def compare(
         text: str | None, picture: Path | None, first: str, second: str
     ) -> tuple[JSONObject, JSONObject]:
-        """Search with both models and count the results that they share."""
         try:
             options = QueryOptions(text=cleaned(text), count=_COUNT, target="image")
             image = None if picture is None else read_upload(picture)

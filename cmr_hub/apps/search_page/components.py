@@ -1,4 +1,4 @@
-"""Components that Gradio lacks: lists of results, the viewer, examples, safe upload boxes."""
+"""Create components that Gradio lacks: results, viewer, examples and safe upload boxes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def results(
 ) -> gr.HTML:
     """Create a status line with lists of results.
 
-    Its events `select` (open a result) and `like` (search for similar items) carry the id of a
-    result; `clear` repeats the previous search, `expand` asks for more results, and `undo` carries
-    the `query` of the address that the browser went back to.
+    The events `select` (open a result) and `like` (search for similar items) contain the id of a
+    result. `clear` repeats the previous search, and `expand` requests more results. `undo` contains
+    the `query` of the URL that the browser went back to.
 
     Args:
         elem_id: id of the element.
         panel: name of the panel.
         hint: status before the first search.
         compact: whether the pictures are small.
-        has_address: whether the query is in the page's address.
+        has_address: whether to keep the query in the page's URL.
     """
     classes = ["results", "compact"] if compact else ["results"]
     return _scripted(
@@ -51,7 +51,7 @@ def results(
 
 
 def viewer(elem_id: str, *, panel: str) -> gr.HTML:
-    """Create a dialog with one result. Events as in `results`; `input` requests the heat map."""
+    """Create a dialog that shows one result. `input` requests the heat map; see also `results`."""
     return _scripted("viewer.js", elem_id, [], None, panel=panel, heat=None)
 
 
@@ -62,7 +62,7 @@ def examples(elem_id: str, sentences: list[str]) -> gr.HTML:
 
 
 def picture_box(elem_id: str, label: str, height: int) -> gr.Image:
-    """Create an upload box for one picture; its handler receives the path of the unopened file."""
+    """Create an upload box for one picture. Handlers receive the path of the unopened file."""
     box = gr.Image(
         label=label,
         show_label=False,
@@ -75,14 +75,14 @@ def picture_box(elem_id: str, label: str, height: int) -> gr.Image:
         elem_id=elem_id,
         elem_classes="drop",
     )
-    # Gradio would open the file before `read_upload` can check it. This is no subclass because
+    # Gradio would open the file before `read_upload` can check it. The method is replaced, because
     # Gradio writes a .pyi file next to the source of each subclass.
     box.preprocess = uploaded_path
     return box
 
 
 def files_box(elem_id: str, label: str, suffixes: list[str]) -> gr.File:
-    """Create an upload box for many files; its handler receives their paths."""
+    """Create an upload box for several files. Handlers receive the paths."""
     box = gr.File(
         label=label,
         file_count="multiple",
@@ -98,8 +98,8 @@ def files_box(elem_id: str, label: str, suffixes: list[str]) -> gr.File:
 def _scripted(
     script: str, elem_id: str, classes: list[str], value: JSONObject | None, **props: Any
 ) -> gr.HTML:
-    # The template is empty, because values in Gradio's templates are evaluated. The script inserts
-    # them as text.
+    # Gradio evaluates values in templates, so the template is empty, and the script inserts the
+    # values as text.
     return gr.HTML(
         value,
         html_template="",

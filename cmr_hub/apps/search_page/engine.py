@@ -1,4 +1,4 @@
-"""Answer queries over one gallery, independently of the page."""
+"""Answer queries on one gallery, independently of the page."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Answer:
 
     options: QueryOptions
     query: Query | None
-    """None for an empty query, whose results are the items of the gallery."""
+    """None for an empty query, which lists the items of the gallery."""
     vector: npt.NDArray[np.float64] | None
     """(d,) unit vector of the query."""
     kind: Modality
-    """Modality of the query when it is compared with classes."""
+    """Modality of the query for the prediction of classes."""
     pictures: list[Hit] | None
     """None if pictures were not searched."""
     texts: list[Hit] | None
@@ -65,7 +65,7 @@ class Answer:
     is_cut: bool = False
     """Whether `clear` was applied; not every query and gallery supports it."""
     total: int | None = None
-    """Number of all items that an empty query lists."""
+    """Total number of items for an empty query."""
 
     def hit(self, id: str, target: Modality) -> Hit | None:
         """Return the result with this id, or None."""
@@ -74,14 +74,14 @@ class Answer:
 
 
 class Engine:
-    """Searches one gallery with one model.
+    """Search one gallery with one model.
 
     Args:
         model: a model with both encoders.
         gallery: a gallery opened with this model.
         token: the session's token if the gallery belongs to a session.
-        is_private: whether only its owner can reach the page, who may see the places of the
-            pictures on this machine and on the map.
+        is_private: whether only the owner can access the page. The owner may see the paths of the
+            pictures and where they were taken.
     """
 
     def __init__(
@@ -96,22 +96,22 @@ class Engine:
         self.hidden = () if is_private else ("path", *PLACE)
         self._cached = lru_cache(_CACHE_SIZE)(lambda options, _changes: self._answer(options))
         self._facets = lru_cache(1)(lambda _changes: facets_of(self.gallery.items, self.hidden))
-        # Encoding a text is a millisecond of many small steps. Threads that do it concurrently
-        # wait for each other after every step, and all become slower.
+        # Encoding a text takes a millisecond with many small steps. Concurrent threads would wait
+        # for each other after every step, and all of them would be slower.
         self._text_lock = Lock()
 
     @property
     def facets(self) -> Facets:
-        """What the gallery can be filtered by, computed once for each of its states."""
+        """Columns to filter the gallery by, computed once per state of the gallery."""
         return self._facets(self.gallery.store.changes)
 
     def answer(self, options: QueryOptions, picture: ImageSource | None = None) -> Answer:
-        """Answer a query; the answer to an empty one is the items of the gallery.
+        """Answer a query. An empty query lists the items of the gallery.
 
         Answers to queries without a picture are cached until the gallery changes.
 
         Raises:
-            CMRError: the query cannot be answered; the message tells what to do.
+            CMRError: the query cannot be answered; the message states what to do.
         """
         refuse_hidden(options.where, self.hidden)
         if picture is not None:
@@ -120,12 +120,12 @@ class Engine:
             return self._cached(options, self.gallery.store.changes)
 
     def address(self, id: str, *, small: bool = False) -> str:
-        """Return the URL of an item's picture, relative to the page."""
+        """Return the URL of an item's picture relative to the page."""
         own = "" if self.token is None else f"&own={quote(self.token)}"
         return f"picture?id={quote(id, safe='')}{own}{'&small=1' if small else ''}"
 
     def path(self, path: str | Path | None) -> str | None:
-        """Return a picture's path for visitors: relative to the gallery's, if not private."""
+        """Return a picture's path for visitors, relative to the common folder unless private."""
         if path is None or self.token is not None:
             return None
         if self.is_private:
@@ -150,7 +150,7 @@ class Engine:
         }
 
     def record(self, hit: Hit) -> JSONObject:
-        """Return a result as JSON for programs: also its path, other columns and thumbnail."""
+        """Return a result as JSON for programs, also with its path, other columns and thumbnail."""
         return {
             **self.shown(hit),
             "path": self.path(hit.file),
@@ -175,9 +175,9 @@ class Engine:
         return Answer(options, query, vector, kind, found["image"], found["text"], unknown, is_cut)
 
     def _listing(self, options: QueryOptions) -> Answer:
-        """Return the items that satisfy the condition, the latest photographs first.
+        """Return the items that satisfy the condition, most recent photographs first.
 
-        Of copies and of the frames of a video there is one.
+        Only one of several copies and one frame per video are listed.
         """
         items = self.gallery.store.table(Where(options.where) if options.where else None)
         target: Modality = "image" if "image" in self._targets(options, False) else "text"
@@ -210,12 +210,14 @@ class Engine:
             return row.vectors[kind].matrix[0], kind
         parts: list[tuple[float, Query]] = []
         if picture is not None:
-            # As a vector, so that later requests about this query need not read the picture again.
+            # Store the vector, so that later requests about this query need not read the picture.
             parts.append((1.0, query_vector(self.model, self.model.encode_images([picture])[0])))
         if options.text:
             parts.append((1.0 if picture is None else options.weight, options.text))
         if not parts:
-            raise QueryError("say what you want as well: give a sentence or a picture")
+            raise QueryError(
+                "the query only says what to exclude; also enter a sentence or choose a picture"
+            )
         if options.without:
             parts.append((-UNWANTED_WEIGHT, options.without))
         query: Query = options.text if picture is None and not options.without else Mix(*parts)
@@ -257,12 +259,12 @@ class Engine:
 
 
 def shown_sentences(sentences: Sequence[str] | None) -> list[str]:
-    """Return the sentences of an item, limited in number and length for a page."""
+    """Return the sentences of an item with a limited number and length."""
     return [shortened(sentence) for sentence in (sentences or ())[:MOST_SENTENCES]]
 
 
 def name_of(id: str, path: str | Path | None, name: object = None) -> str:
-    """Return the display name of an item: its own name, its file name, or its id."""
+    """Return the display name of an item: its name, its file name, or its id."""
     frame = None if path is None else frame_of(path)
     if frame is not None and not name:
         return f"{frame[0].name} at {clock(frame[1])}"

@@ -1,4 +1,4 @@
-"""Close the stream of a visitor's events so that no answer is lost."""
+"""Close the event stream of a session without losing answers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLOSING_SECONDS: Final = 2.0
-"""How long to wait for a visitor to close a stream that has ended."""
+"""Maximum time to wait for a visitor to close a stream that has ended."""
 _CLOSE: Final = b'"close_stream"'
 
 
 class EventStreams:
-    """ASGI middleware that repairs how Gradio closes the stream of a session's answers.
+    """ASGI middleware that works around a race when Gradio closes the event stream of a session.
 
-    Gradio ends the stream when no event is left, and the browser opens another for the next event.
-    An event that arrives while the end is on its way is answered on no stream: the browser believes
-    that the old one is open. Then the page waits for ever, and starts no other search. So a stream
-    goes on if an event has arrived, and an event that arrives later is confirmed only after the
-    browser has closed the old stream.
+    Gradio ends the stream when no event is pending, and the browser opens a new one for the next
+    event. If an event arrives before the browser receives the end, the browser still considers the
+    old stream open, the answer is lost, and the page waits forever. Therefore, a stream continues
+    if an event has arrived. An event that arrives later is confirmed only after the browser has
+    closed the old stream.
 
     Args:
         app: the app behind this one.
-        has_events: returns whether events of a session are not answered yet.
+        has_events: returns whether a session has pending events.
     """
 
     def __init__(self, app: ASGIApp, has_events: Callable[[str], bool]) -> None:
@@ -55,25 +55,25 @@ class EventStreams:
         return confirm
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, session: str) -> None:
-        is_started, goes_on, closing = False, True, None
+        is_started, continues, closing = False, True, None
 
         async def pass_on(message: Message) -> None:
-            nonlocal is_started, goes_on, closing
+            nonlocal is_started, continues, closing
             if message["type"] == "http.response.start":
                 if is_started:
                     return
                 is_started = True
             elif _CLOSE in message.get("body", b""):
-                goes_on = self._has_events(session)
-                if not goes_on:
+                continues = self._has_events(session)
+                if not continues:
                     closing = self._closing[session] = asyncio.Event()
             elif closing is not None and not message.get("more_body"):
-                await _has_closed(receive)
-            if not goes_on:
+                await _wait_for_disconnect(receive)
+            if not continues:
                 await send(message)
 
-        while goes_on:
-            goes_on = False
+        while continues:
+            continues = False
             try:
                 await self._app(scope, receive, pass_on)
             finally:
@@ -83,8 +83,8 @@ class EventStreams:
                         del self._closing[session]
 
 
-async def _has_closed(receive: Receive) -> None:
-    """Wait until the visitor has closed the connection, but not for long."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the visitor closes the connection, at most `CLOSING_SECONDS`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSING_SECONDS):
             while (await receive())["type"] != "http.disconnect":

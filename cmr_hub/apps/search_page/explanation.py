@@ -1,4 +1,4 @@
-"""Describe one result for the viewer, and explain why it was found."""
+"""Describe one result for the viewer and explain its score."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
 
     Args:
         engine: the engine of the item's gallery.
-        answer: the last answer; it need not contain the item.
+        answer: the last answer, which may lack the item.
         id: id of the item.
         target: modality of the list in which the item was selected.
 
@@ -93,11 +93,11 @@ def explanation(engine: Engine, answer: Answer | None, id: str, target: Modality
 
 
 def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
-    """Return a heat map of the regions that make a picture similar to the query, as an overlay.
+    """Return a heat map of the regions that contribute to the score, as an overlay.
 
     Raises:
-        QueryError: there is no such item, or no query.
-        ImageError: its picture cannot be read.
+        QueryError: there is no such item, or there is no query.
+        ImageError: the picture cannot be read.
     """
     row = engine.gallery.store.rows([id])
     path = row.items["path"][0].as_py() if len(row) else None
@@ -122,13 +122,13 @@ def heat(engine: Engine, answer: Answer | None, id: str) -> JSONObject:
 
 
 def _facts(columns: JSONObject) -> list[list[str]]:
-    """Return what the columns tell: name, value and, for a place, its address on a map."""
+    """Return the name and value of each column, and the URL of a map for a place."""
     facts = []
     taken = columns.pop(TAKEN, None)
     if taken is not None:
         offset = columns.pop(OFFSET, None)
         zone = "" if offset is None else f" (UTC{offset})"
-        facts.append(["Taken", f"{_written(str(taken))}{zone}"])
+        facts.append(["Taken", f"{_readable(str(taken))}{zone}"])
     if isinstance(columns.get(TIME), float) and {VIDEO, SCENES} <= columns.keys():
         video, seconds, frames = (columns.pop(name) for name in (VIDEO, TIME, SCENES))
         facts.append(["Video", f"{video} at {clock(seconds)}, one of {frames} frames"])
@@ -145,7 +145,7 @@ def _facts(columns: JSONObject) -> list[list[str]]:
     return facts + [[name, str(value)] for name, value in columns.items() if name not in derived]
 
 
-def _written(taken: str) -> str:
+def _readable(taken: str) -> str:
     try:
         return f"{datetime.fromisoformat(taken):%-d %B %Y, %H:%M}"
     except ValueError:
@@ -153,7 +153,6 @@ def _written(taken: str) -> str:
 
 
 def _neighbours(engine: Engine, id: str) -> JSONObject:
-    """Return the nearest items of each modality."""
     near: JSONObject = {}
     for target in engine.gallery.targets:
         try:
@@ -169,24 +168,24 @@ def _classes(scores: list[ClassScore]) -> list[JSONObject]:
 
 
 def _bars(words: list[WordContribution]) -> npt.NDArray[np.float64]:
-    """Return the bar length of each word, in [0, 1]; 0 if the word does not stand out."""
-    if any(one.z is None for one in words):  # without z-scores, relative to the largest
+    """Return the bar length of each word in [0, 1]; 0 if the word does not stand out."""
+    if any(one.z is None for one in words):  # without z-scores, use the largest score as scale
         sizes = np.abs([one.score for one in words])
         return sizes / max(float(sizes.max()), 1e-9)
     return strengths([one.z or 0.0 for one in words], CLEAR_WORD)
 
 
 def _opacity(found: Saliency) -> npt.NDArray[np.float64]:
-    """Return the (CELLS, CELLS) opacities in [0, 1]; 0 for cells that do not stand out."""
+    """Return the (CELLS, CELLS) opacities in [0, 1]; 0 if a cell does not stand out."""
     gain = found.cells.clip(0).astype(np.float64)
-    if found.z is None:  # without z-scores, relative to the largest
+    if found.z is None:  # without z-scores, use the largest value as scale
         largest = float(gain.max())
         return gain / largest if largest > 0 else gain
     return np.where(gain > 0, strengths(found.z.clip(0), CLEAR_PLACE), 0)
 
 
 def _overlay(opacity: npt.NDArray[np.float64]) -> str:
-    """Encode the opacities as a PNG with one pixel per cell; the browser smooths it."""
+    """Encode the opacities as a PNG with one pixel per cell, which the browser smooths."""
     pixels = np.empty((*opacity.shape, 4), dtype=np.uint8)
     pixels[..., :3] = _HEAT
     pixels[..., 3] = np.round(255 * 0.8 * opacity)

@@ -1,4 +1,4 @@
-"""What a gallery can be filtered by, and filters as a condition."""
+"""List the columns that a gallery can be filtered by, and convert filters to conditions."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ Choices: TypeAlias = Mapping[str, Sequence[Value]]
 
 @dataclass(frozen=True)
 class Facets:
-    """What the columns of a gallery hold, for one state of the gallery.
+    """Summary of the columns of a gallery.
 
     Attributes:
-        columns: type, number of items with a value, and `values` or `min` and `max` by column.
-        filters: choices of the columns with few values, most useful column first.
+        columns: for each column its type, the number of items with a value, and `values` or `min`
+            and `max`.
+        filters: values of the columns with few distinct values, most useful column first.
         dates: first and last day of the column `taken`, or None.
         has_places: whether the columns `latitude` and `longitude` have values.
         root: common folder of all pictures, or None.
@@ -54,7 +55,7 @@ class Facets:
 
 
 def facets_of(items: pa.Table, hidden: Sequence[str] = ()) -> Facets:
-    """Look through all columns, without those that are `hidden`."""
+    """Summarise all columns except `hidden` ones."""
     columns: JSONObject = {}
     filters: dict[str, list[Value]] = {}
     others = [name for name in items.column_names if name not in (*COLUMNS, *INTERNAL, *hidden)]
@@ -85,7 +86,7 @@ def facets_of(items: pa.Table, hidden: Sequence[str] = ()) -> Facets:
 
 
 def _counts(column: pa.ChunkedArray) -> dict[Value, int] | None:
-    """Return how often each value occurs; None if there are many values, or not texts or ints."""
+    """Count each value; return None for many values or other types than texts and integers."""
     kind = column.type
     if not (
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
@@ -118,7 +119,7 @@ def _day(value: Any) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a column as JSON has it; lists and objects as text."""
+    """Convert a value of a column to a JSON value; convert lists and objects to text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, int):
@@ -128,20 +129,20 @@ def plain(value: Any) -> Any:
 
 def columns_of(item: Mapping[str, Any], hidden: Sequence[str] = ()) -> JSONObject:
     """Return the other columns of an item that have a value, as JSON."""
-    left_out = (*COLUMNS, *INTERNAL, *hidden)
+    excluded = (*COLUMNS, *INTERNAL, *hidden)
     return {
         name: plain(value)
         for name, value in item.items()
-        if name not in left_out and value not in (None, "", [])
+        if name not in excluded and value not in (None, "", [])
     }
 
 
 def refuse_hidden(condition: str, hidden: Sequence[str]) -> None:
-    """Raise QueryError if a condition asks for a hidden column, whose values it would tell."""
+    """Raise QueryError if a condition uses a hidden column, because it would reveal the values."""
     if not (hidden and condition):
         return
     for node in Where(condition).tree.find_all(exp.Column, exp.Anonymous):
-        # A function, near, reads the place.
+        # The only function, near, reads the place.
         names = PLACE if isinstance(node, exp.Anonymous) else (node.name,)
         for name in names:
             if name in hidden:
@@ -149,16 +150,16 @@ def refuse_hidden(condition: str, hidden: Sequence[str]) -> None:
 
 
 def condition_of(choices: Choices, first: str, last: str, other: str = "", place: str = "") -> str:
-    """Return filters as one condition.
+    """Combine filters into one condition.
 
     Args:
-        choices: chosen values by column.
-        first, last: first and last day on which a picture was taken, or empty.
+        choices: selected values by column.
+        first, last: first and last day on which pictures were taken, or empty.
         other: another condition, or empty.
-        place: a latitude, a longitude and a distance, such as 48.2,16.4,10km, or empty.
+        place: latitude, longitude and distance, for example 48.2,16.4,10km, or empty.
 
     Raises:
-        QueryError: a day is not a date, or the place is not one.
+        QueryError: a day or the place is invalid.
     """
     parts = [
         f"{_quoted(name)} IN ({', '.join(map(_constant, values))})"
@@ -179,14 +180,14 @@ def condition_of(choices: Choices, first: str, last: str, other: str = "", place
 def filters_of(
     condition: str, filters: Choices
 ) -> tuple[dict[str, list[Value]], str, str, str, str]:
-    """Split a condition into what `condition_of` has joined: choices, days, the rest, a place."""
+    """Split a condition into choices, first day, last day, the rest and a place."""
     choices: dict[str, list[Value]] = {}
     days: dict[str, date] = {}
     place = ""
     rest = []
     tree = Where(condition).tree.unnest() if condition else exp.Null()
     for part in tree.flatten() if isinstance(tree, exp.And) else [tree] if condition else []:
-        with suppress(QueryError, ValueError):  # it is another condition, or has no such values
+        with suppress(QueryError, ValueError):  # a condition that no filter has created
             if isinstance(part, exp.In) and (name := column_name(part.this)) not in choices:
                 values = [literal(value) for value in part.expressions]
                 if values and {*values} <= {*filters.get(name, ())}:
@@ -199,9 +200,9 @@ def filters_of(
                     continue
             if isinstance(part, exp.Anonymous) and not place:
                 latitude, longitude, kilometres = map(literal, part.expressions)
-                given = f"{latitude},{longitude},{kilometres:g}km"
-                near_condition(given)
-                place = given
+                candidate = f"{latitude},{longitude},{kilometres:g}km"
+                near_condition(candidate)  # raises QueryError if it is invalid
+                place = candidate
                 continue
         rest.append(part)
     other = exp.and_(*rest, dialect="duckdb").unnest().sql("duckdb") if rest else ""
@@ -213,7 +214,7 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text.strip()[:10])
     except ValueError as error:
-        raise QueryError(f"{text!r} is not a day; write it as 2021-06-30") from error
+        raise QueryError(f"{text!r} is not a date; write it as 2021-06-30") from error
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Offer the service through Gradio: for its clients, with a queue, and for MCP."""
+"""Offer the service through Gradio, for Gradio's clients and for MCP."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from cmr_hub.types import JSONObject
 CONCURRENCY: Final = 2
 QUEUE: Final = 128
 _IMAGE: Final = (
-    "a picture. For MCP a data: URL, or the URL of a picture that was uploaded to this page; other "
+    "a picture. For MCP, a data: URL or the URL of a picture that was uploaded to this page; other "
     "URLs are not fetched."
 )
 
 
 def gradio_endpoints(service: Service) -> None:
-    """Add the endpoints to the page, where they are not visible."""
+    """Add the endpoints to the page without visible components."""
 
     def search(
         text: str = "",
-        # Gradio takes None from here, and the other defaults from the components.
+        # Gradio takes the default None from the signature, and other defaults from the components.
         image: Path | None = None,
         without: str = "",
         where: str = "",
@@ -44,8 +44,8 @@ def gradio_endpoints(service: Service) -> None:
     ) -> JSONObject:
         request = {**locals(), "image": None}
         with _errors_for_clients():
-            given = {name: request[name] for name in QueryOptions.model_fields}
-            found = service.search(_read(image), **given)
+            values = {name: request[name] for name in QueryOptions.model_fields}
+            found = service.search(_read(image), **values)
             for name in ("pictures", "sentences"):
                 found[name] = [_for_clients(item) for item in found[name]]
             return found
@@ -64,16 +64,16 @@ def gradio_endpoints(service: Service) -> None:
 
     fields = QueryOptions.model_fields
     about = {name: str(field.description) for name, field in fields.items()} | {"image": _IMAGE}
-    # Clients and MCP show these docstrings as descriptions of the endpoints.
+    # Clients and MCP show these docstrings as documentation of the endpoints.
     search.__doc__ = _described("Find pictures and sentences of the gallery.", about)
     encode.__doc__ = _described(
-        "Encode a sentence or a picture as a unit vector, whose dot product with another is their "
+        "Encode a sentence or a picture as a unit vector. The dot product of two vectors is their "
         "cosine similarity.",
         {"text": "an English sentence; or", "picture": _IMAGE},
     )
-    facets.__doc__ = "List the columns of the gallery, with their values, for `where` of search."
+    facets.__doc__ = "List the columns of the gallery and their values, for `where` of search."
     item.__doc__ = _described("Return one item of the gallery.", {"id": "the id of the item"})
-    # Not gr.api, which would pass a client's path to the function unchecked.
+    # gr.api would pass a client's path to the function unchecked.
     with gr.Column(visible=False):
         answer = gr.JSON(label="answer")
         picture = components.picture_box("service-picture", "picture", 100)
@@ -102,7 +102,7 @@ def gradio_endpoints(service: Service) -> None:
 
 
 def _box(name: str, default: Any) -> Any:
-    """Return a component for a parameter, which tells programs its type and default."""
+    """Return a component for a parameter; it declares the type and default to programs."""
     if isinstance(default, bool):
         return gr.Checkbox(default, label=name)
     if isinstance(default, str) or name == "target":
@@ -116,7 +116,7 @@ def _described(summary: str, arguments: dict[str, str]) -> str:
 
 
 def _for_clients(item: JSONObject) -> JSONObject:
-    """Rename the path of an item: Gradio's client would download what has a `path`."""
+    """Rename the path of an item, because Gradio's client downloads objects with a `path`."""
     return {"file" if name == "path" else name: item[name] for name in item}
 
 
@@ -126,7 +126,7 @@ def _read(picture: Path | None) -> Any:
 
 @contextmanager
 def _errors_for_clients() -> Iterator[None]:
-    """Raise a `CMRError` as a `gr.Error`, whose message clients receive."""
+    """Convert a `CMRError` to a `gr.Error`, whose message clients receive."""
     try:
         yield
     except CMRError as error:

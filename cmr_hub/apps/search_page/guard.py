@@ -1,4 +1,4 @@
-"""Restrict every Gradio component to visitors' uploads, and record the work of every event."""
+"""Restrict all Gradio components to visitors' uploads, and record the work of all events."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def guard(blocks: gr.Blocks, files: VisitorFolder, work: Work) -> None:
-    """Make all components accept only files of the visitors' folder, and all events record work.
+    """Make components accept only files of the visitors' folder, and make events record work.
 
-    `Payloads` refuses anything that is not an upload before it comes here. This is the second
-    line of defence: a component never fetches or copies any other file.
+    `Payloads` has already refused everything that is not an upload. As a second line of defence,
+    no component fetches or copies any other file.
 
     Args:
         blocks: the page with all its components and events.
@@ -40,26 +40,22 @@ def guard(blocks: gr.Blocks, files: VisitorFolder, work: Work) -> None:
             raise CMRError("the page has no such file")
         return str(path)
 
-    for block in blocks.blocks.values():
-        if isinstance(block, gr.components.Component):
-            block.GRADIO_CACHE = str(files.path)
-            block.async_move_resource_to_block_cache = only_uploads
-        if isinstance(block, gr.Image):
-            block.postprocess = _kept_by(files)
-    for event in blocks.fns.values():
-        if event.fn is not None:
-            event.fn = _recorded(event.fn, work)
-
-
-def _kept_by(files: VisitorFolder) -> Callable[[Image.Image | None], ImageData | None]:
-    def kept(picture: Image.Image | None) -> ImageData | None:
-        """Store a picture that the page shows a visitor, as if the visitor had uploaded it."""
+    def stored(picture: Image.Image | None) -> ImageData | None:
+        """Store a picture that the page shows, as if the visitor had uploaded it."""
         if picture is None:
             return None
         data = BytesIO(jpeg(picture, LARGE, quality=95))
         return ImageData(path=files.keep("picture.jpg", data), orig_name="picture.jpg")
 
-    return kept
+    for block in blocks.blocks.values():
+        if isinstance(block, gr.components.Component):
+            block.GRADIO_CACHE = str(files.path)
+            block.async_move_resource_to_block_cache = only_uploads
+        if isinstance(block, gr.Image):
+            block.postprocess = stored
+    for event in blocks.fns.values():
+        if event.fn is not None:
+            event.fn = _recorded(event.fn, work)
 
 
 def _recorded(function: Callable[..., Any], work: Work) -> Callable[..., Any]:

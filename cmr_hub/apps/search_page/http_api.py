@@ -1,14 +1,14 @@
 """Offer the service as plain HTTP, for curl and other HTTP clients.
 
-`GET /search?text=…`; `POST /search` with a picture as the body, or with the whole request as JSON;
-`/encode` alike; `GET /facets`, `/item/ID`, `/health` and `/openapi.json`. An unknown parameter is
-an error. Errors are a status code and `{"error": a sentence}`.
+The routes are `GET /search?text=…`, `POST /search` with a picture or a JSON object as the body,
+`/encode` with the same methods, and `GET` of `/facets`, `/item/ID`, `/health` and `/openapi.json`.
+Unknown parameters are errors. The body of an error response is `{"error": message}`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -27,29 +27,25 @@ from cmr_hub.types import JSONObject
 from cmr_hub.version import __version__
 
 _READERS: Final = 12
-"""Maximum number of pictures that are decoded, or wait to be decoded, at once."""
+"""Maximum number of pictures that are being decoded or wait to be decoded."""
 _PARAMETERS: Final = {"search": (*QueryOptions.model_fields,), "encode": ("text",)}
 _ROUTES: Final[dict[str, tuple[Callable[..., JSONObject], str, str]]] = {
     "/search": (Service.search, "GET POST", "Find pictures and sentences."),
-    # The names of earlier releases.
-    "/search_text": (Service.search, "GET", "The same as /search."),
-    "/search_image": (Service.search, "POST", "The same as /search."),
+    # Aliases from earlier releases.
+    "/search_text": (Service.search, "GET", "Alias of /search."),
+    "/search_image": (Service.search, "POST", "Alias of /search."),
     "/encode": (Service.encode, "GET POST", "Encode a text or a picture as a unit vector."),
-    "/facets": (
-        Service.facets,
-        "GET",
-        "The columns, with their values or ends.",
-    ),
-    "/item/{id:path}": (Service.item, "GET", "One item of the gallery."),
-    "/health": (Service.health, "GET", "Whether the page answers, and what it searches."),
+    "/facets": (Service.facets, "GET", "List the columns with their values or ranges."),
+    "/item/{id:path}": (Service.item, "GET", "Return one item of the gallery."),
+    "/health": (Service.health, "GET", "Return the status of the page and its gallery."),
 }
 
 
 def http_routes(service: Service, work: Work | None = None) -> list[Route]:
-    """Return the routes of the service; at most `QUEUE` requests wait for their turn.
+    """Return the routes of the service. At most `QUEUE` requests wait.
 
     Args:
-        service: the service that answers.
+        service: the service to offer.
         work: record of the seconds of work per address.
     """
     limiter, pending, recorded = CapacityLimiter(CONCURRENCY), 0, work or Work()
@@ -70,8 +66,8 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
         async def answer(request: Request) -> Response:
             nonlocal pending
             address = address_of(request.scope)
-            # Requests count as pending only after they were read and decoded, so that sentences
-            # need not wait behind large pictures.
+            # A request counts as pending only after its body was decoded, so that sentences do not
+            # wait for large pictures.
             try:
                 arguments: JSONObject = dict(request.query_params)
                 _check(name, arguments)
@@ -99,8 +95,7 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
                 pending -= 1
             return JSONResponse(result)
 
-        endpoint: Callable[[Request], Awaitable[Response]] = answer
-        return Route(path, endpoint, methods=methods)
+        return Route(path, answer, methods=methods)
 
     async def description(request: Request) -> Response:
         return JSONResponse(openapi())
@@ -113,7 +108,7 @@ def http_routes(service: Service, work: Work | None = None) -> list[Route]:
 
 
 def openapi() -> JSONObject:
-    """Return the description of the routes in the format OpenAPI 3.1."""
+    """Describe the routes in the OpenAPI 3.1 format."""
     schema = QueryOptions.model_json_schema()
     fields = schema["properties"]
     pictures = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -142,8 +137,8 @@ def openapi() -> JSONObject:
                 "summary": summary,
                 "parameters": parameters,
                 "responses": {
-                    "200": {"description": "The answer.", "content": {"application/json": {}}},
-                    "4XX": {"description": "An object with the sentence `error`."},
+                    "200": {"description": "The result.", "content": {"application/json": {}}},
+                    "4XX": {"description": "An object with the message `error`."},
                 },
             }
             if method == "post":
@@ -152,10 +147,10 @@ def openapi() -> JSONObject:
     return {"openapi": "3.1.0", "info": info, "paths": paths}
 
 
-def _check(name: str, given: Iterable[str]) -> None:
-    """Raise QueryError for a parameter that the route does not have."""
+def _check(name: str, parameters: Iterable[str]) -> None:
+    """Raise QueryError for an unknown parameter of a route."""
     known = _PARAMETERS.get(name, ())
-    for each in given:
+    for each in parameters:
         if each not in known:
             raise no_parameter(each, known)
 

@@ -1,4 +1,4 @@
-"""Limit the load that one visitor can put on the page, so that others are still served."""
+"""Limit the load that one visitor can cause, so that the page stays responsive for others."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 MAX_JSON: Final = 1_000_000
 MAX_UPLOADS: Final = 260 * 2**20
-"""Maximum size of all files in one request; a single file may have 64 MB."""
+"""Maximum total size of the files in one request; a single file may have 64 MB."""
 MAX_BODIES: Final = 200 * 2**20
-"""Maximum size of all request bodies in memory; one address may use half of it."""
+"""Maximum total size of request bodies in memory; one address may use half of it."""
 BODY_SECONDS: Final = 10.0
 BODY_SPEED: Final = 32_768
-"""Minimum speed of a body after `BODY_SECONDS`, in bytes per second."""
-AT_WORK: Final = 4
-"""Requests for work that run concurrently for one address; the others wait."""
-WAITING: Final = 124
+"""Minimum speed of a request body after `BODY_SECONDS`, in bytes per second."""
+MAX_CONCURRENT: Final = 4
+"""Maximum number of concurrent requests for work of one address; further requests wait."""
+MAX_WAITING: Final = 124
 STREAMS: Final = 100
 SESSIONS: Final = 128
 SESSION_SECONDS: Final = 600.0
 QUEUED: Final = 64
 UPLOADING: Final = 12
 FREE_SECONDS: Final = 0.1
-"""A request that uses at most this many seconds of work is not counted."""
+"""A request with at most this many seconds of work is not counted."""
 BURST_SECONDS: Final = 20.0
 REFILL: Final = 0.25
 """Seconds of work that an address regains per second."""
@@ -48,15 +48,15 @@ _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 64 * 2**20
 _LARGE: Final = "The request is too large: at most {most} are accepted."
 _SLOW: Final = "The request arrived too slowly; send it again."
-_BUSY: Final = "You have sent too many requests at once; wait for some answers first."
+_BUSY: Final = "There are too many requests from your address; wait for some responses first."
 _EXHAUSTED: Final = "Your requests have used too much computing time; try again in a minute."
-_MANY: Final = "Too many visits are open from your address; close some, or try again later."
+_MANY: Final = "There are too many open pages from your address; close some, or try again later."
 
 
 @dataclass
 class _Visitor:
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_WORK))
-    asked: int = 0
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT))
+    requests: int = 0
     streams: int = 0
     uploading: int = 0
     bytes: int = 0
@@ -65,7 +65,7 @@ class _Visitor:
 
 
 class Work:
-    """Seconds of work that each address has used recently."""
+    """Record of the seconds of work that each address has used recently."""
 
     def __init__(self) -> None:
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -77,7 +77,7 @@ class Work:
             return self._left(address) <= 0
 
     def spend(self, address: str, seconds: float) -> None:
-        """Record work of an address; at most `FREE_SECONDS` are free."""
+        """Record work of an address. Requests of at most `FREE_SECONDS` are free."""
         if seconds <= FREE_SECONDS:
             return
         with self._lock:
@@ -101,18 +101,19 @@ class Work:
 
 
 class RefusedError(Exception):
-    """A limit is reached; has the HTTP status and the reason."""
+    """Error with an HTTP status and a message, raised if a limit is exceeded."""
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status, self.why = status, why
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
 
 
 class Limits:
-    """ASGI middleware that counts the requests of each address and refuses those beyond a limit.
+    """ASGI middleware that limits the requests of each address.
 
-    The status is 413 for too large, 408 for too slow and 429 for too many. A request is counted
-    after its body was read, except for uploads, which are written to disk.
+    The status of a refused request is 413 if it is too large, 408 if it is too slow, and 429 if
+    there are too many. A request is counted after its body was read, except for uploads, which are
+    written to disk.
 
     Args:
         app: builds the app behind this one, which may call `note_session`.
@@ -145,7 +146,7 @@ class Limits:
             await _refuse(refused, receive, send)
 
     def note_session(self, scope: Scope, session: str) -> None:
-        """Count a session of an address. Raises RefusedError if it has too many."""
+        """Count a session of an address. Raises RefusedError if there are too many."""
         _note_session(self._visitor(address_of(scope)), session)
 
     def _visitor(self, address: str) -> _Visitor:
@@ -155,7 +156,7 @@ class Limits:
         if len(self._visitors) > _MOST_ADDRESSES:
             oldest = list(self._visitors.items())[: len(self._visitors) - _MOST_ADDRESSES]
             for old, one in oldest:
-                if not (one.asked or one.streams or one.uploading or one.bytes):
+                if not (one.requests or one.streams or one.uploading or one.bytes):
                     del self._visitors[old]
         return visitor
 
@@ -184,7 +185,7 @@ class Limits:
         try:
             await self._app(scope, body.part, body.unless_refused(send))
         except Exception:
-            # After a refusal, the app fails only because the body ended early.
+            # After a refusal, the app fails only because the body is incomplete.
             if body.refused is None:
                 raise
         finally:
@@ -208,16 +209,16 @@ class Limits:
             works = is_event(scope) or is_work(scope["path"])
             if works and self._work.is_spent(address):
                 raise RefusedError(429, _EXHAUSTED)
-            if visitor.asked >= AT_WORK + WAITING:
+            if visitor.requests >= MAX_CONCURRENT + MAX_WAITING:
                 raise RefusedError(429, _BUSY)
-            visitor.asked += 1
+            visitor.requests += 1
             try:
-                # The MCP server sends another request to the page itself, which is limited then.
+                # The MCP server sends a further request to the page, which is limited in turn.
                 is_mcp = scope["path"].startswith("/gradio_api/mcp")
                 async with visitor.turn if works and not is_mcp else nullcontext():
                     await self._app(scope, receive, send)
             finally:
-                visitor.asked -= 1
+                visitor.requests -= 1
         finally:
             self._count_bytes(visitor, -body_size)
 
@@ -251,7 +252,7 @@ def _too_large(most: int) -> RefusedError:
 
 
 class _Body:
-    """Receive a body, but no more than `most` bytes and not slower than a bad connection."""
+    """Receive a request body with at most `most` bytes and a minimum speed."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most = receive, most
@@ -278,7 +279,7 @@ class _Body:
         return message
 
     def unless_refused(self, send: Send) -> Send:
-        """Suppress the app's answer to a body that was refused."""
+        """Suppress the app's response to a refused body."""
 
         async def filtered(message: Message) -> None:
             if self.refused is None or self.is_answered:
@@ -289,8 +290,10 @@ class _Body:
 
 
 async def _refuse(refused: RefusedError, receive: Receive, send: Send) -> None:
-    """Answer, and read on briefly: a client that is still sending would miss the answer."""
-    answer = JSONResponse({"error": refused.why}, refused.status, headers={"Connection": "close"})
+    """Respond and read on briefly, or a client that is still sending would miss the response."""
+    answer = JSONResponse(
+        {"error": refused.message}, refused.status, headers={"Connection": "close"}
+    )
     head = {"status": refused.status, "headers": answer.raw_headers}
     await send({"type": "http.response.start", **head})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
@@ -306,7 +309,7 @@ async def _refuse(refused: RefusedError, receive: Receive, send: Send) -> None:
 
 
 def address_of(scope: Scope | Any) -> str:
-    """Return the client's IPv4 address, or its IPv6 /64 network, which is one household."""
+    """Return the client's IPv4 address or its IPv6 /64 network, which usually is one household."""
     client = scope.get("client")
     host = client[0] if client else ""
     try:

@@ -1,4 +1,4 @@
-"""Build the tab My pictures: a visitor's own pictures, searched in this session only."""
+"""Build the My pictures tab, which searches a visitor's pictures within the session."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cmr_hub.types import JSONObject
 
 _SUFFIXES: Final = ["image", *IMAGE_ENDINGS, ".zip"]
 _PROMISE: Final = (
-    f"Up to {MAX_PICTURES} pictures or a zip of them, {MAX_BYTES // 2**20} MB in all. They are "
-    "searched in this visit only, nobody else sees them, and they are removed when you leave."
+    f"Upload up to {MAX_PICTURES} pictures or a zip file of pictures, {MAX_BYTES // 2**20} MB in "
+    "total. Only you can see them, and they are removed when you leave."
 )
-_EMPTY: Final = "Describe one of your pictures, or drop one to find others like it."
+_EMPTY: Final = "Describe one of your pictures, or choose a picture to find similar ones."
 _SHOWN_PROBLEMS: Final = 5
 _READING: Final = 3
-"""Visitors whose pictures are read at once; `pixels` limits what is decoded for all of them."""
+"""Number of visitors whose uploads are read concurrently; `decoding` limits the pixels."""
 
 
 def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
@@ -42,32 +42,31 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
     def engine(request: gr.Request) -> Engine:
         own = sessions.find(request.session_hash)
         if own is None or not len(own.engine.gallery):
-            raise QueryError("you have not added any pictures yet; drop some above")
+            raise QueryError("you have not added any pictures yet; upload some above")
         return own.engine
 
     def add(paths: list[Path], request: gr.Request) -> Iterator[tuple[Any, JSONObject, Any]]:
-        """Read uploaded files; yield updates of the upload box, the progress and the search."""
+        """Read uploads, and yield updates of the upload box, the progress and the search."""
         if not paths:
             return
         try:
             own = sessions.open(request.session_hash, address_of(request.request.scope))
-            yield gr.skip(), _notice("Reading …"), gr.skip()
+            yield gr.skip(), hint("Reading …"), gr.skip()
             for progress in own.add(paths):
                 text = _progress_text(progress, len(own.engine.gallery), is_done=False)
-                yield gr.skip(), _notice(text), gr.skip()
+                yield gr.skip(), hint(text), gr.skip()
             total = len(own.engine.gallery)
             text = _progress_text(progress, total, is_done=True)
-            yield None, _notice(text), gr.Column(visible=total > 0)
+            yield None, hint(text), gr.Column(visible=total > 0)
         except CMRError as error:
-            yield None, _notice(sentence(error)), gr.skip()
+            yield None, hint(sentence(error)), gr.skip()
         finally:
-            # Only the session's own copies are kept.
+            # The session has copies.
             files.remove(str(path) for path in paths)
 
     def forget(request: gr.Request) -> tuple[Any, JSONObject, JSONObject, None]:
-        """Remove the visitor's pictures."""
         sessions.close(request.session_hash)
-        return gr.Column(visible=False), _notice("Your pictures were removed."), hint(_EMPTY), None
+        return gr.Column(visible=False), hint("Your pictures were removed."), hint(_EMPTY), None
 
     upload = components.files_box("own-files", "Drop pictures or a zip here", _SUFFIXES)
     notice = components.results("own-notice", panel="own-notice", hint=_PROMISE)
@@ -90,15 +89,11 @@ def own_tab(sessions: Sessions, files: VisitorFolder) -> None:
 
 def _progress_text(progress: Progress, total: int, *, is_done: bool) -> str:
     noun = "picture" if progress.added == 1 else "pictures"
-    lines = [f"{progress.added} new {noun}, {total} in all{'.' if is_done else ' …'}"]
+    lines = [f"{progress.added} new {noun}, {total} in total{'.' if is_done else ' …'}"]
     if progress.is_full:
         lines.append(f"At most {MAX_PICTURES} pictures can be searched in one visit.")
-    lines += [sentence(QueryError(why)) for why in progress.refused[:_SHOWN_PROBLEMS]]
+    lines += [sentence(QueryError(reason)) for reason in progress.refused[:_SHOWN_PROBLEMS]]
     more = len(progress.refused) - _SHOWN_PROBLEMS
     if more > 0:
         lines.append(f"{more} more could not be read.")
     return "\n".join(lines)
-
-
-def _notice(text: str) -> JSONObject:
-    return {"status": text, "tone": "hint"}

@@ -1,4 +1,4 @@
-"""Build the page: tabs over the gallery of a model."""
+"""Build the page with its tabs for the gallery of a model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 EXAMPLES: Final = 3
-EMPTY: Final = "Describe a picture, give one, or look through the gallery:"
+EMPTY: Final = "Describe a picture, choose one, or browse the gallery:"
 _READ: Final = 1_000
 _LONGEST: Final = 80
 _MARK: Final = (
@@ -52,14 +52,14 @@ _MARK: Final = (
 
 @dataclass(frozen=True)
 class Page:
-    """A search page with its routes and the data of its visitors.
+    """A search page with its routes and visitor data.
 
     Attributes:
         blocks: the Gradio page.
         routes: routes of pictures, uploads and the service.
         sessions: the visitors' own pictures.
         files: the visitors' uploads.
-        work: the computing time that each address has used.
+        work: record of the computing time of each address.
     """
 
     blocks: gr.Blocks
@@ -69,7 +69,7 @@ class Page:
     work: Work
 
     def close(self) -> None:
-        """Stop serving, and remove the visitors' files."""
+        """Stop serving and remove the visitors' files."""
         self.blocks.close(verbose=False)
         self.sessions.close_all()
         self.files.close()
@@ -84,20 +84,20 @@ def build_page(
     gallery: str | None = None,
     is_private: bool = False,
 ) -> Page:
-    """Build the page over the gallery of a model; `serve` serves it.
+    """Build the page for the gallery of a model; see `serve`.
 
     Args:
         model: a model with a gallery.
         name: the model's name or path, as `load` accepts it.
-        compare: other models by name, for the Compare tab. They encode the gallery's items now.
+        compare: other models by name for the Compare tab. They encode the gallery immediately.
         card: directory of the model card.
         gallery: directory or address of the gallery, as `open_gallery` accepts it; None for the
             model's own.
-        is_private: whether only its owner can reach the page; then it shows where the pictures
-            are on this machine, and where they were taken.
+        is_private: whether only the owner can access the page. A private page shows the paths of
+            pictures and where they were taken.
 
     Raises:
-        QueryError: the model has no gallery, or a model cannot read pictures and sentences.
+        QueryError: the model has no gallery, or a model has no encoders.
     """
     for each in (model, *(compare or {}).values()):
         if not (each.image.has_encoder and each.text.has_encoder):
@@ -107,14 +107,13 @@ def build_page(
             )
     if not isinstance(model.gallery, Gallery) or not len(model.gallery):
         raise QueryError(
-            "this model has no gallery to search in; train it with `--gallery test` or "
-            "`--gallery all`"
+            "this model has no gallery to search; train it with `--gallery test` or `--gallery all`"
         )
     engine = Engine(model, model.gallery, is_private=is_private)
     engines = {name: engine}
     for other, each in (compare or {}).items():
         engines[other] = Engine(each, _gallery_of(each, model.gallery))
-    # Load now what the first query needs, so that no visitor waits for it.
+    # Warm up, so that the first visitor does not wait.
     engine.answer(QueryOptions(like=model.gallery.items["id"][0].as_py()))
     model.encode_images([Image.new("RGB", (8, 8))])
     title = "CMR Hub" if gallery is None else Path(gallery).name
@@ -122,9 +121,15 @@ def build_page(
     has_texts = "text" in model.gallery.targets
     files, work = VisitorFolder(), Work()
     sessions, service = Sessions(model, files), Service(engine)
-    # Gradio computes statistics of all requests after each one, which nobody reads.
+    # Gradio would compute unused statistics after each request.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+
+    def forget(request: gr.Request) -> None:
+        """Remove the files of a visitor who has left."""
+        sessions.close(request.session_hash)
+        files.forget(request.session_hash)
+
     with gr.Blocks(
         title=f"{title}: search pictures{' and sentences' if has_texts else ''}",
         analytics_enabled=False,
@@ -135,7 +140,7 @@ def build_page(
         def header() -> str:
             return _head(engine, title, name)
 
-        # At each visit, because the gallery may have grown.
+        # Update the header at each visit, because the gallery may have grown.
         gr.on(None, header, None, head, api_visibility="private", show_progress="hidden")
         with gr.Tab("Search", id="search"):
             search_panel(
@@ -154,7 +159,7 @@ def build_page(
         with gr.Tab("About", id="about"):
             about_tab(engine, name, card, gallery, examples)
         gradio_endpoints(service)
-        blocks.unload(_forget(sessions, files))
+        blocks.unload(forget)
     guard(blocks, files, work)
     blocks.queue(max_size=QUEUE, default_concurrency_limit=CONCURRENCY)
     routes = (
@@ -184,9 +189,9 @@ def _gallery_of(model: CrossModalModel, gallery: Gallery) -> Gallery:
 
 
 def _examples(engine: Engine) -> list[str]:
-    """Return queries to try: frequent classes or words of the captions, and short captions.
+    """Return example queries: frequent classes or words of the captions, and short captions.
 
-    The classes are those that the model predicts if the gallery has neither.
+    If the gallery has no classes and no captions, the model predicts the classes.
     """
     items = engine.gallery.items.slice(0, _READ)
     sentences = [one for row in items["sentences"].to_pylist() for one in row or ()]
@@ -222,12 +227,3 @@ def _head(engine: Engine, title: str, model: str) -> str:
         f'<header class="head">{_MARK}<div><h1>{html.escape(title)}</h1>'
         f"<p>Find pictures by sentences{also}. {html.escape(' · '.join(facts))}.</p></div></header>"
     )
-
-
-def _forget(sessions: Sessions, files: VisitorFolder) -> object:
-    def forget(request: gr.Request) -> None:
-        """Remove the files of a visitor who has left."""
-        sessions.close(request.session_hash)
-        files.forget(request.session_hash)
-
-    return forget

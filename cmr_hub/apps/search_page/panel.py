@@ -14,7 +14,7 @@ import gradio as gr
 
 from cmr_hub.apps.search_page import components
 
-# Imported at run time: Gradio reads the annotations of handlers to choose their arguments.
+# These are imported at run time, because Gradio reads the annotations of handlers.
 from cmr_hub.apps.search_page.engine import Answer, Engine
 from cmr_hub.apps.search_page.explanation import explanation, heat
 from cmr_hub.apps.search_page.facets import MOST_CHOICES, Facets, condition_of, filters_of
@@ -25,7 +25,7 @@ from cmr_hub.errors import CMRError, QueryError
 from cmr_hub.types import JSONObject, Modality
 
 EngineOf: TypeAlias = Callable[[gr.Request], Engine]
-"""Returns the engine that a visitor searches with. Raises CMRError if there is none yet."""
+"""Function that returns a visitor's engine. It raises CMRError if there is none yet."""
 Shown: TypeAlias = tuple[JSONObject, Answer | None]
 
 SHOW: Final = {"Automatic": None, "Pictures": "image", "Sentences": "text", "Both": "both"}
@@ -34,14 +34,14 @@ MORE: Final = 24
 MOST_CLEAR: Final = 6
 CLEAR: Final = "Only clear hits, e.g. 2.5 (0: any)"
 _NAMES: Final = {name: name for name in QueryOptions.model_fields} | {"text": "q", "count": "k"}
-"""Names in the page's address of the fields of `QueryOptions`."""
+"""Names of URL parameters by field of `QueryOptions`."""
 
 
 class Handlers:
-    """Event handlers of a panel, which show every `CMRError` as a sentence on the page.
+    """Event handlers of a panel. They show every `CMRError` as a sentence on the page.
 
     Args:
-        engine_of: returns the engine that a visitor searches with.
+        engine_of: returns a visitor's engine.
         empty: text to show if the query is empty.
         filters: columns with a list of choices.
     """
@@ -54,7 +54,7 @@ class Handlers:
         return self._answered(request, partial(self._options, *inputs), inputs[1])
 
     def like(self, event: gr.EventData, request: gr.Request, *inputs: Any) -> Shown:
-        """Search for items similar to the one of the event."""
+        """Search for items similar to the selected one."""
         return self._answered(request, lambda: self._options(*inputs, like=_id(event)))
 
     def refine(self, request: gr.Request, answer: Answer | None, *inputs: Any) -> Shown:
@@ -66,16 +66,16 @@ class Handlers:
     def more(
         self, request: gr.Request, answer: Answer | None, *inputs: Any
     ) -> tuple[JSONObject, Answer | None, float]:
-        """Repeat the last search for more results, and set their number."""
+        """Repeat the last search with a larger number of results, and return the number."""
         count = min(_within(inputs[4], 1, MAX_HITS) + MORE, MAX_HITS)
         return *self.refine(request, answer, *inputs[:4], count, *inputs[5:]), count
 
     def restore(self, request: gr.Request) -> list[Any]:
-        """Set the panel as the page's address says, and search."""
+        """Restore the panel from the page's URL and search."""
         query = dict(request.query_params)
         *boxes, shown, answer = self._restored(request, query)
         if not any(name in query for name in _NAMES.values()):
-            # The visitor may have begun to type.
+            # Do not overwrite what the visitor may have typed already.
             boxes = [
                 gr.update(choices=box["choices"]) if isinstance(box, dict) else gr.skip()
                 for box in boxes
@@ -83,23 +83,23 @@ class Handlers:
         return [*boxes, {**shown, "is_first": True}, answer]
 
     def back(self, event: gr.EventData, request: gr.Request) -> list[Any]:
-        """Set the panel as an address of the browser's history says, and search."""
+        """Restore the panel from a URL of the browser's history and search."""
         query = str(_field(event, "query") or "")
         return [None, *self._restored(request, dict(parse_qsl(query.removeprefix("?"))))]
 
     def _restored(self, request: gr.Request, query: Mapping[str, str]) -> list[Any]:
         facets = self.engine_of(request).facets
-        problem_found = None
+        failure = None
         try:
-            given = {
+            values = {
                 field: query[name]
                 for field, name in _NAMES.items()
                 if name in query and field not in ("image", "offset")
             }
-            options = QueryOptions.of({"count": COUNT, **given})
+            options = QueryOptions.of({"count": COUNT, **values})
             chosen, first, last, other, place = filters_of(options.where, facets.filters)
         except CMRError as error:
-            problem_found = error
+            failure = error
             options, chosen, first, last = QueryOptions(count=COUNT), {}, "", ""
             other = place = ""
         boxes = [
@@ -120,8 +120,8 @@ class Handlers:
                 for name in self.filters
             ),
         ]
-        if problem_found is not None:
-            return [*boxes, problem(problem_found), None]
+        if failure is not None:
+            return [*boxes, problem(failure), None]
         shown, answer = self._answered(request, lambda: options)
         return [*boxes, {**shown, "is_restored": True}, answer]
 
@@ -173,11 +173,11 @@ class Handlers:
             shown = reply(engine, answer, started, self.empty)
         except CMRError as error:
             return problem(error), None
-        # A picture that was given cannot be in the address.
+        # A URL cannot contain the picture of a query.
         return {**shown, "query": None if picture else query_of(options)}, answer
 
     def open(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> JSONObject:
-        """Describe the item of the event for the viewer."""
+        """Describe the selected item for the viewer."""
         target: Modality = "text" if _field(event, "target") == "text" else "image"
         try:
             return fresh(explanation(self.engine_of(request), answer, _id(event), target))
@@ -185,7 +185,7 @@ class Handlers:
             raise gr.Error(str(error), print_exception=False) from error
 
     def look(self, answer: Answer | None, event: gr.EventData, request: gr.Request) -> Any:
-        """Compute the heat map over the picture of the event's item."""
+        """Compute the heat map of the selected item's picture."""
         try:
             return gr.update(heat=fresh(heat(self.engine_of(request), answer, _id(event))))
         except CMRError as error:
@@ -194,7 +194,7 @@ class Handlers:
 
 
 def query_of(options: QueryOptions) -> str:
-    """Return a query as the page's address has it, without the defaults."""
+    """Return the URL parameters of a query, without defaults."""
     default = QueryOptions(count=COUNT)
     values = {_NAMES[name]: value for name, value in options if value != getattr(default, name)}
     return f"?{urlencode(values)}" if values else ""
@@ -202,11 +202,12 @@ def query_of(options: QueryOptions) -> str:
 
 @dataclass(frozen=True)
 class Panel:
-    """The components that a tab may connect with others.
+    """The components of a panel, for events of other components.
 
     Attributes:
-        inputs: inputs of `Handlers.ask`.
-        outputs: outputs of `Handlers.ask`.
+        inputs: inputs of `handlers.ask`.
+        outputs: outputs of `handlers.ask`.
+        handlers: the event handlers.
     """
 
     inputs: list[Any]
@@ -224,16 +225,16 @@ def search_panel(
     has_texts: bool = False,
     examples: list[str] | None = None,
 ) -> Panel:
-    """Build the query, the options and the results within a tab.
+    """Build the query, the options and the results in the current tab.
 
     Args:
         name: prefix of the elements' ids.
-        engine_of: returns the engine that a visitor searches with.
-        placeholder, empty: text in the empty query, and before the results of an empty query.
-        facets: what the gallery can be filtered by. The panel whose gallery is known has the
-            cursor, and its query is in the page's address.
+        engine_of: returns a visitor's engine.
+        placeholder, empty: text in the empty text box, and status of an empty query.
+        facets: columns to filter the gallery by. A panel with facets has the focus, and keeps its
+            query in the page's URL.
         has_texts: whether the gallery has sentences.
-        examples: sentences to try.
+        examples: example sentences.
     """
     known = facets or Facets()
     handlers = Handlers(engine_of, empty, tuple(known.filters))
@@ -267,7 +268,11 @@ def search_panel(
         with gr.Row():
             dropdowns = [
                 gr.Dropdown(
-                    [*choices], multiselect=True, label=_title(column), min_width=200, value=[]
+                    [*choices],
+                    multiselect=True,
+                    label="Class" if column == "label" else column.replace("_", " ").capitalize(),
+                    min_width=200,
+                    value=[],
                 )
                 for column, choices in known.filters.items()
             ]
@@ -324,8 +329,8 @@ def search_panel(
     inputs = [text, picture, *options, *dropdowns]
     outputs = [results, answer]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    asked = [button.click, text.submit, picture.change, results.clear]
-    gr.on(asked, handlers.ask, inputs, outputs, trigger_mode="always_last", **quiet)
+    searches = [button.click, text.submit, picture.change, results.clear]
+    gr.on(searches, handlers.ask, inputs, outputs, trigger_mode="always_last", **quiet)
     refined = [
         *(box.submit for box in (without, condition, first, last, place)),
         *(slider.release for slider in (weight, count, min_score, clear)),
@@ -356,12 +361,8 @@ def search_panel(
 
 
 def _columns(facets: Facets) -> str:
-    names = [name for name, told in facets.columns.items() if told["count"]][:4]
+    names = [name for name, facet in facets.columns.items() if facet["count"]][:4]
     return f"on {', '.join(names)} …, e.g. {names[0]} IS NOT NULL" if names else ""
-
-
-def _title(column: str) -> str:
-    return "Class" if column == "label" else column.replace("_", " ").capitalize()
 
 
 def _chosen_example(event: gr.EventData) -> tuple[str, None]:
@@ -390,13 +391,15 @@ def _within(value: Any, low: float, high: float) -> float:
 
 
 def _chosen(values: Any) -> list[str | int]:
-    """Check a selection from a request.
+    """Check the selected values of a filter.
 
     Raises:
-        QueryError: it is not a list, or longer than any list of choices.
+        QueryError: they are not a list, or there are too many.
     """
     if not isinstance(values or [], list):
-        raise QueryError("the values of a filter are a list: choose them from it")
+        raise QueryError("the values of a filter must be a list; choose them from the filter")
     if len(values or ()) > MOST_CHOICES:
-        raise QueryError(f"choose at most {MOST_CHOICES} of a list, or none to search all")
+        raise QueryError(
+            f"choose at most {MOST_CHOICES} values of a filter, or none to search all items"
+        )
     return list(dict.fromkeys(value for value in values or () if isinstance(value, str | int)))

@@ -1,4 +1,4 @@
-"""Check the JSON that visitors send to Gradio's events before Gradio reads it."""
+"""Check the JSON of requests to Gradio's events before Gradio reads it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Payloads:
     """ASGI middleware that checks the JSON of every request and passes on a sanitised copy.
 
     Every object that looks like a file, with or without Gradio's type marker and at any depth,
-    must be an upload of the same session; only its path and name are passed on. The scope of the
-    request has its session then, as `session_hash`.
+    must be an upload of the same session. Only its path and name are passed on. The session is
+    added to the scope as `session_hash`.
 
     Args:
         app: the app behind this one.
         files: the visitors' files.
-        note_session: called with the session of each request, which it may refuse.
+        note_session: function that receives the session of each request and may refuse it.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Payloads:
         if path.startswith(_MCP):
             checker.bounded(payload)
             return body, session
-        # Lone surrogates are handled later, when the text is read.
+        # `cleaned` removes lone surrogates later.
         return json.dumps(checker.checked(payload)).encode(), session
 
 
 class _Checker:
-    """Checks the values of one request."""
+    """Checker of the values of one request."""
 
     def __init__(self, files: VisitorFolder, session: str | None) -> None:
         self._files, self._session = files, session
@@ -128,7 +128,7 @@ class _Checker:
     def _file(self, value: dict[str, Any]) -> dict[str, Any]:
         path = value.get("path")
         if isinstance(path, str) and path.startswith(("http://", "https://")):
-            # MCP clients name an upload by its URL on this page; nothing is fetched.
+            # MCP clients refer to an upload by its URL on this page, which is not fetched.
             path = unquote(urlsplit(path).path.partition(_FILE)[2])
         path = self._files.claim(path, self._session)
         name = value.get("orig_name")
@@ -140,7 +140,7 @@ class _Checker:
 
 
 def is_json(scope: Scope) -> bool:
-    """Return whether the body of a request is JSON, as in all posts to Gradio except uploads."""
+    """Return whether the body of a request must be JSON: all posts to Gradio except uploads."""
     path: str = scope.get("path", "")
     return (
         scope["type"] == "http"
@@ -159,7 +159,7 @@ def is_event(scope: Scope) -> bool:
 
 
 async def read(receive: Receive) -> bytes:
-    """Read the complete body, whose size `Limits` has checked."""
+    """Read the complete body; `Limits` has checked the size."""
     parts = []
     while True:
         message = await receive()
@@ -169,7 +169,7 @@ async def read(receive: Receive) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that yields a body that was already read."""
+    """Return a `receive` function that first returns a body that was already read."""
     is_sent = False
 
     async def again() -> Message:
@@ -184,5 +184,5 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 def length_of(scope: Scope) -> int | None:
     """Return the Content-Length of a request, or None."""
-    given = Headers(scope=scope).get("content-length", "")
-    return int(given) if given.isascii() and given.isdigit() else None
+    value = Headers(scope=scope).get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() else None

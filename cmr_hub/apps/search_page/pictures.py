@@ -36,11 +36,11 @@ def picture_route(
 ) -> Route:
     """Return the route `/picture?id=…`, with the options `&small=1` and `&own=TOKEN`.
 
-    An id is looked up among the items of a gallery; a request never contains a path. Pictures are
-    encoded again, so that no metadata is sent, such as the place where a photograph was taken.
+    Requests contain the id of an item, never a path. Pictures are encoded again, so that no
+    metadata is sent, for example the place where a photograph was taken.
 
     Args:
-        gallery: engine of the gallery that all visitors search.
+        gallery: engine of the common gallery.
         own: returns the engine of a session's own pictures by its token, or None.
         work: record of the seconds of work per address.
     """
@@ -50,7 +50,7 @@ def picture_route(
     def small(path: str) -> bytes:
         return jpeg(path, SMALL)
 
-    # Not async: Starlette runs a plain function in a thread, so the page is not blocked.
+    # Starlette runs a function that is not async in a thread, so that the page is not blocked.
     def picture(request: Request) -> Response:
         token = request.query_params.get("own")
         engine = gallery if token is None else own(token)
@@ -84,7 +84,7 @@ def jpeg(source: str | Path | Image.Image, side: int, quality: int = 85) -> byte
     """Encode a picture as JPEG, scaled down to at most `side` pixels per side.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: the picture cannot be read.
         BusyError: too many large pictures are being read.
     """
     if isinstance(source, Image.Image):

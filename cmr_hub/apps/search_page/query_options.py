@@ -1,4 +1,4 @@
-"""Define and check a request for a search: the same for the page, HTTP and MCP."""
+"""Define and check search requests of the page, HTTP and MCP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cleaned(text: object) -> str:
     """Remove control characters and lone surrogates from a text of a request.
 
     Raises:
-        QueryError: it is not a text, or it is too long.
+        QueryError: the value is not a text, or it is too long.
     """
     if text is None:
         return ""
@@ -39,25 +39,25 @@ def cleaned(text: object) -> str:
 
 _Text: TypeAlias = Annotated[str, BeforeValidator(cleaned)]
 _Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
-# Programs send an empty text or null for what they leave out.
+# Programs send an empty text or null for omitted values.
 _OrNone: Final = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class QueryOptions(BaseModel):
-    """A request for a search; hashable, so that answers can be cached.
+    """A search request. It is hashable, so that answers can be cached.
 
-    The descriptions are shown to programs, and up to the semicolon in errors.
+    Programs see the descriptions. Error messages quote them up to the semicolon.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: _Text = Field(
-        default="", description="a text; what is wanted, e.g. two red buses on a street"
+        default="", description="a text; what to search for, e.g. two red buses on a street"
     )
     image: Annotated[str | None, _OrNone] = Field(
         default=None, description="a data: URL or base64; a picture to search with"
     )
-    without: _Text = Field(default="", description="a text; what should not be there")
+    without: _Text = Field(default="", description="a text; what results should not show")
     where: _Text = Field(
         default="", description="a condition on the columns; e.g. year >= 2020 AND label = 'dog'"
     )
@@ -76,29 +76,29 @@ class QueryOptions(BaseModel):
         description=f"a whole number from 1 to {MAX_HITS}; results in each list",
     )
     min_score: Annotated[_Number | None, _OrNone] = Field(
-        default=None, ge=-1, le=1, description="a number from -1 to 1; least cosine similarity"
+        default=None, ge=-1, le=1, description="a number from -1 to 1; minimum cosine similarity"
     )
     clear: Annotated[_Number | None, _OrNone] = Field(
         default=None,
         ge=0,
         le=100,
-        description="a number from 0, e.g. 2.5; least that a result must stand out, for texts only",
+        description="a number from 0, e.g. 2.5; minimum z-score of results, for texts only",
     )
     distinct: bool = Field(default=False, description="true or false; hide near duplicates")
-    like: _Text = Field(default="", description="a text; id of an item to search with, alone")
+    like: _Text = Field(default="", description="a text; id of an item, to find similar items")
     weight: _Number = Field(
         default=1.0,
         ge=0,
         le=3,
-        description="a number from 0 to 3; weight of the text beside a picture",
+        description="a number from 0 to 3; weight of the text in a query with a picture",
     )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Check a request.
+        """Validate a request.
 
         Raises:
-            QueryError: a value is wrong, or there is no such parameter.
+            QueryError: a value is invalid, or a parameter does not exist.
         """
         try:
             return cls.model_validate(values)
@@ -112,9 +112,9 @@ class QueryOptions(BaseModel):
 
 
 def no_parameter(name: str, known: Iterable[str]) -> QueryError:
-    """Return the error for a parameter that does not exist."""
+    """Return the error for an unknown parameter."""
     others = ", ".join(known)
-    which = f"there are {others}" if others else "none can be given here"
+    which = f"use {others}" if others else "this route has none"
     return QueryError(f"there is no parameter {shown(name)}; {which}")
 
 

@@ -1,4 +1,4 @@
-"""Turn answers and errors into the JSON that the page shows."""
+"""Convert answers and errors to JSON for the page."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _numbers = count()
 
 
 def fresh(value: JSONObject) -> JSONObject:
-    """Add a unique number, because the page draws a value only if it has changed."""
+    """Add a unique number, because the page only draws values that have changed."""
     return {**value, "number": next(_numbers)}
 
 
 def hint(text: str) -> JSONObject:
-    """Return a hint for an empty query."""
+    """Return a hint or a notice for the page."""
     return fresh({"status": text, "tone": "hint"})
 
 
 def problem(error: CMRError) -> JSONObject:
-    """Return an error as a sentence."""
+    """Return an error message for the page."""
     return fresh({"status": sentence(error), "tone": "error"})
 
 
@@ -39,10 +39,10 @@ def reply(engine: Engine, answer: Answer, started: float, empty: str = "") -> JS
     """Return the results as JSON for the page.
 
     Args:
-        engine: the engine that answered.
-        answer: its answer.
-        started: when the request came, a value of `perf_counter`.
-        empty: text for an empty query.
+        engine: the engine that computed the answer.
+        answer: the answer.
+        started: value of `perf_counter` at the start of the request.
+        empty: status for an empty query.
     """
     seconds = perf_counter() - started
     options = answer.options
@@ -74,7 +74,7 @@ def not_cut(answer: Answer) -> str:
     """Return a note if `clear` was requested but could not be applied."""
     if answer.options.clear is None or answer.is_cut:
         return ""
-    return "All hits are shown: this query or gallery does not support hiding unclear ones."
+    return "All hits are shown, because this query or gallery does not support hiding unclear ones."
 
 
 def _summary(answer: Answer, seconds: float) -> str:

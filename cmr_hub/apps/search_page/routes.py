@@ -1,4 +1,4 @@
-"""List the routes that the page serves; all other routes of Gradio, now or later, are closed."""
+"""List the routes that the page serves; all other routes of Gradio are closed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _STREAMS: Final = re.compile(
 
 
 class OnlyRoutes:
-    """ASGI middleware that answers 404 to all other routes.
+    """ASGI middleware that responds with 404 to all other routes.
 
     Args:
         app: the app behind this one.
@@ -89,14 +89,14 @@ class OnlyRoutes:
         if scope["type"] == "lifespan" or self.serves(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
         else:
-            await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+            await PlainTextResponse("This page does not exist.", 404)(scope, receive, send)
 
 
 def is_stream(method: str, path: str) -> bool:
-    """Return whether the answer is a stream that lasts until the visitor leaves."""
+    """Return whether the response is a stream that lasts until the visitor leaves."""
     return method == "GET" and _STREAMS.fullmatch(path) is not None
 
 
 def is_work(path: str) -> bool:
-    """Return whether a route reads pictures or runs the model, besides Gradio's events."""
+    """Return whether a route that is not an event reads pictures or runs the model."""
     return _WORK.fullmatch(path) is not None

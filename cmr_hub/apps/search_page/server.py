@@ -1,4 +1,4 @@
-"""Run a page in uvicorn, and close connections that stay idle or are too many."""
+"""Run a page in uvicorn, with a timeout and a maximum number of connections."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HEAD_SECONDS: Final = 10.0
-OF_ADDRESS: Final = 200
-OF_ALL: Final = 800
+MAX_PER_ADDRESS: Final = 200
+MAX_CONNECTIONS: Final = 800
 """Maximum number of connections; a process can usually open 1,024 files."""
 _HEAD_BYTES: Final = 64 * 1024
 _CLOSING_SECONDS: Final = 1
-# Only the Hub's proxy can connect from a private network.
+# In a Space, only the Hub's proxy connects from private networks.
 _HUB_PROXIES: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 _open: Counter[str] = Counter()
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if its address has too many or sends no request in time."""
+    """A connection that is closed after a timeout, or if its address has too many connections."""
 
     _head_timeout: asyncio.TimerHandle | None = None
     _address = ""
@@ -38,12 +38,12 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, and close it if there are too many."""
         super().connection_made(transport)
-        # asyncio does so only for sockets that name their protocol, unlike those of create_server;
-        # without it an answer in two pieces waits 40 ms for the client to acknowledge the first.
+        # asyncio does not set this for sockets of create_server. Without it, a response in two
+        # parts waits 40 ms until the client acknowledges the first part.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = self.client[0] if self.client else ""
         _open[self._address] += 1
-        if _open[self._address] > OF_ADDRESS or _open.total() > OF_ALL:
+        if _open[self._address] > MAX_PER_ADDRESS or _open.total() > MAX_CONNECTIONS:
             transport.abort()
             return
         self._start_timeout()
@@ -57,12 +57,12 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse data; the timeout ends with the head of the request."""
+        """Parse data; stop the timeout at the end of the request headers."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_timeout()
         elif self._head_timeout is None:
-            # The head of another request on a connection that is kept alive.
+            # The headers of a further request on a connection that is kept alive.
             self._start_timeout()
 
     def _start_timeout(self) -> None:
@@ -80,7 +80,7 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Serves an app in its own thread.
+    """Serve an app in a separate thread.
 
     Args:
         app: the app to serve.
@@ -107,7 +107,7 @@ class Server(uvicorn.Server):
         )
 
     def start(self) -> None:
-        """Start the server, and return when it accepts requests.
+        """Start the server and return when it accepts requests.
 
         Raises:
             RuntimeError: the server cannot start.
@@ -115,11 +115,11 @@ class Server(uvicorn.Server):
         self._thread.start()
         while not self.started:
             if not self._thread.is_alive():
-                raise RuntimeError("the server has not started")
+                raise RuntimeError("the server could not start")
             self._thread.join(0.001)
 
     def close(self) -> None:
-        """Stop the server, and cut off endless answers."""
+        """Stop the server and abort endless responses."""
         self.should_exit = True
         self._thread.join(2 * _CLOSING_SECONDS)
 
@@ -129,8 +129,8 @@ def listen(host: str, port: int | None, first: int, count: int) -> socket.socket
 
     Args:
         host: an address or a name of this machine.
-        port: the port; None for the first free one.
-        first, count: the range in which to look for a free port.
+        port: the port; None for the first free port.
+        first, count: range of ports to try.
 
     Raises:
         OSError: no port can be opened.

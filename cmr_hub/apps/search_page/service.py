@@ -1,4 +1,4 @@
-"""Answer programs in JSON; `gradio_api` and `http_api` offer this service."""
+"""Answer requests of programs in JSON; `gradio_api` and `http_api` offer this service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """Searches and encodes; every method raises CMRError if it cannot answer.
+    """Search and encode; all methods raise CMRError if they cannot answer.
 
     Args:
         engine: the engine of the gallery.
@@ -33,11 +33,11 @@ class Service:
         self._engine = engine
 
     def search(self, picture: Image.Image | None = None, **values: Any) -> JSONObject:
-        """Return the results of a request; see `QueryOptions` for its values.
+        """Return the results of a search.
 
         Args:
-            picture: a decoded picture, in place of the value `image`.
-            **values: the request.
+            picture: a decoded picture, instead of the value `image`.
+            **values: see `QueryOptions`.
         """
         options = QueryOptions.of(values)
         if options.image is not None:
@@ -46,7 +46,7 @@ class Service:
         if picture is None and not (
             options.text or options.without or options.like or options.where
         ):
-            raise QueryError("the text is empty; give a sentence")
+            raise QueryError("the text is empty; enter a sentence")
         answer = self._engine.answer(options, picture)
         is_empty = not answer.pictures and not answer.texts
         first = NOTHING_CLEAR if answer.is_cut and is_empty else not_cut(answer)
@@ -63,7 +63,7 @@ class Service:
         """Return the unit vector of a sentence or of a picture."""
         words = cleaned(text)
         if bool(words) == (picture is not None):
-            raise QueryError("give either a text or a picture")
+            raise QueryError("send either a text or a picture")
         model = self._engine.model
         if picture is not None:
             vector = model.encode_images([picture])[0]
@@ -76,7 +76,7 @@ class Service:
         }
 
     def facets(self) -> JSONObject:
-        """Return the columns of the gallery: types, values or ends, for conditions."""
+        """Return the columns of the gallery with their types and their values or ranges."""
         return {"items": len(self._engine.gallery), "columns": self._engine.facets.columns}
 
     def item(self, id: object) -> JSONObject:
@@ -88,16 +88,16 @@ class Service:
         return {name: record[name] for name in record if name not in ("rank", "score", "z")}
 
     def health(self) -> JSONObject:
-        """Return that the page answers, and what it searches."""
+        """Return the status of the page and its gallery."""
         gallery = self._engine.gallery
         return {"status": "ok", "items": len(gallery), "model": gallery.model_id}
 
 
 def decode_image_text(text: str) -> Image.Image:
-    """Decode a picture in base64, with or without the head of a data: URL.
+    """Decode a picture in base64, with or without the prefix of a data: URL.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: the picture cannot be read.
     """
     head, _, rest = text.rpartition(",")
     if head and not head.startswith("data:"):

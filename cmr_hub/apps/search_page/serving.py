@@ -1,4 +1,4 @@
-"""Serve the page without contacting any other machine."""
+"""Serve the page without requests to other machines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cmr_hub.models.cross_modal import CrossModalModel
 
-# System fonts, because other Gradio themes download fonts from Google.
+# Use system fonts, because Gradio's themes download fonts from Google.
 THEME: Final = gr.themes.Default(
     primary_hue="indigo",
     neutral_hue="slate",
@@ -62,10 +62,10 @@ def serve(
 
     Args:
         page: the page, as `build_page` returns it.
-        host, port: address to listen on; without a port, the first free one from 7860.
-        block: wait until Ctrl+C, SIGTERM or SIGHUP, then remove the visitors' files.
-        mcp: also serve MCP; requires the extra `mcp`.
-        allow_hosts: other host names of the page, e.g. that of a reverse proxy.
+        host, port: address to listen on; default port: the first free one from 7860.
+        block: whether to wait for Ctrl+C, SIGTERM or SIGHUP, and then remove the visitors' files.
+        mcp: whether to serve MCP; requires the extra `mcp`.
+        allow_hosts: additional host names of the page, for example that of a reverse proxy.
 
     Returns:
         The URL of the page.
@@ -74,9 +74,9 @@ def serve(
         CMRError: the address is not available, or the extra `mcp` is not installed.
     """
     if mcp and find_spec("mcp") is None:
-        raise CMRError("an MCP server needs another package: pip install 'cmr-hub[mcp]'")
+        raise CMRError("an MCP server needs an additional package: pip install 'cmr-hub[mcp]'")
     # A network releases the GIL at each of its many small steps. With the default interval of
-    # 5 ms it would wait for the GIL longer than it computes while the server is busy.
+    # 5 ms, it would spend more time on waiting for the GIL than on computing.
     sys.setswitchinterval(_SWITCH_SECONDS)
     give_large_blocks_back()
     try:
@@ -99,16 +99,16 @@ def serve(
 
 
 def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[str] = ()) -> ASGIApp:
-    """Return the page as an ASGI app with all its protective middleware.
+    """Return the page as an ASGI app with all security middleware.
 
     Args:
         page: the page, as `build_page` returns it.
         host: address that the server listens on.
-        mcp: also serve MCP.
-        allow_hosts: other host names of the page.
+        mcp: whether to serve MCP.
+        allow_hosts: additional host names of the page.
     """
     blocks = page.blocks
-    # Each request of a program without a session hash counts as a new session.
+    # Each request without a session hash, such as those of programs, counts as a new session.
     blocks.state_session_capacity = _SESSIONS
     outer = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, routes=list(page.routes))
     gr.mount_gradio_app(
@@ -119,7 +119,7 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
         css=asset("page.css"),
         head=_LANGUAGE,
         footer_links=[],
-        # Gradio serves no files; the page's own routes do.
+        # Gradio must not serve files, because the page has routes for them.
         allowed_paths=[],
         max_file_size=MAX_FILE,
         run_history=False,
@@ -129,12 +129,12 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
         mcp_server=mcp,
     )
     blocks.app = blocks.server_app = outer.routes[-1].app  # type: ignore[attr-defined]
-    # Gradio checks paths only if it believes that it has started the server itself.
+    # Gradio checks paths only if it assumes that it has started the server.
     blocks.has_launched = True
     if mcp:
         import gradio.mcp as gradio_mcp
 
-        # Folder for the pictures in the requests of MCP clients.
+        # Folder for pictures in requests of MCP clients.
         gradio_mcp.DEFAULT_TEMP_DIR = str(page.files.path)
     queue = blocks._queue
 
@@ -153,11 +153,11 @@ def app_of(page: Page, *, host: str, mcp: bool = False, allow_hosts: Sequence[st
 
 
 def wait(page: Page) -> None:
-    """Wait for a signal to stop, and close the page."""
+    """Wait for a stop signal, and close the page."""
     stopped = Event()
     before = {one: signal.signal(one, lambda *_: stopped.set()) for one in _STOP_SIGNALS}
     try:
-        # In short steps, because Python handles signals only between them.
+        # Wait in short steps, because Python handles signals only between them.
         while not stopped.wait(0.2):
             pass
     finally:
@@ -184,15 +184,15 @@ def launch(
     """Serve the search page until it is stopped.
 
     Args:
-        name: name or path of a model, as `load` accepts it; default: the model that made the
+        name: name or path of a model, as `load` accepts it; default: the model that encoded the
             gallery, or the default model of the package.
         gallery: directory or address of a gallery; default: the one saved with the model.
         compare: other models for the Compare tab, as `load` accepts them.
         host, port: address to listen on.
         revision: revision of a model on the Hub.
-        mcp: also serve MCP.
+        mcp: whether to serve MCP.
         device, allow_download, backend, int8: options of all models, see `load`.
-        allow_hosts: other host names of the page.
+        allow_hosts: additional host names of the page.
 
     Raises:
         CMRError: the model does not exist or has no gallery, or the address is not available.
@@ -204,12 +204,12 @@ def launch(
         "int8": int8,
     }
     model = _model(name, gallery, revision, load_options)
-    own = name or model.source or "the model"
+    source = name or model.source or "the model"
     page = build_page(
         model,
-        name=_shown(own),
+        name=_shown(source),
         compare={_shown(other): load(other, **load_options) for other in compare},
-        card=_directory(str(own)),
+        card=_directory(str(source)),
         gallery=None if gallery is None else _shown(gallery),
         is_private=gallery is not None
         and host.strip("[]") in LOCAL
@@ -220,7 +220,7 @@ def launch(
 
 
 def _shown(name: str | Path) -> str:
-    """Return the name of a model for visitors, without the folders of this machine."""
+    """Return the name of a model for visitors, without the path on this machine."""
     return Path(name).name if Path(name).is_absolute() else str(name)
 
 
@@ -234,13 +234,13 @@ def _model(
         return load(name, revision=revision, **load_options)
     opened = open_gallery(gallery, name, **load_options)
     if opened.model is None:
-        raise QueryError(f"{gallery} was opened without its model")
+        raise QueryError(f"{gallery} was opened without its model; name the model")
     opened.model.gallery = opened
     return opened.model
 
 
 def _directory(name: str) -> Path | None:
-    """Return the directory in which the model card may be."""
+    """Return the directory that may contain the model card."""
     if Path(name).is_dir():
         return Path(name)
     return release_directory(name) if is_release(name) else None

@@ -1,4 +1,4 @@
-"""Index visitors' own pictures for their session, and remove them with it."""
+"""Index visitors' own pictures, and remove them at the end of the session."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from cmr_hub.apps.search_page.engine import Engine
 from cmr_hub.apps.search_page.pictures import LARGE, jpeg
 from cmr_hub.apps.search_page.uploads import pictures_in
-from cmr_hub.apps.search_page.visitor_files import FULL, FullError, VisitorFolder, no_room
-from cmr_hub.errors import CMRError, StorageError
+from cmr_hub.apps.search_page.visitor_files import VisitorFolder, storage_error
+from cmr_hub.errors import CMRError
 from cmr_hub.gallery.gallery import Gallery
 from cmr_hub.gallery.items import Item, items_table
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 MAX_PICTURES: Final = 200
 MAX_BYTES: Final = 256 * 2**20
-"""Maximum size of all uploads of a session."""
+"""Maximum total size of the uploads of a session."""
 MAX_SESSIONS: Final = 100
-MAX_OF_ADDRESS: Final = 20
+MAX_PER_ADDRESS: Final = 20
 IDLE_SECONDS: Final = 3600.0
 _BATCH_SIZE: Final = 8
 _BATCH_PIXELS: Final = 24_000_000
@@ -36,11 +36,11 @@ _BATCH_PIXELS: Final = 24_000_000
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of reading pictures."""
+    """Progress of reading uploads."""
 
     added: int
     refused: tuple[str, ...]
-    """Reasons why pictures were refused."""
+    """Error messages of unreadable pictures."""
     is_full: bool = False
 
 
@@ -48,13 +48,15 @@ class OwnPictures:
     """The pictures of one session, in a separate folder.
 
     Args:
-        model: the model that all visitors search with.
+        model: the model of the page.
         files: the visitors' folder, which contains this folder and counts its size.
+        address: address of the visitor.
     """
 
-    def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
+    def __init__(self, model: CrossModalModel, files: VisitorFolder, address: str = "") -> None:
+        self.address = address
         self.token = secrets.token_urlsafe(24)
-        """Secret that the URLs of the pictures must contain."""
+        """Secret in the URLs of the pictures."""
         self.engine = Engine(model, Gallery.create(None, model), token=self.token)
         self.used = time.monotonic()
         self._files = files
@@ -64,9 +66,9 @@ class OwnPictures:
         self._is_closed = False
 
     def add(self, paths: Sequence[Path]) -> Iterator[Progress]:
-        """Read pictures and zip files in batches, and yield the progress.
+        """Index pictures and zip files in batches, and yield the progress.
 
-        Every picture is encoded again, so that no metadata is stored.
+        Pictures are encoded again, so that no metadata is stored.
         """
         added = 0
         refused: list[str] = []
@@ -74,10 +76,10 @@ class OwnPictures:
         self._uploaded += sum(path.stat().st_size for path in paths)
         if self._uploaded > MAX_BYTES:
             self._uploaded -= sum(path.stat().st_size for path in paths)
-            yield Progress(
-                0,
-                (f"At most {MAX_BYTES // 2**20} MB can be uploaded in one visit: send fewer.",),
+            limit = (
+                f"At most {MAX_BYTES // 2**20} MB can be uploaded in one visit; upload fewer files."
             )
+            yield Progress(0, (limit,))
             return
         for name, picture in pictures_in(paths):
             if self._is_closed:  # the visitor has left
@@ -91,7 +93,8 @@ class OwnPictures:
                 yield Progress(added, tuple(refused), is_full=True)
                 return
             batch.append((name, picture))
-            if len(batch) == _BATCH_SIZE or _pixels(batch) > _BATCH_PIXELS:
+            pixels = sum(image.width * image.height for _, image in batch)
+            if len(batch) == _BATCH_SIZE or pixels > _BATCH_PIXELS:
                 added += self._index(batch)
                 batch = []
                 yield Progress(added, tuple(refused))
@@ -119,7 +122,7 @@ class OwnPictures:
                 self._write(path, jpeg(image, LARGE))
                 items.append(Item(id=str(number), path=path, metadata={"name": name}))
             gallery.add_vectors(items_table(items), image_embeddings=vectors)
-            # A new engine, because cached answers are from fewer pictures.
+            # A new engine has no cached answers from fewer pictures.
             self.engine = Engine(model, gallery, token=self.token)
             return len(items)
 
@@ -129,27 +132,20 @@ class OwnPictures:
         try:
             path.write_bytes(data)
         except OSError as error:
-            raise (
-                FullError(FULL) if no_room(error) else StorageError("the pictures cannot be stored")
-            ) from error
-
-
-def _pixels(pictures: Sequence[tuple[str, Image.Image]]) -> int:
-    return sum(picture.width * picture.height for _, picture in pictures)
+            raise storage_error(error, "the pictures cannot be stored") from error
 
 
 class Sessions:
-    """The own pictures of all sessions that have any.
+    """The pictures of all sessions that have uploaded any.
 
     Args:
-        model: the model that all visitors search with.
+        model: the model of the page.
         files: the visitors' files.
     """
 
     def __init__(self, model: CrossModalModel, files: VisitorFolder) -> None:
         self._model, self._files = model, files
         self._own: dict[str, OwnPictures] = {}
-        self._addresses: dict[str, str] = {}
         self._lock = RLock()
 
     def __len__(self) -> int:
@@ -164,28 +160,28 @@ class Sessions:
             return own
 
     def open(self, session: str | None, address: str = "") -> OwnPictures:
-        """Return the pictures of a session; create an empty collection if it has none.
+        """Return the pictures of a session, or a new empty collection.
 
         Args:
             session: hash of the session.
             address: address of the visitor, which may have at most a fifth of all sessions.
 
         Raises:
-            CMRError: too many sessions have pictures.
+            CMRError: there are too many sessions with pictures.
         """
         if session is None:
-            raise CMRError("your own pictures need a session: reload the page")
+            raise CMRError("there is no session for your pictures; reload the page")
         with self._lock:
             found = self.find(session)
             if found is None:
                 self._drop_idle()
-                mine = sum(one == address for one in self._addresses.values())
-                if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_OF_ADDRESS):
+                mine = sum(own.address == address for own in self._own.values())
+                if len(self._own) >= MAX_SESSIONS or (address and mine >= MAX_PER_ADDRESS):
                     raise CMRError(
-                        "too many visitors search their own pictures now; try again later"
+                        "too many visitors are searching their own pictures; try again later"
                     )
-                found = self._own[session] = OwnPictures(self._model, self._files)
-                self._addresses[session] = address
+                found = OwnPictures(self._model, self._files, address)
+                self._own[session] = found
             return found
 
     def engine(self, token: str) -> Engine | None:
@@ -201,7 +197,6 @@ class Sessions:
         """Remove a session and its pictures."""
         with self._lock:
             own = None if session is None else self._own.pop(session, None)
-            self._addresses.pop(session or "", None)
         if own is not None:
             own.close()
 

@@ -1,4 +1,4 @@
-"""Receive and return visitors' files, in place of Gradio's own routes."""
+"""Receive and return visitors' files; these routes replace those of Gradio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_FILE: Final = 64 * 2**20
 _FIELD: Final = "files"
-# Browsers must treat the file as a picture, whatever its content.
+# Browsers must treat every file as a picture.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -51,8 +51,8 @@ _MEDIA_TYPES: Final = {
 def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
     """Return the routes of uploads.
 
-    Uploads are spooled to unnamed files, so that nothing is left behind if an upload is
-    interrupted or the process is killed.
+    Uploads are spooled to unnamed files, so that no file remains after an interrupted upload or a
+    killed process.
 
     Args:
         files: the folder in which uploads are stored.
@@ -65,7 +65,7 @@ def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
         except ClientDisconnect:
             return _error(400, "The upload was interrupted.")
         except HTTPException as error:  # the form is malformed
-            return _error(error.status_code, "Send files as a form, at most 200 at once.")
+            return _error(error.status_code, "Send at most 200 files as a form.")
         except CMRError as error:
             status = 507 if no_room(error) else 413 if isinstance(error, TooLargeError) else 400
             return _error(status, sentence(error))
@@ -78,31 +78,31 @@ def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
         async with request.form(max_files=MAX_PICTURES, max_fields=10) as form:
             parts = [part for part in form.getlist(_FIELD) if isinstance(part, UploadFile)]
             if not parts:
-                raise CMRError("send files as the field `files` of a form")
+                raise CMRError("send files in the field `files` of a form")
             if any((part.size or 0) > MAX_FILE for part in parts):
                 raise TooLargeError(f"a file may have at most {MAX_FILE // 2**20} MB")
             return await to_thread.run_sync(keep, parts, address_of(request.scope))
 
     def keep(parts: list[UploadFile], address: str) -> list[str]:
-        kept: list[str] = []
+        stored: list[str] = []
         try:
             for part in parts:
-                kept.append(files.keep(part.filename or "", part.file, address))
+                stored.append(files.keep(part.filename or "", part.file, address))
         except BaseException:
-            files.remove(kept)
+            files.remove(stored)
             raise
-        return kept
+        return stored
 
     def file(request: Request) -> Response:
         path = request.path_params["path"]
-        # Gradio's page requests the absolute path, but its leading slash may be lost.
+        # Gradio's page requests an absolute path, which may have lost its leading slash.
         found = next((one for one in (path, f"/{path}") if files.has(one)), None)
         suffix = f".{path.rpartition('.')[2].lower()}"
         if found is None:
             return PlainTextResponse(sentence(CMRError(NOT_YOURS)), 404)
         if suffix in _MEDIA_TYPES:
             return FileResponse(found, media_type=_MEDIA_TYPES[suffix], headers=_HEADERS)
-        try:  # a picture that browsers do not show, such as HEIC
+        try:  # a picture that browsers cannot show, such as HEIC
             with work.of(address_of(request.scope)):
                 return Response(jpeg(found, LARGE), media_type="image/jpeg", headers=_HEADERS)
         except BusyError as error:
@@ -119,9 +119,9 @@ def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
 
 
 async def _progress(request: Request) -> Response:
-    """Tell Gradio's page that the upload is done, because progress is not reported."""
+    """Report to Gradio's page that the upload is complete, because progress is not measured."""
     return StreamingResponse(iter(['data: {"msg": "done"}\n\n']), media_type="text/event-stream")
 
 
-def _error(status: int, why: str) -> JSONResponse:
-    return JSONResponse({"error": why}, status)
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status)

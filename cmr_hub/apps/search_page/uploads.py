@@ -1,11 +1,11 @@
-"""Read visitors' pictures and zip files, checked first, and not too many pixels at once."""
+"""Check and read visitors' pictures and zip files, with a limit on concurrent decoding."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from threading import Condition
 from typing import Any, Final
@@ -18,13 +18,13 @@ from cmr_hub.datasets.videos import frame_of
 from cmr_hub.errors import CMRError, ImageError
 
 MAX_PIXELS: Final = 50_000_000
-SETTLED_PIXELS: Final = 12_000_000
-"""Maximum size of a decoded picture in memory; larger ones are reduced."""
+REDUCED_PIXELS: Final = 12_000_000
+"""Maximum number of pixels of a decoded picture in memory; larger pictures are reduced."""
 MAX_ZIP_PIXELS: Final = 2_500_000_000
 MAX_ZIP_BYTES: Final = 512 * 2**20
-"""Maximum unpacked size of all pictures of a zip file."""
+"""Maximum total unpacked size of the pictures of a zip file."""
 MAX_REFUSED: Final = 25
-"""Number of broken pictures after which the rest of a zip file is skipped."""
+"""Number of unreadable pictures after which the rest of a zip file is skipped."""
 MAX_PICTURE_BYTES: Final = 20 * 2**20
 MAX_ZIP_ENTRIES: Final = 2_000
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -38,11 +38,11 @@ _BROKEN: Final = (
     ValueError,
 )
 _HEADER_BYTES: Final = 64 * 1024
-_MOST_PIXELS: Final = 89_000_000
+_COUNTED_PIXELS: Final = 89_000_000
 SMALL_PIXELS: Final = 4_000_000
-OF_SMALL: Final = 24_000_000
-OF_LARGE: Final = 90_000_000
-"""Maximum number of pixels that are decoded at once for all visitors: one of the largest accepted
+MAX_SMALL: Final = 24_000_000
+MAX_LARGE: Final = 90_000_000
+"""Maximum number of pixels that are decoded concurrently, enough for one of the largest accepted
 pictures. Decoding needs about 8 bytes per pixel."""
 _WAITING: Final = 8
 _SECONDS: Final = 20.0
@@ -54,6 +54,8 @@ class BusyError(CMRError):
 
 
 class _Lane:
+    """A limit on the number of pixels that are decoded concurrently."""
+
     def __init__(self, max_pixels: int, max_waiting: int) -> None:
         self._max_pixels, self._used = max_pixels, 0
         self._max_waiting, self._waiting = max_waiting, 0
@@ -83,33 +85,31 @@ class _Lane:
                 self._changed.notify_all()
 
 
-_small = _Lane(OF_SMALL, 10_000)
-_large = _Lane(OF_LARGE, _WAITING)
+_small = _Lane(MAX_SMALL, 10_000)
+_large = _Lane(MAX_LARGE, _WAITING)
 
 
-@contextmanager
-def decoding(pixels: int) -> Iterator[None]:
-    """Wait until a picture may be decoded, and reserve its pixels within the context.
+def decoding(pixels: int) -> AbstractContextManager[None]:
+    """Return a context that waits until a picture may be decoded, and reserves its pixels.
 
-    Small pictures have their own limit and do not wait for large ones.
+    Small pictures have a separate limit and do not wait for large ones.
 
     Raises:
         BusyError: the wait took too long, or too many pictures are waiting already.
     """
-    with (_small if pixels <= SMALL_PIXELS else _large).reserved(pixels):
-        yield
+    return (_small if pixels <= SMALL_PIXELS else _large).reserved(pixels)
 
 
 def uploaded_path(payload: Any) -> Path | None:
-    """Return the path of an unopened upload, as a component's `preprocess`.
+    """Return the path of an unopened upload; used as `preprocess` of a component.
 
-    Gradio has checked that the path is in its folder of uploads.
+    Gradio has checked that the path is in its upload folder.
     """
     return None if payload is None or payload.path is None else Path(payload.path)
 
 
 def uploaded_paths(payload: Any) -> list[Path]:
-    """Return the paths of the uploads of a component that accepts many files."""
+    """Return the paths of the uploads of a component for several files."""
     files = [] if payload is None else getattr(payload, "root", payload)
     files = files if isinstance(files, list) else [files]
     return [path for file in files if (path := uploaded_path(file)) is not None]
@@ -119,7 +119,7 @@ def read_upload(path: Path) -> Image.Image:
     """Read an uploaded picture.
 
     Raises:
-        ImageError: it cannot be read; the message has the file name without the server's folder.
+        ImageError: the picture cannot be read; the message has no path on the server.
     """
     try:
         with decoding(pixels_of(path)):
@@ -129,7 +129,7 @@ def read_upload(path: Path) -> Image.Image:
 
 
 def decode_upload(data: bytes) -> Image.Image:
-    """Decode the bytes of a picture. Raises ImageError with only the reason."""
+    """Decode the bytes of a picture. Raises ImageError with the reason."""
     with decoding(pixels_of(data)):
         return _reduced(decode_image(data, max_pixels=MAX_PIXELS))
 
@@ -137,35 +137,35 @@ def decode_upload(data: bytes) -> Image.Image:
 def pixels_of(source: Path | bytes, enough: int | None = None) -> int:
     """Return the number of pixels of a decoded picture according to its header.
 
-    Returns 0 if the header cannot be read; such a picture is refused when it is decoded. A frame of
-    a video counts as the largest of the small pictures.
+    Return 0 if the header cannot be read; decoding will refuse the picture. A video frame counts as
+    the largest small picture.
 
     Args:
-        source: a file, or its content.
+        source: a file or its content.
         enough: see `read_image`.
     """
     if isinstance(source, Path) and frame_of(source) is not None:
         return SMALL_PIXELS
     try:
         data = source if isinstance(source, bytes) else read_file(source)
-        return min(decoded_pixels(data, enough), _MOST_PIXELS)
-    except Exception:  # the error is reported when the picture is decoded
+        return min(decoded_pixels(data, enough), _COUNTED_PIXELS)
+    except Exception:  # decoding will report the error
         return 0
 
 
 def _reduced(image: Image.Image) -> Image.Image:
     """Shrink a picture that is much larger than the input of any encoder."""
     factor = 1
-    while image.width * image.height > SETTLED_PIXELS * factor**2:
+    while image.width * image.height > REDUCED_PIXELS * factor**2:
         factor += 1
     return image if factor == 1 else image.reduce(factor)
 
 
 def pictures_in(paths: Sequence[Path]) -> Iterator[tuple[str, Image.Image | CMRError]]:
-    """Read uploaded pictures and the pictures in uploaded zip files, which stay in memory.
+    """Read uploaded pictures, and the pictures in uploaded zip files in memory.
 
     Yields:
-        The name of a picture, and the picture or the error why it cannot be read.
+        The name of a picture, and the picture or an error.
     """
     for path in paths:
         if path.suffix.lower() == ".zip":
@@ -178,14 +178,17 @@ def pictures_in(paths: Sequence[Path]) -> Iterator[tuple[str, Image.Image | CMRE
 
 
 def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]:
+    def problem(reason: str) -> tuple[str, CMRError]:
+        return path.name, ImageError(f"{path.name} {reason}")
+
     try:
         with zipfile.ZipFile(path) as file:
             entries = [entry for entry in file.infolist() if _is_picture(entry)]
             if not entries:
-                yield path.name, ImageError(f"{path.name} has no pictures in it")
+                yield problem("contains no pictures")
             too_much = _too_much(file, entries[:MAX_ZIP_ENTRIES])
             if too_much is not None:
-                yield path.name, ImageError(f"{path.name} {too_much}")
+                yield problem(too_much)
                 return
             refused = 0
             for entry in entries[:MAX_ZIP_ENTRIES]:
@@ -194,67 +197,57 @@ def _pictures_in_zip(path: Path) -> Iterator[tuple[str, Image.Image | CMRError]]
                 yield name, found
                 refused += isinstance(found, CMRError)
                 if refused == MAX_REFUSED:
-                    yield (
-                        path.name,
-                        ImageError(
-                            f"{MAX_REFUSED} pictures of {path.name} cannot be read, and the rest "
-                            "were skipped"
-                        ),
-                    )
+                    yield problem(f"has {refused} unreadable pictures, and the rest were skipped")
                     return
             if len(entries) > MAX_ZIP_ENTRIES:
-                yield (
-                    path.name,
-                    ImageError(
-                        f"{path.name} has {len(entries):,} pictures, and only the first "
-                        f"{MAX_ZIP_ENTRIES:,} were read"
-                    ),
+                yield problem(
+                    f"has {len(entries):,} pictures; only the first {MAX_ZIP_ENTRIES:,} were read"
                 )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        yield path.name, ImageError(f"{path.name} is not a readable zip file")
+        yield problem("is not a readable zip file")
 
 
 def _too_much(file: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo]) -> str | None:
-    """Return why the pictures exceed a limit according to their headers, or None."""
+    """Return which limit the pictures exceed according to their headers, or None."""
     size = sum(entry.file_size for entry in entries)
     if size > MAX_ZIP_BYTES:
-        return f"has more than {MAX_ZIP_BYTES // 2**20} MB of pictures: send it in parts"
+        return f"has more than {MAX_ZIP_BYTES // 2**20} MB of pictures; split the file"
     pixels = 0
     for entry in entries:
         if entry.compress_type in _METHODS and not entry.flag_bits & _ENCRYPTED:
-            # A broken one is reported when it is read.
+            # Errors are reported when the picture is read.
             with suppress(*_BROKEN), file.open(entry) as part:
                 pixels += pixels_of(part.read(_HEADER_BYTES))
         if pixels > MAX_ZIP_PIXELS:
             return (
-                f"has pictures of more than {MAX_ZIP_PIXELS // 1_000_000:,} million pixels in all: "
-                "send smaller pictures, or fewer"
+                f"has more than {MAX_ZIP_PIXELS // 1_000_000:,} million pixels in total; "
+                "upload smaller or fewer pictures"
             )
     return None
 
 
 def _picture_of(file: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Image.Image | CMRError:
-    # Other methods allocate as much memory as the file demands.
+    # Other compression methods may allocate any amount of memory.
     if entry.compress_type not in _METHODS:
         return ImageError(f"cannot read the picture {name}: create the zip file with deflate")
     try:
-        # The size in the header may be wrong, so at most the limit is unpacked.
+        # The size in the header may be wrong, so limit the unpacked size.
         with file.open(entry) as part:
             data = part.read(MAX_PICTURE_BYTES + 1)
         if len(data) <= MAX_PICTURE_BYTES:
             return decode_upload(data)
-        why = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
+        reason = f"it is larger than {MAX_PICTURE_BYTES // 2**20} MB"
     except RuntimeError:
-        why = "the zip file has a password"
+        reason = "the zip file has a password"
     except _BROKEN:
-        why = "this part of the zip file is damaged"
+        reason = "this part of the zip file is damaged"
     except ImageError as error:
-        why = str(error)
-    return ImageError(f"cannot read the picture {name}: {why}")
+        reason = str(error)
+    return ImageError(f"cannot read the picture {name}: {reason}")
 
 
 def _is_picture(entry: zipfile.ZipInfo) -> bool:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     is_hidden = name.name.startswith(".") or "__MACOSX" in name.parts
-    # The suffix first, because `is_dir` fails for an empty name.
+    # Check the suffix first, because `is_dir` fails for an empty name.
     return name.suffix.lower() in IMAGE_ENDINGS and not is_hidden and not entry.is_dir()

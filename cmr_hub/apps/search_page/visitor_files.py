@@ -1,4 +1,4 @@
-"""Store visitors' files in a folder that is removed with the page."""
+"""Store visitors' files in a folder that is removed when the page is closed."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from filelock import FileLock, Timeout
 from cmr_hub.errors import CMRError, StorageError
 
 MAX_FOLDER: Final = 2 * 2**30
-MAX_OF_ADDRESS: Final = MAX_FOLDER // 4
-KEPT_SECONDS: Final = 3600.0
+MAX_PER_ADDRESS: Final = MAX_FOLDER // 4
+STORED_SECONDS: Final = 3600.0
 _PREFIX: Final = "cmr-page-"
 _LOCK: Final = "in-use"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 FULL: Final = (
-    "the page has no room for more pictures; try again later, or ask its operator to free space in "
-    "its temporary folder"
+    "the page has no space for more pictures; try again later, or ask the operator to free space "
+    "in the temporary folder"
 )
 NOT_YOURS: Final = "use a file that you have uploaded to this page in this visit"
 
 
 class FullError(StorageError):
-    """There is no room for a visitor's files."""
+    """Error for a full folder or disk."""
 
 
 @dataclass
 class _Upload:
     size: int
     address: str | None
-    kept: float
+    stored: float
     owner: str | None = None
     """The first session that used the upload."""
 
@@ -49,11 +49,11 @@ class _Upload:
 class VisitorFolder:
     """The folder of a running page with its uploads and the pictures of its sessions.
 
-    It is removed when the page is closed. If the process is killed, the next page that starts
-    removes it: a page locks its folder as long as its process lives.
+    The folder is removed when the page is closed. A page locks its folder until the process ends.
+    If a process was killed, the next page that starts removes the unlocked folder.
 
     Args:
-        most: maximum size of all files in bytes.
+        most: maximum total size of the files in bytes.
     """
 
     def __init__(self, most: int = MAX_FOLDER) -> None:
@@ -68,21 +68,21 @@ class VisitorFolder:
         except OSError as error:
             raise StorageError(
                 f"cannot write to the temporary folder {parent}: {error.strerror}; set TMPDIR to "
-                "a folder with room"
+                "a folder with free space"
             ) from error
-        # Removes the folder at the end of the process if the page is never closed.
+        # Remove the folder at the end of the process if the page was not closed.
         self._remove_folder = weakref.finalize(self, _remove, self.path, lock)
         self._max_bytes, self._used = most, 0
         self._uploads: dict[str, _Upload] = {}
         self._lock = RLock()
 
     def keep(self, name: str, data: BinaryIO, address: str | None = None) -> str:
-        """Store a file, and return its path.
+        """Store a file and return its path.
 
-        The path cannot be guessed: it is the visitor's credential to use the file.
+        The path cannot be guessed. Knowing it authorises the visitor to use the file.
 
         Raises:
-            FullError: there is no room.
+            FullError: there is not enough space.
         """
         self._drop_old()
         size = data.seek(0, os.SEEK_END)
@@ -91,7 +91,7 @@ class VisitorFolder:
             used_by_address = sum(
                 one.size for one in self._uploads.values() if one.address == address
             )
-            if address and used_by_address + size > MAX_OF_ADDRESS:
+            if address and used_by_address + size > MAX_PER_ADDRESS:
                 raise FullError(FULL)
         self.reserve(size)
         folder = self.path / secrets.token_urlsafe(24)
@@ -103,7 +103,7 @@ class VisitorFolder:
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             self.release(size)
-            raise _full(error) from error
+            raise storage_error(error, "the file cannot be stored") from error
         with self._lock:
             self._uploads[str(path)] = _Upload(size, address, time.monotonic())
         return str(path)
@@ -111,11 +111,11 @@ class VisitorFolder:
     def claim(self, path: object, session: str | None) -> str:
         """Check that a session may use an upload, and return its path.
 
-        The path is compared with those of the stored uploads without touching the disk, so the
-        error does not reveal whether another file exists.
+        The check does not access the disk, so that the error does not reveal whether other files
+        exist.
 
         Raises:
-            CMRError: it is not an upload of this session.
+            CMRError: the path is not an upload of this session.
         """
         with self._lock:
             upload = self._uploads.get(path) if isinstance(path, str) else None
@@ -125,7 +125,7 @@ class VisitorFolder:
             return str(path)
 
     def has(self, path: str) -> bool:
-        """Return whether this is the path of an upload."""
+        """Return whether an upload with this path exists."""
         with self._lock:
             return path in self._uploads
 
@@ -145,10 +145,10 @@ class VisitorFolder:
                 self.remove([path for path, one in self._uploads.items() if one.owner == session])
 
     def reserve(self, size: int) -> None:
-        """Reserve room for this many bytes.
+        """Reserve space for `size` bytes.
 
         Raises:
-            FullError: there is none.
+            FullError: there is not enough space.
         """
         with self._lock:
             if self._used + size > self._max_bytes:
@@ -156,7 +156,7 @@ class VisitorFolder:
             self._used += size
 
     def release(self, size: int) -> None:
-        """Free reserved room."""
+        """Free reserved space."""
         with self._lock:
             self._used -= size
 
@@ -165,25 +165,26 @@ class VisitorFolder:
         self._remove_folder()
 
     def _drop_old(self) -> None:
-        oldest = time.monotonic() - KEPT_SECONDS
+        oldest = time.monotonic() - STORED_SECONDS
         with self._lock:
-            self.remove([path for path, one in self._uploads.items() if one.kept < oldest])
+            self.remove([path for path, one in self._uploads.items() if one.stored < oldest])
 
 
 def no_room(error: BaseException) -> bool:
-    """Return whether an error means that there is no room or the disk is full."""
+    """Return whether the folder or the disk is full."""
     return isinstance(error, FullError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
 
 
-def _full(error: OSError) -> CMRError:
-    return FullError(FULL) if no_room(error) else StorageError("the file cannot be stored")
+def storage_error(error: OSError, message: str) -> StorageError:
+    """Return FullError if there is no space, and StorageError with the message otherwise."""
+    return FullError(FULL) if no_room(error) else StorageError(message)
 
 
 def _safe(name: str) -> str:
-    """Return a file name without folders and without characters that file systems forbid."""
+    """Remove folders, and characters that file systems forbid, from a file name."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(letter for letter in last if letter.isalnum() or letter in " ._-()")
-    stem, dot, suffix = kept.strip(". ").rpartition(".")
+    allowed = "".join(letter for letter in last if letter.isalnum() or letter in " ._-()")
+    stem, dot, suffix = allowed.strip(". ").rpartition(".")
     # A character may take four bytes, and a file name may have at most 255.
     return f"{stem[:40]}{dot}{suffix[:10]}"
 
@@ -197,7 +198,7 @@ def _sweep(parent: Path) -> None:
     """Remove the folders of pages whose process has ended."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError, Timeout):
-            # A page that has just created its folder may not have its lock yet.
+            # A page that has just created its folder may not have locked it yet.
             if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime < 60:
                 continue
             with FileLock(folder / _LOCK, timeout=0):

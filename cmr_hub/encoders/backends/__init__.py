@@ -1,4 +1,4 @@
-"""Backends: runtimes that run an encoder's network instead of torch, on the CPU."""
+"""Backends: runtimes that run the networks of encoders on the CPU instead of torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from cmr_hub.errors import CMRError, UnknownNameError
 BACKENDS: Final = ("auto", "torch", "onnx", "openvino")
 """`auto` is `onnx` for encoders that export quickly, and `torch` for the others."""
 
-_UNASKED: Final = "onnx"
-
 
 def backend_placement(backend: str, *, int8: bool = False) -> Placement:
     """Return the placement of a backend, in float32 or int8.
@@ -24,8 +22,8 @@ def backend_placement(backend: str, *, int8: bool = False) -> Placement:
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, list(BACKENDS))
     if backend in ("auto", "torch") and int8:
-        raise CMRError("torch runs no int8 here: choose the backend onnx or openvino for it")
-    runtime = _UNASKED if backend == "auto" else backend
+        raise CMRError("int8 needs another backend than torch: choose onnx or openvino")
+    runtime = "onnx" if backend == "auto" else backend
     return Placement(precision="int8" if int8 else "float32", backend=runtime)
 
 

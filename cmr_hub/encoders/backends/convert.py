@@ -1,22 +1,21 @@
 """Export the network of an encoder and run it in another backend.
 
-If the export exists already, this neither imports torch nor builds the network.
+If the export is cached, this neither imports torch nor builds the network.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cmr_hub.encoders.backends.onnx_runtime import OnnxRuntimeSession
 from cmr_hub.encoders.backends.openvino import OpenVinoSession
 from cmr_hub.encoders.backends.recorded import record, version
-from cmr_hub.encoders.backends.store import found, kept
+from cmr_hub.encoders.backends.store import cached, cached_or_made
 from cmr_hub.encoders.images import IMAGE_ENCODERS, image_encoder_class
-from cmr_hub.encoders.images.exported import ExportedImageEncoder
+from cmr_hub.encoders.images.exported import ExportedFacts, ExportedImageEncoder
 from cmr_hub.encoders.images.network import NetworkEncoder
 from cmr_hub.encoders.lazy import Lazy
 from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.backends.session import Session
     from cmr_hub.encoders.devices import Placement
     from cmr_hub.encoders.images.base import ImageEncoder
-    from cmr_hub.encoders.images.preprocessing import Preprocessing
     from cmr_hub.encoders.texts.base import TextEncoder
 
 _SESSIONS: Final[dict[str, type[Session]]] = {
@@ -40,11 +38,11 @@ _ENCODER: Final = "encoder.json"
 def export_image_encoder(
     encoder: ImageEncoder | Lazy[ImageEncoder], placement: Placement
 ) -> ImageEncoder:
-    """Return the encoder, run by the backend of a placement.
+    """Return the encoder with its network run by another backend.
 
     Args:
-        encoder: A lazy encoder is built only for exporting, or if it is not an encoder of this
-            package, and is not kept.
+        encoder: Encoder to export. A lazy encoder is built only for exporting, or if it is not an
+            encoder of this package, and does not stay in memory.
         placement: The backend and its precision.
 
     Raises:
@@ -53,10 +51,10 @@ def export_image_encoder(
     """
     key = _key(f"{encoder.fingerprint} image", placement)
     if isinstance(encoder, Lazy):
-        there = found(*key)
-        known = None if there is None else _known(encoder, there)
-        if there is not None and known is not None:
-            return ExportedImageEncoder(known, placement, _open(there, placement))
+        directory = cached(*key)
+        facts = None if directory is None else _exported_facts(encoder, directory)
+        if directory is not None and facts is not None:
+            return ExportedImageEncoder(facts, placement, _open(directory, placement))
         encoder = encoder.once()
     own = encoder
     if placement == own.placement:
@@ -69,26 +67,27 @@ def export_image_encoder(
         facts = {"weights_sha256": own.weights_sha256}
         (directory / _ENCODER).write_text(json.dumps(facts), encoding="utf-8")
 
-    return ExportedImageEncoder(own, placement, _open(kept(*key, make), placement))
+    return ExportedImageEncoder(own, placement, _open(cached_or_made(*key, make), placement))
 
 
 def export_text_encoder(
     encoder: TextEncoder | Lazy[TextEncoder], placement: Placement
 ) -> TextEncoder:
-    """Return the encoder with its network, or those of its parts, run by another backend.
+    """Return the encoder with its network, or the networks of its parts, run by another backend.
 
     Args:
-        encoder: Weights that are not loaded yet are loaded only for exporting, and not kept.
+        encoder: Encoder to export. Its weights are loaded only for exporting, and do not stay in
+            memory unless they are loaded already.
         placement: The backend and its precision.
 
     Raises:
-        CMRError: As `export_image_encoder`.
+        CMRError: See `export_image_encoder`.
     """
     if isinstance(encoder, Lazy):
-        there = found(*_key(f"{encoder.fingerprint} text", placement))
-        known = None if there is None else encoder.without_network()
-        if there is not None and known is not None:
-            return known.run_by(_open(there, placement), placement)
+        exported = cached(*_key(f"{encoder.fingerprint} text", placement))
+        bare = None if exported is None else encoder.without_network()
+        if exported is not None and bare is not None:
+            return bare.run_by(_open(exported, placement), placement)
         encoder = encoder.once()
     own = encoder
     if own.parts:
@@ -99,44 +98,31 @@ def export_text_encoder(
     def make(directory: Path) -> None:
         from cmr_hub.encoders.backends.making import export_texts
 
-        # The copy loads its own network.
+        # The copy loads a separate network, which is freed after the export.
         export_texts(copy.copy(own), placement, _session(placement), directory / _NETWORK)
 
-    directory = kept(*_key(f"{own.fingerprint} text", placement), make)
+    directory = cached_or_made(*_key(f"{own.fingerprint} text", placement), make)
     if isinstance(own, PretrainedTextEncoder):
         record(own.backbone)
     return own.run_by(_open(directory, placement), placement)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Facts about an exported encoder of this package; see `Described`."""
-
-    name: str
-    dim: int
-    source: str
-    preprocessing: Preprocessing
-    batch_size: int
-    weights_sha256: str
-    fingerprint: str
-
-
-def _known(encoder: Lazy[ImageEncoder], directory: Path) -> _Known | None:
+def _exported_facts(encoder: Lazy[ImageEncoder], directory: Path) -> ExportedFacts | None:
     """Return facts about the encoder; None if it must be built for them or does not match."""
     if encoder.name not in IMAGE_ENCODERS:
-        return None  # a library prepares its pictures
+        return None  # its preprocessing needs its library
     kind = image_encoder_class(encoder.name)
     if not issubclass(kind, NetworkEncoder):
         return None
     facts = json.loads((directory / _ENCODER).read_text(encoding="utf-8"))
-    weights, shown = str(facts["weights_sha256"]), kind.preprocessing
+    weights = str(facts["weights_sha256"])
     if kind.fingerprint_with(weights) != encoder.fingerprint:
         return None
-    return _Known(
+    return ExportedFacts(
         name=encoder.name,
         dim=encoder.dim,
         source=encoder.source,
-        preprocessing=shown,
+        preprocessing=kind.preprocessing,
         batch_size=kind.batch_size,
         weights_sha256=weights,
         fingerprint=encoder.fingerprint,
@@ -151,7 +137,7 @@ def _key(identity: str, placement: Placement) -> tuple[str, list[str]]:
 
 
 def _session(placement: Placement) -> type[Session]:
-    """Return the session class of a backend. Raises CMRError if that is not installed."""
+    """Return the session class of a backend. Raises CMRError if the backend is not installed."""
     session = _SESSIONS[placement.backend]
     session.require()
     return session

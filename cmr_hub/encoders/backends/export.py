@@ -25,7 +25,7 @@ _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
 class _Positional(nn.Module):
-    """Adapter for the exporter: positional instead of named tensors."""
+    """Adapter for the exporter, which passes positional instead of named tensors."""
 
     def __init__(self, network: nn.Module, run: Callable[[Batch], Tensor], names: list[str]):
         super().__init__()
@@ -47,12 +47,12 @@ def export_onnx(
 ) -> None:
     """Write a network as ONNX; large weights may be in a second file, `<file>.data`.
 
-    The batch size is variable, and so is the second dimension of two-dimensional inputs: the
-    tokens of a text.
+    The batch size and the second dimension of two-dimensional inputs (tokens of texts) are
+    variable.
 
     Args:
         network: Module with the weights.
-        run: Maps a batch to (B, dim) rows with `network`.
+        run: Function that maps a batch to (B, dim) rows with `network`.
         example: A batch of at least two items.
         file: Path to write.
         name: Name of the encoder in error messages.
@@ -67,8 +67,8 @@ def export_onnx(
     if is_quick:
         try:
             _trace(module, example, file)
-        except Exception as error:  # tracing is deprecated in torch, and may go
-            logger.info("%s is exported the slow way: %s", name, error)
+        except Exception as error:  # tracing is deprecated in torch, and may be removed
+            logger.info("%s is exported without tracing, which is slower: %s", name, error)
         else:
             return
     optional_import("onnxscript", "export to ONNX")
@@ -93,17 +93,16 @@ def export_onnx(
     except Exception as error:  # the exporter has no base class for its errors
         reason = " ".join(str(error).split())[:200]
         raise CMRError(
-            f"{name} cannot be exported ({type(error).__name__}: {reason}): "
-            "run it with the backend torch"
+            f"{name} cannot be exported ({type(error).__name__}: {reason}): use the backend torch"
         ) from error
 
 
 def _trace(module: nn.Module, example: Batch, file: Path) -> None:
     """Export a network by tracing the example, with variable dimensions."""
-    varying = {name: {0: "items"} for name in (*example, _ROWS)}
+    dynamic_axes = {name: {0: "items"} for name in (*example, _ROWS)}
     for name, tensor in example.items():
         if tensor.ndim == 2:
-            varying[name][1] = "tokens"
+            dynamic_axes[name][1] = "tokens"
     with torch.no_grad(), _quiet():
         torch.onnx.export(
             module,
@@ -111,7 +110,7 @@ def _trace(module: nn.Module, example: Batch, file: Path) -> None:
             str(file),
             input_names=list(example),
             output_names=[_ROWS],
-            dynamic_axes=varying,
+            dynamic_axes=dynamic_axes,
             dynamo=False,
         )
 

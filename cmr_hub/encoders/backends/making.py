@@ -37,15 +37,16 @@ _CHECKED: Final = (1, 3)  # sizes of the batches that exports are checked with
 def export_images(
     encoder: ImageEncoder, placement: Placement, session: type[Session], file: Path
 ) -> None:
-    """Export an image encoder's network for a backend.
+    """Export the network of an image encoder for a backend.
 
     Raises:
-        CMRError: It cannot be exported, or its exported features differ.
+        CMRError: The network cannot be exported, or its exported features differ.
     """
 
-    def shown(count: int, seed: int) -> Arrays:
-        own = encoder.preprocessing
-        return own.arrays(np.stack([own.pixels(one) for one in photographs(count, seed)]))
+    def inputs(count: int, seed: int) -> Arrays:
+        prepare = encoder.preprocessing
+        pictures = photographs(count, seed)
+        return prepare.arrays(np.stack([prepare.pixels(picture) for picture in pictures]))
 
     def run(batch: Batch) -> Tensor:
         return encoder.forward(batch[PIXELS] if batch.keys() == {PIXELS} else batch)
@@ -58,19 +59,19 @@ def export_images(
         file,
         is_quick=encoder.name in EXPORTED_QUICKLY,
         # Different seeds, so that the checks use other pictures than export and calibration.
-        example=lambda: shown(2, 0),
-        checks=lambda: [shown(count, 1 + count) for count in _CHECKED],
-        ranges=lambda: [shown(1, 100 + number) for number in range(_PICTURES)],
+        example=lambda: inputs(2, 0),
+        checks=lambda: [inputs(count, 1 + count) for count in _CHECKED],
+        ranges=lambda: [inputs(1, 100 + number) for number in range(_PICTURES)],
     )
 
 
 def export_texts(
     encoder: TextEncoder, placement: Placement, session: type[Session], file: Path
 ) -> None:
-    """Export a text encoder's network for a backend. Raises as `export_images`."""
+    """Export the network of a text encoder for a backend; see `export_images`."""
 
-    def said(texts: Sequence[str]) -> Arrays:
-        return {name: one.numpy() for name, one in encoder.tokens(texts).items()}
+    def inputs(texts: Sequence[str]) -> Arrays:
+        return {name: tokens.numpy() for name, tokens in encoder.tokens(texts).items()}
 
     _export(
         encoder,
@@ -79,9 +80,9 @@ def export_texts(
         session,
         file,
         is_quick=encoder.exports_quickly,
-        example=lambda: said(TEXTS[0]),
-        checks=lambda: [said(texts) for texts in TEXTS[1:]],
-        ranges=lambda: [said(texts) for texts in TEXTS],
+        example=lambda: inputs(TEXTS[0]),
+        checks=lambda: [inputs(texts) for texts in TEXTS[1:]],
+        ranges=lambda: [inputs(texts) for texts in TEXTS],
     )
 
 
@@ -100,34 +101,28 @@ def _export(
     name, backend = encoder.name, placement.backend
     if not encoder.placement.is_reference:
         raise CMRError(
-            f"{name} is on {encoder.placement.device} in {encoder.placement.precision}: it is "
-            "exported from float32 on the CPU; load it with the backend at once"
+            f"{name} is on {encoder.placement.device} in {encoder.placement.precision}, but only "
+            "float32 on the CPU can be exported: choose the backend when you load it"
         )
     logger.warning(
-        "Exporting %s for %s in %s, once; it takes %s",
+        "Exporting %s for %s in %s; this happens once and takes %s",
         name,
         backend,
         placement.precision,
-        "some seconds" if is_quick else "a minute or so",
+        "some seconds" if is_quick else "about a minute",
     )
     network = encoder.network
     if network is None:
-        raise CMRError(f"{name} cannot be exported: run it with the backend torch")
-    with TemporaryDirectory(dir=file.parent) as workshop:
-        whole = Path(workshop) / file.name
-        is_last = backend == "openvino" and placement.precision == "float32"
-        export_onnx(
-            network,
-            run,
-            _tensors(example()),
-            file if is_last else whole,
-            name,
-            is_quick=is_quick,
-        )
+        raise CMRError(f"{name} cannot be exported: use the backend torch")
+    with TemporaryDirectory(dir=file.parent) as folder:
+        # OpenVINO reads the float32 network as exported.
+        is_final = backend == "openvino" and placement.precision == "float32"
+        exported = file if is_final else Path(folder) / file.name
+        export_onnx(network, run, _tensors(example()), exported, name, is_quick=is_quick)
         if placement.precision == "int8":
-            quantise(whole, file, ranges(), backend)
-        elif not is_last:
-            simplify(whole, file)
+            quantise(exported, file, ranges(), backend)
+        elif not is_final:
+            simplify(exported, file)
     _check(session(file), run, checks(), placement, name)
 
 
@@ -144,28 +139,28 @@ def _check(
         with torch.inference_mode():
             expected = run(_tensors(batch)).numpy()
         try:
-            found = session(batch)
-        except Exception as error:  # each runtime has its own errors
+            rows = session(batch)
+        except Exception as error:  # the runtimes have no common class of errors
             reason = " ".join(str(error).split())[:200]
             raise CMRError(
-                f"{name} is exported, but {placement.backend} cannot run it ({reason}): "
-                "run it with the backend torch"
+                f"{name} was exported, but {placement.backend} cannot run it ({reason}): "
+                "use the backend torch"
             ) from error
-        close = found.shape == expected.shape and _least_cosine(found, expected)
-        if not close or not close >= least:  # also refuses NaN
+        cosine = rows.shape == expected.shape and _least_cosine(rows, expected)
+        if not cosine or not cosine >= least:  # also refuses NaN
             raise CMRError(
-                f"{name} gives other rows in {placement.precision} with {placement.backend} "
-                f"(cosine {float(close):.4f} to torch's, {least} is the least): run it "
-                + ("in float32, or " if placement.precision == "int8" else "")
-                + "with the backend torch"
+                f"{name} returns other rows in {placement.precision} with {placement.backend} "
+                f"(cosine {float(cosine):.4f} to the rows of torch, at least {least} is needed): "
+                + ("use float32, or " if placement.precision == "int8" else "use ")
+                + "the backend torch"
             )
 
 
-def _least_cosine(found: FloatArray, expected: FloatArray) -> float:
-    a, b = found.astype(np.float64), expected.astype(np.float64)
+def _least_cosine(rows: FloatArray, expected: FloatArray) -> float:
+    a, b = rows.astype(np.float64), expected.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(axis=1) / lengths.clip(1e-16)).min())
 
 
 def _tensors(batch: Arrays) -> Batch:
-    return {name: torch.from_numpy(np.ascontiguousarray(one)) for name, one in batch.items()}
+    return {name: torch.from_numpy(np.ascontiguousarray(rows)) for name, rows in batch.items()}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cmr_hub.types import Arrays, FloatArray
 
 _CPU: Final = ["CPUExecutionProvider"]
-_AWAKE: Final = "50"  # microseconds; releases without this setting ignore it
+_SPIN: Final = "50"  # microseconds; releases without this setting ignore it
 _LARGE: Final = 1024  # bytes; larger tensors go to a second file, which is memory-mapped
 
 
@@ -27,27 +27,25 @@ class OnnxRuntimeSession(Session):
         library = _library()
         options = _options(library)
         options.intra_op_num_threads = threads
-        # Idle threads that spin would take the cores from those that decode pictures; but spinning
-        # within a batch makes a single one a fifth faster. So threads spin only between two steps:
-        # longer, they would keep each other waiting on busy cores.
+        # Spinning within a batch makes a single batch a fifth faster. Spinning after a batch, or
+        # for long, would take cores from the threads that decode pictures.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.add_session_config_entry("session.intra_op.spin_duration_us", _AWAKE)
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN)
         session = library.InferenceSession(str(self.file), options, _CPU)
-        names = [one.name for one in session.get_inputs()]
+        names = [tensor.name for tensor in session.get_inputs()]
 
         def run(batch: Arrays) -> FloatArray:
-            (rows,) = session.run(None, {name: batch[name] for name in names})
-            found: FloatArray = rows
-            return found
+            rows: FloatArray = session.run(None, {name: batch[name] for name in names})[0]
+            return rows
 
         return run
 
 
 def simplify(file: Path, target: Path) -> None:
-    """Write an equivalent network with fewer steps, which loads in half the time.
+    """Write an equivalent network with fewer nodes, which loads in half the time.
 
-    The optimisations that ONNX Runtime would repeat on every load are done once. The steps remain
-    standard ONNX; optimisations for the processor are left to loading.
+    The basic optimisations, which ONNX Runtime would repeat at every load, are applied once. The
+    nodes remain standard ONNX; optimisations for the processor are applied at loading.
     """
     library = _library()
     options = _options(library)

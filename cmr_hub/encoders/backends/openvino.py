@@ -22,24 +22,23 @@ class OpenVinoSession(Session):
 
     def compiled(self, threads: int) -> Compiled:
         library = _library()
-        side_by_side = threads == 1
         settings = {
-            # Otherwise it uses bfloat16 if the processor supports it.
+            # The default is bfloat16 if the processor supports it.
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self.most,
             # With 8-bit weights, activations are quantised too, in groups of this size.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP,
             # A stream for each calling thread, or one stream with all threads.
-            "NUM_STREAMS": self.most if side_by_side else 1,
+            "NUM_STREAMS": self.most if threads == 1 else 1,
         }
         core = library.Core()
         network = core.compile_model(core.read_model(str(self.file)), "CPU", settings)
         names = {name: port for port in network.inputs for name in port.get_names()}
 
         def run(batch: Arrays) -> FloatArray:
-            given = {port: batch[name] for name, port in names.items() if name in batch}
-            found: FloatArray = network.create_infer_request().infer(given)[0].copy()
-            return found
+            inputs = {port: batch[name] for name, port in names.items() if name in batch}
+            rows: FloatArray = network.create_infer_request().infer(inputs)[0].copy()
+            return rows
 
         return run
 

@@ -1,7 +1,7 @@
-"""Text sides of pretrained encoders whose export runs without their library.
+"""Exported text encoders that run without transformers and sentence-transformers.
 
-transformers and sentence-transformers take seconds to import and to build a network that the export
-replaces. What remains of them for texts is a tokeniser, which `tokenizers` runs alone.
+These libraries take seconds to import and to build a network that the export replaces. Only their
+tokeniser is still needed, which the package `tokenizers` can run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from cmr_hub.encoders.backends.store import found, kept
+from cmr_hub.encoders.backends.store import cached, cached_or_made
 from cmr_hub.encoders.panics import refusing_panics
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.errors import CMRError
@@ -56,7 +56,7 @@ _COMPARED: Final = (
     ("狗" * 600, "z" * 600, "q " * 600, "a,b;c." * 200),
     *((("a " * count).strip(),) for count in (*range(5, 78, 6), 62, 63, 64, 74, 75, 76, 77, 126)),
 )
-"""Batches of texts for which a recorded tokeniser must find the same as the library."""
+"""Batches of texts for which a recorded tokeniser must return the same tokens as the library."""
 
 
 class RecordedBackbone(Backbone):
@@ -64,7 +64,7 @@ class RecordedBackbone(Backbone):
 
     Args:
         files: Files of the encoder.
-        directory: What `record` has written.
+        directory: Directory written by `record`.
     """
 
     def __init__(self, files: PretrainedFiles, directory: Path) -> None:
@@ -81,7 +81,7 @@ class RecordedBackbone(Backbone):
 
     def arrays(self, texts: Sequence[str]) -> Arrays:
         with refusing_panics(self.files.name):
-            rows = self._tokenizer.encode_batch([self._whole(text) for text in texts])
+            rows = self._tokenizer.encode_batch([self._prepared(text) for text in texts])
         return {
             name: np.array([getattr(row, _PARTS[name]) for row in rows], dtype=np.int64)
             for name in self._names
@@ -90,16 +90,16 @@ class RecordedBackbone(Backbone):
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         import torch
 
-        return {name: torch.from_numpy(one) for name, one in self.arrays(texts).items()}
+        return {name: torch.from_numpy(rows) for name, rows in self.arrays(texts).items()}
 
     def is_cut(self, text: str) -> bool:
         with refusing_panics(self.files.name):
-            return bool(self._tokenizer.encode(self._whole(text)).overflowing)
+            return bool(self._tokenizer.encode(self._prepared(text)).overflowing)
 
     def without_weights(self) -> RecordedBackbone:
         return self
 
-    def _whole(self, text: str) -> str:
+    def _prepared(self, text: str) -> str:
         return self._prompt + (text.lower() if self._lower else text)
 
     @property
@@ -116,17 +116,17 @@ class RecordedBackbone(Backbone):
         raise self._refused()
 
     def _refused(self) -> CMRError:
-        return CMRError(f"{self.files.name} is run by another backend: load it with torch")
+        return CMRError(f"{self.files.name} uses another backend: load it with torch")
 
 
 def recorded(files: PretrainedFiles) -> RecordedBackbone | None:
-    """Return the text side of these files; None if it was not recorded, or cannot be."""
-    there = found(*_key(files))
-    return None if there is None else RecordedBackbone(files, there)
+    """Return the recorded text side of these files; None if there is none."""
+    directory = cached(*_key(files))
+    return None if directory is None else RecordedBackbone(files, directory)
 
 
 def record(backbone: Backbone) -> None:
-    """Store how an encoder reads texts, if that can be done in the same way without its library.
+    """Store the tokeniser of an encoder, if it returns the same tokens without its library.
 
     Otherwise, or if it cannot be stored, the library is used each time.
     """
@@ -134,7 +134,7 @@ def record(backbone: Backbone) -> None:
     def make(directory: Path) -> None:
         described = backbone.tokeniser()
         if described is None:
-            raise CMRError("its tokeniser is code of its library")
+            raise CMRError("its tokeniser is part of the code of its library")
         facts, tokenizer = described
         facts = {
             **facts,
@@ -148,21 +148,21 @@ def record(backbone: Backbone) -> None:
         _compare(RecordedBackbone(backbone.files, directory), backbone)
 
     try:
-        kept(*_key(backbone.files), make)
+        cached_or_made(*_key(backbone.files), make)
     except Exception as error:  # tokenisers raise errors of any type
-        logger.info("%s needs its library to read texts: %s", backbone.files.name, error)
+        logger.info("%s needs its library to tokenise texts: %s", backbone.files.name, error)
 
 
-def _compare(own: RecordedBackbone, library: Backbone) -> None:
-    """Raise CMRError if a recorded tokeniser finds other tokens than the library."""
+def _compare(recorded: RecordedBackbone, library: Backbone) -> None:
+    """Raise CMRError if a recorded tokeniser returns other tokens than the library."""
     for texts in _COMPARED:
-        ours, theirs = own.arrays(texts), library.arrays(texts)
+        ours, theirs = recorded.arrays(texts), library.arrays(texts)
         same = ours.keys() == theirs.keys() and all(
             ours[name].dtype == theirs[name].dtype and np.array_equal(ours[name], theirs[name])
             for name in ours
         )
-        if not same or any(own.is_cut(text) != library.is_cut(text) for text in texts):
-            raise CMRError(f"other tokens are found for {texts[0]!r:.60}")
+        if not same or any(recorded.is_cut(text) != library.is_cut(text) for text in texts):
+            raise CMRError(f"the tokens of {texts[0]!r:.60} differ")
 
 
 def _key(files: PretrainedFiles) -> tuple[str, list[str]]:
@@ -170,7 +170,7 @@ def _key(files: PretrainedFiles) -> tuple[str, list[str]]:
 
 
 def version(package: str) -> str:
-    """Return a package with its version, if it is installed."""
+    """Return the name of a package, with its version if it is installed."""
     try:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Interface of backends: run an exported network."""
+"""Interface of the backends that run exported networks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _first_call = threading.Lock()
 class Session(ABC):
     """An exported network, ready to run. Thread-safe.
 
-    A call uses the threads available to its caller: one within `side_by_side`, otherwise all.
-    Pickling drops the compiled networks.
+    A call uses the threads available to its caller: one within `thread_map`, otherwise all.
+    Compiled networks are not pickled.
 
     Args:
         file: An ONNX file.
@@ -40,13 +40,19 @@ class Session(ABC):
 
     def __call__(self, batch: Arrays) -> FloatArray:
         """Map named arrays of B items to (B, dim) float32 rows."""
-        arrays = {name: np.ascontiguousarray(one) for name, one in batch.items()}
-        # At most two, as each has its own weights: for a single batch and for parallel ones.
+        arrays = {name: np.ascontiguousarray(rows) for name, rows in batch.items()}
+        # At most two compiled networks, for single and for parallel calls, because each has a copy
+        # of the weights.
         count = 1 if threads() == 1 else self.most
         if count not in self._ready:
             with _first_call:
                 if count not in self._ready:
-                    compiled = self._compile(count)
+                    if not self.file.is_file():
+                        raise CMRError(
+                            f"the export {self.file} was removed: load the model again to export "
+                            "it again"
+                        )
+                    compiled = self.compiled(count)
                     rows = compiled(arrays)
                     self._ready[count] = compiled
                     return rows
@@ -64,13 +70,6 @@ class Session(ABC):
     def _begin(self) -> None:
         self.most = threads()
         self._ready: dict[int, Compiled] = {}
-
-    def _compile(self, count: int) -> Compiled:
-        if not self.file.is_file():
-            raise CMRError(
-                f"the export {self.file} is gone; load the model again and it is made anew"
-            )
-        return self.compiled(count)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file}

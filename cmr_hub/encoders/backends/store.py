@@ -1,4 +1,4 @@
-"""Cache of exported networks, which are verified when they are read."""
+"""Cache of exported networks, which are verified when they are used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _CHECKSUMS: Final = "checksums.json"
 
 
-def found(kind: str, facts: Sequence[str]) -> Path | None:
+def cached(kind: str, facts: Sequence[str]) -> Path | None:
     """Return the directory of an exported network; None if it is missing or damaged.
 
     Args:
@@ -27,17 +27,17 @@ def found(kind: str, facts: Sequence[str]) -> Path | None:
         facts: Everything that determines the files.
     """
     directory = _directory(kind, facts)
-    return directory if _is_whole(directory) else None
+    return directory if _is_complete(directory) else None
 
 
-def kept(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
+def cached_or_made(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
     """Return the directory of an exported network, created if it is missing or damaged.
 
     Concurrent processes that need the same network wait for the first of them.
 
     Args:
-        kind, facts: See `found`.
-        make: Writes the files into an empty directory.
+        kind, facts: See `cached`.
+        make: Function that writes the files into an empty directory.
 
     Raises:
         StorageError: The disk is full or read-only.
@@ -45,15 +45,15 @@ def kept(kind: str, facts: Sequence[str], make: Callable[[Path], None]) -> Path:
     from filelock import FileLock
 
     directory = _directory(kind, facts)
-    if _is_whole(directory):
+    if _is_complete(directory):
         return directory
     with storing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{directory}.lock"):
-            if _is_whole(directory):  # another process has created it meanwhile
+            if _is_complete(directory):  # another process has created it meanwhile
                 return directory
             if directory.exists():
-                logger.warning("the export in %s is damaged and is made anew", directory)
+                logger.warning("the export in %s is damaged and is created again", directory)
             with atomic_directory(directory) as fresh:
                 make(fresh)
                 sums = {file.name: sha256_of_file(file) for file in sorted(fresh.iterdir())}
@@ -66,16 +66,16 @@ def _directory(kind: str, facts: Sequence[str]) -> Path:
     return default_cache_home() / "exports" / f"{kind}-{digest[:32]}"
 
 
-def _is_whole(directory: Path) -> bool:
+def _is_complete(directory: Path) -> bool:
     """Return whether the files are unchanged since they were written."""
     try:
         sums = json.loads((directory / _CHECKSUMS).read_text(encoding="utf-8"))
-        there = {file.name for file in directory.iterdir()} - {_CHECKSUMS}
+        names = {file.name for file in directory.iterdir()} - {_CHECKSUMS}
         return (
             isinstance(sums, dict)
             and bool(sums)
-            and there == sums.keys()
-            and all(known_sha256(directory / name) == sums[name] for name in there)
+            and names == sums.keys()
+            and all(known_sha256(directory / name) == sums[name] for name in names)
         )
     except (OSError, ValueError, RecursionError):
         return False

@@ -1,4 +1,4 @@
-"""Image encoders by name; `cmr_hub.encoders.register` adds your own."""
+"""Image encoders by name; see `cmr_hub.encoders.register` to add one."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ IMAGE_ENCODERS = Registry(
     },
     base="cmr_hub.encoders.images.base:ImageEncoder",
 )
-"""Name to class. The names of encoders that other packages declare include those of text encoders:
-only importing an entry shows its kind.
-"""
+"""Image encoders by name. Names declared by other packages include text encoders, because the kind
+of an entry point is known only after importing it."""
 
 EXPORTED_QUICKLY: Final = frozenset({"efficientnet_lite2"})
-"""Encoders that run in ONNX Runtime by default: they are much faster there, and exporting them is
-quick.
-"""
+"""Encoders that use ONNX Runtime by default, because they are much faster there and export within
+seconds."""
 
 
 def image_encoder_class(name: str) -> type[ImageEncoder]:
@@ -54,15 +52,15 @@ def image_encoder(
         encoder: A key of IMAGE_ENCODERS; `hf:REPOSITORY`, `hf:REPOSITORY@REVISION` or
             `hf:DIRECTORY` for a pretrained encoder that sentence-transformers or open_clip can
             load; a class; or an encoder, which is returned unchanged.
-        weights: A local safetensors file with the network's own key names. Default: the weights of
-            the installed package, or those of torchvision, which torchvision downloads.
+        weights: A local safetensors file with the key names of the network. Default: the weights
+            of the installed package, or of torchvision, which downloads them.
 
     Raises:
         UnknownNameError: There is no such encoder.
-        WeightsError: The file is missing, damaged or of another network, or the download failed.
+        WeightsError: The file is missing, damaged or of another network, the download failed, or
+            the encoder does not take `weights`.
         ModelFormatError, HubError: A pretrained encoder cannot be read.
-        CMRError: `weights` is given for an encoder that has its own, or `encoder` is not an image
-            encoder.
+        CMRError: `encoder` is not an image encoder.
     """
     if isinstance(encoder, str) and encoder.startswith(PREFIX):
         from cmr_hub.encoders.images.pretrained import PretrainedImageEncoder
@@ -70,7 +68,7 @@ def image_encoder(
         from cmr_hub.encoders.pretrained.load import backbone
 
         if weights is not None:
-            raise WeightsError(f"{encoder} has weights of its own: leave --image-weights out")
+            raise WeightsError(f"{encoder} includes its weights: leave out --image-weights")
         return PretrainedImageEncoder(backbone(locate(encoder)))
     from cmr_hub.encoders.images.network import NetworkEncoder
     from cmr_hub.encoders.images.weights import read_weights
@@ -80,12 +78,12 @@ def image_encoder(
         state, source = kind.download() if weights is None else (read_weights(weights), "file")
         return kind(state, source)
     if weights is not None:
-        raise WeightsError(f"{shown(encoder)} reads no weights file: leave the weights out")
-    if IMAGE_ENCODERS.is_one(kind):
+        raise WeightsError(f"{shown(encoder)} does not read a weights file: leave out the weights")
+    if IMAGE_ENCODERS.accepts(kind):
         return kind()  # type: ignore[operator]
-    if not IMAGE_ENCODERS.is_one(type(kind)):
+    if not IMAGE_ENCODERS.accepts(type(kind)):
         raise CMRError(
-            "an image encoder is a name, a subclass of cmr_hub.encoders.ImageEncoder or one of "
-            f"its objects, not {shown(encoder)}"
+            "an image encoder must be a name, a subclass of cmr_hub.encoders.ImageEncoder or an "
+            f"instance of one, not {shown(encoder)}"
         )
     return kind  # type: ignore[return-value]

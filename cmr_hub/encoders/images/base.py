@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.datasets.images import read_image
 from cmr_hub.encoders.devices import Placement
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.errors import CMRError, ImageError, shown
 from cmr_hub.types import OnError
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Shown(Protocol):
-    """Preprocessing of a network: turns a picture into an array of fixed shape."""
+class PicturePreprocessing(Protocol):
+    """Preprocessing of a network: converts a picture to an array of fixed shape."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,11 +46,11 @@ class Shown(Protocol):
 
     @property
     def enough(self) -> int:
-        """Shorter side in pixels; resizing averages away the detail of larger pictures."""
+        """Sufficient length of the shorter side in pixels; larger pictures add no detail."""
 
     @property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """(3,) colour that carries little or no information for the network."""
+        """(3,) colour that has little or no information for the network."""
 
     def pixels(self, image: Image.Image) -> npt.NDArray[Any]:
         """Convert an RGB picture to an array of `shape` and `dtype`."""
@@ -59,7 +59,7 @@ class Shown(Protocol):
         """Convert (B, *shape) to the input of `ImageEncoder.forward`."""
 
     def arrays(self, pixels: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Return the same as `normalised`, as named arrays."""
+        """Return the result of `normalised` as named arrays."""
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
         """Return the (height, width, 3) pixels for occlusion, and their box in the picture."""
@@ -77,17 +77,17 @@ class ImageEncoder(ABC):
     Attributes:
         name: Name under which it is registered or loaded.
         dim: Length of a feature row.
-        preprocessing: Converts a picture to the network's input.
+        preprocessing: Conversion of pictures to the input of the network.
         batch_size: Number of pictures per forward pass on the CPU.
-        source: Origin of the weights: `file`, a name from which they can be fetched again, or
-            `code` if the encoder needs nothing but its class.
+        source: Origin of the weights: `file`, a name from which they can be downloaded again, or
+            `code` if the encoder needs only its class.
         placement: Device and precision.
         network: The network that `forward` runs, for exporting; None if it is not a torch network.
     """
 
     name: str
     dim: int
-    preprocessing: Shown
+    preprocessing: PicturePreprocessing
     batch_size: int = 16
     source: str = "code"
     placement: Placement = Placement()
@@ -100,17 +100,18 @@ class ImageEncoder(ABC):
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of all weights; that of no bytes if there are no weights."""
+        """SHA-256 of all weights; a constant if there are none."""
         return sha256_of_arrays({})
 
     @property
     def fingerprint(self) -> str:
         """Hash of everything that determines the features: network, weights, preprocessing.
 
-        Changes of the code are not detected: rename an encoder whose rows change.
+        Changes of the code are not detected: rename an encoder if its rows change.
         """
-        seen: Any = self.preprocessing
-        settings = asdict(seen) if is_dataclass(seen) and not isinstance(seen, type) else {}
+        prepare: Any = self.preprocessing
+        is_instance = is_dataclass(prepare) and not isinstance(prepare, type)
+        settings = asdict(prepare) if is_instance else {}
         return fingerprint_of(self.name, self.weights_sha256, settings)
 
     @abstractmethod
@@ -121,7 +122,7 @@ class ImageEncoder(ABC):
         """
 
     def to(self, placement: Placement) -> Self:
-        """Move the network, if there is one, to a device and precision. Returns self."""
+        """Move the network, if there is one, to a device and precision; return self."""
         return self
 
     def cut(self, blocks: int) -> tuple[nn.Module, nn.Sequential]:
@@ -132,7 +133,7 @@ class ImageEncoder(ABC):
         """
         raise CMRError(
             f"{self.name} cannot be fine-tuned: train projectors on its features, "
-            "or choose mobilenet_v2 or vgg16"
+            "or use mobilenet_v2 or vgg16"
         )
 
     def with_tail(self, tail: nn.Sequential) -> ImageEncoder:
@@ -152,8 +153,8 @@ class ImageEncoder(ABC):
         Args:
             images: N paths, PIL images, bytes of files, or uint8 arrays (H, W, 3) or (H, W).
             batch_size: Number of pictures per forward pass. The default depends on the device.
-            on_error: What to do about a picture that cannot be read: "raise" an ImageError, "skip"
-                its row (the result is shorter), or "none" (its row is NaN).
+            on_error: Action if a picture cannot be read: "raise" an ImageError, "skip" its row, or
+                "none" to fill its row with NaN.
             progress: Show a progress bar.
 
         Raises:
@@ -166,22 +167,22 @@ class ImageEncoder(ABC):
                 f"on_error must be one of {', '.join(get_args(OnError))}, not {shown(on_error)}"
             )
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-            raise CMRError(f"batch_size must be a whole number from 1 on, not {shown(batch_size)}")
-        seen = self.preprocessing
+            raise CMRError(f"batch_size must be an integer of at least 1, not {shown(batch_size)}")
+        preprocessing = self.preprocessing
         unread: list[int] = []
 
-        def pixels(place: int, image: ImageSource) -> npt.NDArray[Any]:
+        def pixels(row: int, image: ImageSource) -> npt.NDArray[Any]:
             try:
-                return seen.pixels(read_image(image, enough=seen.enough))
+                return preprocessing.pixels(read_image(image, enough=preprocessing.enough))
             except ImageError as error:
                 if on_error == "raise":
                     raise
-                logger.warning("picture %d of %d is left out: %s", place + 1, len(images), error)
-                unread.append(place)
-                return np.zeros(seen.shape, seen.dtype)
+                logger.warning("picture %d of %d is left out: %s", row + 1, len(images), error)
+                unread.append(row)
+                return np.zeros(preprocessing.shape, preprocessing.dtype)
 
         def prepare(chunk: Sequence[tuple[int, ImageSource]]) -> npt.NDArray[Any]:
-            return np.stack([pixels(place, image) for place, image in chunk])
+            return np.stack([pixels(row, image) for row, image in chunk])
 
         with tqdm(
             total=len(images),
@@ -207,8 +208,8 @@ class ImageEncoder(ABC):
         import torch
 
         with torch.inference_mode():
-            found = self.forward(self.preprocessing.normalised(pixels))
-            rows: FloatArray = found.float().cpu().numpy()
+            features = self.forward(self.preprocessing.normalised(pixels))
+            rows: FloatArray = features.float().cpu().numpy()
         return rows
 
     def _features(
@@ -228,12 +229,12 @@ class ImageEncoder(ABC):
             rows[start : start + len(chunk)] = features
             return len(chunk)
 
-        for count in side_by_side(work, range(0, len(items), size)):
+        for count in thread_map(work, range(0, len(items), size)):
             done(count)
         return rows
 
 
 def fingerprint_of(name: str, weights_sha256: str, preprocessing: JSONObject) -> str:
-    """Return the SHA-256 of an encoder's name, weights and preprocessing."""
+    """Return the SHA-256 of the name, the weights and the preprocessing of an encoder."""
     parts = [name, weights_sha256, preprocessing]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Small network of this project: 512-d features of 128 pixels, a few megabytes of weights."""
+"""A small network of this project: 512-d features of 128 pixels, a few megabytes of weights."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class CompactEncoder(NetworkEncoder):
 
     @staticmethod
     def blocks(network: Any) -> nn.Sequential:
-        whole: nn.Sequential = network
-        return whole
+        blocks: nn.Sequential = network
+        return blocks
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
@@ -61,8 +61,8 @@ class CompactEncoder(NetworkEncoder):
     @staticmethod
     def download() -> tuple[Mapping[str, Tensor], str]:
         raise WeightsError(
-            "compact has no weights to download: give a safetensors file (--image-weights FILE), "
-            "such as image_encoder.safetensors of the model sketch"
+            "compact has no weights to download: pass a safetensors file (--image-weights FILE), "
+            "for example image_encoder.safetensors of the model sketch"
         )
 
 

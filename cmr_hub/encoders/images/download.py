@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
-    """Fetch a member of a torchvision weights enum.
+    """Download the weights of a member of a torchvision weights enum.
 
-    torchvision publishes .pth files: the hash is checked, and only tensors are unpickled
+    torchvision publishes .pth files. Their hash is checked, and only tensors are unpickled
     (`weights_only`).
 
     Returns:
@@ -33,18 +33,19 @@ def download_weights(weights: Any) -> tuple[Mapping[str, Tensor], str]:
     import torch
 
     if not downloads_allowed():
-        kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
-        if not kept.is_file():
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
+        if not cached.is_file():
             raise WeightsError(
                 f"{weights} is needed and not on this machine. It was named by a file, not by "
-                f"you, so it is not fetched: {HOW_TO_ALLOW}"
+                f"you, so it is not downloaded: {HOW_TO_ALLOW}"
             )
     try:
         with storing(torch.hub.get_dir()):
             state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, HTTPException, EOFError, UnpicklingError, RuntimeError) as error:
         raise WeightsError(
-            f"could not download {weights} from {weights.url} ({error}); connect to the network, "
-            "or give a local safetensors file with torchvision's key names (--image-weights FILE)"
+            f"could not download {weights} from {weights.url} ({error}): connect to the network, "
+            "or pass a local safetensors file with the key names of torchvision "
+            "(--image-weights FILE)"
         ) from error
     return state, f"torchvision:{weights}"

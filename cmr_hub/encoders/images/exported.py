@@ -1,9 +1,10 @@
-"""Image encoder whose network runs in another runtime than torch."""
+"""Image encoders whose network runs in another runtime than torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from cmr_hub.encoders.devices import Placement
 from cmr_hub.encoders.images.base import ImageEncoder
@@ -13,47 +14,35 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from cmr_hub.encoders.images.base import Shown
+    from cmr_hub.encoders.images.base import PicturePreprocessing
     from cmr_hub.types import FloatArray
 
 
-class Described(Protocol):
-    """What an exported encoder needs from the original one."""
+@dataclass(frozen=True)
+class ExportedFacts:
+    """The attributes that an exported encoder takes from the original one; see `ImageEncoder`."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def dim(self) -> int: ...
-
-    @property
-    def source(self) -> str: ...
-
-    @property
-    def preprocessing(self) -> Shown: ...
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def weights_sha256(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
+    name: str
+    dim: int
+    source: str
+    preprocessing: PicturePreprocessing
+    batch_size: int
+    weights_sha256: str
+    fingerprint: str
 
 
 class ExportedImageEncoder(ImageEncoder):
     """An image encoder without its torch network, so that the network can be freed.
 
     Args:
-        encoder: The encoder that was exported.
+        encoder: The encoder that was exported, or facts about it.
         placement: The backend and its precision.
-        run: Maps named arrays of B pictures to (B, dim) features.
+        run: Function that maps named arrays of B pictures to (B, dim) features.
     """
 
     def __init__(
         self,
-        encoder: Described,
+        encoder: ImageEncoder | ExportedFacts,
         placement: Placement,
         run: Callable[[Mapping[str, npt.NDArray[Any]]], FloatArray],
     ) -> None:
@@ -71,14 +60,14 @@ class ExportedImageEncoder(ImageEncoder):
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the exported encoder in float32; int8 has another."""
+        """Fingerprint of the original encoder; int8 has another one."""
         return self._fingerprint
 
     def rows(self, pixels: npt.NDArray[Any]) -> FloatArray:
         return self._run(self.preprocessing.arrays(pixels))
 
     def forward(self, batch: Any) -> Tensor:
-        raise CMRError(f"{self.name} is run by {self.placement.backend} and has no torch network")
+        raise CMRError(f"{self.name} uses {self.placement.backend} and has no torch network")
 
     def to(self, placement: Placement) -> Self:
         refuse_move(self.name, self.placement, placement)
@@ -86,9 +75,9 @@ class ExportedImageEncoder(ImageEncoder):
 
 
 def refuse_move(name: str, own: Placement, placement: Placement) -> None:
-    """Raise CMRError if an exported encoder is to be moved to an accelerator."""
+    """Raise CMRError if an exported encoder would be moved to another placement."""
     if placement not in (own, Placement()):
         raise CMRError(
-            f"{name} is run by {own.backend}, on the CPU: load it with the backend torch to move "
-            "it to a device or to another precision"
+            f"{name} uses {own.backend} on the CPU: load it with the backend torch to move it to "
+            "a device or to another precision"
         )

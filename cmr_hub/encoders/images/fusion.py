@@ -1,4 +1,4 @@
-"""Fold batch norms into the preceding convolutions, for inference."""
+"""Fold batch norms into the preceding convolutions for inference."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     (b − μ) · γ / √(σ² + ε) + β. Only pairs that follow each other in an `nn.Sequential`, at any
     depth, are folded, and only batch norms that store a mean and a variance.
 
-    `torch.fx` does the same by tracing, but replaces `nn.Module.__call__` for the whole process
-    meanwhile, so that other threads fail.
+    `torch.fx` does the same by tracing, but meanwhile replaces `nn.Module.__call__` for the whole
+    process, so that other threads fail.
 
     Args:
-        network: Not modified.
+        network: The network, which is not modified.
 
     Returns:
         The copy, in evaluation mode.
     """
     copied = copy.deepcopy(network).eval()
     # A list, because folding removes modules.
-    for module in list(copied.modules()):
-        # A subclass with its own `forward` may not run its children in order.
-        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            _fold_children(module)
-    return copied
-
-
-def _fold_children(layers: nn.Sequential) -> None:
-    for place in reversed(range(1, len(layers))):
-        convolution, norm = layers[place - 1], layers[place]
-        if (
-            isinstance(convolution, nn.Conv2d)
-            and isinstance(norm, nn.BatchNorm2d)
-            and norm.track_running_stats
+    for layers in list(copied.modules()):
+        # A subclass with another `forward` may not run its children in order.
+        if not isinstance(layers, nn.Sequential) or (
+            type(layers).forward is not nn.Sequential.forward
         ):
-            layers[place - 1] = fuse_conv_bn_eval(convolution, norm)
-            del layers[place]
+            continue
+        for index in reversed(range(1, len(layers))):
+            convolution, norm = layers[index - 1], layers[index]
+            if (
+                isinstance(convolution, nn.Conv2d)
+                and isinstance(norm, nn.BatchNorm2d)
+                and norm.track_running_stats
+            ):
+                layers[index - 1] = fuse_conv_bn_eval(convolution, norm)
+                del layers[index]
+    return copied

@@ -23,9 +23,9 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2  # noqa: E402
 class MobileNetV2Encoder(NetworkEncoder):
     """Activations of the last convolution, averaged over positions.
 
-    257 pixels instead of 224: at sizes n ≡ 1 mod 32 TensorFlow and torchvision pad equally, so
-    weights of either framework get the input they were trained on, and a larger input is more
-    accurate.
+    The input has 257 instead of 224 pixels. At sizes n ≡ 1 mod 32 TensorFlow and torchvision pad
+    equally, so weights of either framework get the input they were trained on; and a larger input
+    is more accurate.
     """
 
     name = "mobilenet_v2"

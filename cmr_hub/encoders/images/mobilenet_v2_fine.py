@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class FineMobileNetV2Encoder(MobileNetV2Encoder):
     """z = ½ (√f(x) + √f(mirrored x)), where f are the features of `mobilenet_v2` at 321 pixels.
 
-    The square root keeps a few strong channels from dominating (the Hellinger kernel of
-    Arandjelović and Zisserman, CVPR 2012). The weights are those of `mobilenet_v2`; encoding takes
+    The square root prevents a few strong channels from dominating (the Hellinger kernel of
+    Arandjelović and Zisserman, CVPR 2012). The encoder has the weights of `mobilenet_v2`, and takes
     about three times as long.
     """
 
@@ -28,7 +28,7 @@ class FineMobileNetV2Encoder(MobileNetV2Encoder):
 
     def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
         super().__init__(state, source)
-        self.network = _BothWays(self.network)
+        self.network = _WithMirrored(self.network)
 
     @staticmethod
     def blocks(network: Any) -> nn.Sequential:
@@ -41,12 +41,12 @@ class _SquareRoot(nn.Module):
         return features.clamp_min(1e-6).sqrt()  # the slope of the root is infinite at zero
 
 
-class _BothWays(nn.Module):
+class _WithMirrored(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        seen: Tensor = self.network(pixels)
         mirrored: Tensor = self.network(torch.flip(pixels, (3,)))
-        return (seen + mirrored) / 2
+        mean: Tensor = (self.network(pixels) + mirrored) / 2
+        return mean

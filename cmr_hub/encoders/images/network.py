@@ -26,8 +26,8 @@ class NetworkEncoder(ImageEncoder):
 
     Args:
         state: Weights of the complete network, under the key names of `build`.
-        source: Origin of the weights: `file`, or `torchvision:<weights name>` or
-            `package:<name>`, which can be fetched again and so need not be saved with a model.
+        source: Origin of the weights: `file`; or `torchvision:<weights name>` or
+            `package:<name>`, which need not be saved with a model.
 
     Raises:
         WeightsError: The weights are of another network, or not finite.
@@ -36,12 +36,12 @@ class NetworkEncoder(ImageEncoder):
     preprocessing: Preprocessing
     rows_are: ClassVar[str] = ""
     """Content of a row, if it has changed since the encoder got its name."""
-    # Small on purpose: with larger batches the allocator returns the activations' memory to
-    # the system after each layer, and the page faults cost more than the batch saves.
+    # With larger batches the allocator returns the memory of the activations to the system after
+    # each layer, and the page faults cost more than the batch saves.
     batch_size = 4
 
     def __init__(self, state: Mapping[str, Tensor], source: str) -> None:
-        # Imported here because the class attributes are also used without torch.
+        # Imported here because class attributes are also used without torch.
         import torch
 
         from cmr_hub.encoders.images.weights import check_state
@@ -67,7 +67,7 @@ class NetworkEncoder(ImageEncoder):
 
     @staticmethod
     def for_inference(features: nn.Sequential) -> nn.Module:
-        """Return a faster equivalent of the network, if there is one; it is never trained."""
+        """Return an equivalent network that is faster at inference; default: the same network."""
         return features
 
     @staticmethod
@@ -87,7 +87,7 @@ class NetworkEncoder(ImageEncoder):
 
     @classmethod
     def fingerprint_with(cls, weights_sha256: str) -> str:
-        """Return the fingerprint of this encoder with the given weights."""
+        """Return the fingerprint of this encoder with weights of this SHA-256."""
         return fingerprint_of(cls.rows_are or cls.name, weights_sha256, asdict(cls.preprocessing))
 
     def forward(self, batch: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class NetworkEncoder(ImageEncoder):
         import torch
         from torch import nn
 
-        parts = list(self.blocks(self._whole()))
+        parts = list(self.blocks(self._complete()))
         if not 0 < blocks < len(parts):
             raise CMRError(
                 f"{self.name} can be fine-tuned in its last 1 to {len(parts) - 1} blocks, "
@@ -130,22 +130,22 @@ class NetworkEncoder(ImageEncoder):
         """Return this encoder with the trained blocks that `cut` returned."""
         from torch import nn
 
-        network = self._whole()
+        network = self._complete()
         state = {name: value.clone() for name, value in tail.state_dict().items()}
-        own = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
-        own.load_state_dict(state, assign=True)
+        last = nn.Sequential(*list(self.blocks(network))[-len(tail) :])
+        last.load_state_dict(state, assign=True)
         return type(self)(network.state_dict(), "file")
 
     def _features_network(self) -> nn.Module:
-        """Build the network of features with the original weights."""
+        """Build the network that computes features, with the original weights."""
         import torch
 
-        features = self.for_inference(self.blocks(self._whole())).requires_grad_(False)
+        features = self.for_inference(self.blocks(self._complete())).requires_grad_(False)
         refuse_meta_tensors(features, self.name)
-        found: nn.Module = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return found
+        placed: nn.Module = features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
 
-    def _whole(self) -> Any:
+    def _complete(self) -> Any:
         import torch
 
         with torch.device("meta"):

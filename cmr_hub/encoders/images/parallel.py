@@ -1,4 +1,4 @@
-"""Process pictures in parallel, one per core."""
+"""Process pictures in parallel threads."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Out = TypeVar("Out")
 
 _AHEAD = 2  # items per thread, so that no thread waits for its next one
 _changing = Lock()
-"""Protects torch's number of threads of the process, which is set to one briefly."""
+"""Protects the number of threads of torch, which is briefly set to one for the whole process."""
 
 
 def pieces_in_work() -> int:
-    """Return the maximum number of items that `side_by_side` processes at a time."""
+    """Return the maximum number of items that `thread_map` processes at a time."""
     count = _threads()
     return 1 if count == 1 else _AHEAD * count + 1
 
 
-def side_by_side(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+def thread_map(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """Return `map(work, items)`, computed in as many threads as torch uses.
 
-    Each thread uses one thread of torch: threads that share a convolution wait for each other
-    whenever another program occupies a core. Items are consumed lazily, a few at a time. Several
-    threads may call this at once, and torch's number of threads does not change in any of them.
-    Without torch, the number of threads is the one torch would use.
+    Each thread uses one thread of torch, because threads that share a convolution wait for each
+    other whenever another program occupies a core. Items are consumed lazily, a few at a time. The
+    function is thread-safe, and does not change the number of threads of torch in its callers. If
+    torch is not imported, the number of threads is the one torch would use.
     """
     count, most = _threads(), pieces_in_work()
     if count == 1:
@@ -62,16 +62,16 @@ def _threads() -> int:
 def _take_one(usual: int) -> None:
     """Limit torch to one thread in the calling thread, and reset the process to `usual`.
 
-    torch has a number of threads per thread, which is initialised with that of the process when the
-    thread first computes something. `set_num_threads` changes both, so the latter must be reset:
-    otherwise every new thread would keep using one thread.
+    torch has a number of threads per thread, which is initialised from the number of the process
+    when the thread first computes something. `set_num_threads` changes both, so the number of the
+    process must be reset. Otherwise every new thread would use one thread.
     """
     take_one()
     torch = sys.modules.get("torch")
     if torch is None:
         return
     with _changing:
-        torch.get_num_threads()  # initialises this thread's number
+        torch.get_num_threads()  # initialises the number of this thread
         torch.set_num_threads(1)
         other = Thread(target=torch.set_num_threads, args=(usual,))
         other.start()

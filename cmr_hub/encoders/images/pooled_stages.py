@@ -13,11 +13,11 @@ _LEAST = 1e-6  # the slope of the root is infinite at zero
 class PooledStages(nn.Module):
     """Map (B, C, H, W) activations to (B, d) rows: roots of means, and class posteriors.
 
-    First come the signed roots of the mean of every channel of every stage, then
+    A row consists of the signed roots of the mean of every channel of every stage, and of
     softmax(classifier(m) / T), where m are the means of the last stage.
 
     Args:
-        stages: Applied in order; the channels of the last one come first.
+        stages: Stages, applied in order; the channels of the last stage come first.
         classifier: Classification layer of the network.
         temperature: T.
     """

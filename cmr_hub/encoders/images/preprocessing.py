@@ -28,8 +28,8 @@ class Preprocessing:
 
     Args:
         resize: Length of the shorter side after resizing, in pixels.
-        crop: Side of the square cropped from the centre of that, in pixels.
-        mean, std: Per channel, for values in [0, 1].
+        crop: Side of the square that is then cropped from the centre, in pixels.
+        mean, std: Mean and standard deviation per channel, for values in [0, 1].
     """
 
     resampling: ClassVar[Image.Resampling] = Image.Resampling.BILINEAR
@@ -41,9 +41,9 @@ class Preprocessing:
 
     @property
     def enough(self) -> int:
-        """Shorter side in pixels; resizing averages away the detail of larger pictures.
+        """Sufficient length of the shorter side in pixels; larger pictures add no detail.
 
-        Twice the resized length, so that resizing still averages over at least two pixels.
+        It is twice the resized length, so that resizing averages over at least two pixels.
         """
         return 2 * self.resize
 
@@ -75,8 +75,8 @@ class Preprocessing:
     def __call__(self, image: Image.Image) -> Tensor:
         """Convert an RGB picture to (3, crop, crop) float32.
 
-        Resizes only the cropped part of the original, so that a picture of 20,000 × 10 pixels is
-        never enlarged to 514,000 × 257.
+        Only the cropped part of the original is resized, so that a picture of 20,000 × 10 pixels
+        is never enlarged to 514,000 × 257.
         """
         return self.normalised(self.pixels(image)[None])[0]
 
@@ -85,7 +85,7 @@ class Preprocessing:
         return self._resized(image, self.box(*image.size))
 
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
-        """Return the part of a picture that the network gets: left, top, right, bottom."""
+        """Return the part of a picture that the network uses: left, top, right, bottom."""
         side = min(width, height) * self.crop / self.resize
         left, top = (width - side) / 2, (height - side) / 2
         return left, top, left + side, top + side
@@ -98,7 +98,7 @@ class Preprocessing:
 
     def arrays(self, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
         """Convert (B, crop, crop, 3) to an array `pixels`, (B, 3, crop, crop) float32."""
-        # Complete rows of pixels: processing three colours at a time takes twice as long.
+        # Processing complete rows of pixels is twice as fast as three colours at a time.
         count, height, width, colours = pixels.shape
         mean, std = (
             np.tile(np.array(values, dtype=np.float32), width) for values in (self.mean, self.std)
@@ -112,23 +112,19 @@ class Preprocessing:
     def augmented(self, image: Image.Image, generator: np.random.Generator) -> Tensor:
         """Convert a random crop of an RGB picture to (3, crop, crop) float32, for training.
 
-        The crop has 35 to 100 % of the picture's area, an aspect ratio of 3:4 to 4:3 and a random
-        position; half of the crops are mirrored (Szegedy et al. 2015, arXiv 1409.4842, with a
-        minimum area of 8 %: such small crops no longer show what the captions describe).
+        The crop has 35 to 100 % of the area of the picture, an aspect ratio of 3:4 to 4:3 and a
+        random position; half of the crops are mirrored. Source: Szegedy et al. 2015, arXiv
+        1409.4842, but with a minimum area of 8 %, which no longer shows what captions describe.
         """
         area = image.width * image.height * generator.uniform(*_AREA)
         aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
-        size = min(image.width, (area * aspect) ** 0.5), min(image.height, (area / aspect) ** 0.5)
-        pixels = self._cut_out(image, size, tuple(generator.uniform(size=2)))
+        width = min(image.width, (area * aspect) ** 0.5)
+        height = min(image.height, (area / aspect) ** 0.5)
+        x, y = generator.uniform(size=2)
+        left, top = (image.width - width) * x, (image.height - height) * y
+        pixels = self._resized(image, (left, top, left + width, top + height))
         view = self.normalised(pixels[None])[0]
         return view.flip(2) if generator.uniform() < 0.5 else view
-
-    def _cut_out(
-        self, image: Image.Image, size: tuple[float, float], place: tuple[float, ...]
-    ) -> npt.NDArray[np.uint8]:
-        """Crop a box of this size; `place` is 0 at the left or top edge and 1 at the other."""
-        left, top = (image.width - size[0]) * place[0], (image.height - size[1]) * place[1]
-        return self._resized(image, (left, top, left + size[0], top + size[1]))
 
     def _resized(
         self, image: Image.Image, box: tuple[float, float, float, float]
@@ -139,7 +135,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Squashing(Preprocessing):
-    """Squash the complete picture to a square, so that its sides are kept.
+    """Squash the complete picture to a square, so that its sides are not cut off.
 
     Args:
         crop_mode: Always "squash".

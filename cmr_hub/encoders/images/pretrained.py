@@ -1,4 +1,4 @@
-"""Image side of pretrained encoders: CLIP, SigLIP, DINOv2, ConvNeXt, ViT and others."""
+"""The image side of pretrained encoders: CLIP, SigLIP, DINOv2, ConvNeXt, ViT and others."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ class PretrainedImageEncoder(ImageEncoder):
 
 
 def fingerprint_of_side(files: PretrainedFiles, side: str) -> str:
-    """Return the fingerprint of a side, `image` or `text`, which needs no network."""
+    """Return the fingerprint of a side, `image` or `text`, without building the network."""
     return fingerprint_of("pretrained", files.sha256, {"side": side})

@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.images.preprocessing import Box
 
-# Decode a JPEG at a smaller scale only if it is at least twice as large as this multiple of
-# the input: the processor's own resizing then still averages over four pixels or more.
+# JPEGs are decoded at a smaller scale only if they are at least twice as large as this multiple of
+# the input, so that the resizing of the processor averages over four pixels or more.
 _ENOUGH = 4
 _CANVAS = 384
 
 
 class ProcessorPreprocessing:
-    """Preprocess pictures with the library's own processor, as one row of numbers per picture.
+    """Preprocess pictures with the processor of a library, as one row of numbers per picture.
 
     Processors return named tensors of fixed shapes (usually one of (3, H, W); patches with a mask
     for NaFlex). A row concatenates them, so that they can be passed in shared memory.
 
     Args:
-        transform: Converts an RGB picture to named tensors; must be picklable.
+        transform: Picklable function that converts an RGB picture to named tensors.
     """
 
     def __init__(self, transform: Callable[[Image.Image], dict[str, Tensor]]) -> None:
         self.transform = transform
         probe = transform(Image.new("RGB", (64, 64), "gray"))
-        self.layout = [(name, tuple(one.shape), one.dtype) for name, one in sorted(probe.items())]
+        self.layout = [
+            (name, tuple(part.shape), part.dtype) for name, part in sorted(probe.items())
+        ]
         self.shape = (sum(math.prod(shape) for _, shape, _ in self.layout),)
         self.dtype: npt.DTypeLike = np.float32
         pixels = max(self.layout, key=lambda part: math.prod(part[1]))[1]
@@ -44,13 +46,13 @@ class ProcessorPreprocessing:
 
     @property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """(3,) colour that carries little information for a network."""
+        """(3,) colour that has little information for a network."""
         return np.full(3, 127, np.uint8)
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """Convert an RGB picture to (n,) float32."""
-        given = self.transform(image)
-        parts = [given[name].reshape(-1).float().numpy() for name, _, _ in self.layout]
+        tensors = self.transform(image)
+        parts = [tensors[name].reshape(-1).float().numpy() for name, _, _ in self.layout]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def normalised(self, pixels: npt.NDArray[Any]) -> dict[str, Tensor]:
@@ -58,23 +60,23 @@ class ProcessorPreprocessing:
         import torch
 
         rows = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32))
-        found, start = {}, 0
+        tensors, start = {}, 0
         for name, shape, dtype in self.layout:
             size = math.prod(shape)
             part = rows[:, start : start + size].reshape(len(rows), *shape)
-            found[name] = part.contiguous().to(dtype)
+            tensors[name] = part.contiguous().to(dtype)
             start += size
-        return found
+        return tensors
 
     def arrays(self, pixels: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Convert (B, n) rows to named arrays."""
-        return {name: one.numpy() for name, one in self.normalised(pixels).items()}
+        return {name: tensor.numpy() for name, tensor in self.normalised(pixels).items()}
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
         """Return the complete picture, downscaled if it is larger than the input of networks."""
-        shown = image.copy()
-        shown.thumbnail((_CANVAS, _CANVAS), Image.Resampling.BICUBIC)
-        return np.array(shown), (0.0, 0.0, 1.0, 1.0)
+        canvas = image.copy()
+        canvas.thumbnail((_CANVAS, _CANVAS), Image.Resampling.BICUBIC)
+        return np.array(canvas), (0.0, 0.0, 1.0, 1.0)
 
     def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Convert (B, height, width, 3) to (B, n)."""

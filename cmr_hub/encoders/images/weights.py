@@ -31,8 +31,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file ({error}); "
-            "copy or download it again. Other formats are not read, because they can run code."
+            f"{path} is not a valid safetensors file ({error}): "
+            "copy or download it again. Other formats are not read, because they can run code"
         ) from error
     return state
 
@@ -41,12 +41,12 @@ def check_state(network: nn.Module, state: Mapping[str, Tensor], name: str) -> d
     """Return `state` as the network needs it: all keys, correct shapes, float32, finite.
 
     Args:
-        network: May be on the meta device.
+        network: The network, which may be on the meta device.
         state: Weights by name. Step counters of batch norms may be missing.
         name: Name of the network in error messages.
 
     Raises:
-        WeightsError: Some tensors are wrong; the message names the first ones.
+        WeightsError: Some tensors do not match; the message names the first ones.
     """
     expected = network.state_dict()
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
@@ -55,7 +55,7 @@ def check_state(network: nn.Module, state: Mapping[str, Tensor], name: str) -> d
     if missing or extra:
         raise WeightsError(
             f"these are not the weights of {name}: "
-            f"{len(missing)} tensors missing {missing[:3]}, {len(extra)} unknown {extra[:3]}"
+            f"{len(missing)} missing tensors {missing[:3]}, {len(extra)} unknown ones {extra[:3]}"
         )
     checked: dict[str, Tensor] = {}
     for key, blueprint in expected.items():
@@ -71,5 +71,7 @@ def check_state(network: nn.Module, state: Mapping[str, Tensor], name: str) -> d
         if value.is_floating_point():
             checked[key] = value.detach().to("cpu", torch.float32).contiguous()
         if key not in checked or not torch.isfinite(checked[key]).all():
-            raise WeightsError(f"the weights of {name} are damaged: {key} is not finite numbers")
+            raise WeightsError(
+                f"the weights of {name} are damaged: {key} has values that are not finite numbers"
+            )
     return checked

@@ -1,4 +1,4 @@
-"""Interface of pretrained encoders of pictures, texts or both, which libraries implement."""
+"""Interface of pretrained encoders of pictures, texts or both, which libraries load."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Backbone(ABC):
-    """A network loaded by a library, with its own processor and tokeniser.
+    """A network loaded by a library, with its processor and tokeniser.
 
     The image side and the text side of a dual encoder (CLIP, SigLIP) share one backbone.
 
     Attributes:
-        files: Files it was loaded from.
-        image_dim: Length of a picture's row; None without an image side.
-        text_dim: Length of a text's row; None without a text side.
+        files: Files of the network.
+        image_dim: Length of the row of a picture; None without an image side.
+        text_dim: Length of the row of a text; None without a text side.
         logit_scale: Factor of cosine similarities in training, before the softmax or the sigmoid;
             None if the network has no such parameter.
     """
@@ -54,16 +54,13 @@ class Backbone(ABC):
     @property
     def network(self) -> nn.Module:
         """The network."""
-        found: nn.Module = self._model
-        return found
+        network: nn.Module = self._model
+        return network
 
     @property
     @abstractmethod
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
-        """Processor of the library: an RGB picture → named tensors without a batch dimension.
-
-        It is picklable, so that other processes can prepare pictures.
-        """
+        """Picklable processor that maps an RGB picture to named tensors without batch dimension."""
 
     @abstractmethod
     def images(self, batch: dict[str, Tensor]) -> Tensor:
@@ -71,18 +68,18 @@ class Backbone(ABC):
 
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Tokenise B texts into named tensors. Texts over the maximum length are truncated."""
+        """Tokenise B texts into named tensors; truncate texts over the maximum length."""
 
     def arrays(self, texts: Sequence[str]) -> Arrays:
-        """Return the same as `tokens`, as named arrays."""
-        return {name: one.numpy() for name, one in self.tokens(texts).items()}
+        """Return the result of `tokens` as named arrays."""
+        return {name: tensor.numpy() for name, tensor in self.tokens(texts).items()}
 
     def tokeniser(self) -> tuple[JSONObject, str] | None:
-        """Return how texts are read, to do it without the library: see `RecordedBackbone`.
+        """Return a description of the tokeniser for `RecordedBackbone`.
 
-        The first part has what is done before tokenising, `lower` and `prompt`; the second is the
-        tokeniser in the format of `tokenizer.json`, with its truncation and padding. None if it
-        has no such format.
+        The first part has the options `lower` and `prompt`, which apply before tokenising. The
+        second part is the content of a `tokenizer.json`, with truncation and padding. None if the
+        tokeniser has no such format.
         """
         return None
 
@@ -92,29 +89,29 @@ class Backbone(ABC):
 
     @abstractmethod
     def is_cut(self, text: str) -> bool:
-        """Return whether a text is longer than the network's maximum length."""
+        """Return whether a text is longer than the maximum length of the network."""
 
     @abstractmethod
     def reload(self) -> None:
-        """Reload the network's weights from its files."""
+        """Reload the weights of the network from its files."""
 
     def to(self, placement: Placement) -> None:
-        """Move the network of both sides."""
+        """Move the network, which both sides share."""
         if self.placement.loses_against(placement):
             self.reload()
         self.network.to(placement.device, placement.dtype)
         self.placement = placement
 
     def without_weights(self) -> Self:
-        """Return a copy that prepares pictures and texts in the same way, but has no network."""
+        """Return a copy that prepares pictures and texts equally, but has no weights."""
         other = copy.copy(self)
         other._model = without_weights(self._model)
         return other
 
     def require(self, side: str) -> int:
-        """Return the dimension of a side, `image` or `text`. Raises CMRError without that side."""
+        """Return the dimension of a side, `image` or `text`; raise CMRError if it is missing."""
         dim: int | None = self.image_dim if side == "image" else self.text_dim
         if dim is None:
             reads = "pictures" if side == "image" else "texts"
-            raise CMRError(f"{self.files.name} reads no {reads}: choose another encoder for them")
+            raise CMRError(f"{self.files.name} cannot encode {reads}: choose another encoder")
         return dim

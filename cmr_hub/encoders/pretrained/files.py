@@ -1,7 +1,7 @@
-"""Files of a pretrained encoder: which ones of a repository are needed, and whether they are safe.
+"""Choose and check the files of a pretrained encoder.
 
-Only JSON, plain text, SentencePiece vocabularies and safetensors are read, no pickles and no
-programs. Other files of a repository are neither fetched nor opened.
+Only JSON, plain text, SentencePiece vocabularies and safetensors are read, but no pickles and no
+programs. Other files of a repository are neither downloaded nor opened.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _MOST_BYTES: Final = {".safetensors": 40 * 2**30, "": 64 * 2**20}
 
 @dataclass(frozen=True)
 class PretrainedFiles:
-    """Files of one pretrained encoder, all on this machine.
+    """Local files of one pretrained encoder.
 
     Attributes:
-        directory: Their directory.
+        directory: Directory of the files.
         names: Relative paths of the files that are read.
-        library: Library that reads them.
+        library: Library that reads the files.
         repository: Repository on the Hub; None for a local directory.
         commit: Commit of the repository.
-        label: Name of an encoder without repository. Default: the directory's name.
+        label: Name of an encoder without repository. Default: the name of the directory.
     """
 
     directory: Path
@@ -68,32 +68,32 @@ class PretrainedFiles:
         commit: str | None = None,
         label: str | None = None,
     ) -> PretrainedFiles:
-        """Return the encoder in a directory, after all checks possible before loading it.
+        """Return the files in a directory after all checks that are possible before loading.
 
         Raises:
-            ModelFormatError: It is not an encoder of these libraries, or is not safe.
+            ModelFormatError: The directory has no encoder of these libraries, or is not safe.
         """
         where = repository or str(directory)
         chosen, names = needed(_listed(directory), where, library)
         tensors = sum(_check(directory / name, directory, where) for name in names)
-        found = cls(directory, names, chosen, repository, commit, label)
-        refuse_code(found)
-        found._refuse_sizes(tensors)
-        return found
+        files = cls(directory, names, chosen, repository, commit, label)
+        refuse_code(files)
+        files._refuse_sizes(tensors)
+        return files
 
     @property
     def name(self) -> str:
-        """Name of the encoder: its repository, or its directory's name."""
+        """Name of the encoder: its repository, its label or the name of its directory."""
         return self.repository or self.label or self.directory.resolve().name
 
     @property
     def source(self) -> str:
-        """Name to load it again: `hf:REPOSITORY@COMMIT`, or `file` without a repository."""
+        """Source of the encoder: `hf:REPOSITORY@COMMIT`, or `file` without a repository."""
         return "file" if self.repository is None else f"hf:{self.repository}@{self.commit}"
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the names and contents of all files that are read, wherever they are."""
+        """SHA-256 of the names and contents of all files that are read."""
         digest = hashlib.sha256(self.library.encode())
         for name in sorted(self.names):
             digest.update(f"{name}:{known_sha256(self.directory / name)};".encode())
@@ -103,17 +103,17 @@ class PretrainedFiles:
         """Return the files as they are now.
 
         Raises:
-            ModelFormatError: They are gone or have changed.
+            ModelFormatError: The files were removed or have changed.
         """
         try:
-            found = self.of(self.directory, self.library, self.repository, self.commit, self.label)
+            files = self.of(self.directory, self.library, self.repository, self.commit, self.label)
         except OSError as error:
-            raise ModelFormatError(f"the files of {self.name} are gone: {error}") from error
-        if found.sha256 != self.sha256:
+            raise ModelFormatError(f"the files of {self.name} were removed: {error}") from error
+        if files.sha256 != self.sha256:
             raise ModelFormatError(
                 f"the files of {self.name} have changed since it was loaded: load it again"
             )
-        return found
+        return files
 
     def json(self, name: str) -> Any:
         """Return the content of a JSON file; an empty object if the file does not exist.
@@ -142,7 +142,7 @@ class PretrainedFiles:
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
-        """Yield a directory with only these files, for a library to load from."""
+        """Yield a directory with only these files, from which a library can load them."""
         with TemporaryDirectory(prefix="cmr-encoder-") as folder:
             for name in self.names:
                 target = Path(folder) / name
@@ -150,7 +150,7 @@ class PretrainedFiles:
                 source = (self.directory / name).resolve()
                 try:
                     target.symlink_to(source)
-                except OSError:  # Windows allows links to some users only
+                except OSError:  # Windows allows links only for some users
                     _link_or_copy(source, target)
             yield Path(folder)
 
@@ -173,16 +173,16 @@ def needed(
         library: Library to use if both can read it.
 
     Raises:
-        ModelFormatError: It is not an encoder of these libraries, has no safetensors, or a file is
-            larger than that of any encoder.
+        ModelFormatError: The repository has no encoder of these libraries or no safetensors, or a
+            file is too large.
     """
     top = [name for name in sizes if "/" not in name]
     open_clip_weights = [name for name in _OPEN_CLIP_WEIGHTS if name in sizes]
     by_transformers = CONFIG in sizes or MODULES in sizes
     if _ADAPTER in sizes and library is None:
         raise ModelFormatError(
-            f"{where} is an adapter of another model (it has {_ADAPTER}): merge it into the whole "
-            "model first (merge_and_unload of peft) and load that"
+            f"{where} is an adapter of another model (it has {_ADAPTER}): merge it into that model "
+            "first (merge_and_unload of peft), and load the result"
         )
     if library is None and OPEN_CLIP_CONFIG in sizes and open_clip_weights:
         # In such a repository of timm, config.json describes the image side only.
@@ -210,15 +210,15 @@ def needed(
             return "open_clip", _of_size(sizes, [*texts, *weights], where)
     if not by_transformers and OPEN_CLIP_CONFIG not in sizes:
         raise ModelFormatError(
-            f"{where} is not a model of this library, and no encoder that sentence-transformers or "
-            f"open_clip can read: it has no {CONFIG} and no {OPEN_CLIP_CONFIG}"
+            f"{where} is neither a model of this library nor an encoder that sentence-transformers "
+            f"or open_clip can read: it has no {CONFIG} and no {OPEN_CLIP_CONFIG}"
         )
     pickles = sorted(name for name in sizes if name.endswith(_PICKLES))
     shown = f" (it has {', '.join(pickles[:3])})" if pickles else ""
     raise ModelFormatError(
         f"{where} has no weights as safetensors{shown}: other formats can run code and are not "
-        "read. Choose a repository or a revision that has model.safetensors (the Hub's converter "
-        "offers one as a pull request: revision='refs/pr/NUMBER'), or convert it with "
+        "read. Choose a repository or a revision that has model.safetensors (the converter of the "
+        "Hub opens a pull request with one: revision='refs/pr/NUMBER'), or convert it with "
         "https://huggingface.co/spaces/safetensors/convert"
     )
 
@@ -235,35 +235,34 @@ def _of_size(sizes: Mapping[str, int], names: Iterable[str], where: str) -> tupl
 
 
 def _listed(directory: Path) -> dict[str, int]:
-    """Return the number of bytes by relative path, one level of folders deep."""
-    found: dict[str, int] = {}
+    """Return the number of bytes by relative path, up to one level of folders deep."""
+    sizes: dict[str, int] = {}
     for path in sorted(directory.iterdir()):
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        for file in inside:
-            if not file.is_dir():  # a pipe or a broken link is refused later, if it is needed
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if not file.is_dir():  # a pipe or a broken link is refused later if it is needed
                 size = file.stat().st_size if file.exists() else 0
-                found[file.relative_to(directory).as_posix()] = size
-    return found
+                sizes[file.relative_to(directory).as_posix()] = size
+    return sizes
 
 
 def _check(path: Path, directory: Path, where: str) -> int:
     """Return the number of tensors in a file of the directory.
 
-    Raises ModelFormatError for a link out of the directory, a file that is not regular, larger than
-    that of any encoder or sparse, and an incomplete safetensors file.
+    Raises ModelFormatError for a link out of the directory, for a file that is not regular, too
+    large or sparse, and for an invalid safetensors file.
     """
     try:
         most = _MOST_BYTES.get(path.suffix, _MOST_BYTES[""])
         if not path.resolve().is_relative_to(home_of(directory)):
             raise ModelFormatError(
-                f"{path} is a link that leads out of the directory; put the file there itself"
+                f"{path} is a link that leads out of the directory: replace it by the file"
             )
         check_file(path, most, below=directory)
     except FileNotFoundError as error:
         raise ModelFormatError(f"{where} is incomplete: {path.name} cannot be read") from error
     except OSError as error:
         reason = str(error).removeprefix("it ")
-        raise ModelFormatError(f"{path} {reason}; remove it") from error
+        raise ModelFormatError(f"{path} {reason}: remove it") from error
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError, safe_open
 
@@ -272,7 +271,7 @@ def _check(path: Path, directory: Path, where: str) -> int:
                 return len(file.keys())
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelFormatError(
-                f"{path} is not a whole safetensors file ({error}): delete it and load again"
+                f"{path} is not a valid safetensors file ({error}): delete it and load again"
             ) from error
     return 0
 

@@ -1,4 +1,4 @@
-"""Pretrained encoders by name: a directory, or a repository on the Hub."""
+"""Find pretrained encoders by name: a directory, or a repository on the Hub."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def locate(
         name: A directory, or a repository on the Hub as `user/name` or `user/name@revision`;
             optionally prefixed with `hf:`.
         library: Library to use if both can read it.
-        only_hub: The name comes from a file, which must not refer to a directory of this machine.
+        only_hub: Ignore local directories, because the name was read from a file.
 
     Raises:
         ModelFormatError: The directory does not exist, has no encoder, or is not safe to load.
-        HubError: The repository cannot be fetched.
+        HubError: The repository cannot be downloaded.
     """
     plain = str(name).removeprefix(PREFIX)
     directory = Path(plain).expanduser()
@@ -34,37 +34,32 @@ def locate(
     repository, _, revision = plain.partition("@")
     if not is_repository(repository):
         raise ModelFormatError(
-            f"there is no directory {plain}, and it cannot be a repository on the Hub: name one as "
-            "user/name or user/name@revision"
+            f"{plain} is neither an existing directory nor a repository on the Hub: name a "
+            "repository as user/name or user/name@revision"
         )
-    return read_repository(HubSource(repository, revision or None), library)
-
-
-def read_repository(source: HubSource, library: Library | None = None) -> PretrainedFiles:
-    """Return the encoder of a repository; required files that are missing are fetched."""
 
     def choose(sizes: Mapping[str, int], where: str) -> Sequence[str]:
         return patterns_of(needed(sizes, where, library)[1])
 
     def read(directory: Path) -> PretrainedFiles:
-        return PretrainedFiles.of(directory, library, source.repository, directory.name)
+        return PretrainedFiles.of(directory, library, repository, directory.name)
 
-    return source.read(choose, read)
+    return HubSource(repository, revision or None).read(choose, read)
 
 
 def cached_or_allowed(repository: str, named_by: str) -> None:
-    """Raise CMRError if a repository that another one names would need to be fetched."""
+    """Raise CMRError if using a repository that another one names needs a forbidden download."""
     from huggingface_hub import try_to_load_from_cache
 
     if downloads_allowed() or Path(repository).exists():
         return
     try:
-        there = is_repository(repository) or "/" not in repository
-        cached = isinstance(try_to_load_from_cache(repository, "config.json"), str)
+        is_valid = is_repository(repository) or "/" not in repository
+        is_cached = isinstance(try_to_load_from_cache(repository, "config.json"), str)
     except ValueError:
-        there = cached = False
-    if not (there and cached):
+        is_valid = is_cached = False
+    if not (is_valid and is_cached):
         raise CMRError(
             f"{named_by} names {shown(repository)}, whose configuration is not on this machine. "
-            f"It is not fetched unasked: {HOW_TO_ALLOW}"
+            f"It is not downloaded automatically: {HOW_TO_ALLOW}"
         )

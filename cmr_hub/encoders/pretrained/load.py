@@ -1,4 +1,4 @@
-"""Load the networks of pretrained encoders; an image side and a text side share one."""
+"""Load the networks of pretrained encoders; both sides of a dual encoder share one network."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class Backbones:
-    """Cache of networks by files, as long as they are in use.
+    """Cache of networks by files, for as long as they are in use.
 
-    Each model has its own cache: moving it to a device does not move the networks of other models.
+    Each model has a separate cache, so that moving a model to a device does not move the networks
+    of other models.
     """
 
     def __init__(self) -> None:
@@ -29,10 +30,10 @@ class Backbones:
             ModelFormatError: The library cannot read the files.
         """
         with self._lock:
-            found = self._loaded.get(files.sha256)
-            if found is None:
-                found = self._loaded[files.sha256] = _load(files)
-            return found
+            network = self._loaded.get(files.sha256)
+            if network is None:
+                network = self._loaded[files.sha256] = _load(files)
+            return network
 
 
 _by_name = Backbones()

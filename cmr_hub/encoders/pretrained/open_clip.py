@@ -1,4 +1,4 @@
-"""Encoders in the format of open_clip: LAION's, DataComp's, MobileCLIP and others."""
+"""Encoders in the format of open_clip: CLIP of LAION and DataComp, MobileCLIP and others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.panics import refusing_panics
+from cmr_hub.encoders.pretrained import BUILDING
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.pretrained.files import OPEN_CLIP_CONFIG
 from cmr_hub.encoders.pretrained.hub import cached_or_allowed
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
 
-# At import: a process that receives a pickled transform imports this module first, then the
-# classes of the transform.
+# A process that receives a pickled transform imports this module before the classes of the
+# transform, which need torchvision.
 ensure_torchvision()
 
 
 class OpenClipBackbone(Backbone):
-    """A model of open_clip, with its own transform and tokeniser.
+    """A model of open_clip with its transform and tokeniser.
 
     Args:
         files: Files with an `open_clip_config.json`.
 
     Raises:
         CMRError: open_clip is not installed, or the text tower needs the configuration of another
-            repository that is neither cached nor allowed to be fetched.
+            repository, which is neither cached nor allowed to be downloaded.
         ModelFormatError: open_clip cannot read the files.
     """
 
@@ -95,21 +95,21 @@ class OpenClipBackbone(Backbone):
         return rows
 
     def is_cut(self, text: str) -> bool:
-        # Every token except for those at the ends stands for at least one byte.
+        # Every token except the first and the last one stands for at least one byte.
         if not self._context or len(text.encode()) + 3 <= self._context:
             return False
-        return self._filled(text, self._context) < self._filled(text, 4 * self._context)
+        return self._count_tokens(text, self._context) < self._count_tokens(text, 4 * self._context)
 
-    def _filled(self, text: str, places: int) -> int:
+    def _count_tokens(self, text: str, context_length: int) -> int:
         """Return the number of positions without padding."""
         with self.lock, refusing_panics(self.files.name):
-            tokens, nothing = self._tokenizer([text, ""], context_length=places)
+            tokens, empty = self._tokenizer([text, ""], context_length=context_length)
         # Some networks (CLIPS) have a special token in the last position.
-        return int((tokens != nothing[-2]).sum())
+        return int((tokens != empty[-2]).sum())
 
 
 class _Transform:
-    """The library's transform, with a name for its result."""
+    """The transform of the library, with a name for its result."""
 
     def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
         self._transform = transform
@@ -119,7 +119,7 @@ class _Transform:
 
 
 def _other_repository(config: Any) -> str | None:
-    """Return the repository with the text tower's configuration; None if it has its own."""
+    """Return the repository with the configuration of the text tower; None for this one."""
     for key in ("model_cfg", "text_cfg", "hf_model_name"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, str) else None
@@ -127,7 +127,7 @@ def _other_repository(config: Any) -> str | None:
 
 @contextmanager
 def _without_asking() -> Iterator[None]:
-    """Make transformers refuse code of other repositories at once, without asking the user."""
+    """Make transformers refuse code of other repositories without asking the user."""
     from transformers import dynamic_module_utils as modules
 
     before, modules.TIME_OUT_REMOTE_CODE = modules.TIME_OUT_REMOTE_CODE, 0

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from cmr_hub.encoders.building import BUILDING
 from cmr_hub.encoders.meta import refuse_meta_tensors, refuse_non_finite
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.panics import refusing_panics
+from cmr_hub.encoders.pretrained import BUILDING
 from cmr_hub.encoders.pretrained.backbone import Backbone
 from cmr_hub.encoders.torchvision_ops import ensure_torchvision
 from cmr_hub.errors import CMRError, ModelFormatError
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from cmr_hub.encoders.pretrained.files import PretrainedFiles
     from cmr_hub.types import JSONObject
 
-# At import: a process that receives a pickled transform imports this module first, then the
-# classes of the transform.
+# A process that receives a pickled transform imports this module before the classes of the
+# transform, which need torchvision.
 ensure_torchvision()
 _STYLE = r"(?:\x1b\[\d+m)*"
 _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.MULTILINE)
@@ -36,13 +36,13 @@ _MISSING = re.compile(rf"^{_STYLE}([\w.{{}}, -]+?)\s*\|\s*{_STYLE}MISSING", re.M
 # SigLIP 2 was trained on lower-case text, but its tokeniser does not lower the case.
 _PADDED = ("siglip", "siglip2")
 _LONG = 20_000
-"""Number of words of a text that is longer than any network's maximum length."""
+"""Number of words of a text that is longer than the maximum length of any network."""
 _NOT_INSTALLED = "was not found in your environment"
-"""Part of transformers' errors of several types if a network needs another library."""
+"""Part of the error messages of transformers if a network needs another library."""
 
 
 class SentenceTransformersBackbone(Backbone):
-    """A `SentenceTransformer`, with its own processor, tokeniser and pooling.
+    """A `SentenceTransformer` with its processor, tokeniser and pooling.
 
     Args:
         files: Files of a model that sentence-transformers (6.2 or newer) can load.
@@ -50,7 +50,7 @@ class SentenceTransformersBackbone(Backbone):
     Raises:
         CMRError: sentence-transformers, or a library that these files need, such as SentencePiece,
             is not installed.
-        ModelFormatError: The files cannot be read, weights are missing, or the model needs its own
+        ModelFormatError: The files cannot be read, weights are missing, or the model needs custom
             code.
     """
 
@@ -73,22 +73,29 @@ class SentenceTransformersBackbone(Backbone):
                 text = {"padding": "max_length", "max_length": positions, "truncation": True}
                 self._processing = {"processing_kwargs": {"text": text}}
             elif positions:
-                # Some repositories, e.g. those of Chinese-CLIP, do not define a maximum length.
+                # Some repositories, such as Chinese-CLIP, do not define a maximum length.
                 first.max_seq_length = min(first.max_seq_length, positions)
-            self._max_tokens = self._longest()
+            self._max_tokens = self._measure_max_tokens()
         self._transform = _ImageTransform(first.processor) if "image" in reads else None
         scale = getattr(getattr(first, "model", None), "logit_scale", None)
         self.logit_scale = None if scale is None else float(scale.detach().exp())
-        # The modality and the length of the prompt, which are the same for all texts.
+        # The modality and the length of the prompt, which are equal for all texts.
         self._constant: dict[str, Any] = {}
         if "text" in reads:
             features = self._features(["a"])
             self._constant = {
-                name: one for name, one in features.items() if not isinstance(one, torch.Tensor)
+                name: value
+                for name, value in features.items()
+                if not isinstance(value, torch.Tensor)
             }
+        self.image_dim = self.text_dim = None
         with torch.inference_mode():
-            self.image_dim = self._probe_image() if "image" in reads else None
-            self.text_dim = len(self.texts(self.tokens(["a"]))[0]) if "text" in reads else None
+            if self._transform is not None:
+                pixels = self._transform(Image.new("RGB", (64, 64), "gray"))
+                rows = self.images({name: value[None] for name, value in pixels.items()})
+                self.image_dim = len(rows[0])
+            if "text" in reads:
+                self.text_dim = len(self.texts(self.tokens(["a"]))[0])
 
     def reload(self) -> None:
         self._model = _load(self.files)
@@ -96,7 +103,7 @@ class SentenceTransformersBackbone(Backbone):
     @property
     def image_transform(self) -> Callable[[Image.Image], dict[str, Tensor]]:
         if self._transform is None:
-            raise CMRError(f"{self.files.name} reads no pictures: take it as a text encoder only")
+            raise CMRError(f"{self.files.name} cannot encode pictures: use it as a text encoder")
         return self._transform
 
     def images(self, batch: dict[str, Tensor]) -> Tensor:
@@ -106,7 +113,7 @@ class SentenceTransformersBackbone(Backbone):
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         features = self._features(texts)
-        return {name: one for name, one in features.items() if isinstance(one, torch.Tensor)}
+        return {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
 
     def tokeniser(self) -> tuple[JSONObject, str] | None:
         backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
@@ -116,41 +123,36 @@ class SentenceTransformersBackbone(Backbone):
         return {"lower": self._lower, "prompt": self._prompt}, backend.to_str()
 
     def texts(self, tokens: dict[str, Tensor]) -> Tensor:
-        placed = {name: self.placement.tensor(one) for name, one in tokens.items()}
+        placed = {name: self.placement.tensor(value) for name, value in tokens.items()}
         rows: Tensor = self._model({**self._constant, **placed})["sentence_embedding"]
         return rows
 
     def is_cut(self, text: str) -> bool:
-        whole = (self._prompt or "") + (text.lower() if self._lower else text)
-        # Every token except for those at the ends stands for at least one byte.
-        if not self._max_tokens or len(whole.encode()) + 3 <= self._max_tokens:
+        prepared = (self._prompt or "") + (text.lower() if self._lower else text)
+        # Every token except the first and the last one stands for at least one byte.
+        if not self._max_tokens or len(prepared.encode()) + 3 <= self._max_tokens:
             return False
         with self.lock, refusing_panics(self.files.name):
-            found = self._model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
-        return len(found) > self._max_tokens
+            tokens = self._model.tokenizer(prepared, truncation=False, verbose=False)["input_ids"]
+        return len(tokens) > self._max_tokens
 
     def _features(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Return the network's inputs for texts."""
-        given: Any = [text.lower() for text in texts] if self._lower else list(texts)
+        """Return the inputs of the network for texts."""
+        inputs: Any = [text.lower() for text in texts] if self._lower else list(texts)
         if self._is_transformer:
             # A bare string that is a URL or the path of a picture would be opened.
-            given = [{"text": text} for text in given]
+            inputs = [{"text": text} for text in inputs]
         with self.lock, refusing_panics(self.files.name):
             features: dict[str, Any] = self._model.preprocess(
-                given, prompt=self._prompt, **self._processing
+                inputs, prompt=self._prompt, **self._processing
             )
         return features
 
-    def _longest(self) -> int:
-        """Measure the maximum number of tokens of a text; 0 for no limit."""
+    def _measure_max_tokens(self) -> int:
+        """Return the maximum number of tokens of a text; 0 for no limit."""
         tokens = self._features(["a " * _LONG]).get("input_ids")
-        found = 0 if tokens is None else int(tokens.shape[-1])
-        return found if found < _LONG else 0
-
-    def _probe_image(self) -> int:
-        prepared = self.image_transform(Image.new("RGB", (64, 64), "gray"))
-        rows = self.images({name: value[None] for name, value in prepared.items()})
-        return len(rows[0])
+        count = 0 if tokens is None else int(tokens.shape[-1])
+        return count if count < _LONG else 0
 
 
 class _ImageTransform:
@@ -185,23 +187,23 @@ def _load(files: PretrainedFiles) -> Any:
         except Exception as error:  # transformers has no base class for errors of files
             reason = _reason(error, directory)
             if _NOT_INSTALLED in reason:
-                wanted = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
+                need = reason.partition(_NOT_INSTALLED)[0].removesuffix(" but it ")
                 raise CMRError(
-                    f"{files.name}: {wanted}, which is not installed: pip install 'cmr-hub[clip]'"
+                    f"{files.name}: {need}, which is not installed: pip install 'cmr-hub[clip]'"
                 ) from error
             raise ModelFormatError(
                 f"sentence-transformers cannot load {files.name}: {reason}"
             ) from error
         missing = _MISSING.findall("\n".join(report))
-        if missing and all("pooler" in name for name in missing) and _is_of_tokens(model[0]):
-            # Heads used in pre-training only: the rows are pooled from tokens.
+        if missing and all("pooler" in name for name in missing) and _returns_tokens(model[0]):
+            # These heads are used only in pre-training, because rows are pooled from tokens.
             missing = []
         elif not missing:
             model = _with_pooler_output(model, directory)
     if missing:
         raise ModelFormatError(
-            f"{files.name} is incomplete: its files hold no weights for {len(missing)} tensors, "
-            f"e.g. {missing[0]}, which would be random"
+            f"{files.name} is incomplete: its files have no weights for {len(missing)} tensors, "
+            f"for example {missing[0]}: choose a complete repository or download it again"
         )
     model = model.eval().requires_grad_(False)
     refuse_meta_tensors(model, files.name)
@@ -209,17 +211,17 @@ def _load(files: PretrainedFiles) -> Any:
     return model
 
 
-def _is_of_tokens(first: Any) -> bool:
-    """Return whether a network's output for pictures and texts is its tokens, not pooled."""
-    given = getattr(first, "modality_config", {}).values()
-    return all(one["method_output_name"] == "last_hidden_state" for one in given)
+def _returns_tokens(first: Any) -> bool:
+    """Return whether a network returns the states of tokens instead of pooled rows."""
+    outputs = getattr(first, "modality_config", {}).values()
+    return all(output["method_output_name"] == "last_hidden_state" for output in outputs)
 
 
 def _with_pooler_output(model: Any, directory: Path) -> Any:
-    """Return a network that outputs its own pooled row, if it has one.
+    """Return a network that returns its pooled row, if it has one.
 
-    This applies to networks of pictures only (the row is the class token in DINOv2, and the
-    normalised mean over positions in ConvNeXt), and to the text network of CLIP, which was trained
+    This applies to networks for pictures only, whose row is the class token (DINOv2) or the
+    normalised mean over positions (ConvNeXt), and to the text network of CLIP, which was trained
     on the state of the last token.
     """
     first = model[0]
@@ -230,10 +232,10 @@ def _with_pooler_output(model: Any, directory: Path) -> Any:
         return _pooled(model, "text")
     if reads != ["image"]:
         return model
-    prepared = _ImageTransform(first.processor)(Image.new("RGB", (64, 64), "gray"))
+    pixels = _ImageTransform(first.processor)(Image.new("RGB", (64, 64), "gray"))
     with torch.inference_mode():
-        given = first.model(**{name: value[None] for name, value in prepared.items()})
-    pooled = getattr(given, "pooler_output", None)
+        outputs = first.model(**{name: value[None] for name, value in pixels.items()})
+    pooled = getattr(outputs, "pooler_output", None)
     if pooled is None or pooled.flatten(1).shape[1] != model.get_embedding_dimension():
         return model
     return _pooled(model, "image")
@@ -257,42 +259,42 @@ class _Flatten(torch.nn.Module):
 def _positions(network: nn.Module) -> int:
     """Return the number of position embeddings of a text; 0 without such a table."""
     for name, module in network.named_modules():
-        place = name.rpartition(".")[2].startswith("position_embedding")
-        if place and isinstance(module, torch.nn.Embedding) and "vision" not in name:
-            # The positions of RoBERTa start after that of padding.
-            before = 0 if module.padding_idx is None else module.padding_idx + 1
-            return module.num_embeddings - before
+        is_position = name.rpartition(".")[2].startswith("position_embedding")
+        if is_position and isinstance(module, torch.nn.Embedding) and "vision" not in name:
+            # The positions of RoBERTa start after the position of padding.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - first
     return 0
 
 
 def _reason(error: Exception, directory: Path) -> str:
     text = " ".join(str(error).replace(str(directory), "it").split())
     if "trust_remote_code" in text:
-        return "it needs code of its own, which is never run"
+        return "it needs custom code, which is never run"
     return text[:300] or type(error).__name__
 
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
-    """Collect transformers' log messages during loading, and hide its progress bars and tables."""
+    """Collect the log messages of transformers, and hide its progress bars and tables."""
     from transformers.utils import logging as transformers_logging
 
-    said: list[str] = []
+    messages: list[str] = []
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
     root = logging.getLogger("transformers")
     handlers, propagate, level = root.handlers[:], root.propagate, root.level
-    shown = transformers_logging.is_progress_bar_enabled()
+    has_bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     root.handlers, root.propagate = [Collect()], False
     root.setLevel(logging.WARNING)
     try:
-        yield said
+        yield messages
     finally:
         root.handlers, root.propagate = handlers, propagate
         root.setLevel(level)
-        if shown:
+        if has_bars:
             transformers_logging.enable_progress_bar()

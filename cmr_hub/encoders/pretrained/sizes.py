@@ -1,8 +1,8 @@
-"""Limits of the size of a network that the settings of a pretrained encoder define.
+"""Limits of the size of the networks that the settings of pretrained encoders define.
 
-The libraries build the network of `config.json` before they look for its weights: twenty thousand
-layers take a minute, a vocabulary of a thousand million words takes all memory. Weights that are
-not in the files would be random, and are refused, so no valid network is larger than its files.
+The libraries build the network of `config.json` before they read its weights. Twenty thousand
+layers take a minute, and a vocabulary of a billion words takes all memory. Networks with missing
+weights are refused, so no valid network is larger than its files.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _HIDDEN: Final = ("hidden_size", "d_model", "n_embd", "dim", "width", "embedding
 _SIDES: Final = ("height", "width", "shortest_edge", "size", "crop_size")
 _MOST_LAYERS: Final = 1_000
 _FEW_LAYERS: Final = 100
-"""Number of layers that is always allowed: they are built in a moment, and may share weights."""
+"""Number of layers that is always allowed, because layers may share weights."""
 _FEW_NUMBERS: Final = 2**26
-"""Number of values (256 MB) always allowed for a table: position embeddings may be computed."""
+"""Number of values (256 MB) always allowed for a table, because it may be computed."""
 _SMALL: Final = 2**20
 _LONGEST_SIDE: Final = 8_192
-"""Maximum side of a network's input, in pixels."""
+"""Maximum side of the input of a network, in pixels."""
 
 
 def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
@@ -42,14 +42,14 @@ def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
 
     Args:
         content: Content of `config.json` or a similar file.
-        weights: Number of bytes of all files of weights.
-        tensors: Number of tensors in these files.
-        where: Name of the file of settings in error messages.
+        weights: Number of bytes of all weights files.
+        tensors: Number of tensors in the weights files.
+        where: Name of the settings file in error messages.
 
     Raises:
         ModelFormatError: The network would have more layers or larger tables than its files.
     """
-    for settings in _objects(content):
+    for settings in objects(content):
         hidden = max((_number(settings.get(key)) for key in _HIDDEN), default=0)
         for key, value in settings.items():
             for number in _numbers(value):
@@ -64,14 +64,14 @@ def refuse_sizes(content: Any, weights: int, tensors: int, where: str) -> None:
                     most = max(weights, _SMALL)
                 if number > most:
                     raise ModelFormatError(
-                        f"{where} asks for {key} = {_shown(number)}, more than its files can hold "
-                        f"({weights:,} bytes in {tensors:,} tensors)"
+                        f"{where} sets {key} = {_shown(number)}, more than its files can contain "
+                        f"({weights:,} bytes in {tensors:,} tensors): choose another encoder"
                     )
 
 
 def refuse_sides(content: Any, where: str) -> None:
     """Raise ModelFormatError if settings of a processor define a huge input."""
-    for settings in _objects(content):
+    for settings in objects(content):
         # With a longest edge these are numbers of pixels, or are limited by it.
         if "longest_edge" in settings or "max_pixels" in settings:
             continue
@@ -79,25 +79,26 @@ def refuse_sides(content: Any, where: str) -> None:
             for number in _numbers(settings.get(key)):
                 if number > _LONGEST_SIDE:
                     raise ModelFormatError(
-                        f"{where} asks for pictures of {key} = {_shown(number)}; the limit is "
+                        f"{where} sets {key} = {_shown(number)} for pictures; the limit is "
                         f"{_LONGEST_SIDE:,}"
                     )
 
 
-def _objects(content: Any) -> Iterator[Mapping[str, Any]]:
-    inside = [content]
-    while inside:
-        found = inside.pop()
-        if isinstance(found, dict):
-            yield found
-            inside += found.values()
-        elif isinstance(found, list):
-            inside += found
+def objects(content: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield all objects in JSON content, at any depth."""
+    values = [content]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            yield value
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
 
 
 def _numbers(value: Any) -> list[float]:
     values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
+    return [n for n in values if isinstance(n, int | float) and not isinstance(n, bool)]
 
 
 def _number(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""Text encoders by name; `cmr_hub.encoders.register` adds your own."""
+"""Text encoders by name; see `cmr_hub.encoders.register` to add one."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ TEXT_ENCODERS = Registry(
     },
     base="cmr_hub.encoders.texts.base:TextEncoder",
 )
-"""Name to class. The names of encoders that other packages declare include those of image encoders:
-only importing an entry shows its kind.
-"""
+"""Text encoders by name. Names declared by other packages include image encoders, because the kind
+of an entry point is known only after importing it."""
 
 
 def _encoder_class(name: str) -> type[TextEncoder]:
-    found: type[TextEncoder] = TEXT_ENCODERS[name]
-    refuse_other_name(found, name)
-    return found
+    encoder: type[TextEncoder] = TEXT_ENCODERS[name]
+    refuse_other_name(encoder, name)
+    return encoder
 
 
 def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: Any) -> TextEncoder:
@@ -57,20 +56,20 @@ def text_encoder(encoder: str | type[TextEncoder] | TextEncoder, /, **options: A
     """
     if isinstance(encoder, str) and not encoder.startswith(PREFIX):
         return _encoder_class(encoder)(**options)
-    if TEXT_ENCODERS.is_one(encoder):
+    if TEXT_ENCODERS.accepts(encoder):
         return encoder(**options)  # type: ignore[operator]
     if options:
-        raise CMRError(f"{shown(encoder)} has no options: leave {', '.join(options)} out")
+        raise CMRError(f"{shown(encoder)} has no options: leave out {', '.join(options)}")
     if isinstance(encoder, str):
         from cmr_hub.encoders.pretrained.hub import locate
         from cmr_hub.encoders.pretrained.load import backbone
         from cmr_hub.encoders.texts.pretrained import PretrainedTextEncoder
 
         return PretrainedTextEncoder(backbone(locate(encoder)))
-    if not TEXT_ENCODERS.is_one(type(encoder)):
+    if not TEXT_ENCODERS.accepts(type(encoder)):
         raise CMRError(
-            "a text encoder is a name, a subclass of cmr_hub.encoders.TextEncoder or one of its "
-            f"objects, not {shown(encoder)}"
+            "a text encoder must be a name, a subclass of cmr_hub.encoders.TextEncoder or an "
+            f"instance of one, not {shown(encoder)}"
         )
     return encoder  # type: ignore[return-value]
 

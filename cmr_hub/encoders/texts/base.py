@@ -1,4 +1,4 @@
-"""Base class of text encoders: fitted on training text, they map documents to feature rows."""
+"""Base class of text encoders, which map documents to feature rows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class TextEncoder(ABC):
         name: Name under which it is registered or loaded.
         placement: Device and precision.
         network: The network that `rows` runs, for exporting; None if there is no network or
-            exporting it does not pay.
+            exporting it does not make it faster.
     """
 
     name: ClassVar[str]
     placement: Placement = Placement()
     words_version: int = WORDS_VERSION
-    """The version of `tokens.words`: the present one, or that of the stored encoder."""
+    """Version of `tokens.words` with which the encoder was fitted."""
     logit_scale: float | None = None
     """Learnt factor of cosine similarities with pictures, if there is one."""
     network: Any = None
@@ -49,7 +49,7 @@ class TextEncoder(ABC):
     def fingerprint(self) -> str | None:
         """Hash of everything that determines the rows of a pretrained encoder, for caching.
 
-        None for an encoder that is fitted on the training text.
+        It is None for an encoder that is fitted on training texts.
         """
         return None
 
@@ -61,7 +61,7 @@ class TextEncoder(ABC):
         return self.placement.marked(plain)
 
     def to(self, placement: Placement) -> Self:
-        """Move the network, if there is one, to a device and precision. Returns self."""
+        """Move the network, if there is one, to a device and precision; return self."""
         return self
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -73,10 +73,10 @@ class TextEncoder(ABC):
         raise CMRError(f"the text encoder {self.name} has no network that could be run or exported")
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
-        """Return a copy without the network's weights that runs in another runtime.
+        """Return a copy without the weights of the network, which uses another runtime.
 
         Args:
-            run: Does the same as `rows`, for arrays.
+            run: Replacement of `rows` for arrays.
             placement: Placement of the other runtime.
         """
         raise CMRError(f"the text encoder {self.name} has no network that could be run or exported")
@@ -102,11 +102,11 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Learn vocabulary and weights from training documents. Returns self."""
+        """Learn vocabulary and weights from training documents; return self."""
 
     @abstractmethod
     def transform(self, documents: Sequence[Document]) -> FloatArray:
-        """Return (N, dim) float32. Documents without a known word are zero rows; see `knows`."""
+        """Return (N, dim) float32 rows; documents without a known word get zero rows."""
 
     @abstractmethod
     def unknown_words(self, text: str) -> list[str]:
@@ -118,7 +118,7 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
-        """Return the arguments of `from_state`: a JSON object (settings, vocabulary) and arrays."""
+        """Return the arguments of `from_state`: settings and vocabulary as JSON, and arrays."""
 
     @classmethod
     @abstractmethod

@@ -38,13 +38,14 @@ class BowEncoder(TextEncoder):
         weighting: `"tfidf"` or `"count"`.
         stop_words: `"english"` removes scikit-learn's English stop words; None keeps all words.
         min_df: Minimum number of training documents that contain a word of the vocabulary.
-        max_features: Maximum number of words, the most frequent ones; None for no limit.
+        max_features: Maximum number of words, of which the most frequent are used; None for no
+            limit.
         sublinear_tf: Damp repeated words; only with `"tfidf"`.
 
     References:
         Salton and Buckley, Term-weighting approaches in automatic text retrieval, 1988.
 
-    When to prefer it: few training documents with a small vocabulary. It does not relate synonyms.
+    When to prefer: for few training documents with a small vocabulary. It does not relate synonyms.
     """
 
     name: ClassVar[str] = "bow"
@@ -87,7 +88,8 @@ class BowEncoder(TextEncoder):
             counts = counter.fit_transform(documents)
         except ValueError as error:
             raise CMRError(
-                f"bow: the {len(documents)} training documents leave no vocabulary: {error}"
+                f"bow: the {len(documents)} training documents have no word for the vocabulary "
+                f"({error}): lower min_df, or use more texts"
             ) from error
         self._vocabulary = {word: int(index) for word, index in counter.vocabulary_.items()}
         if self._tfidf is not None:
@@ -101,7 +103,7 @@ class BowEncoder(TextEncoder):
             return np.zeros((0, len(vocabulary)), dtype=np.float32)
 
         def known_words(document: Document) -> list[str]:
-            # Drops stop words too. CountVectorizer is slow with words outside the vocabulary.
+            # CountVectorizer is slow with words outside the vocabulary.
             return [
                 word for word in document_words(document, self.words_version) if word in vocabulary
             ]
@@ -151,5 +153,5 @@ class BowEncoder(TextEncoder):
 
     def _fitted_vocabulary(self) -> dict[str, int]:
         if not self._vocabulary:
-            raise CMRError("bow: not fitted yet; call fit(documents) first")
+            raise CMRError("bow: not fitted yet: call fit(documents) first")
         return self._vocabulary

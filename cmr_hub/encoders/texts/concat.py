@@ -27,7 +27,7 @@ class ConcatEncoder(TextEncoder):
 
     A document is known if any encoder knows it; a word is unknown if no encoder knows it.
 
-    When to prefer it: `bow` with `sentence` combines exact words with their meaning.
+    When to prefer: `bow` with `sentence` combines exact words with their meaning.
     """
 
     name: ClassVar[str] = "concat"
@@ -39,9 +39,9 @@ class ConcatEncoder(TextEncoder):
         encoders: Annotated[list[str], Field(min_length=1)] = ["bow", "sentence"],  # noqa: B006
     ) -> None:
         if self.name in encoders:
-            raise CMRError("concat: an encoder cannot hold itself")
+            raise CMRError("concat: an encoder cannot contain itself: name other encoders")
         if pretrained := [name for name in encoders if name.startswith(PREFIX)]:
-            raise CMRError(f"concat: {pretrained[0]} cannot be a part; use 'sentence' instead")
+            raise CMRError(f"concat: {pretrained[0]} cannot be a part: use 'sentence' instead")
         self.options: JSONObject = {"encoders": list(encoders)}
         self._parts = tuple(text_encoder(name) for name in encoders)
 
@@ -57,8 +57,8 @@ class ConcatEncoder(TextEncoder):
     @property
     def placement(self) -> Placement:  # type: ignore[override]
         """Placement of the parts that have a network."""
-        own = (part.placement for part in self._parts)
-        return next((one for one in own if not one.is_reference), Placement())
+        placements = (part.placement for part in self._parts)
+        return next((place for place in placements if not place.is_reference), Placement())
 
     @property
     def dim(self) -> int:
@@ -85,8 +85,8 @@ class ConcatEncoder(TextEncoder):
         settings: list[JSONObject] = []
         arrays: dict[str, np.ndarray] = {}
         for number, part in enumerate(self._parts):
-            own, rows = part.state()
-            settings.append(own)
+            part_settings, rows = part.state()
+            settings.append(part_settings)
             arrays |= {f"{number}/{name}": array for name, array in rows.items()}
         return {"options": self.options, "parts": settings}, arrays
 
@@ -98,8 +98,8 @@ class ConcatEncoder(TextEncoder):
         if not isinstance(stored, list) or len(stored) != len(names):
             raise ModelFormatError("concat: the settings of its encoders are missing")
         parts = []
-        for number, (name, own) in enumerate(zip(names, stored, strict=True)):
-            if not isinstance(own, dict):
+        for number, (name, part_settings) in enumerate(zip(names, stored, strict=True)):
+            if not isinstance(part_settings, dict):
                 raise ModelFormatError(f"concat: the settings of {name} are not an object")
             start = f"{number}/"
             rows = {
@@ -107,6 +107,6 @@ class ConcatEncoder(TextEncoder):
                 for key, array in arrays.items()
                 if key.startswith(start)
             }
-            parts.append(text_encoder_from_state(name, own, rows))
+            parts.append(text_encoder_from_state(name, part_settings, rows))
         encoder._parts = tuple(parts)
         return encoder

@@ -18,12 +18,14 @@ from cmr_hub.types import FloatArray, JSONObject
 
 
 def index_words(training: list[Tokens], min_count: int) -> tuple[list[str], list[list[int]]]:
-    """Return the words with at least `min_count` occurrences, most frequent first, and the
-    sentences as indices of these words, without rarer words.
+    """Return the vocabulary and the sentences as indices of its words.
+
+    The vocabulary has the words with at least `min_count` occurrences, the most frequent first.
+    Other words are left out of the sentences.
     """
     counts = Counter(word for tokens in training for word in tokens)
-    kept = [word for word, count in counts.items() if count >= min_count]
-    vocabulary = sorted(kept, key=lambda word: (-counts[word], word))
+    frequent = [word for word, count in counts.items() if count >= min_count]
+    vocabulary = sorted(frequent, key=lambda word: (-counts[word], word))
     index = {word: number for number, word in enumerate(vocabulary)}
     return vocabulary, [[index[word] for word in tokens if word in index] for tokens in training]
 
@@ -35,13 +37,13 @@ class GloveEncoder(WordVectorEncoder):
     the vector of a word is v + ṽ. See GloveTrainer.
 
     Args:
-        vectors: A file in GloVe's text format (or one of word2vec's formats); None trains.
+        vectors: A file in the text format of GloVe, or in a format of word2vec; None trains.
         limit: Read only the first words of `vectors`, which are sorted by falling frequency.
-        dim, epochs, seed, x_max, alpha: Settings of training. Longer text needs fewer epochs.
+        dim, epochs, seed, x_max, alpha: Settings of training. Longer texts need fewer epochs.
         window, context: Maximum distance of two words, and whether the context of a word is the
-            words before it (`"left"`) or on both sides (`"both"`). With a short context on the
-            left, words of one kind are similar (dog, collie); with a wide one on both sides,
-            words of one scene are (dog, leash).
+            words before it (`"left"`) or on both sides (`"both"`). A short context on the left
+            makes words of one kind similar (dog, collie), and a wide context on both sides makes
+            words of one scene similar (dog, leash).
         min_count: Minimum number of occurrences of a word with a vector.
         pooling, aggregation, remove_component: See WordVectorEncoder.
 
@@ -51,8 +53,8 @@ class GloveEncoder(WordVectorEncoder):
     References:
         Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
 
-    When to prefer it: with pretrained vectors, which cover words outside the training text. When
-    trained, its epochs are faster than those of word2vec, and J shows the progress.
+    When to prefer: with pretrained vectors, which cover words outside the training text. In
+    training, its epochs are faster than in word2vec, and J shows the progress.
     """
 
     name: ClassVar[str] = "glove"
@@ -97,14 +99,14 @@ class GloveEncoder(WordVectorEncoder):
     def _train(self, training: list[Tokens]) -> tuple[list[str], FloatArray]:
         options = self.options
         vocabulary, indexed = index_words(training, options["min_count"])
-        together = cooccurrence(indexed, len(vocabulary), options["window"], options["context"])
-        if together.nnz == 0:
+        counts = cooccurrence(indexed, len(vocabulary), options["window"], options["context"])
+        if counts.nnz == 0:
             raise CMRError(
-                f"glove: no two words that stand {options['min_count']} times in the training "
-                "text stand together; lower min_count or give more text"
+                f"glove: no two words that occur {options['min_count']} times in the training "
+                "text occur together: lower min_count, or use more text"
             )
         trainer = GloveTrainer(
-            together,
+            counts,
             options["dim"],
             seed=options["seed"],
             x_max=options["x_max"],

@@ -1,4 +1,4 @@
-"""Training of GloVe: co-occurrence counts, the objective J, AdaGrad."""
+"""Train GloVe: co-occurrence counts, the objective J and AdaGrad."""
 
 from __future__ import annotations
 
@@ -83,21 +83,21 @@ def errors(parameters: Parameters, pairs: Pairs) -> Floats:
     """Return v_iᵀṽ_j + b_i + b̃_j − log X_ij of every pair, (P,)."""
     v, v_context, b, b_context = parameters
     i, j, log_count, _ = pairs
-    found: Floats = b[i] + b_context[j] - log_count
-    # Blocks of a few rows fit into the cache: gathering all rows at once takes three times as long.
+    error: Floats = b[i] + b_context[j] - log_count
+    # Blocks of a few rows fit into the CPU cache, which is three times as fast as all rows at once.
     for start in range(0, len(i), CACHED_ROWS):
         part = slice(start, start + CACHED_ROWS)
-        found[part] += np.einsum("pd,pd->p", v[i[part]], v_context[j[part]])
-    return found
+        error[part] += np.einsum("pd,pd->p", v[i[part]], v_context[j[part]])
+    return error
 
 
 def objective(parameters: Parameters, pairs: Pairs) -> float:
-    """Return J = Σ f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)², over the given pairs."""
+    """Return J = Σ f(X_ij) (v_iᵀṽ_j + b_i + b̃_j − log X_ij)² over `pairs`."""
     return float(np.sum(pairs.weight * errors(parameters, pairs) ** 2, dtype=np.float64))
 
 
 def objective_and_gradient(parameters: Parameters, pairs: Pairs) -> tuple[float, Parameters]:
-    """Return J over the given pairs and its gradient.
+    """Return J over `pairs` and its gradient.
 
     With the error e_ij of a pair and G_ij = 2 f(X_ij) e_ij (a sparse V × V matrix):
     ∂J/∂v = G ṽ, ∂J/∂ṽ = Gᵀ v, ∂J/∂b = G 1, ∂J/∂b̃ = Gᵀ 1.
@@ -127,7 +127,7 @@ class GloveTrainer:
         counts: (V, V) sparse co-occurrence matrix X.
         dim: D, length of a vector.
         seed: Random seed of the initial vectors and of the order of the pairs.
-        learning_rate, x_max, alpha: As in the paper.
+        learning_rate, x_max, alpha: Settings of the paper.
 
     References:
         Pennington, Socher and Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
@@ -163,13 +163,13 @@ class GloveTrainer:
         return total
 
     def epoch(self) -> float:
-        """Train on all pairs once. Returns J, summed over the batches just before their steps."""
+        """Train on all pairs once; return J, summed over the batches before their steps."""
         n_pairs = len(self.pairs.word)
         batch_size = min(MAX_BATCH, -(-n_pairs // MIN_BATCHES))
         order = self._random.permutation(n_pairs)
         total = 0.0
         for start in range(0, n_pairs, batch_size):
-            # In the matrix's own order the rows of v are in the cache.
+            # In the order of the matrix, the rows of v are in the CPU cache.
             chosen = np.sort(order[start : start + batch_size])
             part, gradient = objective_and_gradient(
                 self.parameters, Pairs(*(column[chosen] for column in self.pairs))
@@ -186,8 +186,8 @@ class GloveTrainer:
 def _log_share(totals: Any) -> npt.NDArray[np.float32]:
     """Return biases for which b_i + b̃_j equals log X_ij if words and contexts are independent.
 
-    Vectors then learn only the deviation of a pair from that. Biases that start at zero change
-    too slowly, so that the vectors mostly encode word frequency.
+    Vectors then learn only deviations from independence. Biases that start at zero change too
+    slowly, so that the vectors mostly encode word frequency.
     """
     sums = np.asarray(totals, dtype=np.float64).ravel()
     logs = np.log(sums, out=np.zeros_like(sums), where=sums > 0)

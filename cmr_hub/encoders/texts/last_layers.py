@@ -1,4 +1,4 @@
-"""The last layers of a sentence encoder's transformer, for fine-tuning."""
+"""The last layers of the transformer of a sentence encoder, for fine-tuning."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class LastLayers(nn.Module):
     """Map token states of the frozen layers to unit vectors of sentences.
 
     Args:
-        encoder: `model.encoder` of a BERT-style transformer; copied.
-        layers: Number of last layers to keep.
+        encoder: `model.encoder` of a BERT-style transformer, which is copied.
+        layers: Number of last layers.
     """
 
     def __init__(self, encoder: nn.Module, layers: int) -> None:
         super().__init__()
         self.first = number_of_layers(encoder) - layers
-        kept: Any = copy.deepcopy(encoder)
-        kept.layer = kept.layer[self.first :]
-        self.encoder = kept
+        last: Any = copy.deepcopy(encoder)
+        last.layer = last.layer[self.first :]
+        self.encoder = last
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Map (M, T, D) states and the (M, T) mask, true for tokens, to (M, D)."""
-        # An additive mask of the logits: every implementation of attention accepts it.
-        hidden = torch.zeros(mask.shape, device=mask.device).masked_fill(
+        # Every implementation of attention accepts an additive mask of the logits.
+        additive = torch.zeros(mask.shape, device=mask.device).masked_fill(
             ~mask, torch.finfo(states.dtype).min
         )
-        found = self.encoder(states, attention_mask=hidden[:, None, None, :])
-        return pool(found.last_hidden_state, mask)
+        output = self.encoder(states, attention_mask=additive[:, None, None, :])
+        return pool(output.last_hidden_state, mask)
 
     def named_weights(self) -> dict[str, Tensor]:
-        """Return the weights under their names in the complete model."""
+        """Return the weights by their names in the complete model."""
         return {
             f"encoder.layer.{self.first + number}.{name}": weight.detach()
             for number, layer in enumerate(self.encoder.layer.children())
@@ -58,16 +58,16 @@ def without_last(model: nn.Module, layers: int) -> Any:
         CMRError: The model is not BERT-style, or has fewer layers.
     """
     frozen: Any = copy.deepcopy(model)
-    there = number_of_layers(getattr(frozen, "encoder", None))
-    if not 0 < layers <= there:
-        raise CMRError(f"the sentence encoder can be fine-tuned in its last 1 to {there} layers")
-    frozen.encoder.layer = frozen.encoder.layer[: there - layers]
+    count = number_of_layers(getattr(frozen, "encoder", None))
+    if not 0 < layers <= count:
+        raise CMRError(f"the sentence encoder can be fine-tuned in its last 1 to {count} layers")
+    frozen.encoder.layer = frozen.encoder.layer[: count - layers]
     return frozen.requires_grad_(False).eval()
 
 
 def number_of_layers(encoder: Any) -> int:
     """Return the number of layers. Raises CMRError if the transformer is not BERT-style."""
-    found = getattr(encoder, "layer", None)
-    if not isinstance(found, nn.ModuleList):
-        raise CMRError("only sentence encoders in BERT's manner can be fine-tuned")
-    return len(found)
+    layers = getattr(encoder, "layer", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise CMRError("only BERT-style sentence encoders can be fine-tuned: use another source")
+    return len(layers)

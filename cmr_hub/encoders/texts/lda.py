@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from cmr_hub.encoders.optional import optional_import
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.encoders.texts.lock import OwnLock
+from cmr_hub.encoders.texts.lock import CopyableLock
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.state import (
     expect_array,
@@ -28,9 +28,9 @@ from cmr_hub.types import Document, FloatArray, JSONObject
 class LdaEncoder(TextEncoder):
     """Latent Dirichlet allocation by online variational Bayes (gensim); rows sum to one.
 
-    A row is the posterior mean of the document's topic proportions, γ_k / Σ_j γ_j, where
+    A row is the posterior mean of the topic proportions of the document, γ_k / Σ_j γ_j, where
     γ_k = α_k + Σ_w n_w φ_wk and φ_wk ∝ exp(E[log θ_k] + E[log β_kw]). Inference always starts from
-    the same γ, so that a row depends on its document only.
+    the same γ, so that a row depends only on its document.
 
     Args:
         topics: K, the length of a row.
@@ -43,7 +43,7 @@ class LdaEncoder(TextEncoder):
         Blei, Ng and Jordan, Latent Dirichlet Allocation, JMLR 2003; Hoffman, Blei and Bach,
         Online Learning for Latent Dirichlet Allocation, NeurIPS 2010.
 
-    When to prefer it: long texts, and comparison with the classic features of ten topics.
+    When to prefer: for long texts, and for comparison with the classic features of ten topics.
     """
 
     name: ClassVar[str] = "lda"
@@ -70,7 +70,7 @@ class LdaEncoder(TextEncoder):
         self._topic_words: FloatArray = np.zeros((0, 0), dtype=np.float32)
         self._alpha: FloatArray = np.zeros(0, dtype=np.float32)
         self._model: Any = None
-        self._inferring = OwnLock()
+        self._inferring = CopyableLock()
 
     @property
     def dim(self) -> int:
@@ -87,8 +87,8 @@ class LdaEncoder(TextEncoder):
         )
         if not vocabulary:
             raise CMRError(
-                f"lda: no word stands in {self.options['min_df']} of the {len(documents)} "
-                "training documents; lower min_df or give more text"
+                f"lda: no word occurs in {self.options['min_df']} of the {len(documents)} "
+                "training documents: lower min_df, or use more text"
             )
         self._index = {word: number for number, word in enumerate(vocabulary)}
         trained = models.LdaModel(
@@ -113,7 +113,7 @@ class LdaEncoder(TextEncoder):
         for number, document in enumerate(documents):
             counts = self._counts(self._content_words(document))
             if counts:
-                # γ is sampled from the model's own generator, which threads must not share.
+                # γ is sampled from the generator of the model, which threads must not share.
                 with self._inferring:
                     self._model.random_state = utils.get_random_state(self.options["seed"])
                     rows[number] = self._model.inference([counts])[0][0]
@@ -157,7 +157,7 @@ class LdaEncoder(TextEncoder):
         return encoder
 
     def _prepare(self) -> None:
-        """Build gensim's model for inference from the two arrays, after fitting and loading."""
+        """Build the gensim model for inference from the fitted or loaded arrays."""
         ldamodel = optional_import("gensim.models.ldamodel", self.name, "study")
         self._model = ldamodel.LdaModel(
             id2word=dict(enumerate(self._index)),
@@ -180,4 +180,4 @@ class LdaEncoder(TextEncoder):
 
     def _require_fit(self) -> None:
         if self._model is None:
-            raise CMRError("lda: not fitted yet; call fit(documents) first")
+            raise CMRError("lda: not fitted yet: call fit(documents) first")

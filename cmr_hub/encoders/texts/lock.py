@@ -6,8 +6,8 @@ from threading import Lock
 from types import TracebackType
 
 
-class OwnLock:
-    """A lock as an attribute of an object; each copy of the object gets a new, unlocked one."""
+class CopyableLock:
+    """A lock of which each copy, also by pickling, is a new, unlocked lock."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -23,5 +23,5 @@ class OwnLock:
     ) -> None:
         self._lock.release()
 
-    def __reduce__(self) -> tuple[type[OwnLock], tuple[()]]:
-        return OwnLock, ()
+    def __reduce__(self) -> tuple[type[CopyableLock], tuple[()]]:
+        return CopyableLock, ()

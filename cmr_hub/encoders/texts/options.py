@@ -1,4 +1,4 @@
-"""Validation of an encoder's options."""
+"""Validation of the options of encoders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from cmr_hub.errors import CMRError, known_names, shown
 
 P = ParamSpec("P")
 S = TypeVar("S")
-
-
 Init: TypeAlias = Callable[Concatenate[S, P], None]
 
 
@@ -37,12 +35,10 @@ def checked_options(init: Init[S, P]) -> Init[S, P]:
         try:
             validated(self, *args, **options)
         except ValidationError as error:
-            raise CMRError(f"{name}: {_explain(error)}") from None
+            first: Any = error.errors(include_url=False)[0]
+            option = first["loc"][0] if first["loc"] else "?"
+            raise CMRError(
+                f"{name}: option {shown(option)}: {first['msg']} (got {shown(first['input'])})"
+            ) from None
 
     return wrapper
-
-
-def _explain(error: ValidationError) -> str:
-    first: Any = error.errors(include_url=False)[0]
-    option = first["loc"][0] if first["loc"] else "?"
-    return f"option {shown(option)}: {first['msg']} (got {shown(first['input'])})"

@@ -1,4 +1,4 @@
-"""Text side of pretrained encoders: CLIP, SigLIP, and any model of sentence-transformers."""
+"""The text side of pretrained encoders: CLIP, SigLIP, and any model of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cmr_hub.encoders.images.exported import refuse_move
-from cmr_hub.encoders.images.parallel import side_by_side
+from cmr_hub.encoders.images.parallel import thread_map
 from cmr_hub.encoders.images.pretrained import fingerprint_of_side
 from cmr_hub.encoders.meta import refuse_non_finite_rows
 from cmr_hub.encoders.texts.base import TextEncoder
@@ -32,8 +32,8 @@ _BATCH = 16
 class PretrainedTextEncoder(TextEncoder):
     """Encode texts with the text side of a backbone.
 
-    A document's row is the mean of its sentences' unit vectors. The network reads subwords, so no
-    word of any language is unknown.
+    The row of a document is the mean of the unit vectors of its sentences. No word is unknown,
+    because the network reads subword tokens.
 
     Args:
         backbone: A backbone with a text side.
@@ -49,7 +49,7 @@ class PretrainedTextEncoder(TextEncoder):
         self.logit_scale = backbone.logit_scale
         self._run: Callable[[Arrays], FloatArray] | None = None
         self._placement: Placement | None = None
-        self._is_told = False
+        self._has_warned = False
 
     @property
     def dim(self) -> int:
@@ -57,7 +57,7 @@ class PretrainedTextEncoder(TextEncoder):
 
     @property
     def source(self) -> str:
-        """Name to load it again: `hf:REPOSITORY@COMMIT`, or `file`."""
+        """Source of the encoder: `hf:REPOSITORY@COMMIT`, or `file`."""
         return self.backbone.files.source
 
     @property
@@ -98,7 +98,7 @@ class PretrainedTextEncoder(TextEncoder):
             return self.backbone.texts(tokens)
         import torch
 
-        return torch.from_numpy(self._run({name: one.numpy() for name, one in tokens.items()}))
+        return torch.from_numpy(self._run({name: t.numpy() for name, t in tokens.items()}))
 
     def run_by(self, run: Callable[[Arrays], FloatArray], placement: Placement) -> Self:
         other = copy.copy(self)
@@ -107,23 +107,23 @@ class PretrainedTextEncoder(TextEncoder):
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Do nothing: the encoder is pretrained."""
+        """Return self, because the encoder is pretrained."""
         del documents
         return self
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """Return (N, dim) float32; documents without a word are zero rows."""
         texts: list[str] = []
-        owner: list[int] = []
+        document_of: list[int] = []
         for number, document in enumerate(documents):
-            own = [text for text in sentences(document) if text.strip()]
-            texts += own
-            owner += [number] * len(own)
-        found = self._embed(texts)
+            non_empty = [text for text in sentences(document) if text.strip()]
+            texts += non_empty
+            document_of += [number] * len(non_empty)
+        vectors = self._embed(texts)
         rows = np.zeros((len(documents), self._dim), dtype=np.float32)
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        np.add.at(rows, owner, np.divide(found, lengths, out=found, where=lengths > 0))
-        counts = np.bincount(np.asarray(owner, dtype=np.int64), minlength=len(documents))
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        np.add.at(rows, document_of, np.divide(vectors, lengths, out=vectors, where=lengths > 0))
+        counts = np.bincount(np.asarray(document_of, dtype=np.int64), minlength=len(documents))
         rows /= counts.clip(1).astype(np.float32)[:, np.newaxis]
         return rows
 
@@ -136,18 +136,18 @@ class PretrainedTextEncoder(TextEncoder):
         return any(text.strip() for text in sentences(document))
 
     def state(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
-        """Return the source of the encoder; the tower saves its files."""
+        """Return the source of the encoder; its files are saved with the model."""
         return {"source": self.source, "sha256": self.backbone.files.sha256}, {}
 
     @classmethod
     def from_state(cls, settings: JSONObject, arrays: dict[str, np.ndarray]) -> Self:
-        raise CMRError("a pretrained text encoder is read from its files: cmr_hub.load")
+        raise CMRError("a pretrained text encoder has no state: load its files with cmr_hub.load")
 
     def _embed(self, texts: Sequence[str]) -> FloatArray:
-        """Return (M, dim) rows of single texts, as the network computes them."""
+        """Return (M, dim) rows of single texts, not normalised."""
         # JSON can contain lone surrogates, which tokenisers refuse.
         texts = [text.encode(errors="replace").decode() for text in texts]
-        self._tell_of_cut(texts)
+        self._warn_of_truncation(texts)
         rows = np.empty((len(texts), self._dim), dtype=np.float32)
         # Batches of texts of similar length need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -155,32 +155,32 @@ class PretrainedTextEncoder(TextEncoder):
 
         def work(start: int) -> None:
             chosen = order[start : start + size]
-            found = self._rows_of([texts[index] for index in chosen])
-            refuse_non_finite_rows(found, self.name)
-            rows[chosen] = found
+            batch = self._batch_rows([texts[index] for index in chosen])
+            refuse_non_finite_rows(batch, self.name)
+            rows[chosen] = batch
 
-        for _ in side_by_side(work, range(0, len(texts), size)):
+        for _ in thread_map(work, range(0, len(texts), size)):
             pass
         return rows
 
-    def _rows_of(self, texts: Sequence[str]) -> FloatArray:
+    def _batch_rows(self, texts: Sequence[str]) -> FloatArray:
         """Return the (B, dim) rows of a batch, computed by the current runtime."""
         if self._run is not None:
             return self._run(self.backbone.arrays(texts))
         import torch
 
         with torch.inference_mode():
-            found: FloatArray = self.rows(self.tokens(texts)).float().cpu().numpy()
-        return found
+            rows: FloatArray = self.rows(self.tokens(texts)).float().cpu().numpy()
+        return rows
 
-    def _tell_of_cut(self, texts: Sequence[str]) -> None:
-        if self._is_told:
+    def _warn_of_truncation(self, texts: Sequence[str]) -> None:
+        if self._has_warned:
             return
         cut = next((text for text in texts if self.backbone.is_cut(text)), None)
         if cut is not None:
-            self._is_told = True
+            self._has_warned = True
             logger.warning(
-                "%s reads the beginning of a long text only; it is cut: %.60s… (said once)",
+                "%s truncates long texts, for example: %.60s… (this is logged once)",
                 self.name,
                 cut,
             )

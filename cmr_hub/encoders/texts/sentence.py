@@ -1,7 +1,7 @@
-"""Sentence encoders: the mean of a pretrained transformer's token states.
+"""Sentence encoders: the mean of the token states of a pretrained transformer.
 
-sentence-transformers takes seconds to import and needs torch even with its ONNX backend: it cannot
-search with ONNX Runtime only, nor train the last layers on cached states.
+sentence-transformers takes seconds to import, and needs torch even with its ONNX backend. It can
+neither search with ONNX Runtime alone nor train the last layers on cached states.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import Field
 
 from cmr_hub.checksums import sha256_of_arrays
 from cmr_hub.encoders.texts.base import TextEncoder
-from cmr_hub.encoders.texts.lock import OwnLock
+from cmr_hub.encoders.texts.lock import CopyableLock
 from cmr_hub.encoders.texts.options import checked_options
 from cmr_hub.encoders.texts.sentence_files import (
     OFFLINE_MINILM,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 class SentenceEncoder(TextEncoder):
     """A pretrained transformer in the format of sentence-transformers; rows of unit length.
 
-    The vector of a sentence is the normalised mean of its tokens' last states, without padding.
-    With `aggregation="sentence-mean"` a document's row is the normalised mean of its sentences'
-    vectors; with `"document"` its sentences are joined into one text, which is truncated to the
-    model's maximum length. `fit` does not learn from the training documents; the last layers can
-    be fine-tuned: see `token_states`, `last_layers` and `with_last_layers`.
+    The vector of a sentence is the normalised mean of the last states of its tokens, without
+    padding. With `aggregation="sentence-mean"` the row of a document is the normalised mean of the
+    vectors of its sentences. With `"document"` its sentences are joined into one text, which is
+    truncated to the maximum length of the model. `fit` does not learn from the training documents,
+    but the last layers can be fine-tuned: see `token_states`, `last_layers` and `with_last_layers`.
 
     Args:
         source: A local directory, the name of a Hub repository, or `"offline-minilm"`:
@@ -61,7 +61,7 @@ class SentenceEncoder(TextEncoder):
     References:
         Reimers and Gurevych, Sentence-BERT, EMNLP 2019.
 
-    When to prefer it: whenever 80 MB of weights are acceptable; it models synonyms and word order.
+    When to prefer: whenever 80 MB of weights are acceptable; it models synonyms and word order.
     """
 
     name: ClassVar[str] = "sentence"
@@ -83,10 +83,10 @@ class SentenceEncoder(TextEncoder):
         }
         self._found: Transformer | None = None
         self._built: Any = None
-        self._building = OwnLock()
+        self._building = CopyableLock()
         self._changed: dict[str, np.ndarray] = {}
         self._run: Callable[[Arrays], FloatArray] | None = None
-        self._remember_words()
+        self._cache_words()
 
     @property
     def dim(self) -> int:
@@ -116,10 +116,10 @@ class SentenceEncoder(TextEncoder):
         import torch
 
         arrays = self._transformer.tokens.batch(texts)
-        return {name: torch.from_numpy(one) for name, one in arrays.items()}
+        return {name: torch.from_numpy(rows) for name, rows in arrays.items()}
 
     def tokeniser(self) -> tuple[str, int]:
-        """Return the tokeniser in the format of `tokenizer.json`, and the maximum length."""
+        """Return the content of a `tokenizer.json` and the maximum length."""
         return self._transformer.tokens.described()
 
     def rows(self, tokens: dict[str, Tensor]) -> Tensor:
@@ -131,11 +131,11 @@ class SentenceEncoder(TextEncoder):
         other = copy.copy(self)
         other._found, other._built = replace(self._transformer, model=_no_model), None
         other._run, other.placement = run, placement
-        other._remember_words()  # must not refer to the encoder with weights
+        other._cache_words()  # the old cache refers to the encoder with weights
         return other
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Load the weights. Raises CMRError if they, or the package for them, are missing."""
+        """Load the weights. Raises CMRError if the weights or their package are missing."""
         del documents
         if self._found is None:
             self._load()
@@ -180,14 +180,14 @@ class SentenceEncoder(TextEncoder):
             raise ModelFormatError(str(error)) from error
         if encoder._transformer.sha256 != settings.get("sha256"):
             raise ModelFormatError(
-                f"the weights of {encoder.options['source']!r} are not those this model was "
-                "trained with (SHA-256 differs)"
+                f"the weights of {encoder.options['source']!r} differ from the weights that this "
+                "model was trained with (other SHA-256): restore them, or train the model again"
             )
-        own = encoder._model.state_dict() if arrays else {}
+        weights = encoder._model.state_dict() if arrays else {}
         for name in arrays:
-            if name not in own:
+            if name not in weights:
                 raise ModelFormatError(f"the sentence encoder has no weight {name!r}")
-            expect_array(arrays, name, tuple(own[name].shape), np.float32)
+            expect_array(arrays, name, tuple(weights[name].shape), np.float32)
         if arrays:
             encoder._replace(arrays)
         return encoder
@@ -198,8 +198,8 @@ class SentenceEncoder(TextEncoder):
         """Return the output of all but the last `layers` layers for every token.
 
         Returns:
-            (N, S, T, D) with at most S sentences per document and T tokens per sentence. States of
-            missing sentences and tokens are zero; those of tokens never are.
+            (N, S, T, D) with at most S sentences per document and T tokens per sentence. Only
+            states of missing sentences and tokens are zero.
 
         Raises:
             CMRError: The transformer has fewer layers.
@@ -213,26 +213,27 @@ class SentenceEncoder(TextEncoder):
         self._require_weights()
         tokeniser = self._transformer.tokens
         frozen = without_last(self._model, layers)
-        places = [
+        positions = [
             (number, place, text)
             for number, document in enumerate(documents)
             for place, text in enumerate(self._texts_of(document))
         ]
-        tokens = [tokeniser.ids(text, special=True) for *_, text in places]
+        tokens = [tokeniser.ids(text, special=True) for *_, text in positions]
         longest = max(map(len, tokens), default=1)
-        most = max((place + 1 for _, place, _ in places), default=1)
+        most = max((place + 1 for _, place, _ in positions), default=1)
         shape = (len(documents), most, longest, self.dim)
         require_memory(
-            # Twice, because the pairs to fit on and those for validation are a copy.
+            # Double, because the split into training and validation pairs makes a copy.
             2 * 2 * int(np.prod(shape, dtype=np.int64)),
             f"fine-tuning {self.name} on {shape[0]} texts of up to {most} sentences of up to "
             f"{longest} tokens",
-            "with the encoder's option aggregation=document a text is cut after its longest input",
+            "use the option aggregation=document of the encoder, which truncates texts",
         )
         states = np.zeros(shape, dtype=np.float16)
-        of_length: dict[int, list[int]] = {}  # no padding, so no row depends on its neighbours
-        for at, found in enumerate(tokens):
-            of_length.setdefault(len(found), []).append(at)
+        # Batches of equal length need no padding, so no row depends on the rest of its batch.
+        by_length: dict[int, list[int]] = {}
+        for row, ids in enumerate(tokens):
+            by_length.setdefault(len(ids), []).append(row)
         size = self.options["batch_size"]
         with tqdm(
             total=len(tokens),
@@ -240,18 +241,19 @@ class SentenceEncoder(TextEncoder):
             unit="text",
             disable=None if progress else True,
         ) as bar:
-            for length, group in sorted(of_length.items()):
+            for length, group in sorted(by_length.items()):
                 for start in range(0, len(group), size):
-                    few = group[start : start + size]
+                    batch = group[start : start + size]
                     with torch.inference_mode():
-                        rows = frozen(torch.tensor([tokens[at] for at in few])).last_hidden_state
-                    for at, row in zip(few, rows.half().numpy(), strict=True):
-                        states[places[at][0], places[at][1], :length] = row
-                    bar.update(len(few))
+                        output = frozen(torch.tensor([tokens[row] for row in batch]))
+                    hidden = output.last_hidden_state.half().numpy()
+                    for row, values in zip(batch, hidden, strict=True):
+                        states[positions[row][0], positions[row][1], :length] = values
+                    bar.update(len(batch))
         return states
 
     def last_layers(self, layers: int) -> LastLayers:
-        """Return a trainable copy of the last layers: `token_states` → sentence vectors."""
+        """Return a trainable copy of the last layers, which map `token_states` to vectors."""
         from cmr_hub.encoders.texts.last_layers import LastLayers
 
         self._require_weights()
@@ -272,7 +274,7 @@ class SentenceEncoder(TextEncoder):
         model = copy.deepcopy(self._model)
         model.load_state_dict(tensors, strict=False)
         self._built = model
-        self._changed = {**self._changed, **{name: one.numpy() for name, one in tensors.items()}}
+        self._changed = self._changed | {name: value.numpy() for name, value in tensors.items()}
 
     def _texts_of(self, document: Document) -> list[str]:
         """Return the texts to embed for a document; empty if no word is known."""
@@ -282,12 +284,12 @@ class SentenceEncoder(TextEncoder):
     @property
     def _transformer(self) -> Transformer:
         if self._found is None:
-            raise CMRError("sentence: not fitted yet; call fit(documents) first")
+            raise CMRError("sentence: not fitted yet: call fit(documents) first")
         return self._found
 
     @property
     def _model(self) -> Any:
-        """Network, loaded on first use."""
+        """The network, loaded on first use."""
         if self._built is None:
             with self._building:
                 if self._built is None:
@@ -299,21 +301,21 @@ class SentenceEncoder(TextEncoder):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._remember_words()
+        self._cache_words()
 
     def _require_weights(self) -> None:
         if self._run is not None:
             raise CMRError(
-                f"sentence is run by {self.placement.backend} and has no weights to train: use the "
+                f"sentence uses {self.placement.backend} and has no weights to train: use the "
                 "backend torch"
             )
 
     def _load(self) -> None:
         source, revision = self.options["source"], self.options["revision"]
         self._found, self.options["revision"] = find_transformer(source, revision)
-        self._remember_words()
+        self._cache_words()
 
-    def _remember_words(self) -> None:
+    def _cache_words(self) -> None:
         self._knows_word = functools.lru_cache(maxsize=100_000)(self._has_known_token)
 
     def _has_known_token(self, word: str) -> bool:
@@ -322,31 +324,31 @@ class SentenceEncoder(TextEncoder):
 
     def _embed(self, texts: list[str]) -> FloatArray:
         """Return (M, dim) float32 unit vectors of single texts."""
-        if len(texts) == 1:  # a query: even creating a progress bar takes a while
-            return self._rows_of(texts)
+        if len(texts) == 1:  # importing tqdm would slow down a query
+            return self._batch_rows(texts)
         from tqdm import tqdm
 
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
-        # Batches of texts of equal length need little padding.
+        # Batches of texts of similar length need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         size = self.options["batch_size"]
         with tqdm(total=len(texts), desc="sentences", unit="text", disable=None, delay=1.0) as bar:
             for start in range(0, len(texts), size):
                 chosen = order[start : start + size]
-                rows[chosen] = self._rows_of([texts[index] for index in chosen])
+                rows[chosen] = self._batch_rows([texts[index] for index in chosen])
                 bar.update(len(chosen))
         return rows
 
-    def _rows_of(self, texts: list[str]) -> FloatArray:
+    def _batch_rows(self, texts: list[str]) -> FloatArray:
         """Return the (B, dim) rows of a batch, computed by the current runtime."""
         if self._run is not None:
             return self._run(self._transformer.tokens.batch(texts))
         import torch
 
         with torch.inference_mode():
-            found: FloatArray = self.rows(self.tokens(texts)).numpy()
-        return found
+            rows: FloatArray = self.rows(self.tokens(texts)).numpy()
+        return rows
 
 
 def _no_model() -> None:
-    """Stand in for the network of an encoder that runs in another backend."""
+    """Replace the network of an encoder that uses another backend."""

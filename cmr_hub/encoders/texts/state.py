@@ -1,4 +1,4 @@
-"""Validation of a saved encoder's parts; every failure is a ModelFormatError."""
+"""Validation of the state of saved encoders; every failure is a ModelFormatError."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ E = TypeVar("E", bound=TextEncoder)
 
 
 def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
-    """Return an encoder with `settings["options"]`, not fitted."""
+    """Return an unfitted encoder with `settings["options"]`."""
     options = settings.get("options")
     if not isinstance(options, dict):
-        raise ModelFormatError("the text encoder's options are missing")
+        raise ModelFormatError("the options of the text encoder are missing")
     version = settings.get("words_version", 1)
     if version not in range(1, WORDS_VERSION + 1):
         raise ModelFormatError(
             f"the text encoder splits words as in version {shown(version)}; this release knows "
-            f"versions up to {WORDS_VERSION}"
+            f"versions up to {WORDS_VERSION}: install a newer release"
         )
     try:
         encoder = cls(**options)
@@ -36,15 +36,15 @@ def restore_options(cls: Callable[..., E], settings: JSONObject) -> E:
 
 
 def words_settings(encoder: TextEncoder) -> JSONObject:
-    """Return the setting that `restore_options` reads.
+    """Return the setting of the version of words that `restore_options` reads.
 
-    Encoders of earlier releases have none, so that their hash stays as it was.
+    It is left out for version 1, so that the hashes of older encoders remain valid.
     """
     return {} if encoder.words_version == 1 else {"words_version": encoder.words_version}
 
 
 def expect_vocabulary(settings: JSONObject) -> list[str]:
-    """Return `settings["vocabulary"]`: at least one word, no repetition, in column order."""
+    """Return `settings["vocabulary"]`: at least one word, without repetitions, in column order."""
     vocabulary = settings.get("vocabulary")
     if (
         not isinstance(vocabulary, list)
@@ -53,7 +53,7 @@ def expect_vocabulary(settings: JSONObject) -> list[str]:
     ):
         raise ModelFormatError("the vocabulary must be a list of at least one word")
     if len(set(vocabulary)) != len(vocabulary):
-        raise ModelFormatError("a word stands twice in the vocabulary")
+        raise ModelFormatError("the vocabulary has a repeated word")
     return vocabulary
 
 
@@ -63,7 +63,7 @@ def expect_array(
     shape: tuple[int | None, ...],
     dtype: npt.DTypeLike,
 ) -> npt.NDArray[Any]:
-    """Return `arrays[name]`, finite, of this dtype and shape; None in `shape` is any length ≥ 1."""
+    """Return `arrays[name]`, finite, of this dtype and shape; None in `shape` means any length."""
     if name not in arrays:
         raise ModelFormatError(f"the array {shown(name)} is missing")
     array = arrays[name]
@@ -72,11 +72,12 @@ def expect_array(
         for length, expected in zip(array.shape, shape, strict=True)
     )
     if not fits or array.dtype != np.dtype(dtype):
-        wanted = "×".join("any" if length is None else str(length) for length in shape)
-        found = "×".join(map(str, array.shape))
+        expected_shape = "×".join("any" if length is None else str(length) for length in shape)
+        actual_shape = "×".join(map(str, array.shape))
         raise ModelFormatError(
-            f"the array {shown(name)} is {found} {array.dtype}, not {wanted} {np.dtype(dtype)}"
+            f"the array {shown(name)} is {actual_shape} {array.dtype}, not {expected_shape} "
+            f"{np.dtype(dtype)}"
         )
     if not np.isfinite(array).all():
-        raise ModelFormatError(f"the array {shown(name)} holds values that are not finite")
+        raise ModelFormatError(f"the array {shown(name)} has values that are not finite")
     return array

@@ -34,7 +34,7 @@ def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
         "arrays_sha256": sha256_of_arrays(arrays) if arrays else None,
     }
     if arrays:
-        # safetensors ignores strides: a transposed view would be restored wrongly.
+        # safetensors ignores strides, so a transposed view would be restored incorrectly.
         compact = {name: np.ascontiguousarray(a) for name, a in to_half(arrays).items()}
         with atomic_file(folder / ARRAYS_FILE) as path:
             path.write_bytes(save(compact))
@@ -47,26 +47,30 @@ def save_text_encoder(encoder: TextEncoder, directory: str | Path) -> None:
 def load_text_encoder(directory: str | Path) -> TextEncoder:
     """Restore an encoder written by `save_text_encoder`, bit for bit.
 
-    Raises ModelFormatError, which names the file, if it is missing, damaged, of another version,
-    or if settings and arrays do not match; NotInstalledError if no package declares the encoder.
+    Raises ModelFormatError, which names the file, if a file is missing, damaged or of another
+    version, or if settings and arrays do not match; NotInstalledError if no installed package has
+    the encoder.
     """
     file = Path(directory) / SETTINGS_FILE
     content = _read_json(file)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelFormatError(
-            f"{file}: format version {shown(version)}; this release reads {FORMAT_VERSION}"
+            f"{file} has format version {shown(version)}, but this release reads {FORMAT_VERSION}"
         )
     name, settings = content.get("name"), content.get("settings")
     if not isinstance(name, str) or not isinstance(settings, dict):
-        raise ModelFormatError(f"{file}: the encoder's name or settings are missing")
+        raise ModelFormatError(f"{file}: the name or the settings of the encoder are missing")
     arrays: dict[str, np.ndarray] = {}
     digest = content.get("arrays_sha256")
     if digest is not None:
-        file_of_arrays = Path(directory) / ARRAYS_FILE
-        arrays = _read_arrays(file_of_arrays)
+        arrays_file = Path(directory) / ARRAYS_FILE
+        try:
+            arrays = from_half(load(read_bytes(arrays_file, LARGEST)))
+        except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelFormatError(f"{arrays_file} cannot be read: {error}") from error
         if sha256_of_arrays(arrays) != digest:
-            raise ModelFormatError(f"{file_of_arrays}: not the arrays that {file.name} names")
+            raise ModelFormatError(f"{arrays_file} does not have the arrays of {file.name}")
     if name not in TEXT_ENCODERS:
         raise NotInstalledError("text encoder", name, TEXT_ENCODERS.group)
     try:
@@ -79,17 +83,9 @@ def _read_json(file: Path) -> JSONObject:
     try:
         content = read_json(file)
     except FileNotFoundError as error:
-        raise ModelFormatError(f"{file} is missing: no text encoder was saved here") from error
+        raise ModelFormatError(f"{file} is missing: the directory has no text encoder") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ModelFormatError(f"{file} must hold a JSON object")
+        raise ModelFormatError(f"{file} must contain a JSON object")
     return content
-
-
-def _read_arrays(file: Path) -> dict[str, np.ndarray]:
-    try:
-        arrays: dict[str, np.ndarray] = from_half(load(read_bytes(file, LARGEST)))
-    except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelFormatError(f"{file} cannot be read: {error}") from error
-    return arrays

@@ -1,4 +1,4 @@
-"""Word vectors, and convolutions over neighbouring words."""
+"""Word vectors and convolutions over neighbouring words."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cmr_hub.errors import CMRError, ModelFormatError
 from cmr_hub.float16 import rounded_to_half
 from cmr_hub.types import Document, FloatArray, IntArray, JSONObject
 
-_CHUNK = 256  # number of sentences of similar length, so that there is little padding
+_CHUNK = 256  # number of sentences per batch, sorted by length to save padding
 _READER = "reader/"
 
 
 class TextCNNEncoder(TextEncoder):
-    """GloVe vectors, and convolutions that capture word order, which a bag of words ignores.
+    """GloVe vectors and convolutions that capture word order, which a bag of words ignores.
 
     A sentence of words w_1 ... w_n with GloVe vectors v becomes
 
@@ -33,10 +33,10 @@ class TextCNNEncoder(TextEncoder):
         h = g + relu(conv(g)),  g = relu(conv(v)).
 
     Both convolutions span three neighbouring words, so h_t depends on five. Unknown words are
-    removed first. A document's row is the mean of its sentences' rows.
+    removed first. The row of a document is the mean of the rows of its sentences.
 
-    `fit` trains the vectors and initialises the convolutions at random. Train these with the
-    pictures, as scripts/default/align.py does: see `reader` and `with_reader`.
+    `fit` trains the vectors and initialises the convolutions at random. The convolutions are to be
+    trained with pictures, as in scripts/default/align.py; see `reader` and `with_reader`.
 
     Args:
         dim, window, min_count, epochs: Settings of GloVe with context on both sides; see
@@ -44,13 +44,13 @@ class TextCNNEncoder(TextEncoder):
         filters: Length of h_t.
         seed: Random seed of vectors and convolutions.
 
-    Vectors and weights are rounded to float16, to save disk space.
+    Vectors and weights are rounded to float16 to save disk space.
 
     References:
         Kim, Convolutional Neural Networks for Sentence Classification, EMNLP 2014.
 
-    When to prefer it: if it is trained with the pictures, and "a red car beside a blue house" must
-    differ from "a blue car beside a red house".
+    When to prefer: if it is trained with pictures, and "a red car beside a blue house" must differ
+    from "a blue car beside a red house".
     """
 
     name: ClassVar[str] = "text-cnn"
@@ -82,7 +82,7 @@ class TextCNNEncoder(TextEncoder):
     def glove(self) -> GloveEncoder:
         """Encoder of the word vectors. Raises CMRError before `fit`."""
         if self._words is None:
-            raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
+            raise CMRError(f"{self.name}: not fitted yet: call fit(documents) first")
         return self._words
 
     @property
@@ -90,19 +90,19 @@ class TextCNNEncoder(TextEncoder):
         return self.glove.dim + int(self.options["filters"])
 
     def fit(self, documents: Sequence[Document]) -> Self:
-        """Train the word vectors; the convolutions keep their random weights."""
+        """Train the word vectors, and initialise the convolutions at random."""
         options = {key: value for key, value in self.options.items() if key != "filters"}
         trained = GloveEncoder(**options, context="both").fit(documents)
         settings, arrays = trained.state()
         halves = {name: rounded_to_half(array) for name, array in arrays.items()}
-        self._take_words(GloveEncoder.from_state(settings, halves))
+        self._set_words(GloveEncoder.from_state(settings, halves))
         vectors, weights = halves["vectors"], halves["weights"]
-        drawn = TextCNN.drawn(vectors, weights, self.options["filters"], self.options["seed"])
-        self._reader = drawn.rounded()
+        network = TextCNN.drawn(vectors, weights, self.options["filters"], self.options["seed"])
+        self._reader = network.rounded()
         return self
 
     def token_ids(self, texts: Sequence[str]) -> list[IntArray]:
-        """Return for each sentence its known words as (n,) rows of the word vectors, in order."""
+        """Return the known words of each sentence as (n,) row numbers of the vectors, in order."""
         self._require_fit()
         index, version = self._index, self.glove.words_version
         return [
@@ -113,15 +113,15 @@ class TextCNNEncoder(TextEncoder):
         ]
 
     def reader(self) -> TextCNN:
-        """Return a trainable copy of the network: token ids → rows of sentences."""
+        """Return a trainable copy of the network, which maps token ids to rows of sentences."""
         return copy.deepcopy(self._require_fit())
 
     def with_reader(self, trained: TextCNN) -> Self:
         """Return this encoder with the trained network that `reader` returned."""
-        found = type(self)(**self.options)
-        found._take_words(self.glove)
-        found._reader = trained.rounded()
-        return found
+        encoder = type(self)(**self.options)
+        encoder._set_words(self.glove)
+        encoder._reader = trained.rounded()
+        return encoder
 
     def transform(self, documents: Sequence[Document]) -> FloatArray:
         """Return (N, dim) float32, zero rows for documents without a known word."""
@@ -135,10 +135,10 @@ class TextCNNEncoder(TextEncoder):
         for start in range(0, len(known), _CHUNK):
             rows = known[start : start + _CHUNK]
             with torch.inference_mode():
-                found = reader(padded([ids[row] for row in rows])).numpy()
-            owners = np.array([texts[row][0] for row in rows])
-            np.add.at(sums, owners, found)
-            np.add.at(counts, owners, 1)
+                vectors = reader(padded([ids[row] for row in rows])).numpy()
+            document_of = np.array([texts[row][0] for row in rows])
+            np.add.at(sums, document_of, vectors)
+            np.add.at(counts, document_of, 1)
         sums /= counts.clip(1)[:, np.newaxis]
         return sums
 
@@ -161,8 +161,8 @@ class TextCNNEncoder(TextEncoder):
         if not isinstance(stored, dict):
             raise ModelFormatError(f"{cls.name}: the settings of its word vectors are missing")
         glove = GloveEncoder.from_state(stored, arrays)
-        _, own = glove.state()
-        if glove.options["vectors"] is not None or set(own) != {"vectors", "weights"}:
+        _, words_arrays = glove.state()
+        if glove.options["vectors"] is not None or set(words_arrays) != {"vectors", "weights"}:
             raise ModelFormatError(f"{cls.name}: its word vectors are of another kind")
         if glove.dim != encoder.options["dim"]:
             raise ModelFormatError(
@@ -174,15 +174,16 @@ class TextCNNEncoder(TextEncoder):
             name: expect_array(arrays, f"{_READER}{name}", shape, np.float32)
             for name, shape in shapes.items()
         }
-        encoder._take_words(glove)
-        encoder._reader = TextCNN(own["vectors"], own["weights"], filters).with_weights(weights)
+        encoder._set_words(glove)
+        network = TextCNN(words_arrays["vectors"], words_arrays["weights"], filters)
+        encoder._reader = network.with_weights(weights)
         return encoder
 
-    def _take_words(self, glove: GloveEncoder) -> None:
+    def _set_words(self, glove: GloveEncoder) -> None:
         self._words = glove
         self._index = {word: row for row, word in enumerate(glove.vocabulary)}
 
     def _require_fit(self) -> TextCNN:
         if self._reader is None:
-            raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
+            raise CMRError(f"{self.name}: not fitted yet: call fit(documents) first")
         return self._reader

@@ -26,7 +26,7 @@ class TextCNN(nn.Module):
     neighbouring words.
 
     Args:
-        vectors: (V, D) float32, not trained.
+        vectors: (V, D) float32 word vectors, which are not trained.
         idf: (V,) float32, weights of the words in the mean.
         filters: F, number of filters of each convolution.
     """
@@ -65,13 +65,13 @@ class TextCNN(nn.Module):
         return int(self.vectors.shape[1]) + self.near.out_channels
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Map (B, T) int64 token ids, `NOTHING` after the last word, to (B, D + F)."""
-        there = (ids != NOTHING).to(self.vectors.dtype)
-        known = ids.clamp_min(0)
-        words = self.vectors[known] * there.unsqueeze(2)
-        mean = normalize((words * self.idf[known].unsqueeze(2)).sum(1), dim=1)
-        # Padding is reset to zero after each step, so that a row does not depend on its batch.
-        mask = there.unsqueeze(1)
+        """Map (B, T) int64 token ids, padded with `NOTHING`, to (B, D + F)."""
+        is_word = (ids != NOTHING).to(self.vectors.dtype)
+        rows = ids.clamp_min(0)
+        words = self.vectors[rows] * is_word.unsqueeze(2)
+        mean = normalize((words * self.idf[rows].unsqueeze(2)).sum(1), dim=1)
+        # Padding is reset to zero after each layer, so that a row does not depend on its batch.
+        mask = is_word.unsqueeze(1)
         near = relu(self.near(words.transpose(1, 2))) * mask
         wide = near + relu(self.wide(near)) * mask
         return torch.cat([mean, wide.amax(2)], dim=1)
@@ -93,7 +93,7 @@ class TextCNN(nn.Module):
 
 
 def padded(ids: Sequence[IntArray]) -> Tensor:
-    """Return (B, T) int64, `NOTHING` after the last word of a sentence."""
+    """Return (B, T) int64 token ids, padded with `NOTHING`."""
     return nn.utils.rnn.pad_sequence(
         [torch.from_numpy(row) for row in ids], batch_first=True, padding_value=NOTHING
     )

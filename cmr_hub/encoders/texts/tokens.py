@@ -1,4 +1,4 @@
-"""Word tokeniser of all encoders that work on words."""
+"""The word tokeniser of all encoders that work on words."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cmr_hub.errors import QueryError, shown
 from cmr_hub.types import Document
 
 WORDS_VERSION: Final = 2
-"""How new encoders split texts into words; a stored encoder keeps the version of its training."""
+"""Version of `words` for new encoders; stored encoders use the version of their training."""
 
 UNSPACED_SCRIPTS: Final = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts that are written without spaces between words."""
 
-# Disjoint character classes around the apostrophe make matching linear in the text's length.
+# Disjoint character classes around the apostrophe make matching linear in the length of the text.
 _WORD = re.compile(r"([^\W_]+(?:'(?!s\b)[^\W_]+)*)(?:'s\b)?")
-_WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # for texts without an apostrophe, in half the time
+_WITHOUT_APOSTROPHE = re.compile(r"[^\W_]+")  # twice as fast for texts without an apostrophe
 
 
 class _Scripts(NamedTuple):
-    """Patterns for texts that are not ASCII, of the library regex: `re` has no Unicode properties.
+    """Patterns for texts that are not ASCII, of the library regex, because `re` lacks properties.
 
-    A letter is a letter or digit with the combining marks that stand on it.
+    A letter is a letter or digit with its combining marks.
     """
 
     many_marks: Any
@@ -55,20 +55,20 @@ def _scripts() -> _Scripts:
 
 
 def words(text: str, version: int = WORDS_VERSION) -> list[str]:
-    """Return the words of a text, in order.
+    """Return the words of a text in order.
 
-    A word is a run of Unicode letters, with the marks that stand on them, and digits, possibly with
-    inner apostrophes (`don't`). The possessive 's is dropped (`dog's` is `dog`), and hyphens
-    separate words. Case, typographic and composed characters are folded (NFKC, `str.casefold`,
-    ’ is '). All other characters, including control characters and emoji, only separate words.
+    A word is a run of Unicode letters, with their combining marks, and digits, possibly with inner
+    apostrophes (`don't`). The possessive 's is dropped (`dog's` is `dog`), and hyphens separate
+    words. Case, typographic and composed characters are folded (NFKC, `str.casefold`, ’ is '). All
+    other characters, including control characters and emoji, only separate words.
 
-    Scripts that are written without spaces (Han, Kana, Thai, Lao, Khmer, Myanmar) are cut into
-    overlapping pairs of letters. A Han letter is often a word, and therefore counts by itself too.
+    Words of scripts without spaces (Han, Kana, Thai, Lao, Khmer, Myanmar) are split into
+    overlapping pairs of letters. Single Han letters are also words.
 
     Args:
         text: the text.
         version: 1 for the words of earlier releases: lower case instead of folded, without marks,
-            and with scripts without spaces uncut.
+            and without splitting scripts without spaces.
     """
     found = whole_words(text, version)
     if version == 1 or text.isascii():
@@ -77,7 +77,7 @@ def words(text: str, version: int = WORDS_VERSION) -> list[str]:
 
 
 def whole_words(text: str, version: int = WORDS_VERSION) -> list[str]:
-    """Return the same, with scripts without spaces uncut."""
+    """Return the words of a text without splitting scripts without spaces; see `words`."""
     plain = folded(text, version)
     if version == 1 or plain.isascii():
         return (_WORD if "'" in plain else _WITHOUT_APOSTROPHE).findall(plain)
@@ -86,51 +86,51 @@ def whole_words(text: str, version: int = WORDS_VERSION) -> list[str]:
 
 
 def pieces(word: str) -> list[str]:
-    """Cut a word of `whole_words` into the `words` that encoders use."""
+    """Split a word of `whole_words` into the `words` that encoders use."""
     if word.isascii():
         return [word]
-    found: list[str] = []
+    split: list[str] = []
     for part in _scripts().part.finditer(word):
         if part[1] is None:
-            found += filter(None, [part[0].strip("'")])
+            split += filter(None, [part[0].strip("'")])
             continue
         letters = _scripts().letter.findall(part[1])
-        for at, letter in enumerate(letters):
+        for index, letter in enumerate(letters):
             if len(letters) == 1 or _scripts().han.match(letter):
-                found.append(letter)
-            if at + 1 < len(letters):
-                found.append(letter + letters[at + 1])
-    return found
+                split.append(letter)
+            if index + 1 < len(letters):
+                split.append(letter + letters[index + 1])
+    return split
 
 
 def word_spans(text: str) -> tuple[str, list[tuple[str, int, int]]]:
-    """Return the folded text, and each of its whole words with its start and end there.
+    """Return the folded text, and its whole words with their start and end in it.
 
     A possessive 's belongs to the span of its word.
     """
     plain = folded(text)
     pattern = _WORD if plain.isascii() else _scripts().word
-    return plain, [(found[1], found.start(), found.end()) for found in pattern.finditer(plain)]
+    return plain, [(match[1], match.start(), match.end()) for match in pattern.finditer(plain)]
 
 
 def folded(text: str, version: int = WORDS_VERSION) -> str:
-    """Return a text as it is compared: the same for capitals, ligatures and full-width letters."""
-    _refuse_no_text(text)
+    """Return a text with capitals, ligatures and full-width letters folded, for comparisons."""
+    _require_text(text)
     if text.isascii():
         return text.lower()
-    # Normalising takes the square of the number of marks on a letter; Unicode allows for thirty.
+    # Normalising is quadratic in the number of marks on a letter; Unicode allows for thirty.
     plain = unicodedata.normalize("NFKC", _scripts().many_marks.sub(r"\1", text))
     if version == 1:
         plain = plain.lower()
     else:
         plain = unicodedata.normalize("NFKC", plain.casefold())
-        # Soft hyphens, joiners and marks of direction cannot be seen, nor typed in a query.
+        # Soft hyphens, joiners and direction marks are invisible, and not typed in queries.
         plain = _scripts().ignorable.sub("", plain)
     return plain.replace("’", "'")
 
 
 def document_words(document: Document, version: int = WORDS_VERSION) -> list[str]:
-    """Return the words of all sentences of a document, in order. Raises QueryError for a string."""
+    """Return the words of all sentences of a document in order. Raises QueryError for a string."""
     return [word for sentence in sentences(document) for word in words(sentence, version)]
 
 
@@ -138,23 +138,24 @@ def sentences(document: Document) -> Document:
     """Validate a document and return it.
 
     Raises:
-        QueryError: It is a string, which would be read as a document of letters; or a sentence is
-            not a string.
+        QueryError: The document is a string, which would be a document of letters, or a sentence
+            is not a string.
     """
     if isinstance(document, str):
-        raise QueryError(f"a document is a list of sentences: pass [{shown(document)}]")
+        raise QueryError(f"a document must be a list of sentences: pass [{shown(document)}]")
     if not isinstance(document, Iterable):
-        raise QueryError(f"a document is a list of sentences, not {shown(document)}")
-    found = document if isinstance(document, Sequence) else tuple(document)
-    for sentence in found:
-        _refuse_no_text(sentence)
-    return found
+        raise QueryError(f"a document must be a list of sentences, not {shown(document)}")
+    checked = document if isinstance(document, Sequence) else tuple(document)
+    for sentence in checked:
+        _require_text(sentence)
+    return checked
 
 
-def _refuse_no_text(text: object) -> None:
+def _require_text(text: object) -> None:
     if not isinstance(text, str):
         raise QueryError(
-            f"{shown(text)} ({type(text).__name__}) is no text: leave it out, or give words for it"
+            f"a text must be a string, not {shown(text)} ({type(text).__name__}): leave it out, or "
+            "replace it by words"
         )
 
 

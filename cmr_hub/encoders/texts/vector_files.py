@@ -1,8 +1,8 @@
-"""Read pretrained word vectors: GloVe's text format, and word2vec's text and binary formats.
+"""Read pretrained word vectors in the text format of GloVe or a format of word2vec.
 
-gensim reads the binary format. Its reader of text refuses words that contain a space, which GloVe's
-published file of 840 billion tokens has, and does not report the line of an error. It also refuses
-files with tabs, or with a header that promises more words than there are.
+gensim reads the binary format. Its text reader refuses words with a space, which the published
+GloVe file of 840 billion tokens has, files with tabs, and files with fewer words than their header
+states. It also does not report the line of an error.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _DEFLATE = 1032
 
 
 def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str], FloatArray]:
-    """Read words and their vectors from a standard file, or only its first `limit` words.
+    """Read words and their vectors from a file, or only its first `limit` words.
 
-    A name that ends in `.bin` means word2vec's binary format. Other files are text with a word and
-    its numbers per line, separated by spaces or tabs, with word2vec's header line or without
+    A name that ends in `.bin` means the binary format of word2vec. Other files are text with a word
+    and its numbers per line, separated by spaces or tabs, with a header line (word2vec) or without
     (GloVe). `.gz` may follow. If a word is repeated, its first vector is used. Bytes that are not
-    UTF-8 are replaced. One warning tells of what was repaired.
+    UTF-8 are replaced. Such repairs are logged as one warning.
 
     Returns:
         V words and their (V, D) float32 vectors, in the order of the file.
@@ -51,7 +51,7 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
     """
     file = Path(path)
     if not file.is_file():
-        raise DataNotFoundError(f"no word vectors at {file}: give a GloVe or word2vec file")
+        raise DataNotFoundError(f"there is no file {file}: pass a GloVe or word2vec file")
     try:
         if ".bin" in file.suffixes[-2:]:
             words, vectors = _read_binary(file, limit)
@@ -60,7 +60,7 @@ def read_vectors(path: str | Path, limit: int | None = None) -> tuple[list[str],
     except (OSError, EOFError, zlib.error) as error:
         raise DataFormatError(f"{file}: cannot be read to its end: {error}") from error
     if not words:
-        raise DataFormatError(f"{file}: holds no word vectors")
+        raise DataFormatError(f"{file} has no word vectors")
     return words, vectors
 
 
@@ -89,14 +89,14 @@ def _read_text(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     if rows and header not in (None, (read, dim)):
         repaired["wrong header ignored"] = 1
     if repaired.total():
-        told = (f"{what}: {count:,}" for what, count in repaired.items() if count)
-        logger.warning("%s: %s", file, "; ".join(told))
+        repairs = (f"{repair}: {count:,}" for repair, count in repaired.items() if count)
+        logger.warning("%s: %s", file, "; ".join(repairs))
     return list(rows), np.array(list(rows.values()), dtype=np.float32)
 
 
 @contextmanager
 def _content(file: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file; yield it and its content, which is unpacked if it is gzip."""
+    """Yield an open file and its content, which is decompressed if the file is gzip."""
     with file.open("rb") as raw:
         if file.suffix != ".gz":
             yield raw, raw
@@ -118,7 +118,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             delay=1.0,
         ) as bar,
     ):
-        # Only \n ends a line: GloVe's words contain other characters that str.splitlines splits at.
+        # Only \n ends a line, because words of GloVe contain other line separators of Unicode.
         lines = iter(lambda: content.readline(_MAX_LINE), b"")
         for number, line in enumerate(lines, start=1):
             yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
@@ -131,28 +131,26 @@ def _fields(line: bytes) -> list[str]:
 
 
 def _contradicts(line: bytes, dim: int) -> bool:
-    """Return whether a line has another number of numbers, and not a word with spaces instead."""
+    """Return whether a line has a single word and another number of numbers than `dim`."""
     _, *rest = _fields(line)
     return len(rest) != dim and all(map(_is_number, rest))
 
 
 def _parse(line: bytes, dim: int, where: str) -> tuple[str, FloatArray]:
     fields = _fields(line)
-    # Some published files have words with spaces; too many numbers are still an error.
+    # Some published files have words with spaces, but too many numbers are an error.
     n_numbers = dim or len(fields) - 1
     head, numbers = fields[:-n_numbers], fields[-n_numbers:] if n_numbers else []
     if not head or not numbers or any(map(_is_number, head[1:])):
         expected = f"{dim} numbers" if dim else "numbers"
-        raise DataFormatError(
-            f"{where}: a word and {expected} expected, found {len(fields)} fields"
-        )
+        raise DataFormatError(f"{where}: expected a word and {expected}, got {len(fields)} fields")
     try:
         with np.errstate(over="ignore"):
             row = np.array([float(number) for number in numbers], dtype=np.float32)
     except ValueError as error:
         raise DataFormatError(f"{where}: {error}") from error
     if not np.isfinite(row).all():
-        raise DataFormatError(f"{where}: holds a value that is not finite")
+        raise DataFormatError(f"{where} has a value that is not finite")
     return " ".join(head), row
 
 
@@ -168,22 +166,24 @@ def _read_binary(file: Path, limit: int | None) -> tuple[list[str], FloatArray]:
     with _content(file) as (_, content):
         header = content.readline(64)
     if not _HEADER.fullmatch(header):
-        raise DataFormatError(f"{file}: word2vec's binary format starts with two numbers")
-    promised, dim = map(int, header.split())
+        raise DataFormatError(
+            f"{file} does not start with two numbers, as the binary format of word2vec does"
+        )
+    count, dim = map(int, header.split())
     keyed_vectors = optional_import("gensim.models", f"reading {file.name}", "study").KeyedVectors
     # A damaged header must not allocate more memory than the file can fill.
     most = file.stat().st_size * (_DEFLATE if file.suffix == ".gz" else 1)
-    if promised * dim * 4 > most:
-        raise DataFormatError(f"{file}: too short for {promised} words of {dim} numbers")
+    if count * dim * 4 > most:
+        raise DataFormatError(f"{file} is too short for {count} words of {dim} numbers")
     try:
         loaded = keyed_vectors.load_word2vec_format(
             str(file), binary=True, limit=limit, unicode_errors="replace"
         )
     except (ValueError, MemoryError) as error:
         raise DataFormatError(f"{file}: {error}") from error
-    # If a repeated word was dropped, a position at the end is empty.
-    found = [word for word in loaded.index_to_key if word is not None]
-    vectors = np.asarray(loaded.vectors[: len(found)], dtype=np.float32)
+    # gensim drops repeated words, and leaves empty positions at the end.
+    words = [word for word in loaded.index_to_key if word is not None]
+    vectors = np.asarray(loaded.vectors[: len(words)], dtype=np.float32)
     if not np.isfinite(vectors).all():
-        raise DataFormatError(f"{file}: holds values that are not finite")
-    return found, vectors
+        raise DataFormatError(f"{file} has values that are not finite")
+    return words, vectors

@@ -1,4 +1,4 @@
-"""word2vec: vectors of words that predict their neighbours."""
+"""word2vec: word vectors that predict neighbouring words."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Word2VecEncoder(WordVectorEncoder):
     log σ(v_cᵀ v_w) + Σ_{n ~ P} log σ(−v_nᵀ v_w); CBOW replaces v_w by the mean of the neighbours.
 
     Args:
-        vectors: A file in word2vec's text or binary format (or GloVe's text format); None trains.
+        vectors: A file in a format of word2vec, or in the text format of GloVe; None trains.
         limit: Read only the first words of `vectors`, which are sorted by falling frequency.
-        dim, window, min_count, epochs, seed: Settings of training, which uses one thread to be
-            reproducible.
-        skip_gram: Use skip-gram, otherwise CBOW.
+        dim, window, min_count, epochs, seed: Settings of training, which uses one thread so that
+            it is reproducible.
+        skip_gram: Use skip-gram instead of CBOW.
         pooling, aggregation, remove_component: See WordVectorEncoder.
 
     References:
         Mikolov et al., Distributed Representations of Words and Phrases and their
         Compositionality, NeurIPS 2013.
 
-    When to prefer it: with pretrained vectors. Of the encoders trained on a few thousand sentences
-    it is the best one after a bag of words.
+    When to prefer: with pretrained vectors. Among encoders trained on a few thousand sentences it
+    is the best one after a bag of words.
     """
 
     name: ClassVar[str] = "word2vec"
@@ -87,7 +87,7 @@ class Word2VecEncoder(WordVectorEncoder):
             )
         except RuntimeError as error:
             raise CMRError(
-                f"word2vec: no word stands {options['min_count']} times in the training text; "
-                "lower min_count or give more text"
+                f"word2vec: no word occurs {options['min_count']} times in the training text: "
+                "lower min_count, or use more text"
             ) from error
         return list(model.wv.index_to_key), np.asarray(model.wv.vectors, dtype=np.float32)

@@ -38,10 +38,10 @@ class WordVectorEncoder(TextEncoder):
 
     - `"mean"`: Σ v_w / |s|
     - `"tfidf"`: Σ idf(w) v_w / Σ idf(w), idf(w) = ln((1 + n) / (1 + df(w))) + 1
-    - `"sif"`: (1/|s|) Σ a / (a + p(w)) v_w, p(w) the word's share of the training text, a = 10⁻³
+    - `"sif"`: (1/|s|) Σ a / (a + p(w)) v_w, p(w) the share of w in the training text, a = 10⁻³
 
     over the known words, counting repetitions. `remove_component` then subtracts the first
-    principal component u of the training texts' rows, r − (rᵀu) u.
+    principal component u of the rows of the training texts, r − (rᵀu) u.
 
     References:
         Arora, Liang and Ma, A Simple but Tough-to-Beat Baseline for Sentence Embeddings,
@@ -80,40 +80,45 @@ class WordVectorEncoder(TextEncoder):
     def neighbours(self, word: str, k: int = 10) -> list[tuple[str, float]]:
         """Return the k words nearest to `word` and their cosines, nearest first."""
         if word not in self._index:
-            raise CMRError(f"{self.name}: the word {shown(word)} has no vector here")
+            raise CMRError(f"{self.name}: the word {shown(word)} has no vector: use another word")
         lengths = np.linalg.norm(self._vectors, axis=1)
-        own = self._index[word]
-        cosines = self._vectors @ self._vectors[own] / (lengths * lengths[own])
-        nearest = [index for index in np.argsort(-cosines, kind="stable") if index != own]
-        known = self.vocabulary
-        return [(known[index], float(cosines[index])) for index in nearest[:k]]
+        row = self._index[word]
+        cosines = self._vectors @ self._vectors[row] / (lengths * lengths[row])
+        nearest = [index for index in np.argsort(-cosines, kind="stable") if index != row]
+        vocabulary = self.vocabulary
+        return [(vocabulary[index], float(cosines[index])) for index in nearest[:k]]
 
     def fit(self, documents: Sequence[Document]) -> Self:
         """Train or read the vectors, and learn the weights from training text."""
         version = self.words_version
-        tokenised = [[words(one, version) for one in sentences(text)] for text in documents]
+        tokenised = [
+            [words(sentence, version) for sentence in sentences(document)] for document in documents
+        ]
         if self.options["vectors"] is None:
-            found, vectors = self._train([tokens for text in tokenised for tokens in text])
+            names, vectors = self._train([tokens for text in tokenised for tokens in text])
         else:
-            found, vectors = read_vectors(self.options["vectors"], self.options["limit"])
-            # A query is folded too; of words that are then equal the first counts.
+            names, vectors = read_vectors(self.options["vectors"], self.options["limit"])
+            # Words of queries are folded, so of words that are equal then the first one is used.
             row_of: dict[str, int] = {}
-            for row, word in enumerate(found):
+            for row, word in enumerate(names):
                 row_of.setdefault(folded(word, version), row)
-            found, vectors = list(row_of), vectors[list(row_of.values())]
-        # A word with a zero vector has no effect: it counts as unknown.
-        carries = np.flatnonzero(vectors.any(axis=1))
-        known = [found[index] for index in carries]
-        if not known:
-            raise CMRError(f"{self.name}: no word of the training text has a vector")
-        self._index = {word: index for index, word in enumerate(known)}
-        self._vectors = np.ascontiguousarray(vectors[carries], dtype=np.float32)
+            names, vectors = list(row_of), vectors[list(row_of.values())]
+        # A word with a zero vector has no effect, so it is unknown.
+        non_zero = np.flatnonzero(vectors.any(axis=1))
+        index = {names[row]: number for number, row in enumerate(non_zero)}
+        if not index:
+            raise CMRError(f"{self.name}: no word of the training text has a vector: use more text")
+        self._index = index
+        self._vectors = np.ascontiguousarray(vectors[non_zero], dtype=np.float32)
         self._weights = self._learn_weights(tokenised)
         self._component = None
         if self.options["remove_component"]:
             rows, _ = self._pool(documents)
             if not len(rows):
-                raise CMRError(f"{self.name}: remove_component needs training text that is known")
+                raise CMRError(
+                    f"{self.name}: remove_component needs training text with known words: turn it "
+                    "off, or use other text"
+                )
             self._component = _first_component(rows)
         return self
 
@@ -124,15 +129,14 @@ class WordVectorEncoder(TextEncoder):
         if self._component is not None:
             along = np.einsum("ud,d->u", rows, self._component)
             rows = rows - along[:, np.newaxis] * self._component
-        found = np.zeros((len(documents), self.dim), dtype=np.float32)
+        joined = np.zeros((len(documents), self.dim), dtype=np.float32)
         if len(rows):
-            # Texts of a document are adjacent: each document starts where the number changes.
+            # Texts of a document are adjacent, so a document starts where the number changes.
             starts = np.flatnonzero(np.diff(document_of, prepend=-1))
-            largest = self.options["aggregation"] == "sentence-max"
-            join = np.maximum if largest else np.add
-            found[document_of[starts]] = join.reduceat(rows, starts, axis=0)
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        unit: FloatArray = np.divide(found, lengths, out=found, where=lengths > 0)
+            join = np.maximum if self.options["aggregation"] == "sentence-max" else np.add
+            joined[document_of[starts]] = join.reduceat(rows, starts, axis=0)
+        lengths = np.linalg.norm(joined, axis=1, keepdims=True)
+        unit: FloatArray = np.divide(joined, lengths, out=joined, where=lengths > 0)
         return unit
 
     def unknown_words(self, text: str) -> list[str]:
@@ -168,7 +172,7 @@ class WordVectorEncoder(TextEncoder):
 
     def _require_fit(self) -> None:
         if not self._index:
-            raise CMRError(f"{self.name}: not fitted yet; call fit(documents) first")
+            raise CMRError(f"{self.name}: not fitted yet: call fit(documents) first")
 
     def _learn_weights(self, tokenised: list[list[Tokens]]) -> FloatArray:
         """Return the (V,) float32 weights of `pooling`, from the training documents."""
@@ -176,29 +180,29 @@ class WordVectorEncoder(TextEncoder):
         pooling = self.options["pooling"]
         if pooling == "mean":
             return np.ones(n_words, dtype=np.float32)
-        seen: Counter[str] = Counter()
+        occurrences: Counter[str] = Counter()
         for text in tokenised:
-            every = [word for tokens in text for word in tokens]
-            seen.update(every if pooling == "sif" else set(every))
-        counts = np.array([seen[word] for word in self._index], dtype=np.float64)
+            all_words = [word for tokens in text for word in tokens]
+            occurrences.update(all_words if pooling == "sif" else set(all_words))
+        counts = np.array([occurrences[word] for word in self._index], dtype=np.float64)
         if pooling == "sif":
-            weights = SIF_A / (SIF_A + counts / max(1, seen.total()))
+            weights = SIF_A / (SIF_A + counts / max(1, occurrences.total()))
         else:
             weights = np.log((1 + len(tokenised)) / (1 + counts)) + 1
         return weights.astype(np.float32)
 
     def _pool(self, documents: Sequence[Document]) -> tuple[FloatArray, IntArray]:
-        """Return a row per text with a known word, and the document of each."""
+        """Return a row for each text with a known word, and the document of each row."""
         from scipy import sparse
 
-        whole = self.options["aggregation"] == "document"
+        is_joined = self.options["aggregation"] == "document"
         columns: list[int] = []
         ends: list[int] = [0]
         document_of: list[int] = []
         for number, document in enumerate(documents):
             version = self.words_version
             each = [words(sentence, version) for sentence in sentences(document)]
-            texts = [list(chain.from_iterable(each))] if whole else each
+            texts = [list(chain.from_iterable(each))] if is_joined else each
             for tokens in texts:
                 known = [self._index[word] for word in tokens if word in self._index]
                 if known:

@@ -1,4 +1,4 @@
-"""Annotations of pictures, from any source, as a gallery stores them."""
+"""Convert annotations of pictures to values that a gallery can store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cmr_hub.gallery.items import COLUMNS, MODALITY, RESERVED
 
 _OWN = {*COLUMNS, *RESERVED, MODALITY}
 _NUMBERS = ("latitude", "longitude", "width", "height")
-"""Columns of facts about the picture that must stay numbers, as `taken` must stay a time."""
+"""Columns of camera facts whose values must be numbers; `taken` must be a time."""
 
 
 def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) -> Annotations:
@@ -27,10 +27,10 @@ def annotations_of(record: Mapping[str, Any], where: str, report: ReadReport) ->
 
 
 def storable(found: Annotations, report: ReadReport) -> Annotations:
-    """Rename columns whose name the gallery uses, and convert their values to plain ones.
+    """Rename columns whose name is reserved, and convert values to text or numbers.
 
-    Both are reported once per column. Lists and objects become JSON text. A value replaces what
-    the camera wrote in the column of its name, if it is of that type.
+    Both are reported once per column. Lists and objects become JSON text. A value replaces the
+    camera fact with the same name if it has the same type.
     """
     if not found.metadata:
         return found
@@ -40,10 +40,10 @@ def storable(found: Annotations, report: ReadReport) -> Annotations:
         while own in _OWN or (own != name and own in found.metadata):
             own = f"metadata_{own}"
         if own != name:
-            detail = f"the column {shown(name)} is kept as {own}, as a gallery has its own {name}"
+            detail = f"the column {shown(name)} is stored as {own}, because {name} is reserved"
             report.add_once("changed column", found.place, detail)
         if isinstance(value, list | tuple | dict):
-            detail = f"lists and objects of the column {shown(name)} are kept as JSON text"
+            detail = f"lists and objects in the column {shown(name)} are stored as JSON text"
             report.add_once("changed column", found.place, detail)
         try:
             columns[own] = _time(value) if own == "taken" else _plain(value)
@@ -57,14 +57,14 @@ def storable(found: Annotations, report: ReadReport) -> Annotations:
 
 
 def _fits(name: str, value: object) -> bool:
-    """Return whether a value can stand in the column of this name, if facts are kept there too."""
+    """Return whether a value has the type of the camera fact with this name, if there is one."""
     if name in _NUMBERS:
         return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return name != "taken" or _time(value) is not None
 
 
 def _time(value: object) -> datetime | None:
-    """Return a time, or a text in the format of ISO 8601, as local time; None for others."""
+    """Convert a time, a date or ISO 8601 text to local time; return None for other values."""
     if isinstance(value, str):
         with suppress(ValueError):
             value = datetime.fromisoformat(value.strip())
@@ -74,10 +74,10 @@ def _time(value: object) -> datetime | None:
 
 
 def _plain(value: object) -> str | int | float | bool:
-    """Return a value as text or a number. Raises TypeError and ValueError for all others."""
+    """Convert a value to text or a number. Raises TypeError or ValueError if it cannot be."""
     if isinstance(value, Decimal):
         value = float(value)
-    elif isinstance(value, date | time):  # also a date with a time
+    elif isinstance(value, date | time):  # includes datetime
         value = value.isoformat()
     elif isinstance(value, list | tuple | dict):
         value = json.dumps(value, ensure_ascii=False, default=_plain)
@@ -91,7 +91,7 @@ def _plain(value: object) -> str | int | float | bool:
 
 
 def json_record(text: str, where: str, report: ReadReport) -> dict[str, Any]:
-    """Parse the record in a JSON file; returns an empty record if it is damaged."""
+    """Parse the record in a JSON file. Return an empty record if it is damaged."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
-"""Encoding pictures on a Ray cluster.
+"""Encode pictures on a Ray cluster.
 
-The same actors run on one machine or many, and Ray repeats the tasks of a machine that fails. The
-gallery still has one writer: features are sent to the process that started the run, which decides
-what is new, moved or gone and writes it, as without a cluster.
+The same actors run on one or many machines, and Ray repeats the tasks of a machine that fails. The
+gallery has one writer: the process that started the run receives the features and writes the rows,
+as without a cluster.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
 
 _BLOCK = 64
-"""Pictures per task: half a second of work, more than the overhead of a task."""
+"""Number of pictures per task. They take half a second, which is more than the overhead of a
+task."""
 _FACTS = pa.struct(
     [*FACT_TYPES.items(), *((name, pa.string()) for name in (PICTURE_HASH, TEXT, TEXT_PROBLEM))]
 )
@@ -36,13 +37,14 @@ _FACTS = pa.struct(
 class EncodingOnRay(Encoding):
     """Encodes with Ray Data in a pool of actors, one per core.
 
-    The cluster is that of `RAY_ADDRESS`, or a new one on this machine. The pictures must have the
-    same paths on all machines. Known contents are encoded again if their file was touched.
+    The cluster is the one at `RAY_ADDRESS`, or a new one on this machine. The pictures must have
+    the same paths on all machines. Pictures whose file was touched are encoded again, even if their
+    content is unchanged.
 
     Args:
         model: a model with an image encoder.
-        workers: maximum number of actors; default the number of cores of the cluster.
-        ocr: read the text in the pictures; the machines need RapidOCR too.
+        workers: maximum number of actors. Default: number of cores of the cluster.
+        ocr: read the text in the pictures. All machines need RapidOCR.
 
     Raises:
         CMRError: the model cannot encode pictures.
@@ -51,20 +53,20 @@ class EncodingOnRay(Encoding):
     def __init__(
         self, model: CrossModalModel, workers: int | None = None, *, ocr: bool = False
     ) -> None:
-        # An exported network exists on this machine only.
+        # An exported network exists only on this machine.
         self.encoder, self.workers = image_encoder_of(model.image.movable), workers
         self.ocr = ocr
 
     def __exit__(self, *error: object) -> None:
-        """Keep the cluster connected, since others may use it."""
+        """Keep the cluster connected, because other code may use it."""
 
     def expect(self, count: int) -> None:
-        """Do nothing: the cluster is already running, or starts when encoding begins."""
+        """Do nothing, because the cluster is running, or starts when encoding begins."""
 
     def encoded(
         self, entries: Sequence[Entry], known: Container[str]
     ) -> Iterator[tuple[Entry, Encoded]]:
-        """See `Encoding.encoded`; also raises CMRError if Ray is not installed or fails."""
+        """Implement `Encoding.encoded`. Also raises CMRError if Ray is not installed or fails."""
         if not entries:
             return
         ray, data = _ray()
@@ -98,7 +100,7 @@ class EncodingOnRay(Encoding):
         except ray.exceptions.RayError as error:
             raise CMRError(
                 f"the cluster failed: {str(error).strip().splitlines()[-1]}. "
-                "Pictures already indexed are kept; run the command again to continue"
+                "Indexed pictures are kept; run the command again to continue"
             ) from error
 
 
@@ -133,7 +135,7 @@ class _Encoder:
 def _ray() -> tuple[Any, Any]:
     """Connect to Ray and return the modules `ray` and `ray.data`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Without this Ray prints errors when nodes die or actors start; real failures raise.
+    # Ray prints errors when nodes die or actors start; failures raise exceptions anyway.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
@@ -146,13 +148,13 @@ def _ray() -> tuple[Any, Any]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise CMRError(f"cannot reach the Ray cluster: {error}") from error
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # indexing shows its own
+    context.enable_progress_bars = False  # indexing shows another
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray, ray.data
 
 
 def _block(start: int, entries: Sequence[Entry]) -> pa.Table:
-    """Return a table of the file positions of entries, numbered from `start`."""
+    """Return a table of the places of entries, numbered from `start`."""
     return pa.table(
         {
             "number": pa.array(range(start, start + len(entries)), pa.int64()),

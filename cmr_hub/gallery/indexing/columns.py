@@ -1,4 +1,4 @@
-"""Unifying the type of each metadata column."""
+"""Unify the type of each metadata column."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def settled(
 ) -> tuple[list[Entry], pa.Table]:
     """Convert the values of each metadata column to one type: bool, int, float or str.
 
-    A column of values of several types becomes text, also in all rows of the gallery. The types of
-    what cameras write count too, as it is in the same columns.
+    A column with values of several types becomes text, also in existing rows of the gallery. The
+    types of camera facts count too, because they are in the same columns.
 
     Args:
         entries: entries from any source.
-        table: rows of the gallery, whose columns are of the gallery's types.
-        store: the gallery's rows; those of a column that becomes text are rewritten.
-        report: the columns that become text are added.
+        table: existing rows of the folder in the gallery.
+        store: storage of the gallery. Columns that become text are rewritten.
+        report: collects the columns that become text.
 
     Returns:
-        The entries and the table, with the converted values.
+        The entries and the table, with converted values.
     """
     kinds: dict[str, set[type]] = {}
     for entry in entries:
@@ -52,8 +52,8 @@ def settled(
         detail = f"the column {shown(name)} has values of several types and is now text"
         report.add("changed column", "metadata", detail)
         if stored is not None:
-            whole = store.table()
-            store.set_columns(pa.table({"id": whole["id"], name: _texts(whole[name])}))
+            items = store.table()
+            store.set_columns(pa.table({"id": items["id"], name: _texts(items[name])}))
             table = table.set_column(table.column_names.index(name), name, _texts(table[name]))
     if all(found == {chosen[name]} for name, found in kinds.items()):
         return list(entries), table
@@ -61,7 +61,7 @@ def settled(
 
 
 def _kind(schema: pa.Schema, name: str) -> type | None:
-    """Return the Python type of a column's values; None if it has none."""
+    """Return the Python type of the values of a column; None if there are no values."""
     index = schema.get_field_index(name)
     if index < 0 or pa.types.is_null(schema.field(index).type):
         return None

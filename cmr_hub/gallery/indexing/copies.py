@@ -1,4 +1,4 @@
-"""Finding copies of a picture that is in the gallery already: the same file, smaller or edited."""
+"""Find copies of a picture that is already in the gallery: identical, smaller or edited files."""
 
 from __future__ import annotations
 
@@ -21,43 +21,42 @@ if TYPE_CHECKING:
 
 
 MAX_BITS: Final = 6
-"""Maximum number of different bits, of 64, in the perceptual hashes of the same picture."""
+"""Maximum number of different bits, out of 64, in the perceptual hashes of the same picture."""
 MAX_DETAIL: Final = 1.25
-"""Maximum difference of a pixel at 64 × 64 in grey, in standard deviations of the picture.
+"""Maximum difference of a grey pixel at 64 × 64, in standard deviations of the picture.
 
-A perceptual hash does not see small details: "gate 12" and "gate 21" on a white page have the same.
+Perceptual hashes ignore small details: they are equal for "gate 12" and "gate 21" on a white page.
 """
 MAX_COLOUR: Final = 1.0
-"""Maximum difference of a colour at 8 × 8, in standard deviations; the hash sees no colours."""
+"""Maximum difference of a colour at 8 × 8, in standard deviations. Hashes ignore colours."""
 MAX_BRIGHTNESS: Final = 40.0
-"""Maximum difference of the mean brightness, of 255; blank pages do not differ otherwise."""
+"""Maximum difference of the mean brightness, out of 255, to distinguish blank pages."""
 _LEAST_CONTRAST = 8.0
 _READ_SIDE = 256
 _CACHED = 2048
 
 
 class PictureGroups:
-    """Finds of which earlier picture a new one is a copy.
+    """Groups of copies of the same picture, to which new pictures are assigned.
 
-    The same bytes are the same picture. Otherwise the perceptual hashes may differ by `MAX_BITS`,
-    and then both files are compared at 64 × 64 pixels.
+    Identical files are copies. Other pictures are copies if their perceptual hashes differ by at
+    most `MAX_BITS` and the files are similar at 64 × 64 pixels.
 
     Args:
         items: the items of a gallery.
-        left: ids of items that are no longer compared with; may grow.
+        ignored: ids of items that are not compared; the caller may add more.
     """
 
-    def __init__(self, items: pa.Table, left: Set[str]) -> None:
+    def __init__(self, items: pa.Table, ignored: Set[str]) -> None:
         import faiss
 
-        self.left = left
-
+        self.ignored = ignored
         self._index = faiss.IndexBinaryFlat(64)
         self._ids: list[str] = []
         self._paths: list[str] = []
         self._groups: list[str] = []
         self._by_content: dict[str, list[int]] = {}
-        self._look = lru_cache(_CACHED)(_look)
+        self._thumbnails = lru_cache(_CACHED)(_thumbnails)
         names = ("id", "path", "sha256", COPY_OF, PICTURE_HASH)
         if set(names) <= set(items.column_names):
             items = items.filter(pc.is_valid(items.column(PICTURE_HASH)))
@@ -67,7 +66,7 @@ class PictureGroups:
             self._index.add(_codes(hashes))
 
     def copies_of(self, pictures: Sequence[tuple[str, str, str, str]]) -> list[str | None]:
-        """Add pictures; return the id of the first copy of each, or None if it is the first itself.
+        """Add pictures; return the id of the first copy of each, or None for a first copy.
 
         Args:
             pictures: id, path, SHA-256 and perceptual hash of each.
@@ -78,7 +77,9 @@ class PictureGroups:
         limits, _, near = self._index.range_search(codes, MAX_BITS + 1)
         for number, (id_, path, sha256, _) in enumerate(pictures):
             same = self._by_content.get(sha256, ())
-            group = next((self._groups[one] for one in same if self._ids[one] not in self.left), "")
+            group = next(
+                (self._groups[one] for one in same if self._ids[one] not in self.ignored), ""
+            )
             if not group:
                 found = np.sort(near[limits[number] : limits[number + 1]])
                 group = self._same_picture(path, found[found < first + number].tolist()) or id_
@@ -97,17 +98,17 @@ class PictureGroups:
         video = path.rpartition("#t=")[0]
         for number in candidates:
             group = self._groups[number]
-            if self._ids[number] in self.left or group in tried:
+            if self._ids[number] in self.ignored or group in tried:
                 continue
             if video and self._paths[number].rpartition("#t=")[0] == video:
-                continue  # another scene, and to decode all dark ones would take long
+                continue  # another scene: decoding all dark frames would take long
             if self._looks_same(path, self._paths[number]):
                 return group
             tried.add(group)
         return None
 
     def _looks_same(self, one: str, other: str) -> bool:
-        first, second = self._look(one), self._look(other)
+        first, second = self._thumbnails(one), self._thumbnails(other)
         if first is None or second is None:
             return False
         detail, colour = map(_difference, first, second)
@@ -119,8 +120,8 @@ def _codes(hashes: Sequence[str]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 8)
 
 
-def _look(path: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
-    """Return a picture at 64 × 64 in grey and at 8 × 8 in colour; None if it cannot be read."""
+def _thumbnails(path: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+    """Return a picture in grey at 64 × 64 and in colour at 8 × 8; None if it cannot be read."""
     try:
         image = read_image(Path(path), enough=_READ_SIDE)
     except ImageError:
@@ -130,9 +131,9 @@ def _look(path: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | No
 
 
 def _difference(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
-    """Return the largest difference of two pictures, each of mean 0 and standard deviation 1."""
+    """Return the largest difference of two pictures after standardising each."""
     one, other = (
-        # With a minimum, since there is only noise in a blank page.
+        # With a minimum, because a blank page has only noise.
         (pixels - pixels.mean()) / max(float(pixels.std()), _LEAST_CONTRAST)
         for pixels in (first, second)
     )

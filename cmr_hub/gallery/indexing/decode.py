@@ -1,7 +1,7 @@
-"""Reading and decoding pictures in worker processes, while the main process encodes.
+"""Read and decode pictures in worker processes, while the main process encodes.
 
-The workers import this module, so it does not import torch. (The processor of a pretrained encoder
-does; it is sent with the first task.)
+The workers import this module, so it does not import torch. Only the processor of a pretrained
+encoder, which is sent with the first task, imports torch.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from cmr_hub.encoders.images.base import Shown
+    from cmr_hub.encoders.images.base import PicturePreprocessing
 
 logger = logging.getLogger(__name__)
 
 _FEW = 64
-"""Number of pictures that are decoded faster than a worker starts."""
+"""Number of pictures that take less time to decode than a worker takes to start."""
 _FEW_WITH_TEXT = 4
-"""The same where text is read too, which takes half a second."""
+"""The same number if text is read, which takes half a second per picture."""
 _BATCH_WITH_TEXT = 8
 _AHEAD = 128
 """Number of pictures in progress per worker."""
 _slots: npt.NDArray[Any]
-"""(slot, picture, *shape): memory that a worker shares with the main process."""
+"""(slot, picture, *shape): memory that is shared with the main process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,12 @@ class Decoded:
     """Decoded and preprocessed pictures.
 
     Attributes:
-        sha256: SHA-256 of each file's bytes, of a frame with its time; "" if it cannot be read.
-        problems: why a picture cannot be decoded; "" if it can.
-        facts: `camera_facts` and `picture_hash` of each picture, and if asked for, the text in it
-            or why that cannot be read; empty if it cannot be decoded.
-        pixels: (n, *shape) output of the encoder's preprocessing for the pictures without a
-            problem, in their order.
-        slot: the slot of shared memory that contains `pixels`; None for other memory.
+        sha256: SHA-256 of each file, followed by the time for a frame; "" if it cannot be read.
+        problems: reason why a picture cannot be decoded; "" if it can be decoded.
+        facts: `camera_facts` and `picture_hash` of each picture, and if requested, the text in it
+            or the reason why the text cannot be read. Empty if the picture cannot be decoded.
+        pixels: (n, *shape) output of the preprocessing for the pictures without a problem.
+        slot: slot of shared memory that contains `pixels`; None for other memory.
     """
 
     sha256: list[str]
@@ -79,7 +78,7 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """Pictures submitted to a worker; the result is SHA-256, problem and facts of each."""
+    """Pictures submitted to a worker. The result is `sha256`, `problems` and `facts`."""
 
     entries: Sequence[Entry]
     slot: int
@@ -87,18 +86,24 @@ class _Work:
 
 
 class Decoders:
-    """Workers that decode pictures while this process encodes; they end when the context exits.
+    """Workers that decode pictures while this process encodes. The context stops them.
 
     Args:
         preprocessing: preprocessing of the encoder.
         size: maximum number of pictures per batch.
         workers: number of worker processes.
-        in_use: number of batches that the caller keeps at the same time; keeping more is slow.
-        ocr: read the text in the pictures; batches are then smaller.
+        in_use: number of batches that the caller uses at the same time. More would be slow.
+        ocr: read the text in the pictures, in smaller batches.
     """
 
     def __init__(
-        self, preprocessing: Shown, size: int, workers: int, in_use: int, *, ocr: bool = False
+        self,
+        preprocessing: PicturePreprocessing,
+        size: int,
+        workers: int,
+        in_use: int,
+        *,
+        ocr: bool = False,
     ) -> None:
         size = min(size, _BATCH_WITH_TEXT) if ocr else size
         self.preprocessing, self.size, self.workers = preprocessing, size, workers
@@ -116,27 +121,27 @@ class Decoders:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            # A pool that was shut down before does not wait again. The workers must be done before
-            # the shared memory is reused for something else.
+            # A second `shutdown` does not wait, but the workers must have finished before the
+            # shared memory is freed.
             for work in self._pending:
                 with suppress(CancelledError):
                     work.result.exception()
 
     def expect(self, count: int) -> None:
-        """Start the workers if at least `count` pictures will come.
+        """Start the workers if at least `count` pictures will follow.
 
-        None are started for a few pictures, which are decoded faster here, or if there is no shared
-        memory.
+        No worker is started for a few pictures, which are decoded faster in this process, or
+        without shared memory.
         """
         few = _FEW_WITH_TEXT if self.ocr else _FEW
         if self._pool is not None or self._has_no_pool or count <= few:
             return
         if b"__main__" in bytes(ForkingPickler.dumps(self.preprocessing)):
-            # Workers do not run the script, so they do not know what it defines.
+            # Workers do not run the script, so they cannot import its definitions.
             self._has_no_pool = True
             return
-        # Not forked: the threads that torch has started here would be missing in a fork.
-        # Shared memory, because unpickling pixels in a thread here would delay the encoder.
+        # Not forked, because a fork would lack the threads that torch has started.
+        # With shared memory, because unpickling pixels in a thread would delay the encoder.
         dtype = np.dtype(self.preprocessing.dtype)
         try:
             memory = get_context("spawn").RawArray("B", math.prod(self._shape) * dtype.itemsize)
@@ -144,7 +149,7 @@ class Decoders:
             pool = ProcessPoolExecutor(self.workers, _Workers(), _prepare_worker, initargs)
             for _ in range(self.workers):
                 pool.submit(os.getpid)  # a task starts a worker
-        except OSError as error:  # a container whose /dev/shm is missing, full or read-only
+        except OSError as error:  # in a container, if /dev/shm is missing, full or read-only
             self._has_no_pool = True
             logger.warning(
                 "pictures are decoded in one process, which is slower, because shared memory is "
@@ -155,13 +160,13 @@ class Decoders:
         self._slots, self._pool = np.frombuffer(memory, dtype).reshape(self._shape), pool
 
     def decoded(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Decoded]]:
-        """Yield all entries with their pictures, in any order, with few in memory at a time.
+        """Yield all entries with their pictures, in any order, with a few batches in memory.
 
-        When no worker has finished, this process decodes the next batch itself. Call this once, and
+        If no worker has finished, this process decodes the next batch. Call this method once, and
         return every batch with `release`.
 
         Raises:
-            CMRError: a worker died, perhaps for lack of memory.
+            CMRError: a worker died, perhaps because of a lack of memory.
         """
         source = iter(entries)
         self.expect(len(entries))
@@ -187,7 +192,7 @@ class Decoders:
             names = ", ".join(str(entry.path) for entry in latest[:3])
             raise CMRError(
                 f"a process that decodes pictures died, near {names}: is there enough memory? "
-                "Pictures already indexed are kept"
+                "Indexed pictures are kept"
             ) from error
 
     def _submitted(self, source: Iterator[Entry]) -> Iterator[_Work]:
@@ -195,7 +200,7 @@ class Decoders:
         while self._pool is not None and self._free:
             entries = list(islice(source, self.size))
             if not entries:
-                self._pool.shutdown(wait=False)  # workers may end while the last batch is encoded
+                self._pool.shutdown(wait=False)  # workers can exit while the last batch is encoded
                 return
             slot = self._free.pop()
             places = [entry.place for entry in entries]
@@ -203,16 +208,16 @@ class Decoders:
             yield _Work(entries, slot, result)
 
     def release(self, pictures: Decoded) -> None:
-        """Free the memory of a batch whose pixels are no longer needed. Thread-safe."""
+        """Free the memory of a batch whose pixels are no longer needed. This is thread-safe."""
         if pictures.slot is not None:
             self._free.append(pictures.slot)
 
 
 class _Worker(SpawnProcess):
-    """A spawned process that does not run the script of this one again.
+    """A spawned process that does not run the main script again.
 
-    Workers import what they need from this package. A script without `if __name__ == "__main__":`
-    would start again in each, and one from standard input or a notebook cannot be run again.
+    Workers only import this package. A script without `if __name__ == "__main__":` would run again
+    in each worker, and a script from standard input or a notebook cannot be run again.
     """
 
     @staticmethod
@@ -244,13 +249,13 @@ def _prepare_worker(memory: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -
     _slots = np.frombuffer(memory, dtype).reshape(shape)
     if "torch" in sys.modules:  # imported by the processor of a pretrained encoder
         sys.modules["torch"].set_num_threads(1)
-    # Ctrl-C is handled by the main process, which saves its work and then ends the workers.
+    # The main process handles Ctrl-C: it saves finished work and stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent process ends; a killed parent would leave the worker waiting."""
+    """Exit with the parent process. If the parent is killed, the worker would wait forever."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -258,16 +263,16 @@ def _end_with_parent() -> None:
 
 
 def _decode_into(
-    slot: int, places: Sequence[Place], preprocessing: Shown, ocr: bool
+    slot: int, places: Sequence[Place], preprocessing: PicturePreprocessing, ocr: bool
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """Decode pictures into a slot of shared memory; return SHA-256, problems and facts."""
+    """Decode pictures into a slot of shared memory; return `sha256`, `problems` and `facts`."""
     pictures = decode(places, preprocessing, _slots[slot], ocr=ocr)
     return pictures.sha256, pictures.problems, pictures.facts
 
 
 def decode(
     places: Sequence[Place],
-    preprocessing: Shown,
+    preprocessing: PicturePreprocessing,
     out: npt.NDArray[Any] | None = None,
     *,
     ocr: bool = False,
@@ -277,13 +282,15 @@ def decode(
     Args:
         places: locations of the pictures.
         preprocessing: preprocessing of the encoder.
-        out: (at least `len(places)`, *shape) array for the pixels; optional.
-        ocr: read the text in the pictures, which are then decoded larger.
+        out: optional (n, *shape) array for the pixels, with n at least `len(places)`.
+        ocr: read the text in the pictures, which are then decoded at a larger size.
     """
+    import imagehash
+
     enough = preprocessing.enough
     if ocr and enough is not None:
         enough = max(enough, ENOUGH)
-    sha256, problems, every = [], [], []
+    sha256, problems, all_facts = [], [], []
     shape = (len(places), *preprocessing.shape)
     pixels = np.empty(shape, dtype=preprocessing.dtype) if out is None else out
     count = 0
@@ -298,7 +305,7 @@ def decode(
                 data = read_place(place)
                 digest = hashlib.sha256(data).hexdigest()
                 picture, facts = decode_with_facts(data, enough=enough)
-            facts["picture_hash"] = _picture_hash(picture)
+            facts["picture_hash"] = str(imagehash.phash(picture))  # 64 bits in hexadecimal
             pixels[count] = preprocessing.pixels(picture)
             count += 1
             if ocr:
@@ -307,26 +314,19 @@ def decode(
             problem = str(error) or type(error).__name__
         sha256.append(digest)
         problems.append(problem)
-        every.append(facts)
-    return Decoded(sha256, problems, every, pixels[:count])
+        all_facts.append(facts)
+    return Decoded(sha256, problems, all_facts, pixels[:count])
 
 
 def _text_facts(picture: Image.Image) -> dict[str, str]:
     try:
         return {TEXT: text_of(picture)}
-    except Exception as error:  # of RapidOCR, OpenCV or ONNX Runtime; the picture is indexed
+    except Exception as error:  # from RapidOCR, OpenCV or ONNX Runtime
         return {TEXT_PROBLEM: " ".join(str(error).split()) or type(error).__name__}
 
 
-def _picture_hash(image: Image.Image) -> str:
-    """Return the perceptual hash of a picture (pHash of 64 bits) as 16 hexadecimal digits."""
-    import imagehash
-
-    return str(imagehash.phash(image))
-
-
 def read_place(place: Place) -> bytes:
-    """Read the bytes of a picture. Raises OSError."""
+    """Read the bytes of a picture. Raises OSError if they cannot be read."""
     if place.size is None:
         return read_bytes(place.file, MAX_BYTES)
     if place.size > MAX_BYTES:

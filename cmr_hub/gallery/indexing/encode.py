@@ -1,4 +1,4 @@
-"""Encoding pictures on this machine."""
+"""Encode pictures on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cmr_hub.encoders.images.parallel import pieces_in_work, side_by_side
+from cmr_hub.encoders.images.parallel import pieces_in_work, thread_map
 from cmr_hub.errors import CMRError
 from cmr_hub.gallery.indexing.decode import Decoded, Decoders
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The features of a picture, or why there are none.
+    """Features of a picture, or the reason why it cannot be read.
 
     Attributes:
-        sha256: SHA-256 of the file's bytes; "" if it cannot be read.
-        features: (dim,) output of the image encoder, not projected yet, since projecting many at
-            once is faster; None if there is a problem or the content is known.
-        problem: why the picture cannot be read.
-        facts: its `camera_facts` and `picture_hash`; see `Decoded.facts`.
+        sha256: SHA-256 of the file; "" if it cannot be read.
+        features: (dim,) output of the image encoder. It is not projected, because projecting many
+            at once is faster. None if there is a problem or the content is known.
+        problem: reason why the picture cannot be read.
+        facts: facts about the picture; see `Decoded.facts`.
     """
 
     sha256: str
@@ -40,11 +40,11 @@ class Encoded:
 
 
 class Encoding(AbstractContextManager["Encoding"]):
-    """A backend that decodes and encodes pictures; a context manager that ends its workers."""
+    """A backend that decodes and encodes pictures. The context stops its workers."""
 
     @abstractmethod
     def expect(self, count: int) -> None:
-        """Start the workers if `count` or more pictures make it worthwhile."""
+        """Start the workers if it saves time for `count` or more pictures."""
 
     @abstractmethod
     def encoded(
@@ -57,16 +57,16 @@ class Encoding(AbstractContextManager["Encoding"]):
             known: SHA-256 of contents whose vectors are already stored.
 
         Raises:
-            CMRError: the workers failed; the message says why.
+            CMRError: the workers failed.
         """
 
 
 class EncodingHere(Encoding):
-    """Encodes in this process while workers decode.
+    """Encodes in this process, while workers decode.
 
     Args:
         model: a model with an image encoder.
-        workers: number of decoding processes; default one per two cores.
+        workers: number of decoding processes. Default: one per two cores.
         ocr: read the text in the pictures.
 
     Raises:
@@ -77,7 +77,7 @@ class EncodingHere(Encoding):
         self, model: CrossModalModel, workers: int | None = None, *, ocr: bool = False
     ) -> None:
         self.encoder = image_encoder_of(model.image)
-        # Two batches at a time, because each transfer delays the encoder a little.
+        # Two batches at a time, because each transfer delays the encoder.
         size = 2 * self.encoder.placement.batch_size(self.encoder.batch_size)
         workers = workers or max(1, (os.cpu_count() or 1) // 2)
         self.decoders = Decoders(
@@ -99,7 +99,7 @@ class EncodingHere(Encoding):
             self.decoders.release(pictures)
             return results
 
-        for part in side_by_side(encode, self.decoders.decoded(entries)):
+        for part in thread_map(encode, self.decoders.decoded(entries)):
             yield from part
 
 
@@ -113,7 +113,7 @@ def image_encoder_of(tower: ImageTower) -> ImageEncoder:
 def encoded(
     pictures: Decoded, encoder: ImageEncoder, known: Container[str] = ()
 ) -> Iterator[Encoded]:
-    """Yield the features or the problem of each picture; contents in `known` are not encoded."""
+    """Yield the features or the problem of each picture, without encoding contents in `known`."""
     is_new = [
         sha256 not in known
         for sha256, problem in zip(pictures.sha256, pictures.problems, strict=True)

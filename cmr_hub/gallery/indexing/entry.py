@@ -1,4 +1,4 @@
-"""A picture or a video found by a source, with its annotations."""
+"""A picture or video in a folder, with its annotations."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Place:
-    """The location of a picture's bytes: a file, or a part of one."""
+    """Location of the bytes of a picture, which are a file or a part of a file."""
 
     file: Path
     offset: int = 0
     size: int | None = None
     """Number of bytes; None for the rest of the file."""
     time: float | None = None
-    """Seconds of a frame, if the file is a video."""
+    """Time of the frame in seconds, if the file is a video."""
     sha256: str = ""
-    """SHA-256 of the file with the time of the frame, if it is a video."""
+    """SHA-256 of the file, followed by the time of the frame, if the file is a video."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture, frame of a video, or whole video that was found.
+    """A picture, a frame of a video, or a video in a folder.
 
     Attributes:
         path: absolute path; `…/shard.tar/name.jpg` for a picture in a shard.
-        place: location of its bytes.
+        place: location of the bytes.
         size: number of bytes.
-        modified: modification time of its file in nanoseconds since 1970. If it and `size` are
-            unchanged, the picture is assumed to be unchanged too.
-        folder: its folder, relative to the indexed one; "" for the indexed folder itself.
-        sentences, label, metadata: its annotations.
-        is_video: whether it is a whole video, to be replaced by its frames.
+        modified: modification time of the file in nanoseconds since 1970. If `modified` and `size`
+            are unchanged, the content is assumed to be unchanged.
+        folder: folder relative to the indexed folder; "" for the indexed folder itself.
+        sentences, label, metadata: annotations.
+        is_video: whether this is a video, which is replaced by its frames.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Entry:
 
 
 def time_of(nanoseconds: int) -> datetime:
-    """Return the time in UTC, without a time zone, so that it compares with plain dates."""
+    """Convert nanoseconds since 1970 to a naive UTC time, which can be compared with dates."""
     return datetime(1970, 1, 1) + timedelta(microseconds=nanoseconds // 1000)
 
 
 def is_time(stored: object, nanoseconds: int) -> bool:
-    """Return whether a stored time is this one; some stores and versions store another type."""
+    """Return whether a stored time equals this one. Some stores and versions use other types."""
     return str(stored) in (str(time_of(nanoseconds)), str(nanoseconds))

@@ -1,4 +1,4 @@
-"""Patterns of files and folders that are not indexed, as in a .gitignore."""
+"""Patterns of files and folders to exclude from indexing, as in a .gitignore file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cmr_hub.gallery.items import listed
 
 
 class Excluded:
-    """Decides which files and folders below a folder are left out.
+    """A predicate that is true for excluded files and folders below a base folder.
 
-    A pattern without a slash matches names in every folder (`*.png`, `thumbs`); one with a slash
-    matches paths below the folder (`2019/*.jpg`, `/private`). `*` does not match a slash, `**`
-    matches any number of folders, and a slash at the end means folders only. What is in an excluded
-    folder is excluded too.
+    A pattern without a slash matches names in every folder (`*.png`, `thumbs`). A pattern with a
+    slash matches paths below the base folder (`2019/*.jpg`, `/private`). `*` does not match a
+    slash, `**` matches any number of folders, and a pattern with a slash at the end matches only
+    folders. The content of an excluded folder is excluded too.
 
     Args:
         patterns: the patterns.
-        base: the folder.
+        base: the base folder.
 
     Example:
         >>> excluded = Excluded(["raw/", "2019/**/*.png"], Path("/p"))
@@ -41,7 +41,7 @@ class Excluded:
         ]
 
     def __call__(self, path: Path, is_folder: bool = False) -> bool:
-        """Return whether a path below the folder is left out."""
+        """Return whether a path below the base folder is excluded."""
         if not self.patterns:
             return False
         parts = path.relative_to(self.base).parts

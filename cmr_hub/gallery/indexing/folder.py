@@ -1,4 +1,4 @@
-"""Finding the pictures and videos of a folder with their annotations."""
+"""Find the pictures and videos in a folder, with their annotations."""
 
 from __future__ import annotations
 
@@ -42,19 +42,18 @@ def folder_entries(
 ) -> Iterator[Entry]:
     """Yield all pictures and videos below a folder, sorted by path.
 
-    Files with another extension than a picture's, or none, are pictures or videos if they begin as
-    one.
-    Hidden files and folders are skipped, links to folders are not followed, and names that lead out
-    of the folder are refused. Annotations of `name.jpg` come from tables (see
-    `picture_annotations`); otherwise from `name.json` (one such record) or `name.txt` (one sentence
-    per line) in its folder. Tar files are read as WebDataset shards.
+    Files with another extension, or without one, are recognised by their first bytes. Hidden files
+    and folders are skipped, links to folders are not followed, and names that lead out of the
+    folder are refused. Annotations of `name.jpg` come from tables (see `picture_annotations`), or
+    from `name.json` (a record as in a table) or `name.txt` (one sentence per line) in the same
+    folder. Tar files are read as WebDataset shards.
 
     Args:
         base: the folder.
-        report: collects what is passed over.
-        excluded: decides which files and folders are left out.
+        report: collects the skipped files.
+        excluded: predicate for files and folders that are excluded.
         follow_links: follow links to folders, and links that lead out of the folder.
-        metadata: further tables, anywhere; see `picture_annotations`.
+        metadata: further tables from any folder; see `picture_annotations`.
 
     Raises:
         DataNotFoundError: the folder or a table of `metadata` does not exist.
@@ -63,7 +62,7 @@ def folder_entries(
     if not base.is_dir():
         raise DataNotFoundError(f"{base} is not a folder: give a folder of pictures")
     files = _visible(walk(base, report, excluded, follow_links=follow_links), report)
-    # With its links followed, everything on this machine is inside.
+    # If links are followed, all files on this machine are allowed.
     inside = Path(base.anchor) if follow_links else base
     tables = metadata_files(files, inside, report)
     annotations = picture_annotations(files, inside, report, tables=tables, given=metadata)
@@ -100,15 +99,15 @@ def folder_entries(
             continue
         parent = path.parent
         if parent not in folders:
-            # Composed, so that a condition on it is the same on a Mac, whose disks may not be.
+            # To NFC, because names may be decomposed on macOS and conditions must still match.
             folder = normalize("NFC", parent.relative_to(base).as_posix())
             folders[parent] = "" if folder == "." else folder
         folder = folders[parent]
         if ending == ".tar":
             yield from shard_entries(path, folder, status.st_mtime_ns, report)
             continue
-        told = annotations.get(path)
-        own = storable(told, report) if told else _sidecar(path, sidecars, report)
+        from_table = annotations.get(path)
+        own = storable(from_table, report) if from_table else _sidecar(path, sidecars, report)
         yield Entry(
             path,
             Place(path),
@@ -128,12 +127,12 @@ def _visible(found: Iterable[Path], report: ReadReport) -> list[Path]:
         if not path.name.startswith("."):
             files.append(path)
         elif path.suffix.lower() in IMAGE_ENDINGS:
-            report.add("unexpected file", path, "a hidden file is not read")
+            report.add("unexpected file", path, "hidden files are not read")
     return files
 
 
 def _unread(path: Path) -> str:
-    """Return why a file of this name is not read, or ""."""
+    """Return the reason why a file with this name is not read, or "" if it is read."""
     ending = path.suffix.lower()
     if ending in UNREAD_ENDINGS:
         return "the format is not supported"
@@ -143,7 +142,7 @@ def _unread(path: Path) -> str:
 
 
 def _kind(path: Path, mode: int) -> Literal["picture", "video"] | None:
-    """Return what a file is: by the extension of pictures and shards, or by its first bytes."""
+    """Return the kind of a file by its extension or first bytes; a shard counts as a picture."""
     if path.suffix.lower() in (*IMAGE_ENDINGS, ".tar"):
         return "picture"
     if not S_ISREG(mode):

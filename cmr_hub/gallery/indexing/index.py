@@ -1,4 +1,4 @@
-"""Updating a gallery from a folder incrementally: only new pictures are encoded."""
+"""Update a gallery from a folder incrementally: only new pictures are encoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from cmr_hub.datasets.images import is_there
+from cmr_hub.datasets.images import picture_exists
 from cmr_hub.datasets.report import ProblemKind, ReadReport
 from cmr_hub.datasets.videos import file_of
 from cmr_hub.errors import CMRError, DataNotFoundError
@@ -47,7 +47,7 @@ from cmr_hub.gallery.local import LocalStore
 from cmr_hub.gallery.segment import Segment
 from cmr_hub.gallery.values import as_text
 from cmr_hub.gallery.vectors import VectorColumn
-from cmr_hub.paths import as_on_disk, kept_path
+from cmr_hub.paths import as_on_disk, stored_path
 
 if TYPE_CHECKING:
     from cmr_hub.gallery.gallery import Gallery
@@ -59,15 +59,11 @@ _ID_LENGTH = 32
 _COMMIT_ROWS = 4096
 _COMMIT_SECONDS = 5.0
 _READERS = 4
-"""Maximum number of files read at once to compare content."""
+"""Maximum number of files that are read at once to compare their content."""
 _SKIPPED: Final[Sequence[ProblemKind]] = (
     *("unread format", "not a picture", "unexpected file", "broken image"),
 )
-_REFUSED: Final[Sequence[ProblemKind]] = (
-    "unsafe path",
-    "unreadable folder",
-    "damaged record",
-)
+_REFUSED: Final[Sequence[ProblemKind]] = ("unsafe path", "unreadable folder", "damaged record")
 _KEPT: Final[Sequence[ProblemKind]] = ("unread table", "changed column")
 
 
@@ -86,50 +82,53 @@ def index_folder(
     metadata: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Summary:
-    """Update the rows of a gallery that belong to a folder; other rows stay.
+    """Update the rows of a gallery that belong to a folder, and keep other rows.
 
-    A picture is not read again if its size and modification time are unchanged, and not encoded
-    again if its content is known, even under another path. Of a video, its frames at scene changes
-    are the pictures; see `videos.with_frames`. A row's id is derived from its content,
-    and the row of a picture that moved, even from another folder, moves with it. Camera metadata
-    (`datasets.camera.camera_facts`) becomes columns; your metadata of the same name takes
+    A picture is not read again if its size and modification time are unchanged. It is not encoded
+    again if its content is known, even under another path. Videos are replaced by their frames at
+    scene changes; see `videos.with_frames`. The id of a row is derived from the content. If a
+    picture is moved, even from another folder, its row is kept and updated. Camera metadata
+    (`datasets.camera.camera_facts`) becomes columns; user metadata of the same name takes
     precedence. If the run is interrupted or killed, finished work is kept.
 
-    The row of a picture that no longer exists is removed if there are other pictures in its folder.
-    If the whole folder is gone or has no picture, its rows stay until `prune`: its drive may not be
-    mounted. Pictures removed by `Gallery.remove` stay out until `restore`.
+    The row of a missing picture is removed if its folder has other pictures. If the folder is
+    missing or has no pictures, its rows are only removed with `prune`, because its drive may not be
+    mounted. Pictures removed by `Gallery.remove` are skipped unless `restore` is given.
 
-    With `ocr`, the text in pictures is read into the column `text_in_picture`, even of those
-    indexed without it; these are not encoded again.
+    With `ocr`, the text in pictures is written to the column `text_in_picture`, also for pictures
+    that were indexed without `ocr`. They are not encoded again.
 
     Args:
         gallery: a gallery opened with its model.
         folder: a folder of pictures; see `folder_entries` for their annotations.
-        workers: number of processes that decode, default one per two cores; on a cluster, maximum
+        workers: number of decoding processes. Default: one per two cores. On a cluster, maximum
             number of encoders.
-        cluster: "ray" to decode and encode on a cluster, see `EncodingOnRay`; default this machine.
-        exclude: patterns of files and folders to leave out; see `Excluded`. Their rows are removed.
+        cluster: "ray" to decode and encode on a cluster; see `EncodingOnRay`. Default: this
+            machine.
+        exclude: patterns of files and folders to skip; see `Excluded`. Their rows are removed.
         follow_links: follow links to folders, and links that lead out of the folder.
-        prune: also remove the rows of folders that are gone or have no picture.
-        restore: index what `Gallery.remove` removed from this folder.
+        prune: also remove the rows of folders that are missing or have no pictures.
+        restore: index the pictures that `Gallery.remove` removed from this folder.
         ocr: read the text in pictures.
-        metadata: tables of metadata, or annotations of COCO or FiftyOne, that are not in the folder
-            or have another name; see `picture_annotations`.
-        log: a file that will list all skipped files; see `Summary.write_log`.
+        metadata: tables of metadata, or COCO or FiftyOne annotations, that are not in the folder or
+            have another name; see `picture_annotations`.
+        log: file to which all skipped files are written; see `Summary.write_log`.
         progress: show a progress bar.
 
     Raises:
-        DataNotFoundError: the folder does not exist or has no pictures, and there is nothing to
-            prune; nothing is removed then.
+        DataNotFoundError: the folder does not exist or has no pictures, and there are no rows to
+            prune. Nothing is removed.
         CMRError: the gallery has no model, the model has no encoders, the cluster failed, or
             RapidOCR is not installed.
         GalleryInUseError: another process is writing to the gallery.
     """
-    base = as_on_disk(Path(kept_path(Path(folder).expanduser())))
+    base = as_on_disk(Path(stored_path(Path(folder).expanduser())))
     report = ReadReport()
-    model = _with_encoders(gallery.model)
+    model = gallery.model
+    if model is None or not model.text.has_encoder:
+        raise CMRError("indexing needs a gallery opened with a model that has encoders")
     excluded = Excluded(exclude, base)
-    tables = [Path(kept_path(Path(path).expanduser())) for path in metadata]
+    tables = [Path(stored_path(Path(path).expanduser())) for path in metadata]
     if ocr:
         reader()
     with _encoding(model, cluster, workers, ocr=ocr) as encoding, gallery.store.writing():
@@ -144,19 +143,19 @@ def index_folder(
         found = with_frames(found, gallery.store, base, report, workers=workers, progress=progress)
         encoding.expect(len(found) - len(table))
         entries, table = settled(found, table, gallery.store, report)
-        skipped = _told(report, _SKIPPED)
+        skipped = _problems(report, _SKIPPED)
         if not entries and not (prune and len(table)):
-            kinds = kinds_of(skipped + _told(report, _REFUSED))
+            kinds = kinds_of(skipped + _problems(report, _REFUSED))
             if log is not None:
-                Summary(skipped=skipped, problems=_told(report, _REFUSED)).write_log(log)
+                Summary(skipped=skipped, problems=_problems(report, _REFUSED)).write_log(log)
             if len(table):
-                kinds.append(f"its {len(table):,} pictures stay in the gallery until --prune")
+                kinds.append(f"its {len(table):,} pictures remain in the gallery without --prune")
             raise DataNotFoundError("; ".join([f"there are no pictures in {base}", *kinds]))
         run = _Run(gallery.store, model, table, entries, base, restore=restore, ocr=ocr)
         run.summary.without_image = report.counts.get("missing image", 0)
         run.summary.skipped = skipped
-        run.summary.problems = _told(report, _REFUSED)
-        run.summary.told = _told(report, _KEPT)
+        run.summary.problems = _problems(report, _REFUSED)
+        run.summary.told = _problems(report, _KEPT)
         run.encode_new(encoding, progress=progress)
         if restore:
             run.forget_removals()
@@ -169,8 +168,8 @@ def index_folder(
     return run.summary
 
 
-def _told(report: ReadReport, kinds: Sequence[ProblemKind]) -> list[tuple[str, str]]:
-    """Return the path and reason of each such problem."""
+def _problems(report: ReadReport, kinds: Sequence[ProblemKind]) -> list[tuple[str, str]]:
+    """Return the path and reason of each problem of these kinds."""
     return [(one.path, one.detail or one.kind) for one in report if one.kind in kinds]
 
 
@@ -184,23 +183,17 @@ def _encoding(
     return EncodingHere(model, workers, ocr=ocr)
 
 
-def _with_encoders(model: CrossModalModel | None) -> CrossModalModel:
-    if model is None or not model.text.has_encoder:
-        raise CMRError("indexing needs a gallery opened with a model that has encoders")
-    return model
-
-
 @dataclass(frozen=True, eq=False)
 class _Row:
     """A row to be written.
 
     Attributes:
-        entry: its picture.
-        id: None for a new row, which gets an id when it is written.
-        picture: its content; without features if a vector of the same content is stored.
-        copy_of: the first copy of the same picture.
+        entry: entry of the picture.
+        id: id of an existing row; None for a new row, which gets an id when it is written.
+        picture: content of the picture, without features if the vector of the content is stored.
+        copy_of: id of the first copy of the same picture.
         is_compared: whether `copy_of` is known.
-        named: its zero-shot labels, which must survive indexing, and the column that lists them.
+        named: zero-shot labels, which indexing keeps, and the column that lists them.
     """
 
     entry: Entry
@@ -212,7 +205,7 @@ class _Row:
 
 
 class _Run:
-    """One run over the entries of a folder whose rows in the gallery are `table`."""
+    """A run over the entries of a folder. `table` has the existing rows of the folder."""
 
     def __init__(
         self,
@@ -235,19 +228,19 @@ class _Run:
         self.known: dict[str, dict[str, Any]] = {}
         self.by_content: dict[str, list[dict[str, Any]]] = {}
         self.gone: set[str] = set()
-        """Ids of rows of this folder that no entry has claimed yet."""
+        """Ids of rows of this folder without an entry so far."""
         self.lost: set[str] = set()
         """Ids of rows of other folders whose file is missing."""
         self.new: list[str] = []
-        """SHA-256 of the pictures that have a new row."""
+        """SHA-256 of the pictures with new rows."""
         self.moved_from: set[Path] = set()
-        """Other folders from which pictures moved here."""
+        """Other folders from which pictures were moved."""
         self.dismissed = set() if restore else set(store.dismissed.column("sha256").to_pylist())
         self.texts = {
             *(field.name for field in table.schema if pa.types.is_string(field.type)),
             *(name for one in entries for name, v in one.metadata.items() if isinstance(v, str)),
         }
-        """Text columns, including facts that are text because of the metadata."""
+        """Text columns, including camera facts that metadata turned into text."""
         for row in table.to_pylist():
             self.known[row["path"]] = row
             self.gone.add(row["id"])
@@ -256,14 +249,15 @@ class _Run:
         self.ready: list[_Row] = []
         self.replaced: list[dict[str, Any]] = []
         self.spared: dict[str, FloatArray] = {}
-        """Vectors of replaced rows by content, which another picture may have now."""
+        """Vectors of replaced rows by content, because another picture may have the same
+        content."""
         self.groups: PictureGroups | None = None
-        self.left: set[str] = set()
-        """Ids of rows that cannot be an original, as their files are gone or have changed."""
+        self.ignored: set[str] = set()
+        """Ids of rows whose file is missing or has changed, so that they cannot have copies."""
         self.committed = time.monotonic()
 
     def encode_new(self, encoding: Encoding, *, progress: bool) -> None:
-        """Encode new and changed pictures, and commit from time to time."""
+        """Encode new and changed pictures, with regular commits."""
         new = [entry for entry in self.entries if not self._is_known(entry)]
         bar = tqdm(
             total=len(new), desc="indexing", unit="image", disable=None if progress else True
@@ -289,10 +283,10 @@ class _Run:
             self._commit()
 
     def remove_gone(self, unseen: Sequence[Path], excluded: Excluded, *, prune: bool) -> None:
-        """Remove the rows of pictures that no longer exist or are no longer readable.
+        """Remove the rows of missing and unreadable pictures.
 
-        Rows below the unreadable folders `unseen` stay, as their pictures may still exist. So do
-        those of folders without any picture, unless `prune`.
+        Rows below the unreadable folders `unseen` are kept, because their pictures may exist. Rows
+        of folders without pictures are kept unless `prune`.
         """
         alive = {self.base}
         for entry in self.entries:
@@ -317,14 +311,14 @@ class _Run:
                 self.summary.kept[str(folder)] = left
 
     def forget_removals(self) -> None:
-        """Forget which pictures of this folder were removed from the gallery."""
+        """Remove the pictures of this folder from the list of dismissed pictures."""
         before = self.store.dismissed
         is_here = pc.starts_with(before.column("path"), f"{self.base.as_posix().rstrip('/')}/")
         is_back = pc.is_in(before.column("sha256"), value_set=pa.array(self.new, pa.string()))
         self.store.set_dismissed(before.filter(pc.invert(pc.or_(is_here, is_back))))
 
     def _is_known(self, entry: Entry) -> bool:
-        """Return whether the picture is unchanged; queue its row if its annotations changed."""
+        """Return whether a picture is unchanged. Queue its row if its annotations changed."""
         row = self.known.get(entry.path.as_posix())
         if row is None:
             return False
@@ -341,12 +335,12 @@ class _Run:
         return True
 
     def _is_complete(self, row: Mapping[str, Any]) -> bool:
-        """Return False for a row of an earlier run that did not read all that is needed now."""
+        """Return whether a row has all facts that this run needs."""
         needed = (PICTURE_HASH, "width", *([TEXT] if self.ocr else []))
         return all(row.get(name) is not None for name in needed)
 
     def _recognised(self, new: Sequence[Entry]) -> Iterator[tuple[Entry, Encoded | None]]:
-        """Yield new entries, with their picture if its content has a row or was removed.
+        """Yield new entries, with the picture if its content has a row or was dismissed.
 
         Only files with a known size are read.
         """
@@ -354,7 +348,7 @@ class _Run:
         for row in self.store.table_sized(sizes).to_pylist() if new else ():
             if row["path"] not in self.known and row.get("sha256"):
                 self.by_content.setdefault(row["sha256"], []).append(row)
-                if not is_there(Path(row["path"])):
+                if not picture_exists(Path(row["path"])):
                     self.lost.add(row["id"])
         known_sizes = {row["size"] for rows in self.by_content.values() for row in rows}
         known_sizes.update(self.store.dismissed.column("size").to_pylist())
@@ -381,7 +375,7 @@ class _Run:
             pool.shutdown(cancel_futures=True)
 
     def _add(self, entry: Entry, picture: Encoded) -> None:
-        """Queue the row of a picture, unless it was removed; a moved picture keeps its row."""
+        """Queue the row of a picture, unless it was dismissed. A moved picture keeps its row."""
         before = self.known.get(entry.path.as_posix())
         row = self._row_of(entry, picture, before)
         if row is not None:
@@ -404,7 +398,8 @@ class _Run:
     def _row_of(
         self, entry: Entry, picture: Encoded, before: dict[str, Any] | None
     ) -> dict[str, Any] | None:
-        """Return the row that this picture keeps: its own, or that of a file that is gone."""
+        """Return the existing row of a picture, or the row of a missing file with the same
+        content."""
         if before is not None and before.get("sha256") == picture.sha256:
             self.summary.updated += 1
             return before
@@ -421,7 +416,7 @@ class _Run:
         return None
 
     def _kept(self, entry: Entry, row: Mapping[str, Any], picture: Encoded | None = None) -> _Row:
-        """Return a row with its id, its zero-shot labels and, if known, its `copy_of`."""
+        """Return a row to be written for an existing row, with its id, labels and `copy_of`."""
         self.gone.discard(row["id"])
         self.lost.discard(row["id"])
         is_compared = row.get(PICTURE_HASH) is not None
@@ -429,7 +424,7 @@ class _Run:
         return _Row(entry, row["id"], picture, row.get(COPY_OF), is_compared, _named(row))
 
     def _ids(self, rows: Sequence[_Row]) -> list[str]:
-        """Return the ids of rows; a second copy of the same content gets the suffix `-2`."""
+        """Return the ids of rows. The second row with the same content gets the suffix `-2`."""
         ids = [row.id for row in rows]
         for copy in count(1):
             missing = [index for index, id_ in enumerate(ids) if id_ is None]
@@ -437,7 +432,7 @@ class _Run:
                 break
             suffix = "" if copy == 1 else f"-{copy}"
             contents = [rows[index].picture.sha256 for index in missing]
-            # Of a frame, the time follows the 64 digits.
+            # For a frame, the time follows the 64 digits.
             candidates = [f"{one[:_ID_LENGTH]}{one[64:]}{suffix}" for one in contents]
             taken = self.store.known(candidates)
             for index, id_ in zip(missing, candidates, strict=True):
@@ -447,30 +442,27 @@ class _Run:
         return [id_ for id_ in ids if id_ is not None]
 
     def _commit(self) -> None:
-        """Write the rows that are ready in one step; rows that fail are not retried."""
+        """Write the queued rows in one step. They are not retried after an error."""
         ready, self.ready = self.ready, []
         replaced, self.replaced = self.replaced, []
         if ready:
-            self._spare(replaced)
-            self.left.update(row["id"] for row in replaced)
+            # Another picture may have the content of a replaced row.
+            contents = {row["id"]: row["sha256"] for row in replaced if row.get("sha256")}
+            self.spared |= self._stored(contents)
+            self.ignored.update(row["id"] for row in replaced)
             self.store.put(self._segment(ready), replacing=[row["id"] for row in replaced])
         self.committed = time.monotonic()
 
     def _facts(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return camera facts in the types of their columns."""
+        """Return camera facts with the types of their columns."""
         return {
             name: as_text(value) if name in self.texts and value is not None else value
             for name in FACT_TYPES
             for value in [facts.get(name)]
         }
 
-    def _spare(self, replaced: Sequence[dict[str, Any]]) -> None:
-        """Keep the vectors of rows that are about to be replaced."""
-        contents = {row["id"]: row["sha256"] for row in replaced if row.get("sha256")}
-        self.spared |= self._stored(contents)
-
     def _stored(self, contents: Mapping[str, str]) -> dict[str, FloatArray]:
-        """Return stored vectors by content; `contents` maps ids of rows to their content."""
+        """Return stored vectors by content. `contents` maps ids of rows to contents."""
         if not contents:
             return {}
         stored = self.store.rows(list(contents))
@@ -481,7 +473,7 @@ class _Run:
         return {contents[id_]: vector for id_, vector in vectors}
 
     def _vectors(self, rows: Sequence[_Row]) -> FloatArray:
-        """Return (n, d) vectors: projected features, or the stored vector of the same content."""
+        """Return the (n, d) projected features, or stored vectors of the same contents."""
         pictures = [row.picture for row in rows]
         contents = {
             self.by_content[picture.sha256][0]["id"]: picture.sha256
@@ -501,15 +493,15 @@ class _Run:
         return vectors
 
     def _copies(self, rows: Sequence[_Row], ids: Sequence[str]) -> list[str | None]:
-        """Return the original of each row that is a copy; only in local galleries."""
+        """Return the id of the first copy of each row that is a copy, in local galleries only."""
         copies = [row.copy_of for row in rows]
         compared = [index for index, row in enumerate(rows) if not row.is_compared]
         if not compared or not isinstance(self.store, LocalStore):
             return copies
         if self.groups is None:
             paths = {row["id"]: path for path, row in self.known.items()}
-            self.left.update(id_ for id_ in self.gone if paths[id_] not in self.here)
-            self.groups = PictureGroups(self.store.table(), self.left)
+            self.ignored.update(id_ for id_ in self.gone if paths[id_] not in self.here)
+            self.groups = PictureGroups(self.store.table(), self.ignored)
         found = self.groups.copies_of(
             [
                 (
@@ -559,13 +551,13 @@ class _Run:
 
 
 def _picture_of(row: Mapping[str, Any]) -> Encoded:
-    """Return the picture of a row, without its features."""
+    """Return the picture of a row, without features."""
     facts = {name: row.get(name) for name in (*FACT_TYPES, PICTURE_HASH, TEXT)}
     return Encoded(row["sha256"], None, facts=facts)
 
 
 def _sha256(entry: Entry) -> str:
-    """Return the SHA-256 of a picture's bytes, or "" if it cannot be read."""
+    """Return the SHA-256 of a picture, or "" if it cannot be read."""
     try:
         return entry.place.sha256 or hashlib.sha256(read_place(entry.place)).hexdigest()
     except OSError:
@@ -595,7 +587,7 @@ def _has_same_annotations(row: Mapping[str, Any], entry: Entry) -> bool:
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the zero-shot labels of a row, their probabilities and the column that lists them."""
+    """Return the zero-shot labels and probabilities of a row, and the column that lists them."""
     columns = row.get(ZERO_SHOT_COLUMNS) or ()
     names = [*columns, *map(probability_column, columns), *([ZERO_SHOT_COLUMNS] if columns else [])]
     return {name: row[name] for name in names}

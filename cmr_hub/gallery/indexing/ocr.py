@@ -1,4 +1,4 @@
-"""Reading the text in pictures with RapidOCR, whose models come with its package."""
+"""Read the text in pictures with RapidOCR, whose package includes the models."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ENOUGH: Final = 1_200
-"""Shorter side, in pixels, of a picture in which text is read: see `images.read_image`."""
+"""Shorter side, in pixels, at which a picture is decoded for reading text; see `read_image`."""
 _LONGEST_SIDE: Final = 1_600
 _DETECTION_SIDE: Final = 960
-"""Longer side at which lines are sought, as in PaddleOCR. Letters of 12 pixels are still found, in
-half the time; their words are then read at the full size."""
+"""Longer side for detecting lines, as in PaddleOCR. This halves the time, and letters of 12 pixels
+are still found. Words are read at the full size."""
 _LEAST_SIDE: Final = 12
-"""Shorter side of a picture in which there can be text. Reading a line takes time by its width."""
+"""Minimum of the shorter side of a picture with text. The time of reading grows with the width."""
 _MOST_LINES: Final = 300
 _MOST_LETTERS: Final = 4_000
 _PARTS: Final = ("Det", "Cls", "Rec")
 
 
 def text_of(picture: Image.Image) -> str:
-    """Return the text that is read in an RGB picture, at most 4,000 characters; "" if none.
+    """Return the text in an RGB picture, at most 4,000 characters; "" if there is none.
 
     Raises an exception of RapidOCR or ONNX Runtime if reading fails.
     """
@@ -42,7 +42,7 @@ def text_of(picture: Image.Image) -> str:
         return ""
     pixels: npt.NDArray[np.uint8] = np.ascontiguousarray(np.asarray(small)[:, :, ::-1])
     lines = reader()(pixels).txts or ()
-    # Full-width letters and ligatures become plain ones, so that words are found.
+    # Replace full-width letters and ligatures, so that searches find the words.
     text = unicodedata.normalize("NFKC", " ".join(lines))
     clean = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(clean.split())[:_MOST_LETTERS]
@@ -50,10 +50,10 @@ def text_of(picture: Image.Image) -> str:
 
 @cache
 def reader() -> Any:
-    """Return RapidOCR with one thread, as every process that decodes pictures has its own.
+    """Return RapidOCR with one thread, because every decoding process has an instance.
 
     Raises:
-        CMRError: it or its models are not installed. Nothing is downloaded.
+        CMRError: RapidOCR or its models are not installed. Nothing is downloaded.
     """
     rapidocr = optional_import("rapidocr", "reading text in pictures", "ocr")
     models = Path(rapidocr.__file__).parent / "models"

@@ -1,8 +1,8 @@
 """WebDataset shards: tar files in which the members of a sample share a name without extension.
 
-The format: https://github.com/webdataset/webdataset. The library's reader streams samples for
-training, but indexing needs the offsets of pictures: they are decoded in other processes and shown
-later.
+The format is described at https://github.com/webdataset/webdataset. The reader of that library
+streams samples for training. Indexing needs the offsets of pictures instead, because other
+processes decode them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from cmr_hub.datasets.metadata import IMAGE_ENDINGS, is_clean
+from cmr_hub.datasets.metadata import IMAGE_ENDINGS, Annotations, is_clean
 from cmr_hub.datasets.report import ReadReport
 from cmr_hub.datasets.tars import DAMAGED, open_tar
 from cmr_hub.datasets.text import MAX_TEXT_BYTES, decode_text, split_lines
@@ -29,59 +29,71 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip,
 def shard_entries(shard: Path, folder: str, modified: int, report: ReadReport) -> Iterator[Entry]:
     """Yield the pictures of a shard with their annotations from `.txt`, `.json` and `.cls`.
 
-    `a.jpg` is the picture of the sample `a`; if there is none, `a.left.jpg` and `a.right.jpg` both
-    are. The text of the former is `a.left.txt`, else `a.txt`, else any that is not of the latter.
-    The tar file must not be compressed. If it is damaged, the pictures before that are kept.
+    The picture of the sample `a` is `a.jpg`, or if it does not exist, `a.left.jpg`, `a.right.jpg`
+    and so on. The text of `a.left.jpg` is `a.left.txt`, or else `a.txt`, or else a text of the
+    sample that does not belong to another picture. The tar file must not be compressed. If it is
+    damaged, the pictures before the damage are used.
     """
     try:
         if _is_compressed(shard):
-            report.add("unread format", shard, "it is compressed: unpack it to a plain .tar file")
+            report.add("unread format", shard, "it is compressed: unpack it to a .tar file")
             return
         with open_tar(shard) as tar:
-            sample: dict[str, tarfile.TarInfo] = {}
-            key = ""
-            for member in tar:
-                if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
-                    continue
-                if not _is_safe(member.name):
-                    report.add("unsafe path", f"{shard}/{member.name}", "leads out of the shard")
-                    continue
-                stem, ending = _split(member.name)
-                if stem != key:
-                    yield from _entry(tar, shard, folder, modified, sample, report)
-                    sample, key = {}, stem
-                sample[ending] = member
-            yield from _entry(tar, shard, folder, modified, sample, report)
+            for sample in _samples(tar, shard, report):
+                names = [name for name in sample if name.endswith(IMAGE_ENDINGS)]
+                if not names:
+                    report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
+                for name in [ending for ending in IMAGE_ENDINGS if ending in sample][:1] or names:
+                    others = {_stem(other) for other in names if other != name}
+                    texts = {
+                        text: sample[ending]
+                        for text in _TEXTS
+                        if (ending := _text_of(name, text, sample, others)) is not None
+                    }
+                    picture = sample[name]
+                    path = shard / picture.name
+                    place = Place(shard, picture.offset_data, picture.size)
+                    own = _annotations(tar, f"{shard}/{picture.name}", texts, report)
+                    yield Entry(
+                        path,
+                        place,
+                        picture.size,
+                        modified,
+                        folder,
+                        own.sentences,
+                        own.label,
+                        own.metadata,
+                    )
     except DAMAGED as error:
         report.add("damaged record", shard, f"not a complete tar file: {error}")
 
 
-def _entry(
-    tar: tarfile.TarFile,
-    shard: Path,
-    folder: str,
-    modified: int,
-    sample: dict[str, tarfile.TarInfo],
-    report: ReadReport,
-) -> Iterator[Entry]:
-    names = [name for name in sample if name.endswith(IMAGE_ENDINGS)]
-    plain = [ending for ending in IMAGE_ENDINGS if ending in sample]
-    if not names and sample:
-        report.add("missing image", f"{shard}/{next(iter(sample.values())).name}")
-    for name in plain[:1] or names:
-        others = {_stem(other) for other in names if other != name}
-        own = {
-            text: sample[ending]
-            for text in _TEXTS
-            if (ending := _text_of(name, text, sample, others)) is not None
-        }
-        yield _annotated(tar, shard, folder, modified, sample[name], own, report)
+def _samples(
+    tar: tarfile.TarFile, shard: Path, report: ReadReport
+) -> Iterator[dict[str, tarfile.TarInfo]]:
+    """Yield the members of each sample by extension."""
+    sample: dict[str, tarfile.TarInfo] = {}
+    key = ""
+    for member in tar:
+        if not member.isfile() or PurePosixPath(member.name).name.startswith("."):
+            continue
+        if not _is_safe(member.name):
+            report.add("unsafe path", f"{shard}/{member.name}", "leads out of the shard")
+            continue
+        stem, ending = _split(member.name)
+        if stem != key:
+            if sample:
+                yield sample
+            sample, key = {}, stem
+        sample[ending] = member
+    if sample:
+        yield sample
 
 
 def _text_of(
     name: str, text: str, sample: Mapping[str, tarfile.TarInfo], others: Container[str]
 ) -> str | None:
-    """Return the extension of a picture's text; not that of another picture in the sample."""
+    """Return the extension of the text of a picture, or None if there is no text."""
     found = (ending for ending in sample if ending.endswith(text) and _stem(ending) not in others)
     return next((e for e in (f"{_stem(name)}{text}", text) if e in sample), next(found, None))
 
@@ -90,37 +102,20 @@ def _stem(ending: str) -> str:
     return ending.rpartition(".")[0]
 
 
-def _annotated(
-    tar: tarfile.TarFile,
-    shard: Path,
-    folder: str,
-    modified: int,
-    picture: tarfile.TarInfo,
-    own: Mapping[str, tarfile.TarInfo],
-    report: ReadReport,
-) -> Entry:
-    where = f"{shard}/{picture.name}"
+def _annotations(
+    tar: tarfile.TarFile, where: str, members: Mapping[str, tarfile.TarInfo], report: ReadReport
+) -> Annotations:
     texts = {
-        ending: decode_text(_bytes(tar, member), where, report)
-        for ending, member in own.items()
-        if member.size <= MAX_TEXT_BYTES
+        ending: decode_text(file.read(), where, report)
+        for ending, member in members.items()
+        if member.size <= MAX_TEXT_BYTES and (file := tar.extractfile(member)) is not None
     }
     record = json_record(texts[".json"], where, report) if ".json" in texts else {}
     if ".txt" in texts:
         record["captions"] = list(split_lines(texts[".txt"]))
     if ".cls" in texts:
         record["label"] = texts[".cls"].strip()
-    annotations = annotations_of(record, where, report)
-    return Entry(
-        shard / picture.name,
-        Place(shard, picture.offset_data, picture.size),
-        picture.size,
-        modified,
-        folder,
-        annotations.sentences,
-        annotations.label,
-        annotations.metadata,
-    )
+    return annotations_of(record, where, report)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -139,8 +134,3 @@ def _is_compressed(shard: Path) -> bool:
 def _is_safe(name: str) -> bool:
     path = PurePosixPath(name)
     return is_clean(name) and not path.is_absolute() and ".." not in path.parts
-
-
-def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return b"" if file is None else file.read()

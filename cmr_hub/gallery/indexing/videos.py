@@ -1,4 +1,4 @@
-"""Replacing videos by their frames, which are pictures of their own."""
+"""Replace videos by their frames, which are indexed as pictures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _COLUMNS = (VIDEO, TIME, SCENES)
 
 @dataclass
 class _Known:
-    """What the gallery knows of the content of a video."""
+    """Known frames of a video."""
 
     frames: set[str] = field(default_factory=set)
-    """Suffixes of the paths of its frames, those removed from the gallery included."""
+    """Suffixes of the paths of the frames, including frames that were removed from the gallery."""
     scenes: int | None = None
-    """Number of its frames, more than in `frames` if a run was interrupted; None if all were
-    removed."""
+    """Number of frames, which is more than in `frames` after an interrupted run. None if all frames
+    were removed."""
 
 
 def with_frames(
@@ -46,15 +46,15 @@ def with_frames(
 ) -> list[Entry]:
     """Replace each video by its frames at scene changes; see `datasets.videos`.
 
-    A video is not read if its size and modification time are unchanged, and not decoded if its
+    A video is not read if its size and modification time are unchanged. It is not decoded if its
     content is known, even under another path.
 
     Args:
-        found: entries, of which some are videos.
-        store: rows of the gallery.
+        found: entries, some of which may be videos.
+        store: storage of the gallery.
         base: the indexed folder.
-        report: collects the videos that are passed over.
-        workers: number of threads; default one per two cores.
+        report: collects the skipped videos.
+        workers: number of threads. Default: one per two cores.
         progress: show a progress bar.
     """
     videos = [entry for entry in found if entry.is_video]
@@ -63,7 +63,7 @@ def with_frames(
     contents, by_path = _known(store, {entry.size for entry in videos})
 
     def read(entry: Entry) -> tuple[str, list[str]] | str:
-        """Return the SHA-256 of a video and the suffixes of its frames, or why there are none."""
+        """Return the SHA-256 of a video and the suffixes of its frames, or an error message."""
         modified, digest = by_path.get((entry.path.as_posix(), entry.size), (None, ""))
         try:
             if not digest or not is_time(modified, entry.modified):
@@ -103,7 +103,7 @@ def with_frames(
 def _known(
     store: Store, sizes: set[int]
 ) -> tuple[dict[str, _Known], dict[tuple[str, int], tuple[object, str]]]:
-    """Return what is known of videos of these sizes, by content; time and content by path."""
+    """Return known videos with these sizes by SHA-256, and time and SHA-256 by path and size."""
     contents: dict[str, _Known] = {}
     by_path: dict[tuple[str, int], tuple[object, str]] = {}
     for row in (*store.table_sized(sizes).to_pylist(), *store.dismissed.to_pylist()):
@@ -126,7 +126,7 @@ def _frames(
     for name, value in entry.metadata.items():
         metadata[f"metadata_{name}" if name in _COLUMNS else name] = value
         if name in _COLUMNS:
-            detail = f"the column {shown(name)} of videos is kept as metadata_{name}"
+            detail = f"the column {shown(name)} of videos is stored as metadata_{name}"
             report.add_once("changed column", entry.path, detail)
     metadata |= {VIDEO: entry.path.relative_to(base).as_posix(), SCENES: len(suffixes)}
     for suffix in suffixes:

@@ -1,4 +1,4 @@
-"""Keeping a gallery current while its folder changes."""
+"""Keep a gallery up to date while its folder changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from cmr_hub.errors import CMRError
 
 _QUIET = 2_000
-"""Milliseconds without a change before a folder is read."""
+"""Milliseconds without a change before the folder is read."""
 _POLL = 500
 _RETRY = 30.0
 
@@ -23,14 +23,14 @@ def keep_current(
 ) -> None:
     """Call `update` now and after each burst of changes in a folder, until Ctrl-C.
 
-    If it fails, as when another process is writing to the gallery, or if the folder does not exist,
-    it is called again every half minute.
+    If `update` fails, for example because another process is writing to the gallery, or if the
+    folder does not exist, `update` is called again every 30 seconds.
 
     Args:
-        folder: the folder, with all folders in it except hidden ones.
-        update: reads the folder; may raise CMRError or OSError.
-        failed: called with the reason if an update fails, once for each reason.
-        ignored: a folder whose changes do not count, such as the gallery's own; optional.
+        folder: the folder. Its subfolders are watched too, except hidden ones.
+        update: function that reads the folder. It may raise CMRError or OSError.
+        failed: function that is called with the error of a failed update, once per error message.
+        ignored: optional folder whose changes are ignored, for example of the gallery.
 
     Raises:
         CMRError: the system cannot watch so many folders.
@@ -62,7 +62,7 @@ def keep_current(
                 has_updated()
                 time.sleep(_RETRY)
                 continue
-            due = 0.0  # once the folder is watched, so that no change is missed
+            due = 0.0  # update after watching has started, so that no change is missed
             for changes in watch(
                 folder,
                 watch_filter=is_watched,

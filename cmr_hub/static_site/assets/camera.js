@@ -1,14 +1,14 @@
-// A photo of the visitor's camera, for browsers whose file chooser cannot take one.
+// Take a photo with the camera, for browsers whose file chooser does not offer it.
 const PROBLEMS = {
-  NotAllowedError: "The camera may not be used: allow it in the browser's settings of this page",
-  NotFoundError: "There is no camera",
-  NotReadableError: "The camera is used by another program",
+  NotAllowedError: "This page may not use the camera; allow it in the site settings of the browser",
+  NotFoundError: "No camera was found",
+  NotReadableError: "Another program uses the camera",
 };
 
 export const hasCamera = () =>
   Boolean(navigator.mediaDevices?.getUserMedia) && matchMedia("(pointer: fine)").matches;
 
-// A JPEG, or null if the visitor does not want one. The camera is on only while the dialog is open.
+// Return a JPEG, or null if the visitor cancels. The camera is on only while the dialog is open.
 export const photograph = async (dialog) => {
   const video = dialog.querySelector("video");
   let stream;

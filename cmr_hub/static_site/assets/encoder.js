@@ -1,5 +1,4 @@
-// A worker that runs the model: texts and pictures become unit vectors. The one named `gpu` runs
-// it with WebGPU.
+// A worker that encodes texts and pictures as unit vectors. A worker named `gpu` uses WebGPU.
 import { bitmapOf, prepared, thumbnail } from "./pixels.js";
 import { tokeniser } from "./tokens.js";
 
@@ -12,7 +11,7 @@ const fetched = async (path) => {
 };
 const json = async (path) => (await fetched(path)).json();
 
-// A file, with its size so far reported as it comes.
+// Download a file and report the progress.
 const bytes = async (path) => {
   const reader = (await fetched(path)).body.getReader();
   const parts = [];
@@ -24,13 +23,13 @@ const bytes = async (path) => {
     loaded += value.length;
     self.postMessage({ path, loaded });
   }
-  const whole = new Uint8Array(loaded);
+  const content = new Uint8Array(loaded);
   let at = 0;
   for (const part of parts) {
-    whole.set(part, at);
+    content.set(part, at);
     at += part.length;
   }
-  return whole;
+  return content;
 };
 
 const once = (make) => {
@@ -82,7 +81,7 @@ const tasks = {
   load: async ({ part }) => {
     await (part === "text" ? texts() : images());
   },
-  // The vector of each text, null where no word is known, and the unknown words of each.
+  // For each text, return its vector, or null if no word is known, and its unknown words.
   texts: async ({ given }) => {
     const { network, tokens } = await texts();
     const found = [];
@@ -109,13 +108,13 @@ const tasks = {
     bitmap.close();
     return { vector: rows.data, thumbnail: copy, provider: network.provider };
   },
-  // For tests: the numbers of the tokens, and the input of the network.
+  // For tests: return the token ids and the input of the image network.
   tokens: async ({ text }) => tokeniser(await json("model/tokens.json")).feed(text),
   pixels: async ({ blob }) =>
     prepared(blob, await bitmapOf(blob), await json("model/preprocessing.json")),
 };
 
-// One at a time: a session of ONNX Runtime cannot run twice at once.
+// Run tasks one after another, because a session of ONNX Runtime cannot run concurrently.
 let last = Promise.resolve();
 self.addEventListener("message", ({ data: { id, task, ...given } }) => {
   const work = async () => {

@@ -1,4 +1,4 @@
-// The visitor's own pictures: indexed here, and kept in IndexedDB if the visitor wants that.
+// The visitor's pictures, which are indexed here and stored in IndexedDB on request.
 import { OwnVectors } from "./vectors.js";
 import { Encoder, hasGpu } from "./workers.js";
 
@@ -15,7 +15,7 @@ const opened = () =>
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
-// All that `act` does in one transaction; the result of the request that it returns, if any.
+// Run `act` in one transaction, and return the result of the request that it returns.
 const store = async (mode, act) => {
   const database = await opened();
   try {
@@ -31,7 +31,7 @@ const store = async (mode, act) => {
 };
 
 export class OwnPictures {
-  // model: identifies the vectors, so that those of another model are not searched.
+  // model: identifier of the model; stored vectors of other models are ignored.
   constructor(model, dim) {
     this.model = model;
     this.dim = dim;
@@ -58,10 +58,10 @@ export class OwnPictures {
     });
   }
 
-  // Reads what was kept; false if there is nothing.
+  // Load the stored pictures; return whether there are any.
   async restore() {
-    const kept = (await store("readonly", (pictures) => pictures.getAll())) ?? [];
-    kept.filter(({ model }) => model === this.model).forEach((record) => this.take(record));
+    const stored = (await store("readonly", (pictures) => pictures.getAll())) ?? [];
+    stored.filter(({ model }) => model === this.model).forEach((record) => this.take(record));
     this.update();
     return this.items.length > 0;
   }
@@ -85,7 +85,7 @@ export class OwnPictures {
     return store("readwrite", (pictures) => pictures.clear());
   }
 
-  // Indexes files in workers; report({done, total}) is called after each.
+  // Index files in workers, and call report({done, total}) after each file.
   async add(files, report) {
     const wanted = [...files].filter(
       (file) => file.type.startsWith("image/") || PICTURE.test(file.name)

@@ -1,4 +1,4 @@
-// The page: its fields, the gallery, and what is shown.
+// The page: loading, fields and results.
 import { hasCamera, photograph } from "./camera.js";
 import { OwnPictures } from "./own.js";
 import { notes, Search } from "./search.js";
@@ -7,16 +7,16 @@ import { dot, StoredVectors } from "./vectors.js";
 import { Encoder } from "./workers.js";
 
 const $ = (id) => document.getElementById(id);
-const EMPTY = "Describe a picture, give one, or click an example.";
+const EMPTY = "Describe a picture, choose one, or click an example.";
 const NO_PICTURES = "You have not added any pictures yet; choose some above.";
-const NOT_KEPT = "This browser has no room to keep them.";
-const MOST_KEPT = 64e6; // bytes of pictures that are kept for use without a network
-// The smallest module with an instruction of SIMD.
+const NOT_KEPT = "There is not enough space in this browser to keep the pictures.";
+const MAX_CACHED = 64e6; // maximum size of pictures cached for offline use, in bytes
+// The smallest WebAssembly module with a SIMD instruction.
 const SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11
 );
 
-// One of the served page's components: it is told values, and calls `listeners`.
+// Create a component of the served page, and return a function that sets its values.
 const mount = (component, element, props, listeners) => {
   const watchers = {};
   const watch = (name, render) => (watchers[name] = render);
@@ -87,7 +87,7 @@ const begin = async () => {
   collections.gallery = { items, rows, vectors, hasNeutral: site.has_neutral, filters: site.filters, ranges: site.ranges };
   collections.own = new OwnPictures(`${site.model.fingerprint} ${site.model.precision}`, site.model.dim);
   $("facts").textContent =
-    `${site.count.toLocaleString("en")} items. All is computed in your browser: nothing leaves this machine.`;
+    `${site.count.toLocaleString("en")} items. Everything is computed in your browser: nothing leaves this machine.`;
   prepareOptions(site);
   showExamples(site.examples);
   await restore();
@@ -110,7 +110,7 @@ const goOffline = async (items) => {
   await navigator.serviceWorker.register("sw.js");
   const { active } = await navigator.serviceWorker.ready;
   const pictures = items.filter(({ address }) => address).map(({ address }) => address);
-  if (pictures.length * 20e3 < MOST_KEPT) active.postMessage({ pictures });
+  if (pictures.length * 20e3 < MAX_CACHED) active.postMessage({ pictures });
 };
 
 // ---- The query
@@ -151,7 +151,7 @@ const prepareOptions = ({ filters, ranges, has_neutral, vectors }) => {
   $("filters").replaceChildren(...lists, ...ends);
 };
 
-// Whether an item's row has the chosen values; null if all rows have.
+// Return a function that tests whether a row satisfies the filters, or null without filters.
 const condition = ({ filters = [], ranges = [] }) => {
   const chosen = filters
     .map(({ rows }, number) => {
@@ -189,7 +189,7 @@ const options = () => {
   };
 };
 
-// For tests and other scripts: the ids and scores that a query finds.
+// For tests and other scripts: return the ids and scores of the results of a query.
 export const answer = async (where, given) => {
   const defaults = {
     text: "", unwanted: "", picture: null, like: null, weight: 1, count: 10, show: "automatic",
@@ -263,7 +263,7 @@ const run = async () => {
 let isImageLoaded = false;
 let imageBytes = 0;
 const loadingImages = () =>
-  `Loading the model for pictures, ${megabytes(imageBytes)} MB, once …`;
+  `Loading the image model (${megabytes(imageBytes)} MB, only once) …`;
 
 const moreLike = ({ id }) => {
   state.like = collections[state.where].rows.get(id);
@@ -318,7 +318,7 @@ const showExamples = ({ sentences, pictures }) => {
 
 // ---- The fields
 
-// A new query is no longer "more like".
+// A new query ends "more like this".
 const fresh = () => {
   state.like = null;
   state.further = 0;
@@ -340,7 +340,7 @@ const ownStatus = (text) => {
   $("forget").hidden = !collections.own.items.length;
 };
 
-// Whether there was room for the visitor's pictures; what was kept before stays.
+// Store the visitor's pictures, and return whether there was enough space. Earlier ones remain.
 const keepOwn = async () => {
   try {
     await collections.own.keep();
@@ -357,7 +357,7 @@ const index = async (files) => {
   $("forget").hidden = true;
   const finished = await own.add(files, ({ done, total }) => {
     $("progress").value = total ? done / total : 1;
-    $("own-status").textContent = done ? `${done} of ${total} pictures …` : `Loading the model for pictures, ${megabytes(imageBytes)} MB …`;
+    $("own-status").textContent = done ? `${done} of ${total} pictures …` : `Loading the image model (${megabytes(imageBytes)} MB) …`;
   });
   $("progress").hidden = $("stop").hidden = true;
   const more = finished.failed - finished.problems.length;

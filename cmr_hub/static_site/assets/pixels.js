@@ -1,10 +1,10 @@
-// Decodes pictures, and prepares them as Pillow does, to the last bit.
+// Decode and preprocess pictures with the same results as Pillow, bit for bit.
 const FILTERS = {
   bilinear: { support: 1, at: (x) => Math.max(1 - Math.abs(x), 0) },
   bicubic: {
     support: 2,
-    at: (given) => {
-      const x = Math.abs(given);
+    at: (position) => {
+      const x = Math.abs(position);
       if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
       return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
     },
@@ -15,7 +15,7 @@ const HALF = 1 << (BITS - 1);
 const MAX_PIXELS = 89_000_000;
 const MAX_BYTES = 64 * 2 ** 20;
 
-// Weights of the pixels between `first` and `last` of a line for each of `out` pixels.
+// Return the weights of the input pixels between `first` and `last` for each of `out` pixels.
 const coefficients = (length, first, last, out, filter) => {
   const scale = Math.fround(last - first) / out;
   const wide = Math.max(scale, 1);
@@ -42,7 +42,7 @@ const clip = (sum) => {
   return value < 0 ? 0 : value > 255 ? 255 : value;
 };
 
-// Resizes the part `box` of RGB pixels to a square: rows first, then columns.
+// Resize the part `box` of RGB pixels to a square, horizontally and then vertically.
 export const resized = ({ data, width, height }, box, side, resampling) => {
   const [left, top, right, bottom] = box.map(Math.fround);
   const filter = FILTERS[resampling];
@@ -79,8 +79,8 @@ export const resized = ({ data, width, height }, box, side, resampling) => {
   return square;
 };
 
-// The width of a JPEG, and whether its chroma has half of the columns and of the rows; null if the
-// file is no JPEG of three colours.
+// Return the width of a JPEG, and whether its chroma has half the columns and half the rows. Return
+// null for other files and other numbers of colours.
 const jpeg = async (blob) => {
   for (let at = 2; ; ) {
     const segment = new DataView(await blob.slice(at, at + 20).arrayBuffer());
@@ -96,7 +96,7 @@ const jpeg = async (blob) => {
   }
 };
 
-// Decoders double a line of chroma by (3 a + b) / 4 of two neighbours: the line before that.
+// Invert the upsampling of chroma, for which decoders compute (3 a + b) / 4 of two neighbours.
 const undoubled = (line, length, out) => {
   for (let at = 0; at < length; at += 2) {
     const left = at ? 3 * line[at] - line[at - 1] : 2 * line[at];
@@ -141,23 +141,23 @@ const averaged = ({ plane, width, height }, across, down, side) => {
   return small;
 };
 
-// Doubles the columns of a plane as decoders do, or repeats them.
+// Double the columns of a plane as decoders do, or repeat them.
 const doubledColumns = (plane, across, down, width, isSmooth) => {
   const wide = new Float32Array(width * down);
   for (let y = 0, at = 0; y < down; y++) {
     for (let x = 0; x < width; x++, at++) {
       const own = x >> 1;
-      const beside = Math.min(Math.max(own + (x % 2 ? 1 : -1), 0), across - 1);
+      const neighbour = Math.min(Math.max(own + (x % 2 ? 1 : -1), 0), across - 1);
       const from = y * across;
-      wide[at] = isSmooth ? (3 * plane[from + own] + plane[from + beside]) / 4 : plane[from + own];
+      wide[at] = isSmooth ? (3 * plane[from + own] + plane[from + neighbour]) / 4 : plane[from + own];
     }
   }
   return wide;
 };
 
-// Python's decoder of JPEG makes large photographs smaller by 2, 4 or 8: it averages squares of
-// luma and of chroma, as the file has them. Chroma with half of the columns and rows is averaged
-// over half of the square; with half of the columns only, it is doubled afterwards.
+// Pillow's JPEG decoder shrinks large photographs by 2, 4 or 8: it averages squares of luma and of
+// stored chroma. Chroma with half the columns and rows is averaged over half the square. Chroma with
+// half the columns only is doubled afterwards.
 const shrunk = ({ data, width, height }, by, halved) => {
   const [across, down] = [width, height].map((length) => Math.ceil(length / by));
   const [luma, blue, red] = [
@@ -186,9 +186,9 @@ const shrunk = ({ data, width, height }, by, halved) => {
   return { data: small, width: across, height: down };
 };
 
-// A picture upright, without colour management, over white.
+// Decode a picture upright and without colour management.
 export const bitmapOf = async (blob) => {
-  if (blob.size > MAX_BYTES) throw new Error("This picture has more than 64 MB");
+  if (blob.size > MAX_BYTES) throw new Error("This picture is larger than 64 MB; choose a smaller one");
   try {
     return await createImageBitmap(blob, { colorSpaceConversion: "none" });
   } catch {
@@ -213,14 +213,14 @@ const rgb = (bitmap) => {
   return { data, width, height };
 };
 
-// The (3, side, side) input of the network.
+// Return the (3, side, side) input of the network.
 export const prepared = async (blob, bitmap, how) => {
   let picture = rgb(bitmap);
   const file = await jpeg(blob);
   const fits = Math.floor(Math.min(picture.width, picture.height) / how.enough);
   const by = file && [8, 4, 2].find((factor) => fits >= factor);
   if (by) {
-    const isTurned = file.width !== picture.width; // by a quarter, as EXIF says
+    const isTurned = file.width !== picture.width; // by 90°, according to EXIF
     picture = shrunk(picture, by, isTurned ? file.halved.toReversed() : file.halved);
   }
   const { width, height } = picture;
@@ -243,7 +243,7 @@ export const prepared = async (blob, bitmap, how) => {
   return planes;
 };
 
-// A smaller copy of a picture, to show and to keep.
+// Return a smaller copy of a picture.
 export const thumbnail = async (bitmap, longest) => {
   const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale));

@@ -1,4 +1,4 @@
-// Answers queries as cmr_hub/apps/search_page/engine.py does, and explains them.
+// Answer queries and explain the scores; see cmr_hub/apps/search_page/engine.py.
 import { pieces, spans, words } from "./tokens.js";
 import { dot, mixed, unit } from "./vectors.js";
 
@@ -17,7 +17,7 @@ export class Search {
     this.encoder = encoder;
   }
 
-  // The parts of a query as weighted vectors, and its unknown words.
+  // Return the parts of a query as weighted vectors, and the unknown words.
   async parts({ text, unwanted, picture, weight }) {
     const given = [];
     if (picture) {
@@ -27,7 +27,7 @@ export class Search {
     const texts = [];
     if (text) texts.push({ weight: picture ? weight : 1, text });
     if (!texts.length && !picture) {
-      throw new Error("Say what you want as well: give a sentence or a picture");
+      throw new Error("The query only says what to exclude; also enter a sentence or choose a picture");
     }
     if (unwanted) texts.push({ weight: -UNWANTED, text: unwanted });
     const found = await this.encoder.ask("texts", { given: texts.map((one) => one.text) });
@@ -47,7 +47,7 @@ export class Search {
     return { parts: given, unknown: [...unknown] };
   }
 
-  // null for an empty query.
+  // Return the results, or null for an empty query.
   async answer(collection, options) {
     const { text, unwanted, picture, like } = options;
     if (!text && !unwanted && !picture && like === null) return null;
@@ -87,7 +87,7 @@ export class Search {
       .slice(0, NEIGHBOURS);
   }
 
-  // By how much the score drops without each word; see cmr_hub/gallery/explain.py.
+  // Return how much the score drops without each word; see cmr_hub/gallery/explain.py.
   async contributions({ parts }, vector, spread) {
     const score = (changed) => {
       const mix = mixed(changed);
@@ -120,7 +120,7 @@ export class Search {
   }
 }
 
-// What to know about words of a query; see cmr_hub/gallery/notes.py.
+// Return notes about the words of a query; see cmr_hub/gallery/notes.py.
 export const notes = ({ text, unwanted }, unknown) => {
   const found = [];
   if (unknown.length) {

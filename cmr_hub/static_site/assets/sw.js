@@ -1,12 +1,12 @@
-// Keeps the page, the model and the vectors, so that the page works without a network.
-const KEPT = `cmr ${self.registration.scope} ${VERSION}`;
+// Cache the page, the model and the vectors, so that the page works offline.
+const CACHE = `cmr ${self.registration.scope} ${VERSION}`;
 const address = (path) => new URL(path, self.registration.scope).href;
 const isOwn = (url) => url.startsWith(self.registration.scope);
 
 self.addEventListener("install", (event) => {
   const keep = async () => {
-    const cache = await caches.open(KEPT);
-    // Asked for anew: the browser's own cache may have files of an earlier site.
+    const cache = await caches.open(CACHE);
+    // Bypass the browser's cache, which may contain files of an earlier version.
     await cache.addAll(FILES.map((path) => new Request(address(path), { cache: "no-cache" })));
     await self.skipWaiting();
   };
@@ -15,14 +15,14 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const forget = async () => {
-    const others = (await caches.keys()).filter((name) => name.startsWith(`cmr ${self.registration.scope} `) && name !== KEPT);
+    const others = (await caches.keys()).filter((name) => name.startsWith(`cmr ${self.registration.scope} `) && name !== CACHE);
     await Promise.all(others.map((name) => caches.delete(name)));
     await self.clients.claim();
   };
   event.waitUntil(forget());
 });
 
-// With these headers, which many file servers cannot send, ONNX Runtime may use threads.
+// ONNX Runtime can use threads only with these headers, which many file servers cannot send.
 const isolated = (reply) => {
   const headers = new Headers(reply.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
@@ -31,7 +31,7 @@ const isolated = (reply) => {
 };
 
 const answer = async (request) => {
-  const cache = await caches.open(KEPT);
+  const cache = await caches.open(CACHE);
   const kept = await cache.match(request, { ignoreSearch: true });
   if (kept) return isolated(kept);
   const reply = await fetch(request);
@@ -45,10 +45,10 @@ self.addEventListener("fetch", (event) => {
   }
 });
 
-// Pictures are kept as they are shown, and the rest when the page asks for it.
+// Pictures are cached when they are shown, and the others when the page requests it.
 self.addEventListener("message", (event) => {
   const keep = async () => {
-    const cache = await caches.open(KEPT);
+    const cache = await caches.open(CACHE);
     for (const path of event.data.pictures) {
       if (!(await cache.match(address(path)))) await cache.add(address(path)).catch(() => {});
     }

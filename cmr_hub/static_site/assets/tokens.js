@@ -1,4 +1,4 @@
-// The tokenisers of cmr_hub/encoders/texts: words, and BERT's pieces of words.
+// The tokenisers of cmr_hub/encoders/texts: words, and BERT's WordPiece.
 const FORMER = /([\p{L}\p{N}]+(?:'(?!s(?![\p{L}\p{N}_]))[\p{L}\p{N}]+)*)(?:'s(?![\p{L}\p{N}_]))?/gu;
 const MARKED = "[\\p{L}\\p{N}][\\p{L}\\p{N}\\p{Mn}\\p{Mc}]*";
 const END = "(?![\\p{L}\\p{N}\\p{M}_])";
@@ -10,7 +10,8 @@ const LETTER = /[\p{L}\p{N}][\p{Mn}\p{Mc}]*/gu;
 const HAN = /^\p{Script=Han}/u;
 const isAscii = (text) => /^[\0-\x7f]*$/.test(text);
 
-// As Python's str.casefold: capitals, long s and final sigma are equal; the dotless i is not.
+// Fold case as Python's str.casefold does: capitals, long s and final sigma are folded, but not the
+// dotless i.
 const casefolded = (text) =>
   Array.from(text, (one) => (one === "ı" ? one : one.toUpperCase().toLowerCase())).join("");
 
@@ -25,7 +26,7 @@ export const folded = (text, version = 2) => {
   return plain.replaceAll("’", "'");
 };
 
-// The folded text, and its whole words with their start and end there.
+// Return the folded text and its words with their positions in it.
 export const spans = (text, version = 2) => {
   const plain = folded(text, version);
   const found = [...plain.matchAll(version === 1 ? FORMER : WORD)].map((one) => ({
@@ -37,7 +38,7 @@ export const spans = (text, version = 2) => {
 };
 const wholeWords = (text, version) => spans(text, version).words.map(({ word }) => word);
 
-// Scripts without spaces are cut into pairs of letters; a Han letter counts by itself too.
+// Split words of scripts without spaces into pairs of letters, and also into single Han letters.
 export const pieces = (word) => {
   if (isAscii(word)) return [word];
   const found = [];
@@ -93,7 +94,7 @@ class WordPieces {
   }
 
   pieces(text) {
-    // Special tokens that stand in a text are taken as they are.
+    // Special tokens in a text are not split.
     return text.split(this.special).flatMap((part, place) =>
       place % 2 ? [this.index.get(part)] : this.split(part).flatMap((word) => this.parts(word))
     );
@@ -140,7 +141,7 @@ class WordPieces {
     return found;
   }
 
-  // The words that are known or not.
+  // Return the words that are checked against the vocabulary.
   units(text) {
     return wholeWords(text, 2);
   }
@@ -149,7 +150,7 @@ class WordPieces {
     return this.pieces(word).some((piece) => !this.specials.has(piece));
   }
 
-  // The inputs of the network for one text.
+  // Return the network's inputs for one text.
   feed(text) {
     const middle = this.pieces(text).slice(0, this.max_tokens - 2);
     const ids = [this.index.get(this.first), ...middle, this.index.get(this.last)];

@@ -1,4 +1,4 @@
-// Searching unit vectors: all rows with 8-bit integers, and the best again with float16.
+// Search unit vectors: scan all rows with 8-bit integers, and score candidates with float16.
 const HALVES = (() => {
   const values = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {
@@ -13,7 +13,7 @@ const HALVES = (() => {
 })();
 const CLEAR_AMONG = 1000;
 const NEAR_DUPLICATE = 0.98;
-const ROUNDING = 1e-5; // of float16, and of float32 sums
+const ROUNDING = 1e-5; // error bound of float16 vectors and float32 sums
 
 export const dot = (a, b) => {
   let sum = 0;
@@ -26,7 +26,7 @@ export const unit = (vector) => {
   return Float64Array.from(vector, (value) => value / length);
 };
 
-// q = w - Σ a (u - max(0, u·ŵ) ŵ): what an unwanted part shares with the wanted ones stays.
+// q = w - Σ a (u - max(0, u·ŵ) ŵ): subtract unwanted parts without their component along w.
 export const mixed = (parts) => {
   const dim = parts[0].vector.length;
   const wanted = new Float64Array(dim);
@@ -44,7 +44,7 @@ export const mixed = (parts) => {
 };
 
 class Vectors {
-  // rows: the item of each vector; null if each item has one.
+  // rows: the item of each vector; null if every item has a vector.
   constructor(count, dim, rows) {
     this.count = count;
     this.dim = dim;
@@ -61,7 +61,7 @@ class Vectors {
     return place === undefined ? null : this.vector(place);
   }
 
-  // Up to `count` hits, best first; see cmr_hub/gallery/pages.py.
+  // Return at most `count` hits, best first; see cmr_hub/gallery/pages.py.
   search(query, count, { allowed, minScore = null, clear = null, distinct = false, isText = true }) {
     const limit = clear === null ? Infinity : Math.max(count, CLEAR_AMONG);
     const isFiltered = clear !== null || distinct;
@@ -97,7 +97,7 @@ class Vectors {
   }
 }
 
-// The vectors of the gallery, as cmr_hub/static_site/data.py writes them.
+// The vectors of the gallery in the format of cmr_hub/static_site/data.py.
 export class StoredVectors extends Vectors {
   constructor({ count, rows }, dim, hasNeutral, coarse, exact) {
     super(count, dim, rows);
@@ -146,7 +146,7 @@ export class StoredVectors extends Vectors {
       }
       for (; at < dim; at++) one += short[at] * whole[start + at];
       const score = scales[place] * (one + two + three + four);
-      // By Cauchy and Schwarz, as the query has length 1.
+      // By the Cauchy-Schwarz inequality, because the query has length 1.
       upper[number] = score + errors[place] + ROUNDING;
       lower[number] = score - errors[place] - ROUNDING;
     }
@@ -156,7 +156,7 @@ export class StoredVectors extends Vectors {
   }
 }
 
-// Vectors of the visitor's own pictures.
+// The vectors of the visitor's pictures.
 export class OwnVectors extends Vectors {
   constructor(list, dim) {
     super(list.length, dim, null);

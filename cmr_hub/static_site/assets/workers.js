@@ -1,9 +1,9 @@
-// Talks with the workers that run the model.
+// Communicate with the workers that run the model.
 export const hasGpu = async () =>
   "Suspending" in WebAssembly && Boolean(await navigator.gpu?.requestAdapter().catch(() => null));
 
 export class Encoder {
-  // report(path, loaded) is called as files come; `gpu` runs the networks with WebGPU.
+  // report(path, loaded) receives the progress of downloads. `gpu` selects WebGPU.
   constructor(report = () => {}, gpu = false) {
     this.waiting = new Map();
     this.number = 0;

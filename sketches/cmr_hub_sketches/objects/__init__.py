@@ -1,4 +1,4 @@
-"""The twenty classes by name: one file for each."""
+"""The twenty classes by name, each in a separate file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eyes, noses and muzzles that several animals share."""
+"""Eyes, noses and muzzles for several animals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLACK = (28, 26, 30)
 
 
 def eye(art: Art, x: float, y: float, size: float, iris: RGB | None = None) -> None:
-    """A dark eye with a highlight; with an iris also a round of that colour."""
+    """Draw a dark eye with a highlight and, if given, an iris of that colour."""
     if iris is not None:
         art.oval(x, y, size, size * 1.05, iris, darker(iris, 0.6), size * 0.2)
         art.oval(x, y, size * 0.42, size * 0.85, BLACK)
@@ -19,7 +19,7 @@ def eye(art: Art, x: float, y: float, size: float, iris: RGB | None = None) -> N
 
 
 def cat_face(art: Art, x: float, y: float, size: float, fur: RGB, muzzle: RGB, iris: RGB) -> None:
-    """A cat's head from the front; `size` is half its width."""
+    """Draw a cat's head from the front; `size` is half its width."""
     edge = darker(fur, 0.5)
     with art.at(x, y, size / 68):
         for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""What every object of the sketched world is: sizes, colours, poses, and how it is drawn."""
+"""Kinds of objects, with their sizes, colours, poses and drawing functions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cmr_hub_sketches.kit import Art
 
 @dataclass(frozen=True)
 class Look:
-    """How one object of its kind looks.
+    """The appearance of an object.
 
     Attributes:
-        colour: the colour that sentences name.
-        patch: the second colour of a patched coat, if it has one.
+        colour: colour that sentences name.
+        patch: second colour of a patched coat, if any.
         pose: one of the kind's poses.
-        night: lamps and windows are lit.
-        dice: decides on the details that no sentence names.
+        night: whether lamps and windows are lit.
+        dice: random generator of the details that no sentence names.
     """
 
     colour: RGB
@@ -33,13 +33,13 @@ class Look:
 class Kind:
     """A kind of object.
 
-    It is drawn in centimetres, facing right, with the ground at y = 0 and the middle at x = 0.
+    An object is drawn in centimetres, facing right, with the ground at y = 0, centred on x = 0.
 
     Attributes:
-        name: the class's name.
-        draw: draws one.
+        name: name of the class.
+        draw: function that draws an object.
         poses: (width, height) in centimetres of each pose.
-        colours: the colours that it comes in.
+        colours: possible colours.
     """
 
     name: str

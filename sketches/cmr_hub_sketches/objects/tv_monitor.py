@@ -55,7 +55,7 @@ def _screen(
     motif: int,
     radius: float = 1.5,
 ) -> None:
-    """A bright picture: hills, a ball or waves, all in shades of one colour."""
+    """Draw a bright picture of hills, a ball or waves, in shades of one colour."""
     bright, dark = art.light(lighter(colour, 0.35)), art.light(darker(colour, 0.25))
     art.rect(x, y, width, height, art.down(bright, art.light(colour)), radius)
     right, bottom = x + width, y + height

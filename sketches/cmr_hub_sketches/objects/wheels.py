@@ -11,7 +11,7 @@ TYRE = (40, 41, 46)
 
 
 def car_wheel(art: Art, x: float, radius: float) -> None:
-    """A tyre with a bright rim; it stands on the ground at x."""
+    """Draw a tyre with a bright rim, on the ground at x."""
     y = -radius
     art.oval(x, y, radius, fill=TYRE, line=INK, width=2)
     art.oval(x, y, radius * 0.66, fill=art.ball(STEEL))
@@ -23,7 +23,7 @@ def car_wheel(art: Art, x: float, radius: float) -> None:
 
 
 def spoked_wheel(art: Art, x: float, radius: float, tyre: float, rim: RGB = STEEL) -> None:
-    """A cycle's wheel of thin spokes; `tyre` is the tyre's thickness."""
+    """Draw a cycle's wheel with thin spokes; `tyre` is the thickness of the tyre."""
     y = -radius
     for spoke in range(8):
         angle = math.pi * spoke / 8

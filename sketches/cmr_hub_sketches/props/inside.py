@@ -1,4 +1,4 @@
-"""Things of a room: on its walls, on its floor, on a table."""
+"""Indoor objects: on walls, on the floor, on a table."""
 
 from __future__ import annotations
 

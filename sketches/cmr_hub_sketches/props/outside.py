@@ -1,4 +1,4 @@
-"""Things that stand about outdoors, or hang in the sky."""
+"""Outdoor objects: on the ground or in the sky."""
 
 from __future__ import annotations
 

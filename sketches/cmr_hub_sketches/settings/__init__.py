@@ -1,4 +1,4 @@
-"""The places by name."""
+"""Settings by name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["INDOORS", "OUTDOORS", "SETTINGS", "WALLS", "Outdoors"]
 
 @dataclass(frozen=True)
 class Outdoors:
-    """A place under the sky.
+    """An outdoor setting.
 
     Attributes:
-        draw: draws it.
-        horizon: the height of the viewer's eyes.
-        ground: from here down there is ground, or water, to stand or float on.
-        weathers: those it has by day.
+        draw: function that draws the setting.
+        horizon: y of the horizon.
+        ground: y below which objects can stand on the ground or float on water.
+        weathers: possible weathers by day.
     """
 
     draw: Callable[[Art, Air], None]
@@ -48,7 +48,7 @@ OUTDOORS: dict[str, Outdoors] = {
     "farm": Outdoors(outdoors.farm, 108, 160),
     "airport": Outdoors(outdoors.airport, 112, 142),
 }
-"""Outdoor places."""
+"""Outdoor settings."""
 
 INDOORS: dict[str, Callable[[Art, Air, RGB], None]] = {
     "living room": indoors.living_room,
@@ -56,7 +56,7 @@ INDOORS: dict[str, Callable[[Art, Air, RGB], None]] = {
     "office": indoors.office,
     "bedroom": indoors.bedroom,
 }
-"""Rooms."""
+"""Indoor settings."""
 
 SETTINGS = (*OUTDOORS, *INDOORS)
 
@@ -69,4 +69,4 @@ WALLS: dict[str, RGB] = {
     "grey": (190, 196, 204),
     "orange": (246, 190, 140),
 }
-"""The colours that walls are painted in."""
+"""Colours of walls."""

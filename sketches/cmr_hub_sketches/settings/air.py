@@ -1,4 +1,4 @@
-"""The sky at every hour and in every weather, and what falls from it."""
+"""The sky by time of day and weather, with rain, snow and fog."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 320, 240
 
 @dataclass(frozen=True)
 class Air:
-    """Hour and weather, and the dice for details that no sentence names.
+    """Time of day and weather, and a random generator for details that no sentence names.
 
     Attributes:
         time: day, sunset or night.
@@ -26,7 +26,7 @@ class Air:
 
     @property
     def night(self) -> bool:
-        """Lamps and windows are lit."""
+        """Whether lamps and windows are lit."""
         return self.time == "night"
 
 
@@ -50,7 +50,7 @@ _LIGHTS = {
 
 
 def backdrop_tone(air: Air) -> Tone:
-    """The light on the surroundings."""
+    """Return the light on the surroundings."""
     if air.night:
         return lit_by((0.42, 0.49, 0.72))
     if air.weather == "foggy":
@@ -59,7 +59,7 @@ def backdrop_tone(air: Air) -> Tone:
 
 
 def figure_tone(air: Air) -> Tone:
-    """The light on what the picture is about: never so dark that its colour is lost."""
+    """Return the light on the main objects, whose colours must stay recognisable."""
     if air.night:
         return lit_by((0.74, 0.76, 0.88))
     red, green, blue = _LIGHTS["sunset" if air.time == "sunset" else air.weather]
@@ -67,17 +67,17 @@ def figure_tone(air: Air) -> Tone:
 
 
 def indoor_tone(air: Air) -> Tone:
-    """The light in a room: by day through the window, by night from warm lamps."""
+    """Return the light in a room, from the window by day and from warm lamps by night."""
     return lit_by((0.84, 0.75, 0.66) if air.night else (1.0, 1.0, 1.0))
 
 
 def indoor_figure_tone(air: Air) -> Tone:
-    """The light in a room on what the picture is about."""
+    """Return the light in a room on the main objects."""
     return lit_by((0.96, 0.9, 0.84) if air.night else (1.0, 1.0, 1.0))
 
 
 def sky(art: Art, air: Air, horizon: float) -> None:
-    """The sky down to the horizon, with sun, moon, stars and clouds as they are."""
+    """Draw the sky down to the horizon, with sun, moon, stars and clouds."""
     top, bottom = _SKIES[air.time if air.time != "day" else air.weather]
     if air.night and air.weather != "clear":
         top, bottom = (22, 28, 48), (60, 70, 96)
@@ -143,7 +143,7 @@ def _clouds(art: Art, air: Air, horizon: float) -> None:
 
 
 def cloud(art: Art, x: float, y: float, size: float, colour: RGB) -> None:
-    """One cloud, in light of its own."""
+    """Draw a cloud, with its own light."""
     base = art.light((round(colour[0] * 0.88), round(colour[1] * 0.9), round(colour[2] * 0.93)))
     with art.at(x, y, size):
         shape = (
@@ -154,7 +154,7 @@ def cloud(art: Art, x: float, y: float, size: float, colour: RGB) -> None:
 
 
 def fall(art: Art, air: Air) -> None:
-    """Rain, snow or fog, over everything."""
+    """Draw rain, snow or fog over everything."""
     dice = air.dice
     if air.weather == "rainy":
         for _ in range(90):

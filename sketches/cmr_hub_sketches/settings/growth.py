@@ -1,4 +1,4 @@
-"""Plants and stones that backgrounds are sown with."""
+"""Plants and stones in backgrounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cmr_hub_sketches.kit import Art, xy
 
 
 def tufts(art: Art, dice: Random, top: float, bottom: float, green: RGB, count: int = 36) -> None:
-    """Grass that grows larger towards the viewer."""
+    """Draw grass that is larger towards the viewer."""
     blade = darker(green, 0.22)
     for _ in range(count):
         y = dice.uniform(top, bottom)
@@ -25,7 +25,7 @@ def tufts(art: Art, dice: Random, top: float, bottom: float, green: RGB, count: 
 
 
 def round_tree(art: Art, x: float, y: float, height: float, green: RGB) -> None:
-    """A leafy tree; it stands at (x, y)."""
+    """Draw a leafy tree at (x, y)."""
     with art.at(x, y, height / 100):
         art.limb([(0, -5), (0, -30), (-1, -58)], [11, 8, 7], art.round((122, 84, 56)))
         art.blob(
@@ -39,7 +39,7 @@ def round_tree(art: Art, x: float, y: float, height: float, green: RGB) -> None:
 
 
 def fir(art: Art, x: float, y: float, height: float, green: RGB, *, snowy: bool = False) -> None:
-    """A fir tree, perhaps under snow."""
+    """Draw a fir tree, optionally with snow."""
     with art.at(x, y, height / 100):
         art.rect(-4, -16, 8, 16, (106, 74, 52))
         for top, bottom, half in ((-56, -12, 30), (-78, -36, 23), (-100, -60, 16)):
@@ -63,7 +63,7 @@ def fir(art: Art, x: float, y: float, height: float, green: RGB, *, snowy: bool 
 
 
 def ridge(art: Art, dice: Random, level: float, swing: float, colour: RGB, bottom: float) -> None:
-    """A line of rolling hills, filled down to `bottom`."""
+    """Draw a line of rolling hills, filled down to `bottom`."""
     points = [(-20 + 60 * step, level + dice.uniform(-swing, swing)) for step in range(7)]
     art.blob(
         [(-60, bottom), *points, (380, bottom), (160, bottom + 30)], art.shade(colour, 0.12, 0.16)

@@ -1,4 +1,4 @@
-"""Rooms. Each draws its wall in the colour that sentences name, its floor and its window."""
+"""Rooms, with a wall in the colour that sentences name, a floor and a window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cmr_hub_sketches.kit import Art
 from cmr_hub_sketches.settings.air import HEIGHT, WIDTH, Air, sky
 
 FLOOR = 158
-"""Where the wall meets the floor."""
+"""y of the edge between wall and floor."""
 
 
 def living_room(art: Art, air: Air, wall: RGB) -> None:

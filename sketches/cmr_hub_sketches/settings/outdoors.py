@@ -1,4 +1,4 @@
-"""Places under the open sky. Each draws itself, from the sky to the ground at the viewer's feet."""
+"""Outdoor settings, drawn from the sky down to the foreground."""
 
 from __future__ import annotations
 

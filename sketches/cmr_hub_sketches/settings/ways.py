@@ -14,7 +14,7 @@ SLEEPER = (104, 80, 64)
 
 
 def road_along(art: Art) -> None:
-    """A road from left to right."""
+    """Draw a road from left to right."""
     art.rect(0, 178, WIDTH, 46, art.down(ASPHALT, darker(ASPHALT, 0.18)))
     art.rect(0, 180, WIDTH, 2, WHITE)
     art.rect(0, 220, WIDTH, 2.6, WHITE)
@@ -23,7 +23,7 @@ def road_along(art: Art) -> None:
 
 
 def road_towards(art: Art, horizon: float) -> None:
-    """A road that comes from the horizon to the viewer."""
+    """Draw a road from the horizon to the viewer."""
     art.polygon(
         [(156, horizon), (164, horizon), (330, HEIGHT + 2), (-10, HEIGHT + 2)],
         art.down(ASPHALT, darker(ASPHALT, 0.2)),
@@ -52,7 +52,7 @@ def road_towards(art: Art, horizon: float) -> None:
 
 
 def track_along(art: Art, y: float, gauge: float) -> None:
-    """A railway track from left to right; its wheels run at y."""
+    """Draw a railway track from left to right, at height y."""
     art.polygon(
         [
             (0, y - gauge * 0.9),
@@ -79,7 +79,7 @@ def track_along(art: Art, y: float, gauge: float) -> None:
 
 
 def track_towards(art: Art, horizon: float, x: float, half: float, y: float) -> None:
-    """A railway track that comes from the horizon; at height y it is centred on x, 2·half wide."""
+    """Draw a railway track from the horizon; at height y it is centred on x and 2·half wide."""
     grow = (HEIGHT + 2 - horizon) / (y - horizon)
     vanish = 160.0
 

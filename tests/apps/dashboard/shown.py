@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_index import run_index
 
 
 def figure(app: AppTest, place: int = 0) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def numbers(column: Any) -> list[float]:
 
 
 def key_of(results: Path, texts: str) -> str:
-    groups = grouped(read_runs(results / "runs.jsonl")[0])
+    groups = grouped(run_index(results / "runs.jsonl"))
     return next(group.key for group in groups if group.factors["texts"] == texts)
 
 

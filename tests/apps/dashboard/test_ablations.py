@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from run_records import groups_of
 
 from cmr_hub.experiments.plan import RUNS
-from cmr_hub.experiments.results import read_runs
 from cmr_hub.experiments.run_groups import grouped
+from cmr_hub.experiments.run_index import run_index
 from cmr_hub.experiments.run_record import RunRecord
 
 from .conftest import record, write_runs
@@ -40,7 +41,7 @@ def test_a_table_shows_its_metric_first(visit_page, study: Path) -> None:
     app.selectbox(key="view").select("table").run()
     header, *rows = frames(app)[0]
     assert header[:4] == ["configuration", "MAP@all average", "std", "seeds"]
-    groups = {group.factors["texts"]: group for group in grouped(read_runs(study / RUNS)[0])}
+    groups = {group.factors["texts"]: group for group in grouped(run_index(study / RUNS))}
     for row in rows:
         assert float(row[1]) == groups[row[0]].mean("MAP@all", "average")
 
@@ -49,7 +50,7 @@ def test_lines_are_told_apart_by_what_differs_in_them(visit_page, tmp_path: Path
     others = [record("LDA", 0, preset=name) for name in ("mmd", "coral")]
     write_runs(tmp_path, [record("TF-IDF", 0), *others])
     app = visit_page("ablations", tmp_path, view="Precision and recall")
-    keys = [group.key for group in grouped(map(RunRecord.parse, others))]
+    keys = [group.key for group in groups_of(map(RunRecord.parse, others))]
     app.multiselect(key="lines").set_value(keys).run()
     assert {line["name"] for line in figure(app)["data"]} == {"mmd", "coral"}
 

@@ -14,7 +14,9 @@ from cmr_hub import load
 from cmr_hub.apps.dashboard.navigation import PAGES
 from cmr_hub.apps.dashboard.sources import Sources, run_store, space_sources
 from cmr_hub.cli.dashboard import SCRIPT
+from cmr_hub.experiments import results, run_index
 from cmr_hub.experiments.report import number, write_report
+from cmr_hub.experiments.results import append_run
 from cmr_hub.experiments.space import answers, ranking
 from cmr_hub.experiments.stored_space import read_stored_space, stored_spaces
 from cmr_hub.releases import RELEASES, release_directory
@@ -85,7 +87,7 @@ def test_a_damaged_line_is_left_out_and_told(name: str, visit_page, tmp_path: Pa
     app = visit_page(name, tmp_path)
     assert not app.exception
     assert "1 damaged entry of runs" in app.warning[0].value
-    assert any("line 16 is left out: not a whole JSON line" in text.value for text in app.text)
+    assert any("line 16 is left out: not a complete JSON line" in text.value for text in app.text)
 
 
 def test_damaged_files_beside_the_runs(visit_page, tmp_path: Path) -> None:
@@ -377,6 +379,23 @@ def test_settings_are_the_same_in_the_package_and_beside_it() -> None:
     assert "gatherUsageStats = false" in beside.read_text()
 
 
+def test_a_large_store_that_grows(
+    visit_page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "CHUNK", 2**18)
+    monkeypatch.setattr(run_index, "CHUNK", 2**18)
+    runs = [record(label, seed, finished=None) for seed in range(700) for label in ROWS]
+    write_runs(tmp_path, runs, "{broken")
+    for count in (2_100, 2_101):
+        app = visit_page("overview", tmp_path)
+        assert not app.exception
+        facts = {metric.label: metric.value for metric in app.metric}
+        assert (facts["Runs"], facts["Configurations"]) == (f"{count:,}", "3")
+        assert facts["Hours of training"] == f"{count * 1.5 / 3600:.1f}"
+        assert "line 2101 is left out" in words(app)
+        append_run(record("LDA", 700, finished=None), tmp_path / "runs.jsonl")
+
+
 def test_a_given_model_comes_before_the_included_ones(visit_page, study: Path, tmp_path) -> None:
     """Runs of `cmr train` beside it are shown with those of the results."""
     own = tmp_path / "mine" / "model"
@@ -385,4 +404,4 @@ def test_a_given_model_comes_before_the_included_ones(visit_page, study: Path, t
     home = Sources(study, (tmp_path / "mine",))
     assert next(iter(space_sources(home)[0])) == f"model:{own}"
     assert list(home.model_directories()) == [str(own), *RELEASES]
-    assert len(run_store(home).records) == 2 * len(run_store(Sources(study, ())).records)
+    assert len(run_store(home).index) == 2 * len(run_store(Sources(study, ())).index)

@@ -86,7 +86,7 @@ def test_encode(client, model, red_square) -> None:
 @pytest.mark.parametrize(
     ("method", "address", "body", "why"),
     [
-        ("GET", "/search", None, "The text is empty; give a sentence."),
+        ("GET", "/search", None, "The text is empty; enter a sentence."),
         ("GET", "/search?text=wug", None, "No word of the text is known to this model: wug"),
         ("GET", f"/search?text={'x' * 3000}", None, "The text has 3,000 characters"),
         (
@@ -101,19 +101,19 @@ def test_encode(client, model, red_square) -> None:
             None,
             "Count must be a whole number from 1 to 500, not",
         ),
-        ("GET", "/search?text=red&cuont=2", None, "There is no parameter 'cuont'; there are text,"),
+        ("GET", "/search?text=red&cuont=2", None, "There is no parameter 'cuont'; use text,"),
         ("GET", "/search_text?text=red&labels=red", None, "There is no parameter 'labels'"),
         ("GET", "/search?text=red&distinct=perhaps", None, "Distinct must be true or false, not"),
         ("GET", "/search?text=red&min_score=2", None, "Min_score must be a number from -1 to 1"),
         ("GET", "/search?text=red&where=year", None, "There is no column 'year'"),
         ("GET", "/search?like=none", None, "This result is no longer in the gallery"),
         ("GET", "/search?image=x", None, "Cannot read the picture: image must be a data: URL"),
-        ("GET", "/encode?text=red&count=2", None, "There is no parameter 'count'; there are text."),
-        ("GET", "/facets?id=2", None, "There is no parameter 'id'; none can be given here."),
+        ("GET", "/encode?text=red&count=2", None, "There is no parameter 'count'; use text."),
+        ("GET", "/facets?id=2", None, "There is no parameter 'id'; this route has none."),
         ("POST", "/search", b"", "Cannot read the picture: the file is empty."),
         ("POST", "/search", b"<svg/>", "Cannot read the picture: it is not a JPEG, PNG"),
         ("POST", "/encode?text=red", b"x", "Cannot read the picture"),
-        ("GET", "/encode", None, "Give either a text or a picture."),
+        ("GET", "/encode", None, "Send either a text or a picture."),
         (
             "POST",
             "/search",

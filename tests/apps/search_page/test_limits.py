@@ -73,7 +73,7 @@ def test_pixels_in_flight_are_bounded_over_all(monkeypatch) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(decode, [30_000_000] * 20))
-    assert 60_000_000 <= most <= uploads.OF_LARGE
+    assert 60_000_000 <= most <= uploads.MAX_LARGE
 
 
 def test_small_pictures_do_not_wait_for_large_ones(monkeypatch) -> None:
@@ -184,7 +184,7 @@ def test_long_choices_are_refused(engine) -> None:
         return str(handlers.ask(None, *given)[0]["status"])
 
     assert "at most 300" in said(["red"] * 301)
-    assert said("red") == "The values of a filter are a list: choose them from it."
+    assert said("red") == "The values of a filter must be a list; choose them from the filter."
     assert said(["red"] * 300).startswith("3 pictures found")
 
 
@@ -223,7 +223,7 @@ def test_a_slow_upload_ends(site, monkeypatch) -> None:
 
 
 def test_no_address_has_all_connections(site, monkeypatch) -> None:
-    monkeypatch.setattr(server, "OF_ADDRESS", 5)
+    monkeypatch.setattr(server, "MAX_PER_ADDRESS", 5)
     lines = held(site, b"GET / HTTP/1.1\r\n", 9)
     closed: set[int] = set()
     deadline = time.monotonic() + 8  # a slow request is ended after 10
@@ -245,8 +245,8 @@ def is_closed(line: socket.socket) -> bool:
 
 def test_one_address_waits_for_itself(monkeypatch) -> None:
     """It has so many turns and places; another address is answered meanwhile."""
-    monkeypatch.setattr(limits, "AT_WORK", 2)
-    monkeypatch.setattr(limits, "WAITING", 3)
+    monkeypatch.setattr(limits, "MAX_CONCURRENT", 2)
+    monkeypatch.setattr(limits, "MAX_WAITING", 3)
     codes: dict[str, list[int]] = {"a": [], "b": []}
     most = 0
 

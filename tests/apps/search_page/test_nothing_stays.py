@@ -112,10 +112,10 @@ def test_a_running_page_is_not_swept(here) -> None:
 
 
 def test_a_folder_is_full_and_has_room_again(here, monkeypatch) -> None:
-    monkeypatch.setattr(visitor_files, "MAX_OF_ADDRESS", 50)
+    monkeypatch.setattr(visitor_files, "MAX_PER_ADDRESS", 50)
     files = VisitorFolder(most=100)
     first = files.keep("a", BytesIO(b"x" * 60))
-    with pytest.raises(FullError, match="no room for more pictures; try again later"):
+    with pytest.raises(FullError, match="no space for more pictures; try again later"):
         files.keep("b", BytesIO(b"x" * 60))
     assert len(files_in(here)) == 2
     with pytest.raises(FullError):
@@ -128,7 +128,7 @@ def test_a_folder_is_full_and_has_room_again(here, monkeypatch) -> None:
 def test_old_uploads_go(here, monkeypatch) -> None:
     files = VisitorFolder()
     path = files.keep("a", BytesIO(b"x"))
-    monkeypatch.setattr(visitor_files, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(visitor_files, "STORED_SECONDS", -1.0)
     files.keep("b", BytesIO(b"x"))
     assert not Path(path).exists()
     with pytest.raises(CMRError, match="in this visit"):
@@ -151,7 +151,7 @@ def test_a_full_disk_is_told(serve_page, model, monkeypatch) -> None:
     for _ in range(3):
         answer = upload()
         assert answer.status_code == 507
-        assert answer.json()["error"].startswith("The page has no room for more pictures;")
+        assert answer.json()["error"].startswith("The page has no space for more pictures;")
     monkeypatch.setattr(visitor_files.shutil, "copyfileobj", copy)
     (path,) = upload().raise_for_status().json()
     assert Path(path).stat().st_size == 5_000_000

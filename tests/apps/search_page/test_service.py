@@ -116,10 +116,10 @@ def test_as_curl_does(url, red_square) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({}, "The text is empty; give a sentence."),
+        ({}, "The text is empty; enter a sentence."),
         ({"text": "wug"}, "No word of the text is known to this model: wug"),
         ({"text": "x" * 100_000}, "The text has 100,000 characters"),
-        ({"text": "\0\x1b"}, "The text is empty; give a sentence."),
+        ({"text": "\0\x1b"}, "The text is empty; enter a sentence."),
         ({"text": "red", "count": 0}, f"{COUNT}, not 0."),
         ({"text": "red", "count": 10**9}, COUNT),
         ({"text": "red", "count": 2.5}, COUNT),

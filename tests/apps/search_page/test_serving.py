@@ -188,12 +188,12 @@ def test_what_mcp_may_leave_out(mcp_url, model) -> None:
     found, _ = called(mcp_url, "encode", text="a blue square")
     assert len(found["vector"]) == model.dim
     for tool, arguments, why in (
-        ("search", {}, "The text is empty; give a sentence."),
+        ("search", {}, "The text is empty; enter a sentence."),
         ("search", {"text": "blue", "colour": "x"}, "`colour` is not a valid"),
         ("search", {"text": "blue", "count": 0}, "Count must be a whole number from 1 to 500"),
         ("search", {"text": "blue", "where": "colour = 3"}, "There is no column 'colour'"),
         ("item", {"id": "none"}, "The gallery has no item with this id."),
-        ("encode", {}, "Give either a text or a picture"),
+        ("encode", {}, "Send either a text or a picture"),
     ):
         assert why in called(mcp_url, tool, **arguments)[1]
 
@@ -223,7 +223,7 @@ def test_the_demo_says_what_it_needs(tmp_path) -> None:
     assert ran.stdout == ""
     assert ran.stderr == (
         "error: there is no model directory runs/none, and no release (photos, sketch) or short "
-        "name (`cmr models` lists them) like it; train one with `cmr train --out runs/none`\n"
+        "name (see `cmr models`) of this name; train one with `cmr train --out runs/none`\n"
     )
 
 

@@ -160,11 +160,11 @@ def test_zip_bombs(tmp_path) -> None:
     assert str(found[1]) == "cannot read the picture big.png: it is larger than 20 MB"
     many = zip_of(tmp_path / "many.zip", **{f"{n}.png": PIXEL for n in range(MAX_ZIP_ENTRIES + 5)})
     *_, last = pictures_in([many])
-    assert "has 2,005 pictures, and only the first 2,000" in str(last[1])
+    assert "has 2,005 pictures; only the first 2,000" in str(last[1])
     many = zip_of(tmp_path / "broken.zip", **{f"{n}.png": b"x" for n in range(MAX_REFUSED + 5)})
     *refused, last = pictures_in([many])
     assert len(refused) == MAX_REFUSED
-    assert str(last[1]) == ("25 pictures of broken.zip cannot be read, and the rest were skipped")
+    assert str(last[1]) == ("broken.zip has 25 unreadable pictures, and the rest were skipped")
 
 
 def test_zips_that_are_none(tmp_path) -> None:
@@ -174,7 +174,7 @@ def test_zips_that_are_none(tmp_path) -> None:
     ]
     zip_of(tmp_path / "empty.zip", **{"readme.txt": b"hello"})
     assert [str(why) for _, why in pictures_in([tmp_path / "empty.zip"])] == [
-        "empty.zip has no pictures in it"
+        "empty.zip contains no pictures"
     ]
     good = picture_bytes("PNG", Image.effect_noise((60, 60), 60))
     path = zip_of(tmp_path / "damaged.zip", **{"a.png": good})

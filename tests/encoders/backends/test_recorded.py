@@ -77,7 +77,7 @@ def test_a_cut_text_is_told_of_once(clip_files, clip_text_onnx, no_network, capl
     model.encode_texts(["dog " * 76, "cat " * 90])
     model.encode_texts(["dog " * 76])
     (told,) = caplog.records
-    assert "it is cut: dog dog" in told.getMessage()
+    assert "for example: dog dog" in told.getMessage()
 
 
 def test_the_image_side_is_built_for_a_picture(
@@ -175,7 +175,7 @@ def test_the_library_is_used_where_tokens_differ(
 def test_the_library_is_used_where_nothing_is_recorded(
     in_torch, clip_files, clip_text_onnx, monkeypatch
 ) -> None:
-    monkeypatch.setattr(recorded, "found", lambda *_: None)
+    monkeypatch.setattr(recorded, "cached", lambda *_: None)
     model = cmr_hub.load(clip_files.directory, backend="onnx")
     assert not isinstance(model.text.encoder.backbone, RecordedBackbone)
     np.testing.assert_allclose(model.encode_texts(TEXTS), in_torch.encode_texts(TEXTS), atol=1e-5)
@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written(clip_text, clip_text_onnx, monkeypatch, 
     def full(*_):
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(recorded, "kept", full)
+    monkeypatch.setattr(recorded, "cached_or_made", full)
     again = export_text_encoder(clip_text, backend_placement("onnx"))
     np.testing.assert_array_equal(again.transform(DOCUMENTS), clip_text_onnx.transform(DOCUMENTS))
     told = [one.levelno for one in caplog.records if one.name == recorded.__name__]
@@ -209,7 +209,7 @@ def test_changed_weights_are_not_answered_from_the_export(
     with pytest.raises(ModelFormatError, match="have changed since it was loaded: load it again"):
         model.encode_images(["any.png"])
     shutil.rmtree(directory)
-    with pytest.raises(ModelFormatError, match="the files of clip are gone"):
+    with pytest.raises(ModelFormatError, match="the files of clip were removed"):
         model.encode_images(["any.png"])
 
 
@@ -225,5 +225,5 @@ def test_it_has_no_network(clip_files, clip_text_onnx, clip_text_openvino) -> No
         lambda: encoder.backbone.images({}),
         encoder.backbone.reload,
     ):
-        with pytest.raises(CMRError, match="run by another backend"):
+        with pytest.raises(CMRError, match="uses another backend"):
             ask()

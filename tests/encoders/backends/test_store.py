@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cmr_hub.encoders.backends.store import kept
+from cmr_hub.encoders.backends.store import cached_or_made
 from cmr_hub.errors import StorageError
 
 
@@ -23,7 +23,7 @@ def count_and_write(directory) -> None:
 
 
 def process() -> None:
-    kept("a", ["facts"], count_and_write)
+    cached_or_made("a", ["facts"], count_and_write)
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +33,15 @@ def home(tmp_path, monkeypatch):
 
 
 def test_it_is_made_once(home) -> None:
-    first = kept("onnx-int8", ["facts"], write)
+    first = cached_or_made("onnx-int8", ["facts"], write)
     assert first.parent == home / "exports"
-    assert first == kept("onnx-int8", ["facts"], lambda _: pytest.fail("made again"))
-    assert kept("onnx-int8", ["other facts"], write) != first
+    assert first == cached_or_made("onnx-int8", ["facts"], lambda _: pytest.fail("made again"))
+    assert cached_or_made("onnx-int8", ["other facts"], write) != first
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "lost", "more", "no sums", "odd sums"])
 def test_what_is_damaged_is_made_anew(damage, caplog) -> None:
-    directory = kept("a", ["facts"], write)
+    directory = cached_or_made("a", ["facts"], write)
     file, sums = directory / "network.onnx", directory / "checksums.json"
     match damage:
         case "changed":
@@ -56,7 +56,7 @@ def test_what_is_damaged_is_made_anew(damage, caplog) -> None:
             sums.unlink()
         case "odd sums":
             sums.write_text("[" * 100_000)
-    assert kept("a", ["facts"], write) == directory
+    assert cached_or_made("a", ["facts"], write) == directory
     assert file.read_bytes() == b"weights"
     assert {path.name for path in directory.iterdir()} == {"network.onnx", "checksums.json"}
     assert "damaged" in caplog.text
@@ -68,7 +68,7 @@ def test_nothing_is_left_of_one_that_failed(home) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        kept("a", ["facts"], fail)
+        cached_or_made("a", ["facts"], fail)
     assert [path.suffix for path in (home / "exports").iterdir()] == [".lock"]
 
 
@@ -87,4 +87,4 @@ def test_processes_wait_for_the_first(home, monkeypatch) -> None:
 def test_a_home_that_is_a_file(home, monkeypatch) -> None:
     (home / "exports").touch()
     with pytest.raises((StorageError, OSError)):
-        kept("a", ["facts"], write)
+        cached_or_made("a", ["facts"], write)

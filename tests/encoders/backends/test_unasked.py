@@ -119,7 +119,7 @@ def test_exports_are_told_and_made_once(saved, tmp_path, pictures, monkeypatch, 
     monkeypatch.setenv("CMR_CACHE_HOME", str(tmp_path))
     for _ in range(2):
         cmr_hub.load(saved, device="cpu").encode_texts(TEXTS)
-    assert caplog.text.count("Exporting sentence for onnx in float32, once") == 1
+    assert caplog.text.count("Exporting sentence for onnx in float32; this happens once") == 1
 
 
 def test_an_export_of_another_preprocessing_is_not_taken(exported, monkeypatch) -> None:
@@ -178,7 +178,7 @@ def test_without_a_cache_torch_runs_it(
     found, expected = model.encode_images(pictures), in_torch.encode_images(pictures)
     np.testing.assert_array_equal(found, expected)
     assert [one.levelno for one in caplog.records] == [logging.WARNING] * 2
-    assert caplog.text.count("is run by torch, which is slower") == 2
+    assert caplog.text.count("uses torch, which is slower") == 2
 
 
 def test_what_cannot_be_exported_is_run_by_torch(
@@ -192,7 +192,7 @@ def test_what_cannot_be_exported_is_run_by_torch(
     monkeypatch.setattr(making, "export_onnx", fail)
     model = cmr_hub.load(saved, device="cpu")
     np.testing.assert_array_equal(model.encode_texts(TEXTS), in_torch.encode_texts(TEXTS))
-    assert "run by torch, which is slower: cannot be exported" in caplog.text
+    assert "uses torch, which is slower: cannot be exported" in caplog.text
     with pytest.raises(CMRError, match="cannot be exported"):
         cmr_hub.load(saved, backend="onnx").encode_texts(TEXTS)
 
@@ -209,7 +209,7 @@ def test_without_tracing_the_slow_way_is_taken(tmp_path, monkeypatch, caplog) ->
             "tiny",
             is_quick=True,
         )
-    assert "tiny is exported the slow way: division by zero" in caplog.text
+    assert "tiny is exported without tracing, which is slower: division by zero" in caplog.text
     rows = np.ones((5, 3), np.float32)
     found = OnnxRuntimeSession(tmp_path / "network.onnx")({"rows_of_three": rows})
     np.testing.assert_allclose(found, network(torch.from_numpy(rows)).detach(), atol=1e-6)
@@ -229,19 +229,19 @@ def test_changed_weights_are_not_exported(saved, tmp_path, monkeypatch) -> None:
 
     def changed(self, file):
         if file.endswith((".safetensors", ".pth")):
-            raise WeightsError(f"{file}: SHA-256 differs")
+            raise WeightsError(f"{file}: other SHA-256")
         return real(self, file)
 
     monkeypatch.setattr(WeightsPackage, "checked", changed)
     model = cmr_hub.load(saved, device="cpu")
     for encode in (lambda: model.encode_texts(TEXTS), lambda: model.image.required_encoder):
-        with pytest.raises(CMRError, match="SHA-256 differs"):
+        with pytest.raises(CMRError, match="other SHA-256"):
             encode()
 
 
 def test_other_encoders_stay_in_torch(clip_files, saved_model, monkeypatch) -> None:
     assert set(IMAGE_ENCODERS) > EXPORTED_QUICKLY == {"efficientnet_lite2"}
-    monkeypatch.setattr(convert, "kept", refuse)
+    monkeypatch.setattr(convert, "cached_or_made", refuse)
     for name in (clip_files.directory, saved_model):
         model = cmr_hub.load(name, device="cpu")
         assert model.image.movable is model.image

@@ -103,7 +103,7 @@ def test_the_rest_is_left_alone(layers, pixels) -> None:
 @pytest.mark.parametrize("batch", [1, 4])
 def test_features_are_those_of_torchs_own_folding_to_the_bit(encoder, batch) -> None:
     # Stored features and galleries were made with it.
-    expected = fuse(encoder.blocks(encoder._whole())).requires_grad_(False)
+    expected = fuse(encoder.blocks(encoder._complete())).requires_grad_(False)
     expected = expected.to(memory_format=torch.channels_last)
     own = encoder.network
     if isinstance(encoder, FineMobileNetV2Encoder):

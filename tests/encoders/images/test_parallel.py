@@ -8,7 +8,7 @@ from threading import Barrier, Event, Thread
 import pytest
 import torch
 
-from cmr_hub.encoders.images.parallel import pieces_in_work, side_by_side
+from cmr_hub.encoders.images.parallel import pieces_in_work, thread_map
 from cmr_hub.training.threads import torch_threads
 
 SECONDS = 60
@@ -28,7 +28,7 @@ def threads_of_a_new_thread() -> int:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 30])
 def test_in_order(count) -> None:
-    assert list(side_by_side(lambda item: item * item, range(count))) == [
+    assert list(thread_map(lambda item: item * item, range(count))) == [
         item * item for item in range(count)
     ]
 
@@ -41,7 +41,7 @@ def test_few_items_are_taken_ahead() -> None:
             taken.append(item)
             yield item
 
-    for done in side_by_side(lambda item: item, items()):
+    for done in thread_map(lambda item: item, items()):
         assert len(taken) - done <= pieces_in_work() == 5
 
 
@@ -54,7 +54,7 @@ def test_each_works_with_one_thread_and_a_new_thread_has_all() -> None:
         both.wait(SECONDS)
         return torch.get_num_threads(), new
 
-    assert set(side_by_side(work, range(4))) == {(1, 2)}
+    assert set(thread_map(work, range(4))) == {(1, 2)}
     assert threads_of_a_new_thread() == 2
 
 
@@ -67,13 +67,13 @@ def test_a_thread_that_began_meanwhile_works_side_by_side_too() -> None:
         both.wait(SECONDS)
         assert over.wait(SECONDS)
 
-    outer = Thread(target=lambda: list(side_by_side(first, range(4))))
+    outer = Thread(target=lambda: list(thread_map(first, range(4))))
     outer.start()
     try:
         assert begun.wait(SECONDS)
         inner = Thread(
             target=lambda: seen.append(
-                [torch.get_num_threads(), *side_by_side(lambda item: item, range(4))]
+                [torch.get_num_threads(), *thread_map(lambda item: item, range(4))]
             )
         )
         inner.start()
@@ -87,5 +87,5 @@ def test_a_thread_that_began_meanwhile_works_side_by_side_too() -> None:
 
 def test_what_fails_leaves_the_threads_too() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(lambda item: 1 // item, [1, 1, 0, 1]))
+        list(thread_map(lambda item: 1 // item, [1, 1, 0, 1]))
     assert threads_of_a_new_thread() == 2

@@ -52,7 +52,7 @@ def test_truncated_file(tmp_path, state, kept):
     path = tmp_path / "w"
     save_file(state, path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(WeightsError, match=r"w is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match=r"w is not a valid safetensors file"):
         read_weights(path)
 
 
@@ -62,7 +62,7 @@ def test_truncated_file(tmp_path, state, kept):
 def test_file_of_another_kind(tmp_path, content):
     path = tmp_path / "w"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a valid safetensors file"):
         read_weights(path)
 
 
@@ -82,24 +82,33 @@ def test_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("0.weight"), r"1 tensors missing \['0.weight'\], 0 unknown"),
-        (lambda s: s.pop("1.running_var"), r"1 tensors missing \['1.running_var'\]"),
-        (lambda s: s.update(more=torch.zeros(1)), r"0 tensors missing \[\], 1 unknown \['more'\]"),
-        (lambda s: s.clear(), "6 tensors missing"),
+        (lambda s: s.pop("0.weight"), r"1 missing tensors \['0.weight'\], 0 unknown"),
+        (lambda s: s.pop("1.running_var"), r"1 missing tensors \['1.running_var'\]"),
+        (
+            lambda s: s.update(more=torch.zeros(1)),
+            r"0 missing tensors \[\], 1 unknown ones \['more'\]",
+        ),
+        (lambda s: s.clear(), "6 missing tensors"),
         (
             lambda s: s.update({"0.weight": torch.zeros(4, 4)}),
             r"0.weight has shape \(4, 4\), expected \(4, 3\)",
         ),
-        (lambda s: s["0.bias"].fill_(np.nan), "0.bias is not finite numbers"),
-        (lambda s: s["1.running_mean"].fill_(-np.inf), "1.running_mean is not finite numbers"),
+        (lambda s: s["0.bias"].fill_(np.nan), "0.bias has values that are not finite"),
+        (
+            lambda s: s["1.running_mean"].fill_(-np.inf),
+            "1.running_mean has values that are not finite",
+        ),
         (
             lambda s: s.update({"0.bias": torch.full((4,), 1e300, dtype=torch.float64)}),
-            "0.bias is not finite numbers",
+            "0.bias has values that are not finite",
         ),
-        (lambda s: s.update({"0.bias": torch.zeros(4, dtype=torch.int8)}), "0.bias is not finite"),
+        (
+            lambda s: s.update({"0.bias": torch.zeros(4, dtype=torch.int8)}),
+            "0.bias has values that are not finite",
+        ),
         (
             lambda s: s.update({"0.bias": torch.zeros(4, dtype=torch.complex64)}),
-            "0.bias is not finite",
+            "0.bias has values that are not finite",
         ),
     ],
 )

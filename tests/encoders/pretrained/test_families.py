@@ -86,7 +86,7 @@ def test_half_a_character(model) -> None:
 def test_a_text_that_is_cut_is_told_of_once(family, model, caplog) -> None:
     limit = 77 if family in OPEN_CLIP and family != "open_clip-siglip2" else LIMITS.get(family, 64)
     encoder = model.text.encoder
-    encoder._is_told = False
+    encoder._has_warned = False
     # Every letter is a token where the vocabulary has few words; a beginning and an end at most.
     with caplog.at_level(logging.WARNING):
         model.encode_texts(["dog " * ((limit - 3) // 4), "a dog"])
@@ -95,7 +95,7 @@ def test_a_text_that_is_cut_is_told_of_once(family, model, caplog) -> None:
         model.encode_texts(["a dog", "z q " * limit])
         model.encode_texts(["z q " * limit])
     (told,) = caplog.records
-    assert "is cut" in told.getMessage()
+    assert "truncates long texts" in told.getMessage()
     assert "z q z q" in told.getMessage()
     assert encoder.backbone.is_cut("一" * limit)
     if family in BYTES:

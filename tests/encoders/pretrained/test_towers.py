@@ -209,7 +209,7 @@ def test_a_document_is_the_mean_of_its_sentences(sentence_model) -> None:
 @pytest.mark.parametrize("name", [*VISION_ONLY])
 def test_one_side_is_no_model_for_search(name, vision) -> None:
     with pytest.raises(
-        ModelFormatError, match=r"^\S+ reads no texts: .*--image-encoder hf:"
+        ModelFormatError, match=r"^\S+ does not encode texts, .*--image-encoder hf:"
     ) as told:
         cmr_hub.load(vision(name), device="cpu")
     assert "\n" not in str(told.value)
@@ -217,9 +217,11 @@ def test_one_side_is_no_model_for_search(name, vision) -> None:
 
 def test_texts_alone_are_no_model_for_search(sentence_model, build_sentence_model, tmp_path):
     for directory in (sentence_model, build_sentence_model(tmp_path / "bert")):
-        with pytest.raises(ModelFormatError, match=r"reads no pictures: .*--text-encoder hf:"):
+        with pytest.raises(
+            ModelFormatError, match=r"does not encode pictures, .*--text-encoder hf:"
+        ):
             cmr_hub.load(directory, device="cpu")
-        with pytest.raises(CMRError, match="reads no pictures"):
+        with pytest.raises(CMRError, match="cannot encode pictures"):
             image_encoder(f"hf:{directory}")
 
 

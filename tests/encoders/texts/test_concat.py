@@ -37,7 +37,7 @@ def test_saved_and_loaded_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_it_cannot_hold_itself() -> None:
-    with pytest.raises(CMRError, match="cannot hold itself"):
+    with pytest.raises(CMRError, match="cannot contain itself"):
         text_encoder("concat", encoders=["bow", "concat"])
 
 

@@ -41,7 +41,7 @@ def test_vocabulary_is_by_falling_frequency_and_min_count() -> None:
 
 def test_sentences_are_apart() -> None:
     # Only words of one sentence stand together.
-    with pytest.raises(CMRError, match="stand together"):
+    with pytest.raises(CMRError, match="occur together"):
         GloveEncoder(min_count=1).fit([("dog", "cat"), ("bus",)])
 
 

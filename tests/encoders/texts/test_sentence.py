@@ -104,7 +104,7 @@ def test_the_state_names_the_weights(folder, encoder, build_sentence_model, tmp_
 
     other = build_sentence_model(tmp_path / "other", seed=1)
     changed = settings | {"options": settings["options"] | {"source": str(other)}}
-    with pytest.raises(ModelFormatError, match="SHA-256 differs"):
+    with pytest.raises(ModelFormatError, match="other SHA-256"):
         SentenceEncoder.from_state(changed, {})
     gone = settings | {"options": settings["options"] | {"source": str(tmp_path / "gone")}}
     with pytest.raises(ModelFormatError, match="gone"):
@@ -135,7 +135,7 @@ def test_broken_directories(build_sentence_model, tmp_path) -> None:
     truncated = build_sentence_model(tmp_path / "truncated")
     weights = truncated / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(CMRError, match=r"model\.safetensors is not a whole safetensors file"):
+    with pytest.raises(CMRError, match=r"model\.safetensors is not a valid safetensors file"):
         SentenceEncoder(source=str(truncated)).fit([])
     no_config = build_sentence_model(tmp_path / "no_config")
     (no_config / "config.json").write_text("{")
@@ -177,14 +177,16 @@ def test_max_length_of_the_model_counts(build_sentence_model, tmp_path) -> None:
 
 @pytest.mark.parametrize("source", ["/no/such/directory", "a b", "../model"])
 def test_neither_directory_nor_repository(source: str) -> None:
-    with pytest.raises(CMRError, match="neither a directory here nor a Hub"):
+    with pytest.raises(CMRError, match="neither an existing directory nor a repository on the Hub"):
         SentenceEncoder(source=source).fit([])
 
 
 def test_without_network(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(CMRError, match=r"'no/such' could not be fetched .* HF_HUB_OFFLINE is set"):
+    with pytest.raises(
+        CMRError, match=r"'no/such' could not be downloaded .* HF_HUB_OFFLINE is set"
+    ):
         SentenceEncoder(source="no/such").fit([])
 
 

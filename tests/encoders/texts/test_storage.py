@@ -93,7 +93,7 @@ def test_settings_that_are_no_json_object(saved, content: bytes) -> None:
         ({"name": "bert"}, "unknown text encoder 'bert'"),
         ({"name": None}, "name"),
         ({"settings": []}, "settings"),
-        ({"settings": {}}, "options are missing"),
+        ({"settings": {}}, "options of the text encoder are missing"),
         ({"settings": {"options": {"colour": 1}}}, "no option 'colour'"),
         ({"settings": {"options": {}, "vocabulary": []}}, "at least one word"),
         ({"settings": {"options": {}, "vocabulary": ["a", 1]}}, "at least one word"),

@@ -135,7 +135,10 @@ def test_not_fitted():
         (lambda settings, arrays: settings.pop("words"), "word vectors are missing"),
         (lambda settings, arrays: settings["options"].update(dim=5), "of 12 numbers, not 5"),
         (lambda settings, arrays: settings["options"].update(filters=10**9), "filters|is 7"),
-        (lambda settings, arrays: settings.pop("options"), "options are missing"),
+        (
+            lambda settings, arrays: settings.pop("options"),
+            "options of the text encoder are missing",
+        ),
     ],
 )
 def test_damage(encoder, change, message):

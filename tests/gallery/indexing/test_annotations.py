@@ -86,9 +86,9 @@ def test_columns_that_the_gallery_has_itself(gallery, four) -> None:
     assert len(gallery.store.table(Where("size > 0 AND metadata_size = 'large'"))) == 1
     told = summary.text()
     for name in ("size", "path", "folder", "id", "sentences", "modality", "sha256", "modified"):
-        assert f"the column '{name}' is kept as metadata_" in told
-    assert "'tags' are kept as JSON text" in told
-    assert "'box' are kept as JSON text" in told
+        assert f"the column '{name}' is stored as metadata_" in told
+    assert "'tags' are stored as JSON text" in told
+    assert "'box' are stored as JSON text" in told
     assert index_folder(gallery, four).unchanged == 4
 
 

@@ -109,7 +109,7 @@ def test_a_folder_without_pictures_keeps_its_rows_until_prune(gallery, base, gon
         (base / gone).mkdir()
     summary = index_folder(gallery, base)
     assert (summary.removed, summary.kept.total(), len(gallery)) == (0, count, 6)
-    assert f"{count:,} pictures no longer exist and stay" in summary.text()
+    assert f"{count:,} pictures no longer exist but remain" in summary.text()
     assert str(base / gone) in summary.text()
     assert index_folder(gallery, base, prune=True).removed == count
     assert len(gallery) == 6 - count
@@ -162,15 +162,15 @@ def test_hidden_pictures_are_told(gallery, base) -> None:
     shutil.copy(base / "a.png", base / "x" / ".c.png")
     (base / "x" / ".nothing").touch()
     told = index_folder(gallery, base).skipped
-    assert told == [(str(base / "x" / ".c.png"), "a hidden file is not read")]
+    assert told == [(str(base / "x" / ".c.png"), "hidden files are not read")]
 
 
 def test_a_summary_names_the_first_of_many() -> None:
     tables = [(f"/{number}/metadata.json", "it is empty") for number in range(32)]
     text = Summary(told=tables, kept=Counter({f"/{n}": 1 for n in range(5)})).text()
     assert text.count("it is empty") == 20
-    assert "and 12 more; --log FILE names them all" in text
-    assert "left in these folders: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
+    assert "and 12 more; --log FILE lists all" in text
+    assert "their folders have no pictures: /0 (1), /1 (1), /2 (1) and 2 more. Is a drive" in text
 
 
 def test_no_folder_is_read_that_is_excluded(tmp_path) -> None:
@@ -217,7 +217,7 @@ def test_what_was_removed_stays_out_until_restored(gallery, base, tmp_path, mode
     for _ in range(2):
         summary = index_folder(gallery, base)
         assert (summary.left_out, summary.added, len(gallery)) == (out, 0, 5)
-    assert f"{out} left out" in summary.text()
+    assert f"{out} skipped, because they were removed" in summary.text()
     gallery.store.verify()
     assert index_folder(gallery, base, restore=True).added == out
     assert gallery.store.dismissed.num_rows == 0

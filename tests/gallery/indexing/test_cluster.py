@@ -23,13 +23,19 @@ def second_node() -> Iterator[object]:
     """One of two nodes of a cluster that this process is connected to."""
     from ray.cluster_utils import Cluster
 
-    store = {"object_store_memory": 100 * 2**20}
+    # One core each, and no monitors: every process takes seconds to start.
+    node_args = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_log_monitor": False}
+    # By default Ray's workers have the lowest priority, so that next to other tests they hardly
+    # run at all, and a dead node is noticed after 15 seconds.
+    settings = {"worker_niceness": 0, "health_check_period_ms": 500}
     both = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 2, "include_dashboard": False, **store},
-    )
+        head_node_args={
+            "include_dashboard": False, "no_monitor": True, "_system_config": settings, **node_args
+        },
+    )  # fmt: skip
     try:
-        node = both.add_node(num_cpus=2, **store)
+        node = both.add_node(**node_args)
         ray.init(address=both.address, log_to_driver=False, logging_level="error")
         yield node
     finally:

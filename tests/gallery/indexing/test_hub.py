@@ -16,9 +16,8 @@ from pictures import picture
 
 from cmr_hub.errors import DataFormatError, HubError
 from cmr_hub.gallery.gallery import Gallery
-from cmr_hub.gallery.indexing.hub import fetch_dataset
+from cmr_hub.gallery.indexing.hub import fetch_dataset, unpack_pictures
 from cmr_hub.gallery.indexing.index import index_folder
-from cmr_hub.gallery.indexing.unpack import unpack_pictures
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_bytes_beside_a_picture_are_no_metadata(tmp_path, caplog) -> None:
     base = unpack_pictures(tmp_path, tmp_path / "unpacked", "r")
     record = json.loads((base / "train" / "metadata.jsonl").read_text())
     assert record == {"file_name": "0000000.png", "tags": ["a", "b"]}
-    assert "left out: ['mask', 'thumbnails', 'raw']" in caplog.text
+    assert "are skipped: ['mask', 'thumbnails', 'raw']" in caplog.text
 
 
 @pytest.mark.parametrize(

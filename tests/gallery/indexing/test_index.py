@@ -231,11 +231,11 @@ def test_what_is_passed_over_is_counted_and_named(gallery, folder, tmp_path) -> 
     summary = index_folder(gallery, folder, log=log)
     assert summary.added == 9
     text = summary.text()
-    assert "passed over: 2 .svg: the format is not supported" in text
-    assert "passed over: 2 without extension: it is not a picture" in text
-    assert "passed over: 1 .gz: it is compressed: unpack it to a .tar file" in text
-    assert "passed over: 6 .jpg: it is not a JPEG" in text  # with broken.jpg
-    assert "more; --log FILE names them all" in text
+    assert "skipped: 2 .svg: the format is not supported" in text
+    assert "skipped: 2 without extension: it is not a picture" in text
+    assert "skipped: 1 .gz: it is compressed: unpack it to a .tar file" in text
+    assert "skipped: 6 .jpg: it is not a JPEG" in text  # with broken.jpg
+    assert "more; --log FILE lists all" in text
     lines = [line.split("\t") for line in log.read_text().splitlines()]
     assert {len(line) for line in lines} == {2}
     paths = [Path(path) for path, _ in lines]

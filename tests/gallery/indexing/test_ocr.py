@@ -123,7 +123,7 @@ def test_a_failure_is_told_once_and_the_pictures_are_indexed(
     assert (summary.added, len(summary.unread_text), summary.unreadable) == (3, 3, {})
     lines = [line for line in summary.text().splitlines() if "out of memory" in line]
     assert len(lines) == 1
-    assert "the text of 3 pictures cannot be read" in lines[0]
+    assert "the text in 3 pictures cannot be read" in lines[0]
     log = (tmp_path / "log.txt").read_text()
     assert log.count("its text cannot be read: out of memory") == 3
     assert set(texts(gallery).values()) == {None}

@@ -144,8 +144,8 @@ def test_what_is_passed_over_is_told(gallery, base, tmp_path, monkeypatch) -> No
     log = tmp_path / "log.txt"
     text = index_folder(gallery, base, log=log).text()
     assert len(gallery) == 5
-    assert "passed over: 1 .m4a: it is a video or a sound without pictures" in text
-    assert "passed over: 1 .mov: it is not a video that can be read" in text
+    assert "skipped: 1 .m4a: it is a video or a sound without pictures" in text
+    assert "skipped: 1 .mov: it is not a video that can be read" in text
     lines = dict(line.split("\t") for line in log.read_text().splitlines())
     names = {Path(path).name for path in lines}
     assert names == {"broken.mp4", "list.mp4", "empty.mov", "song.m4a"}
@@ -156,8 +156,8 @@ def test_what_is_passed_over_is_told(gallery, base, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(Video, "__init__", needs)
     film(base / "new.mp4", [RED])
     text = index_folder(gallery, base).text()
-    assert 'passed over: 3 .mp4: a video needs an extra: pip install "cmr-hub[video]"' not in text
-    assert 'passed over: 2 .mp4: a video needs an extra: pip install "cmr-hub[video]"' in text
+    assert 'skipped: 3 .mp4: a video needs an extra: pip install "cmr-hub[video]"' not in text
+    assert 'skipped: 2 .mp4: a video needs an extra: pip install "cmr-hub[video]"' in text
     assert len(gallery) == 5
 
 
@@ -171,7 +171,7 @@ def test_a_table_and_a_text_say_of_all_frames(gallery, base) -> None:
         row = rows[f"trip/movie.mp4#t={at}"]
         assert (row["sentences"], row["label"], row["time"]) == (["a trip"], "holiday", at)
         assert row["metadata_time"] == "noon"
-    assert "kept as metadata_time" in summary.text()
+    assert "stored as metadata_time" in summary.text()
     assert rows["still#t=0"]["sentences"] == ["a meadow"]
     assert index_folder(gallery, base).unchanged == 5
 

@@ -44,7 +44,7 @@ def test_datasets_that_do_not_fit(colour_folder):
     dataset = load_dataset("folder", colour_folder)
     with pytest.raises(UnknownNameError, match="train"):
         captioned_pictures([dataset.split("test")], seed=0)
-    with pytest.raises(DataFormatError, match="different datasets"):
+    with pytest.raises(DataFormatError, match="none of them twice"):
         captioned_pictures([dataset, dataset], seed=0)
-    with pytest.raises(DataFormatError, match="one at least"):
+    with pytest.raises(DataFormatError, match="at least one dataset"):
         captioned_pictures([], seed=0)

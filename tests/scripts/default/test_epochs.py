@@ -48,5 +48,5 @@ def test_no_warmup():
     ],
 )
 def test_settings_out_of_range(wrong):
-    with pytest.raises(TrainingError, match=r"wanted|wants"):
+    with pytest.raises(TrainingError, match=r"needs|must be"):
         Schedule(**SETTINGS | wrong)

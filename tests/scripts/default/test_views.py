@@ -204,7 +204,7 @@ def test_no_pictures(teacher, tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"views": 0}, {"size": 8}, {"teacher_size": 5}])
 def test_settings_out_of_range(wrong):
-    with pytest.raises(TrainingError, match="distillation wants"):
+    with pytest.raises(TrainingError, match="distillation needs"):
         ViewSettings(**wrong)
 
 

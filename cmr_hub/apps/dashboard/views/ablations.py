@@ -11,7 +11,8 @@ import streamlit as st
 from cmr_hub.apps.dashboard.navigation import page_file
 from cmr_hub.apps.dashboard.sources import RunStore, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figure_box, sheet_box
+from cmr_hub.apps.dashboard.widgets import choice, figure_box, sheet_box
+from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import verdict
 from cmr_hub.experiments.run_groups import (
     DIRECTIONS,
@@ -23,7 +24,6 @@ from cmr_hub.experiments.run_groups import (
     factor_grid,
     grouped_names,
     labels,
-    metric_of,
     ranked,
     telling_factors,
 )
@@ -42,11 +42,11 @@ _FILTERS: Final = ("dataset", "protocol", "method", "texts", "images")
 
 
 def page() -> None:
-    """Show the page. Filters and results are fragments, so that a change reruns only its own."""
+    """Show the page. Filters and results are fragments, so that a change reruns only one."""
     st.title("Ablations")
     home = sources()
     store = run_store(home)
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     if not store.groups:
         nothing(
             f"No runs are stored in {literal(home.results)} yet.",
@@ -63,6 +63,13 @@ def _body(store: RunStore) -> None:
 
 @st.fragment
 def _shown(store: RunStore, picked: list[RunGroup]) -> None:
+    try:
+        _results(store, picked)
+    except CMRError as error:  # the store was rewritten
+        st.error(literal(error))
+
+
+def _results(store: RunStore, picked: list[RunGroup]) -> None:
     columns = st.columns(4)
     metric = columns[0].selectbox("Metric", list(METRICS), key="metric", bind="query-params")
     direction = columns[1].selectbox(
@@ -76,9 +83,7 @@ def _shown(store: RunStore, picked: list[RunGroup]) -> None:
         "curves": "Precision and recall",
         "classes": "By class",
     }
-    view = columns[2].selectbox(
-        "Show", list(views), format_func=views.__getitem__, key="view", bind="query-params"
-    )
+    view = choice(columns[2], "Show", views, "view")
     groups = ranked(picked, metric, direction)
     if not groups:
         st.info(
@@ -98,19 +103,24 @@ def _shown(store: RunStore, picked: list[RunGroup]) -> None:
     elif view == "classes":
         _classes(groups, names, direction)
     else:
-        with columns[3]:
-            by = _colour_by()
+        by = columns[3].selectbox(
+            "Colour by",
+            [_NOTHING, *_FILTERS],
+            key="by",
+            bind="query-params",
+            help="Groups bars that differ only in this factor.",
+        )
         _bars(store, groups, names, metric, direction, by)
 
 
 def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
-    wanted: dict[str, list[str]] = {}
+    selected: dict[str, list[str]] = {}
     with st.container(border=True):
         columns = [*st.columns(3), *st.columns(3)]
         usual = _usual(groups)
         for place, factor in enumerate(_FILTERS):
             options = sorted({group.factors[factor] for group in groups})
-            wanted[factor] = columns[place].multiselect(
+            selected[factor] = columns[place].multiselect(
                 factor.capitalize(),
                 options,
                 default=usual.get(factor),
@@ -119,30 +129,20 @@ def _pick(groups: Sequence[RunGroup]) -> list[RunGroup]:
                 placeholder="all",
             )
         terms = sorted({term for group in groups for term in group.terms})
-        have = columns[-1].multiselect(
+        required = columns[-1].multiselect(
             "With all loss terms", terms, key="terms", bind="query-params", placeholder="any"
         )
-        picked = chosen(groups, wanted, have)
+        picked = chosen(groups, selected, required)
         runs = sum(group.n for group in picked)
         st.caption(f"Runs: {runs:,}. Configurations: {len(picked):,}.")
     return picked
 
 
 def _usual(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
-    """Return the most frequent dataset and protocol, which are selected by default."""
+    """Return the default filters: the most frequent pair of dataset and protocol."""
     both = Counter((group.factors["dataset"], group.factors["protocol"]) for group in groups)
     dataset, protocol = both.most_common(1)[0][0]
     return {"dataset": [dataset], "protocol": [protocol]}
-
-
-def _colour_by() -> str:
-    return st.selectbox(
-        "Colour by",
-        [_NOTHING, *_FILTERS],
-        key="by",
-        bind="query-params",
-        help="Groups bars that differ only in this factor.",
-    )
 
 
 def _bars(
@@ -155,7 +155,7 @@ def _bars(
 ) -> None:
     shown = groups[:_MOST_BARS]
     if len(shown) < len(groups):
-        st.caption(f"The best {_MOST_BARS} of {len(groups):,}; filter above to see others.")
+        st.caption(f"The best {_MOST_BARS} of {len(groups):,} are shown; filter to see others.")
     series = None if by == _NOTHING else [group.factors[by] for group in shown]
     rows = names[: len(shown)]
     if series is not None:
@@ -174,17 +174,18 @@ def _bars(
 
 def _runs(store: RunStore, group: RunGroup, name: str) -> None:
     st.subheader(literal(name))
+    values = [group.values("MAP@all", way) for way in DIRECTIONS]
+    values.append(group.values("MAP@50", "average"))
     rows: list[list[Value]] = [
         [
-            seed,
-            *(metric_of(record, "MAP@all", way) for way in DIRECTIONS),
-            metric_of(record, "MAP@50", "average"),
+            record.seed,
+            *(figures.get(record.seed) for figures in values),
             record.epochs,
             float(record.seconds),
             record.finished or "",
             (record.cell or "")[:16],
         ]
-        for seed, record in sorted(group.records.items())
+        for record in group.load()
     ]
     header = ["seed", *(f"MAP@all {way}" for way in DIRECTIONS), "MAP@50", "epochs", "seconds"]
     sheet_box(Sheet([*header, "finished", "cell"], rows), name, key=f"runs-{group.key}")
@@ -212,18 +213,12 @@ def _heat(groups: list[RunGroup], metric: str, direction: str) -> None:
 
 def _differences(groups: list[RunGroup], names: list[str], metric: str, direction: str) -> None:
     by_key = dict(zip([group.key for group in groups], names, strict=True))
-    key = st.selectbox(
-        "Reference",
-        list(by_key),
-        format_func=by_key.__getitem__,
-        key="reference",
-        bind="query-params",
-    )
+    key = choice(st, "Reference", by_key, "reference")
     reference = next(group for group in groups if group.key == key)
     found = against(groups, reference, metric, direction)
     paired = [(name, one) for name, one in zip(names, found, strict=True) if one is not None]
     if not paired:
-        st.info("No other configuration shares a seed with the reference: nothing to pair.")
+        st.info("No other configuration has a seed in common with the reference.")
         return
     title = f"differences {metric} {direction}"
     first = paired[:_MOST_BARS]
@@ -233,7 +228,7 @@ def _differences(groups: list[RunGroup], names: list[str], metric: str, directio
         [name, one.difference, one.low, one.high, one.p, one.n, verdict(one)]
         for name, one in paired
     ]
-    header = [_NAME, "difference", "95 % from", "to", "p", "seeds", "in words"]
+    header = [_NAME, "difference", "95 % from", "to", "p", "seeds", "conclusion"]
     sheet_box(Sheet(header, rows), title, key="differences-table")
     st.caption(
         "Two-sided t-test paired over seeds, with 95 % confidence intervals, not corrected for "
@@ -263,7 +258,7 @@ def _table(groups: list[RunGroup], names: list[str], metric: str, direction: str
 
 
 def _lines(groups: list[RunGroup], names: list[str]) -> list[tuple[RunGroup, str]]:
-    """Select some groups, and return them with names that distinguish them."""
+    """Return the selected groups with names that distinguish them."""
     by_key = dict(zip([group.key for group in groups], names, strict=True))
     keys = st.multiselect(
         "Configurations",

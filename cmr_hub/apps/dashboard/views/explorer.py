@@ -1,4 +1,4 @@
-"""Retrieval explorer page: the ranking of one query with hits and misses, in one or two spaces."""
+"""Retrieval explorer page: rank the answers to a query in one or two spaces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cmr_hub.apps.dashboard.sources import (
 )
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import Card, cards, figure_box, figures
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice, figure_box, figures
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
 from cmr_hub.experiments.space import Answers, Direction, Space, ranking
@@ -37,16 +37,14 @@ def page() -> None:
     st.title("Retrieval explorer")
     home = sources()
     found, wrong = all_spaces(home)
-    problems(run_store(home).problems, "runs.jsonl")
+    problems(run_store(home).index.problems, "runs.jsonl")
     problems(wrong, "the stored embeddings")
     if not found:
         nothing("There is no space to search: no model with a gallery and no stored embeddings.")
         return
     names = {key: source.name for key, source in found.items()}
     columns = st.columns(2)
-    first = columns[0].selectbox(
-        "Run or model", list(names), format_func=names.__getitem__, key="space", bind="query-params"
-    )
+    first = choice(columns[0], "Run or model", names, "space")
     second = columns[1].selectbox(
         "Compare with",
         [_NONE, *names],
@@ -60,25 +58,21 @@ def page() -> None:
 @st.fragment
 def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     columns = st.columns([1, 1, 3])
-    way: Direction = columns[0].selectbox(
-        "Direction", list(_WAYS), format_func=_WAYS.__getitem__, key="way", bind="query-params"
-    )
-    order = columns[1].selectbox(
-        "Queries", list(_ORDERS), format_func=_ORDERS.__getitem__, key="order", bind="query-params"
-    )
+    way = choice(columns[0], "Direction", _WAYS, "way")
+    order = choice(columns[1], "Queries", _ORDERS, "order")
     try:
-        asked = space(source)
-        found = answers_of(source, asked, way)
+        shown = space(source)
+        found = answers_of(source, shown, way)
     except CMRError as error:
         st.error(literal(error))
         return
     queries = _ordered(found, order)
-    rows = asked.image_rows if way == "i2t" else asked.text_rows
-    ids = [asked.items[int(rows[query])].id for query in queries]
+    rows = shown.image_rows if way == "i2t" else shown.text_rows
+    ids = [shown.items[int(rows[query])].id for query in queries]
     places = dict(zip(ids, map(int, queries), strict=True))
 
     def named(id_: str) -> str:
-        item = asked.items[int(rows[places[id_]])]
+        item = shown.items[int(rows[places[id_]])]
         ap = found.ap[places[id_]]
         score = "no answer" if np.isnan(ap) else f"AP {number(float(ap))}"
         return " · ".join(filter(None, [score, item.label, id_]))
@@ -87,8 +81,8 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
         "Query", ids, format_func=named, key="query", bind="query-params", filter_mode="contains"
     )
     side = "image" if way == "i2t" else "text"
-    _query(asked, int(rows[places[chosen]]), side)
-    panels = [(source, asked, found)]
+    _query(shown, int(rows[places[chosen]]), side)
+    panels = [(source, shown, found)]
     if other is not None:
         try:
             compared = space(other)
@@ -106,14 +100,14 @@ def _confusions(panels: list[tuple[SpaceSource, Space, Answers]]) -> None:
         return
     st.header("Confusion between classes")
     for place, column in enumerate(st.columns(len(panels))):
-        source, asked, found = panels[place]
+        source, shown, found = panels[place]
         with column:
             st.caption(literal(source.name))
             if found.confusion is None:
                 st.info("These items have no classes.")
             else:
                 figure_box(
-                    confusion(found, asked.classes, DEPTH),
+                    confusion(found, shown.classes, DEPTH),
                     f"confusion {source.name}",
                     key=f"confusion-{place}",
                 )
@@ -126,27 +120,26 @@ def _ordered(found: Answers, order: str) -> IntArray:
     return worst if order == "worst" else worst[::-1]
 
 
-def _query(asked: Space, row: int, side: str) -> None:
-    item = asked.items[row]
+def _query(shown: Space, row: int, side: str) -> None:
+    item = shown.items[row]
     with st.container(border=True):
         columns = st.columns([1, 3])
         with columns[0]:
             cards([Card(item, "the query", side)])
         with columns[1]:
-            for sentence in item.sentences or (
-                "The sentences of this item are not on this machine.",
-            ):
+            missing = ("The sentences of this item are missing on this machine.",)
+            for sentence in item.sentences or missing:
                 st.text(sentence)
 
 
-def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, id_: str) -> None:
+def _ranking(source: SpaceSource, shown: Space, found: Answers, way: Direction, id_: str) -> None:
     st.subheader(literal(source.name))
-    rows = asked.image_rows if way == "i2t" else asked.text_rows
-    query = next((n for n, row in enumerate(rows) if asked.items[int(row)].id == id_), None)
+    rows = shown.image_rows if way == "i2t" else shown.text_rows
+    query = next((n for n, row in enumerate(rows) if shown.items[int(row)].id == id_), None)
     if query is None:
         st.info("This query is not in the test set of this run.")
         return
-    result = ranking(asked, way, query)
+    result = ranking(shown, way, query)
     figures(
         {
             "AP of the query": "–" if result.ap is None else number(result.ap),
@@ -154,16 +147,16 @@ def _ranking(source: SpaceSource, asked: Space, found: Answers, way: Direction, 
             "Relevant": f"{int(result.hits.sum())} of {len(result.hits)}",
         }
     )
-    if asked.kept < 1:
+    if shown.kept < 1:
         st.caption(
-            f"From stored vectors, which keep {asked.kept:.1%} of the squared length; figures may "
-            "differ slightly from those of the run."
+            f"Computed from stored vectors, which retain {shown.kept:.1%} of the squared length. "
+            "Figures may differ slightly from those of the run."
         )
-    others = asked.text_rows if way == "i2t" else asked.image_rows
+    others = shown.text_rows if way == "i2t" else shown.image_rows
     side = "text" if way == "i2t" else "image"
     cards(
         Card(
-            asked.items[int(others[place])],
+            shown.items[int(others[place])],
             f"{rank}. {score:.3f}",
             side,
             bool(hit),

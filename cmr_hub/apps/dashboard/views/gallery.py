@@ -18,7 +18,7 @@ from cmr_hub.apps.dashboard.sources import (
     zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
-from cmr_hub.apps.dashboard.widgets import Card, cards
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
@@ -63,11 +63,14 @@ def _body(source: SpaceSource, shown: Space) -> None:
         placeholder="two red buses on a street at night",
         max_chars=_MOST_LETTERS,
     )
-    target: Modality = columns[1].selectbox(
-        "among", list(_TARGETS), format_func=_TARGETS.__getitem__, key="among", bind="query-params"
-    )
+    target = choice(columns[1], "among", _TARGETS, "among")
     count = columns[2].number_input("hits", 1, 50, 10, key="hits", bind="query-params")
     hits = _search(source, text, target, int(count))
+    if shown.n_items is not None and len(shown.items) < shown.n_items:
+        st.caption(
+            f"The map shows a random sample of {len(shown.items):,} of {shown.n_items:,} items. "
+            "The search covers all of them."
+        )
     options = map_settings(len(shown.rows))
     maps = maps_of(stages_of(source_facts(source), shown), options, "gallery")
     name, coloured = _coloured(source, shown)
@@ -93,7 +96,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
 
 
 def _coloured(source: SpaceSource, shown: Space) -> tuple[str, Space]:
-    """Return the space with the labels for its colours, and a name that identifies both."""
+    """Return the space with the selected labels, and a name that identifies both."""
     named = zero_shot_spaces(source, shown)
     if not named:
         return source.name, shown

@@ -1,15 +1,16 @@
-"""Overview page: the best models, the study's tables with published figures, and new results."""
+"""Overview page: the best models, the tables with published figures, and new results."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import Sources, run_store, sources, tables
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figures, words_box
+from cmr_hub.apps.dashboard.widgets import choice, figures, words_box
 from cmr_hub.experiments.changes import Change, changes
 from cmr_hub.experiments.report import report_table, spread, verdict
 from cmr_hub.experiments.table_export import Sheet
@@ -28,11 +29,11 @@ def page() -> None:
     home = sources()
     store, found = run_store(home), tables(home)
     st.title("CMR Hub")
-    st.markdown("Pictures and sentences in one space: what was trained, measured and compared.")
-    problems(store.problems, "runs.jsonl")
+    st.markdown("Models of a common space of pictures and sentences, and their evaluation.")
+    problems(store.index.problems, "runs.jsonl")
     if found.problem:
         st.error(literal(found.problem))
-    if not store.records:
+    if not len(store.index):
         nothing(
             f"No runs are stored in {literal(home.results)} yet. These commands create some:",
             "cmr ablate grids/study.toml --image-weights mobilenet_v2=mobilenet_v2.safetensors",
@@ -40,14 +41,13 @@ def page() -> None:
         )
         return
     _facts(home)
-    st.header("First of each table")
+    st.header("Best of each table")
     st.caption(
-        "MAP@all, unless the last column names another figure. Rows that the first is not "
-        "significantly better than, after Holm's correction, are named beside it."
+        "The figure is MAP@all, unless the last column names another one. Ties are rows that the "
+        "best row is not significantly better than, after Holm's correction."
     )
     results = [result for _, filled in found.plans for result in filled]
-    # Tables of MAP first.
-    results.sort(key=lambda result: result.table.measure != "map")
+    results.sort(key=lambda result: result.table.measure != "map")  # tables of MAP first
     words_box(best(results), "best models", key="best")
     _released(home)
     _tables(home)
@@ -56,20 +56,20 @@ def page() -> None:
 
 def _facts(home: Sources) -> None:
     store = run_store(home)
-    finished = [record.finished for record in store.records if record.finished]
-    hours = sum(record.seconds for record in store.records) / 3600
+    latest = pc.max(store.index.table["finished"]).as_py()
+    hours = store.index.numbers["seconds"].sum() / 3600
     figures(
         {
-            "Runs": f"{len(store.records):,}",
+            "Runs": f"{len(store.index):,}",
             "Configurations": f"{len(store.groups):,}",
             "Hours of training": f"{hours:.1f}",
-            "Latest run": str(max(map(str, finished), default="–"))[:10],
+            "Latest run": (latest or "–")[:10],
         }
     )
 
 
 def best(results: list[TableResult]) -> Sheet:
-    """Return the first row of every measured table, and the rows that it is not better than."""
+    """Return the best row of every measured table, and the rows tied with it."""
     rows: list[list[Value]] = []
     for result in results:
         first = next(iter(result.ranked), None)
@@ -89,7 +89,7 @@ def best(results: list[TableResult]) -> Sheet:
                 spread(first, figure),
                 first.n,
                 ", ".join(row.row.label for row in result.tied)
-                or ("there is no other row" if alone else "none: it is the best"),
+                or ("no other row" if alone else "none"),
                 compared,
                 result.table.reference,
                 result.measure.meaning,
@@ -98,10 +98,10 @@ def best(results: list[TableResult]) -> Sheet:
     return Sheet(
         [
             "table",
-            "first",
+            "best",
             "mean ± std",
             "seeds",
-            "not told apart from",
+            "ties",
             "against the reference",
             "reference",
             "figure",
@@ -148,13 +148,7 @@ def _tables(home: Sources) -> None:
         "with their own protocols; see the notes below each table."
     )
     names = sorted(plans, key=lambda name: (name != _STUDY, name))
-    name = st.selectbox(
-        "Grid",
-        names,
-        format_func=lambda name: plans[name][0].title,
-        key="grid",
-        bind="query-params",
-    )
+    name = choice(st, "Grid", {name: plans[name][0].title for name in names}, "grid")
     for result in plans[name][1]:
         shown = report_table(result)
         st.subheader(literal(result.table.title))
@@ -176,27 +170,27 @@ def _tables(home: Sources) -> None:
 
 
 _FOLDABLE = ("dataset", "protocol", "images", "texts", "n")
-# Columns that publications lack come last, so that published figures are next to ours.
+# These columns, which publications lack, come last, so that published figures are next to ours.
 _AFTER_PUBLISHED = ("R@1 i→t / t→i", "R@10 i→t / t→i", "MAP@50", "accuracy image / text")
 
 
 def folded(sheet: Sheet) -> tuple[dict[str, str], list[str]]:
-    """Return the values that are the same in all our rows, by column, and the other columns."""
+    """Return the columns with one value in all our rows, with that value, and the other columns."""
     alike: dict[str, str] = {}
     for place, name in enumerate(sheet.header):
         values = {str(row[place]) for row in sheet.rows if row[place]}
         if name in _FOLDABLE and len(values) == 1:
             alike["seeds" if name == "n" else name] = values.pop()
-    kept = [
+    others = [
         name
         for name in sheet.header
         if name not in alike and not (name == "n" and "seeds" in alike)
     ]
-    return alike, sorted(kept, key=lambda name: name in _AFTER_PUBLISHED)
+    return alike, sorted(others, key=lambda name: name in _AFTER_PUBLISHED)
 
 
 def literal_finding(line: str) -> str:
-    """Escape a finding of the report, but keep its list marker."""
+    """Escape a finding of the report except its list marker."""
     text = line.strip().replace("**", "")
     return f"- {literal(text[2:])}" if text.startswith("- ") else f"\n{literal(text)}\n"
 

@@ -1,4 +1,4 @@
-"""Common space page: map images and texts before and after training, next to raw features."""
+"""Common space page: map images and texts before and after training, and raw features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cmr_hub.apps.dashboard.sources import (
     space_sources,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import figure_box, figures
+from cmr_hub.apps.dashboard.widgets import choice, figure_box, figures
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
@@ -44,13 +44,8 @@ def page() -> None:
     if not found:
         nothing("There is nothing to show: no model with a gallery and no stored embeddings.")
         return
-    key = st.selectbox(
-        "Model or run",
-        list(found),
-        format_func=lambda key: found[key].name,
-        key="space",
-        bind="query-params",
-    )
+    names = {key: source.name for key, source in found.items()}
+    key = choice(st, "Model or run", names, "space")
     try:
         shown = space(found[key])
     except CMRError as error:
@@ -80,8 +75,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
     )
     epoch, stage = _epoch(shown)
     _figures(source, shown, epoch)
-    given = stages_of(source_facts(source), shown)
-    maps = maps_of(given, options, "space")
+    maps = maps_of(stages_of(source_facts(source), shown), options, "space")
     if maps is None:
         return
     right = None
@@ -114,11 +108,11 @@ def _body(source: SpaceSource, shown: Space) -> None:
 
 
 def _clusters(shown: Space, epoch: int) -> IntArray | None:
-    """Show how well k-means finds the classes, and return its clusters."""
+    """Show how well the clusters of k-means match the classes, and return them."""
     now = shown.at(epoch)
     found = cluster(now.vectors(), now.labels[now.rows])
     if found is None:
-        st.info("k-means needs two classes or more, and as many different vectors.")
+        st.info("k-means needs at least two classes, and as many distinct vectors as classes.")
         return None
     st.caption(
         f"k-means of images and texts in the common space, with as many clusters as classes, each "
@@ -129,7 +123,7 @@ def _clusters(shown: Space, epoch: int) -> IntArray | None:
 
 
 def _epoch(shown: Space) -> tuple[int, int]:
-    """Return the epoch to show, and its index among the stages."""
+    """Return the selected epoch and its index among the stages."""
     epochs = [*shown.stages, shown.epoch]
     if len(epochs) == 1:
         st.caption("Only the trained model is stored; `cmr train --snapshots` also stores epochs.")
@@ -189,8 +183,7 @@ def _raw(source: SpaceSource, shown: Space, options: ProjectionOptions) -> None:
 def _raw_map(
     source: SpaceSource, shown: Space, rows: FloatArray, options: ProjectionOptions
 ) -> None:
-    given = _raw_input(source_facts(source), rows)
-    maps = maps_of(given, options, "raw")
+    maps = maps_of(_raw_input(source_facts(source), rows), options, "raw")
     if maps is None:
         return
     pictures = images_only(shown, rows)

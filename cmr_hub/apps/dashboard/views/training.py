@@ -1,4 +1,4 @@
-"""Training curves page: curves of stored runs, models, running trainings and a log."""
+"""Training curves page: curves of stored runs, models, running trainings and logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from cmr_hub.apps.dashboard.sources import RunStore, Sources, run_store, sources
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import colour_keys, figure_box
+from cmr_hub.apps.dashboard.widgets import choice, colour_keys, figure_box
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.acmr_log import parse_acmr_log
 from cmr_hub.experiments.curves import Curve, model_curves, running_curves, stored_curves
@@ -21,11 +21,11 @@ _SEEDS: Final = {"first": "first seed", "all": "all seeds"}
 
 
 def page() -> None:
-    """Show the selection of runs and their curves, which refresh while a training runs."""
+    """Show the selected runs and their curves; the curves refresh while a training runs."""
     st.title("Training curves")
     home = sources()
     store = run_store(home)
-    problems(store.problems, "runs.jsonl")
+    problems(store.index.problems, "runs.jsonl")
     names = _options(home, store)
     live = home.trainings()
     if live:
@@ -46,19 +46,17 @@ def page() -> None:
         max_selections=_MOST,
         placeholder="select up to eight",
     )
-    seeds = columns[1].selectbox(
-        "Seeds", list(_SEEDS), format_func=_SEEDS.__getitem__, key="seeds", bind="query-params"
-    )
+    seeds = choice(columns[1], "Seeds", _SEEDS, "seeds")
     columns = st.columns([3, 1, 1])
     smoothing = columns[0].slider(
         "Smoothing", 0.0, 0.95, 0.0, 0.05, key="smoothing", bind="query-params"
     )
     log = columns[1].toggle("Log axis", key="log", bind="query-params")
     final = columns[2].toggle(
-        "Show last phase",
+        "Show final phase",
         key="final",
         bind="query-params",
-        help="After the number of epochs is chosen, a run may train again on all pairs: dashed.",
+        help="Dashed: a run may train again on all pairs after it has chosen the number of epochs.",
     )
     logged = _log()
     every = _LIVE_SECONDS if any(key.startswith("live:") for key in keys) else None
@@ -77,7 +75,7 @@ def _log() -> Curve | None:
     with st.expander("Overlay a log of the ACMR code or the 2019 project"):
         file = st.file_uploader("A log file", type=["txt", "log", "out"], key="log-file")
         pasted = st.text_area(
-            "or its lines",
+            "or its text",
             key="log-text",
             height=120,
             placeholder="Epoch: [ 1][ 5/33] time: 1.25, emb_loss: 3067.69, domain_loss: 1.84, "
@@ -89,7 +87,7 @@ def _log() -> Curve | None:
         curve, wrong = parse_acmr_log(text)
         if curve is not None:
             st.caption(
-                f"{len(curve.epochs):,} points read, drawn as “log”. Its losses may be scaled "
+                f"{len(curve.epochs):,} points are shown as “log”. Its losses may be scaled "
                 "differently."
             )
         if wrong:
@@ -154,9 +152,9 @@ def _curves(
     group = store.by_key.get(key)
     if group is None:
         return {}
-    seeds = sorted(group.records) if all_seeds else [min(group.records)]
+    records = group.load() if all_seeds else [group.load_first()]
     return {
-        f"{name} · seed {seed}": stored_curves(home.results, group.records[seed]) for seed in seeds
+        f"{name} · seed {record.seed}": stored_curves(home.results, record) for record in records
     }
 
 

@@ -1,16 +1,16 @@
-// Everything from a gallery or a visitor is inserted as text, never as markup.
+// Texts of galleries and visitors are inserted as text, never as markup.
 const make = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") node.style.cssText = value; // a strict policy forbids the attribute
+    else if (name === "style") node.style.cssText = value; // a strict CSP forbids the attribute
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 };
-// The static site has files instead of queries, and pictures of the visitor's own.
+// On the static site, pictures are files, or blob: URLs for the visitor's own pictures.
 const address = (path) =>
   path.startsWith("blob:") ? path : `${(window.gradio_config?.root ?? ".").replace(/\/$/, "")}/${path}`;
 const small = (path) => (path.includes("?") ? `${path}&small=1` : path);

@@ -115,7 +115,7 @@ const more = make(
 );
 element.append(status, chip, body, more);
 
-// The query in the address, so that reload, back and sharing work.
+// Keep the query in the URL, so that reload, back and sharing work.
 const remember = (value) => {
   if (!props.has_address || typeof value.query !== "string") return;
   const [now, then] = [location.search, value.query].map((query) => `${new URLSearchParams(query)}`);
@@ -123,8 +123,8 @@ const remember = (value) => {
   const change = value.is_restored ? "replaceState" : "pushState";
   history[change](null, "", value.query || location.pathname);
 };
-// Gradio has no box for a day that can be used without a mouse: the browser's own. A day that was
-// chosen is submitted, as Enter does; Gradio's own event also comes when the address is restored.
+// Gradio has no date field for keyboards, so use that of the browser. A selected date is submitted
+// by Enter, because Gradio's change event is also triggered when the URL is restored.
 if (props.has_address)
   document.addEventListener("focusin", ({ target }) => {
     if (!target.closest(".day") || target.type !== "text") return;
@@ -136,7 +136,7 @@ if (props.has_address)
 if (props.has_address)
   window.addEventListener("popstate", () => trigger("undo", { query: location.search }));
 
-// Browsers may not know the type of a HEIC, and Gradio takes only what is called a picture.
+// Browsers may report no type for HEIC files, and Gradio accepts only files with an image type.
 const known = (files) => {
   const all = new DataTransfer();
   for (const file of files)
@@ -163,12 +163,12 @@ if (props.has_address) {
 }
 
 let drawn = [];
-let isAsked = false;
+let hasSearched = false;
 const render = () => {
   const value = props.value ?? {};
-  // A visitor was faster than the first listing.
-  if (value.is_first && isAsked) return;
-  isAsked ||= !value.is_first && value.number !== undefined;
+  // Ignore the first listing if the visitor has already searched.
+  if (value.is_first && hasSearched) return;
+  hasSearched ||= !value.is_first && value.number !== undefined;
   status.textContent = value.status ?? "";
   status.dataset.tone = value.tone ?? "hint";
   chip.hidden = !value.like;
@@ -186,10 +186,10 @@ const render = () => {
     ["Sentences", value.texts ?? [], sentences, "tbody", row],
   ].filter(([, hits]) => hits.length);
   const ids = lists.map(([title, hits]) => [title, ...hits.map((hit) => `${hit.id} ${hit.score}`)]);
-  // More results of the same search are added, so that nothing moves under the reader.
-  const goesOn =
+  // Append further results of the same search, so that nothing moves.
+  const isContinued =
     drawn.length === ids.length && ids.every((list, place) => drawn[place].every((id, at) => id === list[at]));
-  if (goesOn && ids.length)
+  if (isContinued && ids.length)
     for (const [place, [, hits, , holder, one]] of lists.entries())
       body.children[place].querySelector(holder).append(...hits.slice(drawn[place].length - 1).map(one));
   else body.replaceChildren(...lists.map(([title, hits, content]) => list(title, hits, content)));
@@ -200,7 +200,7 @@ const render = () => {
 };
 watch("value", render);
 render();
-// The viewer requests the result before or after the one it shows.
+// The viewer requests the previous or next result.
 document.addEventListener("cmr-step", ({ detail }) => {
   const value = props.value ?? {};
   const hits = detail.target === "image" ? value.pictures : value.texts;

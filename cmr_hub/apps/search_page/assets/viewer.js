@@ -115,7 +115,7 @@ const copy = async (value, button) => {
     await navigator.clipboard.writeText(value.path);
     button.textContent = "Copied";
   } catch {
-    // Browsers allow it only on safe addresses: select the path, to be copied by hand.
+    // Browsers allow copying only on HTTPS and localhost. Otherwise, select the path.
     getSelection().selectAllChildren(dialog.querySelector(".path"));
     button.textContent = "Selected: copy it";
   }
@@ -203,7 +203,7 @@ const render = () => {
     make("div", { class: "near" }, neighbours(value.near ?? {}))
   );
   if (!dialog.open) dialog.showModal();
-  // The focused button was replaced: focus its successor.
+  // The focused button was replaced, so focus the new one.
   const again = [...dialog.querySelectorAll("button")].find(
     (button) => focused && button.getAttribute("aria-label") === focused
   );
