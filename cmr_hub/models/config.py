@@ -46,6 +46,10 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+LinearDim = Annotated[int, Field(ge=0, le=1_000_000)]
+LinearShare = Annotated[float, Field(ge=0, lt=1)]
+
+
 class ProjectorConfig(_Strict):
     """The settings of a projector; see `Projector`."""
 
@@ -58,8 +62,16 @@ class ProjectorConfig(_Strict):
     radius: Annotated[float, Field(gt=0)]
     residual: bool = False
     blocks: Annotated[int, Field(ge=1, le=64)] = 1
-    linear_dim: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    linear_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    linear_dim: LinearDim | Annotated[list[LinearDim], Field(min_length=2, max_length=16)] = 0
+    linear_share: LinearShare | list[LinearShare] = 0.0
+
+    @property
+    def _linear_dims(self) -> list[int]:
+        return self.linear_dim if isinstance(self.linear_dim, list) else [self.linear_dim]
+
+    @property
+    def _linear_shares(self) -> list[float]:
+        return self.linear_share if isinstance(self.linear_share, list) else [self.linear_share]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -67,12 +79,14 @@ class ProjectorConfig(_Strict):
             raise ValueError("posteriors need at least 3 dimensions: a class and two slots")
         if self.residual and (self.in_dim != self.dim or self.output != "linear"):
             raise ValueError("a residual projector needs dim = in_dim and the output 'linear'")
-        widths = (*self.hidden, self.dim - self.linear_dim)
+        widths = (*self.hidden, self.dim - sum(self._linear_dims))
         if self.blocks != 1 and (self.output != "sphere" or any(n % self.blocks for n in widths)):
             raise ValueError("blocks need the output 'sphere', and must divide all widths equally")
         takes_linear = self.output in ("sphere", "softmax")
+        dims, shares = self._linear_dims, self._linear_shares
+        fits = len(dims) == len(shares) and all(dims) and all(shares) and sum(shares) < 1
         if (self.linear_dim or self.linear_share) and (
-            not takes_linear or self.linear_dim >= self.dim or not self.linear_share
+            not takes_linear or not fits or sum(dims) >= self.dim
         ):
             raise ValueError(
                 "a linear part needs the output 'sphere' or 'softmax', and a share in (0, 1)"

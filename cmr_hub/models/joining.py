@@ -92,7 +92,7 @@ def with_class_names(
         share: share of the linear part in the cosine, in (0, 1).
 
     Raises:
-        ModelFormatError: the output is not "sphere", or the projector already has a linear part.
+        ModelFormatError: the output is not "sphere", or the share is not in (0, 1).
     """
     count, dim = names.shape
     weight = torch.zeros(dim, images.in_dim)
@@ -106,16 +106,19 @@ def with_class_names(
 def with_linear(projector: Projector, weight: Tensor, share: float) -> Projector:
     """Append a linear map of the scaled row to the output, with this share of the cosine.
 
+    The shares of existing linear parts are multiplied by 1 − share, like that of the network.
+
     Raises:
-        ModelFormatError: the output is not "sphere" or "softmax", or the projector already has a
-            linear part.
+        ModelFormatError: the output is not "sphere" or "softmax", or the share is not in (0, 1).
     """
-    settings = projector.settings
-    if "linear_dim" in settings:
-        raise ModelFormatError("the projector already has a linear part")
-    dim = settings["dim"] + len(weight)
-    joint = Projector(**settings | {"dim": dim, "linear_dim": len(weight), "linear_share": share})
-    joint.load_state_dict({**projector.state_dict(), "linear.weight": weight})
+    parts = [(dim, part * (1 - share)) for dim, part in projector.linear_parts]
+    dims, shares = zip(*parts, (len(weight), share), strict=True)
+    settings = projector.settings | {"dim": projector.dim + len(weight)}
+    joint = Projector(**settings | {"linear_dim": dims, "linear_share": shares})
+    state = projector.state_dict()
+    if parts:
+        weight = torch.cat([state["linear.weight"], weight])
+    joint.load_state_dict({**state, "linear.weight": weight})
     return joint.eval()
 
 

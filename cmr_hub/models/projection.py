@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -38,7 +38,7 @@ class Projection:
         self.arrays = dict(arrays)
         self.in_dim, self.dim = int(settings["in_dim"]), int(settings["dim"])
         self._blocks = int(settings.get("blocks", 1))
-        self._share = float(settings.get("linear_share", 0.0))
+        self._linear = _linear_parts_of(settings)
         self._layers = [
             (self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"])
             for name in _layer_names(settings)
@@ -71,10 +71,10 @@ class Projection:
             case "sphere":
                 parts = last.reshape(len(last), self._blocks, last.shape[1] // self._blocks)
                 unit = _normalised(parts).reshape(last.shape)
-                return self._with_linear(unit, scaled) if self._share else unit
+                return self._with_linear(unit, scaled) if self._linear else unit
             case "softmax":
                 posterior = _softmax(last)
-                if not self._share:
+                if not self._linear:
                     return posterior
                 return self._with_linear(_normalised(posterior), scaled)
             case "tanh":
@@ -88,9 +88,15 @@ class Projection:
         return last
 
     def _with_linear(self, unit: FloatArray, scaled: FloatArray) -> FloatArray:
-        linear = _normalised(_times(scaled, self.arrays["linear.weight"]))
-        factor = ((1 - self._share) / self._blocks) ** 0.5
-        return np.hstack([unit * np.float32(factor), linear * np.float32(self._share**0.5)])
+        dims, shares = zip(*self._linear, strict=True)
+        rows = _times(scaled, self.arrays["linear.weight"])
+        parts = np.split(rows, np.cumsum(dims)[:-1], axis=1)
+        linear = [
+            _normalised(part) * np.float32(share**0.5)
+            for part, share in zip(parts, shares, strict=True)
+        ]
+        factor = ((1 - sum(shares)) / self._blocks) ** 0.5
+        return np.hstack([unit * np.float32(factor), *linear])
 
     def _block_product(self, rows: FloatArray, weight: FloatArray) -> FloatArray:
         """Multiply by the weight of a layer after the first; see `BlockLinear`."""
@@ -100,11 +106,29 @@ class Projection:
         return np.concatenate(list(map(_times, *parts)), axis=1)
 
 
+def linear_parts(
+    dims: int | Sequence[int], shares: float | Sequence[float]
+) -> list[tuple[int, float]]:
+    """Return the dimension and the share of each linear part of a projector; see `Projector`.
+
+    Raises:
+        ValueError: there are not as many shares as dimensions.
+    """
+    each = [dims] if isinstance(dims, int) else dims
+    share_of_each = [shares] if isinstance(shares, int | float) else shares
+    pairs = zip(each, share_of_each, strict=True)
+    return [(int(part), float(share)) for part, share in pairs if part]
+
+
+def _linear_parts_of(settings: JSONObject) -> list[tuple[int, float]]:
+    return linear_parts(settings.get("linear_dim", 0), settings.get("linear_share", 0.0))
+
+
 def shapes(settings: JSONObject) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of all tensors of a projector with these settings."""
     # The slots of a posterior are not outputs of the last layer.
     slots = 2 if settings["output"].startswith("posterior") else 0
-    linear = settings.get("linear_dim", 0)
+    linear = sum(part for part, _ in _linear_parts_of(settings))
     widths = [settings["in_dim"], *settings["hidden"], settings["dim"] - slots - linear]
     tensors: dict[str, tuple[int, ...]] = {
         "scaling.mean": (settings["in_dim"],),

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmr_hub.errors import ModelFormatError, shown
-from cmr_hub.models.projection import Projection
+from cmr_hub.models.projection import Projection, linear_parts
 
 if TYPE_CHECKING:
     from cmr_hub.models.projection import Output
@@ -114,7 +114,7 @@ class Projector(nn.Module):
             linear map L of the scaled row x', and its share a of the cosine:
             z = radius · (√(1−a) · y/‖y‖, √a · Lx'/‖Lx'‖), with y of dim − linear_dim dimensions;
             for "softmax", y is softmax(y), and the radius 1. L is set and not trained; see
-            `with_linear`.
+            `with_linear`. Lists define several linear parts; each is normalised separately.
         residual: add the output of the network to the row. With s the scale and μ the mean of the
             `InputScaling`, and the last layer initialised to zero,
 
@@ -143,18 +143,22 @@ class Projector(nn.Module):
         radius: float = 1.0,
         residual: bool = False,
         blocks: int = 1,
-        linear_dim: int = 0,
-        linear_share: float = 0.0,
+        linear_dim: int | Sequence[int] = 0,
+        linear_share: float | Sequence[float] = 0.0,
     ) -> None:
         super().__init__()
-        out_dim = dim - linear_dim
+        self.linear_parts = linear_parts(linear_dim, linear_share)
+        linear_dims = sum(part for part, _ in self.linear_parts)
+        out_dim = dim - linear_dims
         if blocks != 1 and (output != "sphere" or any(n % blocks for n in (*hidden, out_dim))):
             raise ModelFormatError(
                 f"{blocks} blocks need the output 'sphere', and widths that they divide equally, "
                 f"not {shown(output)} and {[*hidden, out_dim]}"
             )
         takes_linear = output in ("sphere", "softmax")
-        if linear_dim and (not takes_linear or out_dim < 1 or not 0 < linear_share < 1):
+        shares = [share for _, share in self.linear_parts]
+        in_range = all(share > 0 for share in shares) and sum(shares) < 1
+        if linear_dims and (not takes_linear or out_dim < 1 or not in_range):
             raise ModelFormatError(
                 "a linear part needs the output 'sphere' or 'softmax', fewer dimensions than the "
                 f"output and a share in (0, 1), not {shown(output)}, {linear_dim} of {dim} and "
@@ -182,10 +186,14 @@ class Projector(nn.Module):
         if blocks != 1:
             self.settings["blocks"] = blocks
         self.linear: nn.Linear | None = None
-        if linear_dim:
-            self.settings |= {"linear_dim": linear_dim, "linear_share": float(linear_share)}
-            self.linear = nn.Linear(in_dim, linear_dim, bias=False).requires_grad_(False)
-        self.linear_share = linear_share
+        if linear_dims:
+            parts = [part for part, _ in self.linear_parts]
+            # A single part is stored as numbers, as in older files.
+            self.settings |= {
+                "linear_dim": parts if len(parts) > 1 else parts[0],
+                "linear_share": shares if len(shares) > 1 else shares[0],
+            }
+            self.linear = nn.Linear(in_dim, linear_dims, bias=False).requires_grad_(False)
         # The slots of a posterior are not outputs of the last layer.
         widths = [in_dim, *hidden, dim - 2 if output.startswith("posterior") else out_dim]
         self.scaling = InputScaling(in_dim)
@@ -231,9 +239,10 @@ class Projector(nn.Module):
     def _with_linear(self, unit_rows: Tensor, scaled: Tensor) -> Tensor:
         if self.linear is None:
             return unit_rows
-        share = self.linear_share
-        linear = F.normalize(self.linear(scaled)) * share**0.5
-        return torch.cat([unit_rows * (1 - share) ** 0.5, linear], 1)
+        dims, shares = zip(*self.linear_parts, strict=True)
+        parts = self.linear(scaled).split(list(dims), 1)
+        linear = [F.normalize(part) * share**0.5 for part, share in zip(parts, shares, strict=True)]
+        return torch.cat([unit_rows * (1 - sum(shares)) ** 0.5, *linear], 1)
 
     def projection(self) -> Projection:
         """Return a NumPy copy of the current state, which later training does not change."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cmr_hub.models.cross_modal import CrossModalModel
     from cmr_hub.training.presets import Preset
     from cmr_hub.types import JSONObject
+    from scripts.default.canonical import CanonicalPart
 
 GALLERY_SCENES: Sequence[int] = (*range(238), 6625, 12685)
 """Scenes of the test split; the last two match the query in the README."""
@@ -47,6 +48,7 @@ def build_release(
     text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
+    canonical: CanonicalPart | None = None,
     photographs: Path | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -60,6 +62,7 @@ def build_release(
         preset: training settings.
         image_encoder, text_encoder: frozen encoders.
         cache: cache of features.
+        canonical: see `train_release`.
         photographs: folder of pictures with `credits.jsonl`, from `make photographs`, to put into
             the gallery before the sketches.
         seed: random seed.
@@ -73,7 +76,14 @@ def build_release(
     """
     train = joined([dataset.split("train") for dataset in datasets])
     model = train_release(
-        train, preset, image_encoder, text_encoder, cache, seed=seed, progress=progress
+        train,
+        preset,
+        image_encoder,
+        text_encoder,
+        cache,
+        canonical=canonical,
+        seed=seed,
+        progress=progress,
     )
     figures = {dataset.name: measure(model, dataset, cache) for dataset in datasets}
     model.training = {**model.training, "figures": figures}

@@ -63,6 +63,7 @@ def release(
     from cmr_hub.releases import PHOTOGRAPHS
     from cmr_hub.training.presets import CAPTIONS
     from scripts.default.build import build_release
+    from scripts.default.canonical import CanonicalPart
     from scripts.default.train import SKETCH
 
     if (recipe is Recipe.SKETCH) != (aligned is not None):
@@ -72,12 +73,12 @@ def release(
     figures = figures or Path(f"results/{recipe.value}.json")
     loaded = load_pairs(datasets)
     if aligned is not None:
-        preset, photographs = SKETCH, None
+        preset, canonical, photographs = SKETCH, None, None
         images = image_encoder("compact", aligned / "encoder.safetensors")
         texts = load_text_encoder(aligned)
     else:
         # Averaging two trainings improves recall.
-        preset = replace(CAPTIONS, seeds=2)
+        preset, canonical = replace(CAPTIONS, seeds=2), CanonicalPart()
         photographs = PHOTOGRAPHS
         images = image_encoder(image_encoder_name)
         texts = text_encoder(text_encoder_name).fit([])
@@ -88,6 +89,7 @@ def release(
         images,
         texts,
         FeatureCache(cache),
+        canonical=canonical,
         photographs=photographs,
         seed=seed,
         progress=True,

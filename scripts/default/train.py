@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cmr_hub.datasets.features import FeatureDataset
+from cmr_hub.datasets.joined import source_names
 from cmr_hub.errors import TrainingError
 from cmr_hub.experiments.embedded import class_centroids
 from cmr_hub.experiments.learning import learn
@@ -22,6 +23,7 @@ from cmr_hub.models.cross_modal import CrossModalModel
 from cmr_hub.models.projector import Projector
 from cmr_hub.models.towers import ImageTower, TextTower
 from cmr_hub.training.presets import Preset
+from scripts.default.canonical import CanonicalPart, with_canonical
 
 if TYPE_CHECKING:
     from cmr_hub.datasets.pairs import PairDataset
@@ -57,6 +59,7 @@ def train_release(
     text_encoder: TextEncoder,
     cache: FeatureCache,
     *,
+    canonical: CanonicalPart | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> CrossModalModel:
@@ -69,6 +72,7 @@ def train_release(
             part of the items.
         image_encoder, text_encoder: fitted encoders, which are not trained.
         cache: cache of features.
+        canonical: a linear part to add to the trained projectors.
         seed: random seed.
         progress: show progress bars.
 
@@ -92,15 +96,19 @@ def train_release(
     )
     if not (isinstance(learnt.images, Projector) and isinstance(learnt.texts, Projector)):
         raise TrainingError("a release must be a pair of projectors")
-    for projector in (learnt.images, learnt.texts):
+    images, texts = learnt.images, learnt.texts
+    if canonical is not None:
+        pairs, names = learnt.splits.final, source_names(dataset)
+        images, texts = with_canonical(images, texts, pairs, names, canonical)
+    for projector in (images, texts):
         with torch.no_grad():
             for value in projector.state_dict().values():
                 value.copy_(torch.from_numpy(rounded_to_half(value.numpy())))
     return CrossModalModel(
-        ImageTower(image_encoder, learnt.images),
-        TextTower(text_encoder, learnt.texts),
+        ImageTower(image_encoder, images),
+        TextTower(text_encoder, texts),
         classes=dataset.classes,
-        centroids=class_centroids(learnt.images, learnt.texts, learnt.splits.final),
+        centroids=class_centroids(images, texts, learnt.splits.final),
         training={
             "dataset": dataset.name,
             "protocol": dataset.protocol,
@@ -111,6 +119,7 @@ def train_release(
             "text_options": text_encoder.state()[0].get("options"),
             "preset": preset.name,
             "settings": preset.as_dict(),
+            **({} if canonical is None else {"canonical": canonical.as_dict()}),
             "seed": seed,
             "epochs": learnt.epochs,
             "seconds": round(time.perf_counter() - started, 1),

@@ -247,9 +247,9 @@ def test_api(reader, pets) -> None:
     outputs = follow(reader, "docs/api.md")
     (names,) = (block for block in blocks("docs/api.md")[:1])
     assert len(re.findall(r"^    \w+,$", names.text, re.MULTILINE)) == 12
-    assert "CrossModalModel(dim=1408, image='efficientnet_lite2'" in outputs[1]
+    assert "CrossModalModel(dim=1664, image='efficientnet_lite2'" in outputs[1]
     assert "Gallery(48 items" in outputs[2]
-    assert "(49, 1408) 48" in outputs[3]
+    assert "(49, 1664) 48" in outputs[3]
     assert "cannot read the given picture" in outputs[-1]
     assert len(outputs[-1]) < 200
 

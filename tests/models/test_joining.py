@@ -8,7 +8,7 @@ import torch
 
 from cmr_hub.errors import ModelFormatError
 from cmr_hub.models.config import ProjectorConfig
-from cmr_hub.models.joining import beside, with_class_names, with_one_scale
+from cmr_hub.models.joining import beside, with_class_names, with_linear, with_one_scale
 from cmr_hub.models.projector import InputScaling, Projector
 
 
@@ -74,17 +74,38 @@ def test_class_names_take_their_share_of_the_cosine():
     again = Projector(**ProjectorConfig(**whole[0].settings).model_dump())
     again.load_state_dict(whole[0].state_dict())
     np.testing.assert_array_equal(again.embed(pictures), found[0])
-    with pytest.raises(ModelFormatError, match="already"):
-        with_class_names(*whole, torch.from_numpy(names), 0.3)
     with pytest.raises(ModelFormatError, match="can be combined"):
         beside([whole[0], whole[0]])
 
 
+def test_a_further_linear_part_takes_its_share_of_all_before():
+    before = with_linear(trained(0, (6,)), torch.from_numpy(rows(3, 7, seed=1)), 0.2)
+    weight = rows(2, 7, seed=2)
+    whole = with_linear(before, torch.from_numpy(weight), 0.25)
+    some = rows(9, 7)
+    part = (some - before.scaling.mean.numpy()) @ weight.T
+    part /= np.linalg.norm(part, axis=1, keepdims=True)
+    old, new = before.embed(some), whole.embed(some)
+    np.testing.assert_allclose(new @ new.T, 0.75 * old @ old.T + 0.25 * part @ part.T, atol=1e-5)
+    config = ProjectorConfig(**whole.settings).model_dump()
+    assert (config["linear_dim"], config["linear_share"]) == ([3, 2], pytest.approx([0.15, 0.25]))
+    again = Projector(**config)
+    again.load_state_dict(whole.state_dict())
+    np.testing.assert_array_equal(again.embed(some), new)
+
+
 @pytest.mark.parametrize(
-    ("output", "dim", "share"), [("linear", 3, 0.3), ("sphere", 4, 0.3), ("sphere", 3, 1.0)]
+    ("output", "dim", "share"),
+    [
+        ("linear", 3, 0.3),
+        ("sphere", 4, 0.3),
+        ("sphere", 3, 1.0),
+        ("sphere", [1, 2], [0.5, 0.5]),
+        ("sphere", [1, 2], [0.5, 0.0]),
+    ],
 )
 def test_a_linear_part_has_a_share_of_a_sphere(output, dim, share):
-    with pytest.raises(ModelFormatError, match="share in"):
+    with pytest.raises(ModelFormatError, match="a share in"):
         Projector(7, (), 4, output=output, linear_dim=dim, linear_share=share)
 
 

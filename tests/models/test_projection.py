@@ -16,6 +16,7 @@ KINDS = {
     "blocks": {"output": "sphere", "blocks": 3},
     "linear part": {"output": "sphere", "radius": 5.0, "linear_dim": 3, "linear_share": 0.3},
     "both": {"output": "sphere", "blocks": 3, "linear_dim": 3, "linear_share": 0.3},
+    "two linear parts": {"output": "sphere", "linear_dim": [1, 2], "linear_share": [0.2, 0.3]},
     "softmax": {"output": "softmax"},
     "tanh": {"output": "tanh"},
     "posterior-0": {"output": "posterior-0"},

@@ -104,7 +104,7 @@ def test_a_release_from_training_to_search(datasets, encoder, words, tmp_path, m
 
 
 def test_photographs_stand_before_the_sketches(datasets, encoder, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "BESIDE_PHOTOGRAPHS", range(2))
+    monkeypatch.setattr(build, "SCENES_WITH_PHOTOGRAPHS", range(2))
     monkeypatch.setattr(build, "sentences", lambda scene: ["red", "green square"])
     source, out = tmp_path / "source", tmp_path / "release"
     source.mkdir()
