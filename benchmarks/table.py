@@ -260,9 +260,9 @@ def page(rows: Rows) -> str:
     asked = own["http"]
     return (
         f"With {asked['clients']} concurrent clients and {asked['requests']:,} different queries "
-        f"on {asked['processors']} cores\n(`python -m benchmarks page`), the 95th percentile of the "
-        f"response time is {http} over plain\nHTTP and {queue} through Gradio's queue. On a busy "
-        "machine, it can be more than twice as long.\n"
+        f"on {asked['processors']} cores\n(`python -m benchmarks page`), the 95th percentile of "
+        f"the response time is {http} over\nplain HTTP and {queue} through Gradio's queue. On a "
+        "busy machine, it can be more than twice as long.\n"
     )
 
 

@@ -101,8 +101,8 @@ def test_every_epoch_and_the_test_figures_are_reported(arrays):
         ({"images": np.zeros(90)}, r"images must be \(pairs, features\), not of shape \(90,\)"),
         ({"texts": [["a"]] * 90}, "texts must be an array of numbers"),
         ({"texts": np.full((90, 2), np.nan)}, "texts have values that are not finite"),
-        ({"labels": [1, 2]}, r"labels are 90 numbers or names .* of shape \(2,\)"),
-        ({"labels": [0.5] * 90}, r"labels are 90 numbers or names .* not float64"),
+        ({"labels": [1, 2]}, r"labels must be 90 class numbers or names, .* of shape \(2,\)"),
+        ({"labels": [0.5] * 90}, r"labels must be 90 class numbers or names, .* not float64"),
     ],
 )
 def test_arrays_that_do_not_fit(arrays, change, message):

@@ -87,9 +87,11 @@ def _check_dataset(choice: Choice) -> Choice:
 
 
 def _check_image_encoder(name: str) -> str:
-    for part in parts_of(name):
-        if not part.startswith(PREFIX) and name != PRECOMPUTED:
-            _check_name("image encoder", part, [*IMAGE_ENCODERS, PRECOMPUTED])
+    parts = parts_of(name)
+    whole = [PRECOMPUTED] if len(parts) == 1 else []
+    for part in parts:
+        if not part.startswith(PREFIX):
+            _check_name("image encoder", part, [*IMAGE_ENCODERS, *whole])
     return name
 
 
@@ -238,6 +240,8 @@ class Settings(_Strict):
             raise ValueError(f"either both encoders are {PRECOMPUTED} or none is")
         if self.fine_tune and self.image_encoder == PRECOMPUTED:
             raise ValueError("there is no image encoder to fine-tune")
+        if self.fine_tune and len(parts_of(self.image_encoder)) > 1:
+            raise ValueError("only a single image encoder can be fine-tuned")
         if self.fine_tune_text and self.text_encoder.name != "sentence":
             raise ValueError("only the text encoder sentence can be fine-tuned")
         if self.test_on is not None and self.image_encoder == PRECOMPUTED:

@@ -120,13 +120,20 @@ class RunIndex:
         records = []
         with ExitStack() as stack:
             files: dict[str, Any] = {}
-            for place in self.table.select(["path", "start", "size"]).take(rows).to_pylist():
+            for place in (
+                self.table.select(["path", "start", "size", "seed", "cell"]).take(rows).to_pylist()
+            ):
                 path = place["path"]
                 try:
                     if path not in files:
                         files[path] = stack.enter_context(Path(path).open("rb"))
                     files[path].seek(place["start"])
                     record = parse_line(files[path].read(place["size"]))
+                    if not isinstance(record, str) and (record.seed, _encodable(record.cell)) != (
+                        place["seed"],
+                        place["cell"],
+                    ):
+                        record = "it is another run"
                 except OSError as error:
                     record = str(error)
                 if isinstance(record, str):
@@ -237,13 +244,18 @@ def _row(line: bytes, known: dict[bytes, tuple[str, str]]) -> tuple[Any, ...]:
     except ValueError:
         texts = None
     if texts is None:
-        found = parse_line(line)
+        found: RunRecord | str
+        try:
+            found = parse_line(line)
+            key = b"" if isinstance(found, str) else _key(found)
+        except (ValueError, RecursionError) as error:
+            found, key = str(error), b""
         if isinstance(found, str):
             return (_encodable(found), *(None,) * (len(_SCHEMA) - 4))
         record = found
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        texts = known[_key(record)] = _texts(record)
+        texts = known[key] = _texts(record)
     by_depth = [(named or {}).get(depth) for named in _NAMED(record) for depth in _DEPTHS]
     return (
         None,

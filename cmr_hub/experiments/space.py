@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cmr_hub.types import FloatArray, IntArray
 
 Direction = Literal["i2t", "t2i"]
+MAX_VECTORS = 50_000
+"""Maximum number of vectors of a gallery that a page shows and a map is computed of."""
 
 
 @dataclass(frozen=True)

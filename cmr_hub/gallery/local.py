@@ -57,12 +57,16 @@ _CHECK_EVERY = 1e-3
 class LocalStore:
     """A store on this machine; implements `store.Store`.
 
-    Changes that other processes or stores make to the directory are read before each result.
+    Changes that other stores make to the directory are read before each result. Those of other
+    processes are noticed after at most a millisecond.
 
     Args:
         model_id: fingerprint of the model that makes the vectors.
         model_name: the name under which `cmr_hub.load` finds the model.
     """
+
+    _commits = 0
+    """Number of commits of all stores of this process, whose changes are read at once."""
 
     def __init__(self, model_id: str, model_name: str | None = None) -> None:
         self.model_id, self.model_name = model_id, model_name
@@ -74,7 +78,7 @@ class LocalStore:
         self._root: str | None = None
         self._writing = RLock()
         self._stamp: tuple[int, int, int] | None = None
-        self._checked = 0.0
+        self._checked, self._seen = 0.0, -1
         self._changes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -383,8 +387,8 @@ class LocalStore:
         Raises:
             ModelFormatError: an incomplete gallery or one of another model has replaced this one.
         """
-        now = time.monotonic()
-        is_due = now - self._checked > _CHECK_EVERY
+        now, commits = time.monotonic(), LocalStore._commits
+        is_due = now - self._checked > _CHECK_EVERY or self._seen != commits
         if is_due and self.directory is not None and self._manifest is not None:
             stamp = _stamp_of(self.directory.path)
             # If this store is writing, its rows are current. A removed gallery remains open.
@@ -394,7 +398,7 @@ class LocalStore:
                     self._reload(self.directory.path)
                 finally:
                     self._writing.release()
-            self._checked = now
+            self._checked, self._seen = now, commits
         return self._rows
 
     def _reload(self, path: Path) -> None:
@@ -429,6 +433,7 @@ class LocalStore:
                 root=root,
             )
             self.directory.commit(manifest)
+            LocalStore._commits += 1
             rows = rows_of(self.directory.path, manifest, self._root, rows)
             self._manifest, self._stamp = manifest, _stamp_of(self.directory.path)
         self._rows = rows

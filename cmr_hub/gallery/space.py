@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 Snapshots = tuple[Sequence[str], "Stages"]
 
-MAX_VECTORS = 50_000
-"""Number of vectors that a page can show and that a map of them can be computed of."""
-
 
 def space_of(
-    store: Store, snapshots: Snapshots | None = None, max_vectors: int = MAX_VECTORS
+    store: Store, snapshots: Snapshots | None = None, max_vectors: int | None = None
 ) -> Space:
     """Return the items of a store with their vectors.
 
@@ -41,7 +38,7 @@ def space_of(
     ids = store.table().column("id")
     count = len(ids)
     vectors = sum(store.vector_counts.values())
-    if vectors > max_vectors:
+    if max_vectors is not None and vectors > max_vectors:
         # The stream of RandomState is frozen; that of numpy's Generator may change.
         shuffled = np.random.RandomState(0).permutation(count)
         ids = ids.take(pa.array(np.sort(shuffled[: count * max_vectors // vectors])))

@@ -184,8 +184,14 @@ def test_stores_are_joined(store: Path, tmp_path: Path) -> None:
 
 def test_a_store_that_is_rewritten_must_be_read_again(store: Path) -> None:
     index = run_index.run_index(store)
-    store.write_text("{}\n" + store.read_text())
+    whole = store.read_bytes()
+    store.write_bytes(b"{}\n" + whole)
     with pytest.raises(ModelFormatError, match=r"runs.jsonl cannot be read: .* open it again"):
+        index.load(np.array([5]))
+    store.write_bytes(whole)
+    seed = index.load(np.array([5]))[0].seed
+    store.write_bytes(whole.replace(b'"seed": %d' % seed, b'"seed": %d' % (9 - seed)))
+    with pytest.raises(ModelFormatError, match="cannot be read: it is another run"):
         index.load(np.array([5]))
     store.unlink()
     with pytest.raises(ModelFormatError, match=r"No such file.* open it again"):

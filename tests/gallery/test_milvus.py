@@ -190,7 +190,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (address.collection, address.token) == ("pets", "root:secret")
     assert str(address) == "https://host:19530/pets"
     assert "secret" not in repr(address)
-    with pytest.raises(CMRError, match="no file"):
+    with pytest.raises(CMRError, match="do not exist"):
         MilvusStore(address, "m")
     for wrong in ("host:19530", "ftp://host", "http://host/a/b", "http://"):
         with pytest.raises(QueryError, match=r"not the address of a server|not a valid name"):
@@ -201,5 +201,5 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cmr_hub.gallery.milvus_server._CONNECT_SECONDS", 1)
-    with pytest.raises(CMRError, match=r"Milvus at http://127\.0\.0\.1:1.*Is it running"):
+    with pytest.raises(CMRError, match=r"Milvus at http://127\.0\.0\.1:1.*Is the server running"):
         MilvusStore(MilvusAddress("http://127.0.0.1:1"), "m")

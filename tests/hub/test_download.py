@@ -200,7 +200,7 @@ def test_not_a_model(home, client, cache, tmp_path):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "README.md").write_text("nothing here")
     home.put("user/empty", tmp_path / "m")
-    with pytest.raises(ModelFormatError, match="user/empty is not a model of this library"):
+    with pytest.raises(ModelFormatError, match="user/empty is neither a model of this library nor"):
         client(hub_calls.vectors, "user/empty", cache_dir=cache)
 
 

@@ -96,7 +96,7 @@ def test_bytes_and_pixels_are_cached_as_files_are(model, paths, tmp_path):
         (b"", "the file is empty"),
         (b"GIF", "it is not a JPEG"),
         (3, "it is 3; pass a path, an open picture, the bytes of a file, or a uint8 array"),
-        (None, "it is None; give a path"),
+        (None, "it is None; pass a path"),
     ],
 )
 def test_what_is_no_picture(model, wrong, message):

@@ -12,6 +12,7 @@ import numpy as np
 
 from cmr_hub.array_files import load_arrays, save_arrays
 from cmr_hub.errors import CMRError
+from cmr_hub.experiments.space import MAX_VECTORS
 from cmr_hub.projections.background import Background, work
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class FeatureJobs:
             facts: a text that changes with the gallery.
         """
         directory = str(Path(model).resolve())
-        identity = f"{directory}\n{facts}\n{self.device}"
+        identity = f"{directory}\n{facts}\n{self.device}\n{MAX_VECTORS}"
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
         module = "cmr_hub.apps.dashboard.raw_features"
         rows, job = self.background.result(
@@ -72,7 +73,7 @@ class FeatureJobs:
 
 
 def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
-    """Compute the (Ni, D) features of a gallery's pictures with the feature cache.
+    """Compute the (Ni, D) features of a gallery's pictures, or of a sample, with the feature cache.
 
     Raises:
         CMRError: the gallery does not exist, its model is missing or has no image encoder, or a
@@ -86,7 +87,7 @@ def raw_features(directory: str | Path, device: str = "auto") -> FloatArray:
     model = gallery.model
     if model is None or not model.image.has_encoder:
         raise CMRError("the model of this gallery has no image encoder; select another gallery")
-    space = space_of(gallery.store)
+    space = space_of(gallery.store, max_vectors=MAX_VECTORS)
     paths = [space.items[int(row)].path for row in space.image_rows]
     files = [path for path in paths if path is not None]
     if not files or len(files) < len(paths):

@@ -22,7 +22,7 @@ from cmr_hub.experiments.curves import CHECKPOINTS, checkpoints_of
 from cmr_hub.experiments.plan import PLANS, RUNS, Plan, saved_plans
 from cmr_hub.experiments.run_groups import FACTORS, RunGroup, grouped, labels
 from cmr_hub.experiments.run_index import RunIndex, joined, run_index
-from cmr_hub.experiments.space import Answers, Direction, Space, SpaceItem, answers
+from cmr_hub.experiments.space import MAX_VECTORS, Answers, Direction, Space, SpaceItem, answers
 from cmr_hub.experiments.stored_space import StoredSpace, read_stored_space, stored_spaces
 from cmr_hub.experiments.tables import TableResult, table_result
 from cmr_hub.gallery.manifest import FILE_NAME, holds_gallery
@@ -277,7 +277,8 @@ def _model_space(directory: str, stamp_of_files: Stamp) -> Space:
     from cmr_hub.training.snapshots import read_snapshots
 
     file = Path(directory) / SNAPSHOTS
-    return space_of(open_store(Path(directory)), read_snapshots(file) if file.is_file() else None)
+    snapshots = read_snapshots(file) if file.is_file() else None
+    return space_of(open_store(Path(directory)), snapshots, MAX_VECTORS)
 
 
 def zero_shot_spaces(source: SpaceSource, shown: Space) -> dict[str, Space]:

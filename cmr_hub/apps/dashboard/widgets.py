@@ -16,7 +16,7 @@ from cmr_hub.plots.style import as_html, file_name
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from cmr_hub.experiments.space import SpaceItem
+    from cmr_hub.experiments.space import Space, SpaceItem
     from cmr_hub.experiments.table_export import Sheet, Value
 
 T = TypeVar("T")
@@ -30,6 +30,15 @@ def choice(place: Any, label: str, options: Mapping[T, str], key: str) -> T:
         label, list(options), format_func=options.__getitem__, key=key, bind="query-params"
     )
     return selected
+
+
+def sample_note(space: Space) -> None:
+    """Say so if only a sample of a gallery is shown."""
+    if space.n_items is not None and len(space.items) < space.n_items:
+        st.caption(
+            f"Maps and figures are of a random sample of {len(space.items):,} of the "
+            f"{space.n_items:,} items of this gallery."
+        )
 
 
 def figure_box(

@@ -98,7 +98,7 @@ def test_a_card_of_the_record(tmp_path, model) -> None:
 def test_a_model_that_no_card_can_be_made_of(model, monkeypatch) -> None:
     monkeypatch.setattr(model, "training", {"settings": 3})
     card = card_of(model, "squares", None)
-    assert card.startswith("# squares\n\nThis model has no card: the model's training record")
+    assert card.startswith("# squares\n\nThis model has no card: the training record of the model")
 
 
 # ---- rendered

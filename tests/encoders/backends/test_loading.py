@@ -79,7 +79,7 @@ def test_a_gallery_that_was_saved_with_the_model(saved_model, caplog) -> None:
     assert [hit.id for hit in onnx.search("flame")] == [hit.id for hit in torch.search("flame")]
     assert not caplog.messages
     assert cmr_hub.load(saved_model, backend="onnx", int8=True).gallery is None
-    assert "left out with int8" in caplog.text
+    assert "is not attached to the int8 model" in caplog.text
 
 
 def test_what_is_refused(clip, clip_files, clip_image_onnx, pictures, tmp_path) -> None:

@@ -17,7 +17,7 @@ from cmr_hub.apps.dashboard.sources import (
 )
 from cmr_hub.apps.dashboard.sources import space_sources as all_spaces
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import Card, cards, choice, figure_box, figures
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice, figure_box, figures, sample_note
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
 from cmr_hub.experiments.space import Answers, Direction, Space, ranking
@@ -62,6 +62,7 @@ def _body(source: SpaceSource, other: SpaceSource | None) -> None:
     order = choice(columns[1], "Queries", _ORDERS, "order")
     try:
         shown = space(source)
+        sample_note(shown)
         found = answers_of(source, shown, way)
     except CMRError as error:
         st.error(literal(error))

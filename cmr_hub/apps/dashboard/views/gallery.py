@@ -18,7 +18,7 @@ from cmr_hub.apps.dashboard.sources import (
     zero_shot_spaces,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing
-from cmr_hub.apps.dashboard.widgets import Card, cards, choice
+from cmr_hub.apps.dashboard.widgets import Card, cards, choice, sample_note
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.space import SpaceItem
 from cmr_hub.plots.space import map_limits, space_map
@@ -66,11 +66,7 @@ def _body(source: SpaceSource, shown: Space) -> None:
     target = choice(columns[1], "among", _TARGETS, "among")
     count = columns[2].number_input("hits", 1, 50, 10, key="hits", bind="query-params")
     hits = _search(source, text, target, int(count))
-    if shown.n_items is not None and len(shown.items) < shown.n_items:
-        st.caption(
-            f"The map shows a random sample of {len(shown.items):,} of {shown.n_items:,} items. "
-            "The search covers all of them."
-        )
+    sample_note(shown)
     options = map_settings(len(shown.rows))
     maps = maps_of(stages_of(source_facts(source), shown), options, "gallery")
     name, coloured = _coloured(source, shown)

@@ -19,7 +19,7 @@ from cmr_hub.apps.dashboard.sources import (
     space_sources,
 )
 from cmr_hub.apps.dashboard.text import literal, nothing, problems
-from cmr_hub.apps.dashboard.widgets import choice, figure_box, figures
+from cmr_hub.apps.dashboard.widgets import choice, figure_box, figures, sample_note
 from cmr_hub.cache_home import default_cache_home
 from cmr_hub.errors import CMRError
 from cmr_hub.experiments.report import number
@@ -56,6 +56,7 @@ def page() -> None:
 
 @st.fragment
 def _body(source: SpaceSource, shown: Space) -> None:
+    sample_note(shown)
     options = map_settings(len(shown.rows))
     columns = st.columns([2, 1, 1], vertical_alignment="bottom")
     colour_by = columns[0].segmented_control(
