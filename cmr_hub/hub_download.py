@@ -23,7 +23,7 @@ from cmr_hub.version import __version__
 T = TypeVar("T")
 
 Choose: TypeAlias = Callable[[Mapping[str, int], str], Sequence[str]]
-"""A function of file sizes by name and the repository's name; returns patterns of files to fetch.
+"""Function that takes file sizes by name and a repository's name; returns patterns to download.
 
 Raises ModelFormatError for a repository that must not be fetched.
 """
@@ -37,7 +37,7 @@ _LISTINGS: Final = "cmr-hub"
 
 
 def is_repository(name: str) -> bool:
-    """Return whether a name is a valid name of a repository on the Hub, `user/name`."""
+    """Return whether `name` is a valid name of a Hub repository, `user/name`."""
     return _REPOSITORY.match(name) is not None
 
 
@@ -171,7 +171,7 @@ class HubSource:
 
         home = Path(self.cache_dir or constants.HF_HUB_CACHE).expanduser()
         folder = home / f"models--{self.repository.replace('/', '--')}" / _LISTINGS
-        with suppress(OSError):  # a read-only cache is either complete or of no use
+        with suppress(OSError):  # a read-only cache needs no list, which resumes a download
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_file(folder / f"{commit}.json") as file:
                 file.write_text(json.dumps(sizes), encoding="utf-8")

@@ -28,19 +28,20 @@ _FORMATS: Final = (
 )
 """Pillow's names of the supported formats, in addition to HEIF and camera RAW.
 
-All of them are decoded in this process and have their size in the header. EPS calls another
-program, icons are decoded before their size can be checked, and PSD and PDF are documents.
+All of them are decoded in this process and have their size in the header. Not supported: EPS, which
+runs an external program; icons, which are decoded before their size can be checked; and PSD and
+PDF, which are documents.
 """
 _WEAK: Final = ("DIB", "PPM", "TGA")
 """Formats whose first bytes are not distinctive."""
 _ANOTHER_FORMAT: Final = (SyntaxError, IndexError, TypeError, struct.error)
-"""Exceptions by which Pillow's readers reject another format, as in `Image.open`."""
+"""Exceptions that Pillow's readers raise for another format; `Image.open` ignores the same ones."""
 _HEIF: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RAW: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 """First bytes of camera RAW files other than TIFF and CR3."""
 _CR3: Final = b"ftypcrx "
-_DNG_VERSION, _SUB_IFDS, _MAKE = 50706, 330, 271  # tags of TIFF
+_DNG_VERSION, _SUB_IFDS, _MAKE = 50706, 330, 271  # TIFF tags
 _NEEDS_RAWPY: Final = 'a camera RAW needs an extra: pip install "cmr-hub[photos]"'
 
 MAX_BYTES = 64 * 2**20
@@ -57,18 +58,19 @@ def read_image(
 ) -> Image.Image:
     """Read a picture as RGB, upright according to its EXIF orientation; always a new image.
 
-    The format is detected by content. Transparent pixels are blended with white, and grey of more
-    than 8 bits is stretched to its own range. The first frame of an animation is used, the current
-    frame of an open image, and the embedded preview of a camera RAW.
+    The format is detected by content. Transparent pixels are blended with white. Greyscale pictures
+    with more than 8 bits are rescaled so that their range becomes black to white. Used are the
+    first frame of an animation, the current frame of an open image, and the embedded preview of a
+    camera RAW.
 
     Args:
         source: A path, an open image, the bytes of a file, or a uint8 array (H, W, 3) or (H, W).
-            The path may be that of a frame of a video, `movie.mp4#t=12.5`.
+            A path can also refer to a video frame, for example `movie.mp4#t=12.5`.
         max_pixels: Maximum of width × height as decoded. A larger JPEG is decoded to 1/2, 1/4 or
             1/8 of its size if that suffices. Default: `MAX_PIXELS`.
         enough: Shorter side, in pixels, that the caller needs. A JPEG file that is at least twice
-            as large is decoded to 1/2, 1/4 or 1/8 of its size, not below this, which takes a
-            fraction of the time and memory for a photograph of 12 megapixels.
+            as large is decoded to 1/2, 1/4 or 1/8 of its size, but never below this. For large
+            photographs, this saves most of the time and memory.
 
     Raises:
         ImageError: The source has another type or an unsupported format; it exceeds `MAX_BYTES` or
@@ -116,7 +118,7 @@ def decode_image(
     """Decode a picture from bytes, like `read_image`.
 
     Raises:
-        ImageError: As `read_image`; the message is the reason only.
+        ImageError: See `read_image`. The message contains only the reason, not the source.
     """
     try:
         return _rgb(_open_bytes(data), max_pixels, enough)
@@ -141,7 +143,7 @@ def decode_with_facts(
 def decoded_pixels(data: bytes, enough: int | None = None) -> int:
     """Return the number of pixels that will be decoded, according to the header.
 
-    Raises an exception of Pillow or an ImageError if the header cannot be read.
+    Raises a Pillow exception or an ImageError if the header cannot be read.
     """
     image = _open_bytes(data)
     _shrink(image, MAX_PIXELS, enough)
@@ -186,7 +188,7 @@ def _reason(error: BaseException) -> str:
 
 
 def picture_exists(path: Path) -> bool:
-    """Return whether the file of a picture exists, or its video, or the tar that contains it."""
+    """Return whether the file of a picture, or the video or tar file that contains it, exists."""
     return file_of(path).exists() or _shard_of(path) is not None
 
 
@@ -303,7 +305,7 @@ def _raw_preview(data: bytes) -> Image.Image:
 def _rgb(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
-    """Convert a picture to RGB, in place unless `keep`, as copying takes a third of the time."""
+    """Convert a picture to RGB: a copy if `keep`, else in place, which takes a third less time."""
     image = _loaded(image, max_pixels, enough, keep=keep)
     return _to_rgb(_upright(image.copy() if keep else image))
 
@@ -311,7 +313,7 @@ def _rgb(
 def _loaded(
     image: Image.Image, max_pixels: int | None, enough: int | None, *, keep: bool = False
 ) -> Image.Image:
-    """Decode the pixels; unless `keep`, a JPEG only at the scale needed."""
+    """Decode the pixels; unless `keep` is set, those of a JPEG at the smallest sufficient scale."""
     most = MAX_PIXELS if max_pixels is None else max_pixels
     width, height = image.size
     if not width * height:
@@ -325,7 +327,7 @@ def _loaded(
 
 
 def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
-    """Set a JPEG to be decoded at 1/2, 1/4 or 1/8 if that is enough, or if it is too large."""
+    """Make a JPEG decode at 1/2, 1/4 or 1/8 if that is sufficient, or if it is too large."""
     width, height = image.size
     if not isinstance(image, JpegImageFile):
         return
@@ -336,7 +338,7 @@ def _shrink(image: Image.Image, most: int, enough: int | None) -> None:
     ):
         scale *= 2
     if width * height > most and _has_scans(image):
-        return  # it takes memory for all of its pixels at any scale
+        return  # decoding needs memory for all pixels at any scale
     image.draft(None, (max(1, width // scale), max(1, height // scale)))
 
 
@@ -360,7 +362,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Yield strips of the picture with their top rows, to limit the memory of arrays."""
+    """Yield (top row, strip) pairs of the picture, to limit the memory of arrays."""
     rows = max(1, _STRIP_PIXELS // image.width)
     if rows >= image.height:
         yield 0, image
@@ -379,7 +381,7 @@ def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]
 
 
 def _stretched(image: Image.Image) -> Image.Image:
-    """Stretch grey of more than 8 bits so that its range becomes black to white."""
+    """Rescale greyscale values of more than 8 bits so that their range becomes black to white."""
     low, high = np.inf, -np.inf
     for _, strip in _strips(image):
         values = np.asarray(strip, dtype=np.float64)

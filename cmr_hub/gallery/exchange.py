@@ -39,7 +39,7 @@ _Read: TypeAlias = "tuple[dict[str, Any], dict[Modality, VectorColumn]]"
 
 FORMATS: Final = ("parquet", "csv", "npz", "fiftyone", "lance")
 VECTORS: Final[Mapping[Modality, str]] = {"image": "image_vector", "text": "text_vector"}
-"""Columns of the vectors; null for an item without a vector."""
+"""Name of the vector column of each modality. A cell is null if the item has no vector."""
 OTHER_NAMES: Final = ("vector", "vectors", "embedding", "embeddings", "image_vectors")
 """Names of the column of image vectors in LanceDB and other programs."""
 _ROWS: Final = 8_192
@@ -55,7 +55,7 @@ def export_gallery(
         store: storage of the gallery.
         out: the file, or for FiftyOne and LanceDB a new folder.
         format: one of `FORMATS`. Default: the extension of `out`.
-            parquet: a table with the columns of the items and `VECTORS`, lists of float32.
+            parquet: a table of the items' columns and the columns `VECTORS`, lists of float32.
             csv: the same table with lists as JSON text.
             npz: `ids`, `paths`, `labels`, `sentences` (JSON text), and for each modality the
                 vectors and their row numbers, for example `image_vectors` and `image_rows`.
@@ -100,7 +100,7 @@ def import_vectors(
 ) -> Gallery:
     """Create a gallery from vectors that another program computed with the same model.
 
-    Vectors are scaled to length 1, which changes no cosine similarity.
+    Vectors are normalised to unit length, which does not change cosine similarities.
 
     Args:
         source: a Parquet file, a LanceDB table (NAME.lance) or an .npz file in the format of
@@ -113,8 +113,8 @@ def import_vectors(
 
     Raises:
         DataFormatError: the file cannot be read, or has no ids or no vectors; a vector is zero, not
-            finite, or has another dimension than the model; or ids are missing or not unique.
-        ModelFormatError: a gallery cannot have these columns, or `out` is not empty.
+            finite, or differs from the model in its dimension; or ids are missing or not unique.
+        ModelFormatError: a gallery does not support a column, or `out` is not empty.
     """
     source, out = Path(source), Path(out)
     if holds_gallery(out):
@@ -259,14 +259,14 @@ def _fiftyone(out: Path, schema: pa.Schema, parts: Iterator[tuple[pa.Table, Segm
 
 
 def _sample(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert an item to a FiftyOne sample, whose field `id` is reserved for FiftyOne."""
+    """Convert an item to a FiftyOne sample. FiftyOne reserves `id`, so the id becomes `item_id`."""
     known = {name: value for name, value in item.items() if value is not None}
     sample = {"filepath": known.pop("path"), "tags": [], "_media_type": "image"}
     sample["item_id"] = known.pop("id")
     sample["captions"] = known.pop("sentences", [])
     if (label := known.pop("label", None)) is not None:
         sample["ground_truth"] = {"_cls": "Classification", "tags": [], "label": label}
-    # FiftyOne has fields with these names.
+    # FiftyOne reserves these field names.
     return sample | {
         f"own_{name}" if name in ("filepath", "tags", "metadata") else name: value
         for name, value in known.items()

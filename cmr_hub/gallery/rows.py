@@ -41,7 +41,7 @@ class GraphPart:
     segments: int
     load: Callable[[], Graph]
     record: GraphRecord | None = None
-    """Record of the file of the graph, if any. Each `load` then reads the file again."""
+    """Manifest record of the file, if the graph is stored; `load` then reads it each time."""
 
     def load_own(self) -> Graph:
         """Return a private copy, to which vectors can be added."""
@@ -53,7 +53,7 @@ class Rows:
     """Immutable sequence of segments, with some rows removed.
 
     Args:
-        segments: the segments. Row numbers count through all segments.
+        segments: the segments. Rows are numbered consecutively across segments.
         removed: numbers of removed rows, increasing.
         graphs: graphs by modality.
     """
@@ -118,7 +118,7 @@ class Rows:
 
     @cached_property
     def copies(self) -> dict[str, int]:
-        """Number of rows of each picture or video that has several; see `items.picture_ids`."""
+        """Number of rows per picture or video, if more than one; see `items.picture_ids`."""
         if not {COPY_OF, VIDEO} & set(self.table.column_names):
             return {}
         counts = pc.value_counts(picture_ids(self.items))
@@ -128,7 +128,7 @@ class Rows:
 
     @cached_property
     def has_text(self) -> bool:
-        """Whether there is a column with the text in pictures."""
+        """Whether there is a column of text recognised in the pictures."""
         return any(TEXT in segment.column_names for segment in self.segments)
 
     def columns(self, target: Modality) -> list[VectorColumn]:
@@ -153,7 +153,7 @@ class Rows:
         return found
 
     def known(self, ids: Sequence[str]) -> set[str]:
-        """Return the existing ids among these."""
+        """Return the subset of these ids that exist."""
         numbers = self.numbers(ids)
         if not len(numbers):
             return set()
@@ -268,7 +268,7 @@ class Rows:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Load the items in a thread while the body of the context runs without them.
+        """Load the items in a background thread while the body of the `with` statement runs.
 
         A million items take a second to load, and so does a graph.
         """

@@ -1,4 +1,4 @@
-"""Receive and return visitors' files; these routes replace those of Gradio."""
+"""Routes that receive and return visitors' files; they replace those of Gradio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_FILE: Final = 64 * 2**20
 _FIELD: Final = "files"
-# Browsers must treat every file as a picture.
+# Prevent browsers from running an uploaded file as HTML or as a script.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -49,14 +49,14 @@ _MEDIA_TYPES: Final = {
 
 
 def upload_routes(files: VisitorFolder, work: Work) -> list[Route]:
-    """Return the routes of uploads.
+    """Return the routes that upload files and serve them back.
 
     Uploads are spooled to unnamed files, so that no file remains after an interrupted upload or a
     killed process.
 
     Args:
         files: the folder in which uploads are stored.
-        work: record of the seconds of work per address.
+        work: tracks the processing time used by each client address.
     """
 
     async def upload(request: Request) -> Response:

@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of a picture, as fractions of its width and height."""
 
 PIXELS = "pixels"
-"""Name of the only input array of most networks."""
+"""Input name of networks with a single array, as most have."""
 
 _AREA = (0.35, 1.0)
 _ASPECT = 4 / 3
@@ -41,7 +41,7 @@ class Preprocessing:
 
     @property
     def enough(self) -> int:
-        """Sufficient length of the shorter side in pixels; larger pictures add no detail.
+        """Shorter side, in pixels, above which a larger picture adds no detail.
 
         It is twice the resized length, so that resizing averages over at least two pixels.
         """
@@ -58,18 +58,18 @@ class Preprocessing:
         return np.uint8
 
     def canvas(self, image: Image.Image) -> tuple[npt.NDArray[np.uint8], Box]:
-        """Return the (height, width, 3) pixels for occlusion, and their box in the picture."""
+        """Return the (height, width, 3) pixels to occlude for explanations, and their box."""
         left, top, right, bottom = self.box(*image.size)
         width, height = image.size
         return self.pixels(image), (left / width, top / height, right / width, bottom / height)
 
     @property
     def blank(self) -> npt.NDArray[np.uint8]:
-        """(3,) colour without information for the network: the mean of its training pictures."""
+        """Neutral colour of shape (3,): the mean of the network's training pictures."""
         return np.round(np.array(self.mean) * 255).astype(np.uint8)
 
     def from_canvas(self, canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Convert (B, height, width, 3) pixels of `canvas` to (B, *shape), as `pixels` returns."""
+        """Convert canvases of shape (B, height, width, 3) to results of `pixels`, (B, *shape)."""
         return canvases
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -81,7 +81,7 @@ class Preprocessing:
         return self.normalised(self.pixels(image)[None])[0]
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Convert an RGB picture to (crop, crop, 3), not normalised."""
+        """Return the resized and cropped picture as a uint8 array of shape (crop, crop, 3)."""
         return self._resized(image, self.box(*image.size))
 
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
@@ -91,13 +91,13 @@ class Preprocessing:
         return left, top, left + side, top + side
 
     def normalised(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
-        """Convert (B, crop, crop, 3) to (B, 3, crop, crop) float32."""
+        """Normalise arrays of `pixels`; return a float32 tensor of shape (B, 3, crop, crop)."""
         import torch
 
         return torch.from_numpy(self.arrays(pixels)[PIXELS])
 
     def arrays(self, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        """Convert (B, crop, crop, 3) to an array `pixels`, (B, 3, crop, crop) float32."""
+        """Return the result of `normalised` as a NumPy array under its input name, `pixels`."""
         # Processing complete rows of pixels is twice as fast as three colours at a time.
         count, height, width, colours = pixels.shape
         mean, std = (
@@ -114,7 +114,7 @@ class Preprocessing:
 
         The crop has 35 to 100 % of the area of the picture, an aspect ratio of 3:4 to 4:3 and a
         random position; half of the crops are mirrored. Source: Szegedy et al. 2015, arXiv
-        1409.4842, but with a minimum area of 8 %, which no longer shows what captions describe.
+        1409.4842, whose minimum area of 8 % often no longer shows what captions describe.
         """
         area = image.width * image.height * generator.uniform(*_AREA)
         aspect = np.exp(generator.uniform(-1, 1) * np.log(_ASPECT))
