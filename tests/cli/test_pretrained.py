@@ -262,7 +262,7 @@ def test_a_page_over_a_gallery_names_its_model(indexed, clip, monkeypatch):
 def test_the_card(model):
     card = card_of(model, "user/clip", None)
     assert "Pictures and sentences are encoded by `clip`" in card
-    assert "Nothing was trained here" in card
+    assert "This model was not trained further" in card
     assert "## How it was trained" not in card
     assert "English" not in card
     assert "None" not in card

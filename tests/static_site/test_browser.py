@@ -467,7 +467,8 @@ def test_webgpu_finds_the_same(browser, url, gallery, fails) -> None:
     """With a GPU that Chromium computes; one that fails is replaced by the CPU."""
     flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
     started = browser.browser_type.launch(executable_path=CHROMIUM, args=flags)
-    window = started.new_page()
+    # A service worker would fetch the file that is to fail, unseen by `route`.
+    window = started.new_page(service_workers="block")
     if fails:
         window.route("**/ort.jspi.min.mjs", lambda route: route.abort())
     window.goto(url)

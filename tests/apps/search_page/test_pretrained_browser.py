@@ -54,5 +54,5 @@ def test_about_names_the_encoder(visit, clip_url) -> None:
     window.get_by_role("tab", name="About").click()
     about = window.locator("#about-card")
     expect(about).to_contain_text("Pictures and sentences are encoded by clip")
-    expect(about).to_contain_text("Nothing was trained here")
+    expect(about).to_contain_text("This model was not trained further")
     expect(window.locator("#about-programs")).to_contain_text("open_gallery('pets')")

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 def test_own_pictures(visit, url, my_zip) -> None:
     window, other = visit(url), visit(url)
     window.get_by_role("tab", name="My pictures").click()
-    expect(window.locator("#own-notice .status")).to_contain_text("Up to 200 pictures")
+    expect(window.locator("#own-notice .status")).to_contain_text("Upload up to 200 pictures")
     window.set_input_files("#own-files input[type=file]", my_zip)
     notice = window.locator("#own-notice .status")
     expect(notice).to_contain_text("9 new pictures, 9 in total.")
