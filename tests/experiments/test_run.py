@@ -366,7 +366,9 @@ def test_without_classes_the_own_pair_is_what_is_learnt(preset):
 def test_without_classes_what_needs_them_is_refused(preset):
     dataset = unlabelled(feature_dataset())
     needing = replace(preset, objective={"sdml": {}, "infonce": {}})
-    with pytest.raises(TrainingError, match=r"no labels, and tiny \(sdml\) needs them.*captions.*cca"):
+    with pytest.raises(
+        TrainingError, match=r"no labels, and tiny \(sdml\) needs them.*captions.*cca"
+    ):
         run_experiment(dataset, needing, 0)
     for method in (baseline("posterior"), baseline("label"), PRESETS["acmr-paper"]):
         with pytest.raises(TrainingError, match=f"made-up has no labels, and {method.name} needs"):
