@@ -231,7 +231,7 @@ def quiet(row: Row) -> bool:
 
 def fresh(row: Row | None) -> bool:
     """Return whether a row was measured with the current code and versions."""
-    if row is None or "code" not in row or row["versions"] != versions():
+    if row is None or "files" not in row.get("code", ()) or row["versions"] != versions():
         return False
     return row["code"] == {
         "files": row["code"]["files"],
