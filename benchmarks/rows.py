@@ -231,12 +231,11 @@ def quiet(row: Row) -> bool:
 
 def fresh(row: Row | None) -> bool:
     """Return whether a row was measured with the current code and versions."""
-    if row is None or "files" not in row.get("code", ()) or row["versions"] != versions():
+    measured = None if row is None else row.get("code")
+    if row is None or not isinstance(measured, dict):  # older rows have only a hash
         return False
-    return row["code"] == {
-        "files": row["code"]["files"],
-        "hash": code(row["code"]["files"].split()),
-    }
+    is_same: bool = measured["hash"] == code(measured["files"].split())
+    return is_same and row["versions"] == versions()
 
 
 def keep(name: str, row: Row, path: Path = RESULTS) -> bool:

@@ -7,7 +7,7 @@ import json
 import logging
 import marshal
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -244,18 +244,15 @@ def _row(line: bytes, known: dict[bytes, tuple[str, str]]) -> tuple[Any, ...]:
     except ValueError:
         texts = None
     if texts is None:
-        found: RunRecord | str
-        try:
-            found = parse_line(line)
-            key = b"" if isinstance(found, str) else _key(found)
-        except (ValueError, RecursionError) as error:
-            found, key = str(error), b""
+        found = parse_line(line)
         if isinstance(found, str):
             return (_encodable(found), *(None,) * (len(_SCHEMA) - 4))
         record = found
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        texts = known[key] = _texts(record)
+        texts = _texts(record)
+        with suppress(ValueError):  # values that are nested too deeply to be a key
+            known[_key(record)] = texts
     by_depth = [(named or {}).get(depth) for named in _NAMED(record) for depth in _DEPTHS]
     return (
         None,
